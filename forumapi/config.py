@@ -303,13 +303,32 @@ class Config:
     webclient: bool = _setting(
         True,
         "",
-        "Each site's host shows the website beside the API; false: the API alone.",
+        "Each site's host shows the website beside the API; false: the API alone, as beside `forumapi webclient`.",
     )
     webclient_secret: str = _setting(
         "",
         "text",
         "Seals the website's session cookies; the same on all machines. Several, separated by spaces: the first seals,"
         " each opens. Empty: a file in data_dir.",
+        secret=True,
+    )
+    webclient_listen: str = _setting(
+        "127.0.0.1:8081",
+        "host:port",
+        "Where `forumapi webclient` listens, the website as a process of its own, or unix:/path.",
+        restart=True,
+        rule=_listen,
+    )
+    webclient_api_url: str = _setting(
+        "",
+        "URL",
+        "Where that process finds the API, such as http://10.0.0.5:8080; empty: at `listen`.",
+        rule=_url("http", "https"),
+    )
+    webclient_front_end_secret: str = _setting(
+        "",
+        "text",
+        "Secret by which the API knows that process among its front_ends; empty: it is known by its address.",
         secret=True,
     )
     trusted_proxies: tuple[str, ...] = _setting(
@@ -1159,6 +1178,14 @@ _TYPES: Final[dict[str, Any]] = {
 
 def _is_default(config: Config, name: str) -> bool:
     return bool(getattr(config, name) == SETTINGS[name].default)
+
+
+def url_of(listen: str) -> str:
+    """Return the URL of what listens there, for programs on the same machine; "" for a Unix socket."""
+    if listen.startswith("unix:"):
+        return ""
+    host, _, port = listen.rpartition(":")
+    return f"http://{host if host not in ('', '0.0.0.0', '[::]') else '127.0.0.1'}:{port}"
 
 
 def embedded_environ() -> dict[str, str]:

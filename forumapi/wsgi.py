@@ -35,9 +35,21 @@ class Application:
         self.website = self._make_website() if app.config.webclient else None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if self.website is not None and api_paths.is_page(environ.get("PATH_INFO", "")):
+        if self.website is not None and self._is_page(environ):
             return self.website(environ, start_response)
         return self.api(environ, start_response)
+
+    def _is_page(self, environ: dict[str, Any]) -> bool:
+        """Return True for what the website answers: on `admin_listen` it answers nothing."""
+        return "forumapi.private" not in environ and api_paths.is_page(environ.get("PATH_INFO", ""))
+
+    def overdue(
+        self, environ: dict[str, Any], start_response: StartResponse, status: int
+    ) -> Iterable[bytes] | None:
+        """Answer a page that took too long; None for what is no page."""
+        if self.website is None or not self._is_page(environ):
+            return None
+        return self.website.overdue(environ, start_response, status)
 
     def api(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the API alone, which has no pages but its own."""
@@ -57,6 +69,7 @@ class Application:
             is_secure=config.scheme == "https",
             address_of=self._visitor_address,
             upload_limit=config.upload_body_limit,
+            upload_timeout_s=config.upload_timeout_s,
         )
 
     def _visitor_address(self, environ: dict[str, Any]) -> str:

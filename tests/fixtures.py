@@ -53,7 +53,9 @@ class Server:
                 self.process.wait()
 
 
-def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
+def begin_server(
+    database_url: str, folder: Path, *, command: str = "serve", **settings: str
+) -> Server:
     """Start a web process on `database_url`; `settings` are FORUMAPI_ names in lower case."""
     port = services.free_port()
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,7 @@ def begin_server(database_url: str, folder: Path, **settings: str) -> Server:
     log = folder / f"web-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "forumapi", "serve"],
+            [sys.executable, "-m", "forumapi", command],
             cwd=PROJECT,
             env=env,
             stdout=output,

@@ -178,7 +178,7 @@ def test_changes_are_split_into_what_applies_at_once_and_what_waits_for_a_restar
 def test_only_where_it_listens_and_keeps_its_data_needs_a_restart():
     fixed = {name for name in config.SETTINGS if config.effect(name) == "restart"}
 
-    assert fixed == {"environment", "listen", "admin_listen", "data_dir"}
+    assert fixed == {"environment", "listen", "admin_listen", "webclient_listen", "data_dir"}
 
 
 def test_a_reload_applies_what_it_may_and_names_the_rest(file):

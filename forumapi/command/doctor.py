@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -16,9 +17,10 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
+import urllib3
 
 from forumapi.cache import documents
-from forumapi.config import Config
+from forumapi.config import Config, url_of
 from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
 from forumapi.database.standby import Standbys
@@ -88,6 +90,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _memcached(config)
     yield files(config)
     yield _mail(config)
+    yield from website(config)
     yield geocoder(config)
     yield backup(config, datetime.datetime.now(datetime.UTC))
 
@@ -368,6 +371,58 @@ def geocoder(config: Config) -> Finding:
     if wanted:
         return Finding("geocoder", f"{wanted} has no address", "set geocode_url", is_warning=True)
     return Finding("geocoder", "none: places have no coordinates")
+
+
+def website(config: Config) -> Iterator[Finding]:
+    """Check the website: its secret, and where it is a process of its own, the API as it finds it."""
+    is_alone = not config.webclient
+    is_used = bool(
+        config.webclient_api_url or config.webclient_front_end_secret or config.webclient_secret
+    )
+    if is_alone and not is_used:
+        yield Finding("website", "none (webclient)")
+        return
+    if config.webclient_secret or config.mode != "prod":
+        yield Finding("website secret", "set" if config.webclient_secret else "in the data folder")
+    else:
+        mend = "set webclient_secret to the same on all machines (openssl rand -hex 32); one machine needs none"
+        found = "this machine's own: a session that meets another one ends"
+        yield Finding("website secret", found, mend, is_warning=True)
+    if not is_alone:
+        yield Finding("website", "beside the API (webclient)")
+        return
+    url = config.webclient_api_url or url_of(config.listen)
+    if not url:
+        mend = "set webclient_api_url: the API listens at a Unix socket here"
+        yield Finding("website", "has no way to the API", mend)
+        return
+    yield _website_api(config, url)
+
+
+def _website_api(config: Config, url: str) -> Finding:
+    """Ask the API as the website would. Who is believed about visitors is told that "?" is none, others are not."""
+    headers = {"Host": config.platform_domain, "X-Forumapi-Visitor": "?"}
+    if config.webclient_front_end_secret:
+        headers["X-Forumapi-Front-End"] = config.webclient_front_end_secret
+    try:
+        status = urllib3.request(
+            "GET", f"{url.rstrip('/')}/api/v1/site", headers=headers, timeout=3, retries=False
+        ).status
+    except urllib3.exceptions.HTTPError as error:
+        mend = "start the API, or mend webclient_api_url"
+        return Finding("website", f"the API at {url} does not answer: {error}", mend)
+    if status == 400:
+        return Finding("website", f"a front end of the API at {url}")
+    if status != 200:
+        mend = "mend the API first, or webclient_api_url"
+        return Finding("website", f"the API at {url} answers {status}", mend)
+    digest = hashlib.sha256(config.webclient_front_end_secret.encode()).hexdigest()
+    known_by = (
+        f"sha256:{digest}" if config.webclient_front_end_secret else "the address of this machine"
+    )
+    mend = f"name it in the API's front_ends: website {known_by} *"
+    found = f"no front end of the API at {url}: all visitors share the limits of one"
+    return Finding("website", found, mend)
 
 
 def _mail(config: Config) -> Finding:

@@ -31,6 +31,13 @@ _FILES: Final = (
     _File("etc/systemd/forumapi.service", "usr/lib/systemd/system/forumapi.service"),
     _File("etc/systemd/forumapi.socket", "usr/lib/systemd/system/forumapi.socket"),
     _File("etc/systemd/forumapi-cron.service", "usr/lib/systemd/system/forumapi-cron.service"),
+    _File(
+        "etc/systemd/forumapi-webclient.service",
+        "usr/lib/systemd/system/forumapi-webclient.service",
+    ),
+    _File(
+        "etc/systemd/forumapi-webclient.socket", "usr/lib/systemd/system/forumapi-webclient.socket"
+    ),
     _File("etc/sysusers.d/forumapi.conf", "usr/lib/sysusers.d/forumapi.conf"),
     _File("etc/tmpfiles.d/forumapi.conf", "usr/lib/tmpfiles.d/forumapi.conf"),
     _File("etc/logrotate.d/forumapi", "etc/logrotate.d/forumapi"),
@@ -42,6 +49,7 @@ _FILES: Final = (
 _UPSTART: Final = (
     _File("upstart/forumapi.conf", "etc/init/forumapi.conf"),
     _File("upstart/forumapi-cron.conf", "etc/init/forumapi-cron.conf"),
+    _File("upstart/forumapi-webclient.conf", "etc/init/forumapi-webclient.conf"),
 )
 # Beginning of a machine's settings file.
 _BEGIN: Final = {

@@ -419,6 +419,11 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             error: ApiError = Unavailable("The request took too long")
             if environ.get("forumapi.is_committing"):
                 error = OutcomeUnknown()
+            # A website says it in a page.
+            if (overdue := getattr(self._served, "overdue", None)) is not None:
+                page: Iterable[bytes] | None = overdue(environ, start_response, error.status)
+                if page is not None:
+                    return page
             body = _envelope(error.status, error.message)
             headers = [*_headers(body), *error.headers]
             if request_id := environ.get("forumapi.request_id"):
@@ -557,7 +562,7 @@ class ForumApplication(Application):  # type: ignore[misc]
         """Load gunicorn's settings from our file; its command line and environment are ignored."""
         self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
 
-    def load(self) -> Wsgi:
+    def load(self) -> Any:
         """Build the application, in the worker."""
         from forumapi.wsgi import create_app
 
@@ -768,8 +773,11 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
-def serve(current: Config) -> None:
-    """Run the web process until it is told to stop. Raises SystemExit; its code is 0 after SIGTERM or SIGINT."""
+def serve(current: Config, kind: type[ForumApplication] = ForumApplication) -> None:
+    """Run the web process, of this kind, until it is told to stop.
+
+    Raises SystemExit; its code is 0 after SIGTERM or SIGINT.
+    """
     os.environ.pop("GUNICORN_CMD_ARGS", None)
     # A descriptor for each listener: as many as the system lets us have.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -777,7 +785,7 @@ def serve(current: Config) -> None:
     try:
         if not {listener_holder.ENV_LISTENERS, "LISTEN_FDS"} & os.environ.keys():
             listener_holder.check_free(current)
-        ForumMaster(ForumApplication(current)).run()
+        ForumMaster(kind(current)).run()
     except listener_holder.HoldError as error:
         raise StartError(f"{error}; listen (FORUMAPI_LISTEN) names another address") from error
     except RuntimeError as error:

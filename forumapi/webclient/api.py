@@ -20,7 +20,14 @@ class Failure(Exception):
     """
 
     def __init__(
-        self, status: int, code: int = 0, detail: str = "", retry_after: int = 0, data: Any = None
+        self,
+        status: int,
+        code: int = 0,
+        detail: str = "",
+        retry_after: int = 0,
+        data: Any = None,
+        *,
+        is_unreachable: bool = False,
     ) -> None:
         super().__init__(status, code, detail)
         self.status = status
@@ -28,6 +35,8 @@ class Failure(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.data = data if isinstance(data, dict) else {}
+        # The API did not answer at all.
+        self.is_unreachable = is_unreachable
 
 
 class Document(NamedTuple):
@@ -124,12 +133,14 @@ class Api:
         if body is not None:
             data = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
+        if not all(value.isascii() and value.isprintable() for value in sent.values()):
+            raise Failure(400, 0, "A header may hold printable ASCII alone")
         try:
             reply = self._transport.send(
                 self._visitor, method, PREFIX + path, urlencode(asked, doseq=True), sent, data
             )
         except Unreachable as error:
-            raise Failure(503, 0, str(error), 5) from None
+            raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         found: dict[str, Any] = {}
         if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
             found = msgspec.json.decode(reply.body)

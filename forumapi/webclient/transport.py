@@ -135,20 +135,37 @@ class InProcess:
         return Reply(status, answered, data)
 
 
+_CONNECT_S: Final = 2.0
+
+
+class _Limits(NamedTuple):
+    """Seconds that an answer may take: of what only reads, of what writes, of an upload."""
+
+    read_s: float
+    write_s: float
+    upload_s: float
+
+
 class OverHttp:
     """Calls over HTTP, as a front end that the operator has named: each visitor is counted by themselves.
 
-    `secret` is what `front_ends` has the hash of, or "" where the front end is known by its address.
+    `secret` is what `front_ends` has the hash of, or "" where the front end is known by its address. `timeout_s` is the
+    time limit of the API itself: a page waits for a third of it.
     """
 
-    def __init__(self, url: str, secret: str = "", *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        secret: str = "",
+        *,
+        timeout_s: float = 30.0,
+        upload_timeout_s: float = 300.0,
+    ) -> None:
         parts = urlsplit(url)
         self._secret = secret
+        self._limits = _Limits(timeout_s / 3, timeout_s, upload_timeout_s)
         self._pool = urllib3.connection_from_url(
-            f"{parts.scheme}://{parts.netloc}",
-            maxsize=64,
-            timeout=urllib3.Timeout(connect=2.0, read=timeout_s),
-            retries=False,
+            f"{parts.scheme}://{parts.netloc}", maxsize=64, retries=False
         )
 
     def send(
@@ -161,22 +178,42 @@ class OverHttp:
         body: bytes,
     ) -> Reply:
         """Send over HTTP. See ApiTransport."""
-        wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address}
+        # The peer of a Unix socket is on this machine.
+        wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address or "127.0.0.1"}
         if self._secret:
             wanted["X-Forumapi-Front-End"] = self._secret
         for name, value in headers.items():
             if name not in HEADERS:
                 raise ValueError(f"{name} is no header of the website's calls")
             wanted[name] = value
+        address = f"{quote(path)}?{query}" if query else quote(path)
         try:
-            answer = self._pool.urlopen(
-                method,
-                f"{quote(path)}?{query}" if query else quote(path),
-                body=body or None,
-                headers=wanted,
-                redirect=False,
-            )
+            answer = self._ask(method, address, wanted, body)
+        except urllib3.exceptions.ProtocolError:
+            # A kept connection may have been closed under this request. What changes nothing is asked again.
+            if method not in ("GET", "HEAD"):
+                raise Unreachable("the connection to the API broke off") from None
+            try:
+                answer = self._ask(method, address, wanted, body)
+            except urllib3.exceptions.HTTPError as error:
+                raise Unreachable(str(error)) from None
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(str(error)) from None
         found = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, found, answer.data)
+
+    def _ask(
+        self, method: str, address: str, headers: dict[str, str], body: bytes
+    ) -> urllib3.BaseHTTPResponse:
+        limits = self._limits
+        wait_s = limits.read_s if method in ("GET", "HEAD") else limits.write_s
+        if headers.get("Content-Type", "").startswith("multipart/"):
+            wait_s = limits.upload_s
+        return self._pool.urlopen(
+            method,
+            address,
+            body=body or None,
+            headers=headers,
+            redirect=False,
+            timeout=urllib3.Timeout(connect=_CONNECT_S, read=wait_s),
+        )

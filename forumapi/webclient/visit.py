@@ -115,6 +115,11 @@ class Visit:
             raise SignInFirst(is_stale=True)
         return found
 
+    def forget_site(self) -> None:
+        """Show what is known of the site and no more, so that nothing is asked of an API that does not answer."""
+        for name in ("site", "me"):
+            self.__dict__.setdefault(name, None)
+
     # ------------------------------------------------------------ session and forms
 
     def begin_session(self, token: str) -> None:

@@ -40,13 +40,15 @@ PRIVATE: Final = "private, no-cache"
 PUBLIC: Final = "public, max-age=0, s-maxage=60"
 # A page that is not found, too large or refused says so itself; the text of what it was about stays with the visitor.
 FORM_BYTES: Final = 1024 * 1024
+# Environ key of the visit under way, for `overdue`.
+_VISIT: Final = "forumapi.webclient.visit"
 
 
 class Website:
     """Website of every site that the API behind `transport` serves.
 
     `is_secure`: people come over https, so that cookies are theirs alone (`__Host-`). `address_of` finds the address of
-    a visitor in the environ of their request. `upload_limit` is in bytes.
+    a visitor in the environ of their request. `upload_limit` is in bytes; an upload may take `upload_timeout_s`.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Website:
         is_secure: bool,
         address_of: Callable[[dict[str, Any]], str],
         upload_limit: int,
+        upload_timeout_s: float,
     ) -> None:
         self.transport = transport
         self.seal = Seal(secrets)
         self.is_secure = is_secure
         self.address_of = address_of
         self._upload_limit = upload_limit
+        self._upload_timeout_s = upload_timeout_s
         prefix = "__Host-" if is_secure else ""
         self.session_cookie = f"{prefix}session"
         self.visitor_cookie = f"{prefix}visitor"
@@ -75,9 +79,19 @@ class Website:
         start_response(f"{answer.status} {phrase}", answer.headers)
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
 
+    def overdue(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], status: int
+    ) -> Iterable[bytes]:
+        """Answer a request whose time is up, without another call of the API."""
+        visit: Visit = environ.get(_VISIT) or Visit(self, environ)
+        visit.forget_site()
+        answer = self._sealed(visit, self._refuse(visit, status))
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.headers)
+        return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
+
     def respond(self, environ: dict[str, Any]) -> Answer:
         """Answer one request. Never raises: what is no refusal is logged whole and answered with 500."""
-        visit = Visit(self, environ)
+        visit = environ[_VISIT] = Visit(self, environ)
         try:
             answer = self._answer(visit)
         except SignInFirst as need:
@@ -104,6 +118,8 @@ class Website:
         except (NotFound, MethodNotAllowed, HTTPException):
             return self._unknown(visit)
         if visit.method == "POST":
+            if handler.takes_files and (clock := visit.environ.get("forumapi.time_limit")):
+                clock(self._upload_timeout_s)
             self._read_form(visit, FORM_BYTES if not handler.takes_files else self._upload_limit)
         answer: Answer = handler().answer(visit, args)
         return answer
@@ -154,21 +170,38 @@ class Website:
         self, visit: Visit, status: int, *, text: str = "", failure: Failure | None = None
     ) -> Answer:
         """Make a page that says what is wrong, also where the API does not say which site this is."""
+        # An API that did not answer is not asked again.
+        if failure is not None and failure.is_unreachable:
+            visit.forget_site()
+        site: dict[str, Any] | None = None
+        me: dict[str, Any] | None = None
         try:
             site, me = visit.site, visit.me
         except Failure as again:
-            site, me = None, None
             if again.code == 14:
                 status, failure = 404, again
         made = rendering.environment(visit.language.code).get_template("error.html")
         page = made.render(
-            visit=visit, site=site, me=me, now=visit.now, status=status, text=text, failure=failure
+            visit=visit,
+            site=site,
+            me=me,
+            now=visit.now,
+            status=status,
+            text=text,
+            failure=failure,
+            typed=self._typed(visit) if status in (429, 502, 503) else [],
         )
         seconds = failure.retry_after if failure is not None else 0
         if status == 503:
             seconds = seconds or 5
         headers = {"Retry-After": str(seconds)} if seconds else {}
         return visit.send(page.encode(), HTML, status=status, headers=headers)
+
+    def _typed(self, visit: Visit) -> list[tuple[str, str]]:
+        """Return the fields of a form that was sent, for a page from which it can be sent again."""
+        if visit.form is None:
+            return []
+        return [one for one in visit.form.items(multi=True) if one[0] != "proof"]
 
     # ------------------------------------------------------------ what every answer has
 
@@ -179,7 +212,7 @@ class Website:
         status = answer.status
         sets_cookies = "Set-Cookie" in headers
         if self.is_secure:
-            fields.append(("Strict-ApiTransport-Security", "max-age=31536000"))
+            fields.append(("Strict-Transport-Security", "max-age=31536000"))
         if "Cache-Control" not in headers:
             is_public = (
                 status == 200
@@ -211,4 +244,9 @@ class Website:
     def call_headers(self, environ: dict[str, Any]) -> dict[str, str]:
         """Return the headers of a visitor's request that calls of the API carry on."""
         known = (("User-Agent", "HTTP_USER_AGENT"), ("X-Request-Id", "HTTP_X_REQUEST_ID"))
-        return {name: environ[key] for name, key in known if key in environ}
+        found = {name: environ.get(key, "") for name, key in known}
+        return {
+            name: text
+            for name, text in found.items()
+            if text and text.isascii() and text.isprintable()
+        }

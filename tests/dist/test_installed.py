@@ -29,7 +29,13 @@ from tests.services import free_port
 pytestmark = [pytest.mark.slow, pytest.mark.wide]
 
 SYSTEMD: Final = "usr/lib/systemd/system"
-UNITS: Final = ("forumapi.service", "forumapi-cron.service", "forumapi.socket")
+UNITS: Final = (
+    "forumapi.service",
+    "forumapi-cron.service",
+    "forumapi-webclient.service",
+    "forumapi.socket",
+    "forumapi-webclient.socket",
+)
 # Paths in the files of services that lead into the installation.
 OURS: Final = re.compile(r"(?<![\w/])/(?:opt|etc|var/lib|var/cache|var/log|run)/forumapi\b")
 

@@ -1,16 +1,18 @@
-"""Commands `run`, `serve` and `hold`: processes that serve."""
+"""Commands `run`, `serve`, `hold` and `webclient`: processes that serve."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
+from forumapi import config
 from forumapi.command.nouns.common import OK, CommandError, Commands, check_start, with_database
 from forumapi.config import Config
 from forumapi.observability import log
 
 
 def add(commands: Commands) -> None:
-    """Add `run`, `serve` and `hold`."""
+    """Add `run`, `serve`, `hold` and `webclient`."""
     running = commands.add(
         "run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C"
     )
@@ -20,6 +22,7 @@ def add(commands: Commands) -> None:
         help="let it listen beyond this machine, where anybody may sign in as anybody",
     )
     commands.add("serve", _serve, "the web process alone")
+    commands.add("webclient", _webclient, "the website alone, a client of the API over HTTP")
     holding = commands.add(
         "hold", _hold, "the web process, replaced on `node replace` without a gap"
     )
@@ -51,6 +54,29 @@ def _serve(args: argparse.Namespace, current: Config) -> int:
 
     try:
         worker.serve(with_database(current))
+    except worker.StartError as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _webclient(args: argparse.Namespace, current: Config) -> int:
+    # Into the environment, so that a reload of the settings finds it there too.
+    api_url = current.webclient_api_url or config.url_of(current.listen)
+    if not api_url:
+        raise CommandError(
+            "the API listens at a Unix socket: set webclient_api_url to an address of it"
+        )
+    os.environ["FORUMAPI_WEBCLIENT_API_URL"] = api_url
+    os.environ["FORUMAPI_LISTEN"] = current.webclient_listen
+    os.environ["FORUMAPI_ADMIN_LISTEN"] = ""
+    own = config.load()
+    from gevent import monkey
+
+    monkey.patch_all()
+    from forumapi.server import webclient_process, worker
+
+    try:
+        worker.serve(own, webclient_process.WebsiteProcess)
     except worker.StartError as error:
         raise CommandError(str(error)) from None
     return OK

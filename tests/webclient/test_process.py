@@ -1,0 +1,238 @@
+"""Website as a process of its own: what it needs, its end and reload, an API that is away or slow, what doctor says."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forumapi.command import doctor
+from forumapi.config import Config
+from tests.factories import Factory, Site
+from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server, running
+from tests.webclient.process import (
+    FRONT_ENDS,
+    SECRET,
+    ask,
+    begin_website,
+    wait_for_website,
+    website_of,
+)
+from tests.webclient.visitor import Visitor
+
+
+@pytest.fixture(scope="module")
+def api_alone(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An API without a website, that knows the front end."""
+    folder = tmp_path_factory.mktemp("api-alone")
+    with running(database_url, folder, front_ends=FRONT_ENDS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def alone(api_alone: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The website alone."""
+    with website_of(api_alone, tmp_path_factory.mktemp("alone"), workers="2") as started:
+        yield started
+
+
+def test_it_shows_pages_and_takes_what_is_written(
+    alone: Server, bikes: Site, make: Factory
+) -> None:
+    conversation = make.conversation(bikes)
+    member = Visitor(alone.address).of(bikes, bikes.member)
+    page = member.get(f"/conversations/{conversation.id}/")
+    form = {"itemType": "conversation", "itemId": str(conversation.id), "markdown": "From afar"}
+
+    made = member.post("/comments/create/", form)
+
+    assert page.status == 200
+    assert (made.status, member.get(made.location).status) == (303, 302)
+    assert "From afar" in member.get(f"/conversations/{conversation.id}/").text
+
+
+def test_it_is_started_without_a_database_and_imports_none() -> None:
+    code = (
+        "import sys, forumapi.server.webclient_process;"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('psycopg', 'boto3')"
+        " or m.startswith(('forumapi.models', 'forumapi.handlers', 'forumapi.database', 'forumapi.permissions'))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_addresses_of_the_api_are_none_of_its_pages(alone: Server, bikes: Site) -> None:
+    assert ask(alone, "/api/v1/site", bikes.host)[0] == 404
+    assert ask(alone, "/api/v1/ready")[0] == 200
+
+
+def test_it_finishes_what_is_under_way_when_it_ends(
+    api_alone: Server, bikes: Site, tmp_path: Path
+) -> None:
+    with website_of(api_alone, tmp_path, workers="1") as started:
+        connection = http.client.HTTPConnection(*started.address, timeout=30)
+        connection.request("GET", "/", headers={"Host": bikes.host})
+        connection.getresponse().read()
+        started.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        # The connection that stands is answered, and told to close.
+        connection.request("GET", "/", headers={"Host": bikes.host})
+        answer = connection.getresponse()
+
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert started.process.wait(30) == 0
+
+
+def test_a_reload_applies_settings_in_place(api_alone: Server, bikes: Site, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("trusted_proxies = []\n")
+    url = f"http://{api_alone.address[0]}:{api_alone.address[1]}"
+    started = begin_website(url, tmp_path, config=str(file), log_level="info")
+    try:
+        wait_for_website(started)
+        file.write_text('trusted_proxies = ["127.0.0.1"]\nwebclient_secret = "other"\n')
+        started.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while "settings reloaded" not in started.log.read_text():
+            assert time.monotonic() < deadline, started.log.read_text()
+            # Nobody is refused meanwhile.
+            assert ask(started, "/", bikes.host)[0] == 200
+        assert ask(started, "/", bikes.host)[0] == 200
+    finally:
+        started.stop()
+
+
+# ---------------------------------------------------------------- an API that is away, or slow
+
+
+@contextlib.contextmanager
+def silent_api() -> Iterator[str]:
+    """An API that takes requests and never answers; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(listening.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        for one in taken:
+            one.close()
+
+
+def test_an_api_that_is_away_is_said_in_a_page(bikes: Site, tmp_path: Path) -> None:
+    started = begin_website("http://127.0.0.1:9", tmp_path)
+    try:
+        wait_for_website(started)
+        guest = Visitor(started.address, bikes.host)
+        page = guest.get("/")
+        sent = guest.post(
+            "/login/", {"step": "email", "email": "x@y.test", "markdown": "<b>kept\n"}
+        )
+    finally:
+        started.stop()
+
+    assert (page.status, page.headers["retry-after"]) == (503, "5")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "no-cache" in page.headers["cache-control"]
+    assert page.tree.css_first('a[href="/"].button') is not None
+    assert sent.status == 503
+    assert sent.field("/login/", "markdown") == "<b>kept\n"
+    assert sent.field("/login/", "email") == "x@y.test"
+
+
+def test_a_slow_api_is_said_in_a_page_and_what_was_typed_is_kept(
+    bikes: Site, tmp_path: Path
+) -> None:
+    with silent_api() as url:
+        started = begin_website(url, tmp_path, request_timeout_s="3")
+        try:
+            wait_for_website(started)
+            guest = Visitor(started.address, bikes.host)
+            began = time.monotonic()
+            page = guest.get("/")
+            took = time.monotonic() - began
+            sent = guest.post(
+                "/login/", {"step": "email", "email": "x@y.test", "next": "/huddles/"}
+            )
+        finally:
+            started.stop()
+
+    assert (page.status, took < 2.5) == (503, True)
+    assert sent.status == 503
+    assert sent.field("/login/", "next") == "/huddles/"
+
+
+def test_a_member_sends_again_what_the_api_was_away_for(
+    database_url: str, bikes: Site, make: Factory, tmp_path: Path
+) -> None:
+    conversation = make.conversation(bikes)
+    with (
+        running(database_url, tmp_path / "api", front_ends=FRONT_ENDS) as api,
+        website_of(api, tmp_path / "web") as started,
+    ):
+        member = Visitor(started.address).of(bikes, bikes.member)
+        page = member.get(f"/conversations/{conversation.id}/")
+        names = ("itemType", "itemId", "inReplyTo", "key")
+        form = {name: page.field("/comments/create/", name) for name in names}
+        api.stop()
+        refused = member.post("/comments/create/", {**form, "markdown": "Twice\nsent"})
+
+    assert refused.status == 503
+    assert refused.field("/comments/create/", "markdown") == "Twice\nsent"
+    assert refused.field("/comments/create/", "key") == form["key"]
+
+
+# ---------------------------------------------------------------- doctor
+
+
+def said(config: Config) -> dict[str, tuple[bool, str]]:
+    """What doctor says of the website: whether it is well, and in which words."""
+    return {
+        one.subject: (not one.mend, f"{one.found} {one.mend}") for one in doctor.website(config)
+    }
+
+
+def test_doctor_tells_what_is_wrong_with_the_website(api_alone: Server) -> None:
+    url = f"http://{api_alone.address[0]}:{api_alone.address[1]}"
+    good = Config(
+        environment="prod",
+        platform_domain=PLATFORM_DOMAIN,
+        webclient=False,
+        webclient_secret="one for all",
+        webclient_api_url=url,
+        webclient_front_end_secret=SECRET,
+    )
+    named = said(good)
+    unnamed = said(Config(platform_domain=PLATFORM_DOMAIN, webclient=False, webclient_api_url=url))
+    away = said(
+        Config(
+            platform_domain=PLATFORM_DOMAIN, webclient=False, webclient_api_url="http://127.0.0.1:9"
+        )
+    )
+    beside = said(Config(environment="prod"))
+    none = said(Config(webclient=False))
+
+    assert all(is_well for is_well, _ in named.values())
+    assert not unnamed["website"][0]
+    assert "no front end" in unnamed["website"][1]
+    assert not unnamed["website secret"][0]
+    assert not away["website"][0]
+    assert "does not answer" in away["website"][1]
+    assert re.search("openssl rand", beside["website secret"][1])
+    assert none["website"] == (True, "none (webclient) ")
