@@ -40,13 +40,14 @@ class Failure(Exception):
 
 
 class Document(NamedTuple):
-    """Answer of the API: `data` of its envelope, its status, entity tag, and `Location`."""
+    """Answer of the API: `data` of its envelope, its status, entity tag, and `Location`; `body` is all of its bytes."""
 
     data: Any
     status: int
     etag: str
     location: str
     headers: dict[str, str]
+    body: bytes
 
 
 class Api:
@@ -157,4 +158,5 @@ class Api:
             reply.headers.get("etag", ""),
             reply.headers.get("location", ""),
             reply.headers,
+            reply.body,
         )

@@ -6,7 +6,7 @@ import http.client
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from tests.factories import Person, Site
 
@@ -34,6 +34,21 @@ class Page:
     def location(self) -> str:
         """Return the address that the answer leads to, "" for none."""
         return self.headers.get("location", "")
+
+    def find(self, css: str) -> LexborNode:
+        """Find the first element that a CSS selector fits."""
+        found = self.tree.css_first(css)
+        assert found is not None, f"no {css} in {self.text}"
+        return found
+
+    def value(self, css: str) -> str:
+        """Return the value of the first field that a CSS selector fits."""
+        return self.find(css).attributes.get("value") or ""
+
+    @property
+    def main(self) -> str:
+        """The words of the page, without its frame."""
+        return " ".join(self.find("main").text().split())
 
     def field(self, form: str, name: str) -> str:
         """Return the value of a field of the form with this action."""

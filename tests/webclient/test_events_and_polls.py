@@ -1,0 +1,319 @@
+"""Events and those who come; polls and votes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from forumapi import itemtypes
+from tests.factories import Factory, Site, Thing
+from tests.fixtures import Server
+from tests.webclient.hand import Hand
+from tests.webclient.step import step
+from tests.webclient.visitor import Visitor
+
+ALL_TYPES = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
+
+
+@pytest.fixture(scope="module")
+def place(make: Factory, bikes: Site) -> Thing:
+    """A microcosm that takes everything."""
+    return make.microcosm(bikes, item_types=ALL_TYPES)
+
+
+Event = Callable[..., Thing]
+YEAR = datetime.now(UTC).year
+_number = itertools.count(1)
+
+
+@pytest.fixture
+def event(website: Server) -> Iterator[Event]:
+    """An event of the member, next year unless another time is given."""
+    api = website.api()
+
+    def made(place: Thing, title: str, **more: Any) -> Thing:
+        body = {
+            "microcosmId": place.id,
+            "title": title if "when" in more else f"{title} {next(_number)}",
+            "when": f"{YEAR + 1}-06-13T09:30:00",
+            "tz": "UTC",
+            **more,
+        }
+        answer = api.post("/api/v1/events", body, by=place.site.member)
+        assert answer.status == 302, answer.body
+        return Thing(place.site, itemtypes.EVENT, int(answer.location.rpartition("/")[2]))
+
+    yield made
+    api.close()
+
+
+@step("member creates an event")
+def test_a_member_creates_an_event(hand: Hand, bikes: Site, place: Thing) -> None:
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, f"/microcosms/{place.id}/create/event/")
+    hand.fill("Title", f"Night ride, {hand.mode}")
+    hand.fill("Place", "North gate")
+    hand.fill("Spaces (0: no limit)", "6")
+    hand.fill("What is it about?", "Bring **lights**.")
+
+    hand.press("Create the event")
+
+    hand.see(f"Night ride, {hand.mode}")
+    hand.see("North gate")
+    hand.see("6 spaces left")
+    hand.see("Bring lights.")
+
+
+@step("event shows its date, place and map link")
+def test_an_event_says_when_and_where(hand: Hand, bikes: Site, place: Thing, event: Event) -> None:
+    one = event(place, "Loop", where="Old bridge & pub")
+    hand.go(bikes, f"/events/{one.id}/")
+
+    hand.see("Old bridge & pub")
+    hand.see("09:30")
+    link = hand.find("a[href^='https://www.openstreetmap.org/']")
+    assert "noreferrer" in (link.get_attribute("rel") or "")
+
+
+@step("member says they come")
+def test_a_member_says_they_come(hand: Hand, bikes: Site, place: Thing, event: Event) -> None:
+    one = event(place, "Loop of yes")
+    hand.sign_in(bikes, bikes.newcomer)
+    hand.go(bikes, f"/events/{one.id}/")
+
+    hand.press("I come")
+
+    hand.see("You come.")
+    hand.see("1 comes")
+
+
+@step("member says they don't come")
+def test_a_member_says_they_do_not_come(
+    hand: Hand, bikes: Site, place: Thing, event: Event
+) -> None:
+    one = event(place, "Loop of no")
+    hand.sign_in(bikes, bikes.newcomer)
+    hand.go(bikes, f"/events/{one.id}/")
+
+    hand.press("I don’t come")
+
+    hand.see("You don’t come.")
+
+
+@step("full event puts one on the waiting list")
+def test_a_full_event_has_a_waiting_list(
+    hand: Hand, bikes: Site, place: Thing, visitor: Visitor, event: Event
+) -> None:
+    one = event(place, "Small loop", rsvpLimit=1)
+    first = visitor.of(bikes, bikes.moderator)
+    assert first.post(f"/events/{one.id}/attending/", {"rsvp": "yes"}).status == 303
+    hand.sign_in(bikes, bikes.newcomer)
+    hand.go(bikes, f"/events/{one.id}/")
+
+    hand.press("Wait for a space")
+
+    hand.see("You are on the waiting list.")
+    assert first.post(f"/events/{one.id}/attending/", {"rsvp": "no"}).status == 303
+    hand.go(bikes, f"/events/{one.id}/")
+    hand.see("You come.")
+
+
+@step("attendees are listed")
+def test_attendees_are_listed(
+    hand: Hand, bikes: Site, place: Thing, visitor: Visitor, event: Event
+) -> None:
+    one = event(place, "Loop of many")
+    for person, answer in ((bikes.newcomer, "yes"), (bikes.moderator, "maybe")):
+        visitor.of(bikes, person).post(f"/events/{one.id}/attending/", {"rsvp": answer})
+    hand.go(bikes, f"/events/{one.id}/")
+
+    hand.press("All answers")
+
+    hand.see(bikes.newcomer.name)
+    hand.see("perhaps")
+
+
+@step("event gives its calendar file")
+def test_an_event_has_a_calendar_file(
+    hand: Hand, bikes: Site, place: Thing, visitor: Visitor, event: Event
+) -> None:
+    one = event(place, "Loop in a calendar")
+    hand.go(bikes, f"/events/{one.id}/")
+
+    path = hand.find("a[href$='.ics']").get_attribute("href") or ""
+    page = visitor.of(bikes).get("/" + path.partition("://")[2].partition("/")[2])
+
+    assert page.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert "SUMMARY:Loop in a calendar" in page.text
+
+
+@step("owner edits the event")
+def test_an_owner_edits_the_event(hand: Hand, bikes: Site, place: Thing, event: Event) -> None:
+    one = event(place, "Loop to move")
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, f"/events/{one.id}/edit/")
+    hand.fill("Place", f"South gate, {hand.mode}")
+    hand.choose("Does it take place?", "Postponed")
+
+    hand.press("Save")
+
+    hand.see(f"South gate, {hand.mode}")
+    hand.see("Postponed")
+
+
+@step("events are listed by date")
+def test_events_are_listed_by_date(hand: Hand, make: Factory, event: Event) -> None:
+    site = make.site()
+    place = make.microcosm(site, item_types=ALL_TYPES)
+    for month, title in ((9, "Second"), (3, "First")):
+        event(place, title, when=f"{YEAR + 1}-{month:02}-01T08:00:00")
+    event(place, "Long ago", when=f"{YEAR - 1}-03-01T08:00:00")
+    hand.go(site, "/events/")
+
+    hand.see("First")
+    body = hand.find("main").text
+    assert body.index("First") < body.index("Second")
+    assert "Long ago" not in body
+    hand.press("Past", within="main")
+    hand.see("Long ago")
+
+
+@step("member creates a poll")
+def test_a_member_creates_a_poll(hand: Hand, bikes: Site, place: Thing) -> None:
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, f"/microcosms/{place.id}/create/poll/")
+    hand.fill("Title", f"Jersey, {hand.mode}")
+    hand.fill("Question", "Which colour?")
+    hand.fill("Choice 1", "Green & gold")
+    hand.fill("Choice 2", "Blue")
+
+    hand.press("Create the poll")
+
+    hand.see("Which colour?")
+    hand.see("Green & gold")
+    hand.see("0 have voted")
+
+
+@step("member votes and sees the results")
+def test_a_member_votes(hand: Hand, bikes: Site, make: Factory, place: Thing) -> None:
+    one = make.poll(bikes, microcosm=place, by=bikes.member)
+    hand.sign_in(bikes, bikes.newcomer)
+    hand.go(bikes, f"/polls/{one.id}/")
+
+    hand.tick(hand.find(".choices label").text)
+    hand.press("Vote")
+
+    hand.see("1 has voted")
+    hand.press("Take my vote back")
+    hand.see("0 have voted")
+
+
+@step("closed poll shows results and no form")
+def test_a_closed_poll_has_no_form(
+    hand: Hand, bikes: Site, make: Factory, place: Thing, visitor: Visitor
+) -> None:
+    one = make.poll(bikes, microcosm=place, by=bikes.member, is_open=False)
+    owner = visitor.of(bikes, bikes.member)
+    hand.sign_in(bikes, bikes.newcomer)
+
+    hand.go(bikes, f"/polls/{one.id}/")
+
+    hand.see("The poll is closed")
+    assert not hand.driver.find_elements("css selector", ".choices input")
+    assert owner.get(f"/polls/{one.id}/").status == 200
+
+
+@step("poll with many answers takes several")
+def test_several_answers(hand: Hand, bikes: Site, make: Factory, place: Thing) -> None:
+    one = make.poll(bikes, microcosm=place, by=bikes.member, is_multi=True)
+    hand.sign_in(bikes, bikes.newcomer)
+    hand.go(bikes, f"/polls/{one.id}/")
+
+    for label in [
+        found.text for found in hand.driver.find_elements("css selector", ".choices label")
+    ][:2]:
+        hand.tick(label)
+    hand.press("Vote")
+
+    hand.see("1 has voted")
+    assert [found.text for found in hand.driver.find_elements("css selector", ".choices .figures")][
+        :2
+    ] == ["1", "1"]
+
+
+@step("poll's voters are listed where it is named")
+def test_a_named_poll_lists_its_voters(
+    hand: Hand, bikes: Site, make: Factory, place: Thing, visitor: Visitor
+) -> None:
+    one = make.poll(bikes, microcosm=place, by=bikes.member, is_named=True)
+    page = visitor.of(bikes, bikes.newcomer).get(f"/polls/{one.id}/")
+    choice = page.value("input[name=choice]")
+    voter = visitor.of(bikes, bikes.newcomer)
+    assert voter.post(f"/polls/{one.id}/vote/", {"choice": choice}).status == 303
+    hand.go(bikes, f"/polls/{one.id}/")
+
+    hand.press("Who voted for what")
+
+    hand.see(bikes.newcomer.name)
+
+
+def test_nobody_changes_the_event_of_another(
+    visitor: Visitor, bikes: Site, place: Thing, event: Event
+) -> None:
+    one = event(place, "Mine")
+    stranger = visitor.of(bikes, bikes.newcomer)
+
+    refused = stranger.post(f"/events/{one.id}/edit/", {"title": "Yours", "hours": "1"})
+
+    assert refused.status == 403
+    assert "Mine" in visitor.of(bikes).get(f"/events/{one.id}/").text
+
+
+def test_a_conflict_shows_both_versions(
+    visitor: Visitor, bikes: Site, place: Thing, event: Event
+) -> None:
+    one = event(place, "Before")
+    path = f"/events/{one.id}/edit/"
+    owner = visitor.of(bikes, bikes.member)
+    form = owner.get(path)
+    match = form.value("input[name=match]")
+    sent = {"day": "2047-06-13", "time": "09:30", "hours": "2", "tz": "UTC"}
+    first = owner.post(path, {**sent, "title": "By me", "match": match})
+    assert first.status == 303, first.main
+
+    late = owner.post(path, {**sent, "title": "Too late", "match": match})
+
+    assert late.status == 412
+    assert "By me" in late.text and "Too late" in late.text
+    again = late.value("input[name=match]")
+    assert owner.post(path, {**sent, "title": "Too late", "match": again}).status == 303
+
+
+@pytest.mark.parametrize("hours", ["many", "1e999", "nan"])
+def test_hours_that_are_no_number_are_said(
+    visitor: Visitor, bikes: Site, place: Thing, hours: str
+) -> None:
+    path = f"/microcosms/{place.id}/create/event/"
+    page = visitor.of(bikes, bikes.member).post(
+        path, {"title": "Kept", "day": "2047-01-01", "time": "10:00", "hours": hours}
+    )
+
+    assert page.status == 400
+    assert "Kept" in page.text
+
+
+def test_an_event_of_another_site_is_none(
+    visitor: Visitor, bikes: Site, trains: Site, place: Thing, event: Event
+) -> None:
+    one = event(place, "Here")
+
+    there, nothing = (
+        visitor.of(trains, trains.member).get(f"/events/{id}/") for id in (one.id, 10**9)
+    )
+
+    assert there.status == nothing.status == 403
+    assert there.main == nothing.main
