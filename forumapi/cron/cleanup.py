@@ -42,6 +42,7 @@ UNUSED = Query(
      LIMIT %(most)s
        FOR UPDATE OF f SKIP LOCKED""",
     scope=PLATFORM,
+    unrestricted="finds files that no text names; only hashes come back",
 )
 
 # The object of a thumbnail may also be another file, or a thumbnail of another one.

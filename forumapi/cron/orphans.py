@@ -22,6 +22,7 @@ FIND = Query(
      LIMIT %(limit)s
        FOR UPDATE OF h SKIP LOCKED""",
     scope=PLATFORM,
+    unrestricted="finds huddles that nobody takes part in any more",
 )
 
 _HUDDLES: Final = """(

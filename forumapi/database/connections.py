@@ -63,6 +63,7 @@ class Query:
 
     `replica`: a standby may answer it. Only for statements that write nothing, lock nothing and read no server state.
     `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site.
+    `unrestricted`: why it may return rows that are neither of things that parameters name nor readable by the viewer.
     `changes_site`: it increments versions of a site, which processes hold in memory.
     """
 
@@ -77,6 +78,7 @@ class Query:
         "seconds",
         "sql",
         "text",
+        "unrestricted",
     )
 
     all: dict[str, Query] = {}
@@ -88,6 +90,7 @@ class Query:
         *,
         replica: Replica = Replica.NEVER,
         scope: Literal["site", "platform"] = SITE,
+        unrestricted: str = "",
     ) -> None:
         if name in Query.all:
             raise ValueError(f"two queries are called {name!r}")
@@ -95,6 +98,7 @@ class Query:
         self.sql = sql
         self.replica = replica
         self.scope = scope
+        self.unrestricted = unrestricted
         self.changes_site = "UPDATE sites " in sql
         # Runs and seconds since the last Database.sample_gauges.
         self.calls = 0

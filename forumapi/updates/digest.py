@@ -124,6 +124,7 @@ NEWEST = Query(
              LIMIT %(limit)s) i
      ORDER BY i.last_activity DESC, i.item_id
      LIMIT %(limit)s""",
+    unrestricted="the evaluator chooses from them for each reader",
 )
 
 # Pairs (profile, item) whose item has activity that the profile has not read.

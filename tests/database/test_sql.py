@@ -17,6 +17,7 @@ import pytest
 import forumapi
 from forumapi.database.connections import PLATFORM, Query
 from forumapi.models.notifications import update_types
+from tests.database import read_conditions
 from tests.database.site_conditions import Checker
 
 
@@ -139,7 +140,7 @@ def test_tables_of_the_glossary_carry_its_terms(database_url: str) -> None:
     assert [t for t, term in terms.items() if not comments[t].startswith(term)] == []
 
 
-SAVED = Path(__file__).parents[1] / "saved" / "platform_statements.txt"
+SAVED = Path(__file__).parents[1] / "saved"
 _CONDITION = re.compile(r"((?:\w+\.)?site_id) = (?:\$\d+|\w+\.site_id)")
 
 
@@ -158,15 +159,46 @@ def drivers(database_url: str) -> Callable[[Query, str], list[str]]:
 def test_a_statement_stands_on_one_site_unless_its_scope_is_the_platform(
     drivers: Callable[[Query, str], list[str]],
 ) -> None:
-    """REFRESH_STATEMENTS=1 in the environment writes the aliases anew: read the difference before you commit it."""
+    """The aliases that are bound to no site are saved, so that a statement which loses a condition is noticed."""
     found = {name: drivers(query, query.text.decode()) for name, query in _queries().items()}
-    text = "".join(f"{name}: {', '.join(of)}\n" for name, of in sorted(found.items()) if of)
-    if os.environ.get("REFRESH_STATEMENTS"):
-        SAVED.write_text(text)
 
     platform = {name for name, query in _queries().items() if query.scope == PLATFORM}
-    assert {name for name, of in found.items() if of} == platform
-    assert text == SAVED.read_text()
+    assert {name for name, aliases in found.items() if aliases} == platform
+    _compare_aliases("platform_statements.txt", found)
+
+
+def test_a_list_restricts_to_what_is_readable_unless_it_says_why() -> None:
+    """A list statement is a SELECT that writes nothing and has an alias of a table of `THINGS`, which hold what
+    microcosms and huddles give rights on; EXISTS, which returns no row, aside. It restricts to what is readable if each
+    such alias stands on things that parameters name, on the set of readable microcosms, or on a huddle in which the
+    viewer takes part (read_conditions.py says how that is decided). Every other one has `unrestricted`, and its aliases
+    are saved, so that a statement which loses a condition is noticed.
+    """
+    found = {name: _unrestricted(query, query.text.decode()) for name, query in _reads().items()}
+
+    says_why = {name for name, query in _queries().items() if query.unrestricted}
+    assert {name for name, aliases in found.items() if aliases} == says_why
+    _compare_aliases("unrestricted_statements.txt", found)
+
+
+def _compare_aliases(saved: str, found: dict[str, list[str]]) -> None:
+    """REFRESH_STATEMENTS=1 in the environment writes the aliases anew: read the difference before you commit it."""
+    text = "".join(f"{name}: {', '.join(of)}\n" for name, of in sorted(found.items()) if of)
+    if os.environ.get("REFRESH_STATEMENTS"):
+        (SAVED / saved).write_text(text)
+    assert text == (SAVED / saved).read_text()
+
+
+def _reads() -> dict[str, Query]:
+    return {
+        name: query
+        for name, query in _queries().items()
+        if not read_conditions.writes(query.text.decode())
+    }
+
+
+def _unrestricted(query: Query, text: str) -> list[str]:
+    return read_conditions.Checker(query.names).check(text)
 
 
 def test_a_statement_is_named_after_its_module() -> None:
@@ -208,6 +240,29 @@ def _unfound(
 IMPLIED = frozenset(
     ("ban.list_all", "file.places", "permission_target.lock_site", "webhook.list_all")
 )
+
+
+def _without_readable(queries: dict[str, Query]) -> Iterator[tuple[str, str, str]]:
+    """Yield (statement, condition, text without it) for each comparison with the readable ids."""
+    for name, query in sorted(queries.items()):
+        if "readable" in query.names:
+            text = query.text.decode()
+            number = query.names.index("readable") + 1
+            for match in re.finditer(rf"[\w.]+ = ANY\(\${number}::bigint\[\]\)", text):
+                yield name, match[0], f"{text[: match.start()]}true{text[match.end() :]}"
+
+
+def test_a_list_that_loses_its_condition_on_what_is_readable_is_found() -> None:
+    queries = _reads()
+    mutants = list(_without_readable(queries))
+
+    assert len(mutants) >= 15
+    assert [
+        (name, condition)
+        for name, condition, text in mutants
+        if len(_unrestricted(queries[name], text))
+        <= len(_unrestricted(queries[name], queries[name].text.decode()))
+    ] == []
 
 
 # The number of a type of item or update beside its column or parameter, where a statement is written; and the names of

@@ -64,7 +64,11 @@ _PLACES: Final = f"""
                    FROM ignores i
                   WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id
                     AND i.item_type_id NOT IN ({itemtypes.MICROCOSM}, {itemtypes.PROFILE}))"""
-WITH_PLACES = Query("identity.with_places", f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}")
+WITH_PLACES = Query(
+    "identity.with_places",
+    f"SELECT {_COLUMNS}, {_PLACES} {_FROM} {_WHERE}",
+    unrestricted="the viewer's own ignored items, which lists leave out",
+)
 # With a profile in place of a token, for work on its behalf.
 OF_PROFILE = Query(
     "identity.of_profile",
@@ -73,6 +77,7 @@ OF_PROFILE = Query(
       FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes
               FROM profiles q
              WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
+    unrestricted="the viewer's own ignored items, which lists leave out",
 )
 # With an item in a microcosm, as the target of a permission (models/access/permission_target.py).
 WITH_ITEM = Query(

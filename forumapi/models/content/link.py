@@ -327,6 +327,7 @@ OF_PLATFORM = Query(
      ORDER BY l.link_id DESC
      LIMIT %(limit)s""",
     scope=PLATFORM,
+    unrestricted="for operators, who see how often a link is used, not where",
 )
 
 BLOCK = Query(

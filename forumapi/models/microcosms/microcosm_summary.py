@@ -131,12 +131,16 @@ _CHILDREN: Final = f"""
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
 CHILDREN = Query(
-    "microcosm_summary.children", _CHILDREN.format(mine="NULL::text"), replica=Replica.ACKNOWLEDGED
+    "microcosm_summary.children",
+    _CHILDREN.format(mine="NULL::text"),
+    replica=Replica.ACKNOWLEDGED,
+    unrestricted="the newest item is that of counters of named microcosms",
 )
 CHILDREN_OF_MINE = Query(
     "microcosm_summary.children_of_mine",
     _CHILDREN.format(mine=item_details.MINE),
     replica=Replica.ACKNOWLEDGED,
+    unrestricted="the newest item is that of counters of named microcosms",
 )
 
 # The most recently active item of each subtree for a viewer who ignores the one that the counters name.

@@ -39,7 +39,7 @@ PAGE = Query(
                         SELECT NOT i.is_deleted AND NOT i.is_moderated
                           FROM huddle_participants h
                           JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
-                         WHERE h.site_id = w.site_id AND h.item_id = w.item_id AND h.profile_id = w.profile_id
+                         WHERE h.site_id = w.site_id AND h.item_id = w.item_id AND h.profile_id = %(me)s
                          LIMIT 1)
                     ELSE (
                         SELECT i.microcosm_id

@@ -24,7 +24,8 @@ PAGE = Query(
     "ignore_page.page",
     f"""
     WITH seen AS MATERIALIZED (
-        SELECT g.site_id, g.item_type_id, g.item_id, lower(coalesce(m.title, p.profile_name, i.title)) AS title
+        SELECT g.site_id, g.item_type_id, coalesce(m.microcosm_id, p.profile_id, i.item_id) AS item_id,
+               lower(coalesce(m.title, p.profile_name, i.title)) AS title
           FROM ignores g
           LEFT JOIN microcosms m ON g.item_type_id = {itemtypes.MICROCOSM} AND m.site_id = g.site_id
                                 AND m.microcosm_id = g.item_id AND m.microcosm_id = ANY(%(readable)s::bigint[])
