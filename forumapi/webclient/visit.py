@@ -59,9 +59,14 @@ class Visit:
         self.host: str = environ.get("HTTP_HOST", "").lower()
         self.path: str = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
         self.query_string: str = environ.get("QUERY_STRING", "")
-        self.query: dict[str, str] = dict(
-            reversed(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100))
-        )
+        self.query: dict[str, str] = {}
+        # The address can't be read.
+        self.is_malformed = False
+        try:
+            pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100)
+            self.query.update(reversed(pairs))
+        except ValueError:
+            self.is_malformed = True
         self.language = languages.language(
             languages.choose(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         )

@@ -108,6 +108,8 @@ class Website:
         return self._sealed(visit, answer)
 
     def _answer(self, visit: Visit) -> Answer:
+        if visit.is_malformed:
+            raise Refused(400)
         adapter = routes.MAP.bind(visit.host or "localhost", path_info=visit.path)
         try:
             handler, args = adapter.match(method="GET")
