@@ -60,6 +60,8 @@ def environment(code: str) -> Environment:
     made.globals["file"] = static.address
     made.filters["plain"] = plain
     made.filters["content"] = content
+    made.filters["marked"] = marked
+    made.filters["marked_in"] = marked_in
     made.filters["page"] = page_address
     made.filters["when"] = lambda text, now: _when(code, text, now)
     made.filters["date"] = lambda text, form="minute": languages.dated(code, text, form)
@@ -83,6 +85,21 @@ def content(html: Any) -> Markup:
     if "<img" in text:
         text = _PICTURE.sub(_link_picture, text)
     return Markup(text)
+
+
+def marked(text: Any) -> Markup:
+    """Mark what a search has found in a text: the API escapes it, and puts the words found into <b>."""
+    return Markup(str(text or "").replace("<b>", "<mark>").replace("</b>", "</mark>"))
+
+
+def marked_in(title: Any, highlight: Any) -> Markup | None:
+    """Mark what a search has found within a title; None where it has found something else than the title."""
+    text = str(highlight or "")
+    bare = plain(text.replace("<b>", "").replace("</b>", ""))
+    before, found, after = str(plain(title)).partition(bare)
+    if not bare or not found:
+        return None
+    return escape(before) + marked(text) + escape(after)
 
 
 def _link_frame(found: re.Match[str]) -> str:

@@ -10,18 +10,27 @@ from forumapi.webclient.handlers import (
     conversations,
     documents,
     events,
+    legal,
     microcosms,
     people,
     polls,
+    search,
     sign_in,
+    trending,
 )
 from forumapi.webclient.view import View
 
+# Things with comments that have pages of their own.
+THREADS: Final = "<any(conversations, events, polls, huddles):kind>"
+
 ROUTES: Final[dict[str, type[View]]] = {
     "/": microcosms.FrontView,
+    "/microcosms/": microcosms.MicrocosmsView,
     "/microcosms/<int:microcosm>/": microcosms.MicrocosmPageView,
+    "/conversations/": conversations.ConversationsView,
     "/conversations/<int:item>/": conversations.ConversationView,
-    "/conversations/<int:item>/newest/": conversations.NewestView,
+    f"/{THREADS}/<int:item>/newest/": conversations.NewestView,
+    f"/{THREADS}/<int:item>/last/": conversations.LastView,
     "/comments/<int:comment>/": conversations.CommentView,
     "/comments/<int:comment>/incontext/": conversations.InContextView,
     "/comments/create/": conversations.CreateCommentView,
@@ -39,7 +48,14 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/polls/<int:item>/vote/": polls.VoteView,
     "/polls/<int:item>/voters/": polls.VotersView,
     "/microcosms/<int:microcosm>/create/poll/": polls.CreatePollView,
+    "/profiles/": people.PeopleView,
     "/profiles/<int:profile>/": people.ProfileView,
+    "/search/": search.SearchView,
+    "/search/suggestions/": search.SuggestionsView,
+    "/today/": search.TodayView,
+    "/trending/": trending.TrendingPageView,
+    "/legal/": legal.LegalTextsView,
+    "/legal/<any(cookies, privacy, terms, service):name>/": legal.LegalTextView,
     "/login/": sign_in.SignInView,
     "/logout/": sign_in.SignOutView,
     "/static/<name>": documents.StaticView,

@@ -107,6 +107,19 @@ class Visit:
             return None
         return found
 
+    def listed(self, path: str, **asked: Any) -> dict[str, Any]:
+        """Return the document at `path` with the page of its list that the address names by `offset`.
+
+        A list may have become shorter since the address was made: beyond its end, its first page is shown.
+        """
+        try:
+            found: dict[str, Any] = self.api.get(path, offset=self.query.get("offset"), **asked)
+        except Failure as failure:
+            if failure.status != 400 or not self.query.get("offset"):
+                raise
+            found = self.api.get(path, **asked)
+        return found
+
     def member(self) -> dict[str, Any]:
         """Return the own profile. Raises SignInFirst."""
         if self.me is None:

@@ -26,8 +26,7 @@ class ConversationView(View):
         preview: str = "",
     ) -> Answer:
         """Show a page, perhaps with what was typed and why the API did not take it."""
-        offset = visit.query.get("offset")
-        found = visit.api.get(f"/conversations/{item}", offset=offset)
+        found = visit.listed(f"/conversations/{item}")
         return visit.page(
             "conversation.html",
             status=failure.status if failure else 200,
@@ -40,13 +39,30 @@ class ConversationView(View):
         )
 
 
-class NewestView(View):
-    """First comment that a member has not read, or the newest one."""
+class ConversationsView(View):
+    """All conversations of a site that the visitor may read."""
 
-    def get(self, visit: Visit, item: int) -> Answer:
+    def get(self, visit: Visit) -> Answer:
+        """List a page of them."""
+        found = visit.listed("/conversations")
+        return visit.page("conversations.html", list=found["conversations"])
+
+
+class NewestView(View):
+    """First comment on something that a member has not read, or the newest one."""
+
+    where = "newcomment"
+
+    def get(self, visit: Visit, kind: str, item: int) -> Answer:
         """Lead to it."""
-        found = visit.api.document(f"/conversations/{item}/newcomment")
+        found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
+
+
+class LastView(NewestView):
+    """Newest comment on something."""
+
+    where = "lastcomment"
 
 
 class CommentView(View):

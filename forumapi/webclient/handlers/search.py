@@ -1,0 +1,150 @@
+"""Pages of searching."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+# Types that the form offers, in its order.
+TYPES: Final = ("conversation", "event", "poll", "comment", "huddle", "microcosm", "profile")
+# Keys of a search that the API knows and that may repeat; every other key counts once.
+REPEATED: Final = ("type", "id", "forumId", "email", "has")
+KEYS: Final = (
+    *("q", "inTitle", "type", "id", "forumId", "authorId", "email", "following", "has"),
+    *("since", "until", "eventAfter", "eventBefore", "attendee", "sort", "limit", "offset"),
+)
+# Results on the first page from which on no words are suggested.
+ENOUGH: Final = 5
+_LAST_WORD: Final = re.compile(r"\S+$")
+JSON: Final = "application/json; charset=utf-8"
+
+
+class SearchView(View):
+    """Search: the form, its operators explained, and what was found."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the form, and results when something was asked for."""
+        asked = _asked(visit)
+        author = visit.query.get("author", "").strip()
+        unknown = ""
+        if author and "authorId" not in asked:
+            found = _profile_named(visit, author)
+            if found:
+                asked["authorId"] = str(found)
+            else:
+                unknown = author
+        elif "authorId" in asked and not author:
+            author = _name_of(visit, asked["authorId"])
+        answer: dict[str, Any] = {"query": {}}
+        failure: Failure | None = None
+        if asked and not unknown:
+            try:
+                answer = visit.api.get("/search", **asked)
+            except Failure as refused:
+                if refused.code != 24:
+                    raise
+                failure = refused
+        results = answer.get("results")
+        words = asked.get("q", "")
+        few = results is not None and results["total"] < ENOUGH
+        kept = [(key, value) for key, value in _pairs(visit) if key != "offset" and value]
+        return visit.page(
+            "search.html",
+            status=503 if failure else 200,
+            retry_after=failure.retry_after if failure else 0,
+            q=words,
+            asked=asked,
+            types=asked.get("type", []),
+            offered=TYPES,
+            is_filtered=bool(author or set(asked) - {"q", "limit", "offset"}),
+            author=author,
+            unknown=unknown,
+            places=visit.api.get("/microcosms/tree"),
+            found=answer,
+            results=results,
+            failure=failure,
+            suggestions=_completed(visit, words) if words and few else [],
+            rest=f"&{urlencode(kept)}" if kept else "",
+        )
+
+
+class SuggestionsView(View):
+    """Words that may complete what somebody types, for the script of the search field."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send whole texts of the field, as a list in JSON."""
+        found = _completed(visit, visit.query.get("q", "")[:200])
+        return visit.send(msgspec.json.encode(found), JSON)
+
+
+class TodayView(View):
+    """Page of today: an old address of a search."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Lead to the search."""
+        keys = [("type", one) for one in ("conversation", "event", "profile", "huddle")]
+        return visit.redirect(
+            f"/search/?{urlencode([*keys, ('since', '-1'), *_pairs(visit)])}", status=301
+        )
+
+
+def _pairs(visit: Visit) -> list[tuple[str, str]]:
+    return parse_qsl(visit.query_string, max_num_fields=100)
+
+
+def _asked(visit: Visit) -> dict[str, Any]:
+    """Return what the API shall look for: of keys that repeat a list, of the others the first value."""
+    asked: dict[str, Any] = {}
+    for key, value in _pairs(visit):
+        if key not in KEYS or not value.strip():
+            continue
+        if key in REPEATED:
+            asked.setdefault(key, []).append(value)
+        else:
+            asked.setdefault(key, value)
+    if not set(asked) - {"sort", "limit", "offset"}:
+        return {}
+    return asked
+
+
+def _profile_named(visit: Visit, name: str) -> int:
+    """Return the id of the person of this name, 0 for nobody."""
+    found = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
+    plain = name.lstrip("@+").casefold()
+    return next((one["id"] for one in found if one["profileName"].casefold() == plain), 0)
+
+
+def _name_of(visit: Visit, profile: str) -> str:
+    """Return the name of a person by their id, the id itself for nobody."""
+    if not profile.isdecimal():
+        return profile
+    try:
+        found = visit.api.get(f"/profiles/{int(profile)}")
+    except Failure as failure:
+        if failure.status not in (403, 404):
+            raise
+        return profile
+    return str(unescape(found["profileName"]))
+
+
+def _completed(visit: Visit, words: str) -> list[str]:
+    """Return the words with the last one completed in several ways. What can't be suggested is no failure."""
+    if not _LAST_WORD.search(words):
+        return []
+    try:
+        found = visit.api.get("/search/suggestions", q=words)["suggestions"]
+    except Failure as failure:
+        if failure.status == 429:
+            raise
+        return []
+    before = _LAST_WORD.sub("", words)
+    made = [f"{before}{one}" for one in found]
+    return [one for one in made if one != words]

@@ -1,0 +1,176 @@
+"""Searching."""
+
+from __future__ import annotations
+
+from tests.factories import Factory
+from tests.handlers.discovery.test_search_words import learn
+from tests.webclient.hand import SCRIPT, Hand
+from tests.webclient.step import step
+from tests.webclient.visitor import Visitor
+
+
+@step("search finds a word")
+def test_a_word_is_found(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    talk = make.conversation(site, title="Tyres")
+    make.comment(talk, markdown="Do studded ones help?")
+
+    hand.go(site, "/search/")
+    hand.fill("Words", "studs")
+    hand.press("Search", within="form.search")
+    hand.see("1 found")
+    hand.press("Tyres")
+    hand.find("article.comment:target")
+
+
+@step("search marks what it found")
+def test_what_was_found_is_marked(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.comment(make.conversation(site, title="Bent derailleur"), markdown="<i>It is bent</i>")
+
+    hand.go(site, "/search/?q=bent")
+
+    marks = [one.text for one in hand.driver.find_elements("css selector", "mark")]
+    assert marks == ["Bent", "bent"]
+    hand.see("<i>It is")
+
+
+@step("search explains its operators")
+def test_operators_are_explained(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.comment(make.conversation(site, title="Brake pads"))
+    make.comment(make.conversation(site, title="Brake discs"))
+
+    hand.go(site, "/search/")
+    hand.see("the first, without the second")
+    hand.fill("Words", "brake -disc")
+    hand.press("Search", within="form.search")
+    hand.see("Brake pads")
+    hand.see_no("Brake discs")
+    hand.press("How to search")
+    hand.see("the first, without the second")
+
+
+@step("search by type shows that type alone")
+def test_a_search_by_type(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, title="Gravel talk")
+    make.event(site, title="Gravel ride")
+
+    hand.go(site, "/search/?q=gravel")
+    hand.see("Gravel talk")
+    hand.press("Filters")
+    hand.tick("Events")
+    hand.press("Search", within="form.search")
+    hand.see("Gravel ride")
+    hand.see_no("Gravel talk")
+
+
+@step("search by author shows that author alone")
+def test_a_search_by_author(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, by=site.member, title="Gravel by the member")
+    make.conversation(site, by=site.newcomer, title="Gravel by the newcomer")
+
+    hand.go(site, "/search/?q=gravel")
+    hand.press("Filters")
+    hand.fill("Written by", "Newcomer")
+    hand.press("Search", within="form.search")
+    hand.see("Gravel by the newcomer")
+    hand.see_no("Gravel by the member")
+    hand.fill("Written by", "nobody at all")
+    hand.press("Search", within="form.search")
+    hand.see("Nobody here is called “nobody at all”.")
+
+
+@step("search without a result says so and suggests")
+def test_nothing_found(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.comment(make.conversation(site, title="Quiet hub"), markdown="Nothing to hear")
+
+    hand.go(site, "/search/?q=hub&type=event")
+    hand.see("Nothing was found")
+    hand.see("Use fewer words")
+    hand.press("Search everywhere, without filters")
+    hand.see("Quiet hub")
+
+
+@step("search leads to its second page")
+def test_a_search_has_pages(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, title="Gravel, the oldest")
+    for number in range(25):
+        make.conversation(site, title=f"Gravel {number}")
+
+    hand.go(site, "/search/?q=gravel&type=conversation&sort=date")
+    hand.see_no("Gravel, the oldest")
+    hand.press("Next")
+    hand.see("Gravel, the oldest")
+    assert "type=conversation" in hand.path
+
+
+@step("suggestions complete what was typed")
+def test_words_are_suggested(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.comment(make.conversation(site, title="Bent derailleur hanger"))
+    learn(make, site)
+
+    hand.go(site, "/search/")
+    hand.fill("Words", "bent derail")
+    if hand.mode == SCRIPT:
+        hand.find('#suggestions-q option[value="bent derailleur"]')
+    hand.press("Search", within="form.search")
+    hand.press("bent derailleur", within="#suggestions")
+    hand.see("1 found")
+
+
+def test_what_is_searched_for_can_not_break_the_page(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    make.comment(make.conversation(site, title="Plain"), markdown="words & <b>more</b> <script>")
+    guest = visitor.of(site)
+    hostile = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
+
+    for name in ("q", "author", "type", "since", "sort", "forumId", "authorId", "inTitle", "has"):
+        page = guest.get(f"/search/?{name}={hostile}")
+        assert page.status == 200, name
+        assert "<script>alert" not in page.text, name
+    found = guest.get("/search/?q=words+more")
+    assert "<script>" not in found.text.replace("<script type", "")
+    assert [one.text() for one in found.tree.css("mark")] == ["words"]
+
+
+def test_a_bad_page_is_refused(visitor: Visitor, make: Factory) -> None:
+    guest = visitor.of(make.site())
+
+    assert guest.get("/search/?q=a&offset=7").status == 400
+    assert guest.get("/search/?q=a&limit=3").status == 400
+
+
+def test_an_old_address_of_today_leads_to_a_search(visitor: Visitor, make: Factory) -> None:
+    guest = visitor.of(make.site())
+
+    led = guest.get("/today/?offset=25")
+    assert led.status == 301
+    assert led.location == (
+        "/search/?type=conversation&type=event&type=profile&type=huddle&since=-1&offset=25"
+    )
+    assert guest.get("/today/").location.startswith("/search/?type=")
+
+
+def test_a_hashtag_leads_to_a_search(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    make.comment(talk, markdown="Cold #winter")
+    guest = visitor.of(site)
+
+    link = guest.get(f"/conversations/{talk.id}/").tree.css_first('.text a[href^="/search"]')
+    assert "1 found" in guest.get(link.attributes["href"] or "").text
+
+
+def test_suggestions_are_a_list_of_texts(visitor: Visitor, make: Factory) -> None:
+    guest = visitor.of(make.site())
+
+    for words in ("", "x", "%3Cb%3E", "zzz" * 500):
+        page = guest.get(f"/search/suggestions/?q={words}")
+        assert (page.status, page.text) == (200, "[]")
+        assert page.headers["content-type"].startswith("application/json")
