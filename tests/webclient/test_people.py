@@ -94,7 +94,7 @@ def test_a_comment_on_a_profile_is_shown_there(visitor: Visitor, make: Factory) 
     assert led.status == 302
     assert led.location == f"/profiles/{site.member.id}/?comment_id={first.id}#comment{first.id}"
     shown = guest.get(led.location.partition("#")[0])
-    assert shown.tree.css_first(f"#comment{first.id} .text").text().strip() == "Welcome here"
+    assert shown.find(f"#comment{first.id} .text").text().strip() == "Welcome here"
     # Not of another thing, and nothing that is no comment.
     for wrong in ("0", "999999999999", "x", "%3Cb%3E"):
         assert guest.get(f"/profiles/{site.member.id}/?comment_id={wrong}").status == 200
@@ -117,7 +117,7 @@ def test_the_list_of_people_keeps_what_was_asked(visitor: Visitor, make: Factory
     guest = visitor.of(site)
 
     page = guest.get("/profiles/?q=r%C3%BCd")
-    address = page.tree.css_first("a[rel=next]").attributes["href"]
+    address = page.find("a[rel=next]").attributes["href"] or ""
     assert address == "/profiles/?offset=25&q=r%C3%BCd"
     assert "rüd29" in guest.get(address).text
     assert guest.get("/profiles/?offset=abc").status == 200

@@ -163,7 +163,7 @@ def test_a_hashtag_leads_to_a_search(visitor: Visitor, make: Factory) -> None:
     make.comment(talk, markdown="Cold #winter")
     guest = visitor.of(site)
 
-    link = guest.get(f"/conversations/{talk.id}/").tree.css_first('.text a[href^="/search"]')
+    link = guest.get(f"/conversations/{talk.id}/").find('.text a[href^="/search"]')
     assert "1 found" in guest.get(link.attributes["href"] or "").text
 
 
