@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
@@ -190,8 +191,7 @@ class HuddleHandler(Handler):
             ctx.identity.principal, page.target, ctx.tree, page.reacted
         )
 
-        def comments_page(items: bytes) -> bytes:
-            return ctx.page(items, page.total, "/api/v1/comments")
+        comments_page = partial(ctx.page, total=page.total, type_path="/api/v1/comments")
 
         def build() -> bytes:
             return huddle_page.detail(

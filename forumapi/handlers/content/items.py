@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from forumapi import itemtypes
@@ -93,8 +94,7 @@ def show(ctx: Context) -> Result:
     reacted = reaction.own_of_comments(view.viewer.reacted if view.viewer else None)
     rights = comment_page.CommentRights.of(ctx.identity.principal, page.target, tree, reacted)
 
-    def comments_page(items: bytes) -> bytes:
-        return ctx.page(items, page.total, "/api/v1/comments")
+    comments_page = partial(ctx.page, total=page.total, type_path="/api/v1/comments")
 
     def build() -> bytes:
         return item_page.detail(

@@ -7,7 +7,7 @@ huddle.py writes them.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
@@ -213,7 +213,7 @@ def detail(
     documents: Documents,
     site_id: int,
     view: HuddleView,
-    comments_page: Any,
+    comments_page: Callable[[bytes], bytes],
     permissions: bytes,
     *,
     is_ignored: bool,

@@ -423,7 +423,7 @@ def detail(
     documents: Documents,
     site_id: int,
     view: ItemView,
-    comments_page: Any,
+    comments_page: Callable[[bytes], bytes],
     permissions: bytes,
     tree: Tree,
     readable: ReadableMicrocosms,
