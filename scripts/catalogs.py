@@ -37,7 +37,13 @@ def extracted() -> Catalog:
         str(PACKAGE),
         method_map=METHODS,
         options_map=OPTIONS,
-        keywords={"_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)},
+        keywords={
+            "_": None,
+            "gettext": None,
+            "marked": None,
+            "ngettext": (1, 2),
+            "pgettext": ((1, "c"), 2),
+        },
     )
     for name, _, message, comments, context in sorted(found, key=lambda one: (one[0], one[1])):
         catalog.add(

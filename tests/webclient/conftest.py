@@ -10,7 +10,7 @@ from selenium.webdriver import Chrome
 
 from tests.browser.conftest import browser, chromium
 from tests.fixtures import Server, running
-from tests.webclient.hand import MODES, SCRIPT, Hand
+from tests.webclient.hand import MODES, SCRIPT, WEBSITE_SECRET, Hand
 from tests.webclient.visitor import Visitor
 
 __all__ = ["browser", "chromium"]
@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def website(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A web process that shows the website beside the API."""
     folder = tmp_path_factory.mktemp("website")
-    with running(database_url, folder, webclient="true") as started:
+    with running(
+        database_url, folder, webclient="true", webclient_secret=WEBSITE_SECRET
+    ) as started:
         yield started
 
 

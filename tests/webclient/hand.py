@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from forumapi.webclient.session import Seal, WebSession
 from tests.factories import Person, Site
 
 NO_SCRIPT: Final = "no script"
@@ -21,6 +22,8 @@ MODES: Final = (NO_SCRIPT, SCRIPT, KEYBOARD)
 # Presses of Tab after which what is looked for can't be reached.
 MOST_TABS: Final = 200
 WAIT_S: Final = 10.0
+# Of the web process that tests start.
+WEBSITE_SECRET: Final = "of the tests"
 
 
 T = TypeVar("T")
@@ -56,6 +59,15 @@ class Hand:
         field.submit()
         self.see(person.name)
 
+    def make_stale(self, person: Person) -> None:
+        """Let the session of this person be one of an hour ago."""
+        assert self.site is not None
+        seal = Seal([WEBSITE_SECRET])
+        session = WebSession(person.token, int(time.time()) - 3600)
+        value = seal.seal_session(f"{self.site.host}:{self._port}", session)
+        self.driver.delete_cookie("session")
+        self.driver.add_cookie({"name": "session", "value": value, "path": "/", "httpOnly": True})
+
     @property
     def path(self) -> str:
         """Path and query of the page, without its host."""
@@ -74,6 +86,10 @@ class Hand:
     def see_no(self, text: str) -> None:
         """Check that the page does not show a text."""
         assert not self.sees(text), f"{text!r} is shown"
+
+    def gone(self, text: str) -> None:
+        """Wait until the page no longer shows a text."""
+        self._wait(lambda: not self.sees(text), f"{text!r} is still shown")
 
     def find(self, css: str) -> WebElement:
         """Find one element by a CSS selector."""

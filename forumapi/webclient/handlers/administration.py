@@ -1,0 +1,517 @@
+"""Pages on which the owner of a site sets it up. Each asks for a sign-in of the last half hour."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, NamedTuple
+
+from forumapi.webclient import look
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.threads import REFUSALS
+from forumapi.webclient.rendering import plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+
+def marked(text: str) -> str:
+    """Mark a text for the catalogs, which a template translates."""
+    return text
+
+
+# Address below /admin/, and title.
+PAGES: Final = (
+    ("site", marked("Title, description, look")),
+    ("menu", marked("Menu")),
+    ("roles", marked("Roles")),
+    ("bans", marked("Bans")),
+    ("sign-in", marked("Ways to sign in")),
+    ("reactions", marked("Reactions")),
+    ("legal", marked("Legal texts")),
+    ("mail", marked("Mail templates")),
+    ("webhooks", marked("Webhooks")),
+    ("clients", marked("Programs of others")),
+    ("figures", marked("Figures")),
+)
+
+
+def owner(visit: Visit) -> dict[str, Any]:
+    """Return the own profile of the site's owner. Raises SignInFirst, and Refused for everybody else."""
+    me = visit.fresh_member()
+    if not visit.site["meta"].get("permissions", {}).get("siteOwner"):
+        raise Refused(403, visit.language.gettext("This is for the owner of the site."))
+    return me
+
+
+class Setting(NamedTuple):
+    """Field of a form: its name, its label, and its kind: text, area, check, lines or secret.
+
+    `hint` is a sentence below it.
+    """
+
+    name: str
+    label: str
+    kind: str = "text"
+    hint: str = ""
+    limit: int = 0
+
+
+class AdminView(View):
+    """Overview of what can be set up."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List the pages."""
+        owner(visit)
+        return visit.page("admin.html", pages=PAGES)
+
+
+class FiguresView(View):
+    """Figures of the site."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show them."""
+        owner(visit)
+        return visit.page("admin_figures.html", stats=visit.site["meta"]["stats"])
+
+
+class SettingsView(View):
+    """Form of settings that the API has as one document: `load` reads their values, `store` writes what was typed.
+
+    `resets`: a second button goes back to what the platform has.
+    """
+
+    title: ClassVar[str] = ""
+    lead: ClassVar[str] = ""
+    resets: ClassVar[bool] = False
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+        """Return the fields of the form."""
+        raise NotImplementedError
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the values by the names of their fields."""
+        raise NotImplementedError
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Write them. Raises Failure."""
+        raise NotImplementedError
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Go back to what the platform has. Raises Failure."""
+        raise Refused(400)
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the title of the page."""
+        return visit.language.gettext(self.title)
+
+    def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
+        """Return sentences that are shown above the form."""
+        return []
+
+    def get(self, visit: Visit, **args: Any) -> Answer:
+        """Show the form."""
+        owner(visit)
+        return self._show(visit, args, self.load(visit, args))
+
+    def post(self, visit: Visit, **args: Any) -> Answer:
+        """Store what was typed, or go back to what the platform has."""
+        owner(visit)
+        if visit.field("do") == "reset" and self.resets:
+            self.reset(visit, args)
+            return visit.redirect(f"{visit.path}?saved=1")
+        typed = {
+            one.name: bool(visit.field(one.name)) if one.kind == "check" else visit.field(one.name)
+            for one in self.fields(visit, args)
+        }
+        try:
+            self.store(visit, args, typed)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, args, typed, failure)
+        return visit.redirect(f"{visit.path}?saved=1")
+
+    def _show(
+        self,
+        visit: Visit,
+        args: dict[str, Any],
+        values: dict[str, Any],
+        failure: Failure | None = None,
+    ) -> Answer:
+        return visit.page(
+            "admin_form.html",
+            status=failure.status if failure else 200,
+            heading=self.heading(visit, args),
+            lead=self.lead,
+            fields=self.fields(visit, args),
+            values=values,
+            failure=failure,
+            resets=self.resets,
+            notes=self.notes(visit, values),
+            is_saved="saved" in visit.query and failure is None,
+        )
+
+
+class SiteView(SettingsView):
+    """Title, description and look of the site."""
+
+    title = marked("Title, description, look")
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+        """Return the fields."""
+        return [
+            Setting("title", marked("Title"), limit=50),
+            Setting("description", marked("Description"), "area"),
+            Setting(
+                "linkColor",
+                marked("Colour of links and buttons"),
+                "text",
+                marked(
+                    "A name or #rrggbb. Where text in it could not be read, a darker or lighter one is shown."
+                ),
+            ),
+            Setting("logoUrl", marked("Address of the logo")),
+            Setting("domain", marked("Own domain"), "text", marked("It counts once it is proven.")),
+            Setting("membersCreateMicrocosms", marked("Members make places"), "check"),
+        ]
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return what the site says of itself, and its options."""
+        names = ("title", "description", "linkColor", "logoUrl", "domain")
+        found = {name: plain(visit.site.get(name, "")) for name in names}
+        options: dict[str, Any] = visit.api.get("/site/options")
+        return found | options
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the site, then its options."""
+        makes = "membersCreateMicrocosms"
+        body = {name: value for name, value in typed.items() if name != makes}
+        if body["domain"] == visit.site.get("domain", ""):
+            del body["domain"]
+        visit.api.put("/site", body)
+        visit.api.put("/site/options", {makes: typed[makes]})
+
+    def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
+        """Say how well text in the colour can be read."""
+        colour = look.parse(str(typed.get("linkColor", "")))
+        if colour is None:
+            return []
+        paper = look.parse(look.PAPER) or (255, 255, 255)
+        ratio = look.contrast(colour, paper)
+        gettext = visit.language.gettext
+        if ratio >= look.LEAST_CONTRAST:
+            return [
+                gettext("The colour’s contrast is %(ratio)s to 1: it can be read.")
+                % {"ratio": f"{ratio:.1f}"}
+            ]
+        shown = look.written(look.readable(colour, paper))
+        text = gettext(
+            "The colour’s contrast is %(ratio)s to 1, less than 4.5: %(shown)s is shown in its place."
+        )
+        return [text % {"ratio": f"{ratio:.1f}", "shown": shown}]
+
+
+class RowsView(View):
+    """Form of a list whose entries are rows of a few fields, all of which are sent."""
+
+    title: ClassVar[str] = ""
+    names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    path: ClassVar[str] = ""
+    most: ClassVar[int] = 10
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the list, with empty rows behind it."""
+        owner(visit)
+        return self._show(visit, visit.api.get(self.path))
+
+    def post(self, visit: Visit) -> Answer:
+        """Store the list; a row without its first field goes."""
+        owner(visit)
+        if visit.field("do") == "reset":
+            visit.api.delete(self.path)
+            return visit.redirect(f"{visit.path}?saved=1")
+        columns = [
+            visit.form.getlist(name) if visit.form is not None else [] for name, _ in self.names
+        ]
+        rows = [
+            {name: value for (name, _), value in zip(self.names, row, strict=True)}
+            for row in zip(*columns, strict=False)
+            if row[0].strip()
+        ]
+        try:
+            visit.api.put(self.path, rows)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, rows, failure)
+        return visit.redirect(f"{visit.path}?saved=1")
+
+    def _show(
+        self, visit: Visit, rows: list[dict[str, Any]], failure: Failure | None = None
+    ) -> Answer:
+        empty: list[dict[str, Any]] = [{} for _ in range(min(2, max(0, self.most - len(rows))))]
+        return visit.page(
+            "admin_rows.html",
+            status=failure.status if failure else 200,
+            heading=visit.language.gettext(self.title),
+            names=self.names,
+            rows=[*rows, *empty],
+            failure=failure,
+            is_saved="saved" in visit.query and failure is None,
+        )
+
+
+class MenuView(RowsView):
+    """Menu of the site."""
+
+    title = marked("Menu")
+    names = (
+        ("text", marked("Text")),
+        ("href", marked("Address")),
+        ("title", marked("Explanation")),
+    )
+    path = "/site/menu"
+
+
+class ReactionsView(RowsView):
+    """Reactions that the site has."""
+
+    title = marked("Reactions")
+    names = (("name", marked("Name")), ("text", marked("Sign")))
+    path = "/site/reactions"
+    most = 20
+
+
+# ---------------------------------------------------------------- texts
+
+
+class TextsView(View):
+    """Legal texts or mail templates, each with whether it is the site's own."""
+
+    kind: ClassVar[str] = ""
+    key: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        owner(visit)
+        found = visit.api.get(f"/site/{self.kind}")[self.key]
+        return visit.page(
+            "admin_texts.html",
+            heading=visit.language.gettext(self.title),
+            texts=found,
+            path=f"/admin/{self.kind}/",
+        )
+
+
+class OwnLegalTextsView(TextsView):
+    """Legal texts of the site."""
+
+    kind, key, title = "legal", "documents", marked("Legal texts")
+
+
+class MailTextsView(TextsView):
+    """Mail templates of the site."""
+
+    kind, key, title = "mail", "templates", marked("Mail templates")
+
+
+class OwnLegalTextView(SettingsView):
+    """Legal text: of the site, or the platform's."""
+
+    title = marked("Legal text")
+    resets = True
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+        """Return the fields."""
+        return [
+            Setting(
+                "html",
+                marked("Text, as HTML"),
+                "lines",
+                marked("Names with a $, such as $site_title, are replaced."),
+            ),
+            Setting("link", marked("Or the address where it is kept")),
+        ]
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the name of the text."""
+        return f"{visit.language.gettext(self.title)}: {args['name']}"
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the text."""
+        found: dict[str, Any] = visit.api.get(f"/site/legal/{args['name']}")
+        return found
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store one of the two."""
+        body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
+        visit.api.put(f"/site/legal/{args['name']}", body)
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Go back to the platform's text."""
+        visit.api.delete(f"/site/legal/{args['name']}")
+
+
+class MailTextView(SettingsView):
+    """Mail template: of the site, or the platform's."""
+
+    title = marked("Mail template")
+    resets = True
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+        """Return the fields."""
+        hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
+        return [
+            Setting("subject", marked("Subject"), limit=200),
+            Setting("text", marked("Text"), "lines", hint),
+            Setting("html", marked("HTML"), "lines"),
+        ]
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the name of the mail."""
+        return f"{visit.language.gettext(self.title)}: {args['name']}"
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the template."""
+        found: dict[str, Any] = visit.api.get(f"/site/mail/{args['name']}")
+        return found
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store it whole."""
+        visit.api.put(f"/site/mail/{args['name']}", typed)
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Go back to the platform's template."""
+        visit.api.delete(f"/site/mail/{args['name']}")
+
+
+# ---------------------------------------------------------------- bans
+
+
+class BansView(View):
+    """Bans of the site, and the form of another one."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them; `profile` in the query fills the form in."""
+        owner(visit)
+        return self._show(visit, {"profileId": visit.query.get("profile", "")})
+
+    def post(self, visit: Visit) -> Answer:
+        """Ban a profile or a domain."""
+        owner(visit)
+        typed = {
+            name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")
+        }
+        body: dict[str, Any] = {"reason": typed["reason"], "note": typed["note"]}
+        if typed["profileId"].strip().isdecimal():
+            body["profileId"] = int(typed["profileId"])
+        if typed["domain"].strip():
+            body["domain"] = typed["domain"].strip()
+        if typed["expires"]:
+            body["expires"] = f"{typed['expires']}:00Z"
+        try:
+            visit.api.post("/bans", body, key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in (*REFUSALS, 404):
+                raise
+            return self._show(visit, typed, failure)
+        return visit.redirect("/admin/bans/")
+
+    def _show(self, visit: Visit, typed: dict[str, str], failure: Failure | None = None) -> Answer:
+        found = visit.api.get("/bans", offset=visit.query.get("offset"))
+        return visit.page(
+            "admin_bans.html",
+            status=failure.status if failure else 200,
+            bans=found["bans"],
+            typed=typed,
+            failure=failure,
+        )
+
+
+class LiftBanView(View):
+    """End of a ban."""
+
+    def post(self, visit: Visit, ban: int) -> Answer:
+        """Lift it."""
+        owner(visit)
+        visit.api.delete(f"/bans/{ban}")
+        return visit.redirect("/admin/bans/")
+
+
+# ---------------------------------------------------------------- signing in
+
+
+class SignInMethodsView(View):
+    """Ways to sign in on the site."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        owner(visit)
+        return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
+
+    def post(self, visit: Visit) -> Answer:
+        """Choose whether those who moderate need a second factor."""
+        owner(visit)
+        try:
+            visit.api.put("/site/auth", {"secondFactor": bool(visit.field("secondFactor"))})
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            found = visit.api.get("/site/auth")
+            return visit.page(
+                "admin_sign_in.html", status=failure.status, found=found, failure=failure
+            )
+        return visit.redirect("/admin/sign-in/")
+
+
+class SignInMethodView(SettingsView):
+    """Way to sign in: whether it is used, and the settings that the API lists for it."""
+
+    resets = True
+
+    def _found(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = visit.api.get(f"/site/auth/{args['method']}")
+        return found
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return its name."""
+        return str(plain(self._found(visit, args)["title"]))
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+        """Return the API's fields."""
+        found = self._found(visit, args)
+        kinds = {"secret": "secret", "urls": "area"}
+        return [
+            Setting("enabled", marked("It is used"), "check"),
+            *(
+                Setting(
+                    one["name"], one["name"], kinds.get(one["kind"], "text"), one["description"]
+                )
+                for one in found["fields"]
+            ),
+        ]
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings; secrets are never shown."""
+        found = self._found(visit, args)
+        values = {
+            name: "\n".join(value) if isinstance(value, list) else value
+            for name, value in found["settings"].items()
+        }
+        return {"enabled": found["enabled"], **values}
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store them; a secret that is left empty stays."""
+        kinds = {one["name"]: one["kind"] for one in self._found(visit, args)["fields"]}
+        settings: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            if kind == "urls":
+                settings[name] = typed[name].split()
+            elif kind != "secret" or typed[name]:
+                settings[name] = typed[name]
+        visit.api.put(
+            f"/site/auth/{args['method']}", {"enabled": typed["enabled"], "settings": settings}
+        )
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Forget the site's own settings."""
+        visit.api.delete(f"/site/auth/{args['method']}")

@@ -1,0 +1,203 @@
+"""Pages of programs that work with a site: webhooks, and OAuth clients."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.administration import owner
+from forumapi.webclient.handlers.threads import REFUSALS
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+KINDS: Final = ("created", "replaced", "patched", "deleted", "reminded")
+TYPES: Final = ("microcosm", "conversation", "event", "poll", "comment", "profile", "huddle")
+
+
+def _secret(visit: Visit, made: dict[str, Any], back: str) -> Answer:
+    """Show a secret, which nobody keeps."""
+    name = made["name"] or made.get("url", "")
+    shown = visit.page("admin_secret.html", name=name, secret=made["secret"], back=back)
+    return shown._replace(headers=[*shown.headers, ("Cache-Control", "no-store")])
+
+
+def _chosen(visit: Visit, name: str) -> list[str]:
+    return visit.form.getlist(name) if visit.form is not None else []
+
+
+class WebhooksView(View):
+    """Webhooks of the site, and the form of another one."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        owner(visit)
+        return self._show(
+            visit, {"enabled": True, "documents": True, "kinds": KINDS, "itemTypes": TYPES[:5]}
+        )
+
+    def post(self, visit: Visit) -> Answer:
+        """Register one; its secret is shown this once."""
+        owner(visit)
+        body = _webhook(visit)
+        try:
+            made = visit.api.post("/webhooks", body)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, body, failure)
+        return _secret(visit, made.data, "/admin/webhooks/")
+
+    def _show(self, visit: Visit, typed: dict[str, Any], failure: Failure | None = None) -> Answer:
+        found = visit.api.get("/webhooks")["webhooks"]
+        return visit.page(
+            "admin_webhooks.html",
+            status=failure.status if failure else 200,
+            webhooks=found["items"] if isinstance(found, dict) else found,
+            typed=typed,
+            failure=failure,
+            kinds=KINDS,
+            types=TYPES,
+        )
+
+
+class WebhookView(View):
+    """Webhook: its settings, how its deliveries go, and what can be done with it."""
+
+    def get(self, visit: Visit, webhook: int) -> Answer:
+        """Show it."""
+        owner(visit)
+        return self._show(visit, webhook)
+
+    def post(self, visit: Visit, webhook: int) -> Answer:
+        """Change it, send a test, make a new secret, or delete it."""
+        owner(visit)
+        path = f"/webhooks/{webhook}"
+        do = visit.field("do")
+        try:
+            if do == "save":
+                visit.api.put(path, _webhook(visit))
+            elif do == "ping":
+                visit.api.post(f"{path}/ping")
+            elif do == "secret":
+                made = visit.api.post(f"{path}/secret")
+                return _secret(visit, made.data, f"/admin/webhooks/{webhook}/")
+            elif do == "delete":
+                visit.api.delete(path)
+                return visit.redirect("/admin/webhooks/")
+            else:
+                raise Refused(400)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, webhook, failure)
+        return visit.redirect(f"/admin/webhooks/{webhook}/")
+
+    def _show(self, visit: Visit, webhook: int, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/webhooks/{webhook}")
+        sent = {
+            state: visit.api.get(f"/webhooks/{webhook}/deliveries", state=state)["deliveries"]
+            for state in ("queued", "dead")
+        }
+        return visit.page(
+            "admin_webhook.html",
+            status=failure.status if failure else 200,
+            webhook=found,
+            sent=sent,
+            failure=failure,
+            kinds=KINDS,
+            types=TYPES,
+        )
+
+
+def _webhook(visit: Visit) -> dict[str, Any]:
+    return {
+        "name": visit.field("name"),
+        "url": visit.field("url"),
+        "kinds": _chosen(visit, "kinds"),
+        "itemTypes": _chosen(visit, "itemTypes"),
+        "documents": bool(visit.field("documents")),
+        "enabled": bool(visit.field("enabled")),
+    }
+
+
+class ClientsView(View):
+    """OAuth clients of the site, and the form of another one."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        owner(visit)
+        return self._show(visit, {"confidential": True})
+
+    def post(self, visit: Visit) -> Answer:
+        """Register one; its secret is shown this once."""
+        owner(visit)
+        body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
+        try:
+            made = visit.api.post("/oauth/clients", body)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, body, failure)
+        if made.data.get("secret"):
+            return _secret(visit, made.data, "/admin/clients/")
+        return visit.redirect("/admin/clients/")
+
+    def _show(self, visit: Visit, typed: dict[str, Any], failure: Failure | None = None) -> Answer:
+        found = visit.api.get("/oauth/clients")["clients"]
+        return visit.page(
+            "admin_clients.html",
+            status=failure.status if failure else 200,
+            clients=found["items"] if isinstance(found, dict) else found,
+            scopes=visit.api.get("/oauth/scopes"),
+            typed=typed,
+            failure=failure,
+        )
+
+
+class ClientView(View):
+    """OAuth client."""
+
+    def get(self, visit: Visit, client: int) -> Answer:
+        """Show it."""
+        owner(visit)
+        return self._show(visit, client)
+
+    def post(self, visit: Visit, client: int) -> Answer:
+        """Change it, make a new secret, or delete it with every token of it."""
+        owner(visit)
+        path = f"/oauth/clients/{client}"
+        do = visit.field("do")
+        try:
+            if do == "save":
+                visit.api.put(path, _client(visit))
+            elif do == "secret":
+                made = visit.api.post(f"{path}/secret")
+                return _secret(visit, made.data, "/admin/clients/")
+            elif do == "delete":
+                visit.api.delete(path)
+            else:
+                raise Refused(400)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, client, failure)
+        return visit.redirect("/admin/clients/")
+
+    def _show(self, visit: Visit, client: int, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/oauth/clients/{client}")
+        return visit.page(
+            "admin_client.html",
+            status=failure.status if failure else 200,
+            client=found,
+            scopes=visit.api.get("/oauth/scopes"),
+            failure=failure,
+        )
+
+
+def _client(visit: Visit) -> dict[str, Any]:
+    return {
+        "name": visit.field("name"),
+        "redirectUris": visit.field("redirectUris").split(),
+        "scopes": _chosen(visit, "scopes"),
+        "deviceFlow": bool(visit.field("deviceFlow")),
+    }

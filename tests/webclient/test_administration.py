@@ -1,0 +1,211 @@
+"""Setting a site up, as its owner."""
+
+from __future__ import annotations
+
+import pytest
+
+from forumapi.webclient.handlers.administration import PAGES
+from tests.factories import Factory, Site
+from tests.webclient.hand import Hand
+from tests.webclient.step import step
+from tests.webclient.visitor import Visitor
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    """A site of the test's own."""
+    return make.site()
+
+
+def enter(hand: Hand, site: Site, page: str) -> None:
+    """Sign in as the owner and open a page of administration."""
+    hand.sign_in(site, site.owner)
+    hand.go(site, f"/admin/{page}/")
+
+
+@step("owner changes the title and description")
+def test_the_owner_changes_title_and_description(hand: Hand, site: Site) -> None:
+    enter(hand, site, "site")
+    hand.fill("Title", "Bikes & <cake>")
+    hand.fill("Description", "Riding & eating")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    hand.go(site)
+    hand.see("Riding & eating")
+    assert hand.find(".bar .name").text == "Bikes &"
+
+
+@step("owner changes the colour and reads its contrast")
+def test_the_owner_reads_the_contrast_of_a_colour(hand: Hand, site: Site) -> None:
+    enter(hand, site, "site")
+    hand.fill("Colour of links and buttons", "#ffcc00")
+
+    hand.press("Save")
+
+    hand.see("less than 4.5")
+
+
+@step("owner edits the menu")
+def test_the_owner_edits_the_menu(hand: Hand, site: Site) -> None:
+    enter(hand, site, "menu")
+    hand.fill("Text 1", "Rules & more")
+    hand.fill("Address 1", "/legal/terms/")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert hand.find("#text1").get_attribute("value") == "Rules & more"
+
+
+@step("owner edits a legal text")
+def test_the_owner_edits_a_legal_text(hand: Hand, site: Site) -> None:
+    enter(hand, site, "legal")
+    hand.press("terms", within="main")
+    hand.fill("Text, as HTML", "<h1>Rules of $site_title</h1><p>Be kind.</p>")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert "Be kind." in (hand.find("#html").get_attribute("value") or "")
+    hand.press("Back to what the platform has")
+    hand.see("Saved.")
+    assert "Be kind." not in (hand.find("#html").get_attribute("value") or "")
+
+
+@step("owner bans a person and lifts the ban")
+def test_the_owner_bans_and_lifts(hand: Hand, site: Site) -> None:
+    enter(hand, site, "bans")
+    hand.fill("Number of the profile, as in its address", str(site.member.id))
+    hand.fill("Reason, shown to them", "Please calm down")
+
+    hand.press("Ban", within="main")
+
+    hand.see(site.member.name)
+    hand.see("Please calm down")
+    hand.press("Lift", within="main")
+    hand.gone("Please calm down")
+    hand.see_no(site.member.name)
+
+
+@step("owner chooses sign-in methods")
+def test_the_owner_chooses_sign_in_methods(hand: Hand, site: Site) -> None:
+    enter(hand, site, "sign-in")
+    hand.press("OpenID Connect", within="main")
+    hand.fill("issuer", "https://id.example.org")
+    hand.fill("clientId", "forum")
+    hand.fill("clientSecret", "of two")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert hand.find("#clientSecret").get_attribute("value") == "", "a secret is never shown"
+    assert hand.find("#issuer").get_attribute("value") == "https://id.example.org"
+
+
+@step("owner chooses the reactions")
+def test_the_owner_chooses_reactions(hand: Hand, site: Site) -> None:
+    enter(hand, site, "reactions")
+    hand.fill("Name 1", "chapeau")
+    hand.fill("Sign 1", "Oh")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert hand.find("#name1").get_attribute("value") == "chapeau"
+
+
+@step("owner adds a webhook and sees its deliveries")
+def test_the_owner_adds_a_webhook(hand: Hand, site: Site) -> None:
+    enter(hand, site, "webhooks")
+    hand.fill("Name", "Mirror")
+    hand.fill("Address", "http://127.0.0.1:9/hook")
+
+    hand.press("Add it")
+
+    hand.see("It is shown this once")
+    assert hand.find("code.secret").text.startswith("whsec_")
+    hand.press("I have kept it")
+    hand.press("Mirror", within="main")
+    hand.see("Not delivered")
+    hand.press("Send a test")
+    hand.see("Not delivered")
+
+
+@step("owner registers an OAuth client")
+def test_the_owner_registers_a_client(hand: Hand, site: Site) -> None:
+    enter(hand, site, "clients")
+    hand.fill("Name", "Reader & co")
+    hand.fill("Addresses that people return to, one a line", "https://client.example/back")
+    hand.tick("conversations:read")
+
+    hand.press("Add it")
+
+    hand.see("It is shown this once")
+    hand.press("I have kept it")
+    hand.see("Reader & co")
+
+
+@step("owner changes a mail template")
+def test_the_owner_changes_a_mail_template(hand: Hand, site: Site) -> None:
+    enter(hand, site, "mail")
+    hand.press("mentioned", within="main")
+    hand.fill("Subject", "$actor_name named you")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert hand.find("#subject").get_attribute("value") == "$actor_name named you"
+
+
+@step("owner reads the figures of the site")
+def test_the_owner_reads_the_figures(hand: Hand, site: Site) -> None:
+    enter(hand, site, "figures")
+
+    hand.see("Comments")
+    hand.see("People")
+
+
+@step("administration asks for a fresh sign-in")
+def test_administration_asks_for_a_fresh_sign_in(
+    hand: Hand, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand.sign_in(site, site.owner)
+    hand.make_stale(site.owner)
+    hand.go(site, "/admin/site/")
+
+    hand.see("sign in once more")
+    hand.fill("Address of anybody: this is a demonstration", site.owner.email)
+    hand.press("Sign in without a code")
+
+    hand.see("Title, description, look")
+
+
+@step("member is no administrator")
+def test_a_member_is_no_administrator(hand: Hand, site: Site) -> None:
+    hand.sign_in(site, site.member)
+
+    hand.go(site, "/admin/site/")
+
+    hand.see("This is for the owner of the site.")
+
+
+@pytest.mark.parametrize("page", [name for name, _ in PAGES if name != "roles"])
+def test_pages_are_for_the_owner_alone(visitor: Visitor, bikes: Site, page: str) -> None:
+    path = f"/admin/{page}/"
+
+    assert visitor.of(bikes).get(path).status == 303
+    for person in (bikes.member, bikes.moderator):
+        assert visitor.of(bikes, person).get(path).status == 403
+        assert visitor.of(bikes, person).post(path, {"title": "Mine"}).status in (403, 405)
+    assert visitor.of(bikes, bikes.owner).get(path).status == 200
+
+
+def test_what_is_refused_stands_in_the_form_again(visitor: Visitor, bikes: Site) -> None:
+    owner = visitor.of(bikes, bikes.owner)
+
+    page = owner.post("/admin/site/", {"title": "T" * 51, "description": "Kept & shown"})
+
+    assert page.status == 400
+    assert page.find("#description").text() == "Kept & shown"
