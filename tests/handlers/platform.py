@@ -43,6 +43,7 @@ class Platform:
         chosen: dict[str, Any] = {
             "environment": "development",
             "platform_domain": DOMAIN,
+            "webclient": False,
             "site_poll_ms": 100,
             "rate_limit_token_per_minute": 0,
             "rate_limit_address_per_minute": 0,

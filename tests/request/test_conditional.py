@@ -27,6 +27,7 @@ def cold(database_url: str, server: Server) -> Iterator[WsgiApi]:
     """An application that has seen nothing yet, with the settings of `server`."""
     config = Config(
         environment="embedded",
+        webclient=False,
         platform_domain=PLATFORM_DOMAIN,
         listen=f"127.0.0.1:{server.address[1]}",
         rate_limit_token_per_minute=0,

@@ -41,7 +41,7 @@ def owner(visit: Visit) -> dict[str, Any]:
     return me
 
 
-class Setting(NamedTuple):
+class FormField(NamedTuple):
     """Field of a form: its name, its label, and its kind: text, area, check, lines or secret.
 
     `hint` is a sentence below it.
@@ -82,7 +82,7 @@ class SettingsView(View):
     lead: ClassVar[str] = ""
     resets: ClassVar[bool] = False
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
         """Return the fields of the form."""
         raise NotImplementedError
 
@@ -155,12 +155,12 @@ class SiteView(SettingsView):
 
     title = marked("Title, description, look")
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
         """Return the fields."""
         return [
-            Setting("title", marked("Title"), limit=50),
-            Setting("description", marked("Description"), "area"),
-            Setting(
+            FormField("title", marked("Title"), limit=50),
+            FormField("description", marked("Description"), "area"),
+            FormField(
                 "linkColor",
                 marked("Colour of links and buttons"),
                 "text",
@@ -168,9 +168,11 @@ class SiteView(SettingsView):
                     "A name or #rrggbb. Where text in it could not be read, a darker or lighter one is shown."
                 ),
             ),
-            Setting("logoUrl", marked("Address of the logo")),
-            Setting("domain", marked("Own domain"), "text", marked("It counts once it is proven.")),
-            Setting("membersCreateMicrocosms", marked("Members make places"), "check"),
+            FormField("logoUrl", marked("Address of the logo")),
+            FormField(
+                "domain", marked("Own domain"), "text", marked("It counts once it is proven.")
+            ),
+            FormField("membersCreateMicrocosms", marked("Members make places"), "check"),
         ]
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
@@ -320,16 +322,16 @@ class OwnLegalTextView(SettingsView):
     title = marked("Legal text")
     resets = True
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
         """Return the fields."""
         return [
-            Setting(
+            FormField(
                 "html",
                 marked("Text, as HTML"),
                 "lines",
                 marked("Names with a $, such as $site_title, are replaced."),
             ),
-            Setting("link", marked("Or the address where it is kept")),
+            FormField("link", marked("Or the address where it is kept")),
         ]
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
@@ -357,13 +359,13 @@ class MailTextView(SettingsView):
     title = marked("Mail template")
     resets = True
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
         """Return the fields."""
         hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
         return [
-            Setting("subject", marked("Subject"), limit=200),
-            Setting("text", marked("Text"), "lines", hint),
-            Setting("html", marked("HTML"), "lines"),
+            FormField("subject", marked("Subject"), limit=200),
+            FormField("text", marked("Text"), "lines", hint),
+            FormField("html", marked("HTML"), "lines"),
         ]
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
@@ -476,14 +478,14 @@ class SignInMethodView(SettingsView):
         """Return its name."""
         return str(plain(self._found(visit, args)["title"]))
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[Setting]:
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
         """Return the API's fields."""
         found = self._found(visit, args)
         kinds = {"secret": "secret", "urls": "area"}
         return [
-            Setting("enabled", marked("It is used"), "check"),
+            FormField("enabled", marked("It is used"), "check"),
             *(
-                Setting(
+                FormField(
                     one["name"], one["name"], kinds.get(one["kind"], "text"), one["description"]
                 )
                 for one in found["fields"]
