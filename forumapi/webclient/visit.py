@@ -74,6 +74,8 @@ class Visit:
         self.form: MultiDict[str, str] | None = None
         self.files: MultiDict[str, FileStorage] | None = None
         self.now = languages.now()
+        # The page holds what is for this visitor alone, so that no cache may keep it.
+        self.is_personal = False
         self._set: list[tuple[str, str]] = []
         self.session: WebSession = website.seal.open_session(
             self.host, self.cookies.get(website.session_cookie, "")
@@ -168,6 +170,7 @@ class Visit:
     @property
     def proof(self) -> str:
         """Token of the forms of this session; for guests of the visitor cookie, which is set here."""
+        self.is_personal = True
         if self.session.token:
             return self.website.seal.proof(self.host, self.session.token)
         return self.website.seal.proof(self.host, self._visitor())
@@ -203,6 +206,7 @@ class Visit:
     @cached_property
     def new_key(self) -> str:
         """Idempotency key for a form of this page, so that sending it twice does it once."""
+        self.is_personal = True
         return secrets.token_urlsafe(18)
 
     def seal(self, data: bytes) -> str:

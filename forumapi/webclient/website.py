@@ -220,6 +220,7 @@ class Website:
                 status == 200
                 and not visit.session.token
                 and not sets_cookies
+                and not visit.is_personal
                 and visit.method != "POST"
             )
             fields.append(("Cache-Control", PUBLIC if is_public else PRIVATE))
