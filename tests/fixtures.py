@@ -32,6 +32,7 @@ class Server:
     process: subprocess.Popen[bytes]
     address: tuple[str, int]
     log: Path
+    platform_domain: str = PLATFORM_DOMAIN
 
     @property
     def pid(self) -> int:
@@ -40,7 +41,7 @@ class Server:
 
     def api(self) -> Api:
         """A client of this server."""
-        return Api(self.address, PLATFORM_DOMAIN)
+        return Api(self.address, self.platform_domain)
 
     def stop(self) -> None:
         """End it as an operator would."""
@@ -91,7 +92,7 @@ def begin_server(
             stdin=subprocess.DEVNULL,
             preexec_fn=end_with_parent,  # noqa: PLW1509
         )
-    return Server(process, ("127.0.0.1", port), log)
+    return Server(process, ("127.0.0.1", port), log, given["platform_domain"])
 
 
 def start_server(database_url: str, folder: Path, **settings: str) -> Server:

@@ -467,6 +467,7 @@ ABOVE = """
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
+    webclient.handlers.huddles.People.chosen webclient.handlers.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.site
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
@@ -509,7 +510,7 @@ FIXED = """
     observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering.environment
-    webclient.static._all"""
+    webclient.static._all webclient.handlers.updates.time_zones"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

@@ -18,6 +18,26 @@ _FRAME: Final = re.compile(r'<iframe [^>]*?src="([^"]*)"[^>]*></iframe>')
 _PICTURE: Final = re.compile(r"<img ([^>]*)>")
 _SRC: Final = re.compile(r'(?:^|\s)src="([^"]*)"')
 _ELSEWHERE: Final = 'rel="nofollow noopener noreferrer" target="_blank"'
+# Marks of programs and systems, the telling ones first: each also names those that it descends from.
+_BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS: Final = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 _ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
 
 
@@ -65,6 +85,7 @@ def environment(code: str) -> Environment:
     made.filters["page"] = page_address
     made.filters["when"] = lambda text, now: _when(code, text, now)
     made.filters["date"] = lambda text, form="minute": languages.dated(code, text, form)
+    made.filters["device"] = device
     made.filters["count"] = lambda value: languages.number(code, value)
     return made
 
@@ -72,6 +93,15 @@ def environment(code: str) -> Environment:
 def plain(text: Any) -> str:
     """Undo the API's escaping of a plain text (a title, a name), which the template escapes itself."""
     return unescape(text) if type(text) is str and "&" in text else text
+
+
+def device(user_agent: str) -> str:
+    """Name the browser and the system of a User-Agent header, such as "Firefox, Linux"; "" when neither is known."""
+    known = (
+        next((name for mark, name in names if mark in user_agent), "")
+        for names in (_BROWSERS, _SYSTEMS)
+    )
+    return ", ".join(name for name in known if name)
 
 
 def content(html: Any) -> Markup:

@@ -70,6 +70,7 @@ class Website:
         prefix = "__Host-" if is_secure else ""
         self.session_cookie = f"{prefix}session"
         self.visitor_cookie = f"{prefix}visitor"
+        self.sign_in_cookie = f"{prefix}sign-in"
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver import Chrome
 
+from tests.api import Api
 from tests.browser.conftest import browser, chromium
 from tests.fixtures import Server, running
 from tests.webclient.hand import MODES, SCRIPT, WEBSITE_SECRET, Hand
@@ -39,6 +40,14 @@ def website(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         database_url, folder, webclient="true", webclient_secret=WEBSITE_SECRET
     ) as started:
         yield started
+
+
+@pytest.fixture
+def api_there(website: Server) -> Iterator[Api]:
+    """A client of the API of that process."""
+    client = website.api()
+    yield client
+    client.close()
 
 
 @pytest.fixture(params=MODES)

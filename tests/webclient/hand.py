@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -181,7 +182,8 @@ class Hand:
         for _ in range(MOST_TABS):
             if self.driver.switch_to.active_element == element:
                 return
-            self.driver.switch_to.active_element.send_keys(Keys.TAB)
+            # Not by `send_keys` of the element: to a field for files that would be a path.
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
         raise AssertionError(f"no keyboard reaches {element.get_attribute('outerHTML')}")
 
     def _wait(self, look: Callable[[], T | None], failed: str) -> T:

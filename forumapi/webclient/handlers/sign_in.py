@@ -2,62 +2,167 @@
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from typing import Any, Final
 
-from forumapi.webclient.api import Failure
+import msgspec
+
+from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit, is_own_path
 
+# What a form sent that a provider's sign-in interrupts travels in a cookie: so many characters at most, sealed.
+_MOST_IN_COOKIE: Final = 3500
+_FLOW_S: Final = 600
+# Refusals that the sign-in page itself shows.
+_SHOWN: Final = (400, 401, 403, 404, 409, 429, 501, 502, 503)
+_OWN_FIELDS: Final = ("proof", "key")
+
 
 class SignInView(View):
-    """Sign-in: an address, then the code that was sent there, then perhaps the code of a second factor.
+    """Sign-in: an address, then the code that was sent there; a provider; a passkey; then perhaps a second factor.
 
     `next` is the page to go on to. `pending` is a form that was sent with a session that had ended: its fields travel
     through the steps, and at the end stand in a form again for the visitor to send.
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the ways to sign in."""
+        """Show the ways to sign in; or finish a sign-in through a provider, which leads back to this page."""
+        if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
+            return self._returned(visit)
         if visit.me is not None and not visit.query.get("again"):
             return visit.redirect(self._next(visit))
-        return self._show(visit)
+        return self._show(visit, email=visit.me["email"] if visit.me else "")
 
     def post(self, visit: Visit) -> Answer:
         """Take a step."""
-        step = visit.field("step")
-        email, code, flow = visit.field("email"), visit.field("code"), visit.field("flow")
-        body: dict[str, Any]
-        if step == "factor":
-            opened = visit.unseal(flow) or b""
-            body = {"method": "second-factor", "flow": opened.decode(), "code": code}
-        elif step == "development":
-            body = {"method": "development", "email": email}
-        else:
-            body = {"method": "email-code", "email": email}
-            if step == "code":
-                body["code"] = code.replace(" ", "")
-        visit.api.token = ""
+        step = visit.field("step") or "email"
+        if step == "provider":
+            return self._begin(visit)
+        email, flow = visit.field("email").strip(), visit.field("flow")
         try:
-            found = visit.api.call("POST", "/auth", body).data
+            found = self._call(visit, "/auth", self._body(visit, step)).data
         except Failure as failure:
-            if failure.status not in (400, 401, 403, 429, 501):
+            if failure.status not in _SHOWN:
                 raise
-            return self._show(visit, step=step or "email", email=email, flow=flow, failure=failure)
-        if isinstance(found, dict):
-            sealed = visit.seal(found["flow"].encode())
-            return self._show(visit, step="factor", email=email, flow=sealed)
+            step = "email" if step in ("development", "passkey") else step
+            return self._show(visit, step=step, email=email, flow=flow, failure=failure)
         if found is None:
             return self._show(visit, step="code", email=email)
-        visit.begin_session(found)
-        pending = self._pending(visit)
-        if pending:
-            return visit.page("resend.html", action=self._next(visit), fields=pending)
-        return visit.redirect(self._next(visit))
+        return self._finish(visit, found)
 
     def interrupted(self, visit: Visit, *, is_stale: bool) -> Answer:
         """Show the sign-in in place of a form's answer, and keep what was typed."""
         visit.method = "GET"
-        return self._show(visit, status=401, is_stale=is_stale, next_page=visit.path)
+        email = visit.me["email"] if is_stale and visit.me else ""
+        return self._show(visit, status=401, email=email, is_stale=is_stale, next_page=visit.path)
+
+    # ------------------------------------------------------------ steps
+
+    def _body(self, visit: Visit, step: str) -> dict[str, Any]:
+        email, code = visit.field("email").strip(), visit.field("code")
+        match step:
+            case "factor":
+                return {
+                    "method": "second-factor",
+                    "flow": _opened(visit, "factor").get("flow", ""),
+                    "code": code.strip(),
+                }
+            case "passkey":
+                return {
+                    "method": "passkey",
+                    "flow": _opened(visit, "passkey").get("flow", ""),
+                    "credential": json_object(visit.field("credential")),
+                }
+            case "development":
+                return {"method": "development", "email": email}
+            case "code":
+                return {"method": "email-code", "email": email, "code": "".join(code.split())}
+            case _:
+                return {"method": "email-code", "email": email}
+
+    def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
+        """POST as a guest, also where somebody signs in once more."""
+        visit.api.token = ""
+        try:
+            return visit.api.call("POST", path, body)
+        finally:
+            visit.api.token = visit.session.token
+
+    def _finish(
+        self,
+        visit: Visit,
+        found: Any,
+        *,
+        next_page: str = "",
+        pending: list[tuple[str, str]] | None = None,
+    ) -> Answer:
+        """Begin the session with the token that was found, or ask for the second factor."""
+        pending = self._pending(visit) if pending is None else pending
+        next_page = next_page or self._next(visit)
+        if isinstance(found, dict):
+            flow = _sealed(visit, "factor", {"flow": found["flow"]})
+            return self._show(visit, step="factor", flow=flow, next_page=next_page, pending=pending)
+        former = visit.session.token
+        if former:
+            _sign_out(visit)
+        visit.begin_session(found)
+        if pending:
+            return visit.page("resend.html", action=next_page, fields=pending)
+        return visit.redirect(next_page)
+
+    def _begin(self, visit: Visit) -> Answer:
+        """Lead to a provider. The flow goes into a cookie, so that only this browser can finish it."""
+        method = visit.field("method")
+        scheme = "https" if visit.website.is_secure else "http"
+        back = f"{scheme}://{visit.host}/login/"
+        try:
+            asked = {"method": method, "redirectUri": back}
+            begun = self._call(visit, "/auth/begin", asked).data
+        except Failure as failure:
+            if failure.status not in _SHOWN:
+                raise
+            return self._show(visit, failure=failure)
+        kept: dict[str, Any] = {
+            "flow": begun["flow"],
+            "method": method,
+            "next": self._next(visit),
+            "pending": self._pending(visit),
+        }
+        sealed = _sealed(visit, "provider", kept)
+        if len(sealed) > _MOST_IN_COOKIE:
+            too_long = visit.language.gettext(
+                "What you wrote is too long to go with you to another site: sign in by e-mail to keep it."
+            )
+            return self._show(visit, status=400, text=too_long)
+        visit.set_cookie(visit.website.sign_in_cookie, sealed, _FLOW_S)
+        # A form may lead to this site alone (form-action), so that a page leads on.
+        return visit.page("provider.html", location=begun["location"])
+
+    def _returned(self, visit: Visit) -> Answer:
+        kept = _unsealed(visit, "provider", visit.cookies.get(visit.website.sign_in_cookie, ""))
+        if not kept:
+            text = visit.language.gettext(
+                "This sign-in began in another browser, or too long ago. Begin again."
+            )
+            return self._show(visit, status=400, text=text)
+        visit.set_cookie(visit.website.sign_in_cookie, "", 0)
+        pending = [(str(name), str(value)) for name, value in kept["pending"]]
+        if "code" not in visit.query:
+            text = visit.language.gettext("You were not signed in there. You can try once more.")
+            return self._show(visit, status=400, text=text, next_page=kept["next"], pending=pending)
+        names = ("code", "state", "iss")
+        brought: dict[str, Any] = {name: visit.query[name] for name in names if name in visit.query}
+        body: dict[str, Any] = {"method": kept["method"], "flow": kept["flow"], **brought}
+        try:
+            found = self._call(visit, "/auth", body).data
+        except Failure as failure:
+            if failure.status not in _SHOWN:
+                raise
+            return self._show(visit, failure=failure, next_page=kept["next"], pending=pending)
+        return self._finish(visit, found, next_page=kept["next"], pending=pending)
+
+    # ------------------------------------------------------------ the page
 
     def _next(self, visit: Visit) -> str:
         wanted = visit.field("next") or visit.query.get("next", "/")
@@ -79,15 +184,18 @@ class SignInView(View):
         email: str = "",
         flow: str = "",
         failure: Failure | None = None,
+        text: str = "",
         status: int = 0,
         is_stale: bool = False,
         next_page: str = "",
+        pending: list[tuple[str, str]] | None = None,
     ) -> Answer:
-        methods = visit.api.get("/auth/methods")["methods"]
-        fields = self._pending(visit)
-        if next_page:
-            sent = visit.form.items(multi=True) if visit.form is not None else ()
-            fields = [(name, value) for name, value in sent if name not in ("proof", "key")]
+        methods = visit.api.get("/auth/methods")["methods"] if step == "email" else []
+        if pending is None:
+            pending = self._pending(visit)
+            if next_page:
+                sent = visit.form.items(multi=True) if visit.form is not None else ()
+                pending = [(name, value) for name, value in sent if name not in _OWN_FIELDS]
         return visit.page(
             "sign_in.html",
             status=status or (failure.status if failure else 200),
@@ -96,10 +204,21 @@ class SignInView(View):
             email=email,
             flow=flow,
             failure=failure,
-            is_stale=is_stale or bool(visit.query.get("again")),
+            text=text,
+            is_stale=is_stale or bool(visit.query.get("again") or visit.field("again")),
             next_page=next_page or self._next(visit),
-            pending=fields,
+            pending=pending,
         )
+
+
+class BeginPasskeyView(View):
+    """First step of a sign-in with a passkey, for the script of the sign-in page."""
+
+    def post(self, visit: Visit) -> Answer:
+        """Return what `navigator.credentials.get` is called with, and the sealed flow."""
+        visit.api.token = ""
+        begun = visit.api.call("POST", "/auth/begin", {"method": "passkey"}).data
+        return passkey_options(visit, begun)
 
 
 class SignOutView(View):
@@ -108,10 +227,55 @@ class SignOutView(View):
     def post(self, visit: Visit) -> Answer:
         """End the session on the server and in the browser."""
         if visit.session.token:
-            try:
-                visit.api.call("DELETE", "/auth")
-            except Failure as failure:
-                if failure.status not in (401, 404):
-                    raise
+            _sign_out(visit)
         visit.forget_session()
         return visit.redirect("/")
+
+
+def _sign_out(visit: Visit) -> None:
+    """Revoke the token of the session; one that has ended already is no matter."""
+    try:
+        visit.api.call("DELETE", "/auth")
+    except Failure as failure:
+        if failure.status not in (401, 404):
+            raise
+
+
+def passkey_options(visit: Visit, begun: Any) -> Answer:
+    """Answer a script with the options of a passkey call of the browser, and the flow, sealed."""
+    flow = _sealed(visit, "passkey", {"flow": begun["flow"]})
+    data = msgspec.json.encode({"flow": flow, "publicKey": begun["publicKey"]})
+    return visit.send(data, "application/json", headers={"Cache-Control": "no-store"})
+
+
+def passkey_flow(visit: Visit) -> str:
+    """Return the flow of the form that a script sent, "" for a forged one."""
+    return str(_opened(visit, "passkey").get("flow", ""))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object; anything else is an empty one."""
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _sealed(visit: Visit, kind: str, kept: dict[str, Any]) -> str:
+    return visit.seal(zlib.compress(msgspec.json.encode({"kind": kind, **kept}), 9))
+
+
+def _unsealed(visit: Visit, kind: str, text: str) -> dict[str, Any]:
+    data = visit.unseal(text) if text else None
+    if data is None:
+        return {}
+    try:
+        found = json_object(zlib.decompress(data).decode())
+    except zlib.error:
+        return {}
+    return found if found.get("kind") == kind else {}
+
+
+def _opened(visit: Visit, kind: str) -> dict[str, Any]:
+    return _unsealed(visit, kind, visit.field("flow"))

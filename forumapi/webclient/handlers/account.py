@@ -1,0 +1,291 @@
+"""Pages of one's own account: sessions, API keys, address, second factor, passkeys, programs of others, options."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.sign_in import json_object, passkey_flow, passkey_options
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+# Refusals that a form shows with what was typed.
+SHOWN: Final = (400, 401, 403, 409, 412, 413, 429, 502, 503)
+# Days that a key may be good for.
+KEY_DAYS: Final = (7, 30, 90, 365)
+MOST_KEYS: Final = 50
+
+
+def kept_by_nobody(answer: Answer) -> Answer:
+    """Return the answer with the instruction to keep it nowhere: it holds a secret."""
+    return answer._replace(headers=[*answer.headers, ("Cache-Control", "no-store")])
+
+
+def id_field(visit: Visit, name: str = "id") -> int:
+    """Return a field that holds an id. Raises Refused."""
+    text = visit.field(name)
+    if not text.isdecimal() or len(text) > 18:
+        raise Refused(400)
+    return int(text)
+
+
+class AccountView(View):
+    """List of the pages of one's own account."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the list of its pages."""
+        visit.member()
+        return visit.page("account.html")
+
+
+class SessionsView(View):
+    """Devices on which one is signed in."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        visit.member()
+        found = visit.api.get("/sessions", offset=visit.query.get("offset"))
+        return visit.page("sessions.html", list=found["sessions"])
+
+    def post(self, visit: Visit) -> Answer:
+        """End one, or all others."""
+        visit.member()
+        if visit.field("do") == "others":
+            visit.api.delete("/sessions", others="true")
+        else:
+            visit.api.delete(f"/sessions/{id_field(visit)}")
+        return visit.redirect("/account/sessions/")
+
+
+class KeysView(View):
+    """API keys, which programs of one's own use."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them, with the form for another."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Make one and show its secret, once; or revoke one."""
+        visit.fresh_member()
+        if visit.field("do") == "revoke":
+            visit.api.delete(f"/keys/{id_field(visit)}")
+            return visit.redirect("/account/keys/")
+        chosen = visit.form.getlist("scope") if visit.form is not None else []
+        days = visit.field("days")
+        body = {
+            "name": visit.field("name"),
+            "scopes": chosen,
+            "days": int(days) if days.isdecimal() and len(days) < 6 else 0,
+        }
+        try:
+            made = visit.api.call("POST", "/keys", body).data
+        except Failure as failure:
+            if failure.status not in SHOWN:
+                raise
+            return self._show(visit, failure=failure, chosen=chosen)
+        return kept_by_nobody(visit.page("key.html", key=made))
+
+    def _show(
+        self, visit: Visit, *, failure: Failure | None = None, chosen: list[str] | None = None
+    ) -> Answer:
+        keys = visit.api.get("/keys", limit=MOST_KEYS)["keys"]
+        scopes: dict[str, dict[str, str]] = {}
+        for one in visit.api.get("/oauth/scopes"):
+            thing, _, part = one["scope"].partition(":")
+            scopes.setdefault(thing, {})[part] = one["description"]
+        return visit.page(
+            "keys.html",
+            status=failure.status if failure else 200,
+            list=keys,
+            scopes=scopes,
+            chosen=chosen or [],
+            days=KEY_DAYS,
+            failure=failure,
+        )
+
+
+class AddressView(View):
+    """The e-mail address that one signs in with."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it, with the form for another."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Send a code to the new address; then take it with that code."""
+        visit.fresh_member()
+        email, code = visit.field("email").strip(), visit.field("code")
+        step = visit.field("step")
+        try:
+            if step == "code":
+                body = {"code": "".join(code.split())}
+                if visit.field("factor"):
+                    body["secondFactor"] = visit.field("factor").strip()
+                visit.api.call("PUT", "/auth/email", body)
+                return visit.redirect("/account/address/")
+            visit.api.call("POST", "/auth/email", {"email": email})
+        except Failure as failure:
+            if failure.status not in SHOWN:
+                raise
+            return self._show(visit, step=step, email=email, failure=failure)
+        return self._show(visit, step="code", email=email)
+
+    def _show(
+        self, visit: Visit, *, step: str = "", email: str = "", failure: Failure | None = None
+    ) -> Answer:
+        has_factor = step == "code" and visit.api.get("/auth/totp")["enabled"]
+        return visit.page(
+            "address.html",
+            status=failure.status if failure else 200,
+            step=step,
+            email=email,
+            has_factor=has_factor,
+            failure=failure,
+        )
+
+
+class FactorView(View):
+    """The second factor: codes of an app."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show how it stands."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Begin, switch on, make new recovery codes, or switch off."""
+        visit.fresh_member()
+        step, code = visit.field("do"), visit.field("code").strip()
+        secret = json_object((visit.unseal(visit.field("secret")) or b"").decode())
+        try:
+            match step:
+                case "begin":
+                    return self._show(visit, secret=visit.api.call("POST", "/auth/totp").data)
+                case "on":
+                    body = {"code": "".join(code.split())}
+                    codes = visit.api.call("PUT", "/auth/totp", body).data
+                    # A new cookie, which an older copy of the former one does not equal.
+                    visit.begin_session(visit.session.token)
+                    return self._codes(visit, codes)
+                case "recovery":
+                    codes = visit.api.call("POST", "/auth/totp/recovery", {"code": code}).data
+                    return self._codes(visit, codes)
+                case "off":
+                    visit.api.call("DELETE", "/auth/totp", {"code": code})
+                    return visit.redirect("/account/factor/")
+                case _:
+                    raise Refused(400)
+        except Failure as failure:
+            if failure.status not in SHOWN or not visit.session.token:
+                raise
+            return self._show(visit, secret=secret or None, step=step, failure=failure)
+
+    def _codes(self, visit: Visit, codes: Any) -> Answer:
+        return kept_by_nobody(visit.page("recovery_codes.html", codes=codes["recoveryCodes"]))
+
+    def _show(
+        self,
+        visit: Visit,
+        *,
+        secret: dict[str, Any] | None = None,
+        step: str = "",
+        failure: Failure | None = None,
+    ) -> Answer:
+        sealed = visit.seal(msgspec.json.encode(secret)) if secret else ""
+        page = visit.page(
+            "factor.html",
+            status=failure.status if failure else 200,
+            state=visit.api.get("/auth/totp"),
+            secret=secret,
+            sealed=sealed,
+            step=step,
+            failure=failure,
+        )
+        return kept_by_nobody(page) if secret else page
+
+
+class PasskeysView(View):
+    """Passkeys of one's devices."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Add one that a device made, rename one, or remove one."""
+        visit.fresh_member()
+        step, name = visit.field("do"), visit.field("name")
+        try:
+            if step == "remove":
+                visit.api.delete(f"/auth/passkeys/{id_field(visit)}")
+            elif step == "rename":
+                visit.api.put(f"/auth/passkeys/{id_field(visit)}", {"name": name})
+            else:
+                body = {
+                    "flow": passkey_flow(visit),
+                    "name": name,
+                    "credential": json_object(visit.field("credential")),
+                }
+                visit.api.call("POST", "/auth/passkeys", body)
+        except Failure as failure:
+            if failure.status not in SHOWN:
+                raise
+            return self._show(visit, failure=failure)
+        return visit.redirect("/account/passkeys/")
+
+    def _show(self, visit: Visit, *, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "passkeys.html",
+            status=failure.status if failure else 200,
+            passkeys=visit.api.get("/auth/passkeys")["passkeys"],
+            failure=failure,
+        )
+
+
+class BeginNewPasskeyView(View):
+    """First step of adding a passkey, for the script of its page."""
+
+    def post(self, visit: Visit) -> Answer:
+        """Return what `navigator.credentials.create` is called with, and the sealed flow."""
+        visit.fresh_member()
+        return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)
+
+
+class GrantsView(View):
+    """Programs of other people that may act for one."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them."""
+        visit.member()
+        found = visit.api.get("/oauth/grants", offset=visit.query.get("offset"))
+        return visit.page("grants.html", list=found["grants"])
+
+    def post(self, visit: Visit) -> Answer:
+        """Take back what one of them was allowed."""
+        visit.member()
+        visit.api.delete(f"/oauth/grants/{id_field(visit)}")
+        return visit.redirect("/account/programs/")
+
+
+class OptionsView(View):
+    """Options of one's profile."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show them."""
+        visit.member()
+        return visit.page("options.html", options=visit.api.get("/profiles/options"))
+
+    def post(self, visit: Visit) -> Answer:
+        """Set them."""
+        me = visit.member()
+        wanted = bool(visit.field("sendEmail"))
+        is_visible = bool(visit.field("visible"))
+        visit.api.put("/profiles/options", {"sendEmail": wanted})
+        if is_visible != me["visible"]:
+            visit.api.put(f"/profiles/{me['id']}", {"visible": is_visible})
+        return visit.redirect("/account/options/?saved=1")

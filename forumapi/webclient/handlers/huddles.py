@@ -1,0 +1,252 @@
+"""Pages of huddles: private conversations, which exist for their participants alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.account import SHOWN
+from forumapi.webclient.handlers.conversations import in_context
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+# Names that one form resolves: each is a call of the API.
+MOST_NAMES: Final = 20
+# People that a beginning of a name may mean, for somebody to choose from.
+MOST_MEANT: Final = 10
+
+
+class HuddlesView(View):
+    """Own huddles."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List them, latest activity first; `unread` lists only those with something new."""
+        visit.member()
+        is_unread = "true" if visit.query.get("unread") else ""
+        found = visit.api.get("/huddles", offset=visit.query.get("offset"), unread=is_unread)
+        return visit.page("huddles.html", list=found["huddles"], is_unread=bool(is_unread))
+
+
+class HuddlePageView(View):
+    """Huddle with a page of its comments."""
+
+    def get(self, visit: Visit, item: int) -> Answer:
+        """Show a page."""
+        return self.show(visit, item)
+
+    def show(
+        self,
+        visit: Visit,
+        item: int,
+        *,
+        typed: str = "",
+        reply_to: int = 0,
+        failure: Failure | None = None,
+        preview: str = "",
+        people: People | None = None,
+    ) -> Answer:
+        """Show a page, perhaps with what was typed and why the API did not take it."""
+        offset = visit.query.get("offset")
+        found = for_participants(visit, f"/huddles/{item}", offset=offset).data
+        status = failure.status if failure else 200
+        if people is not None and people.is_unclear and status == 200:
+            status = 400
+        return visit.page(
+            "huddle.html",
+            status=status,
+            item=found,
+            kind="huddle",
+            typed=typed,
+            reply_to=reply_to,
+            failure=failure if people is None else None,
+            preview=preview,
+            people=people or People(),
+            adding=failure if people is not None else None,
+        )
+
+
+class NewestHuddleCommentView(View):
+    """First comment of a huddle that a participant has not read, or the newest one."""
+
+    def get(self, visit: Visit, item: int) -> Answer:
+        """Lead to it."""
+        found = for_participants(visit, f"/huddles/{item}/newcomment")
+        return visit.redirect(in_context(found.location), status=302)
+
+
+class BeginHuddleView(View):
+    """Form of a new huddle."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it; `to` is the id of a profile who is to take part."""
+        visit.member()
+        people = People()
+        wanted = visit.query.get("to", "")
+        if wanted.isdecimal() and len(wanted) < 19:
+            found = visit.api.get(f"/profiles/{wanted}")
+            people.chosen[found["id"]] = found["profileName"]
+        return self._show(visit, people)
+
+    def post(self, visit: Visit) -> Answer:
+        """Find the people, then begin it and post its first comment."""
+        me = visit.member()
+        people = People.of_form(visit)
+        people.chosen.pop(me["id"], None)
+        text = visit.field("markdown")
+        if people.is_unclear or not people.chosen:
+            return self._show(visit, people)
+        if not text.strip():
+            return self._show(visit, people, is_empty=True)
+        body = {
+            "title": visit.field("title"),
+            "isConfidential": bool(visit.field("isConfidential")),
+            "participants": [{"id": one} for one in people.chosen],
+        }
+        key = visit.field("key")
+        try:
+            made = visit.api.post("/huddles", body, key=key)
+        except Failure as failure:
+            if failure.status not in (*SHOWN, 404):
+                raise
+            return self._show(visit, people, failure=failure)
+        huddle = made.data["id"]
+        comment = {"itemType": "huddle", "itemId": huddle, "markdown": text}
+        try:
+            visit.api.post("/comments", comment, key=f"{key}c" if key else "")
+        except Failure as failure:
+            if failure.status not in SHOWN:
+                raise
+            # The huddle is there: what was typed stands in its form.
+            return HuddlePageView().show(visit, huddle, typed=text, failure=failure)
+        return visit.redirect(f"/huddles/{huddle}/")
+
+    def _show(
+        self,
+        visit: Visit,
+        people: People,
+        *,
+        failure: Failure | None = None,
+        is_empty: bool = False,
+    ) -> Answer:
+        is_sent = visit.method == "POST"
+        return visit.page(
+            "begin_huddle.html",
+            status=failure.status if failure else 400 if is_sent else 200,
+            people=people,
+            failure=failure,
+            is_sent=is_sent,
+            is_empty=is_empty,
+        )
+
+
+class AddToHuddleView(View):
+    """Form that adds people to a huddle."""
+
+    def post(self, visit: Visit, item: int) -> Answer:
+        """Find the people and add them."""
+        visit.member()
+        people = People.of_form(visit)
+        if people.is_unclear or not people.chosen:
+            return HuddlePageView().show(visit, item, people=people)
+        body = [{"id": one} for one in people.chosen]
+        try:
+            visit.api.put(f"/huddles/{item}/participants", body)
+        except Failure as failure:
+            if failure.status not in (400, 429, 503):
+                raise
+            return HuddlePageView().show(visit, item, people=people, failure=failure)
+        return visit.redirect(f"/huddles/{item}/")
+
+
+class LeaveHuddleView(View):
+    """Leaving a huddle, for good."""
+
+    def get(self, visit: Visit, item: int) -> Answer:
+        """Ask."""
+        visit.member()
+        found = for_participants(visit, f"/huddles/{item}", limit=5).data
+        return visit.page("leave_huddle.html", item=found)
+
+    def post(self, visit: Visit, item: int) -> Answer:
+        """Leave."""
+        visit.member()
+        try:
+            visit.api.delete(f"/huddles/{item}")
+        except Failure as failure:
+            raise nothing(visit, failure) from None
+        return visit.redirect("/huddles/")
+
+
+# ---------------------------------------------------------------- people by name
+
+
+class Meant(NamedTuple):
+    """Name that was typed, and the profiles that it may mean; none: nobody is called so."""
+
+    name: str
+    profiles: list[dict[str, Any]]
+
+
+class People:
+    """People of a form: those who are chosen, by id with their names, and names that are not clear."""
+
+    def __init__(self) -> None:
+        self.chosen: dict[int, str] = {}
+        self.unclear: list[Meant] = []
+        self.is_too_many = False
+
+    @property
+    def is_unclear(self) -> bool:
+        """Return True while somebody has to choose or to correct."""
+        return bool(self.unclear) or self.is_too_many
+
+    @classmethod
+    def of_form(cls, visit: Visit) -> People:
+        """Return those who were chosen (`person`, `person.1`: id and name) and those whose names were typed (`to`)."""
+        made = cls()
+        sent = visit.form.items(multi=True) if visit.form is not None else ()
+        picked = [value for name, value in sent if name.partition(".")[0] == "person"]
+        for text in picked[:100]:
+            id, _, name = text.partition(" ")
+            if id.isdecimal() and len(id) < 19:
+                made.chosen[int(id)] = name[:100]
+        names = dict.fromkeys(
+            name.lstrip("@+")
+            for name in re.split(r"[\s,;]+", visit.field("to"))
+            if name.strip("@+")
+        )
+        made.is_too_many = len(names) > MOST_NAMES
+        if made.is_too_many:
+            return made
+        for name in names:
+            made._resolve(visit, name)
+        return made
+
+    def _resolve(self, visit: Visit, name: str) -> None:
+        """Find a name: an exact one, whatever its letter case, or else the only one that begins so."""
+        found = visit.api.get("/profiles", q=name, limit=MOST_MEANT)["profiles"]
+        items = found["items"]
+        exact = [one for one in items if one["profileName"].lower() == name.lower()]
+        if len(exact) == 1 or found["total"] == 1:
+            one = (exact or items)[0]
+            self.chosen[one["id"]] = one["profileName"]
+        else:
+            self.unclear.append(Meant(name, items))
+
+
+# ---------------------------------------------------------------- what is there for participants alone
+
+
+def for_participants(visit: Visit, path: str, **query: Any) -> Any:
+    """GET what belongs to a huddle. For others it is as though it never was. Raises Refused, Failure."""
+    try:
+        return visit.api.document(path, **query)
+    except Failure as failure:
+        raise nothing(visit, failure) from None
+
+
+def nothing(visit: Visit, failure: Failure) -> Exception:
+    """Return the refusal of a huddle: 404 for members who are not in it; a guest may sign in."""
+    is_nothing = failure.status in (403, 404) and failure.code != 13
+    return Refused(404) if is_nothing and visit.session.token else failure

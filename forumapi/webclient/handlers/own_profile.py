@@ -1,0 +1,113 @@
+"""Pages of one's own profile: name, picture, and what one says about oneself."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.account import SHOWN
+from forumapi.webclient.rendering import plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import FileStorage
+
+# Pixels that a side of a picture of a profile has at most.
+AVATAR_SIDE: Final = 512
+
+
+class OwnProfileView(View):
+    """Form of the own profile."""
+
+    takes_files = True
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it."""
+        visit.member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Store what was changed: the name, then the text, then the picture."""
+        me = visit.member()
+        try:
+            name = visit.field("profileName")
+            if name and name != plain(me["profileName"]):
+                visit.api.put(f"/profiles/{me['id']}", {"profileName": name})
+            self._say(visit, me)
+            picture = visit.files.get("picture") if visit.files is not None else None
+            if picture is not None and picture.filename:
+                self._upload(visit, me, picture)
+        except Failure as failure:
+            if failure.status not in SHOWN:
+                raise
+            return self._show(visit, failure=failure)
+        return visit.redirect(f"/profiles/{me['id']}/")
+
+    def _say(self, visit: Visit, me: dict[str, Any]) -> None:
+        """Store the text: the newest comment on a profile is what it says. One by another person stays as it is."""
+        text, said = visit.field("markdown"), me["profileComment"]
+        own = said if said and said["meta"]["createdBy"]["id"] == me["id"] else None
+        if text.strip() == (own["markdown"].strip() if own else ""):
+            return
+        if own and text.strip():
+            visit.api.put(f"/comments/{own['id']}", {"markdown": text})
+        elif own:
+            visit.api.delete(f"/comments/{own['id']}")
+        else:
+            body = {"itemType": "profile", "itemId": me["id"], "markdown": text}
+            visit.api.post("/comments", body, key=visit.field("key"))
+
+    def _upload(self, visit: Visit, me: dict[str, Any], picture: FileStorage) -> None:
+        """Upload a picture, made to fit; attached to the profile it is its avatar."""
+        (made,) = upload(visit, [picture], side=AVATAR_SIDE)
+        if "width" not in made:
+            text = visit.language.gettext(
+                "That is no picture: choose a JPEG, PNG, GIF or WebP file."
+            )
+            raise Failure(400, 0, text)
+        body = {"fileHash": made["fileHash"], "fileName": made["fileName"]}
+        visit.api.post(f"/profiles/{me['id']}/attachments", body)
+
+    def _show(self, visit: Visit, *, failure: Failure | None = None) -> Answer:
+        me = visit.member()
+        said = me["profileComment"]
+        is_own = bool(said) and said["meta"]["createdBy"]["id"] == me["id"]
+        text = said["markdown"] if is_own else ""
+        return visit.page(
+            "own_profile.html",
+            status=failure.status if failure else 200,
+            name=visit.field("profileName", plain(me["profileName"])),
+            text=visit.field("markdown", text),
+            failure=failure,
+        )
+
+
+class EditProfileView(View):
+    """Address under which the official client edits a profile."""
+
+    def get(self, visit: Visit, profile: int) -> Answer:
+        """Lead to the form of the own profile. Raises Refused for the profile of another person."""
+        if visit.member()["id"] != profile:
+            raise Refused(403)
+        return visit.redirect("/account/profile/")
+
+
+def upload(visit: Visit, files: list[FileStorage], *, side: int = 0) -> list[dict[str, Any]]:
+    """Upload files; pictures are made to fit a square of that side. Return what the API says of them."""
+    boundary = secrets.token_hex(24)
+    parts: list[bytes] = []
+    for file in files:
+        name = (file.filename or "file").replace('"', "%22").replace("\r", "").replace("\n", "")
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        parts += [head.encode(), file.read(), b"\r\n"]
+    parts.append(f"--{boundary}--\r\n".encode())
+    fit = {"maxWidth": side, "maxHeight": side} if side else {}
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    found = visit.api.call("POST", "/files", raw=b"".join(parts), query=fit, headers=kind)
+    made: list[dict[str, Any]] = found.data
+    return made
