@@ -121,7 +121,12 @@ from forumapi.handlers.notifications.webhooks import (
 )
 from forumapi.handlers.people.avatars import SiteAvatarsHandler
 from forumapi.handlers.people.bans import BanHandler, BansHandler
-from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler, RoleMembersHandler
+from forumapi.handlers.people.criteria import (
+    CriteriaHandler,
+    CriterionHandler,
+    HeldRolesHandler,
+    RoleMembersHandler,
+)
 from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.people.profiles import (
     ProfileHandler,
@@ -331,6 +336,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/<profile:item>/draft": DraftHandler,
     "/api/v1/profiles/<profile:item>/ical": ProfileCalendarHandler,
+    "/api/v1/profiles/<profile:item>/roles": HeldRolesHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/profiles/read/batch": ProfileReadBatchHandler,

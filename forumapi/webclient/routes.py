@@ -56,6 +56,7 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/microcosms/<int:microcosm>/create/poll/": polls.CreatePollView,
     "/profiles/": people.PeopleView,
     "/profiles/<int:profile>/": people.ProfileView,
+    "/profiles/<int:profile>/roles/": people.ProfileRolesView,
     "/search/": search.SearchView,
     "/search/suggestions/": search.SuggestionsView,
     "/today/": search.TodayView,

@@ -84,6 +84,34 @@ def test_who_is_here(hand: Hand, make: Factory) -> None:
     hand.see_no("newcomer")
 
 
+@step("member reads in which roles they are and why")
+def test_own_roles(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site, "Workshop")
+    regulars = make.role(site, place.id, "Regulars", rights=("read", "create"))
+    make.criterion(regulars, "commentCount", "ge", 0)
+    hand.sign_in(site, site.member)
+
+    hand.press("member")
+    hand.press("Your roles, and why")
+
+    hand.see("Everybody who is signed in is in it.")
+    hand.see("Regulars")
+    hand.see("In Workshop: read, write.")
+    hand.see("comments written: at least 0 (here: 0)")
+    hand.press("Workshop")
+    hand.see("Nothing has been written here yet.")
+
+
+def test_roles_are_their_holders_own(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    address = f"/profiles/{site.member.id}/roles/"
+
+    assert visitor.of(site, site.owner).get(address).status == 200
+    assert visitor.of(site, site.newcomer).get(address).status == 403
+    assert visitor.of(site).get(address).location.startswith("/login/?next=")
+
+
 def test_a_comment_on_a_profile_is_shown_there(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     first = make.comment(site.member, by=site.owner, markdown="Welcome here")

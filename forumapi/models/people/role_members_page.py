@@ -66,6 +66,34 @@ REASONS = Query(
      ORDER BY f.profile_id, met.or_group, met.criterion_id""",
 )
 
+# The same of one profile, for every role that it is in; a role without criteria that it meets has one row.
+HELD = Query(
+    "role_members_page.held",
+    f"""
+    WITH held AS MATERIALIZED (
+        SELECT r.role_id, r.microcosm_id, r.include_users
+          FROM profiles p
+          JOIN roles r ON r.site_id = p.site_id AND (r.include_users OR r.role_id = ANY(p.role_ids))
+         WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s),
+    tests AS MATERIALIZED ({TESTS} AND c.role_id IN (SELECT h.role_id FROM held h)),
+    facts AS MATERIALIZED ({FACTS} AND p.profile_id = %(profile_id)s)
+    SELECT h.role_id, h.microcosm_id, h.include_users,
+           EXISTS (SELECT FROM role_profiles r
+                    WHERE r.site_id = %(site_id)s AND r.role_id = h.role_id AND r.profile_id = f.profile_id),
+           met.criterion_id, met.or_group, coalesce(c.profile_column, ''), coalesce(c.attr_key, ''), c.predicate,
+           c.value::text, met.actual
+      FROM held h
+     CROSS JOIN facts f
+      LEFT JOIN LATERAL (
+            SELECT t.criterion_id, t.or_group, bool_and({MET}) OVER (PARTITION BY t.or_group) AS is_met,
+                   coalesce(to_jsonb({NUMBER}), to_jsonb({DATE}), to_jsonb({TEXT}),
+                            to_jsonb({FLAG}))::text AS actual
+              FROM tests t {ATTRIBUTE}
+             WHERE t.role_id = h.role_id) met ON met.is_met
+      LEFT JOIN criteria c ON c.site_id = %(site_id)s AND c.criterion_id = met.criterion_id
+     ORDER BY h.role_id, met.or_group, met.criterion_id""",
+)
+
 # Profiles that a criterion, new or in the place of another, would let in or put out, and those that would be in if
 # values that they wrote themselves counted. Named profiles stay in either way.
 PREVIEW = Query(
@@ -162,6 +190,15 @@ class Reason(NamedTuple):
     met: list[Met]
 
 
+class HeldRole(NamedTuple):
+    """Role that a profile is in, and why. `everyone`: all profiles are."""
+
+    id: int
+    microcosm_id: int
+    everyone: bool
+    reason: Reason
+
+
 class MemberChange(NamedTuple):
     """Profiles that join or leave a role by a change: how many, and the first of them by id: profile -> version."""
 
@@ -211,6 +248,17 @@ def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> d
         if criterion[0] is not None:
             reason.met.append(Met(Criterion(*criterion), actual or "null"))
     return found
+
+
+def held(tx: Reader, site_id: int, profile_id: int) -> list[HeldRole]:
+    """Read every role that a profile is in, by id."""
+    found: dict[int, HeldRole] = {}
+    for row in tx.rows(HELD, site_id=site_id, profile_id=profile_id):
+        id, microcosm_id, everyone, is_explicit, *criterion, actual = row
+        one = found.setdefault(id, HeldRole(id, microcosm_id, everyone, Reason(is_explicit, [])))
+        if criterion[0] is not None:
+            one.reason.met.append(Met(Criterion(*criterion), actual or "null"))
+    return list(found.values())
 
 
 def preview(

@@ -161,8 +161,12 @@ def document(
     permissions: bytes = b"",
     members: bytes = b"",
     losing: bytes = b"",
+    reason: bytes = b"",
 ) -> bytes:
-    """Render the object of platform 5.2: with `permissions` for a role of its own, with `members` for one in a list."""
+    """Render the object of platform 5.2: with `permissions` for a role of its own, with `members` for one in a list.
+
+    `reason`: why a profile is in it, in a list of that profile's roles.
+    """
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(role.created),
         "createdBy": json_fragments.raw(people.get(role.author[0], b"null")),
@@ -194,6 +198,8 @@ def document(
         data["members"] = json_fragments.raw(members)
     if losing:
         data["losing"] = json_fragments.raw(losing)
+    if reason:
+        data["reason"] = json_fragments.raw(reason)
     return json_fragments.dumps(data)
 
 

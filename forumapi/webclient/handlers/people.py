@@ -59,6 +59,17 @@ class ProfileView(View):
         return found
 
 
+class ProfileRolesView(View):
+    """Roles that a profile is in, and why; for itself and the site's owner."""
+
+    def get(self, visit: Visit, profile: int) -> Answer:
+        """List a page of them."""
+        me = visit.member()
+        listed = visit.listed(f"/profiles/{profile}/roles")["roles"]
+        shown = me if me["id"] == profile else visit.api.get(f"/profiles/{profile}")
+        return visit.page("roles.html", profile=shown, list=listed)
+
+
 def _is_true(text: str | None) -> bool:
     """Return True for what the API takes for a true value."""
     return text in ("1", "t", "T", "TRUE", "true", "True")

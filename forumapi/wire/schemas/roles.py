@@ -29,55 +29,6 @@ class RoleMeta(Struct, kw_only=True):
     permissions: Permissions | UnsetType = UNSET
 
 
-class Role(Struct, kw_only=True):
-    """A named set of rights on a microcosm and those below that inherit it (platform 5.2)."""
-
-    id: Id
-    title: Text
-    siteId: Id
-    microcosmId: Id
-    moderator: bool
-    banned: Annotated[bool, Meta(description="Its members get nothing, whatever other roles say.")]
-    includeGuests: Annotated[bool, Meta(description="Those who are not signed in, and only they.")]
-    includeUsers: Annotated[bool, Meta(description="Everybody with a profile.")]
-    create: bool
-    read: bool
-    update: Annotated[bool, Meta(description="Change what others wrote.")]
-    delete: Annotated[bool, Meta(description="Delete what others wrote.")]
-    closeOwn: bool
-    openOwn: bool
-    readOthers: bool
-    meta: RoleMeta
-    members: Annotated[
-        ProfilePreview | UnsetType,
-        Meta(description="In lists: who is in it; entries for moderators."),
-    ] = UNSET
-    losing: Annotated[
-        ProfilePreview | UnsetType,
-        Meta(
-            description="In lists, for moderators: who is in it by their own word alone, and will not be."
-        ),
-    ] = UNSET
-
-
-class Roles(Struct, kw_only=True):
-    """The roles that apply to a microcosm (platform 5.5)."""
-
-    roles: Paged[Role]
-    defaultRoles: Annotated[
-        bool | UnsetType,
-        Meta(description="Present and true where all regular roles are inherited."),
-    ] = UNSET
-    meta: NoFlags
-
-
-class RoleProfiles(Struct, kw_only=True):
-    """The profiles that are named in a role (platform 5.5)."""
-
-    profiles: Paged[ProfileSummary]
-    meta: NoFlags
-
-
 class Criterion(Struct, kw_only=True):
     """Criterion of a role on profiles (platform 5.3); exactly one of `profileColumn` and `attrKey` is there."""
 
@@ -117,6 +68,66 @@ class RoleReason(Struct, kw_only=True):
     criteria: Annotated[
         list[MetCriterion], Meta(description="Those of each group that it meets as a whole.")
     ]
+
+
+class Role(Struct, kw_only=True):
+    """A named set of rights on a microcosm and those below that inherit it (platform 5.2)."""
+
+    id: Id
+    title: Text
+    siteId: Id
+    microcosmId: Id
+    moderator: bool
+    banned: Annotated[bool, Meta(description="Its members get nothing, whatever other roles say.")]
+    includeGuests: Annotated[bool, Meta(description="Those who are not signed in, and only they.")]
+    includeUsers: Annotated[bool, Meta(description="Everybody with a profile.")]
+    create: bool
+    read: bool
+    update: Annotated[bool, Meta(description="Change what others wrote.")]
+    delete: Annotated[bool, Meta(description="Delete what others wrote.")]
+    closeOwn: bool
+    openOwn: bool
+    readOthers: bool
+    meta: RoleMeta
+    members: Annotated[
+        ProfilePreview | UnsetType,
+        Meta(description="In lists: who is in it; entries for moderators."),
+    ] = UNSET
+    losing: Annotated[
+        ProfilePreview | UnsetType,
+        Meta(
+            description="In lists, for moderators: who is in it by their own word alone, and will not be."
+        ),
+    ] = UNSET
+    reason: Annotated[
+        RoleReason | UnsetType,
+        Meta(description="In the roles of a profile: why it is in this one."),
+    ] = UNSET
+
+
+class Roles(Struct, kw_only=True):
+    """The roles that apply to a microcosm (platform 5.5)."""
+
+    roles: Paged[Role]
+    defaultRoles: Annotated[
+        bool | UnsetType,
+        Meta(description="Present and true where all regular roles are inherited."),
+    ] = UNSET
+    meta: NoFlags
+
+
+class HeldRoles(Struct, kw_only=True):
+    """The roles that a profile is in."""
+
+    roles: Paged[Role]
+    meta: NoFlags
+
+
+class RoleProfiles(Struct, kw_only=True):
+    """The profiles that are named in a role (platform 5.5)."""
+
+    profiles: Paged[ProfileSummary]
+    meta: NoFlags
 
 
 class RoleMembers(Struct, kw_only=True):

@@ -1020,3 +1020,91 @@ def test_the_owners_may_be_given_time_before_that(make: Factory, role: Role) -> 
 
     assert early == []
     assert [(one.site_id, one.role_id) for one in late] == [(role[0].id, role[1])]
+
+
+# ---------------------------------------------------------------- the roles of a profile
+
+
+def held(api: Api, person: Person, by: Person) -> dict[str, dict[str, Any]]:
+    """The roles that a person is in, by title."""
+    answer = api.get(f"{person.path}/roles", by=by)
+    assert answer.status == 200, answer.body
+    return {one["title"]: one for one in answer.data["roles"]["items"]}
+
+
+def test_a_profile_reads_its_roles_and_why(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    first = make.criterion(role, "commentCount", "ge", 0, group=1)
+    leaders = make.role(site, place.id, "Leaders", moderator=True)
+    make.join(leaders, site.member)
+    make.criterion(leaders, "commentCount", "ge", 50)
+
+    mine = held(api, site.member, site.member)
+    assert list(mine) == ["Leaders", "Members", "Regulars"]
+    reason = {"profileId": site.member.id, "explicit": False, "everyone": False, "criteria": []}
+    assert mine["Leaders"]["reason"] == reason | {"explicit": True}
+    assert mine["Members"]["reason"] == reason | {"everyone": True}
+    assert mine["Regulars"]["reason"] == reason | {
+        "criteria": [
+            {
+                "id": first,
+                "orGroup": 1,
+                "profileColumn": "commentCount",
+                "predicate": "ge",
+                "value": 0,
+                "actual": 0,
+            }
+        ]
+    }
+    assert mine["Regulars"]["microcosmId"] == place.id
+    assert not {"members", "losing"} & mine["Regulars"].keys()
+    # The owner of the site reads the same, nobody else anything.
+    seen = held(api, site.member, site.owner)
+    assert {one: seen[one]["reason"] for one in seen} == {one: mine[one]["reason"] for one in mine}
+    for by in (site.moderator, site.newcomer, None):
+        assert api.get(f"{site.member.path}/roles", by=by, site=site).status == 403
+    assert api.get("/api/v1/profiles/999999999/roles", by=site.owner).status == 404
+    assert api.get("/api/v1/profiles/999999999/roles", by=site.member).status == 403
+
+
+def test_roles_of_a_place_that_is_closed_to_a_profile_are_not_told(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    out = make.role(site, place.id, "Shut out", banned=True)
+    make.join(out, site.member)
+
+    assert "Shut out" not in held(api, site.member, site.member)
+    assert "Shut out" in held(api, site.member, site.owner)
+
+
+def test_the_roles_of_a_profile_move_the_tag_and_hide_addresses(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role
+) -> None:
+    address = f"{site.member.path}/roles"
+    before = api.get(address, by=site.member)
+    tagged = {"If-None-Match": before.headers["etag"]}
+    assert api.get(address, by=site.member, headers=tagged).status == 304
+    sent = {"profileColumn": "email", "predicate": "substr", "value": "@"}
+    assert api.post(path(place, role, "criteria"), sent, by=site.owner).status == 302
+
+    after = api.get(address, by=site.member, headers=tagged)
+    assert after.status == 200
+    (met,) = held(api, site.member, site.member)["Regulars"]["reason"]["criteria"]
+    assert met["actual"] is None
+    (met,) = held(api, site.member, site.owner)["Regulars"]["reason"]["criteria"]
+    assert met["actual"] == site.member.email
+
+
+def test_the_roles_of_a_profile_cost_two_statements_beside_who_asks(
+    api: Api, make: Factory, site: Site
+) -> None:
+    roles = [make.role(site, site.root_id, f"Role {number}") for number in range(8)]
+    for one in roles:
+        make.join(one, site.member)
+    address = f"{site.member.path}/roles"
+    api.get(address, by=site.member)
+
+    answer = api.get(f"{address}?limit=5", by=site.member)
+    assert answer.data["roles"]["total"] == 9
+    assert answer.statements == 3
