@@ -79,7 +79,10 @@ TESTS: Final = (
     ("forumapi/models/notifications/watcher*.py", "tests/handlers/notifications/test_watchers.py"),
     (
         "forumapi/models/*/update*.py",
-        "tests/handlers/notifications/test_updates.py tests/updates/test_dispatch.py",
+        (
+            "tests/handlers/notifications/test_updates.py tests/updates/test_dispatch.py"
+            " tests/permissions/test_limited_tokens.py"
+        ),
     ),
     (
         "forumapi/models/*/search*.py",
@@ -152,7 +155,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/journal/journal.py",
-        "tests/request/test_processor.py tests/events tests/updates/test_dispatch.py",
+        (
+            "tests/request/test_processor.py tests/events tests/updates/test_dispatch.py"
+            " tests/handlers/content/test_comments.py"
+        ),
     ),
     ("forumapi/models/journal/idempotency.py", "tests/request/test_idempotency.py"),
     (
@@ -206,7 +212,7 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/content/text.py",
-        "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py",
+        "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py",
     ),
     ("forumapi/models/access/identity.py", "tests/permissions/test_limited_tokens.py"),
     ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
@@ -218,6 +224,7 @@ TESTS: Final = (
         (
             "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py"
             " tests/realtime/test_moves.py tests/realtime/test_presence.py tests/realtime/test_audience.py"
+            " tests/realtime/test_hostile.py tests/realtime/test_away.py"
         ),
     ),
     (

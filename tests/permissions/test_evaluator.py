@@ -260,6 +260,18 @@ def test_roles_that_apply_are_special_ones_of_all_places_and_regular_ones_of_the
     assert [role.role_id for role in at.applying(ROOT)] == [BANNED_ROLE, GUESTS_ROLE, MEMBERS_ROLE]
 
 
+def test_a_token_that_sees_no_huddles_takes_part_in_none() -> None:
+    blind = PEOPLE[MEMBER]._replace(sees_huddles=False)
+    on_own = Target(
+        itemtypes.COMMENT, 9, parent_type=itemtypes.HUDDLE, owner_ids=(MEMBER,), is_participant=True
+    )
+
+    assert blind.participant_id == 0
+    for target in (OWN_HUDDLE, on_own):
+        assert names(effective(PEOPLE[MEMBER], target, tree())) != NONE
+        assert names(effective(blind, target, tree())) == NONE
+
+
 def test_a_hidden_microcosm_hides_what_is_below_it() -> None:
     nodes = [node(ROOT, 0, OWNER), node(RIDES, ROOT, OWNER), node(BELOW, RIDES, OWNER)]
     nodes[1].is_deleted = True

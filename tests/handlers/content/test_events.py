@@ -116,6 +116,15 @@ def test_bad_input_is_refused_by_name(
     assert refused.json()["data"]["errorCode"] == code
 
 
+def test_limits_themselves_are_taken(api: Api, bikes: Site) -> None:
+    most = {"title": "Room for all", "rsvpLimit": 2**31 - 1, "where": "x" * 150}
+    made = api.post(
+        "/api/v1/events", {**RIDE, **most, "microcosmId": bikes.root_id}, by=bikes.member
+    )
+    assert made.status == 302
+    assert api.get(made.location, by=bikes.member).data["rsvpLimit"] == 2**31 - 1
+
+
 def test_an_event_ends_before_the_last_date_that_can_be_said(api: Api, bikes: Site) -> None:
     long = {"title": "Without end", "duration": 2**31 - 1}
     far = {**RIDE, **long, "microcosmId": bikes.root_id, "when": "9999-01-01T00:00:00Z"}

@@ -56,6 +56,14 @@ def test_a_poll_is_made_and_read(api: Api, bikes: Site, place: Thing) -> None:
     assert shown["meta"]["permissions"]["create"] is True
 
 
+def test_texts_as_long_as_they_may_be_are_taken(api: Api, bikes: Site, place: Thing) -> None:
+    choices = [{"choice": letter * 150} for letter in "xy"]
+    long = _body(place.id, question="q" * 512, choices=choices)
+    assert api.post("/api/v1/polls", long, by=bikes.member).status == 302
+    for more in ({"question": "q" * 513}, {"choices": [{"choice": "x" * 151}, {"choice": "y"}]}):
+        assert api.post("/api/v1/polls", {**long, **more}, by=bikes.member).status == 400
+
+
 def test_the_same_question_again_leads_to_the_first(api: Api, bikes: Site, place: Thing) -> None:
     first = api.post("/api/v1/polls", _body(place.id), by=bikes.member)
 

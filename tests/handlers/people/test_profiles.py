@@ -9,7 +9,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.cron import maintenance_jobs
-from forumapi.models.people.profile import Profile
+from forumapi.models.people.profile import Profile, suggested_name
 from forumapi.models.people.user import User
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
@@ -27,6 +27,21 @@ def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def site(stage: Stage) -> Site:
     """A site of the test's own, with the usual cast."""
     return stage.make.site()
+
+
+@pytest.mark.parametrize(
+    ("email", "name"),
+    [
+        ("ada@example.org", "ada"),
+        ("ada+forum@example.org", "user5837"),
+        ("a@example.org", "user5837"),
+        (f"{'a' * 26}@example.org", "user5837"),
+        (f"{'a' * 25}@example.org", "a" * 25),
+    ],
+)
+def test_a_name_is_suggested_from_the_address_on_the_platform_alone(email: str, name: str) -> None:
+    assert suggested_name(True, 7, email) == name
+    assert suggested_name(False, 7, email) == "user5837"
 
 
 def names(answer: Any) -> list[str]:
