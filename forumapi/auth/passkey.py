@@ -25,8 +25,13 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain that passkeys of a site's pages are good for."""
-    return str(urlsplit(site.url).hostname) if _has_own(site) else site.platform_domain
+    """Return the domain that passkeys of a site's pages are good for.
+
+    Browsers take none that is a name alone, such as `localhost`: there it is the site's own host.
+    """
+    if _has_own(site):
+        return str(urlsplit(site.url).hostname)
+    return site.platform_domain if "." in site.platform_domain else site.host
 
 
 def _has_own(site: Site) -> bool:
