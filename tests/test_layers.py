@@ -22,7 +22,7 @@ ORDER = _ORDER.split()
 WRAPPED = {
     "comrak": "text.markdown",
     "geventwebsocket": "realtime.websocket",
-    "google.protobuf": "observability.metrics_push",
+    "google.protobuf": "observability.metrics_export",
     "sentry_sdk": "observability.sentry",
 }
 

@@ -17,7 +17,7 @@ from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
     from forumapi.database.connections import Transaction
-    from forumapi.models.access.account_owner import AccountOwner
+    from forumapi.models.access.token_owner import TokenOwner
     from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
@@ -25,13 +25,8 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain that passkeys of a site's pages are good for.
-
-    Browsers take none that is a name alone, such as `localhost`: there it is the site's own host.
-    """
-    if _has_own(site):
-        return str(urlsplit(site.url).hostname)
-    return site.platform_domain if "." in site.platform_domain else site.host
+    """Return the domain that passkeys of a site's pages are good for."""
+    return str(urlsplit(site.url).hostname) if _has_own(site) else site.platform_domain
 
 
 def _has_own(site: Site) -> bool:
@@ -89,7 +84,7 @@ class PasskeyBackend(Backend):
         return Verified(known.email, is_platforms=not _has_own(site), has_second_factor=True)
 
 
-def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
+def offer(tx: Transaction, site: Site, owner: TokenOwner) -> Begun:
     """Begin to register a passkey of the token's owner; return the argument of `navigator.credentials.create`."""
     from forumapi.auth import authenticator
 
@@ -101,12 +96,7 @@ def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
 
 
 def register(
-    tx: Transaction,
-    site: Site,
-    owner: AccountOwner,
-    flow: str,
-    credential: dict[str, Any],
-    name: str,
+    tx: Transaction, site: Site, owner: TokenOwner, flow: str, credential: dict[str, Any], name: str
 ) -> int:
     """Store the passkey that the browser made; return its id. Raises Invalid."""
     from forumapi.auth import authenticator

@@ -94,6 +94,7 @@ def build(make: Factory) -> Town:
         "microcosm": microcosm.id,
         "comment": comments[0].id,
         "profile": site.member.id,
+        "kinds": "conversations",
         "name": "x",
         "key": "x",
     }

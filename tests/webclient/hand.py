@@ -24,7 +24,7 @@ MODES: Final = (NO_SCRIPT, SCRIPT, KEYBOARD)
 MOST_TABS: Final = 200
 WAIT_S: Final = 10.0
 # Of the web process that tests start.
-WEBSITE_SECRET: Final = "of the tests"
+WEBSITE_SECRET: Final = "of-the-tests"
 
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class Hand:
         if self.mode == KEYBOARD:
             self._tab_to(field)
             self.driver.switch_to.active_element.send_keys(Keys.CONTROL, "a")
-            self.driver.switch_to.active_element.send_keys(text or Keys.DELETE)
+            self.driver.switch_to.active_element.send_keys(text)
             return
         field.clear()
         field.send_keys(text)

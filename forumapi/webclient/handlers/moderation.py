@@ -1,0 +1,192 @@
+"""Pages of moderators: the queue, and all that may be done with one item, comment or microcosm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.threads import REFUSALS, edit_reason
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit, is_own_path
+
+# Flags that the buttons of the page set, by the button's value.
+DEEDS: Final = {
+    "pin": ("sticky", True),
+    "unpin": ("sticky", False),
+    "close": ("open", False),
+    "open": ("open", True),
+    "hide": ("moderated", True),
+    "approve": ("moderated", False),
+    "delete": ("deleted", True),
+    "restore": ("deleted", False),
+}
+PAGE: Final = 25
+# Things that the API judges in one question.
+BATCH: Final = 100
+
+
+class ModerationView(View):
+    """Queue of what waits for the decision of this moderator, oldest first."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show a page of it."""
+        visit.member()
+        after = visit.query.get("after")
+        found = visit.api.get("/moderation", after=after, limit=PAGE)
+        links = {one["rel"]: one["href"] for one in found["moderation"]["links"]}
+        following = parse_qs(urlsplit(links.get("next", "")).query).get("after", [""])[0]
+        here = f"/moderation/?after={quote(after)}" if after else "/moderation/"
+        return visit.page(
+            "moderation.html",
+            queue=found["moderation"],
+            counts=found["counts"],
+            following=following,
+            here=here,
+        )
+
+
+class ModerateView(View):
+    """Conversation, event, poll or microcosm, with all that this visitor may do with it."""
+
+    def get(self, visit: Visit, kinds: str, item: int) -> Answer:
+        """Show what may be done."""
+        visit.member()
+        return self._show(visit, kinds, item)
+
+    def post(self, visit: Visit, kinds: str, item: int) -> Answer:
+        """Do one thing and lead back."""
+        visit.member()
+        do = visit.field("do")
+        path = f"/{kinds}/{item}"
+        try:
+            if do == "move" and kinds != "microcosms":
+                place = visit.field("place")
+                if not (place.isascii() and place.isdigit()):
+                    raise Refused(400)
+                body = {"microcosmId": int(place), "meta": {"editReason": edit_reason(visit)}}
+                visit.api.put(path, body, key=visit.field("key"))
+            else:
+                _set_flag(visit, path, do)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, kinds, item, failure)
+        return _led_back(visit, do, path, visit.field("place"))
+
+    def _show(self, visit: Visit, kinds: str, item: int, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/{kinds}/{item}", limit=5)
+        may = possible(found, with_thread=True)
+        if not may and failure is None:
+            raise Refused(403)
+        places = []
+        if kinds != "microcosms" and found["meta"]["permissions"]["update"]:
+            places = _places(visit, kinds, found["microcosmId"])
+        return visit.page(
+            "moderate.html",
+            status=failure.status if failure else 200,
+            item=found,
+            kinds=kinds,
+            may=may,
+            places=places,
+            failure=failure,
+        )
+
+
+class ModerateCommentView(View):
+    """Comment, with what a moderator may do with it."""
+
+    def get(self, visit: Visit, comment: int) -> Answer:
+        """Show what may be done."""
+        visit.member()
+        return self._show(visit, comment)
+
+    def post(self, visit: Visit, comment: int) -> Answer:
+        """Do one thing and lead back."""
+        visit.member()
+        path = f"/comments/{comment}"
+        try:
+            _set_flag(visit, path, visit.field("do"))
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, comment, failure)
+        return _led_back(visit, visit.field("do"), path, "")
+
+    def _show(self, visit: Visit, comment: int, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/comments/{comment}")
+        may = possible(found, with_thread=False)
+        if not may and failure is None:
+            raise Refused(403)
+        return visit.page(
+            "moderate_comment.html",
+            status=failure.status if failure else 200,
+            one=found,
+            may=may,
+            failure=failure,
+        )
+
+
+def possible(thing: dict[str, Any], *, with_thread: bool) -> list[str]:
+    """Return what the API lets this visitor do with a thing, as keys of DEEDS in the order of the page."""
+    flags, can = thing["meta"]["flags"], thing["meta"]["permissions"]
+    is_moderator = can["moderator"] and can["update"]
+    may = []
+    if is_moderator and flags.get("moderated"):
+        may.append("approve")
+    if with_thread:
+        if is_moderator:
+            may.append("unpin" if flags.get("sticky") else "pin")
+        if is_moderator or (can["owner"] and can["closeOwn" if flags.get("open") else "openOwn"]):
+            may.append("close" if flags.get("open") else "open")
+    if is_moderator and not flags.get("moderated") and not flags.get("deleted"):
+        may.append("hide")
+    if flags.get("deleted"):
+        if can["moderator"]:
+            may.append("restore")
+    elif can["moderator"] or can["delete"]:
+        may.append("delete")
+    return may
+
+
+def _set_flag(visit: Visit, path: str, do: str) -> None:
+    if do not in DEEDS:
+        raise Refused(400)
+    name, value = DEEDS[do]
+    visit.api.patch(path, {f"/meta/flags/{name}": value})
+
+
+def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
+    """Lead to the queue where the form stood there; after a deletion to where it is undone; else to the thing."""
+    back = visit.field("next")
+    if back.startswith("/moderation/") and is_own_path(back):
+        return visit.redirect(back)
+    if do in ("delete", "hide", "restore"):
+        try:
+            visit.api.get(path, limit=5)
+        except Failure as gone:
+            if gone.status not in (403, 404):
+                raise
+            # Who may delete here without being a moderator sees the thing no more.
+            return visit.redirect(f"/microcosms/{place}/" if place.isdigit() else "/")
+        return visit.redirect(f"{path}/moderate/")
+    return visit.redirect(f"{path}/")
+
+
+def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:
+    """Return the microcosms in which this visitor may create such an item, and the one where it is."""
+    tree = visit.api.get("/microcosms/tree")
+    allowed = creatable(visit, [one["id"] for one in tree], kinds.removesuffix("s"))
+    return [one for one in tree if one["id"] in allowed or one["id"] == here]
+
+
+def creatable(visit: Visit, ids: Sequence[int], kind: str) -> set[int]:
+    """Return those of these microcosms in which the visitor may create."""
+    found: set[int] = set()
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        asked = [{"itemType": kind, "microcosmId": id} for id in part]
+        judged = visit.api.call("POST", "/permission/batch", asked).data
+        found.update(id for id, can in zip(part, judged, strict=True) if can["create"])
+    return found

@@ -1,0 +1,296 @@
+"""Pages of the roles of a microcosm: who is in them and why, what they may do, and by which criteria people join."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.administration import owner
+from forumapi.webclient.handlers.threads import REFUSALS, edit_reason
+from forumapi.webclient.rendering import plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+FLAGS: Final = (
+    "read",
+    "create",
+    "update",
+    "delete",
+    "closeOwn",
+    "openOwn",
+    "readOthers",
+    "moderator",
+    "banned",
+    "includeGuests",
+    "includeUsers",
+)
+COLUMNS: Final = (
+    "commentCount",
+    "itemCount",
+    "created",
+    "profileName",
+    "email",
+    "gender",
+    "isBanned",
+    "id",
+    "attribute",
+)
+PREDICATES: Final = ("ge", "gt", "le", "lt", "eq", "ne", "substr", "nsubstr")
+CRITERION: Final = ("criterion", "column", "key", "predicate", "value", "group")
+# Columns whose values are texts, also where they look like numbers.
+_TEXTS: Final = ("profileName", "email", "gender")
+_WORDS: Final = {"true": True, "yes": True, "false": False, "no": False}
+
+
+class RolesView(View):
+    """Roles that apply to a microcosm, with the form of a new one for those who manage them."""
+
+    def get(self, visit: Visit, microcosm: int) -> Answer:
+        """Show them."""
+        return self._show(visit, microcosm, {"read": "1"})
+
+    def post(self, visit: Visit, microcosm: int) -> Answer:
+        """Create a role and lead to it."""
+        visit.fresh_member()
+        typed = _typed_role(visit)
+        body = {"title": typed["title"], **{name: bool(typed.get(name)) for name in FLAGS}}
+        try:
+            made = visit.api.post(
+                f"/microcosms/{microcosm}/roles", body, key=visit.field("key")
+            ).data
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, microcosm, typed, failure)
+        return visit.redirect(f"/microcosms/{microcosm}/roles/{made['id']}/")
+
+    def _show(
+        self,
+        visit: Visit,
+        microcosm: int,
+        typed: dict[str, str],
+        failure: Failure | None = None,
+    ) -> Answer:
+        place = visit.api.get(f"/microcosms/{microcosm}", limit=5)
+        found = visit.api.get(f"/microcosms/{microcosm}/roles", limit=250)
+        return visit.page(
+            "place_roles.html",
+            status=failure.status if failure else 200,
+            place=place,
+            roles=found["roles"]["items"],
+            is_inherited=found.get("defaultRoles", False),
+            flags=FLAGS,
+            typed=typed,
+            failure=failure,
+        )
+
+
+class OwnRolesView(View):
+    """Roles of the site, which are those of its root microcosm."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Lead to them."""
+        owner(visit)
+        root = visit.api.get("/microcosms/tree")[0]
+        return visit.redirect(f"/microcosms/{root['id']}/roles/")
+
+
+class RoleView(View):
+    """Role: what it may, by which criteria one is in it, who is named in it, and everybody in it with why."""
+
+    def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
+        """Show it."""
+        visit.fresh_member()
+        return self.show(visit, microcosm, role)
+
+    def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
+        """Change it, or delete it."""
+        visit.fresh_member()
+        path = f"/microcosms/{microcosm}/roles/{role}"
+        if visit.field("do") == "delete":
+            visit.api.delete(path)
+            return visit.redirect(f"/microcosms/{microcosm}/roles/")
+        typed = _typed_role(visit)
+        body: dict[str, Any] = {name: bool(typed.get(name)) for name in FLAGS}
+        body |= {"title": typed["title"], "meta": {"editReason": edit_reason(visit)}}
+        try:
+            visit.api.put(path, body, key=visit.field("key"), match=visit.field("match"))
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self.show(visit, microcosm, role, failure=failure, typed=typed)
+        return visit.redirect(f"{path}/")
+
+    def show(
+        self,
+        visit: Visit,
+        microcosm: int,
+        role: int,
+        *,
+        failure: Failure | None = None,
+        typed: dict[str, str] | None = None,
+        sought: str = "",
+        hits: list[dict[str, Any]] | None = None,
+    ) -> Answer:
+        """Show it, perhaps with what the API did not take, or with the people that a name may have meant."""
+        path = f"/microcosms/{microcosm}/roles/{role}"
+        found = visit.api.document(path)
+        criteria = visit.api.get(f"{path}/criteria", limit=100)
+        named = visit.api.get(f"{path}/profiles", limit=100)
+        members = visit.api.get(f"{path}/members", explain="true", offset=visit.query.get("offset"))
+        if typed is None:
+            typed = {name: "1" for name in FLAGS if found.data[name]}
+            typed["title"] = found.data["title"]
+        return visit.page(
+            "role.html",
+            status=failure.status if failure else 200,
+            role=found.data,
+            match=found.etag,
+            path=f"{path}/",
+            criteria=criteria["criteria"]["items"],
+            named=named["profiles"],
+            members=members["profiles"],
+            reasons={one["profileId"]: one for one in members["reasons"]},
+            flags=FLAGS,
+            typed=typed,
+            failure=failure,
+            sought=sought,
+            hits=hits,
+        )
+
+
+class RoleMembersView(View):
+    """Form of the people who are named in a role."""
+
+    def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
+        """Put somebody in, by name or as the list offered them, or take somebody off."""
+        visit.fresh_member()
+        path = f"/microcosms/{microcosm}/roles/{role}"
+        chosen, name = visit.field("profile"), visit.field("name").strip()
+        try:
+            if visit.field("do") == "take off":
+                visit.api.delete(f"{path}/profiles", [{"id": _number(chosen)}])
+            elif chosen:
+                visit.api.put(f"{path}/profiles/{_number(chosen)}")
+            else:
+                hits = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
+                names = [plain(one["profileName"]).casefold() for one in hits[:1]]
+                if names != [name.casefold()]:
+                    return RoleView().show(visit, microcosm, role, sought=name, hits=hits)
+                visit.api.put(f"{path}/profiles/{hits[0]['id']}")
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return RoleView().show(visit, microcosm, role, failure=failure)
+        return visit.redirect(f"{path}/#named")
+
+
+class CriteriaView(View):
+    """Form of a criterion. Before it is saved it shows whom it lets in, and whom it puts out."""
+
+    def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
+        """Show the form of a new criterion, or of the one that `criterion` names."""
+        visit.fresh_member()
+        typed = {"column": "commentCount", "predicate": "ge", "group": "1"}
+        wanted = visit.query.get("criterion", "")
+        if wanted:
+            path = f"/microcosms/{microcosm}/roles/{role}/criteria/{_number(wanted)}"
+            typed = _criterion_typed(visit.api.get(path))
+        return self._show(visit, microcosm, role, typed)
+
+    def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
+        """Try the criterion, save it, or remove one."""
+        visit.fresh_member()
+        path = f"/microcosms/{microcosm}/roles/{role}/criteria"
+        do, typed = visit.field("do"), {name: visit.field(name) for name in CRITERION}
+        one = f"{path}/{_number(typed['criterion'])}" if typed["criterion"] else ""
+        try:
+            if do == "remove" and one:
+                visit.api.delete(one)
+            elif do == "save" and one:
+                visit.api.put(one, _criterion(typed), key=visit.field("key"))
+            elif do == "save":
+                visit.api.post(path, _criterion(typed), key=visit.field("key"))
+            else:
+                method = "PUT" if one else "POST"
+                asked = {"dryRun": "true"}
+                found = visit.api.call(method, one or path, _criterion(typed), query=asked)
+                return self._show(visit, microcosm, role, typed, effect=found.data)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, microcosm, role, typed, failure=failure)
+        return visit.redirect(f"/microcosms/{microcosm}/roles/{role}/#criteria")
+
+    def _show(
+        self,
+        visit: Visit,
+        microcosm: int,
+        role: int,
+        typed: dict[str, str],
+        *,
+        effect: dict[str, Any] | None = None,
+        failure: Failure | None = None,
+    ) -> Answer:
+        found = visit.api.get(f"/microcosms/{microcosm}/roles/{role}")
+        is_owner = found["meta"]["permissions"]["siteOwner"]
+        return visit.page(
+            "criterion.html",
+            status=failure.status if failure else 200,
+            role=found,
+            path=f"/microcosms/{microcosm}/roles/{role}/",
+            columns=[one for one in COLUMNS if is_owner or one != "email"],
+            predicates=PREDICATES,
+            typed=typed,
+            effect=effect,
+            failure=failure,
+        )
+
+
+def _number(text: str) -> int:
+    """Return the number that a form or an address names. Raises Refused."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Refused(400)
+    return int(text)
+
+
+def _typed_role(visit: Visit) -> dict[str, str]:
+    return {name: visit.field(name) for name in ("title", *FLAGS)}
+
+
+def _criterion(typed: dict[str, str]) -> dict[str, Any]:
+    """Return the criterion that was typed, as the API takes it, which has the rules."""
+    column, text = typed["column"], typed["value"].strip()
+    value: Any = text
+    if column not in _TEXTS:
+        value = _WORDS.get(text.lower(), value)
+        try:
+            number = float(text)
+        except ValueError:
+            pass
+        else:
+            if number.is_integer() and abs(number) < 2**53:
+                value = int(number)
+            elif abs(number) < 2**53:
+                value = number
+    group = typed["group"]
+    body = {
+        "orGroup": int(group) if group.isascii() and group.isdigit() and len(group) < 10 else 0,
+        "predicate": typed["predicate"],
+        "value": value,
+    }
+    if column == "attribute":
+        return {**body, "attrKey": typed["key"].strip()}
+    return {**body, "profileColumn": column}
+
+
+def _criterion_typed(found: dict[str, Any]) -> dict[str, str]:
+    value = found["value"]
+    return {
+        "criterion": str(found["id"]),
+        "column": found.get("profileColumn") or "attribute",
+        "key": found.get("attrKey", ""),
+        "predicate": "ne" if found["predicate"] == "neq" else found["predicate"],
+        "value": str(value).lower() if isinstance(value, bool) else str(value),
+        "group": str(found["orGroup"]),
+    }
