@@ -219,8 +219,10 @@ class Visit:
 
     # ------------------------------------------------------------ answers
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Answer:
-        """Render a template: `visit`, `site` and `me` are known to it."""
+    def page(
+        self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
+    ) -> Answer:
+        """Render a template: `visit`, `site` and `me` are known to it. `retry_after`: seconds, told in a header."""
         made = rendering.environment(self.language.code).get_template(template)
         text = made.render(
             visit=self,
@@ -230,7 +232,8 @@ class Visit:
             now=self.now,
             **values,
         )
-        return self.send(text.encode(), HTML, status=status)
+        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        return self.send(text.encode(), HTML, status=status, headers=headers)
 
     def send(
         self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from forumapi.webclient.transport import Reply
+from forumapi.webclient.transport import Visitor as Caller
+from forumapi.webclient.website import Website
 from tests.factories import Factory
 from tests.handlers.discovery.test_search_words import learn
 from tests.webclient.hand import SCRIPT, Hand
@@ -174,3 +183,58 @@ def test_suggestions_are_a_list_of_texts(visitor: Visitor, make: Factory) -> Non
         page = guest.get(f"/search/suggestions/?q={words}")
         assert (page.status, page.text) == (200, "[]")
         assert page.headers["content-type"].startswith("application/json")
+
+
+@dataclasses.dataclass
+class SlowSearch:
+    """API whose every search takes too long."""
+
+    asked: list[str] = dataclasses.field(default_factory=list)
+
+    def send(
+        self,
+        visitor: Caller,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """Answer."""
+        self.asked.append(path)
+        data: Any = {"title": "Slow", "subdomainKey": "slow", "menu": []}
+        sent = {"content-type": "application/json"}
+        if path.endswith("/tree"):
+            data = []
+        elif path.endswith("/search"):
+            detail = {"errorCode": 24, "errorDetail": "The search took too long"}
+            answer = {"data": detail, "error": ["The search took too long"]}
+            return Reply(503, {**sent, "retry-after": "7"}, msgspec.json.encode(answer))
+        return Reply(200, sent, msgspec.json.encode({"data": data, "error": None}))
+
+
+def test_a_search_that_takes_too_long_says_what_helps() -> None:
+    website = Website(
+        SlowSearch(),
+        ["secret"],
+        is_secure=False,
+        address_of=lambda _: "",
+        upload_limit=1,
+        upload_timeout_s=10,
+    )
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/search/",
+        "QUERY_STRING": "q=the+%3Cb%3E&type=comment",
+        "HTTP_HOST": "slow.forum.test",
+    }
+
+    answer = website.respond(environ)
+
+    assert answer.status == 503
+    assert ("Retry-After", "7") in answer.headers
+    page = answer.body.decode()
+    assert "That took too long" in page
+    # What was typed is still there, and the way to try again asks the same.
+    assert 'value="the &lt;b&gt;"' in page
+    assert 'href="/search/?q=the+%3Cb%3E&amp;type=comment"' in page
