@@ -188,7 +188,7 @@ class HuddleHandler(Handler):
         is_ignored = page.id in ctx.identity.ignored_items
         permission = evaluator.as_json(ctx.can)
         rights = comment_page.CommentRights.of(
-            ctx.identity.principal, page.target, ctx.tree, page.reacted
+            ctx.identity.principal, page.target, ctx.tree, page.reacted, view.viewer.bookmarked
         )
 
         comments_page = partial(ctx.page, total=page.total, type_path="/api/v1/comments")

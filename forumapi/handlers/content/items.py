@@ -92,7 +92,10 @@ def show(ctx: Context) -> Result:
 
     is_ignored = page.id in ctx.identity.ignored_items
     reacted = reaction.own_of_comments(view.viewer.reacted if view.viewer else None)
-    rights = comment_page.CommentRights.of(ctx.identity.principal, page.target, tree, reacted)
+    bookmarked = view.viewer.bookmarked if view.viewer else ()
+    rights = comment_page.CommentRights.of(
+        ctx.identity.principal, page.target, tree, reacted, bookmarked
+    )
 
     comments_page = partial(ctx.page, total=page.total, type_path="/api/v1/comments")
 

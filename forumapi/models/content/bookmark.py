@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Collection, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Transaction
@@ -28,6 +28,17 @@ DELETE = Query(
      WHERE b.site_id = %(site_id)s AND b.profile_id = %(me)s AND b.item_type_id = %(item_type)s
        AND b.item_id = %(item_id)s""",
 )
+
+# SQL: whether `me` bookmarked the item `i`; and which of the comments `shown`.
+IS_OWN: Final = """
+           EXISTS (SELECT FROM bookmarks b
+                    WHERE b.site_id = %(site_id)s AND b.profile_id = %(me)s AND b.item_type_id = i.item_type_id
+                      AND b.item_id = i.item_id)"""
+OWN_OF_COMMENTS: Final = f"""
+           ARRAY(SELECT b.item_id FROM bookmarks b
+                  WHERE b.site_id = %(site_id)s AND b.profile_id = %(me)s AND b.item_type_id = {itemtypes.COMMENT}
+                    AND b.item_id = ANY(%(shown)s::bigint[])
+                  ORDER BY b.item_id)"""
 
 # SQL: a bookmark `b` with its comment `c`, with the item `i` that is bookmarked or holds the comment, and with the
 # profile that the comment is on. _COLUMNS are the fields of Bookmark after its ref.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
@@ -210,16 +210,22 @@ def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
 
 
 class CommentRights(NamedTuple):
-    """Rights of a viewer on comments of one item, the viewer's own and others', and the viewer's reactions to them."""
+    """Rights of a viewer on comments of one item, the viewer's own and others', and the viewer's marks on them."""
 
     me: int
     own: PermissionSet
     others: PermissionSet
     reacted: Mapping[int, Sequence[str]]  # by comment
+    bookmarked: Collection[int]
 
     @classmethod
     def of(
-        cls, principal: Principal, parent: Target, tree: Tree, reacted: Mapping[int, Sequence[str]]
+        cls,
+        principal: Principal,
+        parent: Target,
+        tree: Tree,
+        reacted: Mapping[int, Sequence[str]],
+        bookmarked: Collection[int],
     ) -> CommentRights | None:
         """Ask for the rights on comments of `parent`; None for a guest, who has none."""
         if not principal.profile_id:
@@ -239,18 +245,20 @@ class CommentRights(NamedTuple):
             )
             for owners in ((principal.profile_id,), ())
         )
-        return cls(principal.profile_id, own, others, reacted)
+        return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
         """List everything that the members depend on."""
         mine = [row.author_id == self.me for row in rows]
-        return self.own, self.others, mine, sorted(self.reacted.items())
+        return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
     def members(self, row: CommentRow) -> bytes:
         """Render the members of a comment's `meta` that only this viewer sees, with a leading comma."""
         can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
         names = self.reacted.get(row.id)
-        return (b',"reacted":%b' % dumps(names) if names else b"") + b',"permissions":' + can
+        reacted = b',"reacted":%b' % dumps(names) if names else b""
+        bookmarked = b',"bookmarked":true' if row.id in self.bookmarked else b""
+        return b'%b%b,"permissions":%b' % (reacted, bookmarked, can)
 
 
 def summary(

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
-from forumapi.models.content import comment_page, item_page
+from forumapi.models.content import bookmark, comment_page, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
@@ -40,7 +40,13 @@ PEOPLE: Final = """
 _PARENT: Final = f"""
            i.item_id, i.version, i.title, i.is_confidential, i.created_by, ia.version, i.total, people.ids,
            people.versions, i.created, i.last_activity,
-           nullif(i.read_time, '-infinity'), w.send_email, w.send_sms, {page_cache.SNAPSHOT},
+           nullif(i.read_time, '-infinity'), w.send_email, w.send_sms,
+           {bookmark.IS_OWN.strip()},
+           ARRAY(SELECT b.item_id FROM picked p
+                   JOIN comments k ON k.site_id = %(site_id)s AND k.item_id = %(item_id)s AND k.seq = p.seq
+                   JOIN bookmarks b ON b.site_id = k.site_id AND b.profile_id = %(me)s
+                                   AND b.item_type_id = {itemtypes.COMMENT} AND b.item_id = k.comment_id
+                  ORDER BY b.item_id), {page_cache.SNAPSHOT},
            CASE WHEN c.reactions IS NOT NULL THEN
                 ARRAY(SELECT r.name FROM reactions r
                        WHERE r.site_id = c.site_id AND r.item_type_id = {itemtypes.COMMENT} AND r.item_id = c.comment_id
@@ -82,7 +88,8 @@ VIEWER = Query(
     "huddle_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({item_page.READ_TIME}, '-infinity'), w.send_email,
-    w.send_sms
+           w.send_sms, {bookmark.IS_OWN.strip()},
+           {bookmark.OWN_OF_COMMENTS.strip()}
       FROM (SELECT {itemtypes.HUDDLE}::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
               FROM huddle_participants me
              WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s) i
@@ -146,11 +153,19 @@ def page(
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
     cached: CachedPage[HuddlePage] | None = pages.get(key)
     if cached is not None:
-        row = cached.revalidate(tx, VIEWER, site_id=site_id, item_id=id, me=me, concerns=id)
+        row = cached.revalidate(
+            tx,
+            VIEWER,
+            site_id=site_id,
+            item_id=id,
+            me=me,
+            shown=[comment.id for comment in cached.value.comments],
+            concerns=id,
+        )
         if row is None:
             return None
         if row[0]:
-            return HuddleView(cached.value, ViewerState._make((*row[2:], None, None)))
+            return HuddleView(cached.value, _viewer(row[2:]))
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -172,7 +187,13 @@ def page(
         (*parent[:_PARENT_SHARED], comments, times, reacted, page_cache.digest(covered))
     )
     pages.put(key, CachedPage(snapshot, fresh))
-    return HuddleView(fresh, ViewerState._make((*parent[_PARENT_SHARED:], None, None)))
+    return HuddleView(fresh, _viewer(parent[_PARENT_SHARED:]))
+
+
+def _viewer(columns: Sequence[Any]) -> ViewerState:
+    """Make the state of a viewer, whose reactions are the page's own."""
+    read_time, send_email, send_sms, is_bookmarked, bookmarked = columns
+    return ViewerState(read_time, send_email, send_sms, None, None, is_bookmarked, bookmarked)
 
 
 def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
@@ -247,9 +268,12 @@ def detail(
             "meta": {
                 "created": json_fragments.format_time(page.created),
                 "createdBy": profile_summary.person(known, page.author_id),
-                "flags": profile_summary.relation(
-                    viewer.send_email, viewer.send_sms, is_ignored=is_ignored
-                ),
+                "flags": {
+                    **profile_summary.relation(
+                        viewer.send_email, viewer.send_sms, is_ignored=is_ignored
+                    ),
+                    **({"bookmarked": True} if viewer.is_bookmarked else {}),
+                },
                 "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, page.id)}],
                 "permissions": json_fragments.raw(permissions),
             },

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, item_details, reaction
+from forumapi.models.content import bookmark, comment_page, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
@@ -125,7 +125,9 @@ VIEWER = Query(
     "item_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
-           {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()}
+           {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
+           {bookmark.IS_OWN.strip()},
+           {bookmark.OWN_OF_COMMENTS.strip()}
       FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
                    %(microcosm_id)s::bigint AS microcosm_id) i
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -204,6 +206,8 @@ class ViewerState(NamedTuple):
     send_sms: bool | None
     mine: str | None  # of its type (models/content/item_details.py)
     reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
+    is_bookmarked: bool
+    bookmarked: list[int]  # which of the comments
 
     def has_unread(self, moment: datetime.datetime) -> bool:
         """Say if something that happened at `moment` was not read yet."""
@@ -283,6 +287,7 @@ def page(
         viewer is None
         or cached is None
         or cached.value.microcosm_id != fresh.value.microcosm_id
+        or not _shown(fresh.value) <= _shown(cached.value)
         or not _reacted(fresh.value) <= _reacted(cached.value)
     ):
         _, viewer = _viewer(tx, site_id, fresh, me)
@@ -331,6 +336,11 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> CachedPage[ItemPage]:
     return CachedPage(tx.snapshot or snapshot, page, until.timestamp() if until else None)
 
 
+def _shown(page: ItemPage) -> set[int]:
+    """Collect the comments of a page."""
+    return {row.id for row in page.comments}
+
+
 def _reacted(page: ItemPage) -> set[int]:
     """Collect the comments of a page that anybody reacted to."""
     return {row.id for row in page.comments if row.reactions}
@@ -349,6 +359,7 @@ def _viewer(
         microcosm_id=cached.value.microcosm_id,
         me=me,
         reacted=list(_reacted(cached.value)),
+        shown=[row.id for row in cached.value.comments],
         concerns=cached.value.id,
     )
     assert row is not None
@@ -399,6 +410,8 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
     }
     if viewer is not None:
         shown |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
+        if viewer.is_bookmarked:
+            shown["bookmarked"] = True
     mine = viewer.mine if viewer is not None else None
     for name, value in item_details.flags(page.item_type, page.details, mine).items():
         if value is not None:

@@ -48,6 +48,10 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
     reacted: Annotated[
         list[str] | UnsetType, Meta(description="How the caller reacted, on the page of an item.")
     ] = UNSET
+    bookmarked: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="The caller bookmarked it, on the page of an item."),
+    ] = UNSET
     permissions: Annotated[
         Permissions | UnsetType,
         Meta(description="The caller's, on the page of an item; absent for guests."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -12,8 +12,10 @@ from forumapi.wire.schemas.parts import LinksMeta, NoFlags, Paged, Permissions, 
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
-class HuddleFlags(RelationFlags):
+class HuddleFlags(RelationFlags, kw_only=True):
     """The caller's own relation to a huddle."""
+
+    bookmarked: Literal[True] | UnsetType = UNSET
 
 
 class HuddleMeta(FlaggedMeta[HuddleFlags], kw_only=True):

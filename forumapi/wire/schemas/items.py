@@ -37,6 +37,7 @@ class DetailFlags(StateFlags, kw_only=True):
     ignored: Literal[True] | UnsetType = UNSET
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
+    bookmarked: Literal[True] | UnsetType = UNSET
 
 
 class EditableMeta(EditedMeta, Generic[T], kw_only=True):

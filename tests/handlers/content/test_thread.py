@@ -73,6 +73,36 @@ def test_each_comment_says_how_the_caller_reacted(api: Api, make: Factory, site:
     assert reacted(site.newcomer) == [["like"], None, ["like"]]
 
 
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll", "huddle"])
+def test_a_thread_says_what_the_caller_bookmarked(
+    api: Api, make: Factory, site: Site, kind: str
+) -> None:
+    if kind == "huddle":
+        thread = make.huddle(site.member, site.newcomer)
+    else:
+        thread = getattr(make, kind)(site)
+    first, second = make.comments(thread, 2)
+
+    def bookmarked(by: Person) -> list[Any]:
+        answer = api.get(thread.path, by=by)
+        own = answer.data["meta"]["flags"].get("bookmarked")
+        return [own, *(one["meta"].get("bookmarked") for one in comments(answer))]
+
+    assert bookmarked(site.member) == [None, None, None]
+    for thing in (thread, second):
+        assert api.put(f"{thing.path}/bookmark", {}, by=site.member).status == 302
+    assert bookmarked(site.member) == [True, None, True]
+    assert bookmarked(site.newcomer) == [None, None, None]
+    assert api.delete(f"{thread.path}/bookmark", by=site.member).status == 200
+    assert api.put(f"{first.path}/bookmark", {}, by=site.newcomer).status == 302
+    assert bookmarked(site.member) == [None, None, True]
+    # One that nobody had seen when its page was kept.
+    third = make.comment(thread)
+    assert api.put(f"{third.path}/bookmark", {}, by=site.newcomer).status == 302
+    assert bookmarked(site.newcomer) == [None, True, None, True]
+    assert bookmarked(site.member) == [None, None, True, None]
+
+
 def test_each_comment_shows_its_files(api: Api, make: Factory, site: Site) -> None:
     thread = make.conversation(site, by=site.member)
     bare, full = make.comments(thread, 2, by=site.member)
