@@ -468,7 +468,8 @@ ABOVE = """
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
     webclient.handlers.huddles.People.chosen webclient.handlers.huddles.People.unclear
-    webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.site
+    webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.reactions
+    webclient.visit.site
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep

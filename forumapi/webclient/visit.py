@@ -7,12 +7,15 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import msgspec
 
 from forumapi.webclient import languages, look, rendering
 from forumapi.webclient.api import Api, Failure
 from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
 from forumapi.webclient.transport import Visitor
+from forumapi.webclient.writing import Writing, comment_form
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage, MultiDict
@@ -58,15 +61,9 @@ class Visit:
         self.method: str = environ["REQUEST_METHOD"]
         self.host: str = environ.get("HTTP_HOST", "").lower()
         self.path: str = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
-        self.query_string: str = environ.get("QUERY_STRING", "")
-        self.query: dict[str, str] = {}
         # The address can't be read.
         self.is_malformed = False
-        try:
-            pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=100)
-            self.query.update(reversed(pairs))
-        except ValueError:
-            self.is_malformed = True
+        self._ask(environ.get("QUERY_STRING", ""))
         self.language = languages.language(
             languages.choose(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         )
@@ -76,6 +73,9 @@ class Visit:
         self.now = languages.now()
         # The page holds what is for this visitor alone, so that no cache may keep it.
         self.is_personal = False
+        # Address that a form was sent to, and what stands in it when its page is shown again.
+        self.sent_to: str = self.path if self.method == "POST" else ""
+        self.writing: Writing | None = None
         self._set: list[tuple[str, str]] = []
         self.session: WebSession = website.seal.open_session(
             self.host, self.cookies.get(website.session_cookie, "")
@@ -120,6 +120,12 @@ class Visit:
             if failure.status != 400 or not self.query.get("offset"):
                 raise
             found = self.api.get(path, **asked)
+        return found
+
+    @cached_property
+    def reactions(self) -> list[dict[str, Any]]:
+        """Reactions that the site has, in its order: the name and text of each."""
+        found: list[dict[str, Any]] = self.api.get("/site/reactions")
         return found
 
     def member(self) -> dict[str, Any]:
@@ -203,10 +209,63 @@ class Visit:
         value: str = default if self.form is None else self.form.get(name, default)
         return value.replace("\r\n", "\n")
 
+    @property
+    def address(self) -> str:
+        """Path and query of the page, by which a form leads back to it."""
+        return f"{self.path}?{self.query_string}" if self.query_string else self.path
+
+    def back(self, default: str = "/") -> str:
+        """Return the page that a form was sent from, by its field `back`."""
+        wanted = self.field("back")
+        return wanted if is_own_path(wanted) else default
+
+    def turn_to(self, address: str) -> None:
+        """Go on as though another page of this site had been asked for."""
+        path, _, query = address.partition("#")[0].partition("?")
+        self.method, self.path = "GET", unquote(path)
+        self._ask(query)
+
+    def _ask(self, query: str) -> None:
+        self.query_string = query
+        self.query: dict[str, str] = {}
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+            self.query.update(reversed(pairs))
+        except ValueError:
+            self.is_malformed = True
+
+    def comment_form(self, kind: str, item: int) -> Writing:
+        """Return what stands in the form of a comment on something. Raises Failure."""
+        return comment_form(self, kind, item)
+
+    @property
+    def wants_json(self) -> bool:
+        """Return True for a request of a script of ours, which reads JSON."""
+        return "application/json" in str(self.environ.get("HTTP_ACCEPT", ""))
+
+    def kept_fields(self) -> list[tuple[str, str]]:
+        """Return the fields of the form that was sent, for a form that sends them again."""
+        if not self.sent_to or self.form is None or self.sent_to in ("/login/", "/logout/"):
+            return []
+        return [one for one in self.form.items(multi=True) if one[0] != "proof"]
+
+    def lost_files(self) -> list[str]:
+        """Return the names of the files that came with the form: they have to be chosen again."""
+        found = self.files.values() if self.files is not None else ()
+        return [one.filename for one in found if one.filename]
+
+    def number(self, name: str) -> int:
+        """Return a field of the form that was sent as a whole number, 0 for none or what is none."""
+        text = self.field(name)
+        return int(text) if text.isdecimal() and len(text) < 19 else 0
+
     @cached_property
     def new_key(self) -> str:
-        """Idempotency key for a form of this page, so that sending it twice does it once."""
+        """Idempotency key for a form of this page, so that sending it twice does it once, also after a refusal."""
         self.is_personal = True
+        sent = self.field("key")
+        if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 64:
+            return sent
         return secrets.token_urlsafe(18)
 
     def seal(self, data: bytes) -> str:
@@ -241,6 +300,13 @@ class Visit:
         """Answer with bytes."""
         fields = [("Content-Type", kind), *(headers or {}).items(), *self._set]
         return Answer(status, fields, data)
+
+    def json(self, value: Any, *, status: int = 200) -> Answer:
+        """Answer a script of ours."""
+        data = msgspec.json.encode(value)
+        return self.send(
+            data, "application/json", status=status, headers={"Cache-Control": "no-store"}
+        )
 
     def redirect(self, path: str, *, status: int = 303) -> Answer:
         """Lead on to a page of this site. Raises ValueError for an address that may lead elsewhere."""

@@ -127,6 +127,12 @@ class Website:
         answer: Answer = handler().answer(visit, args)
         return answer
 
+    def show_again(self, visit: Visit, address: str, status: int) -> Answer:
+        """Answer a form with the page that it was sent from, which shows `visit.writing`. Raises Failure."""
+        visit.turn_to(address)
+        answer = self._answer(visit)
+        return answer._replace(status=status) if answer.status == 200 else answer
+
     def _read_form(self, visit: Visit, limit: int) -> None:
         parser = FormDataParser(
             max_content_length=limit, max_form_memory_size=FORM_BYTES, max_form_parts=1000
@@ -151,6 +157,8 @@ class Website:
     # ------------------------------------------------------------ refusals
 
     def _sign_in_first(self, visit: Visit, need: SignInFirst) -> Answer:
+        if visit.sent_to:
+            visit.method, visit.path = "POST", visit.sent_to
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
             asked = {"next": whole, **({"again": "1"} if need.is_stale else {})}
@@ -165,7 +173,7 @@ class Website:
             visit.forget_session()
             return self._sign_in_first(visit, SignInFirst())
         is_guest = not visit.session.token
-        if failure.status == 403 and is_guest and visit.method == "POST" and failure.code != 13:
+        if failure.status == 403 and is_guest and visit.sent_to and failure.code != 13:
             return self._sign_in_first(visit, SignInFirst())
         return self._refuse(visit, failure.status, failure=failure)
 
@@ -192,7 +200,7 @@ class Website:
             status=status,
             text=text,
             failure=failure,
-            typed=self._typed(visit) if status in (429, 502, 503) else [],
+            typed=self._typed(visit, failure, status),
         )
         seconds = failure.retry_after if failure is not None else 0
         if status == 503:
@@ -200,11 +208,12 @@ class Website:
         headers = {"Retry-After": str(seconds)} if seconds else {}
         return visit.send(page.encode(), HTML, status=status, headers=headers)
 
-    def _typed(self, visit: Visit) -> list[tuple[str, str]]:
-        """Return the fields of a form that was sent, for a page from which it can be sent again."""
-        if visit.form is None:
-            return []
-        return [one for one in visit.form.items(multi=True) if one[0] != "proof"]
+    def _typed(self, visit: Visit, failure: Failure | None, status: int) -> list[tuple[str, str]]:
+        """Return the fields of a form that was sent, for a page from which it can be sent again.
+
+        Nobody is made to send what a page of somebody else's has typed: there is nothing for what the website refused.
+        """
+        return visit.kept_fields() if failure is not None or status in (429, 502, 503) else []
 
     # ------------------------------------------------------------ what every answer has
 
@@ -213,6 +222,8 @@ class Website:
         fields = [*answer.headers, *HEADERS]
         body = answer.body
         status = answer.status
+        # A form may have been answered with the page that it was sent from.
+        method = visit.environ["REQUEST_METHOD"]
         sets_cookies = "Set-Cookie" in headers
         if self.is_secure:
             fields.append(("Strict-Transport-Security", "max-age=31536000"))
@@ -222,11 +233,11 @@ class Website:
                 and not visit.session.token
                 and not sets_cookies
                 and not visit.is_personal
-                and visit.method != "POST"
+                and method != "POST"
             )
             fields.append(("Cache-Control", PUBLIC if is_public else PRIVATE))
             fields.append(("Vary", "Cookie, Accept-Language"))
-        if status == 200 and visit.method in ("GET", "HEAD") and not sets_cookies:
+        if status == 200 and method in ("GET", "HEAD") and not sets_cookies:
             etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
             fields.append(("ETag", etag))
             if etag in visit.environ.get("HTTP_IF_NONE_MATCH", ""):

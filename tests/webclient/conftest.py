@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from selenium.webdriver import Chrome
 
 from tests.api import Api
@@ -56,6 +59,30 @@ def hand(request: pytest.FixtureRequest, browser: Chrome, website: Server) -> It
     made = Hand(browser, website.address[1], request.param)
     yield made
     made.leave()
+
+
+@pytest.fixture
+def api(website: Server) -> Iterator[Api]:
+    """Requests to the API of the same web process, for what happens behind a person's back."""
+    client = website.api()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def picture(tmp_path: Path, picture_bytes: bytes) -> Path:
+    """A picture, wheel.png."""
+    made = tmp_path / "wheel.png"
+    made.write_bytes(picture_bytes)
+    return made
+
+
+@pytest.fixture(scope="session")
+def picture_bytes() -> bytes:
+    """The bytes of a small PNG."""
+    made = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(made, "PNG")
+    return made.getvalue()
 
 
 @pytest.fixture

@@ -36,8 +36,14 @@ def route_of(path: str, method: str = "GET") -> str:
 
 
 def filled(path: str, ids: Mapping[str, int | str]) -> str:
-    """An address of a table with its places filled by name."""
-    return re.sub(r"<([^>]+)>", lambda found: str(ids.get(found[1].rpartition(":")[2], 1)), path)
+    """An address of a table with its places filled by name, or with the first of the words that are possible."""
+
+    def place(found: re.Match[str]) -> str:
+        kind, _, name = found[1].rpartition(":")
+        first = kind.removeprefix("any(").partition(",")[0].rstrip(")")
+        return first if kind.startswith("any(") else str(ids.get(name, 1))
+
+    return re.sub(r"<([^>]+)>", place, path)
 
 
 class Form(NamedTuple):
@@ -151,12 +157,20 @@ def forms_of(path: str, page: Page) -> Iterator[Form]:
         action = urljoin(path, node.attributes.get("action") or path)
         fields = tuple(_fields(node))
         buttons = [one for one in node.css("button") if one.attributes.get("type") != "button"]
-        names = [
-            (str(one.attributes.get("name") or ""), str(one.attributes.get("value") or ""))
-            for one in buttons
-        ]
-        for button in names or [("", "")]:
-            yield Form(path, action, fields, button)
+        if node.id:
+            # Buttons elsewhere on the page belong to it too.
+            buttons += page.tree.css(f'button[form="{node.id}"]')
+        if not buttons:
+            yield Form(path, action, fields, ("", ""))
+        for one in buttons:
+            name, value = one.attributes.get("name") or "", one.attributes.get("value") or ""
+            # A button may say itself where it goes.
+            yield Form(
+                path,
+                urljoin(path, one.attributes.get("formaction") or action),
+                fields,
+                (name, value),
+            )
 
 
 def _fields(form: LexborNode) -> Iterator[tuple[str, str]]:
@@ -199,6 +213,8 @@ class TemplateForm(NamedTuple):
     def example(self) -> str:
         """An address that it may go to; "" where the template leaves that to a variable, or to its own page."""
         action = re.sub(r"{{\s*kind\s*}}", "conversation", self.action)
+        action = re.sub(r"{{\s*things\s*}}", "comments", action)
+        action = re.sub(r"{{\s*one.placeType\s*}}", "conversation", action)
         action = re.sub(r"{%.*?%}", "", action)
         action = re.sub(r"(?<=.){{.*?}}", "1", action)
         return "" if "{{" in action else action

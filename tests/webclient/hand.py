@@ -99,6 +99,14 @@ class Hand:
             f"{css} is not there",
         )
 
+    def value(self, label: str, *, within: str = "body") -> str:
+        """Return what a field holds, by its label."""
+        return str(self._labelled(label, within).get_property("value"))
+
+    def wait(self, look: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        self._wait(look, "it never came to that")
+
     # ------------------------------------------------------------ doing
 
     def press(self, text: str, *, within: str = "body") -> None:
@@ -116,6 +124,21 @@ class Hand:
         field.clear()
         field.send_keys(text)
 
+    def add(self, label: str, text: str, *, within: str = "body") -> None:
+        """Write on at the end of what a field holds."""
+        field = self._labelled(label, within)
+        if self.mode == KEYBOARD:
+            self._tab_to(field)
+            field = self.driver.switch_to.active_element
+        field.send_keys(Keys.CONTROL, Keys.END)
+        field.send_keys(text)
+
+    def paste(self, label: str, text: str, *, within: str = "body") -> None:
+        """Put a long text into a field at once, as from the clipboard; no keyboard writes that."""
+        field = self._labelled(label, within)
+        field.click()
+        self.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+
     def choose(self, label: str, option: str, *, within: str = "body") -> None:
         """Choose an option of a list by what it says."""
         field = self._labelled(label, within)
@@ -126,8 +149,12 @@ class Hand:
         field.find_element(By.XPATH, f".//option[normalize-space()={_quoted(option)}]").click()
 
     def tick(self, label: str, *, within: str = "body") -> None:
-        """Tick or untick a box by its label."""
-        self._use(self._labelled(label, within), key=Keys.SPACE)
+        """Tick or untick a box by its label, or choose one of several."""
+        field = self._labelled(label, within)
+        if self.mode == KEYBOARD and field.get_attribute("type") == "radio":
+            self._move_to(field)
+        else:
+            self._use(field, key=Keys.SPACE)
 
     def upload(self, label: str, path: str, *, within: str = "body") -> None:
         """Choose a file. No keyboard reaches the dialog of the system, so all modes do it alike."""
@@ -176,6 +203,17 @@ class Hand:
         self.driver.switch_to.active_element.send_keys(
             key or (Keys.ENTER if is_link else Keys.SPACE)
         )
+
+    def _move_to(self, radio: WebElement) -> None:
+        """Press arrow keys among those of which one is chosen: Tab stops at one of them alone."""
+        name = radio.get_attribute("name")
+        group = self.driver.find_elements(By.CSS_SELECTOR, f'input[type="radio"][name="{name}"]')
+        self._tab_to(next((one for one in group if one.is_selected()), group[0]))
+        for _ in group:
+            if radio.is_selected():
+                return
+            ActionChains(self.driver).send_keys(Keys.ARROW_DOWN).perform()
+        assert radio.is_selected(), "no arrow key reaches it"
 
     def _tab_to(self, element: WebElement) -> None:
         """Press Tab until the element has the focus. Focus goes on from where it is, and round once."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from forumapi.webclient.api import Failure
 from forumapi.webclient.rendering import page_address
 from forumapi.webclient.view import View
-from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.visit import Answer, Visit
 
 
 class ConversationView(View):
@@ -13,30 +12,8 @@ class ConversationView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Show a page."""
-        return self.show(visit, item)
-
-    def show(
-        self,
-        visit: Visit,
-        item: int,
-        *,
-        typed: str = "",
-        reply_to: int = 0,
-        failure: Failure | None = None,
-        preview: str = "",
-    ) -> Answer:
-        """Show a page, perhaps with what was typed and why the API did not take it."""
         found = visit.listed(f"/conversations/{item}")
-        return visit.page(
-            "conversation.html",
-            status=failure.status if failure else 200,
-            item=found,
-            kind="conversation",
-            typed=typed,
-            reply_to=reply_to,
-            failure=failure,
-            preview=preview,
-        )
+        return visit.page("conversation.html", item=found, kind="conversation")
 
 
 class ConversationsView(View):
@@ -80,37 +57,6 @@ class InContextView(View):
         """Lead to the page that holds it."""
         found = visit.api.document(f"/comments/{comment}/incontext")
         return visit.redirect(in_context(found.location), status=302)
-
-
-class CreateCommentView(View):
-    """Form of a new comment, on anything that has comments."""
-
-    def post(self, visit: Visit) -> Answer:
-        """Post it and lead to it; `preview` shows it first. What the API refuses comes back as it was typed."""
-        visit.member()
-        kind, text = visit.field("itemType"), visit.field("markdown")
-        try:
-            item, reply = int(visit.field("itemId")), int(visit.field("inReplyTo") or 0)
-        except ValueError:
-            raise Refused(400) from None
-        if kind != "conversation":
-            raise Refused(400)
-        body = {"itemType": kind, "itemId": item, "markdown": text, "inReplyTo": reply}
-        try:
-            if visit.field("do") == "preview":
-                shown = visit.api.post(
-                    "/preview", {"markdown": text, "itemType": kind, "itemId": item}
-                )
-                html = shown.data["html"]
-                return ConversationView().show(
-                    visit, item, typed=text, reply_to=reply, preview=html
-                )
-            made = visit.api.post("/comments", body, key=visit.field("key"))
-        except Failure as failure:
-            if failure.status not in (400, 403, 409, 413, 429, 503):
-                raise
-            return ConversationView().show(visit, item, typed=text, reply_to=reply, failure=failure)
-        return visit.redirect(f"/comments/{made.data['id']}/incontext/")
 
 
 def in_context(location: str) -> str:

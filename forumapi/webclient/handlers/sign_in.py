@@ -11,6 +11,8 @@ from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit, is_own_path
 
+# Field that names a file which came with a form that was interrupted: no page can hold its bytes.
+LOST: Final = "lost-file"
 # What a form sent that a provider's sign-in interrupts travels in a cookie: so many characters at most, sealed.
 _MOST_IN_COOKIE: Final = 3500
 _FLOW_S: Final = 600
@@ -108,7 +110,9 @@ class SignInView(View):
             _sign_out(visit)
         visit.begin_session(found)
         if pending:
-            return visit.page("resend.html", action=next_page, fields=pending)
+            fields = [one for one in pending if one[0] != LOST]
+            lost = [value for name, value in pending if name == LOST]
+            return visit.page("resend.html", action=next_page, fields=fields, lost=lost)
         return visit.redirect(next_page)
 
     def _begin(self, visit: Visit) -> Answer:
@@ -196,6 +200,7 @@ class SignInView(View):
             if next_page:
                 sent = visit.form.items(multi=True) if visit.form is not None else ()
                 pending = [(name, value) for name, value in sent if name not in _OWN_FIELDS]
+                pending += [(LOST, name) for name in visit.lost_files()]
         return visit.page(
             "sign_in.html",
             status=status or (failure.status if failure else 200),

@@ -1,0 +1,66 @@
+"""Earlier versions of comments: listed, compared, and brought back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.writing import once
+
+
+class RevisionsView(View):
+    """Revisions of a comment."""
+
+    def get(self, visit: Visit, comment: int) -> Answer:
+        """List them, the newest first; `to` and `from` of the address are compared."""
+        visit.member()
+        return self._show(visit, comment)
+
+    def post(self, visit: Visit, comment: int) -> Answer:
+        """Make the text of an earlier one the current text, unless that was changed meanwhile."""
+        visit.member()
+        revision = visit.number("revision")
+        if not revision:
+            raise Refused(400)
+        body = {"revision": revision}
+        path = f"/comments/{comment}"
+        try:
+            visit.api.write(
+                "POST",
+                f"{path}/revisions",
+                body,
+                key=once(visit.field("key"), body),
+                match=visit.field("etag"),
+            )
+        except Failure as failure:
+            if failure.status != 412:
+                raise
+            return self._show(visit, comment, failure)
+        return visit.redirect(f"{path}/incontext/")
+
+    def _show(self, visit: Visit, comment: int, failure: Failure | None = None) -> Answer:
+        path = f"/comments/{comment}/revisions"
+        found = visit.api.document(path, offset=visit.query.get("offset"))
+        shown = found.data["revisions"]
+        newer = self._chosen(visit, "to", shown["total"])
+        older = self._chosen(visit, "from", max(newer - 1, 0))
+        difference: dict[str, Any] | None = None
+        if older:
+            difference = visit.api.get(f"{path}/{newer}/diff", **{"from": str(older)})
+        return visit.page(
+            "revisions.html",
+            status=failure.status if failure else 200,
+            comment=comment,
+            revisions=shown,
+            etag=found.etag,
+            difference=difference,
+            older=older,
+            newer=newer,
+            failure=failure,
+        )
+
+    def _chosen(self, visit: Visit, name: str, default: int) -> int:
+        text = visit.query.get(name, "")
+        return int(text) if text.isdecimal() and len(text) < 10 else default

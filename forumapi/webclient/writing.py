@@ -1,0 +1,264 @@
+"""State of a form in which somebody writes: its text, its files, and why it was refused."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import msgspec
+from urllib3.filepost import encode_multipart_formdata
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.rendering import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forumapi.webclient.visit import Visit
+
+# As the API has them: they are told before the API is asked.
+TEXT_LENGTH: Final = 50_000
+TITLE_LENGTH: Final = 150
+MOST_FILES: Final = 25
+# Refusals after which the form stands again; anything else is a page of its own.
+REFUSALS: Final = (400, 403, 404, 409, 412, 413, 422, 429, 503)
+
+_HASH: Final = re.compile(r"[0-9a-f]{40}")
+
+
+class SentFile(NamedTuple):
+    """File that is stored already: its hash, and the name that it was sent under."""
+
+    hash: str
+    name: str
+
+    @property
+    def value(self) -> str:
+        """Return it as a field of a form."""
+        return f"{self.hash} {self.name}"
+
+    @classmethod
+    def parse(cls, value: str) -> Self | None:
+        """Return the file of such a field; None for anything else."""
+        hash, _, name = value.partition(" ")
+        return cls(hash, name[:255] or hash) if _HASH.fullmatch(hash) else None
+
+
+@dataclass
+class Writing:
+    """Fields of a form of a comment or a new item, and why it could not be posted.
+
+    `draft` is the version of the draft on the server that the form goes over, 0 for none; `saved` is when that was
+    saved. `other` is the text that somebody else, or the same person elsewhere, has stored meanwhile. `kept` are the
+    hashes of files that hung on the comment when its form was shown. `status` is that of the page.
+    """
+
+    text: str = ""
+    title: str = ""
+    reply_to: int = 0
+    files: list[SentFile] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    draft: int = 0
+    saved: str = ""
+    etag: str = ""
+    preview: str | None = None
+    other: str | None = None
+    problem: str = ""
+    failure: Failure | None = None
+    status: int = 200
+
+    @classmethod
+    def read(cls, visit: Visit) -> Self:
+        """Read the fields of a form that was sent, and store the files that came with it."""
+        made = cls(
+            text=visit.field("markdown"),
+            title=visit.field("title"),
+            reply_to=_number(visit.field("inReplyTo")),
+            draft=_number(visit.field("draft")),
+            etag=visit.field("etag"),
+        )
+        if visit.field("unreply"):
+            made.reply_to = 0
+        fields = visit.form
+        if fields is not None:
+            made.kept = [one for one in fields.getlist("had") if _HASH.fullmatch(one)]
+            found = (SentFile.parse(one) for one in fields.getlist("file")[:MOST_FILES])
+            made.files = [one for one in found if one is not None]
+        sent = visit.files.getlist("files") if visit.files is not None else []
+        for one in sent:
+            if one.filename:
+                made._store(visit, one.filename, one.read(), one.mimetype)
+        return made
+
+    @classmethod
+    def of_draft(cls, draft: dict[str, Any]) -> Self:
+        """Return what a draft of the API holds; its content is what any client made of it."""
+        made = cls(draft=draft["version"], saved=draft["meta"]["edited"])
+        content = draft["content"]
+        made.text = _text(content.get("markdown"))
+        made.title = _text(content.get("title"))
+        reply = content.get("inReplyTo")
+        made.reply_to = reply if type(reply) is int and reply > 0 else 0
+        files = content.get("files")
+        for one in files if isinstance(files, list) else []:
+            found = SentFile.parse(one) if isinstance(one, str) else None
+            if found is not None:
+                made.files.append(found)
+        return made
+
+    @property
+    def is_refused(self) -> bool:
+        """Return True while something stands in the way of posting it."""
+        return bool(self.problem or self.failure)
+
+    def content(self, about: str = "") -> dict[str, Any]:
+        """Return it as the content of a draft; `about` is the title of what is answered."""
+        made: dict[str, Any] = {"markdown": self.text}
+        if self.title:
+            made["title"] = self.title
+        if self.reply_to:
+            made["inReplyTo"] = self.reply_to
+        if self.files:
+            made["files"] = [one.value for one in self.files]
+        if about:
+            made["about"] = about[:300]
+        return made
+
+    def check(self, visit: Visit, *, has_title: bool = False) -> None:
+        """Say what is missing or too long."""
+        gettext, ngettext = visit.language.gettext, visit.language.ngettext
+        over = len(self.text) - TEXT_LENGTH
+        if has_title and not self.title.strip():
+            self.refuse(gettext("A title is missing."))
+        elif has_title and len(self.title) > TITLE_LENGTH:
+            self.refuse(gettext("The title is too long: at most 150 characters."))
+        elif not self.text.strip():
+            self.refuse(gettext("There is no text yet. Write something first."))
+        elif over > 0:
+            said = ngettext(
+                "That is too long by %(num)d character: at most 50,000 are possible.",
+                "That is too long by %(num)d characters: at most 50,000 are possible.",
+                over,
+            )
+            self.refuse(said % {"num": over})
+
+    def refuse(self, problem: str, status: int = 400) -> None:
+        """Keep the first thing that is wrong."""
+        if not self.is_refused:
+            self.problem, self.status = problem, status
+
+    def failed(self, failure: Failure) -> None:
+        """Keep a refusal of the API. Raises it again where the form can't say it."""
+        if failure.status not in REFUSALS:
+            raise failure
+        if not self.is_refused:
+            self.failure, self.status = failure, failure.status
+
+    def _store(self, visit: Visit, name: str, data: bytes, kind: str) -> None:
+        try:
+            self.files.append(upload(visit, name, data, kind))
+        except Failure as failure:
+            said = file_problem(visit, name, failure)
+            if not said:
+                self.failed(failure)
+            else:
+                self.refuse(said, failure.status)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def once(key: str, body: Any) -> str:
+    """Return the idempotency key of one form and body: what is changed after it was refused is another request."""
+    if not key:
+        return ""
+    return f"{key[:64]}.{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:20]}"
+
+
+# ---------------------------------------------------------------- files
+
+
+def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
+    """Store one file. Raises Failure."""
+    name = name.replace("\\", "/").rpartition("/")[2][:255]
+    body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
+    headers = {"Content-Type": content_type}
+    found = visit.api.call("POST", "/files", raw=body, headers=headers).data[0]
+    return SentFile(found["fileHash"], plain(found["fileName"]))
+
+
+def file_problem(visit: Visit, name: str, failure: Failure) -> str:
+    """Say why a file was not taken; "" for what is no matter of the file."""
+    gettext = visit.language.gettext
+    if failure.code == 21:
+        text = gettext(
+            "%(name)s can’t be shown: pictures are GIF, JPEG, PNG or WebP, and must not be damaged."
+        )
+    elif failure.status == 413:
+        text = gettext("%(name)s is too large, or there is no room left for more files.")
+    elif failure.status == 400:
+        text = gettext("%(name)s could not be read: it is empty or damaged.")
+    else:
+        return ""
+    return text % {"name": name}
+
+
+def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
+    """Hang files on a comment; those that hang there already stay as they are. Raises Failure."""
+    for one in files:
+        body = {"fileHash": one.hash, "fileName": one.name}
+        visit.api.write("POST", f"/comments/{comment}/attachments", body)
+
+
+# ---------------------------------------------------------------- forms on pages
+
+
+def comment_form(visit: Visit, kind: str, item: int) -> Writing:
+    """Return what stands in the form of a comment on something: what was sent and refused, or the draft, or nothing.
+
+    `?reply=` and `?quote=` of the page's address name the comment that is answered.
+    """
+    if visit.writing is not None:
+        return visit.writing
+    made = draft_of(visit, f"/{kind}s/{item}") or Writing()
+    quoted = _number(visit.query.get("quote", ""))
+    reply = quoted or _number(visit.query.get("reply", ""))
+    if reply:
+        made.reply_to = reply
+    if quoted:
+        quote = quote_of(visit, quoted)
+        if quote and quote not in made.text:
+            made.text = f"{made.text.rstrip()}\n\n{quote}" if made.text.strip() else quote
+    return made
+
+
+def draft_of(visit: Visit, place: str) -> Writing | None:
+    """Return the draft at a place of the API; None without one, or where there can be none."""
+    try:
+        return Writing.of_draft(visit.api.get(f"{place}/draft"))
+    except Failure as failure:
+        if failure.status not in (400, 403, 404):
+            raise
+        return None
+
+
+def quote_of(visit: Visit, comment: int) -> str:
+    """Return the text of a comment as a quotation in Markdown; "" where it can't be read."""
+    try:
+        text = str(visit.api.get(f"/comments/{comment}")["markdown"])
+    except Failure as failure:
+        if failure.status >= 500:
+            raise
+        return ""
+    lines = text.strip().split("\n")
+    # What the comment quotes itself stays out.
+    own = "\n".join(line for line in lines if not line.startswith(">")).strip()
+    quoted = "\n".join(f"> {line}".rstrip() for line in own.split("\n"))
+    return f"{quoted}\n\n" if own else ""

@@ -1,0 +1,136 @@
+"""Marks on things: reactions, bookmarks, what is followed, ignored and read."""
+
+from __future__ import annotations
+
+from tests.factories import Factory, Site, Thing
+from tests.webclient.hand import Hand
+from tests.webclient.step import step
+
+
+def _page(thing: Thing) -> str:
+    return thing.path.removeprefix("/api/v1") + "/"
+
+
+@step("member reacts and takes it back")
+def test_a_member_reacts_and_takes_it_back(hand: Hand, bikes: Site, make: Factory) -> None:
+    comment = make.comment(make.conversation(bikes))
+    row = f"#comment{comment.id}"
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, _page(comment))
+
+    hand.press("like", within=row)
+    hand.wait(
+        lambda: hand.find(f'{row} [aria-label="like 1"]').get_attribute("aria-pressed") == "true"
+    )
+    hand.press("React", within=row)
+    hand.press("thanks")
+    hand.find(f'{row} [aria-label="thanks 1"][aria-pressed="true"]')
+    hand.press("like 1", within=row)
+
+    hand.find(f'{row} [aria-label="like"][aria-pressed="false"]')
+
+
+@step("member bookmarks a conversation and finds it")
+def test_a_member_bookmarks_a_conversation(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader = make.person(bikes)
+    conversation = make.conversation(bikes, title="Worth a second look")
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, _page(conversation))
+
+    hand.press("Bookmark", within=".acts")
+    hand.find(".acts [aria-pressed=true]")
+    hand.go(bikes, "/bookmarks/")
+    hand.press("Worth a second look")
+
+    hand.wait(lambda: f"/{hand.path}" == _page(conversation))
+
+
+@step("member takes the bookmark off")
+def test_a_member_takes_the_bookmark_off(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader = make.person(bikes)
+    comment = make.comment(make.conversation(bikes, title="No longer of interest"))
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, _page(comment))
+    hand.press("Bookmark", within=f"#comment{comment.id}")
+    hand.find(f"#comment{comment.id} [aria-pressed=true]")
+    hand.go(bikes, "/bookmarks/")
+
+    hand.press("Take off: No longer of interest")
+
+    hand.see("There is no bookmark.")
+    assert hand.path == "bookmarks/"
+
+
+@step("member follows and stops following")
+def test_a_member_follows_and_stops_following(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader = make.person(bikes)
+    conversation = make.conversation(bikes)
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, _page(conversation))
+
+    hand.press("Follow", within=".acts")
+    hand.press("Stop following", within=".acts")
+
+    hand.wait(lambda: "Stop following" not in hand.find(".acts").text)
+    hand.see("Follow")
+
+
+@step("member ignores a person and sees them no more")
+def test_a_member_ignores_a_person(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader, noisy = make.person(bikes), make.person(bikes, f"noisy{make.person(bikes).id}")
+    conversation = make.conversation(bikes)
+    make.comment(conversation, by=noisy, markdown="Noise")
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, f"/profiles/{noisy.id}/")
+
+    hand.press("Ignore")
+    hand.see("Stop ignoring")
+    hand.go(bikes, _page(conversation))
+
+    hand.see("0 comments")
+    hand.see_no("Noise")
+
+
+@step("member unignores a person")
+def test_a_member_unignores_a_person(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader, noisy = make.person(bikes), make.person(bikes, f"noisy{make.person(bikes).id}")
+    make.ignore(reader, noisy)
+    hand.sign_in(bikes, reader)
+
+    hand.go(bikes, "/ignored/")
+    hand.press(f"Stop ignoring: {noisy.name}")
+
+    hand.see("You ignore nothing and nobody.")
+
+
+@step("member marks everything as read")
+def test_a_member_marks_everything_as_read(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader, place = make.person(bikes), make.microcosm(bikes)
+    make.comment(make.conversation(bikes, microcosm=place))
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, _page(place))
+    hand.find(".unread")
+
+    hand.go(bikes, "/")
+    hand.press("Mark everything as read")
+
+    hand.wait(lambda: hand.path == "")
+    hand.go(bikes, _page(place))
+    hand.see("1 comment")
+    assert not hand.driver.find_elements("css selector", ".unread")
+
+
+@step("what one follows is listed")
+def test_what_one_follows_is_listed(hand: Hand, bikes: Site, make: Factory) -> None:
+    reader = make.person(bikes)
+    conversation = make.conversation(bikes, title="Followed by somebody")
+    hand.sign_in(bikes, reader)
+    hand.go(bikes, _page(conversation))
+    hand.press("Follow", within=".acts")
+    hand.see("Stop following")
+
+    hand.go(bikes, "/watchers/")
+    hand.see("Followed by somebody")
+    hand.press("Stop following: Followed by somebody")
+
+    hand.see("You follow nothing yet.")
