@@ -63,6 +63,8 @@ class Api:
         self._visitor = visitor
         self._headers = dict(headers)
         self.calls = 0
+        # Position in the live stream before the first answer: nothing on the page is older.
+        self.live_cursor = ""
         self.token = token
 
     @property
@@ -142,6 +144,7 @@ class Api:
             )
         except Unreachable as error:
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
+        self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
         found: dict[str, Any] = {}
         if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
             found = msgspec.json.decode(reply.body)
