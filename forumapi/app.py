@@ -27,7 +27,7 @@ from forumapi.models.sites import health_metrics
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.observability import log
 from forumapi.observability.log import logger
-from forumapi.observability.metrics_export import Reporter
+from forumapi.observability.metrics_push import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request import routing, tracing
@@ -35,7 +35,7 @@ from forumapi.request.handler import Handler
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
-from forumapi.updates import dispatch, email
+from forumapi.updates import dispatch, mail_queue
 from forumapi.updates.mail_request import MailRequest
 from forumapi.updates.writer import EmailWriter
 from forumapi.webhooks.sender import Deliverer
@@ -214,7 +214,7 @@ class App(Services):
     def _queue_mail(
         self, tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]
     ) -> None:
-        email.queue(tx, site_id, mail_requests)
+        mail_queue.queue(tx, site_id, mail_requests)
         if mail_requests:
             tx.after_commit(self.mail.wake)
 

@@ -15,7 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
 from forumapi.models.notifications import update_types
-from forumapi.updates import email as update_mail
+from forumapi.updates import mail_queue as update_mail
 from forumapi.updates.mail_request import MailRequest
 from tests.auth.stage import Stage
 from tests.factories import Person, Thing

@@ -22,7 +22,7 @@ ORDER = _ORDER.split()
 WRAPPED = {
     "comrak": "text.markdown",
     "geventwebsocket": "realtime.websocket",
-    "google.protobuf": "observability.metrics_export",
+    "google.protobuf": "observability.metrics_push",
     "sentry_sdk": "observability.sentry",
 }
 

@@ -508,7 +508,7 @@ FIXED = """
     models.sites.legal._packaged outbound.safe_http_client._trusted
     database.standby.Standbys._idle database.standby._NOTHING
     database.standby.Standbys._open
-    observability.metrics_export.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
+    observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering.environment
     webclient.static._all webclient.handlers.updates.time_zones"""

@@ -17,7 +17,7 @@ from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
     from forumapi.database.connections import Transaction
-    from forumapi.models.access.token_owner import TokenOwner
+    from forumapi.models.access.account_owner import AccountOwner
     from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
@@ -84,7 +84,7 @@ class PasskeyBackend(Backend):
         return Verified(known.email, is_platforms=not _has_own(site), has_second_factor=True)
 
 
-def offer(tx: Transaction, site: Site, owner: TokenOwner) -> Begun:
+def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
     """Begin to register a passkey of the token's owner; return the argument of `navigator.credentials.create`."""
     from forumapi.auth import authenticator
 
@@ -96,7 +96,12 @@ def offer(tx: Transaction, site: Site, owner: TokenOwner) -> Begun:
 
 
 def register(
-    tx: Transaction, site: Site, owner: TokenOwner, flow: str, credential: dict[str, Any], name: str
+    tx: Transaction,
+    site: Site,
+    owner: AccountOwner,
+    flow: str,
+    credential: dict[str, Any],
+    name: str,
 ) -> int:
     """Store the passkey that the browser made; return its id. Raises Invalid."""
     from forumapi.auth import authenticator

@@ -27,7 +27,7 @@ from forumapi.errors import ApiError, ConfigError
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability import log, metrics
 from forumapi.observability.log import logger
-from forumapi.observability.metrics_export import Reporter
+from forumapi.observability.metrics_push import Reporter
 
 FAILED: Final = "failed"
 

@@ -11,7 +11,7 @@ from forumapi.cron import (
     domains,
     gravatars,
     maintenance_jobs,
-    orphans,
+    orphaned_huddles,
     reminders,
     searching,
     trending,
@@ -111,7 +111,11 @@ JOBS: Final = (
     ),
     Job("old_updates", "0 4 * * * 0", "daily at 04:00", maintenance_jobs.old_updates, WITHIN_HOURS),
     Job(
-        "orphaned_huddles", "0 5 * * * 0", "daily at 05:00", orphans.orphaned_huddles, WITHIN_HOURS
+        "orphaned_huddles",
+        "0 5 * * * 0",
+        "daily at 05:00",
+        orphaned_huddles.orphaned_huddles,
+        WITHIN_HOURS,
     ),
     Job(
         "profile_counts",

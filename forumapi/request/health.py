@@ -21,7 +21,7 @@ from forumapi.errors import ApiError, Unavailable
 from forumapi.files.storage import StorageError
 from forumapi.models.sites import health_metrics
 from forumapi.observability import metrics
-from forumapi.observability.metrics_export import Point
+from forumapi.observability.metrics_push import Point
 from forumapi.request.response import PLAIN, STATUS_LINES, Headers, base_headers, envelope
 from forumapi.wire.json_fragments import dumps
 

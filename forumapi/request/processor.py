@@ -21,7 +21,7 @@ from forumapi.request import (
     edge,
     patch,
     permission,
-    preference,
+    prefer_header,
     response,
     routing,
 )
@@ -201,7 +201,7 @@ def _write(
         # On the platform's host the site that was written may be any.
         app.sites.mark_written(0 if ctx.site.is_root else ctx.site.id)
     app.sequencer.hint()
-    return preference.apply(app, ctx, handler, verb, result, answer)
+    return prefer_header.apply(app, ctx, handler, verb, result, answer)
 
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:

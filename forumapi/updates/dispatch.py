@@ -39,7 +39,7 @@ from forumapi.updates.recipients import Recipient, SiteState, Subject
 # The name of its cursors.
 NAME: Final = "updates"
 
-# Queues mail, in the transaction that decides on it (updates/email.py).
+# Queues mail, in the transaction that decides on it (updates/mail_queue.py).
 Queue = Callable[[Transaction, int, Sequence[MailRequest]], None]
 
 # Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned

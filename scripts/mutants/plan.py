@@ -121,7 +121,7 @@ TESTS: Final = (
     ("forumapi/models/access/passkey.py", "tests/auth/test_passkeys.py"),
     ("forumapi/models/access/totp.py", "tests/auth/test_second_factor.py"),
     (
-        "forumapi/models/access/token_owner.py",
+        "forumapi/models/access/account_owner.py",
         "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
     ),
     (

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from forumapi.config import Config
 from forumapi.observability import metrics
-from forumapi.observability.metrics_export import (
+from forumapi.observability.metrics_push import (
     Point,
     Reporter,
     packets,

@@ -18,7 +18,7 @@ from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
 from forumapi.models.content.text import RenderedText
 from forumapi.models.journal.journal import Author
-from forumapi.updates import email as update_mail
+from forumapi.updates import mail_queue as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch
 from forumapi.updates.mail_request import MailRequest

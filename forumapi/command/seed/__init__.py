@@ -4,7 +4,7 @@
 renders, `sites` turns a shape into rows, `store` loads them, `verification` counts everything again.
 """
 
-from forumapi.command.seed.bench_fixtures import bench_tokens, landmarks
+from forumapi.command.seed.bench_landmarks import bench_tokens, landmarks
 from forumapi.command.seed.corpus import SeedError
 from forumapi.command.seed.demonstration import CAST, demo
 from forumapi.command.seed.loading import load

@@ -17,7 +17,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from forumapi.command.seed import shape as shapes
-from forumapi.command.seed.bench_fixtures import bench_tokens
+from forumapi.command.seed.bench_landmarks import bench_tokens
 from forumapi.command.seed.bulk_loader import Bar, Store, field
 from forumapi.command.seed.corpus import SEED
 from forumapi.command.seed.shape import (

@@ -9,8 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi.auth import passkey as ceremony
 from forumapi.handlers.access.totp import notify, record
 from forumapi.mail import outbox
+from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.passkey import Passkey, checked_name
-from forumapi.models.access.token_owner import TokenOwner
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
@@ -39,7 +39,7 @@ class PasskeysHandler(Handler):
     @needs(LOGIN, answer=schemas.Passkeys)
     def get(self, ctx: Context) -> Result:
         """All passkeys, oldest first."""
-        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        owner = AccountOwner.find(ctx.reader, ctx.identity)
         return Data(
             json_fragments.dumps(
                 {"passkeys": [key.document() for key in Passkey.of_user(ctx.reader, owner.user_id)]}
@@ -50,7 +50,7 @@ class PasskeysHandler(Handler):
     def post(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Registers the credential that `navigator.credentials.create` gave, under a name of the caller's choice."""
         tx = ctx.writer
-        owner = TokenOwner.lock(tx, ctx.identity)
+        owner = AccountOwner.lock(tx, ctx.identity)
         name = checked_name(given(sent.name, ""))
         credential = given(sent.credential, {})
         id = ceremony.register(tx, ctx.site, owner, given(sent.flow, ""), credential, name)
@@ -67,7 +67,7 @@ class PasskeyBeginHandler(Handler):
     @needs(LOGIN, answer=schemas.Begun)
     def post(self, ctx: Context) -> Result:
         """`publicKey` is what `navigator.credentials.create` takes; `flow` goes with its answer, within ten minutes."""
-        begun = ceremony.offer(ctx.writer, ctx.site, TokenOwner.lock(ctx.writer, ctx.identity))
+        begun = ceremony.offer(ctx.writer, ctx.site, AccountOwner.lock(ctx.writer, ctx.identity))
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
 
 
@@ -79,14 +79,14 @@ class PasskeyHandler(Handler):
     @needs(LOGIN, answer=schemas.Passkey)
     def get(self, ctx: Context) -> Result:
         """The passkey; the key itself is not shown."""
-        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        owner = AccountOwner.find(ctx.reader, ctx.identity)
         passkey = Passkey.find(ctx.reader, owner.user_id, ctx.args["passkey"])
         return Data(json_fragments.dumps(passkey.document()))
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Give it another name."""
-        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        owner = AccountOwner.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))
         record(ctx)
@@ -95,7 +95,7 @@ class PasskeyHandler(Handler):
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """It signs nobody in from the next request on."""
-        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        owner = AccountOwner.lock(ctx.writer, ctx.identity)
         name = Passkey.delete(ctx.writer, owner.user_id, ctx.args["passkey"])
         record(ctx)
         notify(ctx, owner, f"The passkey {outbox.plain(name)} was deleted from your account")

@@ -7,7 +7,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
-from forumapi.models.access import permission_target, permission_targets
+from forumapi.models.access import permission_target, permission_target_batch
 from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
 from forumapi.models.notifications import update
 from forumapi.permissions import evaluator
@@ -78,7 +78,9 @@ class PermissionBatchHandler(Handler):
         asked = [_checked(one, f"[{number}].") for number, one in enumerate(sent)]
         tree, identity = ctx.tree, ctx.identity
         named = [(one.item_type, one.item_id) for one in asked if one.item_type and one.item_id]
-        found = permission_targets.targets(ctx.reader, ctx.site.id, tree, identity.principal, named)
+        found = permission_target_batch.targets(
+            ctx.reader, ctx.site.id, tree, identity.principal, named
+        )
         updates = [one.item_id for one in asked if one.item_type == itemtypes.UPDATE]
         own = _own_updates(ctx, updates)
         answers = []

@@ -12,7 +12,7 @@ from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
 from forumapi.handlers.access.access_lists import note
 from forumapi.mail import outbox
-from forumapi.models.access.token_owner import TokenOwner
+from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri
 from forumapi.models.journal import journal
 from forumapi.models.people import email_change
@@ -42,7 +42,7 @@ class OneTimeHandler(Handler):
     @needs(LOGIN, answer=schemas.OneTime)
     def get(self, ctx: Context) -> Result:
         """The state of the second factor: since when it is on, and how many recovery codes are left."""
-        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        owner = AccountOwner.find(ctx.reader, ctx.identity)
         factor = Totp.find(ctx.reader, owner.user_id)
         since = factor.confirmed if factor else None
         return Data(
@@ -58,7 +58,7 @@ class OneTimeHandler(Handler):
     @needs(LOGIN, answer=schemas.OneTimeSecret)
     def post(self, ctx: Context) -> Result:
         """Begins: a secret for the app, which counts once PUT brings a code of it. 409 while there is one already."""
-        owner = TokenOwner.lock(ctx.writer, ctx.identity)
+        owner = AccountOwner.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
         if secret is None:
             raise Conflict("You have a second factor already; DELETE it first")
@@ -110,15 +110,15 @@ class RecoveryCodesHandler(Handler):
 
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     """Count the try in a transaction of its own, so that a wrong code counts too; return one for the work."""
-    user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
+    user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
     with ctx.app.database.write() as tx:
         count_try(tx, user_id)
     return ctx.app.database.write()
 
 
-def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False) -> TokenOwner:
-    owner = TokenOwner.lock(tx, ctx.identity)
+def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False) -> AccountOwner:
+    owner = AccountOwner.lock(tx, ctx.identity)
     if not Totp.use_code(tx, owner.user_id, given(sent.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or expired")
     return owner
@@ -149,14 +149,14 @@ class EmailAddressHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The address now."""
         return Data(
-            json_fragments.dumps({"email": TokenOwner.find(ctx.reader, ctx.identity).email})
+            json_fragments.dumps({"email": AccountOwner.find(ctx.reader, ctx.identity).email})
         )
 
     @needs(LOGIN, body=AddressBody)
     def post(self, ctx: Context, sent: AddressBody) -> Result:
         """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
         app = ctx.app
-        owner = TokenOwner.find(ctx.reader, ctx.identity)
+        owner = AccountOwner.find(ctx.reader, ctx.identity)
         address = email_change.checked(given(sent.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
@@ -187,7 +187,7 @@ class EmailAddressHandler(Handler):
 
         Every other session, key and grant of the caller ends, and the old address is told.
         """
-        user_id = TokenOwner.find(ctx.reader, ctx.identity).user_id
+        user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()
         database = ctx.app.database
         with database.write() as tx:
@@ -197,7 +197,7 @@ class EmailAddressHandler(Handler):
         if change is None:
             raise Invalid("code", "is wrong, used or expired")
         with database.write() as tx:
-            owner = TokenOwner.lock(tx, ctx.identity)
+            owner = AccountOwner.lock(tx, ctx.identity)
             if Totp.is_on_for(tx, user_id):
                 code = given(sent.secondFactor, "")
                 if not Totp.use_code(tx, user_id, code, is_new=False):
@@ -215,7 +215,7 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
-def notify(ctx: Context, owner: TokenOwner, text: str, tx: Transaction | None = None) -> None:
+def notify(ctx: Context, owner: AccountOwner, text: str, tx: Transaction | None = None) -> None:
     """Notify the owner by mail, where there is mail, so that a change by somebody else is noticed."""
     app = ctx.app
     if not outbox.is_possible(app.config):

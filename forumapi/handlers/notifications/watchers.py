@@ -7,7 +7,7 @@ from typing import ClassVar, Final, TypeVar
 
 from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
-from forumapi.models.access import permission_target, permission_targets
+from forumapi.models.access import permission_target, permission_target_batch
 from forumapi.models.journal.idempotency import Finished
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import (
@@ -103,7 +103,7 @@ def _follow(
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.
     asked = [thing for thing in things if thing.item_id != ALL_PEOPLE]
-    permission_targets.check_readable(
+    permission_target_batch.check_readable(
         tx, site_id, principal, ctx.tree, asked, "follow", place=place
     )
     Watcher.insert(tx, ctx.author, things, seeds)

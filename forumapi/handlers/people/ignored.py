@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models.access import permission_targets
+from forumapi.models.access import permission_target_batch
 from forumapi.models.people import ignore_page
 from forumapi.models.people.ignore import IGNORABLE, MOST_AT_ONCE, Ignore
 from forumapi.request.context import Context
@@ -49,7 +49,7 @@ def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
         if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
             field = f"{place}[{number}].itemId" if place else "itemId"
             raise Invalid(field, "is your own profile, which you can't ignore")
-    permission_targets.check_readable(
+    permission_target_batch.check_readable(
         ctx.reader, ctx.site.id, ctx.identity.principal, ctx.tree, things, "ignore", place=place
     )
     Ignore.insert(ctx.writer, ctx.author, things, place=place)

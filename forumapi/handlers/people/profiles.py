@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotImplementedHere, known
-from forumapi.models.access import permission_targets
+from forumapi.models.access import permission_target_batch
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
 from forumapi.models.notifications.update_options import ProfileOptions
@@ -354,7 +354,9 @@ def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
     # A thing without an id is the caller's own.
     own = [one if one.item_id else ReadMark(itemtypes.SITE, site_id) for one in things]
-    permission_targets.check_readable(tx, site_id, principal, ctx.tree, own, "mark", place=place)
+    permission_target_batch.check_readable(
+        tx, site_id, principal, ctx.tree, own, "mark", place=place
+    )
     ReadMark.insert(tx, ctx.author, ctx.tree, things)
 
 

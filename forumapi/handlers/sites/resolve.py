@@ -16,7 +16,7 @@ from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire import json_fragments, paging
-from forumapi.wire.schemas import links as schemas
+from forumapi.wire.schemas import legacy_urls as schemas
 
 _ONLINE = "online"
 _SEARCH = "search"

@@ -13,7 +13,7 @@ from forumapi.database.connections import PLATFORM, Database, Query, Reader
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.observability import metrics
-from forumapi.observability.metrics_export import Point
+from forumapi.observability.metrics_push import Point
 
 OUTBOXES = Query(
     "health_metrics.outboxes",

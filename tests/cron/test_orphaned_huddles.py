@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import orphans
+from forumapi.cron import orphaned_huddles
 from tests.api import Api
 from tests.factories import Factory, Site, Thing
 
@@ -31,7 +31,7 @@ PLACES = {
 
 def perform(make: Factory) -> str:
     with make.database.write() as tx:
-        return orphans.orphaned_huddles(tx, Config())
+        return orphaned_huddles.orphaned_huddles(tx, Config())
 
 
 def furnish(api: Api, make: Factory, site: Site) -> dict[str, int]:

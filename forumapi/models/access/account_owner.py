@@ -1,4 +1,4 @@
-"""User behind an access token, for credentials of the whole account: passkeys, second factors, e-mail address."""
+"""Owner of the account behind an access token: for passkeys, second factors and the e-mail address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
 
 FIND = Query(
-    "token_owner.find",
+    "account_owner.find",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -23,7 +23,7 @@ FIND = Query(
 
 # Locks the user's row, so that two changes of one user's credentials are made in turn.
 LOCK = Query(
-    "token_owner.lock",
+    "account_owner.lock",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -35,30 +35,30 @@ LOCK = Query(
 
 # Sessions, keys and grants from before a second factor were made without it, and end with its confirmation.
 END_OTHER_TOKENS = Query(
-    "token_owner.end_other_tokens",
+    "account_owner.end_other_tokens",
     "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s",
     scope=PLATFORM,
 )
 
 
-class TokenOwner(NamedTuple):
+class AccountOwner(NamedTuple):
     """User behind an access token that is good everywhere and for everything."""
 
     user_id: int
     email: str
 
     @classmethod
-    def find(cls, tx: Reader, identity: Identity) -> TokenOwner:
+    def find(cls, tx: Reader, identity: Identity) -> AccountOwner:
         """Return the owner of the caller's token. Raises Forbidden for a token that is limited."""
         return cls._checked(tx.row(FIND, token_id=identity.token_id))
 
     @classmethod
-    def lock(cls, tx: Transaction, identity: Identity) -> TokenOwner:
+    def lock(cls, tx: Transaction, identity: Identity) -> AccountOwner:
         """Lock the user's row and return the owner. Raises Forbidden for a token that is limited."""
         return cls._checked(tx.row(LOCK, token_id=identity.token_id))
 
     @classmethod
-    def _checked(cls, row: tuple[int, str, bool] | None) -> TokenOwner:
+    def _checked(cls, row: tuple[int, str, bool] | None) -> AccountOwner:
         if row is None or not row[2]:
             # A site's owner can sign in as anybody there by a provider of their own, and must not reach the account.
             raise Forbidden("This token is limited to one site or to some scopes; sign in again")

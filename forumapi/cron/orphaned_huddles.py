@@ -12,7 +12,7 @@ from forumapi.database.connections import PLATFORM, Query, Transaction
 MOST: Final = 1000
 
 FIND = Query(
-    "orphans.find",
+    "orphaned_huddles.find",
     """
     SELECT h.site_id, h.item_id
       FROM huddles h
@@ -36,7 +36,7 @@ _COMMENTS: Final = """(
 # Comments count for their authors, and attachments for their files, until they are deleted. Counters of profiles are
 # locked in the order of ids, as everywhere.
 HOLD_AUTHORS = Query(
-    "orphans.hold_authors",
+    "orphaned_huddles.hold_authors",
     f"""
     SELECT n.profile_id
       FROM profile_counters n
@@ -46,7 +46,7 @@ HOLD_AUTHORS = Query(
        FOR NO KEY UPDATE""",
 )
 COUNT_AUTHORS = Query(
-    "orphans.count_authors",
+    "orphaned_huddles.count_authors",
     f"""
     UPDATE profile_counters n
        SET comment_count = n.comment_count - w.live
@@ -57,7 +57,7 @@ COUNT_AUTHORS = Query(
      WHERE n.site_id = w.site_id AND n.profile_id = w.profile_id""",
 )
 COUNT_FILES = Query(
-    "orphans.count_files",
+    "orphaned_huddles.count_files",
     f"""
     UPDATE files f
        SET attach_count = f.attach_count - w.hung
@@ -70,7 +70,7 @@ COUNT_FILES = Query(
 
 
 def _delete(name: str, table: str, where: str) -> Query:
-    return Query(f"orphans.{name}", f"DELETE FROM {table} t WHERE {where}")
+    return Query(f"orphaned_huddles.{name}", f"DELETE FROM {table} t WHERE {where}")
 
 
 # Rows that refer to the comments, then to the huddles, before these.

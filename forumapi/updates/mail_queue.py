@@ -9,7 +9,7 @@ from forumapi.database.connections import Query, Transaction
 from forumapi.updates.mail_request import MailRequest
 
 QUEUE: Final = Query(
-    "email.queue",
+    "mail_queue.queue",
     """
     INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_type_id, item_id, comment_id,
                              by_profile_id)

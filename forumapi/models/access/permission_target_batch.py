@@ -16,7 +16,7 @@ from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effect
 # Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner, if
 # others wrote, if the caller takes part, the type of a comment's parent).
 MANY = Query(
-    "permission_targets.targets",
+    "permission_target_batch.targets",
     f"""
     WITH asked AS MATERIALIZED (
         SELECT a.type, a.id FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS a (type, id))
@@ -65,7 +65,7 @@ MANY = Query(
 
 # Profiles and items that exist, hidden or not, as targets of permissions.
 PLACES = Query(
-    "permission_targets.places",
+    "permission_target_batch.places",
     f"""
     SELECT w.item_type_id, w.item_id, p.profile_id IS NOT NULL OR i.item_id IS NOT NULL,
            coalesce(i.microcosm_id, 0), coalesce(i.created_by, 0), coalesce(i.is_deleted OR i.is_moderated, false),
