@@ -15,14 +15,17 @@ T = TypeVar("T")
 
 
 def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
-    """A page of `total` things, `items` as a JSON array, under their `name`. Raises Invalid beyond the last page."""
+    """Answer with a page of `total` things: `items` as a JSON array under the key `name`.
+
+    Raises Invalid beyond the last page.
+    """
     paging.check(total, ctx.paging)
     return Data(ctx.listed(name, items, total, path))
 
 
 def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> None:
-    """Note in the audit and the event log that the caller made, changed or ended something that gives access.
+    """Record in the audit and the event log that the caller made, changed or ended the credential `id` of type `kind`.
 
-    `tx`: the transaction of the change, where it is not the request's.
+    `tx`: the transaction of the change; None: the request's own.
     """
     journal.record(tx or ctx.writer, ctx.author, kind, itemtypes.AUTH, id)

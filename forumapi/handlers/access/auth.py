@@ -26,7 +26,7 @@ __all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "methods"]
 
 
 class AuthHandler(Handler):
-    """Tokens: POST signs in, GET and DELETE are about the token that is presented."""
+    """Access tokens: POST signs in, GET and DELETE are about the presented token."""
 
     allow = "OPTIONS,POST,HEAD,GET,DELETE"
     errors_without_data = True
@@ -36,17 +36,17 @@ class AuthHandler(Handler):
 
     @needs(ANYONE, answer=schemas.AccessToken)
     def get(self, ctx: Context) -> Result:
-        """The presented token with its user (P-25); 404 without one."""
+        """The presented token with its user (P-25); 404 without a token."""
         return _show(ctx)
 
     @needs(ANYONE, body=SignIn, answer=str | schemas.SecondStep | None)
     def post(self, ctx: Context, sent: SignIn) -> Result:
-        """Signs in: a token, or null when the next step is the caller's.
+        """Sign in: a token; null when a code was sent by mail; an object with `flow` when a second factor is asked for.
 
-        `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token.
-        `{"method": "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` it is
-        the exchange of `Assertion` by an application with its `ClientSecret`. Who has a second factor gets an object
-        with `flow` instead of a token, and the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
+        `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token. `{"method":
+        "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
+        application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
+        the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -70,25 +70,25 @@ class AuthHandler(Handler):
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Signs out: the presented token is worth nothing from the next request on."""
+        """Sign out: the presented token is refused from the next request on."""
         return _revoke(ctx)
 
 
 class TokenHandler(Handler):
-    """The same for a token that is named in the address; only its bearer gets at it."""
+    """The presented token, named in the address; 404 for any other token."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
     takes_idempotency_key = False
 
     @needs(ANYONE, answer=schemas.AccessToken)
     def get(self, ctx: Context) -> Result:
-        """The token with its user (P-25); 404 for anything but the presented token."""
+        """The presented token with its user (P-25); 404 for any other token."""
         _same(ctx)
         return _show(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Signs out; 404 for anything but the presented token."""
+        """Sign out: end the presented token; 404 for any other token."""
         _same(ctx)
         return _revoke(ctx)
 
@@ -115,7 +115,7 @@ def _revoke(ctx: Context) -> Result:
 
 
 class Auth0Body(Struct):
-    """The body of POST /auth0 (platform 3.4)."""
+    """Body of POST /auth0 (platform 3.4)."""
 
     ClientSecret: str | UnsetType = UNSET
     Code: str | UnsetType = UNSET
@@ -133,10 +133,10 @@ class Auth0Handler(Handler):
 
     @needs(ANYONE, body=Auth0Body, answer=str)
     def post(self, ctx: Context, sent: Auth0Body) -> Result:
-        """Exchanges `Code`, or an `AccessToken` with its `TokenType`, for a token of ours, good on this site.
+        """Exchange `Code`, or an `AccessToken` with its `TokenType`, for an access token that is good on this site.
 
-        400 while the site lacks one of its three settings for it. 401 for what the tenant refuses, for an address
-        that it does not call verified, for an access token of another client, and for who has a second factor.
+        400 while the site lacks one of its three Auth0 settings. 401 if the tenant refuses, if the tenant does not call
+        the address verified, if the access token is another client's, and for people with a second factor.
         """
         tenant = auth0.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

@@ -25,7 +25,7 @@ _PATH = "/api/v1/keys"
 
 
 class ApiKeyBody(Struct):
-    """A key to make. `days`: how long it is good; 90 when left out."""
+    """An API key to make. `days`: its life; 90 when left out."""
 
     name: str | UnsetType = UNSET
     scopes: list[str] | UnsetType = UNSET
@@ -40,14 +40,17 @@ class KeysHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The keys, newest first, without their secrets."""
+        """The caller's API keys for this site, newest first, without their secrets."""
         keys, total = ApiKey.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         items = dumps([key.document() for key in keys])
         return listed(ctx, "keys", items, total, _PATH)
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
     def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
-        """Make a key: `name`, `scopes`, and in `days` how long it is good. The answer alone has its secret."""
+        """Make an API key with `name`, `scopes` and a life of `days`.
+
+        Its secret is in this answer and in no later one.
+        """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)
         scopes = checked_scopes(given(sent.scopes, []), app.scopes)
@@ -69,13 +72,13 @@ class KeyHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
-        """The key without its secret; 404 for one of somebody else."""
+        """The API key without its secret; 404 for another person's key."""
         key = ApiKey.find(ctx.reader, ctx.site.id, ctx.identity, ctx.args["key_id"])
         return Data(dumps(known(key, "key").document()))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke it: it is worth nothing from the next request on."""
+        """Revoke the API key: it is refused from the next request on."""
         id: int = ctx.args["key_id"]
         if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such key")

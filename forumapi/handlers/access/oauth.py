@@ -38,7 +38,7 @@ class TokenBody(Struct):
 
 
 class AboutTokenBody(Struct):
-    """A token that a client asks about or gives back."""
+    """A token that a client introspects or revokes."""
 
     token: str | UnsetType = UNSET
     token_type_hint: str | UnsetType = UNSET
@@ -47,7 +47,7 @@ class AboutTokenBody(Struct):
 
 
 class DeviceBody(Struct):
-    """Body of a device's request."""
+    """Body of a device authorization request (RFC 8628)."""
 
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
@@ -55,13 +55,13 @@ class DeviceBody(Struct):
 
 
 def provider(ctx: Context) -> OAuthProvider:
-    """The provider of the site that was asked."""
+    """Make the OAuth provider of the request's site."""
     app = ctx.app
     return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip)
 
 
 class EndpointHandler(Handler):
-    """An address that clients post forms to; who they are stands in the form or in HTTP Basic."""
+    """Base class of addresses that clients post forms to; clients identify themselves in the form or by HTTP Basic."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -78,7 +78,10 @@ def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -
 
 
 def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
-    """The parameters as they were sent, twice where they were sent twice; the body was found to be in order before."""
+    """Return the parameters of the form as pairs; a parameter that was sent twice stands twice.
+
+    The body is already checked.
+    """
     if ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _JSON:
         fields: dict[str, Any] = structs.asdict(sent)
         return [(name, value) for name, value in fields.items() if value is not UNSET]
@@ -86,42 +89,46 @@ def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
 
 
 class OAuthTokenHandler(EndpointHandler):
-    """Tokens for clients."""
+    """Token endpoint of OAuth."""
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
     def post(self, ctx: Context, sent: TokenBody) -> Result:
         """Exchange a code (with its PKCE verifier), a device code or a refresh token for tokens.
 
-        Each refresh token is good once: the answer has the next one. One that comes a second time ends all tokens of
-        its family, and so does a code.
+        Each refresh token is good once: the answer has the next one. A code or refresh token that is presented again
+        ends all tokens of its grant.
         """
         return _ask(ctx, sent, provider(ctx).token)
 
 
 class OAuthRevokeHandler(EndpointHandler):
-    """Giving tokens back."""
+    """Revocation of tokens by clients."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """End an access token, or with a refresh token all of its family; 200 for a token that is none, too."""
+        """End an access token; a refresh token is ended with all tokens of its grant. 200 also for an unknown token."""
         return _ask(ctx, sent, provider(ctx).revoke)
 
 
 class OAuthIntrospectHandler(EndpointHandler):
-    """Introspection of a token."""
+    """Introspection of tokens by confidential clients."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """Tell a confidential client of its own tokens; of any other it learns only `active: false`."""
+        """Describe one of the confidential client's own tokens; `active: false` and nothing else for any other
+        token.
+        """
         return _ask(ctx, sent, provider(ctx).introspect)
 
 
 class OAuthDeviceHandler(EndpointHandler):
-    """The way in for devices without a browser."""
+    """Device authorization, for devices without a browser (RFC 8628)."""
 
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
     def post(self, ctx: Context, sent: DeviceBody) -> Result:
-        """A code to poll the token address with, and one that a person types at `verification_uri`."""
+        """Begin: a device code, with which the client polls the token address, and a code that a person types at
+        `verification_uri`.
+        """
         return _ask(ctx, sent, provider(ctx).device)
 
 
@@ -132,7 +139,7 @@ class OAuthMetadataHandler(Handler):
 
     @needs(ANYONE, answer=dict[str, Any], media_type=_JSON)
     def get(self, ctx: Context) -> Result:
-        """The discovery document, without the envelope."""
+        """The provider's metadata (RFC 8414), without the envelope."""
         origin = ctx.site.origin
         api = f"{origin}/api/v1/oauth"
         ways = ["client_secret_basic", "client_secret_post"]

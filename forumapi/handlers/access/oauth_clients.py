@@ -28,7 +28,7 @@ _GRANTS = "/api/v1/oauth/grants"
 
 
 class ClientBody(Struct):
-    """A client. `confidential` (true when left out) is settled when it is made."""
+    """An OAuth client. `confidential` (true when left out) can't be changed after the client is made."""
 
     name: str | UnsetType = UNSET
     confidential: bool | UnsetType = UNSET
@@ -38,14 +38,14 @@ class ClientBody(Struct):
 
 
 class ClientsHandler(Handler):
-    """The clients that are registered with this site."""
+    """The OAuth clients that are registered with this site."""
 
     takes_idempotency_key = False
     required_keys = {"POST": ("name", "scopes")}
 
     @needs(OWNER, answer=schemas.OAuthClients, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The clients, oldest first, without their secrets."""
+        """The site's OAuth clients, oldest first, without their secrets."""
         clients, total = OAuthClient.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([client.document() for client in clients])
         return listed(ctx, "clients", items, total, _CLIENTS)
@@ -54,7 +54,7 @@ class ClientsHandler(Handler):
     def post(self, ctx: Context, sent: ClientBody) -> Result:
         """Register a client: `name`, `scopes`, and `redirectUris` or `deviceFlow`.
 
-        The answer alone has the secret of a confidential client.
+        The secret of a confidential client is in this answer and in no later one.
         """
         client, secret = OAuthClient.insert(
             ctx.writer,
@@ -67,7 +67,7 @@ class ClientsHandler(Handler):
 
 
 class ClientHandler(Handler):
-    """One client of this site."""
+    """One OAuth client of this site."""
 
     @needs(OWNER, answer=schemas.OAuthClient)
     def get(self, ctx: Context) -> Result:
@@ -77,7 +77,7 @@ class ClientHandler(Handler):
 
     @needs(OWNER, body=ClientBody, status=302)
     def put(self, ctx: Context, sent: ClientBody) -> Result:
-        """Change it. What people granted beyond its new scopes ends at once."""
+        """Change the client; keys that are not sent stay. Grants beyond its new scopes end at once."""
         client = _lock(ctx)
         client.update(ctx.writer, _settings(ctx, sent, client))
         note(ctx, journal.REPLACED, client.id)
@@ -85,7 +85,7 @@ class ClientHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete it, with every token it was given."""
+        """Delete the client and every token it was given."""
         client = _lock(ctx)
         client.delete(ctx.writer)
         note(ctx, journal.DELETED, client.id)
@@ -99,7 +99,7 @@ class ClientSecretHandler(Handler):
 
     @needs(OWNER, answer=schemas.OAuthClient)
     def post(self, ctx: Context) -> Result:
-        """Make a new secret, which the answer has; the old one is worth nothing from now on."""
+        """Replace the client's secret: the answer holds the new secret, the old secret is refused from now on."""
         client = _lock(ctx)
         if not client.is_confidential:
             raise Invalid("", "A public client has no secret")
@@ -109,11 +109,11 @@ class ClientSecretHandler(Handler):
 
 
 class GrantsHandler(Handler):
-    """The clients that the caller let act for them on this site."""
+    """The caller's grants on this site: OAuth clients that may act for the caller."""
 
     @needs(LOGIN, answer=schemas.OAuthGrants, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The grants, newest first."""
+        """The caller's grants, newest first."""
         grants, total = GrantedClient.page(
             ctx.reader, ctx.site.id, ctx.identity.user_id, ctx.paging
         )
@@ -126,7 +126,7 @@ class GrantHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Take it back: every token of it is worth nothing from the next request on."""
+        """Revoke the grant: every token of it is refused from the next request on."""
         id: int = ctx.args["grant_id"]
         if not OAuthGrant.delete_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")
@@ -135,17 +135,17 @@ class GrantHandler(Handler):
 
 
 class ScopesHandler(Handler):
-    """The scopes there are."""
+    """All scopes of tokens."""
 
     @needs(ANYONE, answer=list[schemas.Scope])
     def get(self, ctx: Context) -> Result:
-        """Every scope, with what it lets one do."""
+        """Every scope of tokens, with the operations that it allows in words."""
         there = [{"scope": scope, "description": scopes.words(scope)} for scope in ctx.app.scopes]
         return Data(dumps(there))
 
 
 def _settings(ctx: Context, sent: ClientBody, before: OAuthClient | None) -> OAuthClientSettings:
-    """Return the settings that were sent, completed from those before. Raises Invalid."""
+    """Return the settings in the body; those left out are taken from `before` (None: a new client). Raises Invalid."""
     uris = checked_redirect_uris(given(sent.redirectUris, before.redirect_uris if before else []))
     device_flow = given(sent.deviceFlow, before.device_flow if before else False)
     if not uris and not device_flow:

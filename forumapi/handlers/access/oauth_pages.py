@@ -50,7 +50,9 @@ class Form(Struct):
 
 
 class PageHandler(Handler):
-    """A page; subclasses say what stands on it for whoever is signed in, and what its buttons do."""
+    """Base class of a page with forms; subclasses define what the page shows to a signed-in person, and what its
+    buttons do.
+    """
 
     ignores_token = True
     signs_in = True
@@ -64,19 +66,21 @@ class PageHandler(Handler):
     purpose: ClassVar[str] = ""
 
     def targets(self, ctx: Context) -> str:
-        """Origins that the forms of this page may lead to, beside its own."""
+        """Return further origins that the forms of this page may lead to, with spaces between; "" for none."""
         return ""
 
     def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
-        """The page for somebody who is signed in."""
+        """Answer with the page for `me`, who is signed in and not banned."""
         raise NotImplementedError
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
-        """Act on a button for a person who is signed in."""
+        """Act on a button for `me`, who is signed in."""
         raise NotImplementedError
 
     def look(self, ctx: Context) -> Result:
-        """The page as whoever asks may see it."""
+        """Answer with the page: `shown` for a person who is signed in, the form for signing in for others, 403 for
+        the banned.
+        """
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
@@ -86,7 +90,7 @@ class PageHandler(Handler):
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context, form: Form) -> Result:
-        """Act on a form."""
+        """Act on a posted form: a step of signing in, or `done` for a person who is signed in."""
         cookie = _cookie(ctx)
         if not cookie or not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return html_answers.message(
@@ -131,7 +135,9 @@ class PageHandler(Handler):
             return self._step(ctx, cookie, str(form.step), form, error)
 
     def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
-        """Sign in whoever has proven to have an e-mail address, and go on at `url`; first with any second factor."""
+        """Sign in the person whose e-mail address is `verified` and continue at `url`; ask for the second factor
+        first, if any.
+        """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         try:
@@ -153,7 +159,7 @@ class PageHandler(Handler):
         text: str = "",
         url: str = "",
     ) -> Result:
-        """A page of signing in, with what went wrong before."""
+        """Answer with the page of a sign-in step: `template`, with `error` of the step before, if any."""
         values = {"email": given(form.email, "")[:254]}
         if template == "email":
             values["purpose"] = self.purpose
@@ -176,7 +182,7 @@ _STEPS: Final = ("email", "code", "factor")
 
 
 def _proof(form: Form) -> SignIn:
-    """Return the body that POST /auth would have."""
+    """Return the body of POST /auth that this form stands for."""
     code = given(form.code, "")
     if form.step == "factor":
         return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)
@@ -190,7 +196,7 @@ def _proof(form: Form) -> SignIn:
 
 
 def _name(ctx: Context) -> str:
-    """With the prefix that no other host can set it under, where there is TLS."""
+    """Name the cookie: with TLS by a prefix under which no other host can set it."""
     return "__Host-oauth" if ctx.site.origin.startswith("https:") else "oauth"
 
 
@@ -200,7 +206,7 @@ def _cookie(ctx: Context) -> str:
 
 
 def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
-    """The cookie; "" takes it away."""
+    """Make the header that sets the cookie to `value`; "" deletes the cookie."""
     name = _name(ctx)
     secure = name.startswith("__Host-")
     text = dump_cookie(
@@ -240,7 +246,10 @@ def _page(
     url: str = "",
     **values: Any,
 ) -> RawResponse:
-    """A page with forms, which lead to `url`: where it stands, unless something else is said."""
+    """Render the template as a page whose forms post to `url`, or to the page's own address if `url` is "".
+
+    `targets`: further origins that the forms may lead to; `cookie`: secret of the page session, which is set again.
+    """
     action = url or _own_url(ctx)
     return html_answers.page(
         ctx,
@@ -298,18 +307,20 @@ _QUERY: Final = tuple(
 
 
 class AuthorizeHandler(PageHandler):
-    """Consent page, to which a client sends a person."""
+    """Consent page, to which an OAuth client sends a person's browser."""
 
     purpose = "A program asks to act for you here. Sign in to see what it asks for."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
     def get(self, ctx: Context) -> Result:
-        """The page; a request that is not in order leads back to the client, or is shown when it can't be trusted."""
+        """Show the consent page; a faulty request is answered to the client, or shown if the client can't be
+        trusted.
+        """
         return self._refusal(ctx) or self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Forms of the page: signing in, yes or no. Leads back to the client."""
+        """Act on a form of the consent page: sign in, consent or refuse. Redirects to the client in the end."""
         return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
@@ -358,7 +369,9 @@ class AuthorizeHandler(PageHandler):
 
 
 class EmailLinkHandler(PageHandler):
-    """Page behind the link in a mail with a code: a button in the browser that asked, elsewhere the code."""
+    """Page behind the link in a mail with a code: a button in the browser that asked for the mail, else the code to
+    type there.
+    """
 
     @needs(
         ANYONE,
@@ -366,7 +379,7 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The page. Changes nothing, since programs look at links by themselves."""
+        """Show the page of the mail's link. Changes nothing, since mail scanners follow links too."""
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None:
             return self._old(ctx)
@@ -383,7 +396,7 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def post(self, ctx: Context, form: Form) -> Result:
-        """Signs in, once, and goes on where the code was asked for."""
+        """Sign in with the mail's link, once, and continue where the code was asked for."""
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
@@ -426,18 +439,18 @@ def _is_asker(link: email_code.Link, cookie: str) -> bool:
 
 
 class DevicePageHandler(PageHandler):
-    """Page to type the code that a device shows."""
+    """Page on which a person types the code that a device shows."""
 
     purpose = "A device asks to act for you here. Sign in to type its code."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(Param("user_code", str, "The code."),))
     def get(self, ctx: Context) -> Result:
-        """The page; `user_code` saves the typing."""
+        """Show the page for a device's code; `user_code` fills the code in."""
         return self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Forms of the page: signing in, the code, yes or no."""
+        """Act on a form of the page: sign in, type the code, consent or refuse."""
         return self.act(ctx, sent)
 
     def shown(

@@ -17,11 +17,11 @@ _CODE = Param("code", str, "What the mail's link carries; signed.")
 
 
 class HuddlesConfirmedHandler(Handler):
-    """Setting of the caller: such sign-ins open their huddles or do not."""
+    """Setting of the caller: sign-ins through the site owner's own provider may open the caller's huddles."""
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Confirms them, with a token of the method that was used before; 403 for one of the provider's own."""
+        """Allow it, with a token of the method that the caller used before; 403 for a token of the owner's provider."""
         if ctx.identity.is_of_site:
             raise Forbidden(
                 "Sign in once by the method that you used here before, and confirm with that token"
@@ -31,7 +31,7 @@ class HuddlesConfirmedHandler(Handler):
 
 
 class HuddlesPageHandler(Handler):
-    """Page with a button behind the link in the mail about such a sign-in."""
+    """Page with a button, behind the link in the mail about a sign-in through the site owner's own provider."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -40,14 +40,14 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:
-        """A page that says what the button does. Changes nothing: programs that look for harm follow links."""
+        """Show a page that says what its button does. Changes nothing, since mail scanners follow links too."""
         if not own_provider.profile_of_code(ctx.reader, ctx.site.id, ctx.query.get("code", "")):
             return _broken(ctx)
         return html_answers.page(ctx, "huddles")
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
-        """Confirms it: the mail came to the address that was proven before."""
+        """Let sign-ins through the owner's provider open the huddles of the profile that the mail was sent to."""
         profile_id = own_provider.profile_of_code(
             ctx.writer, ctx.site.id, ctx.query.get("code", "")
         )

@@ -22,7 +22,7 @@ _PATH: Final = "/api/v1/auth/passkeys"
 
 
 class PasskeyBody(Struct):
-    """The body of POST /auth/passkeys; of PUT, its name alone counts."""
+    """Body of POST /auth/passkeys, and of PUT for one passkey, which reads `name` alone."""
 
     flow: str | UnsetType = UNSET
     credential: dict[str, Any] | UnsetType = UNSET
@@ -38,7 +38,7 @@ class PasskeysHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Passkeys)
     def get(self, ctx: Context) -> Result:
-        """All passkeys, oldest first."""
+        """The caller's passkeys, oldest first."""
         owner = AccountOwner.find(ctx.reader, ctx.identity)
         return Data(
             json_fragments.dumps(
@@ -48,7 +48,7 @@ class PasskeysHandler(Handler):
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def post(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Registers the credential that `navigator.credentials.create` gave, under a name of the caller's choice."""
+        """Register the credential that `navigator.credentials.create` returned, under a name of the caller's choice."""
         tx = ctx.writer
         owner = AccountOwner.lock(tx, ctx.identity)
         name = checked_name(given(sent.name, ""))
@@ -60,32 +60,34 @@ class PasskeysHandler(Handler):
 
 
 class PasskeyBeginHandler(Handler):
-    """The first step of adding a passkey."""
+    """The first step of registering a passkey."""
 
     takes_idempotency_key = False
 
     @needs(LOGIN, answer=schemas.Begun)
     def post(self, ctx: Context) -> Result:
-        """`publicKey` is what `navigator.credentials.create` takes; `flow` goes with its answer, within ten minutes."""
+        """Begin: `publicKey` is the argument of `navigator.credentials.create`; send `flow` with its result within
+        ten minutes.
+        """
         begun = ceremony.offer(ctx.writer, ctx.site, AccountOwner.lock(ctx.writer, ctx.identity))
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
 
 
 class PasskeyHandler(Handler):
-    """One of the caller's passkeys; 404 for anybody else's."""
+    """One of the caller's passkeys; 404 for another person's."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(LOGIN, answer=schemas.Passkey)
     def get(self, ctx: Context) -> Result:
-        """The passkey; the key itself is not shown."""
+        """The passkey without its public key."""
         owner = AccountOwner.find(ctx.reader, ctx.identity)
         passkey = Passkey.find(ctx.reader, owner.user_id, ctx.args["passkey"])
         return Data(json_fragments.dumps(passkey.document()))
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Give it another name."""
+        """Rename the passkey."""
         owner = AccountOwner.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))
@@ -94,7 +96,7 @@ class PasskeyHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """It signs nobody in from the next request on."""
+        """Delete the passkey: it signs nobody in from the next request on."""
         owner = AccountOwner.lock(ctx.writer, ctx.identity)
         name = Passkey.delete(ctx.writer, owner.user_id, ctx.args["passkey"])
         record(ctx)

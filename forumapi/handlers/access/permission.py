@@ -26,7 +26,7 @@ MOST_AT_ONCE: Final = 100
 
 
 class PermissionBody(Body):
-    """One thing that is asked about; the keys are those of the query of a single one."""
+    """One thing whose permissions are asked for; its keys are those of the query of GET /permission."""
 
     microcosmId: int | UnsetType = UNSET
     itemType: str | UnsetType = UNSET
@@ -39,7 +39,9 @@ class PermissionHandler(Handler):
     allow = "OPTIONS,HEAD,GET"
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """An item that stands in a microcosm is looked up with who calls."""
+        """Extend the statement that identifies the caller by the queried item, if the item is of a type that stands
+        in a microcosm.
+        """
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
             return self.identity
@@ -49,7 +51,10 @@ class PermissionHandler(Handler):
             return self.identity
 
     def locate(self, ctx: Context) -> Located:
-        """Resolves the query; an item is looked up with one statement, a microcosm with none."""
+        """Find the thing that the query names: one statement for other things than sites and microcosms.
+
+        Raises Invalid.
+        """
         return Located(_target(ctx))
 
     @needs(
@@ -62,7 +67,7 @@ class PermissionHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Twelve flags; all false where nothing, or nothing of this site, is named."""
+        """The caller's twelve permission flags; all false if the query names nothing, or nothing of this site."""
         return Data(evaluator.as_json(ctx.can))
 
 
@@ -71,7 +76,7 @@ class PermissionBatchHandler(Handler):
 
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
     def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
-        """Twelve flags for each of up to 100 things, in their order; costs what one thing costs."""
+        """The caller's twelve permission flags for each of up to 100 things, in the order of the body."""
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"
             raise Invalid("body", rule, code=OUT_OF_RANGE)
@@ -99,7 +104,7 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Find those of these updates that have no row and are in the caller's list."""
+    """Return those of these ids that are updates in the caller's list without a row of their own."""
     identity = ctx.identity
     return update.own(
         ctx.reader,
@@ -113,7 +118,10 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
-    """Check the types and ids before they are looked up. Raises Invalid."""
+    """Return the thing of the body as a target, its type and ids checked but not looked up.
+
+    Raises Invalid at `place`.
+    """
     ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
     for name, id in ids.items():
         if id < 0:
@@ -152,7 +160,7 @@ def _target(ctx: Context) -> Target:
 
 
 def _id(ctx: Context, name: str) -> int:
-    """An id of the query; 0 when absent. Raises Invalid."""
+    """Parse the id `name` of the query; 0 when absent. Raises Invalid."""
     text = ctx.query.get(name, "")
     if not text:
         return 0

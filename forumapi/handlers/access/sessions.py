@@ -20,7 +20,7 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The sessions, newest first; `current` is the one that asks."""
+        """The caller's sessions, newest first; `current` marks the session of this request."""
         sessions, total = Session.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([session.document(current) for session in sessions])
@@ -28,7 +28,9 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """Sign out everywhere, here too unless `others` is true; effective on the next request of each."""
+        """End all sessions of the caller, except the presented one if `others` is true; effective on the next
+        request of each.
+        """
         but = ctx.identity.token_id if ctx.flag("others") else 0
         Session.delete_all(ctx.writer, ctx.site.id, ctx.identity, but=but)
         note(ctx, journal.DELETED, ctx.identity.user_id)
@@ -40,7 +42,7 @@ class SessionHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Sign that device out, from its next request on; 404 for a session of somebody else."""
+        """End the session: its device is signed out from its next request on; 404 for another person's session."""
         id: int = ctx.args["session_id"]
         if not Session.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such session")

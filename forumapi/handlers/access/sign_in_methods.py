@@ -32,13 +32,13 @@ _SITE_AUTH: Final = "/api/v1/site/auth"
 
 
 class AuthMethodsHandler(Handler):
-    """The ways to sign in on this site, for clients to show."""
+    """The sign-in methods of this site, for clients to show."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
-        """Methods that are switched on and configured, by name, with the `kind` of each."""
+        """The sign-in methods that are switched on and configured, by name, with the `kind` of each."""
         shown = [
             {
                 "method": method.backend.name,
@@ -60,9 +60,10 @@ class AuthBeginHandler(Handler):
 
     @needs(ANYONE, body=Begin, answer=schemas.Begun)
     def post(self, ctx: Context, sent: Begin) -> Result:
-        """Begins: `flow` is kept by the client and sent with the last step, within ten minutes, once.
+        """Begin a sign-in: the client keeps `flow` and sends it once, with the last step, within ten minutes.
 
-        `location` is where the browser goes next; `publicKey` what `navigator.credentials.get` takes.
+        `location`: the provider's page, for the browser to visit next; `publicKey`: the argument of
+        `navigator.credentials.get`.
         """
         # Nothing is held while a provider is asked.
         ctx.end_writer()
@@ -77,7 +78,9 @@ class AuthBeginHandler(Handler):
 
 
 def _shown(method: State) -> dict[str, Any]:
-    """A back end as the site's owner sees it: which secrets are set, never what they are."""
+    """Return a sign-in method as a dict for the site's owner, with the names of secrets that are set, without the
+    secrets.
+    """
     fields = method.backend.settings
     # The platform's own settings are none of the owner's business.
     settings = method.settings if method.is_own else {}
@@ -109,19 +112,23 @@ def _shown(method: State) -> dict[str, Any]:
 
 
 class SiteAuthBody(Struct):
-    """The body of PUT /site/auth."""
+    """Body of PUT /site/auth."""
 
     secondFactor: bool | UnsetType = UNSET
 
 
 class SiteAuthHandler(SiteSettingHandler):
-    """The ways to sign in on this site, for its owner."""
+    """The sign-in methods of this site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteAuth)
     def get(self, ctx: Context) -> Result:
-        """Every method with what can be set, what is set, and which secrets are; secrets are never shown."""
+        """`secondFactor` and every sign-in method: its possible settings, the site's own values, the names of
+        secrets that are set.
+
+        The value of a secret is never returned.
+        """
         return Data(
             json_fragments.dumps(
                 {
@@ -136,7 +143,10 @@ class SiteAuthHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
-        """`secondFactor` true: who has none moderates nothing here. 400 for an owner who has none either."""
+        """Set `secondFactor`; true: moderators without a second factor may not moderate.
+
+        400 for an owner without one.
+        """
         if isinstance(sent.secondFactor, bool):
             if sent.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
                 raise Invalid(
@@ -148,29 +158,33 @@ class SiteAuthHandler(SiteSettingHandler):
 
 
 class SiteAuthMethodBody(Struct):
-    """The body of PUT /site/auth/{method}."""
+    """Body of PUT /site/auth/{method}."""
 
     enabled: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
 
 
 class SiteAuthMethodHandler(SiteSettingHandler):
-    """One way to sign in on this site, for its owner."""
+    """One sign-in method of this site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.SiteAuthMethod)
     def get(self, ctx: Context) -> Result:
-        """The method with what can be set, what is set, and which secrets are."""
+        """The method: its possible settings, the site's own values, the names of secrets that are set.
+
+        404 for an unknown method.
+        """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         return Data(json_fragments.dumps(_shown(backends.state(backend, row, ctx.app.config))))
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
-        """Set it up; settings that are not sent stay, "" clears one. Tokens of it are good on this site only.
+        """Set the method up for this site; settings that are not sent stay, "" clears a setting.
 
-        What the platform has set up for all sites is not taken over: the site's own settings stand alone.
+        Settings of the platform's own for the method no longer apply here. Tokens from this method are good on this
+        site only.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
@@ -186,7 +200,10 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Forget what the site set up: the platform's settings count again."""
+        """Delete this site's own settings of the sign-in method; the platform's settings apply again.
+
+        404 for an unknown method.
+        """
         SiteAuthBackend.delete(ctx.writer, ctx.author, _named(ctx).name)
         return Done()
 

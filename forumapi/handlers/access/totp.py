@@ -26,7 +26,9 @@ from forumapi.wire.schemas import access as schemas
 
 
 class CodeBody(Struct):
-    """A body that proves the second factor: a code of the app, or (not to confirm it) a recovery code."""
+    """Body that proves the second factor: a code of the app, or a recovery code, which can't switch the second
+    factor on.
+    """
 
     code: str | UnsetType = UNSET
 
@@ -57,7 +59,10 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTimeSecret)
     def post(self, ctx: Context) -> Result:
-        """Begins: a secret for the app, which counts once PUT brings a code of it. 409 while there is one already."""
+        """Begin: a secret for the app. PUT with a code of the app switches the second factor on.
+
+        409 while it is on already.
+        """
         owner = AccountOwner.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
         if secret is None:
@@ -68,9 +73,11 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
     def put(self, ctx: Context, sent: CodeBody) -> Result:
-        """Switches it on, with a code of the app; the answer holds ten recovery codes, for the only time.
+        """Switch the second factor on, with a code of the app.
 
-        Every other session, key and grant of the caller ends: they were made without it.
+        The ten recovery codes are in this answer and in no later one.
+
+        All other sessions, keys and grants of the caller end, since they were made without it.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx, is_new=True)
@@ -82,7 +89,7 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, body=CodeBody)
     def delete(self, ctx: Context, sent: CodeBody) -> Result:
-        """Switches it off, with a code of the app or a recovery code."""
+        """Switch the second factor off, with a code of the app or a recovery code."""
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
             Totp.delete(tx, owner.user_id)
@@ -99,7 +106,9 @@ class RecoveryCodesHandler(Handler):
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
     def post(self, ctx: Context, sent: CodeBody) -> Result:
-        """Ten new ones in the place of all there were, for the only time; with a code of the app or a recovery code."""
+        """Replace all recovery codes by ten new ones, which no later answer has; with a code of the app or a
+        recovery code.
+        """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
             codes = Totp.renew_recovery_codes(tx, owner.user_id)
@@ -109,7 +118,11 @@ class RecoveryCodesHandler(Handler):
 
 
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
-    """Count the try in a transaction of its own, so that a wrong code counts too; return one for the work."""
+    """Count a try of the caller's second factor in a transaction of its own, so that a wrong code counts too.
+
+    Return a new transaction, to be entered by `with`, for the change. Raises TooMany, and Forbidden for a limited
+    token.
+    """
     user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
     with ctx.app.database.write() as tx:
@@ -125,13 +138,16 @@ def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = Fal
 
 
 class AddressBody(Struct):
-    """The body of POST /auth/email."""
+    """Body of POST /auth/email."""
 
     email: str | UnsetType = UNSET
 
 
 class AddressProofBody(Struct):
-    """The body of PUT /auth/email. `secondFactor`: a code of the app, or a recovery code, of those who have one."""
+    """Body of PUT /auth/email.
+
+    `secondFactor`: a code of the app or a recovery code, for people with a second factor.
+    """
 
     code: str | UnsetType = UNSET
     secondFactor: str | UnsetType = UNSET
@@ -147,14 +163,16 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SignInAddress)
     def get(self, ctx: Context) -> Result:
-        """The address now."""
+        """The caller's e-mail address."""
         return Data(
             json_fragments.dumps({"email": AccountOwner.find(ctx.reader, ctx.identity).email})
         )
 
     @needs(LOGIN, body=AddressBody)
     def post(self, ctx: Context, sent: AddressBody) -> Result:
-        """Sends a code to the address that is to be the new one. The answer does not tell whether somebody has it."""
+        """Send a code to the address that is to become the caller's; the answer is the same if it belongs to another
+        person.
+        """
         app = ctx.app
         owner = AccountOwner.find(ctx.reader, ctx.identity)
         address = email_change.checked(given(sent.email, ""), owner.email)
@@ -183,9 +201,9 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, body=AddressProofBody)
     def put(self, ctx: Context, sent: AddressProofBody) -> Result:
-        """Changes it, with the code that was sent, and one of the second factor of those who have one.
+        """Change the caller's address, with the code that was mailed and, if there is a second factor, a code of that.
 
-        Every other session, key and grant of the caller ends, and the old address is told.
+        All other sessions, keys and grants of the caller end, and the old address is notified.
         """
         user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()
@@ -211,12 +229,12 @@ class EmailAddressHandler(Handler):
 
 
 def record(ctx: Context, tx: Transaction | None = None) -> None:
-    """Note in the audit that the caller changed how they sign in."""
+    """Record in the audit that the caller changed how they sign in. `tx` None: in the request's own transaction."""
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
 def notify(ctx: Context, owner: AccountOwner, text: str, tx: Transaction | None = None) -> None:
-    """Notify the owner by mail, where there is mail, so that a change by somebody else is noticed."""
+    """Notify the owner by mail, if mail is configured, so that a change by somebody else is noticed."""
     app = ctx.app
     if not outbox.is_possible(app.config):
         return

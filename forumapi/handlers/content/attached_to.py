@@ -11,7 +11,7 @@ from forumapi.request.context import Context, Located
 
 
 class LocatedCarrier(Located):
-    """The carrier that the address names; `place.exists` False if there is none of that id."""
+    """The carrier that the address names; `place.exists` is False if there is nothing of that type and id."""
 
     __slots__ = ("place",)
 
@@ -33,8 +33,9 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Raise NotFound for a carrier that is hidden from the caller, or doesn't exist, which no permission refuses the
-    site's owner."""
+    """Raise NotFound if the carrier is hidden from the caller or does not exist; permissions alone admit the site's
+    owner.
+    """
     located = ctx.located_as(LocatedCarrier)
     place = located.place
     if not place.exists:

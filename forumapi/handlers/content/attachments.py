@@ -35,17 +35,17 @@ _UNNAMED: Final = "untitled.unk"
 
 
 class AttachmentBody(Struct):
-    """File that is to be attached, and its name there (content 10.5)."""
+    """A file to attach, and its name there (content 10.5)."""
 
     fileHash: str | UnsetType = UNSET
     fileName: str | UnsetType = UNSET
 
 
 class CarrierHandler(Handler):
-    """Base of the addresses of attachments: locates the comment or profile."""
+    """Base class of handlers of attachments: finds the comment or profile that carries them."""
 
     def locate(self, ctx: Context) -> LocatedCarrier:
-        """Find the comment or profile; before a POST one that can't be read counts as missing (content 1.2)."""
+        """Find the comment or profile; for a POST an unreadable carrier counts as missing (content 1.2)."""
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
@@ -72,7 +72,10 @@ class AttachmentsHandler(CarrierHandler):
     required_keys: ClassVar = {"POST": ("fileHash",)}
 
     def locate(self, ctx: Context) -> LocatedCarrier:
-        """Find the comment or profile. Raises Invalid, code 23, for a POST to one that the caller doesn't see."""
+        """Find the comment or profile.
+
+        Raises Invalid, code 23, for a POST to a carrier that the caller may not read.
+        """
         located = super().locate(ctx)
         if ctx.is_write:
             can = evaluator.effective(ctx.identity.principal, located.target, ctx.tree)
@@ -83,7 +86,7 @@ class AttachmentsHandler(CarrierHandler):
 
     @needs(READ, answer=schemas.Attachments, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attachments, oldest first."""
+        """The attachments of the comment or profile, oldest first."""
         _required(ctx)
         at = ctx.paging
         attachments = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
@@ -105,7 +108,7 @@ class AttachmentsHandler(CarrierHandler):
 
     @needs(UPDATE, body=AttachmentBody, status=302)
     def post(self, ctx: Context, sent: AttachmentBody) -> Result:
-        """Attach an uploaded file. On a profile it becomes the avatar."""
+        """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar."""
         hash = given(sent.fileHash, "")
         if not hash:
             raise Invalid("fileHash", "is required")
@@ -122,7 +125,10 @@ class AttachmentHandler(CarrierHandler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Detach it: for the site's owner, moderators and the owner of the comment or profile. The file stays."""
+        """Detach the file: for the site's owner, moderators and the owner of the comment or profile.
+
+        The file itself stays.
+        """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)
         _required(ctx)
@@ -139,7 +145,7 @@ def _required(ctx: Context) -> None:
 
 
 def _may_use(ctx: Context, hash: str) -> bool:
-    """Say if the caller may see a file; somebody who may not any more must not make it public again."""
+    """Return True if the caller may see the file `hash`, and so may attach it."""
     if not _HASH.fullmatch(hash):
         return False
     tx, site, principal = ctx.reader, ctx.site, ctx.identity.principal

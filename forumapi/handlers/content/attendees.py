@@ -42,7 +42,7 @@ _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER
 
 
 class AttendeeBody(Body):
-    """An answer to an event (content 5.5). `waiting`: if all spaces are taken, wait for one."""
+    """An answer to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken."""
 
     profileId: int | UnsetType = UNSET
     rsvp: str | UnsetType = UNSET
@@ -50,7 +50,7 @@ class AttendeeBody(Body):
 
 
 def _locate_event(ctx: Context) -> Located:
-    """Find the event, locked for a write. Its version is not that of its attendees, so If-Match does not apply."""
+    """Find the event; for a write, lock it. Its version is not that of its attendees, so If-Match does not apply."""
     if ctx.is_write:
         located: Located = items.locate_locked(ctx, Event)
         located.version = 0
@@ -63,7 +63,10 @@ def _locate_event(ctx: Context) -> Located:
 
 
 def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
-    """Check an answer that the caller sends: for others everything but yes (content 5.5). Raises Invalid, Forbidden."""
+    """Check an answer for `profile_id`; for other people than the caller, anything but yes (content 5.5).
+
+    Raises Invalid for an unknown answer, Forbidden if the caller may not give it.
+    """
     rsvp = body.given(sent.rsvp, "") or "invited"
     state = attendee.STATES.get(rsvp)
     if state is None:
@@ -77,7 +80,7 @@ def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
 
 
 def _open_event(ctx: Context) -> Event:
-    """Return the locked event with its details if it can be answered now. Raises Invalid (C-12, content 5.5)."""
+    """Return the locked event with its details. Raises Invalid if it is closed or over (C-12, content 5.5)."""
     event = items.required(ctx, Event)
     event.load_details(ctx.writer, ctx.site.id)
     if not event.is_open and not ctx.can & MODERATOR:
@@ -102,7 +105,7 @@ class AttendeesHandler(Handler):
         params=(Param("status", str, "`attending` lists only those who said yes."),),
     )
     def get(self, ctx: Context) -> Result:
-        """By answer (yes, maybe, invited, no), then by the time of the answer."""
+        """The attendees by answer (yes, maybe, invited, no), then by the time of the answer."""
         event_id, at, site_id = ctx.args["item"].id, ctx.paging, ctx.site.id
         if not ctx.target.microcosm_id:
             raise NotFound("There is no such event")
@@ -125,7 +128,7 @@ class AttendeesHandler(Handler):
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
-        """Rsvp, for oneself or as the event's owner or moderator for others: all of the batch or nothing."""
+        """Answer for the caller or, as the event's owner or a moderator, for others: the whole batch or nothing."""
         if not sent:
             raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:
@@ -136,7 +139,7 @@ class AttendeesHandler(Handler):
 
 
 class LocatedAttendee(LocatedObject[EventAttendance]):
-    """The event of one answer, for reading."""
+    """The event of one attendee, for reading."""
 
     noun = "attendee"
 
@@ -144,8 +147,8 @@ class LocatedAttendee(LocatedObject[EventAttendance]):
 class AttendeeHandler(Handler):
     """The answer of one profile to one event.
 
-    The declared permission is that on the event, so that nobody can tell an event that they may not read from one
-    that never existed (C-01); the permission on the attendee is checked after it.
+    The declared permission is the permission on the event, so that an unreadable event looks like one that never
+    existed (C-01); the permission on the attendee is checked after it.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
@@ -164,7 +167,7 @@ class AttendeeHandler(Handler):
 
     @needs(READ, answer=schemas.AttendeeDetail)
     def get(self, ctx: Context) -> Result:
-        """One answer; 404 while there is none."""
+        """The profile's answer to the event; 404 while there is none."""
         event_id = ctx.args["item"].id
         attendance = ctx.located_as(LocatedAttendee).required()
         answer = known(attendance.attendee, "attendee")
@@ -188,14 +191,16 @@ class AttendeeHandler(Handler):
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context, sent: AttendeeBody) -> Result:
-        """Rsvp, for oneself or as the event's owner or moderator for somebody else; the address says for whom."""
+        """Answer for the profile that the address names: the caller's own, or others as the event's owner or a
+        moderator.
+        """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
         return Found(ctx.path)
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take an answer back: one's own, or with the right to delete. 200 also when there is none."""
+        """Withdraw an answer: the caller's own, or others with the right to delete. 200 also when there is none."""
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
         items.required(ctx, Event)
         attendance = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
@@ -225,9 +230,10 @@ class AttendeesCsvHandler(Handler):
 
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
-        """name, id, email and date of all who said yes; for the event's owner, moderators and the site's owner.
+        """Name, id, e-mail and date of all profiles that answered yes; for the event's owner, moderators and the
+        site's owner.
 
-        Only the site's owner sees addresses; for others that column has their own alone.
+        The column of addresses is filled for the site's owner; for others it holds their own address alone.
         """
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)

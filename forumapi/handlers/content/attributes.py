@@ -29,14 +29,14 @@ class ValueBody(Struct):
 
 
 class AttributeBody(Struct):
-    """An attribute of a batch."""
+    """One attribute of a batch."""
 
     key: str | UnsetType = UNSET
     value: str | int | float | bool | UnsetType = UNSET
 
 
 class KeyBody(Struct):
-    """An attribute to remove."""
+    """The key of an attribute to remove."""
 
     key: str | UnsetType = UNSET
 
@@ -56,7 +56,7 @@ def _attributes(ctx: Context) -> Attributes:
 
 
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
-    """Raise Forbidden for keys of a profile that only the site's owner may write (P-34)."""
+    """Raise Forbidden if one of the keys is a profile's that only the site's owner may write (P-34)."""
     if ctx.args["item"].type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
         return
     key = _attributes(ctx).granted_key(ctx.reader, keys)
@@ -78,14 +78,14 @@ def _check_batch(entries: list[AttributeBody] | list[KeyBody]) -> None:
 
 
 class AttributesHandler(Handler):
-    """All attributes of a thing."""
+    """All attributes of a site, microcosm, item, comment or profile."""
 
     def locate(self, ctx: Context) -> Located:
         return _locate(ctx)
 
     @needs(READ, answer=schemas.Attributes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attributes by key."""
+        """The attributes in the order of their keys."""
         attached_to.check(ctx)
         at = ctx.paging
         found = _attributes(ctx).page(ctx.reader, at)
@@ -100,7 +100,7 @@ class AttributesHandler(Handler):
 
     @needs(UPDATE, body=list[AttributeBody])
     def put(self, ctx: Context, sent: list[AttributeBody]) -> Result:
-        """Store these attributes, all or none; others stay. Of two with the same key the later one counts."""
+        """Store these attributes, all or none; other attributes stay. Of two with the same key the later one counts."""
         attached_to.check(ctx)
         _check_batch(sent)
         values = {
@@ -116,7 +116,7 @@ class AttributesHandler(Handler):
 
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
-        """Remove the attributes of these keys; those that are not there are passed over."""
+        """Remove the attributes of these keys; unknown keys are skipped."""
         attached_to.check(ctx)
         _check_batch(sent)
         keys = {
@@ -129,7 +129,7 @@ class AttributesHandler(Handler):
 
 
 class AttributeHandler(Handler):
-    """One attribute of a thing."""
+    """One attribute of a site, microcosm, item, comment or profile."""
 
     required_keys: ClassVar = {"PUT": ("value",)}
 

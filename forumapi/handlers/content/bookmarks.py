@@ -29,7 +29,7 @@ class BookmarksHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The newest first; what the caller may not read now is passed over."""
+        """The caller's bookmarks, newest first, without things that the caller may not read now."""
         ctx.check_paging()
         limit = ctx.paging.limit
         bookmarks = Bookmark.page(
@@ -57,7 +57,7 @@ class BookmarkHandler(Handler):
 
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
-        """The bookmark, if there is one."""
+        """The caller's bookmark of the comment or item; 404 if there is none."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
         target = ctx.target
@@ -72,7 +72,7 @@ class BookmarkHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """Bookmark it; a second time changes nothing."""
+        """Bookmark the comment or item; nothing changes if it is bookmarked already."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
         Bookmark(ctx.args["item"]).insert(ctx.writer, ctx.author)
@@ -80,6 +80,6 @@ class BookmarkHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Take it away; 200 also when there is none."""
+        """Remove the bookmark; 200 also when there is none."""
         Bookmark(ctx.args["item"]).delete(ctx.writer, ctx.author)
         return Done()

@@ -19,7 +19,7 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
-    """Answer with a calendar of these events. A program that requests it again unchanged gets 304."""
+    """Answer with the events of `rows` as iCalendar; 304 if the client has the same calendar already."""
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
@@ -29,7 +29,7 @@ def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
 
 
 class CalendarHandler(Handler):
-    """Base class of calendars of the thing that the address names."""
+    """Base class of handlers that answer with events as iCalendar."""
 
     tags_bare_answers = True
 
@@ -42,13 +42,13 @@ class CalendarHandler(Handler):
 
 
 class EventCalendarHandler(CalendarHandler):
-    """One event for a calendar."""
+    """One event as iCalendar."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The event; 404 while it has no time."""
+        """The event as iCalendar; 404 while it has no time."""
         rows = calendar.one(ctx.reader, ctx.site.id, ctx.args["item"].id)
         if not rows:
             raise NotFound("This event has no time yet")
@@ -56,13 +56,15 @@ class EventCalendarHandler(CalendarHandler):
 
 
 class MicrocosmCalendarHandler(CalendarHandler):
-    """The events of a microcosm and of those below it, for a calendar."""
+    """The events of a microcosm and its descendants as iCalendar."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
+        """The events that the caller may read and does not ignore, up to a year back; at most 1,000, the nearest in
+        time.
+        """
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
         inside = [id for id in node.subtree if id in listable]
@@ -71,13 +73,15 @@ class MicrocosmCalendarHandler(CalendarHandler):
 
 
 class ProfileCalendarHandler(CalendarHandler):
-    """The events to which a profile said yes, for a calendar."""
+    """The events to which a profile answered yes, as iCalendar."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """Those that the caller may read and does not ignore, up to a year back; 1,000 at most, the nearest ones."""
+        """The profile's events that the caller may read and does not ignore, up to a year back; at most 1,000, the
+        nearest in time.
+        """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:
             raise NotFound("There is no such profile")

@@ -40,7 +40,7 @@ class CommentBody(Body):
 
 
 class ShownComment(LocatedObject[CommentPage]):
-    """A comment for reading."""
+    """A comment, read for showing."""
 
     noun = "comment"
 
@@ -76,7 +76,7 @@ def locate_for_reading(ctx: Context) -> ShownComment:
 
 
 class LockedComment(LocatedObject[Comment]):
-    """A comment for writing, locked with its item."""
+    """A comment, locked with its item for writing."""
 
     noun = "comment"
 
@@ -108,7 +108,7 @@ class CommentHandler(Handler):
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The comment, the one it replies to and its replies; marks its item read up to it."""
+        """The comment, the comment it replies to, and its replies; marks its item as read up to it."""
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):
@@ -132,7 +132,7 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
-        """Change the text; the one before stays as a revision."""
+        """Change the comment's text; the previous text stays as a revision."""
         comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):
             change_text(ctx, comment, text.source(sent.markdown))
@@ -140,7 +140,7 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the flags `deleted` and `moderated`."""
+        """Set the comment's flags `deleted` and `moderated`."""
         comment = ctx.located_as(LockedComment).required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
         for change in patch.changes(sent, _PATHS):
@@ -155,7 +155,7 @@ class CommentHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide the comment from everybody but moderators; 200 also when it is gone."""
+        """Hide the comment from everybody but moderators; 200 also when it is deleted already."""
         ctx.located_as(LockedComment).required().delete(ctx.writer, ctx.author)
         return Done()
 
@@ -178,19 +178,21 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
-    """Make `source` the current text of the locked comment, as a new revision unless it is the current text already."""
+    """Make `source` the current text of the locked comment, as a new revision; nothing changes if it is the current
+    text.
+    """
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
         comment.update(ctx.writer, ctx.author, source, rendered)
 
 
 def prepare(ctx: Context, source: str) -> text.PreparedText:
-    """Render a comment's source as far as its parent doesn't matter."""
+    """Render a comment's source up to the steps that depend on its parent."""
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
 def finish(ctx: Context, draft: text.PreparedText, parent: CommentParent) -> text.RenderedText:
-    """Render a comment's source as it will be shown."""
+    """Finish rendering `draft` for its parent, into the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
 
@@ -199,7 +201,7 @@ def finish(ctx: Context, draft: text.PreparedText, parent: CommentParent) -> tex
 
 
 class LocatedParent(Located):
-    """Item or profile that a new comment would hang on; `parent` None if there is no such thing."""
+    """Item or profile that a new comment would stand on; `parent` is None if there is no such thing."""
 
     __slots__ = ("draft", "parent", "source")
 
@@ -218,12 +220,12 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 
 
 class CommentsHandler(Handler):
-    """New comments. Comments are read with the item or profile that they are on."""
+    """New comments. Comments are read with their item or profile."""
 
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
-        """Lock the parent that the body names, after the longer part of rendering."""
+        """Lock the item or profile that the body names, after most of the rendering. Raises Invalid."""
         sent = ctx.body_as(CommentBody)
         name = body.given(sent.itemType, "").lower()
         kind = itemtypes.BY_NAME.get(name)
@@ -253,7 +255,7 @@ class CommentsHandler(Handler):
 
     @needs(CREATE, body=CommentBody, status=302)
     def post(self, ctx: Context, sent: CommentBody) -> Result:
-        """Write a comment. The same text again within minutes leads to the first one."""
+        """Write a comment. The same text again within minutes leads to the comment that exists."""
         located = ctx.located_as(LocatedParent)
         parent, draft = located.parent, located.draft
         if parent is None or draft is None:
@@ -279,14 +281,14 @@ class CommentsHandler(Handler):
 
 
 class CommentInContextHandler(Handler):
-    """The page of its item that holds a comment."""
+    """The page of comments that holds a comment."""
 
     def locate(self, ctx: Context) -> Located:
         return locate_for_reading(ctx)
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """307 to the item's page that holds the comment."""
+        """Redirect (307) to the page of the comment's item that holds the comment."""
         page = ctx.located_as(ShownComment).required()
         limit = ctx.paging.limit
         offset = paging.page_offset(page.position, limit)

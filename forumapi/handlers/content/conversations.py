@@ -23,12 +23,12 @@ class ConversationHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Conversation, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The conversation and a page of its comments, oldest first; reading marks it read."""
+        """The conversation and a page of its comments, oldest first; marks what is shown as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Change the title or move it to another microcosm; needs meta.editReason."""
+        """Change the conversation's title or move it to another microcosm; needs meta.editReason."""
         conversation = items.required(ctx, Item)
         conversation.update(ctx.writer, ctx.author, items.change(ctx, sent))
         return Found(conversation.href)
@@ -42,10 +42,10 @@ class ConversationsHandler(ItemsHandler):
 
     @needs(READ, answer=schemas.Conversations, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Sticky ones first, then by last activity; only what the caller may read and does not ignore."""
+        """Conversations that the caller may read and does not ignore: sticky ones first, then by last activity."""
         return items.list_items(ctx, self.item_type, "conversations")
 
     @needs(CREATE, body=ConversationBody, status=302)
     def post(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Begin a conversation. The same one again within minutes leads to the first."""
+        """Begin a conversation. The same conversation again within minutes leads to the one that exists."""
         return items.create(ctx, sent, self.item_type)

@@ -22,7 +22,10 @@ _MAX_VERSION = 2**31 - 1
 
 
 class DraftBody(Struct):
-    """A draft as a client sends it; `version` is the one it knows, absent for the first copy."""
+    """A draft as a client sends it.
+
+    `version`: the version that the client has; absent for a draft that is not stored yet.
+    """
 
     content: dict[str, Any] | UnsetType = UNSET
     itemType: str | UnsetType = UNSET
@@ -30,7 +33,7 @@ class DraftBody(Struct):
 
 
 def _item_type(ctx: Context, sent: DraftBody) -> int:
-    """Tell the type of what the draft will be. Raises Invalid."""
+    """Return the type of the thing that the draft will become. Raises Invalid."""
     if ctx.args["item"].type != itemtypes.MICROCOSM:
         return itemtypes.COMMENT
     kind = itemtypes.BY_NAME.get(body.given(sent.itemType, "").lower())
@@ -46,7 +49,7 @@ class DraftsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
-        """All drafts of the caller, the newest first."""
+        """All drafts of the caller, newest first."""
         principal = ctx.identity.principal
         total, drafts = Draft.page(ctx.reader, ctx.site.id, principal, ctx.paging)
         paging.check(total, ctx.paging)
@@ -60,7 +63,7 @@ class DraftHandler(Handler):
     required_keys: ClassVar = {"PUT": ("content",)}
 
     def locate(self, ctx: Context) -> Located | None:
-        """Find the place for PUT; a draft can be deleted whatever became of its place."""
+        """Find the place of the draft for PUT; None for GET and DELETE, which work whatever became of the place."""
         if not ctx.is_write:
             return None
         located = attached_to.find(ctx, is_locked=False)
@@ -69,7 +72,7 @@ class DraftHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Draft)
     def get(self, ctx: Context) -> Result:
-        """The draft with its version."""
+        """The draft with its version; 404 if there is none."""
         is_seen = ctx.identity.principal.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
         draft = Draft.find(ctx.reader, ctx.author, ctx.args["item"]) if is_seen else None
         if draft is None:
@@ -78,7 +81,7 @@ class DraftHandler(Handler):
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
-        """Store the draft over the version that the caller knows; 409 if another one stands."""
+        """Store the draft in place of the `version` that the client has; 409 if another version is stored."""
         attached_to.check(ctx)
         if isinstance(sent.content, UnsetType):
             raise Invalid("content", "is required")

@@ -43,13 +43,15 @@ class EventHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Event, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The event and a page of its comments, oldest first; reading marks it read."""
+        """The event and a page of its comments, oldest first; marks what is shown as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=EventBody, status=302)
     def put(self, ctx: Context, sent: EventBody) -> Result:
-        """Change the event, call it off or move it to another microcosm; needs meta.editReason. Who waits for a space
-        moves up if there are more of them now."""
+        """Change the event, cancel it or move it to another microcosm; needs meta.editReason.
+
+        Attendees on the waiting list move up if there are more spaces now.
+        """
         tx, author = ctx.writer, ctx.author
         event = items.required(ctx, Event)
         change = items.change(ctx, sent)
@@ -74,7 +76,7 @@ class EventsHandler(ItemsHandler):
         params=(Param("isAttending", bool, "Only the events that the caller said yes to."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Sticky ones first, then by last activity; only what the caller may read and does not ignore."""
+        """Events that the caller may read and does not ignore: sticky ones first, then by last activity."""
         listing = items.ALL
         if ctx.flag("isAttending"):
             listing = items.Listing(attendee.EVENTS, attendee.COUNT_EVENTS)
@@ -82,6 +84,6 @@ class EventsHandler(ItemsHandler):
 
     @needs(CREATE, body=EventBody, status=302)
     def post(self, ctx: Context, sent: EventBody) -> Result:
-        """Announce an event. The same one again within minutes leads to the first."""
+        """Announce an event. The same event again within minutes leads to the one that exists."""
         details = checked(sent, EventDetails())
         return items.create(ctx, sent, self.item_type, functools.partial(Event, details=details))

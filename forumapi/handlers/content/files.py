@@ -58,13 +58,13 @@ _LIMITS: Final = (
 
 
 class FilesHandler(Handler):
-    """Uploading files."""
+    """Upload of files."""
 
     receives_files = True
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """Put the files of the body into the store, before the transaction that inserts their rows."""
+        """Put the files of the body into the store before the transaction that inserts their rows."""
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
         width, height = ctx.number("maxWidth"), ctx.number("maxHeight")
@@ -89,7 +89,7 @@ class FilesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
     def post(self, ctx: Context) -> Result:
-        """Store the files of a form. The same file again is the same file."""
+        """Store the files of a form. A file that was stored before keeps its hash and is stored once."""
         quota = _quota(ctx)
         files: list[File] = ctx.body_as(list)
         answer = []
@@ -100,7 +100,9 @@ class FilesHandler(Handler):
         return Data(dumps(answer))
 
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
-        """Store the files once more, which changes nothing: the answer is not stored."""
+        """Answer to a repeated idempotency key: store the files again, which changes nothing, since no answer is
+        kept.
+        """
         return self.post(ctx)
 
 
@@ -136,7 +138,7 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
 
 
 def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
-    """Queue the thumbnails that are likely to be requested."""
+    """Queue thumbnails of the pictures among `files` in the sizes of the configuration."""
     kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
     for uploaded in files:
         if uploaded.mime_type in kinds:
@@ -147,7 +149,7 @@ def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
 
 
 def _person(ctx: Context) -> str:
-    """Name the user or guest whose pictures queue together."""
+    """Return the key of the user, or of the guest's network, whose pictures share one queue."""
     user_id = ctx.identity.user_id
     return str(user_id) if user_id else client_address.network(ctx.ip)
 
@@ -156,9 +158,9 @@ def _person(ctx: Context) -> str:
 
 
 class Download(NamedTuple):
-    """One object as it is sent. `etag` is quoted; `disposition` "" leaves it to the browser.
+    """One object of the store, ready to be sent. `etag` is quoted; `disposition` "": no such header.
 
-    `kept_until`: Unix time until the end of which a proxy may serve it to others without revalidation; 0: never.
+    `kept_until`: Unix time up to whose end a proxy may serve the file to others without asking; 0: never.
     """
 
     object: str
@@ -171,7 +173,7 @@ class Download(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The object's name: an object never changes."""
+        """Return the object's quoted name, since an object never changes."""
         return f'"{self.object}"'
 
 
@@ -192,7 +194,7 @@ class FileHandler(Handler):
         media_type=ANYTHING,
     )
     def get(self, ctx: Context) -> Result:
-        """The bytes, whole or one range of them."""
+        """The bytes of the file, whole or one range."""
         hash = str(ctx.args["name"]).partition(".")[0]
         if (profile_id := avatar.profile_of(hash)) is not None:
             return _generated(ctx, profile_id)
@@ -225,7 +227,7 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated picture of a profile without one, in the size asked for, but not enlarged."""
+    """Answer with the generated picture of a profile without a picture, in the requested size, never enlarged."""
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     size = avatar.SIZE
     if any(box):
@@ -239,7 +241,7 @@ def _generated(ctx: Context, profile_id: int) -> Result:
 
 
 def _is_keeping(ctx: Context) -> bool:
-    """Say if the request is by a caching proxy (etc/nginx): it may keep only what a guest gets."""
+    """Return True if a caching proxy (etc/nginx) asks for a guest, so that it may keep the answer."""
     return (
         "HTTP_X_FORUMAPI_KEEPS" in ctx.environ
         and ctx.identity.is_guest
@@ -291,13 +293,15 @@ def _check_offered(ctx: Context, box: Box) -> None:
 
 
 def _attachment(name: str) -> str:
-    """Make the header of a download (RFC 6266): the name in ASCII for old clients, and in UTF-8."""
+    """Make the value of Content-Disposition for a download (RFC 6266): the name in ASCII for old clients, and in
+    UTF-8.
+    """
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Result:
-    """Answer with headers and bytes; `data` are the bytes of an object that is not in the store."""
+    """Answer with headers and bytes of a download; `data`: its bytes if they are not in the store."""
     headers = _headers(download)
     environ = ctx.environ
     if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), download.etag):

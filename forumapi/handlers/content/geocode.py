@@ -16,7 +16,7 @@ MAX_PLACE: Final = 200
 
 
 class GeocodeHandler(Handler):
-    """Coordinates of a place, as Nominatim answers."""
+    """Coordinates of a place by its name, in Nominatim's form."""
 
     also_answers: ClassVar = {"GET": (501, 502)}
 
@@ -27,7 +27,10 @@ class GeocodeHandler(Handler):
         media_type="application/json",
     )
     def get(self, ctx: Context) -> Result:
-        """The best match, `{}` for none; not in the envelope. 501 where no geocoder is set up, 502 when it fails."""
+        """The best match without the envelope, `{}` for no match.
+
+        501 without a configured geocoder, 502 when it fails.
+        """
         place = " ".join(ctx.query.get("q", "").split())
         if not place:
             raise Invalid("q", "is required")

@@ -27,7 +27,7 @@ _CLOSED: Final = (
 
 
 class ParticipantBody(Body):
-    """Somebody to be in a huddle."""
+    """A profile to add to a huddle."""
 
     id: int | UnsetType = UNSET
 
@@ -44,19 +44,19 @@ class HuddleBody(Body):
 
 
 class ShownHuddle(LocatedObject[HuddleView]):
-    """A huddle of the caller's for reading."""
+    """A huddle of the caller, read for showing."""
 
     noun = "huddle"
 
 
 class LockedHuddle(LocatedObject[Huddle]):
-    """A huddle of the caller's for writing, locked."""
+    """A huddle of the caller, locked for writing."""
 
     noun = "huddle"
 
 
 class ShownParticipants(LocatedObject[Participants]):
-    """Participants of a huddle of the caller's."""
+    """The participants of a huddle of the caller."""
 
     noun = "huddle"
 
@@ -129,7 +129,9 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Last activity first, without ignored ones and those begun by somebody whom the caller ignores. No guest's."""
+        """The caller's huddles by last activity, without ignored huddles and those of ignored profiles; none for
+        guests.
+        """
         identity, at = ctx.identity, ctx.paging
         total = 0
         entries: list[huddle_page.HuddleRow] = []
@@ -154,7 +156,10 @@ class HuddlesHandler(Handler):
 
     @needs(CREATE, body=HuddleBody, status=302)
     def post(self, ctx: Context, sent: HuddleBody) -> Result:
-        """Begin a huddle with `participants`; the caller is always in it. The same title again at once is the first."""
+        """Begin a huddle of the caller with `participants`.
+
+        The same title again at once leads to the huddle that exists.
+        """
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
         title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
@@ -170,14 +175,14 @@ class HuddlesHandler(Handler):
 
 
 class HuddleHandler(Handler):
-    """One huddle with a page of its comments; there for its participants alone."""
+    """One huddle with a page of its comments; 404 for everybody but its participants."""
 
     def locate(self, ctx: Context) -> Located:
         return _locate_locked(ctx) if ctx.is_write else _locate_page(ctx)
 
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The huddle and a page of its comments, oldest first; reading marks it read."""
+        """The huddle and a page of its comments, oldest first; marks what is shown as read."""
         view = ctx.located_as(ShownHuddle).required()
         page, at = view.page, ctx.paging
         paging.check(page.total, at)
@@ -211,7 +216,7 @@ class HuddleHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Leave it. The others stay; with the last one it goes."""
+        """Leave the huddle. Other participants stay; a huddle without participants is deleted."""
         ctx.located_as(LockedHuddle).required().leave(ctx.writer, ctx.author)
         return Done()
 
@@ -229,7 +234,7 @@ class ParticipantsHandler(Handler):
 
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
-        """By id."""
+        """The participants of the huddle by id."""
         participants = ctx.located_as(ShownParticipants).required()
         at = ctx.paging
         paging.check(participants.total, at)
@@ -246,7 +251,10 @@ class ParticipantsHandler(Handler):
 
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
-        """Add people: all of them or nobody. Those in it already stay; one who ignores the caller is left out."""
+        """Add profiles to the huddle, all or none.
+
+        Participants stay as they are; profiles that ignore the caller are left out.
+        """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
         return Found(huddle.href)
@@ -277,7 +285,7 @@ class ParticipantHandler(Handler):
 
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Add one profile; nothing changes if it is in the huddle already."""
+        """Add the profile to the huddle; nothing changes if it is in the huddle already."""
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids([added]))
@@ -285,7 +293,7 @@ class ParticipantHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Leave the huddle; nobody can be removed by another."""
+        """Leave the huddle; only the participant itself can."""
         huddle = ctx.located_as(LockedHuddle).required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Participants can only remove themselves from a huddle")

@@ -42,7 +42,7 @@ class ItemBody(Body):
 
 
 class ShownItem(LocatedObject[ItemView]):
-    """An item with a page of its comments."""
+    """An item with a page of its comments, read for showing."""
 
     noun = "item"
 
@@ -75,7 +75,7 @@ def locate_page(ctx: Context) -> ShownItem:
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the detail of the located item; mark it read and count the view (content 3.3)."""
+    """Answer with the detail of the located item; mark it as read and count the view (content 3.3)."""
     view = ctx.located_as(ShownItem).required()
     page = view.page
     ctx.check_paging()
@@ -132,13 +132,13 @@ _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
 
 
 def edit_reason(sent: Meta | UnsetType) -> str:
-    """Check the reason that a PUT must give (C-14). Raises Invalid."""
+    """Return the checked meta.editReason that a PUT must give (C-14). Raises Invalid."""
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
     return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
 
 
 class LockedItem(LocatedObject[Item]):
-    """An item for writing, locked."""
+    """An item, locked for writing."""
 
     noun = "item"
 
@@ -162,14 +162,18 @@ def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
 
 
 def required(ctx: Context, model: type[AnyItem]) -> AnyItem:
-    """Return the located item, which was locked as `model`. Raises NotFound."""
+    """Return the located item, which was locked as `model`. Raises NotFound if there is none."""
     item = ctx.located_as(LockedItem).required()
     assert isinstance(item, model)
     return item
 
 
 def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
-    """Raise NotFound, Forbidden or Invalid unless the caller may put an item of this type there (C-13, C-22)."""
+    """Check that the caller may put an item of this type into the microcosm (C-13, C-22).
+
+    Raises NotFound for a missing microcosm, Forbidden for a missing right or a closed one, Invalid for a type it does
+    not take.
+    """
     tree = ctx.tree
     node = tree.nodes.get(microcosm_id)
     if node is None:
@@ -190,7 +194,10 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
 
 
 def change(ctx: Context, sent: ItemBody) -> ItemChange:
-    """Lay title, place and reason of a PUT over the located item (content 1.3). Raises Invalid, Forbidden."""
+    """Return the located item's title and microcosm as the PUT changes them, and the reason (content 1.3).
+
+    Keys that were not sent stay. Raises Invalid, Forbidden, and NotFound for a missing microcosm.
+    """
     item = required(ctx, Item)
     reason = edit_reason(sent.meta)
     title = item.title
@@ -203,7 +210,10 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
 
 
 class ItemHandler(Handler):
-    """One item in a microcosm, with a page of its comments. A type adds `get` and `put`, and its `model`."""
+    """Base class of handlers of one item in a microcosm, with a page of its comments.
+
+    Subclasses add `get`, `put`, `model`.
+    """
 
     model: ClassVar[type[Item]] = Item
     required_keys: ClassVar = {"PUT": ("meta.editReason",)}
@@ -213,7 +223,7 @@ class ItemHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the flags `sticky`, `open`, `deleted`, `moderated`."""
+        """Set the item's flags `sticky`, `open`, `deleted` and `moderated`."""
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
         for change in changes:
@@ -224,7 +234,7 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide it and its comments from everybody but moderators; 200 also when it is gone."""
+        """Hide the item and its comments from everybody but moderators; 200 also when it is deleted already."""
         required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 
@@ -233,7 +243,7 @@ class ItemHandler(Handler):
 
 
 class ItemsHandler(Handler):
-    """The site's items of one type, across its microcosms. A type adds `get` and `post`."""
+    """Base class of handlers of a site's items of one type, across its microcosms. Subclasses add `get` and `post`."""
 
     item_type: ClassVar[int]
 
@@ -256,8 +266,10 @@ class ItemsHandler(Handler):
 def create(
     ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
 ) -> Found:
-    """Insert the item that the body describes; `model` makes it from type, microcosm and title. The same item again
-    within minutes leads to the first. Raises Invalid, Forbidden, NotFound."""
+    """Insert the item of the body, made by `model` from type, microcosm and title, and redirect to it.
+
+    The same item again within minutes leads to the one that exists. Raises Invalid, Forbidden, NotFound.
+    """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
     check_place(ctx, microcosm_id, item_type)
@@ -268,7 +280,7 @@ def create(
 
 
 class Listing(NamedTuple):
-    """Statements of a list: a page of summaries, and the total."""
+    """Statements of a list of items: a page of summaries, and the total."""
 
     rows: Query
     total: Query
@@ -278,7 +290,7 @@ ALL: Final = Listing(item_page.LIST, item_page.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
-    """Answer with the list of one type of item (content 3.6), or with the items that `listing` selects."""
+    """Answer with a page of the items of `item_type` that `listing` selects, under the name `key` (content 3.6)."""
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)
     scope = {
@@ -323,7 +335,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
 
 
 class LastCommentHandler(Handler):
-    """The page of an item that holds its last comment."""
+    """The page of an item's comments that holds the last comment."""
 
     is_newest = True
 
@@ -332,7 +344,9 @@ class LastCommentHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """307 to the page that holds the comment; to the item or huddle itself while it has none."""
+        """Redirect (307) to the page of the item or huddle that holds the comment; to its first page if there is no
+        such comment.
+        """
         ctx.located_as(LocatedObject).required()
         href = item_page.redirect(
             ctx.reader,
@@ -348,6 +362,6 @@ class LastCommentHandler(Handler):
 
 
 class NewCommentHandler(LastCommentHandler):
-    """The page of an item that holds the first comment the caller has not read."""
+    """The page of an item's comments that holds the first comment that the caller has not read."""
 
     is_newest = False

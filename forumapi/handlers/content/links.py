@@ -37,7 +37,7 @@ class OutHandler(Handler):
 
     @needs(ANYONE, status=307)
     def get(self, ctx: Context) -> Result:
-        """Leads to the stored address and counts the use; 403 for what is blocked or in a private network."""
+        """Redirect to the stored address and count the use; 403 for a blocked address or one in a private network."""
         config = ctx.app.config
         misses = Limit("link-miss", config.link_misses_per_address, 600)
         try:
@@ -63,7 +63,7 @@ class LinksHandler(Handler):
 
     @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The newest first. Without links of huddles, which the owner doesn't read."""
+        """The links in the site's comments, newest first, without those in huddles, which the owner may not read."""
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
         readable = ctx.tree.view(ctx.identity.principal).ids
@@ -78,7 +78,7 @@ class PlatformLinksHandler(Handler):
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The newest first, with how often each was followed."""
+        """The links of the platform, newest first, with the number of times each was followed."""
         check_admin(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit

@@ -44,7 +44,7 @@ class PollBody(ItemBody):
 
 
 class VoteBody(Struct):
-    """A choice that is voted for."""
+    """A choice to vote for."""
 
     id: int | UnsetType = UNSET
 
@@ -57,13 +57,15 @@ class PollHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Poll, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The poll and a page of its comments, oldest first; reading marks it read."""
+        """The poll and a page of its comments, oldest first; marks what is shown as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=PollBody, status=302)
     def put(self, ctx: Context, sent: PollBody) -> Result:
-        """Change the poll or move it to another microcosm; needs meta.editReason. A choice that is left out is removed
-        with its votes."""
+        """Change the poll or move it to another microcosm; needs meta.editReason.
+
+        A choice that is not sent is removed with its votes.
+        """
         poll = items.required(ctx, Poll)
         change = items.change(ctx, sent)
         before = read_details(ctx.writer, ctx.site.id, poll.id)
@@ -81,12 +83,12 @@ class PollsHandler(ItemsHandler):
 
     @needs(READ, answer=schemas.Polls, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Sticky ones first, then by last activity; only what the caller may read and does not ignore."""
+        """Polls that the caller may read and does not ignore: sticky ones first, then by last activity."""
         return items.list_items(ctx, self.item_type, "polls")
 
     @needs(CREATE, body=PollBody, status=302)
     def post(self, ctx: Context, sent: PollBody) -> Result:
-        """Ask something. The same question again within minutes leads to the first."""
+        """Begin a poll. The same poll again within minutes leads to the one that exists."""
         details = checked(sent, PollDetails(), is_new=True)
         return items.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
 
@@ -101,7 +103,7 @@ class VotesHandler(Handler):
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """List who voted for what, in a named poll whose results the caller may see; 403 for everybody in any other."""
+        """The voters of each choice, if the poll names them and the caller may see its results; else 403."""
         attached_to.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
         details = read_details(ctx.reader, site_id, id, ctx.identity.user_id)
@@ -135,7 +137,7 @@ class VotesHandler(Handler):
 
     @needs(CREATE, body=list[VoteBody], status=302)
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
-        """The caller's ballot: these choices and no others; an empty list withdraws it."""
+        """Replace the caller's ballot by these choices; an empty list withdraws it."""
         poll = items.required(ctx, Poll)
         attached_to.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in sent]

@@ -17,7 +17,7 @@ from forumapi.wire.schemas import comments as schemas
 
 
 class PreviewBody(Struct):
-    """A text, and where it would stand: on something that can be commented on, or in something new in a microcosm."""
+    """A text, and its place: an item or profile that it would comment on, or a microcosm for a new item."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -26,13 +26,13 @@ class PreviewBody(Struct):
 
 
 class PreviewHandler(Handler):
-    """Preview of a text as it would be shown."""
+    """Preview of a text as HTML."""
 
     takes_idempotency_key = False
     required_keys = {"POST": ("markdown",)}
 
     def locate(self, ctx: Context) -> Located:
-        """Find the place where the text would be posted. Nothing is locked, since nothing is written."""
+        """Find the place of the text, without a lock, since nothing is written. Raises Invalid."""
         sent = ctx.body_as(PreviewBody)
         item_type, name = itemtypes.MICROCOSM, "microcosmId"
         id = body.given(sent.microcosmId, 0)
@@ -51,7 +51,7 @@ class PreviewHandler(Handler):
 
     @needs(CREATE, body=PreviewBody, answer=schemas.Preview)
     def post(self, ctx: Context, sent: PreviewBody) -> Result:
-        """The HTML that the text would have there, with mentions and embeds; links are as they are. Stores nothing."""
+        """The HTML of the text at its place, with mentions and embeds, and without short links. Stores nothing."""
         target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
         if (

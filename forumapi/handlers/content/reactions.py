@@ -14,11 +14,11 @@ from forumapi.wire.schemas import personal as schemas
 
 
 class ReactionKindsHandler(Handler):
-    """The reactions that can be given on this site."""
+    """The kinds of reactions that this site has."""
 
     @needs(ANYONE, answer=list[schemas.ReactionKind])
     def get(self, ctx: Context) -> Result:
-        """The site's reactions, in its order; the platform's own where the owner has said nothing."""
+        """The site's kinds of reactions in its order; the platform's list if the owner has set none."""
         kinds = reaction.kinds(ctx.reader, ctx.site.id)
         return Page(
             0,
@@ -28,26 +28,26 @@ class ReactionKindsHandler(Handler):
 
     @needs(OWNER, body=list[KindBody])
     def put(self, ctx: Context, sent: list[KindBody]) -> Result:
-        """Replace the whole list: up to 20; an empty one turns reactions off."""
+        """Replace the site's list of kinds: up to 20; an empty list turns reactions off."""
         reaction.set_kinds(ctx.writer, ctx.author, reaction.checked(sent))
         return Done()
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Go back to the platform's list."""
+        """Delete the site's list of kinds; the platform's list applies again."""
         reaction.set_kinds(ctx.writer, ctx.author, None)
         return Done()
 
 
 class ReactionsHandler(Handler):
-    """Reactions to a comment or item, counted."""
+    """Counts of the reactions to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
         return attached_to.find(ctx)
 
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
-        """All reactions of the site, with counts, and which the caller gave."""
+        """All kinds of reactions of the site, with their counts on the comment or item; the caller's own are marked."""
         attached_to.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
         data = dumps(
@@ -64,7 +64,7 @@ class ReactionHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """Give it; a second time changes nothing."""
+        """Give the reaction; nothing changes if the caller has given it already."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
         name = ctx.args["key"]
@@ -75,7 +75,7 @@ class ReactionHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take it back; 200 also when it was not given."""
+        """Take the reaction back; 200 also when it was not given."""
         attached_to.check_signed_in(ctx)
         attached_to.check(ctx)
         Reaction(ctx.target, ctx.args["key"]).delete(ctx.writer, ctx.author)

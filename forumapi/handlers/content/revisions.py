@@ -21,13 +21,13 @@ from forumapi.wire.schemas import comments as schemas
 
 
 class RevertBody(Body):
-    """Number of the revision that is to be the current text again."""
+    """Number of the revision whose text is to be current again."""
 
     revision: int | UnsetType = UNSET
 
 
 class RevisionsHandler(Handler):
-    """The revisions of one comment, newest first."""
+    """The revisions of a comment, newest first."""
 
     leads_to: ClassVar = {"POST": "/api/v1/comments/<comment:item>"}
     required_keys: ClassVar = {"POST": ("revision",)}
@@ -39,7 +39,7 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """List who wrote which revision when, without the texts."""
+        """Author and time of each revision, without the texts."""
         shown = ctx.located_as(ShownComment).required()
         id, at = shown.comment.id, ctx.paging
         total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
@@ -97,7 +97,7 @@ class RevisionHandler(Handler):
 
 
 class DifferenceHandler(Handler):
-    """Difference that a revision of a comment made."""
+    """The difference between two revisions of a comment."""
 
     def locate(self, ctx: Context) -> Located:
         return comments.locate_for_reading(ctx)
@@ -110,7 +110,7 @@ class DifferenceHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Word by word, against the revision before or the one that `from` names."""
+        """The difference word by word, from the previous revision or the one that `from` names."""
         shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))
