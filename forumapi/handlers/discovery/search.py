@@ -70,7 +70,9 @@ class SearchHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """Matches that the caller may read and does not ignore; keys that can't be understood are named."""
+        """Matches that the caller may read and does not ignore; `ignored` names keys of the query that can't be
+        used.
+        """
         ctx.check_paging()
         began = time.monotonic()
         now = datetime.datetime.now(datetime.UTC)
@@ -103,7 +105,7 @@ class SearchHandler(Handler):
         return Page(0, _stamp(ctx, who, document, found, rest), build)
 
     def _find(self, ctx: Context, who: Viewer, asked: ParsedSearch) -> SearchResult:
-        """Raises Unavailable, code 24, when the database gives up."""
+        """Run the search. Raises Unavailable, code 24, if the database gives up."""
         try:
             if asked.emails:
                 sees_people = PROFILE in ctx.identity.kinds
@@ -125,7 +127,7 @@ class SearchHandler(Handler):
 def _stamp(
     ctx: Context, who: Viewer, document: dict[str, Any], found: SearchResult, rest: search.More
 ) -> Any:
-    """All that the bytes depend on, but for how long it took."""
+    """Return everything that the answer's bytes depend on, except the duration of the search."""
     return (
         document,
         found.total,
@@ -143,13 +145,13 @@ def _stamp(
 
 
 class SuggestionsHandler(Handler):
-    """Completions of the last word of a search that is being typed."""
+    """Completions of the last word of a search text."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.Suggestions, params=(Param("q", str, "What was typed so far."),))
     def get(self, ctx: Context) -> Result:
-        """Up to ten words, the most frequent first; those that begin otherwise by one typing error come last."""
+        """Up to ten words, the most frequent first; words whose beginning differs by one typing error come last."""
         typed = search_query.last_word(ctx.query.get("q", ""))
         found: list[str] = []
         if len(typed) >= search_query.LEAST_TYPED:
@@ -159,25 +161,27 @@ class SuggestionsHandler(Handler):
 
 
 class SearchLanguageBody(Struct):
-    """The body of PUT /site/search."""
+    """Body of PUT /site/search."""
 
     language: str | UnsetType = UNSET
 
 
 class SiteSearchHandler(SiteSettingHandler):
-    """The language that the site's texts are searched in, for its owner."""
+    """The search language of this site, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteSearch)
     def get(self, ctx: Context) -> Result:
-        """The language, all that there are, and whether texts are still being indexed in it."""
+        """The language, all possible languages, and a flag while texts are still being indexed in it."""
         language = SearchLanguage.find(ctx.reader, ctx.site.id)
         return Page(0, tuple(language), lambda: dumps(language.document()))
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
     def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
-        """Change it: at once for searches and new texts; old ones are found in both until they are indexed anew."""
+        """Change the language: at once for searches and new texts; older texts are found in both until they are
+        indexed anew.
+        """
         language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages
         if not isinstance(language, str) or language not in known:

@@ -36,7 +36,7 @@ def _target(node: Node) -> Target:
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
-    """Locate the microcosm `id` and read the page asked for."""
+    """Locate the microcosm `id` and read the page of it that the query asks for."""
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
     scope = MicrocosmScope(
@@ -120,7 +120,9 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """Return the numbers of the types named; unknown names are dropped."""
+    """Return the numbers of the item types named in the body, without unknown names; None if the body has no such
+    key.
+    """
     if isinstance(sent.itemTypes, UnsetType):
         return None
     known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
@@ -128,7 +130,7 @@ def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
 
 
 def _logo_url(sent: MicrocosmBody) -> str | None:
-    """Return the new logo: None keeps it, "" clears it. Raises Invalid."""
+    """Return the new logo: None keeps the logo, "" clears it. Raises Invalid."""
     if body.given(sent.removeLogo, False):
         return ""
     url = body.given(sent.logoUrl, "").strip()
@@ -138,7 +140,10 @@ def _logo_url(sent: MicrocosmBody) -> str | None:
 
 
 def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
-    """Return the id of a checked new parent (C-17). Raises Forbidden, Invalid."""
+    """Return the checked id of a new parent (C-17); `moved`: the microcosm that moves there, None for a new one.
+
+    Raises Forbidden, Invalid.
+    """
     parent = tree.nodes.get(parent_id)
     if parent is not None:
         can = evaluator.effective(ctx.identity.principal, _target(parent), tree)
@@ -168,7 +173,7 @@ class MicrocosmsHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The root microcosm with its page of microcosms and items."""
+        """The root microcosm with a page of its child microcosms and items."""
         return show(ctx)
 
     @needs(CREATE, body=MicrocosmBody, status=302)
@@ -214,12 +219,12 @@ class MicrocosmHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The microcosm with its page of microcosms and items."""
+        """The microcosm with a page of its child microcosms and items."""
         return show(ctx)
 
     @needs(UPDATE, body=MicrocosmBody, status=302)
     def put(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Change it or move it below another one; needs meta.editReason."""
+        """Change the microcosm, or move it below another; needs meta.editReason."""
         microcosm = _lock(ctx)
         tree, node = microcosm
         reason = edit_reason(sent.meta)
@@ -233,7 +238,7 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the flags `sticky`, `open`, `deleted`, `moderated`; everything below follows."""
+        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`; its descendants follow."""
         changes = patch.changes(sent, _PATHS)
         for change in changes:
             patch.permit(change, ctx.can)
@@ -247,7 +252,7 @@ class MicrocosmHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide it and everything below it; 200 also when it is gone."""
+        """Hide the microcosm and everything below it; 200 also when it is deleted already."""
         microcosm = _lock(ctx)
         if microcosm.is_root:
             raise Invalid("", "The root microcosm can't be deleted")
@@ -256,7 +261,10 @@ class MicrocosmHandler(Handler):
 
 
 def _lock(ctx: Context) -> Microcosm:
-    """Lock the tree and return the microcosm. Checks If-Match again: the first check was on a tree not yet locked."""
+    """Lock the tree and return the located microcosm.
+
+    Raises PreconditionFailed: If-Match was first checked without the lock.
+    """
     microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None:
@@ -265,7 +273,7 @@ def _lock(ctx: Context) -> Microcosm:
 
 
 def _changed(sent: MicrocosmBody) -> MicrocosmColumns:
-    """Return the columns of an update: None for those that were not sent. Raises Invalid."""
+    """Return the columns of an update; None for keys that were not sent. Raises Invalid."""
     title, description = _given(sent.title), _given(sent.description)
     return MicrocosmColumns(
         None if title is None else text.title(title, "title", 50, quiet=False),
@@ -283,5 +291,5 @@ class MicrocosmTreeHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
-        """A flat list, parents before children."""
+        """The microcosms as a flat list, parents before children."""
         return Data(microcosm_links.whole_tree(ctx.tree, ctx.listable.set))

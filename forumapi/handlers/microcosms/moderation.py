@@ -15,7 +15,7 @@ from forumapi.wire.schemas import microcosms as schemas
 
 
 class ModerationHandler(Handler):
-    """Moderation queue: each moderator sees the microcosms that they moderate."""
+    """Moderation queue of the microcosms that the caller moderates."""
 
     @needs(
         LOGIN,
@@ -26,7 +26,9 @@ class ModerationHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Items and comments that are moderated and not deleted, oldest first; 403 for those who moderate nothing."""
+        """Items and comments with the flag `moderated` that are not deleted, oldest first; 403 for callers who
+        moderate nothing.
+        """
         principal, tree, site_id = ctx.identity.principal, ctx.tree, ctx.site.id
         moderated, on_profiles = evaluator.moderated(principal, tree)
         if not moderated and not on_profiles:

@@ -42,7 +42,7 @@ MOST_WAIT_S: Final = 60
 
 
 class UpgradeRequired(ApiError):
-    """426: this address speaks WebSocket."""
+    """426: this address answers WebSocket handshakes alone."""
 
     status = 426
 
@@ -64,7 +64,10 @@ class LiveHandler(Handler):
 
     @needs(ANYONE, status=101, media_type=_NONE)
     def get(self, ctx: Context) -> Result:
-        """Upgrades to WebSocket. Sign in by a header, a sub-protocol or a ticket; guests follow what they may read."""
+        """Upgrade to WebSocket.
+
+        Clients sign in by a header, a sub-protocol or a ticket; guests follow what guests may read.
+        """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
         headers = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", key)]
@@ -89,7 +92,7 @@ class LiveHandler(Handler):
 
 
 class LiveEventsHandler(Handler):
-    """Live events as Server-Sent Events, for clients whose sockets are broken by an intermediary."""
+    """Live events as Server-Sent Events, for clients behind intermediaries without WebSocket."""
 
     is_limited_per_guest = False
     is_stream = True
@@ -106,9 +109,10 @@ class LiveEventsHandler(Handler):
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
-        """A stream that does not end. `Last-Event-ID` is the id to go on from, where a client sends it.
+        """A stream without end. `Last-Event-ID`: the id of the last event received; the stream continues after it.
 
-        With an id of the stream that a ticket opened, the same ticket opens it again, while its token lives.
+        A ticket that opened a stream opens the same stream again with an id of it, as long as the ticket's token is
+        valid.
         """
         follows, cursor = _wanted(ctx)
         proof = ""
@@ -138,7 +142,7 @@ class LiveEventsHandler(Handler):
 
 
 class LivePollHandler(Handler):
-    """Live events by long polling, for clients that nothing else reaches."""
+    """Live events by long polling, for clients without WebSocket and Server-Sent Events."""
 
     is_limited_per_guest = False
     also_takes = ("Last-Event-ID",)
@@ -155,7 +159,7 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames since `cursor`, as soon as there is one; without a cursor, where to begin."""
+        """The frames after `cursor`, as soon as there is one; without `cursor`, the cursor to begin with."""
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)
         if wait_s > MOST_WAIT_S:
@@ -174,12 +178,15 @@ class LivePollHandler(Handler):
 
 
 def _limit_key(ctx: Context) -> int | str:
-    """Return the key that a listener is counted by: the id of a user, or a guest's address or network."""
+    """Return the key by which connections are counted: the id of a user, or a guest's address or network."""
     return ctx.identity.user_id or client_address.network(ctx.ip)
 
 
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:
-    """The topics and the cursor of a query, which the caller may follow. Raises Invalid, Forbidden."""
+    """Return the query's topics, which the caller may follow, and its cursor, "" for none.
+
+    Raises Invalid, Forbidden.
+    """
     texts = [value for key, value in ctx.pairs if key == "topic"]
     most = ctx.app.config.realtime_subscriptions
     if not 1 <= len(texts) <= most:
@@ -193,7 +200,7 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
 
 
 def _handshake(ctx: Context) -> str:
-    """The Sec-WebSocket-Accept of a good handshake. Raises UpgradeRequired, Invalid, Forbidden."""
+    """Return the Sec-WebSocket-Accept of a valid handshake. Raises UpgradeRequired, Invalid, Forbidden."""
     environ = ctx.environ
     if not websocket.is_upgrade(environ):
         raise UpgradeRequired
@@ -211,7 +218,7 @@ def _handshake(ctx: Context) -> str:
 
 
 def _is_ours(ctx: Context, origin: str) -> bool:
-    """Return if an Origin header names the site, by either of its hosts, the platform, or an origin in the settings."""
+    """Return True if an Origin header names a host of the site, the platform, or an origin in the settings."""
     try:
         host = urlsplit(origin).hostname or ""
     except ValueError:
@@ -222,7 +229,7 @@ def _is_ours(ctx: Context, origin: str) -> bool:
 
 
 def _protocol(environ: dict[str, Any]) -> str:
-    """The sub-protocol that we speak, where the client names it; a token is never said back."""
+    """Return the sub-protocol of live events if the client offers it, else "": a token in the list is never echoed."""
     offered = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(",")
     return (
         push_connections.PROTOCOL
@@ -232,14 +239,20 @@ def _protocol(environ: dict[str, Any]) -> str:
 
 
 def ticket(ctx: Context) -> str:
-    """The ticket of a request, "" for none. Raises Invalid for a token in its place, which logs would keep."""
+    """Return the ticket of the request, "" for none.
+
+    Raises Invalid for a token in the query, since logs would keep it.
+    """
     if "access_token" in ctx.query:
         raise Invalid("access_token", "is not accepted in this URL; use a ticket")
     return ctx.query.get("ticket", "")
 
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
-    """The statement that finds out who calls. A ticket is used up by it, if it is for this origin and stream."""
+    """Return the statement that identifies the caller.
+
+    It uses up a ticket, if that is for this page's origin and `stream`.
+    """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
     hash = live.ticket_hash(ctx.token)
@@ -254,7 +267,10 @@ def _is_ticket(ctx: Context) -> bool:
 
 
 def _holder(ctx: Context) -> int:
-    """The token of a stream that its `EventSource` goes on with: same ticket, origin and stream, and the last id."""
+    """Return the id of the token behind a stream that its `EventSource` opens again; 0 if it is not proven.
+
+    The proof is in Last-Event-ID, for the same ticket, origin and stream.
+    """
     _, proof = parted(ctx.environ.get("HTTP_LAST_EVENT_ID", ""))
     if not proof or not _is_ticket(ctx):
         return 0
@@ -262,19 +278,19 @@ def _holder(ctx: Context) -> int:
 
 
 def _bound(ctx: Context) -> bytes:
-    """Name the stream that a ticket is bound to once it has opened it."""
+    """Return the hash of ticket, origin and stream, by which a ticket can open its stream again."""
     return live.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
 
 
 def _origin(ctx: Context) -> str:
-    """The origin of the page that asks, "" for one of the site itself, whose GET names none, and for a program."""
+    """Return the origin of the page that asks; "" for the site's own pages, whose GET names none, and for programs."""
     said = str(ctx.environ.get("HTTP_ORIGIN", "")).lower()
     own = str(ctx.environ.get("HTTP_HOST", "")).lower()
     return "" if said.partition("://")[2] == own else said
 
 
 def _stream(ctx: Context) -> str:
-    """Identity of a stream: its topics in order, and with or without documents."""
+    """Return the request's stream as text: its topics in order, and with or without documents."""
     texts = [value for key, value in ctx.pairs if key == "topic"]
     return named_stream(
         texts, documents=ctx.query.get("documents", "").lower() in ("1", "t", "true")
@@ -282,12 +298,12 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """The text that a ticket is bound to a stream by."""
+    """Return a stream as the text that a ticket is bound to: its topics in order, and `documents` or `events`."""
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 
 def _bearer(environ: dict[str, Any]) -> str:
-    """The token that comes as a sub-protocol, "" for none."""
+    """Return the token that is offered as a sub-protocol, "" for none."""
     for one in str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(","):
         if one.strip().startswith(_BEARER):
             return shaped(one.strip().removeprefix(_BEARER))
@@ -295,7 +311,7 @@ def _bearer(environ: dict[str, Any]) -> str:
 
 
 class TicketBody(Struct):
-    """Body of a request for a ticket; every member may be left out."""
+    """Body of POST /live/tickets; every key may be left out."""
 
     origin: str | UnsetType = UNSET
     topics: list[str] | UnsetType = UNSET
@@ -303,15 +319,16 @@ class TicketBody(Struct):
 
 
 class TicketsHandler(Handler):
-    """Tickets: each opens one connection."""
+    """Tickets: each opens one live connection."""
 
     takes_idempotency_key = False
 
     @needs(LOGIN, body=TicketBody, answer=schemas.Ticket)
     def post(self, ctx: Context, sent: TicketBody) -> Result:
-        """A ticket for `?ticket=` of one connection as the caller, within half a minute.
+        """A ticket that opens one live connection of the caller by `?ticket=`, within half a minute.
 
-        It is good for pages of the origin that asks, or of `origin`, and with `topics` for the stream of these alone.
+        The ticket is good for pages of the request's origin or of `origin`; with `topics`, only for the stream of these
+        topics.
         """
         origin = _origin(ctx)
         if isinstance(sent.origin, str):

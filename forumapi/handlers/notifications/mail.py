@@ -33,14 +33,14 @@ class MailTemplatesHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.MailTemplates)
     def get(self, ctx: Context) -> Result:
-        """Every template as it is used now, with the names that may stand in it."""
+        """Every template of mail in its current form, with the names of its placeholders."""
         own = mail_templates.own(ctx.reader, ctx.site.id)
         made = [mail_templates.document(number, own.get(number)) for number in mail_templates.KINDS]
         return Data(json_fragments.dumps({"templates": made}))
 
 
 class MailTemplateBody(Struct):
-    """The body of PUT /site/mail/{template}: the template as a whole."""
+    """Body of PUT /site/mail/{template}: the whole template."""
 
     subject: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
@@ -54,14 +54,14 @@ class MailTemplateHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.MailTemplate)
     def get(self, ctx: Context) -> Result:
-        """The template as it is used now."""
+        """The template in its current form."""
         number = _number(ctx)
         own = mail_templates.own(ctx.reader, ctx.site.id).get(number)
         return Data(json_fragments.dumps(mail_templates.document(number, own)))
 
     @needs(OWNER, body=MailTemplateBody, status=302)
     def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
-        """Replaces it. What mail programs do not show of HTML (scripts, forms, frames) is left out."""
+        """Replace the template. HTML that mail programs do not show (scripts, forms, frames) is removed."""
         number = _number(ctx)
         parts = mail_templates.checked(
             number, given(sent.subject, None), given(sent.text, None), given(sent.html, None)
@@ -72,7 +72,7 @@ class MailTemplateHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Goes back to the template that comes with the software."""
+        """Delete the site's own template; the one of the software applies again."""
         if mail_templates.delete(ctx.writer, ctx.site.id, _number(ctx)):
             journal.record_site(ctx.writer, ctx.author)
         return Done()
@@ -86,7 +86,7 @@ def _number(ctx: Context) -> int:
 
 
 class EmailBody(Struct):
-    """The body of PUT /updates/email; what is not sent stays."""
+    """Body of PUT /updates/email; keys that are not sent stay."""
 
     digest: str | UnsetType = UNSET
     timeZone: str | UnsetType = UNSET
@@ -99,7 +99,7 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.EmailSettings)
     def get(self, ctx: Context) -> Result:
-        """The address with what came back from it, and how often a digest is sent."""
+        """The caller's address with its last bounce, and the frequency of digests."""
         me = ctx.identity.profile_id
         choice = digest.find(ctx.reader, ctx.site.id, me)
         off = choice.bounce
@@ -122,7 +122,7 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, body=EmailBody, status=302)
     def put(self, ctx: Context, sent: EmailBody) -> Result:
-        """Sets `digest` to `daily`, `weekly` or `none`, and the zone whose mornings count."""
+        """Set `digest` to `daily`, `weekly` or `none`, and the time zone in whose mornings digests are sent."""
         site_id, me = ctx.site.id, ctx.identity.profile_id
         now = digest.find(ctx.reader, site_id, me)
         digest.choose(
@@ -152,7 +152,7 @@ class UnsubscribeHandler(Handler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def get(self, ctx: Context) -> Result:
-        """A page that says what would end, with a button. Changes nothing."""
+        """Page that names the mail to be ended, with a button. Changes nothing."""
         found = _read(ctx)
         if found is None:
             return _broken(ctx)
@@ -164,7 +164,7 @@ class UnsubscribeHandler(Handler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def post(self, ctx: Context) -> Result:
-        """Ends it: without a token, whatever the body, as often as one likes."""
+        """End the mail that the link names; needs no token, ignores the body, and may be repeated."""
         found = _read(ctx)
         if found is None:
             return _broken(ctx)

@@ -21,7 +21,7 @@ _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 
 
 class PreferenceBody(Struct):
-    """Body of a change of a preference; its type is in the address."""
+    """Body of a change of the preference for the type of update in the address."""
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
@@ -42,7 +42,7 @@ class UpdatesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Newest first: replies, mentions, new items and the rest, and of all one follows the newest comment each."""
+        """The caller's updates, newest first; of new comments on each followed thing only the newest."""
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
         view = tree.view(identity.principal)
@@ -75,7 +75,7 @@ class UpdatesHandler(Handler):
 
 
 def _type(name: str) -> int | None:
-    """The number of the type that a query names. Raises Invalid."""
+    """Return the number of the update type that the query names; None for "". Raises Invalid."""
     if not name:
         return None
     if name not in _TYPES:
@@ -90,7 +90,7 @@ class PreferencesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """By the number of the type. What the caller has not chosen follows from their options and the site's."""
+        """The preferences by the number of the type; defaults follow from the options of the caller and the site."""
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
         return Data(dumps([preference.document(me) for preference in preferences]))
@@ -103,7 +103,7 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, answer=schemas.UpdatePreference)
     def get(self, ctx: Context) -> Result:
-        """The preference, chosen or not."""
+        """The caller's preference for the type; the default if the caller has set none. 404 for an unknown type."""
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
         if ctx.args["type"] in update_types.NAMES:
@@ -114,7 +114,7 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
-        """Stores what is sent and keeps the rest."""
+        """Set the preference for the type; keys that are not sent stay."""
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,
             ctx.author,

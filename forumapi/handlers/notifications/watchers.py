@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class WatchBody(Body):
-    """A thing to follow; `updateTypeId` is the kind of update whose preference says what is sent."""
+    """A thing to follow; `updateTypeId`: the type of update whose preference decides on mail."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -42,7 +42,7 @@ class WatchBody(Body):
 
 
 class SendingBody(Body):
-    """Change of what is sent about a thing that is followed. A key that is left out changes nothing."""
+    """Change of the notifications about a followed thing. Keys that are not sent stay."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -51,14 +51,17 @@ class SendingBody(Body):
 
 
 class WatchedBody(Body):
-    """A thing that is followed."""
+    """A followed thing."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
-    """Return the thing that was named. Raises Invalid: a type that can't be followed (W-02), no id."""
+    """Return the thing with this type and id.
+
+    Raises Invalid for a type that can't be followed (W-02), and without an id.
+    """
     name = item_type.lower() if isinstance(item_type, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in WATCHABLE:
@@ -89,7 +92,10 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 def _several(sent: list[T]) -> list[tuple[T, str]]:
-    """Return the entries of a batch, each with its place for error messages. Raises Invalid."""
+    """Return the entries of a batch, each with its place for error messages.
+
+    Raises Invalid for an empty or too long batch.
+    """
     if not 1 <= len(sent) <= MOST_AT_ONCE:
         text = f"must name 1 to {MOST_AT_ONCE} things"
         raise Invalid("body", text, code=OUT_OF_RANGE)
@@ -99,7 +105,7 @@ def _several(sent: list[T]) -> list[tuple[T, str]]:
 def _follow(
     ctx: Context, things: Sequence[WatchedThing], seeds: Sequence[int], place: str = ""
 ) -> None:
-    """Follow things that the caller may read. Raises NotFound for any other (W-02)."""
+    """Let the caller follow things. Raises NotFound for a thing that the caller may not read (W-02)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.
     asked = [thing for thing in things if thing.item_id != ALL_PEOPLE]
@@ -120,7 +126,10 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Watchers, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Never notified of first, then the latest notified; what is gone or can't be read any more is left out."""
+        """The caller's watchers: those without a notification first, then the latest notified.
+
+        Watchers of things that are deleted or no longer readable are left out.
+        """
         site, tree, at, identity = ctx.site, ctx.tree, ctx.paging, ctx.identity
         view = tree.view(identity.principal)
         found = WatcherPage.read(
@@ -151,7 +160,7 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follows a thing; says whether mail is sent of it. What is followed already stays as it is."""
+        """Follow a thing; returns true if mail is sent about it. A thing that is followed already stays as it is."""
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])
         watcher = Watcher.find(ctx.reader, ctx.author, [thing])[thing]
@@ -159,11 +168,11 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def put(self, ctx: Context, sent: WatchBody) -> Result:
-        """The same as POST."""
+        """Follow a thing, like POST."""
         return self.post(ctx, sent)
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Answer whether mail is sent now; a thing that was unfollowed since stays unfollowed."""
+        """Answer with the current mail setting; a thing that was unfollowed since stays unfollowed."""
         sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
         thing = _named(sent.itemType, sent.itemId)
         watcher = Watcher.find(ctx.reader, ctx.author, [thing]).get(thing)
@@ -171,14 +180,14 @@ class WatchersHandler(Handler):
 
 
 class WatcherByItemHandler(Handler):
-    """One watcher of the caller, named by what is followed: `/watchers/patch` and `/watchers/delete`."""
+    """The caller's watcher of a thing named by type and id: `/watchers/patch` and `/watchers/delete`."""
 
     allow = "OPTIONS,DELETE,PATCH"
     required_keys: ClassVar = {"PATCH": ("itemType", "itemId")}
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Changes what is sent; a key that is not there changes nothing (W-04)."""
+        """Change the notifications about the thing; keys that are not sent stay (W-04)."""
         Watcher.update(ctx.writer, ctx.author, [_change(sent)])
         return Done()
 
@@ -190,7 +199,7 @@ class WatcherByItemHandler(Handler):
         ),
     )
     def delete(self, ctx: Context) -> Result:
-        """Follows a thing no more; one that is not followed is fine (W-07)."""
+        """Unfollow the thing; 200 also when it is not followed (W-07)."""
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
         Watcher.delete(ctx.writer, ctx.author, [thing])
@@ -198,13 +207,15 @@ class WatcherByItemHandler(Handler):
 
 
 class WatcherHandler(Handler):
-    """One watcher by its own id."""
+    """One watcher by its id."""
 
     allow = "OPTIONS,DELETE,PATCH"
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Changes what is sent of the thing in the body or, where it names none, by the caller's watcher of that id."""
+        """Change the notifications about the thing in the body or, if the body names none, of the caller's watcher
+        with that id.
+        """
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
             Watcher.update(ctx.writer, ctx.author, [_change(sent)])
             return Done()
@@ -215,7 +226,7 @@ class WatcherHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Takes a watcher away: one's own, and the site's owner anybody's."""
+        """Delete a watcher: the caller's own; for the site's owner, anybody's."""
         tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
         principal = ctx.identity.principal
         where = permission_target.find(tx, site_id, ctx.tree, principal, itemtypes.WATCHER, id)
@@ -228,11 +239,11 @@ class WatcherHandler(Handler):
 
 
 class WatchersBatchHandler(Handler):
-    """Several things at once: all of them or none."""
+    """Several followed things at once: all of the batch or none."""
 
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
-        """Follows up to 100 things that the caller may read."""
+        """Follow up to 100 things that the caller may read."""
         things, seeds = [], []
         for entry, place in _several(sent):
             thing = _named(entry.itemType, entry.itemId, place)
@@ -243,14 +254,14 @@ class WatchersBatchHandler(Handler):
 
     @needs(LOGIN, body=list[SendingBody])
     def patch(self, ctx: Context, sent: list[SendingBody]) -> Result:
-        """Changes what is sent of up to 100 things that the caller follows."""
+        """Change the notifications about up to 100 things that the caller follows."""
         changes = [_change(entry, place) for entry, place in _several(sent)]
         Watcher.update(ctx.writer, ctx.author, changes, place="body")
         return Done()
 
     @needs(LOGIN, body=list[WatchedBody])
     def delete(self, ctx: Context, sent: list[WatchedBody]) -> Result:
-        """Follows up to 100 things no more."""
+        """Unfollow up to 100 things."""
         things = [_named(entry.itemType, entry.itemId, place) for entry, place in _several(sent)]
         Watcher.delete(ctx.writer, ctx.author, things)
         return Done()

@@ -37,7 +37,7 @@ AS_GUEST: Final = "guest"
 
 
 class WebhookBody(Struct):
-    """A webhook. `actAs`: `me` (what the caller may see) or `guest`."""
+    """A webhook. `actAs`: `me` (it receives what the caller may read) or `guest`."""
 
     name: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
@@ -49,14 +49,16 @@ class WebhookBody(Struct):
 
 
 class SecretBody(Struct):
-    """Replacing of a secret. `keepOld`: the old one signs as well for 24 hours; true when left out."""
+    """Replacement of a secret. `keepOld`: the old secret signs too for 24 hours; true when left out."""
 
     keepOld: bool | UnsetType = UNSET
 
 
 class ReplayBody(Struct):
-    """Choice of deliveries to send again: the dead letter `id`, or all from the cursor `first` to `last`; `everything`:
-    also those that were made."""
+    """Choice of deliveries to repeat: the dead letter `id`, or all from the cursor `first` to `last`.
+
+    `everything`: also those that were delivered.
+    """
 
     id: str | UnsetType = UNSET
     first: str | UnsetType = UNSET
@@ -72,14 +74,14 @@ class WebhooksHandler(Handler):
 
     @needs(OWNER, answer=schemas.Webhooks, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The webhooks, oldest first, without their secrets."""
+        """The site's webhooks, oldest first, without their secrets."""
         webhooks, total = Webhook.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([_document(ctx, webhook) for webhook in webhooks])
         return listed(ctx, "webhooks", items, total, _PATH)
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
     def post(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Register a webhook at `url`. It is told of what happens from now on; the answer alone has its secret."""
+        """Register a webhook at `url` for events from now on. Its secret is in this answer and in no later one."""
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)
         webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
@@ -92,12 +94,12 @@ class WebhookHandler(Handler):
 
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
-        """The webhook, and how its deliveries go, without its secret."""
+        """The webhook with the state of its deliveries, without its secret."""
         return Data(dumps(_document(ctx, _find(ctx))))
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Change it, or enable it again. Unless it acts as a guest, it acts as whoever changed it last."""
+        """Change the webhook, or enable it again. Unless it acts as a guest, it acts as the caller from now on."""
         before = _find(ctx)
         url = _settings(ctx, sent, before).url
         if url != before.url:
@@ -110,7 +112,7 @@ class WebhookHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete it, with all that waits for it."""
+        """Delete the webhook with its waiting deliveries."""
         webhook = _lock(ctx)
         webhook.delete(ctx.writer)
         note(ctx, journal.DELETED, webhook.id)
@@ -124,7 +126,10 @@ class WebhookSecretHandler(Handler):
 
     @needs(OWNER, body=SecretBody, answer=schemas.Webhook)
     def post(self, ctx: Context, sent: SecretBody) -> Result:
-        """Make a new secret, which the answer has. For 24 hours the old one signs too, unless `keepOld` is false."""
+        """Replace the webhook's secret; the answer has the new secret.
+
+        The old one signs too for 24 hours unless `keepOld` is false.
+        """
         webhook = _lock(ctx)
         secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
         note(ctx, journal.PATCHED, webhook.id)
@@ -132,11 +137,13 @@ class WebhookSecretHandler(Handler):
 
 
 class WebhookPingHandler(Handler):
-    """Trying a webhook out."""
+    """Test deliveries of a webhook."""
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
-        """Send a test within a second or two, also while the webhook is paused; its deliveries say what came of it."""
+        """Send a test delivery within a second or two, also while the webhook is paused; its deliveries show the
+        outcome.
+        """
         webhook = _lock(ctx)
         webhook.deliveries.ping(ctx.writer)
         ctx.writer.after_commit(ctx.app.webhooks.wake)
@@ -144,7 +151,7 @@ class WebhookPingHandler(Handler):
 
 
 class WebhookDeliveriesHandler(Handler):
-    """Deliveries of a webhook that wait, failed for good, or were tests."""
+    """Deliveries of a webhook that wait, are dead letters, or were tests."""
 
     @needs(
         OWNER,
@@ -155,7 +162,9 @@ class WebhookDeliveriesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Deliveries in a state, lowest cursor first. Those of huddles are shown to whom the webhook acts as."""
+        """Deliveries in the state `state`, lowest cursor first; those of huddles only for the profile that the
+        webhook acts as.
+        """
         webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)
         if state not in webhook_delivery.STATES:
@@ -168,12 +177,14 @@ class WebhookDeliveriesHandler(Handler):
 
 
 class WebhookReplayHandler(Handler):
-    """Sending again."""
+    """Repetition of deliveries."""
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
     def post(self, ctx: Context, sent: ReplayBody) -> Result:
-        """Send again: the dead letter `id`, or all from `first` to `last`; with `everything` also what was delivered,
-        as far as the log has it."""
+        """Send the dead letter `id` again, or all from `first` to `last`.
+
+        With `everything` events that were delivered are sent again too, as far back as the event log goes.
+        """
         webhook = _lock(ctx)
         if not webhook.is_enabled:
             raise Invalid("", "The webhook is disabled: enable it first")
@@ -206,7 +217,7 @@ def _document(ctx: Context, webhook: Webhook, secret: str = "") -> dict[str, obj
 
 
 def _cursor(ctx: Context, number: int) -> str:
-    """Return the cursor of an event, as live frames have it; "" for a test."""
+    """Return the cursor of the event with this number, as live frames have it; "" for a test."""
     return ctx.app.live.cursors.make(ctx.site.id, number) if number > 0 else ""
 
 
@@ -220,7 +231,10 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
 
 
 def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> WebhookSettings:
-    """Return the settings that were sent, completed from those before. Raises Invalid, InsufficientScope."""
+    """Return the settings in the body; those left out are taken from `before` (None: a new webhook).
+
+    Raises Invalid, InsufficientScope.
+    """
     name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
     if clean.length(name) > MOST_NAME:
         raise Invalid("name", f"may have at most {MOST_NAME} characters")
@@ -251,7 +265,7 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
 
 
 def _check_scopes(ctx: Context, types: list[int]) -> None:
-    """Check that a limited token may itself read the things that it subscribes to. Raises InsufficientScope."""
+    """Check that a limited token may read what the webhook subscribes to. Raises InsufficientScope."""
     granted = ctx.identity.scopes
     if granted is not None:
         for scope in reading_scopes(types):
@@ -260,7 +274,7 @@ def _check_scopes(ctx: Context, types: list[int]) -> None:
 
 
 def _reach(ctx: Context, url: str) -> None:
-    """Check that deliveries would be sent to this address. Raises Invalid."""
+    """Check that requests to `url` would be allowed. Raises Invalid."""
     # Resolving a name may take seconds: the connection is free for others meanwhile. Nothing was written yet.
     ctx.writer.end()
     try:

@@ -22,19 +22,19 @@ class SiteAvatarsBody(Struct):
 
 
 class SiteAvatarsHandler(SiteSettingHandler):
-    """Source of pictures of people who uploaded none."""
+    """Source of the pictures of profiles without an uploaded picture."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteAvatars)
     def get(self, ctx: Context) -> Result:
-        """True in `gravatar` where pictures are fetched from Gravatar."""
+        """`gravatar`: true if pictures are fetched from Gravatar."""
         is_on = gravatar.is_on(ctx.reader, ctx.site.id)
         return Page(0, is_on, lambda: dumps({"gravatar": is_on}))
 
     @needs(OWNER, body=SiteAvatarsBody, status=302)
     def put(self, ctx: Context, sent: SiteAvatarsBody) -> Result:
-        """Have pictures fetched from Gravatar, or no more. Those that came stay."""
+        """Turn the import of pictures from Gravatar on or off. Imported pictures stay."""
         if isinstance(sent.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")
         gravatar.switch(ctx.writer, ctx.author, on=sent.gravatar)

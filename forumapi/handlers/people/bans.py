@@ -19,7 +19,7 @@ PATH = "/api/v1/bans"
 
 
 class BanBody(Struct):
-    """Body of a ban: of a profile of the site, or of all e-mail addresses of a domain or below it."""
+    """Body of a ban: of a profile of the site, or of all e-mail addresses of a domain and its subdomains."""
 
     profileId: int | UnsetType = UNSET
     domain: str | UnsetType = UNSET
@@ -41,7 +41,7 @@ class BansHandler(Handler):
 
     @needs(OWNER, answer=schemas.Bans, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Those that hold, newest first."""
+        """The site's active bans, newest first."""
         total, bans = Ban.page(ctx.reader, ctx.site.id, ctx.paging)
         paging.check(total, ctx.paging)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
@@ -49,7 +49,7 @@ class BansHandler(Handler):
 
     @needs(OWNER, body=BanBody, status=302)
     def post(self, ctx: Context, sent: BanBody) -> Result:
-        """Bans a profile, or an e-mail domain, from their next request on; it takes the place of a ban before."""
+        """Ban a profile or an e-mail domain, from the next request on; an earlier ban of the same is replaced."""
         tx, site_id = ctx.writer, ctx.site.id
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
         reason = _text(sent.reason, "reason", ban.MAX_REASON)
@@ -79,13 +79,13 @@ class BanHandler(Handler):
 
     @needs(OWNER, answer=schemas.Ban)
     def get(self, ctx: Context) -> Result:
-        """Whom it is of, why, and until when."""
+        """The ban with its subject, reason and end."""
         found = known(Ban.find(ctx.reader, ctx.site.id, ctx.args["id"]), "ban")
         return Data(_documents(ctx, [found])[0])
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Ends the ban, from the next request on; 200 also when it is gone."""
+        """End the ban, from the next request on; 200 also when it has ended already."""
         deleted = Ban.delete(ctx.writer, ctx.site.id, ctx.args["id"])
         if deleted is not None:
             user_id, domain = deleted
@@ -98,7 +98,7 @@ def _text(sent: str | UnsetType, field: str, most: int) -> str:
 
 
 def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
-    """Return (user id, "") of the profile that is named, or (0, domain). Raises Invalid, NotFound."""
+    """Return (user id, "") of the profile that the body names, or (0, its e-mail domain). Raises Invalid, NotFound."""
     if isinstance(sent.domain, str) and isinstance(sent.profileId, int):
         raise Invalid("profileId", "and domain can't both be given")
     if isinstance(sent.domain, str):
@@ -116,7 +116,7 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int]) -> None:
-    """Record in the audit and the event log whose ban began or ended."""
+    """Record in the audit and the event log that a ban of these profiles began or ended."""
     journal.record_many(
         ctx.writer,
         ctx.author,

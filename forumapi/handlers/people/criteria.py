@@ -46,7 +46,10 @@ class CriterionName(roles.NamedBody):
 
 
 def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Criterion:
-    """Make the criterion from `now` and the body. Raises Invalid, and Forbidden where it would disclose addresses."""
+    """Make a criterion from the body, over `now` if it is a change.
+
+    Raises Invalid, and Forbidden if its result would disclose e-mail addresses.
+    """
     column = given(sent.profileColumn, now.column if now else "")
     key = given(sent.attrKey, now.key if now else "")
     predicate = given(sent.predicate, now.predicate if now else "")
@@ -66,7 +69,11 @@ def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Cr
 
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
-    """Answer with the profiles that would join, leave, or join only by a value of their own. Raises Invalid."""
+    """Answer with the profiles that would join or leave the role, or join it by a value that they set themselves.
+
+    `replaced`: id of the criterion that `new` would replace, 0 for none. Raises Invalid, and NotFound for a missing
+    role.
+    """
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
     found = roles.find(ctx)
@@ -92,7 +99,7 @@ def _side(moved: MemberChange, shown: dict[int, bytes]) -> bytes:
 
 
 class CriteriaHandler(Handler):
-    """Criteria of a role: one `orGroup` whose criteria are all met is enough."""
+    """Criteria of a role: a profile that meets all criteria of one `orGroup` is in it."""
 
     required_keys: ClassVar = {"POST": ("predicate", "value")}
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
@@ -103,7 +110,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Criteria, paged=True)
     def get(self, ctx: Context) -> Result:
-        """By group, column and key."""
+        """The role's criteria by group, column and key."""
         at = ctx.paging
         found = Criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
         paging.check(found.total, at)
@@ -118,7 +125,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Adds a criterion; who meets it is in the role from now on."""
+        """Add a criterion; profiles that meet it are in the role from now on."""
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
@@ -130,7 +137,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
-        """Removes these criteria; an empty list removes all."""
+        """Remove these criteria from the role; an empty list removes all."""
         ids = roles.ids(sent)
         role = roles.lock(ctx)
         Criterion.delete(ctx.writer, ctx.site.id, role.id, ids or None)
@@ -154,12 +161,12 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Criterion)
     def get(self, ctx: Context) -> Result:
-        """The criterion as it was sent."""
+        """The criterion."""
         return Data(json_fragments.dumps(_found(ctx, roles.find(ctx).id).document()))
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Changes it; what is not sent stays."""
+        """Change the criterion; keys that are not sent stay."""
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
             return _dry_run(ctx, _made(ctx, sent, now), now.id)
@@ -171,7 +178,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Removes it; 404 when it is gone."""
+        """Remove the criterion; 404 if there is none."""
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):
             raise NotFound("There is no such criterion")
@@ -187,7 +194,7 @@ def _found(ctx: Context, id: int) -> Criterion:
 
 
 class RoleMembersHandler(Handler):
-    """Members of a role: named, by criteria, or all profiles; guests are not counted."""
+    """Members of a role: by name, by criteria, or all profiles; guests are not counted."""
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)
@@ -201,7 +208,7 @@ class RoleMembersHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """By id, as of this moment."""
+        """The role's members by id, as of this moment."""
         explains = ctx.flag("explain")
         at, site_id = ctx.paging, ctx.site.id
         found = roles.find(ctx)
@@ -245,7 +252,9 @@ class HeldRolesHandler(Handler):
 
     @needs(UPDATE, answer=schemas.HeldRoles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Each with the reason, for the profile itself and the site's owner; those of microcosms that they may read."""
+        """The profile's roles, each with the reason, in microcosms that the caller may read; for the profile and the
+        site's owner.
+        """
         profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
         held = {
             one.id: one
@@ -300,7 +309,10 @@ def _may_read(ctx: Context, microcosm_id: int) -> bool:
 
 
 def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
-    """Render the reasons why a profile is in a role. E-mail addresses are shown to the site's owner alone."""
+    """Render the reasons why the profile is in the role `id`.
+
+    `shows_email`: with e-mail addresses, for the site's owner alone.
+    """
     met = []
     for one in reason.met:
         hidden = one.criterion.column == "email" and not shows_email

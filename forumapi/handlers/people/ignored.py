@@ -21,14 +21,17 @@ PATH = "/api/v1/ignored"
 
 
 class IgnoreBody(Body):
-    """Body of a thing to ignore, or to stop ignoring."""
+    """Body that names a thing to ignore or to stop ignoring."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 def _named(sent: IgnoreBody, place: str = "") -> Ignore:
-    """Return the thing that is named. Raises Invalid for a type that can't be ignored (I-01) and for no id."""
+    """Return the thing that the body names.
+
+    Raises Invalid for a type that can't be ignored (I-01), and without an id.
+    """
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in IGNORABLE:
@@ -42,8 +45,8 @@ def _named(sent: IgnoreBody, place: str = "") -> Ignore:
 def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
     """Ignore all of these things or none.
 
-    `place` is the field of the body they came in. Raises NotFound for a thing that the caller may not read (P-37),
-    Invalid for the caller themselves and beyond the limit.
+    `place`: field of the body that holds them. Raises NotFound for a thing that the caller may not read (P-37), Invalid
+    for the caller's own profile and beyond the limit.
     """
     for number, thing in enumerate(things):
         if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
@@ -63,7 +66,7 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Ignored, paged=True)
     def get(self, ctx: Context) -> Result:
-        """By type, then title; what is gone or can't be read any more is left out."""
+        """The ignored things by type, then title, without things that are deleted or no longer readable."""
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
         view = tree.view(ctx.identity.principal)
         me, kinds = ctx.identity.profile_id, ctx.identity.kinds
@@ -80,29 +83,29 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Ignores a thing that the caller may read; once more is fine."""
+        """Ignore a thing that the caller may read; nothing changes if it is ignored already."""
         _insert(ctx, [_named(sent)])
         return Done()
 
     @needs(LOGIN, body=IgnoreBody)
     def delete(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Ends ignoring a thing; one that is not ignored is fine."""
+        """Stop ignoring a thing; 200 also when it is not ignored."""
         Ignore.delete(ctx.writer, ctx.author, [_named(sent)])
         return Done()
 
 
 class IgnoredBatchHandler(Handler):
-    """Several ignored things at once: all of them or none."""
+    """Several ignored things at once: all of the batch or none."""
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Ignores up to 100 things that the caller may read."""
+        """Ignore up to 100 things that the caller may read."""
         _insert(ctx, _several(sent), place="body")
         return Done()
 
     @needs(LOGIN, body=list[IgnoreBody])
     def delete(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Ends ignoring up to 100 things."""
+        """Stop ignoring up to 100 things."""
         Ignore.delete(ctx.writer, ctx.author, _several(sent))
         return Done()
 

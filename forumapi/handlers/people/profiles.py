@@ -33,7 +33,7 @@ OPTIONS_PATH: Final = "/api/v1/profiles/options"
 
 
 class ProfileBody(Struct):
-    """Body of a profile: the members that may be changed; others are ignored (P-03)."""
+    """Body of a profile: the keys that may be changed; other keys are ignored (P-03)."""
 
     profileName: str | UnsetType = UNSET
     gender: str | UnsetType = UNSET
@@ -42,7 +42,7 @@ class ProfileBody(Struct):
 
 
 class OptionsBody(Struct):
-    """Body of the options that may be changed (P-35)."""
+    """Body of the caller's options (P-35)."""
 
     showDOB: bool | UnsetType = UNSET
     showDOBYear: bool | UnsetType = UNSET
@@ -77,7 +77,7 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """By name, without those the caller ignores; with `q`, the one of exactly that name comes first."""
+        """Profiles by name, without those that the caller ignores; with `q`, an exact match of the name comes first."""
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
             ctx.query.get("q", ""),
@@ -115,7 +115,7 @@ class ProfilesHandler(Handler):
 
     @needs(LOGIN, status=302)
     def post(self, ctx: Context) -> Result:
-        """Leads to the caller's own profile: it is there since the first request (P-31)."""
+        """Redirect to the caller's own profile, which exists since the caller's first request (P-31)."""
         return Found(itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id))
 
 
@@ -131,7 +131,7 @@ def _lenient(ctx: Context, name: str) -> bool:
 
 
 class LocatedProfile(Located):
-    """Located profile: as it is shown (GET), or locked for a change. Both are None if there is no such profile."""
+    """Located profile: shown for a GET, locked for a change. Both are None if there is no such profile."""
 
     __slots__ = ("detail", "profile")
 
@@ -140,13 +140,13 @@ class LocatedProfile(Located):
 
 
 class ProfileHandler(Handler):
-    """One profile. On the platform's own host only the profile itself may see it."""
+    """One profile. On the platform's host, only for the profile itself."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     also_answers = {"DELETE": (501,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Admit a banned caller to the own profile."""
+        """Return True if a banned caller asks for their own profile."""
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
@@ -167,12 +167,12 @@ class ProfileHandler(Handler):
 
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
-        """The profile; its e-mail address only for itself and the site's owner."""
+        """The profile; its e-mail address only for the profile itself and the site's owner."""
         return show(ctx, known(ctx.located_as(LocatedProfile).detail, "profile"))
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
-        """Changes name, gender, visibility and style; what is not sent stays."""
+        """Change the profile's name, gender, visibility and style; keys that are not sent stay."""
         now = _locked(ctx)
         name = now.name
         if isinstance(sent.profileName, str) and sent.profileName != now.name:
@@ -192,7 +192,7 @@ class ProfileHandler(Handler):
 
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Replaces `/member`; for the owner of the site alone (P-33)."""
+        """Set the profile's flag `/member`; for the site's owner alone (P-33)."""
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
@@ -208,12 +208,12 @@ def _locked(ctx: Context) -> Profile:
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:
-    """Return the names that this profile may not take: the reserved ones, its own excepted."""
+    """Return the reserved names that the profile may not take; its current name is not among them."""
     return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
 
 
 def show(ctx: Context, detail: ProfileDetail) -> Page:
-    """Return the answer that shows a profile to the caller."""
+    """Answer with a profile as the caller sees it."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
@@ -226,7 +226,7 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
 
 
 def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
-    """Render several profiles as the caller sees them, in this order; unknown ids are left out."""
+    """Render several profiles as the caller sees them, in the order of `ids`; unknown ids are left out."""
     found = profile_page.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
     details = [found[id] for id in ids if id in found]
     bios = _bios(ctx, details)
@@ -252,7 +252,9 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Render the newest live comment on each profile as a comment summary, by profile id; none has no entry."""
+    """Render the newest live comment on each profile as a comment summary, by profile id; profiles without one have
+    no entry.
+    """
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
@@ -280,20 +282,20 @@ def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
 
 
 class ProfileOptionsHandler(Handler):
-    """Options of the caller."""
+    """The caller's options."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(LOGIN, answer=schemas.ProfileOptions)
     def get(self, ctx: Context) -> Result:
-        """The master switches of notifications, and what of the birthday is shown."""
+        """The caller's main switches of notifications, and the visibility of the birthday."""
         me = ctx.identity.profile_id
         options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
         return Data(json_fragments.dumps(options.document(me)))
 
     @needs(LOGIN, body=OptionsBody, status=302)
     def put(self, ctx: Context, sent: OptionsBody) -> Result:
-        """Stores what is sent and keeps the rest."""
+        """Change the caller's options; keys that are not sent stay."""
         ProfileOptions.update(
             ctx.writer,
             ctx.author,
@@ -313,33 +315,35 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 class ReadBody(Struct):
-    """Body of a thing to mark as read (discovery 7.2)."""
+    """Body that names a thing to mark as read (discovery 7.2)."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 class ProfileReadHandler(Handler):
-    """Mark of one thing as read."""
+    """Read mark of the caller on one thing."""
 
     shows_above = False
     required_keys: ClassVar = {"PUT": ("itemType",)}
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Marks an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) read."""
+        """Mark an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) as
+        read.
+        """
         _mark(ctx, [_readable(sent)])
         return Done()
 
 
 class ProfileReadBatchHandler(Handler):
-    """Marks of several things as read: all of them or none."""
+    """Read marks of the caller on several things: all of the batch or none."""
 
     shows_above = False
 
     @needs(LOGIN, body=list[ReadBody])
     def put(self, ctx: Context, sent: list[ReadBody]) -> Result:
-        """Marks up to 100 things read."""
+        """Mark up to 100 things as read."""
         if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
             text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
             raise Invalid("body", text, code=OUT_OF_RANGE)
@@ -348,7 +352,7 @@ class ProfileReadBatchHandler(Handler):
 
 
 def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
-    """Mark things as read that the caller may read. Raises NotFound for any other (R-03)."""
+    """Mark things as read. Raises NotFound for a thing that the caller may not read (R-03)."""
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
@@ -361,7 +365,7 @@ def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
 
 
 def _readable(sent: ReadBody, place: str = "") -> ReadMark:
-    """Return the thing to mark. Raises Invalid."""
+    """Return the thing that the body names. Raises Invalid for a type that has no read mark, and without an id."""
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in read_mark.MARKABLE:

@@ -37,19 +37,21 @@ _PATHS: Final = frozenset(f"/{name}" for name in FLAGS)
 
 
 def microcosm_id(ctx: Context) -> int:
-    """Return the microcosm of the address; the root for the site's default roles (P-39)."""
+    """Return the id of the microcosm in the address; of the root for the site's default roles (P-39)."""
     named = ctx.args.get("item")
     return named.id if named is not None else ctx.tree.root_id
 
 
 def prefix(ctx: Context) -> str:
-    """Return the address of the collection of roles that was named."""
+    """Return the address of the collection of roles that the request's address begins with."""
     named = ctx.args.get("item")
     return f"{itemtypes.href(named.type, named.id)}/roles" if named is not None else SITE_ROLES
 
 
 def locate(ctx: Context) -> Located:
-    """Locate what a manager must moderate: the microcosm; for default roles the site, which its owner alone does."""
+    """Locate the thing that a manager of roles must moderate: the microcosm; for default roles the site, by its
+    owner.
+    """
     return _locate_in(ctx, ctx.tree)
 
 
@@ -75,7 +77,7 @@ def role_id(ctx: Context) -> int:
 
 
 def find(ctx: Context) -> ShownRole:
-    """Read the role of the address, in the microcosm of the address and no other (P-46). Raises NotFound."""
+    """Read the role in the address, in the microcosm of the address alone (P-46). Raises NotFound."""
     return known(role_page.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
 
 
@@ -99,7 +101,7 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
 
 
 def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
-    """Lock the role of the address. Checks If-Match. Raises Forbidden, NotFound, PreconditionFailed."""
+    """Lock the role in the address. Raises Forbidden, NotFound, and PreconditionFailed by If-Match."""
     _lock_roles(ctx, moves_rights=moves_rights)
     found = known(Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
@@ -109,13 +111,13 @@ def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
 
 
 def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
-    """Read profile summaries by id."""
+    """Return profile summaries by id, each of its version in `versions`."""
     found = ctx.app.documents.fetch(ctx.reader, ctx.site.id, {PEOPLE: versions})[PEOPLE]
     return {id: fragment[0] for id, fragment in found.items()}
 
 
 def people(ctx: Context, versions: dict[int, int]) -> bytes:
-    """Render the entries of a list of profiles as a JSON array."""
+    """Return the entries of a list of profiles as a JSON array; `versions`: version by profile id."""
     found = summaries(ctx, versions)
     return b"[%b]" % b",".join(found[id] for id in versions if id in found)
 
@@ -124,7 +126,7 @@ def people(ctx: Context, versions: dict[int, int]) -> bytes:
 
 
 class RoleBody(Body):
-    """Body of a role as a client sends it (platform 5.2); unknown members are ignored (P-03)."""
+    """Body of a role as a client sends it (platform 5.2); unknown keys are ignored (P-03)."""
 
     title: str | UnsetType = UNSET
     moderator: bool | UnsetType = UNSET
@@ -147,7 +149,7 @@ def _title(sent: RoleBody, now: str | None = None) -> str:
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
-    """Return the flags `now`, replaced by those that were sent. Raises Invalid."""
+    """Return the flags `now` with those that were sent in their place. Raises Invalid."""
     return _sound({name: given(getattr(sent, name), now[name]) for name in FLAGS})
 
 
@@ -177,12 +179,15 @@ class RolesHandler(Handler):
 
     @needs(READ, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Its own roles and those it inherits; who is in them is shown to moderators (P-49)."""
+        """The microcosm's own roles and those that it inherits; members are shown to moderators alone (P-49)."""
         return show(ctx)
 
     @needs(MODERATE, body=RoleBody, status=302)
     def post(self, ctx: Context, sent: RoleBody) -> Result:
-        """Makes a role. The same title by the same caller within minutes is taken for a repetition."""
+        """Make a role in the microcosm.
+
+        The same title by the same caller within minutes leads to the role that exists.
+        """
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
         _lock_roles(ctx, moves_rights=True)
@@ -202,7 +207,7 @@ class DefaultRolesHandler(RolesHandler):
 
     @needs(OWNER, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The roles of the root microcosm, with the first of those who are in each."""
+        """The roles of the root microcosm, with the first members of each."""
         return show(ctx)
 
 
@@ -269,7 +274,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Role)
     def get(self, ctx: Context) -> Result:
-        """The role. Its permissions are the caller's on the role itself, which only the site's owner has."""
+        """The role. Its `permissions` are the caller's on the role itself, which only the site's owner has."""
         found = find(ctx)
         target = Target(itemtypes.ROLE, found.id, owner_ids=(found.author[0],))
         can = evaluator.effective(ctx.identity.principal, target, ctx.tree)
@@ -288,7 +293,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=RoleBody, status=302)
     def put(self, ctx: Context, sent: RoleBody) -> Result:
-        """Changes title and flags; what is not sent stays."""
+        """Change the role's title and flags; keys that are not sent stay."""
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
         title, flags = _title(sent, role.title), _flags(sent, role.flags)
@@ -297,7 +302,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Sets single flags: `/moderator`, `/banned`, `/read` and so on (P-48)."""
+        """Set single flags of the role: `/moderator`, `/banned`, `/read` and so on (P-48)."""
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
         flags = role.flags | {change.path[1:]: change.value for change in changes}
@@ -308,7 +313,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Removes it with its criteria and its list of profiles; 404 when it is gone."""
+        """Delete the role with its criteria and its named profiles; 404 if there is none."""
         role = lock(ctx, moves_rights=True)
         take_away_rights(ctx, role.delete(ctx.writer, ctx.author))
         return Done()
@@ -318,13 +323,13 @@ class RoleHandler(Handler):
 
 
 class NamedBody(Body):
-    """Body of a profile in a list of profiles."""
+    """Body that names a profile by its id."""
 
     id: int | UnsetType = UNSET
 
 
 def ids(sent: Sequence[NamedBody]) -> list[int]:
-    """Return the ids of a list of objects. Raises Invalid."""
+    """Return the ids in a list of objects. Raises Invalid."""
     found = []
     for number, one in enumerate(sent):
         if isinstance(one.id, UnsetType):
@@ -334,7 +339,7 @@ def ids(sent: Sequence[NamedBody]) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """Profiles that are named in a role, whether they meet its criteria or not."""
+    """Profiles that are in a role by name, apart from its criteria."""
 
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
@@ -343,7 +348,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, answer=schemas.RoleProfiles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """By id."""
+        """The role's named profiles by id."""
         at = ctx.paging
         found = role_page.named(ctx.reader, ctx.site.id, find(ctx).id, at)
         paging.check(found.total, at)
@@ -357,7 +362,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Adds profiles to those who are named: all of them, or none where one is unknown (404)."""
+        """Add named profiles to the role: all of them, or none if one is unknown (404)."""
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, profile_ids))
@@ -365,7 +370,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Takes these profiles off the list; an empty list takes all off."""
+        """Remove these named profiles from the role; an empty list removes all."""
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))
@@ -373,7 +378,9 @@ class RoleProfilesHandler(Handler):
 
 
 def take_away_rights(ctx: Context, queued: Settling | None) -> None:
-    """Take away, between the commit and the answer, the rights that profiles lose by the change of a queued role."""
+    """Take away, between commit and answer, the rights that profiles lose by the change of a queued role; None:
+    nothing is queued.
+    """
     if queued is None:
         return
     tx = ctx.writer
@@ -386,14 +393,14 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
 
 
 class RoleProfileHandler(Handler):
-    """One profile that is named in a role."""
+    """One profile that is in a role by name."""
 
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)
 
     @needs(MODERATE, answer=parts.ProfileSummary)
     def get(self, ctx: Context) -> Result:
-        """The profile, if it is named in the role; else 404 (P-47)."""
+        """The profile; 404 if it is not named in the role (P-47)."""
         id = ctx.args["profile"].id
         version = role_page.find_named(ctx.reader, ctx.site.id, find(ctx).id, id)
         found = summaries(ctx, {id: version}) if version is not None else {}
@@ -403,14 +410,14 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Names it."""
+        """Add the profile to the role by name."""
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
         return Found(f"{prefix(ctx)}/{role.id}/profiles/{profile_id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Takes it off the list; 200 also when it is not on it."""
+        """Remove the profile from the role's names; 200 also when it is not among them."""
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))
         return Done()

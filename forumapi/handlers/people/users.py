@@ -49,18 +49,21 @@ class UserBody(Struct):
 
 
 class MemberBody(Struct):
-    """Row of the batch: a user to add, and whether that user becomes a member."""
+    """Row of a batch: a user to add, with or without membership."""
 
     email: str | UnsetType = UNSET
     isMember: bool | UnsetType = UNSET
 
 
 class UsersHandler(Handler):
-    """Adding users to the site by their addresses."""
+    """Adding of users to the site by their e-mail addresses."""
 
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
-        """Adds up to 250 users, each with a profile here; who is known is taken as they are. Their profiles."""
+        """Add up to 250 users, each with a profile here, and return their profiles.
+
+        Existing users and profiles stay as they are.
+        """
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
         addresses = [one.email if isinstance(one.email, str) else "" for one in sent]
@@ -81,14 +84,14 @@ class UsersHandler(Handler):
 class UserHandler(Handler):
     """One user, for that user and for the owner of a site on which the user has a profile.
 
-    The id is the user's own for the user, and that of the profile for the owner.
+    The id in the address is a user's own id for that user, and a profile's id for the owner.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (501,)}
 
     def locate(self, ctx: Context) -> Located:
-        """Locate the user, who needs a profile on this site."""
+        """Locate the user; a user without a profile on this site counts as missing."""
         found = permission_target.find(
             ctx.reader,
             ctx.site.id,
@@ -101,7 +104,7 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user with their e-mail address: oneself whole, others as far as they belong to this site."""
+        """The user with the e-mail address; to the site's owner, only what belongs to this site."""
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:
             shown = user.find(tx, me.user_id)
@@ -111,13 +114,13 @@ class UserHandler(Handler):
 
     @needs(READ)
     def put(self, ctx: Context) -> Result:
-        """Not implemented: 501 for that user, 403 for everybody else."""
+        """Not implemented: 501 for the user, 403 for everybody else."""
         _only_oneself(ctx)
         raise NotImplementedHere("Users can't be changed")
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Not implemented: 501 for that user, 403 for everybody else."""
+        """Not implemented: 501 for the user, 403 for everybody else."""
         _only_oneself(ctx)
         raise NotImplementedHere("Users can't be deleted")
 
@@ -131,13 +134,13 @@ def _only_oneself(ctx: Context) -> None:
 
 
 class UsersBatchHandler(Handler):
-    """Adding many users, and granting or taking membership, as JSON or CSV; all rows or none (P-28)."""
+    """Adding of many users, and changes of their membership, as JSON or CSV; all rows or none (P-28)."""
 
     also_reads: ClassVar = {"POST": ("text/csv",)}
     also_answers: ClassVar = {"POST": (501,)}
 
     def receive(self, ctx: Context) -> bool:
-        """Parse a CSV body while it arrives, before any connection is taken; JSON is read as everywhere."""
+        """Parse a CSV body while it arrives, before the request takes a database connection; return False for JSON."""
         kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "text/csv":
             return False
@@ -156,12 +159,12 @@ class UsersBatchHandler(Handler):
         ),
     )
     def post(self, ctx: Context, sent: list[MemberBody] | list[MemberRow]) -> Result:
-        """Takes up to 10,000 rows, in one transaction; done again it changes nothing.
+        """Add up to 10,000 users and set their membership, in one transaction; the same batch again changes nothing.
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several rows for one person
-        the last counts. If a row is wrong, nothing is changed, and `data.rows` of the answer names each wrong row with
-        field and rule. With `invite` there are so many new profiles a day as the settings allow the owner and the
-        site: 429 for more than are left, 400 for more than there ever are. Who wants no invitations gets none.
+        the last counts. If a row is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
+        each wrong row. With `invite` new profiles are invited by mail, up to a daily limit of the owner and the site:
+        429 for more than are left today, 400 for more than a day allows. People who refused invitations get none.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:
@@ -197,7 +200,10 @@ def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
 
 
 def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
-    """Yield the records of a CSV body: too few fields are refused, no address or flag is skipped (platform 4.1)."""
+    """Yield the records of a CSV body; a record with an empty address or flag is skipped (platform 4.1).
+
+    Raises InvalidRows for a record with less than two fields.
+    """
     for line, fields in sent.records():
         if len(fields) < 2:
             raise InvalidRows([(line, "body", "must have an address and a flag")], line)
@@ -210,7 +216,7 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the rows, all valid. Raises InvalidRows, which names every wrong row, and Invalid for too many."""
+    """Return the rows. Raises InvalidRows, which names every wrong row, and Invalid for too many."""
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []
     count = 0

@@ -14,12 +14,12 @@ from forumapi.wire.schemas import people as schemas
 
 
 class WhoamiHandler(Handler):
-    """Profile of the caller, read in the round trip that identifies the caller."""
+    """Profile of the caller, read by the statement that identifies the caller."""
 
     identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Admit a banned caller: the own profile is always shown."""
+        """Return True: a banned caller may see their own profile."""
         return True
 
     def locate(self, ctx: Context) -> Located:
@@ -28,5 +28,5 @@ class WhoamiHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
-        """The own profile with e-mail address, membership and unread huddles; works while banned."""
+        """The caller's profile with e-mail address, membership and unread huddles; also for the banned."""
         return profiles.show(ctx, ProfileDetail.of(ctx.identity.more))

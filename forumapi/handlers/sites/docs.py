@@ -16,7 +16,7 @@ _HTML: Final = "text/html; charset=utf-8"
 
 
 def _document(ctx: Context) -> Schema:
-    """Return the document of this host."""
+    """Return the OpenAPI document of this host."""
     app = ctx.app
     return openapi.host_document(
         openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)
@@ -37,7 +37,7 @@ class OpenapiHandler(Handler):
 
     @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
     def get(self, ctx: Context) -> Result:
-        """OpenAPI 3.1, without the envelope."""
+        """The OpenAPI 3.1 document of this host, without the envelope."""
         if self._answer is None:
             self._answer = _bare(dumps(_document(ctx)), JSON)
         return self._answer
@@ -50,20 +50,20 @@ class AsyncapiHandler(Handler):
 
     @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
     def get(self, ctx: Context) -> Result:
-        """AsyncAPI 3, without the envelope."""
+        """The AsyncAPI 3 document of this site's WebSocket, without the envelope."""
         scheme, _, host = ctx.site.origin.partition("://")
         return _bare(dumps(asyncapi.document(host, is_tls=scheme == "https")), JSON)
 
 
 class DocsHandler(Handler):
-    """The reference of this host as a page."""
+    """The reference page of this host."""
 
     ignores_token = True
     _answer: RawResponse | None = None
 
     @needs(ANYONE, media_type=_HTML)
     def get(self, ctx: Context) -> Result:
-        """HTML without scripts, made from the OpenAPI document."""
+        """HTML page without scripts, made from the OpenAPI document of this host."""
         if self._answer is None:
             self._answer = _bare(
                 api_reference_page.page(_document(ctx)),

@@ -23,7 +23,7 @@ class HostHandler(Handler):
 
     @needs(ANYONE, media_type="text/plain")
     def get(self, ctx: Context) -> Result:
-        """The host as bare text, and in the header X-Microcosm-Host."""
+        """The API host of the site as bare text, and in the header X-Microcosm-Host."""
         name = ctx.args["host"]
         if not _HOST.fullmatch(name):
             raise NotFound("There is nothing at this address")
@@ -38,7 +38,7 @@ class ReservedHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
     def get(self, ctx: Context) -> Result:
-        """True if it is kept for the platform or a live site has it. Without the envelope."""
+        """True if the subdomain is reserved for the platform or belongs to a live site. Without the envelope."""
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):
             raise NotFound("There is nothing at this address")

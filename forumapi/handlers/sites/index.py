@@ -33,7 +33,7 @@ _V1: Final = _index(
 
 
 class TopHandler(Handler):
-    """The top of a site host."""
+    """Root address of a site host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:

@@ -39,7 +39,7 @@ class DocumentHandler(Handler):
 
     @needs(ANYONE, answer=schemas.LegalDocument)
     def get(self, ctx: Context) -> Result:
-        """The document as HTML, or a link to where it is kept."""
+        """The legal document as HTML, or a link to it if it is kept elsewhere."""
         config = ctx.app.config
         operator = Operator(config.operator_name, config.operator_email, config.operator_address)
         site = ctx.site

@@ -31,17 +31,17 @@ class OwnMenuHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:
-        """The links of the menu, in order."""
+        """The links of this site's menu, in order."""
         return _show(ctx.site)
 
     @needs(OWNER, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace the whole menu: 1 to 10 entries."""
+        """Replace this site's menu: 1 to 10 links."""
         return _update(ctx, Menu.checked(sent))
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Take the menu away; 200 also when there is none."""
+        """Delete this site's menu; 200 also when there is none."""
         return _update(ctx, Menu())
 
 
@@ -53,19 +53,19 @@ class MenuHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:
-        """The links of the menu, in order."""
+        """The links of the site's menu, in order."""
         return _show(find_named(ctx))
 
     @needs(LOGIN, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace the whole menu: 1 to 10 entries. Only the user who owns the site may."""
+        """Replace the site's menu: 1 to 10 links. For the user who owns the site."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu.checked(sent))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Take the menu away; 200 also when there is none. Only the user who owns the site may."""
+        """Delete the site's menu; 200 also when there is none. For the user who owns the site."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu())

@@ -18,17 +18,17 @@ def check_admin(ctx: Context) -> None:
 
 
 class MetricsHandler(Handler):
-    """Growth of the platform."""
+    """Growth figures of the platform."""
 
     @needs(LOGIN, answer=schemas.Metrics)
     def get(self, ctx: Context) -> Result:
-        """The last sample of each day, the oldest first."""
+        """The last sample of figures of each day, oldest first."""
         check_admin(ctx)
         return Data(json_fragments.dumps({"metrics": growth_samples.daily(ctx.reader)}))
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Takes a sample now."""
+        """Take a sample of the figures now."""
         check_admin(ctx)
         growth_samples.sample(ctx.writer)
         return Done()

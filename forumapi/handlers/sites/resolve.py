@@ -24,7 +24,7 @@ _IN_CONTEXT = "incontext"
 
 
 class ResolveHandler(Handler):
-    """Old addresses."""
+    """Addresses of the site's former forum software."""
 
     @needs(
         ANYONE,
@@ -32,7 +32,7 @@ class ResolveHandler(Handler):
         params=(Param("url", str, "The old address; only its path and query matter."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The address here, if the caller may read it; `status` is 301, or 404 for anything else."""
+        """The present address of an old one: `status` 301 if the caller may read its target, else 404."""
         url = ctx.query.get("url", "")
         if not url:
             raise Invalid("url", "is required")
@@ -85,7 +85,7 @@ def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
 
 
 def _list(kind: int, action: str, search: str) -> dict[str, Any]:
-    """Return the answer for the list of a type."""
+    """Return the answer that leads to the list of a type; `action` and `search` "" for none."""
     path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
     if action == _SEARCH:
         path = paging.href(path, (), q=search)
@@ -104,7 +104,7 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
-    """Return if the caller may read it now (V-04): it exists, is live and readable."""
+    """Return True if the thing exists, is live, and the caller may read it (V-04)."""
     principal = ctx.identity.principal
     where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, principal, kind, id)
     can = evaluator.effective(principal, where.target, ctx.tree)
@@ -112,7 +112,9 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """Return the offset of an old page among the pages here, at most that of the last one (V-03)."""
+    """Return the offset of an old page among the pages here, at most that of the last page (V-03); 0 for a thing
+    without pages.
+    """
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)

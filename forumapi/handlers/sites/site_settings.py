@@ -35,7 +35,7 @@ _OFFER: Final = "/api/v1/site/offer"
 
 
 class SiteOptionsBody(Struct):
-    """The body of PUT /site/options; what is not sent stays."""
+    """Body of PUT /site/options; keys that are not sent stay."""
 
     membersCreateMicrocosms: bool | UnsetType = UNSET
     sendEmail: bool | UnsetType = UNSET
@@ -49,7 +49,7 @@ class SiteOptionsHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteOptions)
     def get(self, ctx: Context) -> Result:
-        """Every option as it counts now."""
+        """Every option of the site with its current value."""
         options = SiteOptions.find(ctx.reader, ctx.site.id)
         return Data(
             json_fragments.dumps(
@@ -63,7 +63,7 @@ class SiteOptionsHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteOptionsBody, status=302)
     def put(self, ctx: Context, sent: SiteOptionsBody) -> Result:
-        """Sets who may make microcosms, and the master switches of profiles that are made from now on."""
+        """Set the profiles that may make microcosms, and the main switches of notifications for new profiles."""
         SiteOptions.update(
             ctx.writer,
             ctx.author,
@@ -79,7 +79,7 @@ class SiteOptionsHandler(SiteSettingHandler):
 
 
 class LegalBody(Struct):
-    """The body of PUT /site/legal/{document}: a text, or where it is kept."""
+    """Body of PUT /site/legal/{document}: a text, or a link to it."""
 
     html: str | UnsetType = UNSET
     link: str | UnsetType = UNSET
@@ -92,7 +92,7 @@ class SiteLegalHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.LegalTemplates)
     def get(self, ctx: Context) -> Result:
-        """Every document as it is written now, with the names that may stand in it."""
+        """Every legal document as a template, with the names of its placeholders."""
         shown = [_template(ctx, name) for name in legal.SITE_DOCUMENTS]
         return Data(json_fragments.dumps({"documents": shown}))
 
@@ -104,12 +104,14 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.LegalTemplate)
     def get(self, ctx: Context) -> Result:
-        """The document as it is written now."""
+        """The legal document as a template."""
         return Data(json_fragments.dumps(_template(ctx, _document(ctx))))
 
     @needs(OWNER, body=LegalBody, status=302)
     def put(self, ctx: Context, sent: LegalBody) -> Result:
-        """Replaces it: by `html`, without scripts, forms and frames, or by a `link` to where it is kept."""
+        """Replace the legal document: by `html`, without scripts, forms and frames, or by a `link` to another
+        address.
+        """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         LegalText.upsert(ctx.writer, ctx.author, name, html, link)
@@ -118,7 +120,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Goes back to the text that comes with the software."""
+        """Delete the site's own text; the one of the software applies again."""
         LegalText.delete(ctx.writer, ctx.author, _document(ctx))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Done()
@@ -147,31 +149,33 @@ def _template(ctx: Context, name: str) -> dict[str, Any]:
 
 
 class OfferBody(Struct):
-    """The body of POST /site/offer."""
+    """Body of POST /site/offer."""
 
     profileId: int | UnsetType = UNSET
 
 
 class AcceptBody(Struct):
-    """The body of PUT /site/offer: nobody owns a site by a stray request."""
+    """Body of PUT /site/offer; it is required, so that no stray request accepts a site."""
 
     accept: bool | UnsetType = UNSET
 
 
 class SiteOfferHandler(Handler):
-    """The offer to own this site: for its owner, and for who is to be the next."""
+    """The offer of this site to a new owner: for its owner, and for the profile that it is offered to."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
     required_keys: ClassVar = {"POST": ("profileId",), "PUT": ("accept",)}
     also_answers: ClassVar = {"PUT": (409,)}
 
     def locate(self, ctx: Context) -> Located:
-        """Locate the site, locked for a write. The new owner has no right on it yet: each method checks the offer."""
+        """Locate the site; a write locks it. The new owner has no right on it yet, so each method checks the offer."""
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(LOGIN, answer=schemas.SiteOffer)
     def get(self, ctx: Context) -> Result:
-        """The offer. 404 for everybody whom it does not concern, and while there is none."""
+        """The offer; 404 while there is none, and for everybody but the owner and the profile that the site is
+        offered to.
+        """
         offer = _known(ctx)
         people = profile_summary.summaries(
             ctx.reader, ctx.app.documents, ctx.site.id, {offer.profile_id, offer.offered_by}
@@ -188,10 +192,10 @@ class SiteOfferHandler(Handler):
 
     @needs(OWNER, body=OfferBody, status=302)
     def post(self, ctx: Context, sent: OfferBody) -> Result:
-        """Offers the site to a profile of it, in the place of any offer before, for a week.
+        """Offer the site to a profile of it for a week, in place of an earlier offer.
 
-        They get a mail, unless this very offer counts already, or they want or can get none. 429 for more mails than
-        an owner and a site have within a day.
+        The profile is notified by mail, unless the same offer stands already, or it refused or can't get mail. 429 for
+        more mails than an owner and a site may send within a day.
         """
         profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
@@ -217,9 +221,9 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
-        """Accepts. Who owned the site keeps their profile and microcosms, but the root one; both get a mail.
+        """Accept the site. The former owner keeps profile and microcosms except the root; both get a mail.
 
-        409 where the site demands a second factor that the caller does not have.
+        409 if the site demands a second factor that the caller does not have.
         """
         offer = _known(ctx)
         me = ctx.identity
@@ -244,7 +248,7 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Takes the offer back, or declines it. 200 also for who was offered nothing."""
+        """Withdraw or decline the offer. 200 also when there is none for the caller."""
         offer = SiteOffer.find(ctx.writer, ctx.site.id)
         if offer is not None and _concerns(ctx, offer):
             SiteOffer.delete(ctx.writer, ctx.site.id)

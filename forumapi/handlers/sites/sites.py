@@ -24,7 +24,7 @@ _COLLECTION: Final = "/api/v1/sites"
 
 
 class LocatedSite(Located):
-    """Site that was located, with its locked row."""
+    """Located site, with its locked row for a write."""
 
     __slots__ = ("locked",)
 
@@ -52,7 +52,7 @@ def lock_own(ctx: Context) -> LocatedSite:
 
 
 def lock_named(ctx: Context) -> LocatedSite:
-    """Lock the site that the address on the root host names. A deleted one exists for its owner only (P-14)."""
+    """Lock the site that the address on the root host names. A deleted site is found by its owner alone (P-14)."""
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
         raise _no_site()
@@ -60,7 +60,10 @@ def lock_named(ctx: Context) -> LocatedSite:
 
 
 def find_named(ctx: Context) -> Site:
-    """Return the site that the address on the root host names. A deleted one exists for its owner only (P-14)."""
+    """Return the site that the address on the root host names. A deleted site is found by its owner alone (P-14).
+
+    Raises NotFound.
+    """
     found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
     if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
         raise _no_site()
@@ -68,12 +71,14 @@ def find_named(ctx: Context) -> Site:
 
 
 def is_users(ctx: Context, owner_user_id: int) -> bool:
-    """Return if the caller's user owns the site: on the root host nobody's profile does (platform 2.3)."""
+    """Return True if the caller's user owns the site; on the root host ownership is by user, not by profile
+    (platform 2.3).
+    """
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
 
 
 def _rendered(ctx: Context, found: Site) -> bytes:
-    """Return the site's document; its owner is shown by their user's id, as their profile on this host is another."""
+    """Return the site's document, with the user's id of its owner, whose profile on this host is another."""
     data = found.render()
     if is_users(ctx, found.owner_user_id):
         data = profile_summary.own_user(data, found.id, found.owned_by, found.owner_user_id)
@@ -81,7 +86,7 @@ def _rendered(ctx: Context, found: Site) -> bytes:
 
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
-    """Check that the caller's user owns the site, with a second factor where it demands one. Raises Forbidden."""
+    """Check that the caller's user owns the site, with a second factor if the site demands one. Raises Forbidden."""
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
     if sign_in_rules.is_limited(ctx.reader, site_id, ctx.identity.user_id):
@@ -89,9 +94,9 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
 
 
 def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
-    """Check that no limited token changes the identity provider. Raises InsufficientScope.
+    """Check that a limited token does not change the identity provider, `stored` (None: a new site).
 
-    With a provider of its own it could sign in as the owner, and so get an unlimited token.
+    Raises InsufficientScope: with a provider of its own it could sign in as the owner and get an unlimited token.
     """
     if ctx.identity.scopes is None:
         return
@@ -105,7 +110,7 @@ def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = Non
 
 
 def _change(ctx: Context, sent: SiteBody) -> None:
-    """Change the located site by the body."""
+    """Update the located site by the body. Raises Invalid, Forbidden."""
     locked = ctx.located_as(LocatedSite).locked
     _check_token(ctx, sent, locked.settings)
     locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
@@ -126,12 +131,12 @@ class OwnSiteHandler(SiteSettingHandler):
     allow = "OPTIONS,HEAD,GET,PUT"
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Always: a banned caller may see this."""
+        """Return True: a banned caller may see the site."""
         return True
 
     @needs(ANYONE, answer=schemas.Site)
     def get(self, ctx: Context) -> Result:
-        """The site with the caller's permissions."""
+        """This host's site with the caller's permissions."""
         found, can = ctx.site, ctx.can
         return Page(
             found.version,
@@ -141,7 +146,7 @@ class OwnSiteHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; what is not sent stays. `meta.flags.deleted` true deletes it."""
+        """Change the site; keys that are not sent stay. `meta.flags.deleted` true deletes it."""
         _change(ctx, sent)
         return Found("/api/v1/site")
 
@@ -180,7 +185,7 @@ class SitesHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def post(self, ctx: Context, sent: SiteBody) -> Result:
-        """Make a site of the caller's own, with a root microcosm and three roles."""
+        """Make a site that the caller owns, with a root microcosm and three roles."""
         _check_token(ctx, sent)
         site_id = Site.insert(
             ctx.writer,
@@ -217,14 +222,14 @@ class SiteHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Site)
     def get(self, ctx: Context) -> Result:
-        """The site, without permissions. A deleted one is there for its owner only."""
+        """The site, without permissions. A deleted site is shown to its owner alone."""
         found = find_named(ctx)
         stamp = (found.id, found.version, found.stats, is_users(ctx, found.owner_user_id))
         return Page(found.version, stamp, lambda: _rendered(ctx, found))
 
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; what is not sent stays. Only the user who owns it may."""
+        """Change the site; keys that are not sent stay. For the user who owns it."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx, sent)

@@ -33,7 +33,7 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
-    """The domain must be proven to be the site's; one that waits for its proof goes before one that is served."""
+    """Check that the site's domain is proven by DNS; a domain that waits for its proof goes before one in use."""
     if not domains:
         return _health(False)
     last = domains[-1]
@@ -56,7 +56,7 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
-    """The address must answer with a status below 400; a relative one is one of the site's host."""
+    """Check that the picture's address answers with a status below 400; a relative address is on the site's host."""
     if not url:
         return _health(False)
     try:
@@ -69,7 +69,7 @@ def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
 
 
 def check_analytics(site: Site) -> Health:
-    """The analytics id must begin with UA- or G-."""
+    """Check that the analytics id begins with UA- or G-."""
     name = site.ga_web_property_id
     if not name:
         return _health(False)
@@ -79,7 +79,7 @@ def check_analytics(site: Site) -> Health:
 
 
 def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> dict[str, Health]:
-    """All checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
+    """Run all checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
     slow: dict[str, Callable[[], Health]] = {
         "domainHealth": lambda: check_domain(site, domains, outbound),
         "backgroundUrlHealth": lambda: check_picture(site.background_url, site, outbound),
@@ -106,7 +106,10 @@ def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> di
 
 
 class Examiner:
-    """Cache of examinations, for CACHE_S or until the site changes. One examination at a time for each site."""
+    """Cache of the results of `examine`, for CACHE_S or until the site changes.
+
+    One examination at a time for each site.
+    """
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -115,7 +118,7 @@ class Examiner:
         self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
-        """Return the health of a site, at most CACHE_S old."""
+        """Return the results of a site's checks, at most CACHE_S old."""
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
             if known is not None and known[0] == seen and time.monotonic() < known[1]:
@@ -126,7 +129,7 @@ class Examiner:
 
 
 class StatusHandler(Handler):
-    """The health of a site, for its owner."""
+    """The results of checks of a site's configuration, for its owner."""
 
     allow = "OPTIONS,HEAD,GET"
 
@@ -135,7 +138,7 @@ class StatusHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteStatus)
     def get(self, ctx: Context) -> Result:
-        """Looks at domain, background, logo and analytics id; what was found is kept for a minute."""
+        """Check the site's domain, background, logo and analytics id; results are kept for a minute."""
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)
         if found.is_root:
