@@ -25,7 +25,7 @@ TRIES_PER_CLIENT_ADDRESS: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
-    """`Assertion` and `ClientSecret` of a registered application; wire-compatible with v1 (platform 3.3)."""
+    """Sign-in by `Assertion` and `ClientSecret` of a registered application; wire-compatible with v1 (platform 3.3)."""
 
     name = "assertion"
     title = "Assertion"
@@ -34,16 +34,23 @@ class AssertionBackend(Backend):
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """With a verifier, the site's or the platform's."""
+        """Return True if the site or the platform has a verifier."""
         return bool(settings.get("url") or config.assertion_verifier_url)
 
     def refuse(self, attempt: Attempt) -> None:
-        """Only an application gets to know that there is no verifier."""
+        """Raise NotImplementedHere, since there is no verifier.
+
+        Callers that are no registered application get Unauthorized or TooMany instead.
+        """
         _client(attempt)
         super().refuse(attempt)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized, TooMany, BadGateway where the verifier fails."""
+        """Return the address that the verifier finds in the assertion.
+
+        Raises Unauthorized for a bad secret or assertion, TooMany beyond the limit of tries, BadGateway if the verifier
+        fails.
+        """
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
         # The operator's verifier may be on a private network; a site's own may not.
@@ -58,7 +65,10 @@ class AssertionBackend(Backend):
 
 
 def _client(attempt: Attempt) -> int:
-    """The application that asks. Raises Unauthorized, TooMany: secrets and assertions are not to be guessed."""
+    """Return the id of the application whose secret was sent.
+
+    Raises Unauthorized for another secret, TooMany beyond the limit of tries, so that secrets can't be guessed.
+    """
     given = attempt.sign_in.ClientSecret
     tries = TRIES_PER_CLIENT_ADDRESS._replace(most=attempt.config.sign_in_tries_per_client_address)
     with attempt.write() as tx:

@@ -1,8 +1,4 @@
-"""The exchange of POST /auth0, as clients of old know it (platform 3.4): through the Auth0 tenant of the site.
-
-Unlike v1 it believes an e-mail address only where the tenant says that it is verified, and an access token only
-where it was issued to this site's client (P-24).
-"""
+"""Exchange of POST /auth0 for clients of v1 (platform 3.4): through the Auth0 tenant of the site."""
 
 from __future__ import annotations
 
@@ -39,7 +35,7 @@ class Tenant(NamedTuple):
 
 
 def tenant(tx: Reader, site_id: int) -> Tenant:
-    """The site's settings. Raises Invalid while one of the three is missing."""
+    """Return the site's settings for Auth0. Raises Invalid if one of the three is missing."""
     row = tx.row(SETTINGS, site_id=site_id)
     if row is None:
         raise Invalid("", "This site has no Auth0 domain, client id and client secret")
@@ -47,7 +43,10 @@ def tenant(tx: Reader, site_id: int) -> Tenant:
 
 
 def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
-    """Return the verified e-mail address of whoever the code is about. Raises Unauthorized, BadGateway."""
+    """Return the verified e-mail address of the person whom Auth0 issued the code for.
+
+    Raises Unauthorized, BadGateway.
+    """
     client = WebApplicationClient(found.client_id)
     tokens = identity_provider_client.exchange(
         config,
@@ -61,9 +60,9 @@ def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> st
 
 
 def email_of_token(config: Config, found: Tenant, access_token: str) -> str:
-    """Return the verified e-mail address of an access token's bearer. Raises Unauthorized, BadGateway.
+    """Return the verified e-mail address of the access token's bearer. Raises Unauthorized, BadGateway.
 
-    A token of another client is refused. A token that is not a JWT does not say whom it was issued to, and is refused.
+    A token of another client is refused, and so is one that is not a JWT, since it does not name its client.
     """
     there = Provider(config, f"https://{found.domain}/")
     claims = there.claims(

@@ -28,20 +28,20 @@ REFUSED: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError
 
 
 class PasskeyChallenge(NamedTuple):
-    """`challenge` is kept until the answer comes; `public_key` is what the browser's call takes."""
+    """Challenge of a ceremony: `challenge` is stored until the answer, `public_key` goes to the browser."""
 
     challenge: str
     public_key: dict[str, Any]
 
 
 def ask(rp_id: str) -> PasskeyChallenge:
-    """For any passkey of this domain."""
+    """Make the challenge of a sign-in with any passkey of the domain `rp_id`."""
     options = webauthn.generate_authentication_options(rp_id=rp_id, user_verification=_VERIFIED)
     return PasskeyChallenge(bytes_to_base64url(options.challenge), options_to_json_dict(options))
 
 
 def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) -> PasskeyChallenge:
-    """For a new passkey of a user, on a device that has none of the `known` ones."""
+    """Make the challenge that registers a user's new passkey, on a device without one of the `known` credential ids."""
     options = webauthn.generate_registration_options(
         rp_id=rp_id,
         rp_name=rp_id,
@@ -71,7 +71,7 @@ def verified(
     public_key: bytes,
     sign_count: int,
 ) -> VerifiedAuthentication:
-    """The answer to `ask`. Raises one of REFUSED."""
+    """Verify the device's answer to the challenge of `ask`. Raises one of REFUSED."""
     return webauthn.verify_authentication_response(
         credential=credential,
         expected_challenge=base64url_to_bytes(challenge),
@@ -86,7 +86,7 @@ def verified(
 def verified_new(
     credential: dict[str, Any], challenge: str, rp_id: str, origin: str
 ) -> VerifiedRegistration:
-    """The answer to `ask_for_new`. Raises one of REFUSED."""
+    """Verify the device's answer to the challenge of `ask_for_new`. Raises one of REFUSED."""
     return webauthn.verify_registration_response(
         credential=credential,
         expected_challenge=base64url_to_bytes(challenge),

@@ -27,7 +27,7 @@ MAX_URLS: Final = 10
 
 
 class SignIn(Struct):
-    """The body of POST /auth. Without `method` it is the exchange of an assertion (platform 3.3)."""
+    """Body of POST /auth. Without `method` it exchanges an assertion (platform 3.3)."""
 
     method: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -41,14 +41,16 @@ class SignIn(Struct):
 
 
 class Begin(Struct):
-    """The body of POST /auth/begin."""
+    """Body of POST /auth/begin."""
 
     method: str | UnsetType = UNSET
     redirectUri: str | UnsetType = UNSET
 
 
 class Browser(NamedTuple):
-    """A browser at a page of ours: `mark` tells it from others, `url` is where it is, `link` what it opened."""
+    """Browser at a page of the engine: `mark` identifies it, `url` is the page, `link` the secret of a mail's link,
+    "" for none.
+    """
 
     mark: str
     url: str
@@ -56,7 +58,7 @@ class Browser(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One request to sign in: what was sent, where to and where from, and what a back end may use."""
+    """One request to sign in: its body, site, client address, and the settings and database that a back end uses."""
 
     given: SignIn | Begin
     site: Site
@@ -70,7 +72,7 @@ class Attempt(NamedTuple):
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction of its own: what is counted or used up stays so, whatever comes of the rest."""
+        """Open a transaction of its own, so that counts and used codes are kept even if the sign-in fails later."""
         with self.database.write() as tx:
             try:
                 yield tx
@@ -80,7 +82,7 @@ class Attempt(NamedTuple):
 
     @property
     def sign_in(self) -> SignIn:
-        """The body of POST /auth."""
+        """Return the body of POST /auth."""
         assert isinstance(self.given, SignIn)
         return self.given
 
@@ -92,10 +94,10 @@ class Attempt(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """An e-mail address that the caller has proven to have. `client_id`: the application that asked, 0 for none.
+    """E-mail address that the caller has proven to have. `client_id`: the application that asked, 0 for none.
 
-    `is_platforms`: nobody but the platform vouches for it. What a site's owner set up may lie, and proves nothing on
-    other sites. `has_second_factor`: no one-time code is asked for after it.
+    `is_platforms`: the platform itself vouches for the address; what a site owner's own provider says proves nothing on
+    other sites. `has_second_factor`: the method includes one, so that no code is asked for.
     """
 
     email: str
@@ -105,7 +107,9 @@ class Verified(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """The first step of a sign-in: the flow's secret, and where to go or what to hand to the browser's passkey call."""
+    """Result of a first step: the flow's secret, and the page to visit or the argument of the browser's passkey
+    call.
+    """
 
     flow: str
     location: str = ""
@@ -113,9 +117,9 @@ class Begun(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One thing that a back end has to be told. A secret is written and never read back.
+    """Setting of a back end. A secret is written and never read back.
 
-    `is_secret_destination`: it decides whom secrets are sent to.
+    `is_secret_destination`: URL that secrets are sent to.
     """
 
     name: str
@@ -125,7 +129,10 @@ class Setting(NamedTuple):
     is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
-        """`value` as it is stored; "" or an empty list clears it. Raises Invalid that names `place`."""
+        """Return `value` as it is stored; "" or an empty list clears the setting.
+
+        Raises Invalid, which names `place`.
+        """
         if self.kind == "urls":
             if not isinstance(value, list) or len(value) > MAX_URLS:
                 raise Invalid(place, f"must be a list of at most {MAX_URLS} addresses")
@@ -154,11 +161,10 @@ _NEVER: Final = frozenset(("javascript", "data", "vbscript", "file", "blob"))
 
 
 class Backend:
-    """One way to sign in. Instances live for one request and hold no connection between calls.
+    """Sign-in method. An instance lives for one request and holds no connection between calls.
 
-    `verify` returns None when the proof has another step to come. It raises Unauthorized for a proof that is no good,
-    TooMany beyond a limit, BadGateway where a provider fails. `kind` says to clients how it goes; `is_listed` False: no
-    way to begin a sign-in. A class that others have in common says `is_abstract=True`.
+    `kind`: form of the sign-in, for clients. `is_listed` False: clients do not offer the method by itself. A class that
+    only others inherit from passes `is_abstract=True`.
     """
 
     name: ClassVar[str] = ""
@@ -178,29 +184,32 @@ class Backend:
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Return if the method exists under these settings."""
+        """Return True if the method exists under these settings of the platform."""
         return True
 
     @classmethod
     def is_default(cls, config: Config) -> bool:
-        """Return if a site without settings for it has this method."""
+        """Return True if a site without settings of its own has this method."""
         return True
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return if all required settings are there."""
+        """Return True if all required settings are set."""
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
     def refuse(self, attempt: Attempt) -> None:
-        """Called in the place of `verify` while something it has to be told is missing. Raises NotImplementedHere."""
+        """Answer in place of `verify` if `is_ready` is False. Raises NotImplementedHere."""
         raise _not_here(self.name)
 
     def begin(self, attempt: Attempt) -> Begun:
-        """The first step, for methods that have one before the proof."""
+        """Take the first step, for methods with a step before the proof. Raises Invalid for others."""
         raise Invalid("method", f"{self.name} begins with POST /auth")
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Return the e-mail address that the caller has proven to have, or None for "go on"."""
+        """Return the e-mail address that the caller has proven to have, or None if another step follows.
+
+        Raises Unauthorized for a wrong proof, TooMany beyond a limit of tries, BadGateway if a provider fails.
+        """
         raise NotImplementedError
 
 
@@ -227,7 +236,7 @@ def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -
 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
-    """Every back end that can be listed, as it stands on this site, by name."""
+    """Return the state of every listed back end on this site, by name."""
     rows = SiteAuthBackend.find_all(tx, site.id)
     return [
         state(backend, rows.get(name), config)
@@ -237,7 +246,7 @@ def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
 
 
 def find(name: str, config: Config) -> type[Backend] | None:
-    """The back end with this name, if there is one under these settings."""
+    """Return the back end with this name; None if there is none under these settings."""
     backend = Backend.found.get(name)
     return backend if backend is not None and backend.exists(config) else None
 
@@ -245,10 +254,10 @@ def find(name: str, config: Config) -> type[Backend] | None:
 def merge_settings(
     backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return `stored` with the settings that are sent; null leaves a setting as it is.
+    """Return `stored` overlaid by the settings `given`; null leaves a setting as it is.
 
-    Raises Invalid for an unknown setting, and when a URL changes without its secret being sent again (else the new URL
-    would receive it).
+    Raises Invalid for an unknown setting, and if a URL changes without its secret being sent again, which the new URL
+    would else receive.
     """
     settings = dict(stored)
     fields = {field.name: field for field in backend.settings}
@@ -278,7 +287,10 @@ def begin(
     database: Database,
     request_reader: Reader | None = None,
 ) -> Begun:
-    """Let the back end that the body names take its first step. Raises Invalid, NotImplementedHere."""
+    """Take the first step of the back end that the body names.
+
+    Raises Invalid for an unknown method, NotImplementedHere if it is not set up, and the errors of its `begin`.
+    """
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, request_reader)
     if not found.is_ready:
@@ -296,7 +308,10 @@ def verify(
     request_reader: Reader | None = None,
     browser: Browser | None = None,
 ) -> Verified | None:
-    """Let the back end that the body names do its step. Raises Invalid, NotImplementedHere and what it raises."""
+    """Take the proving step of the back end that the body names; None if another step follows.
+
+    Raises Invalid for an unknown method, NotImplementedHere if it is not set up, and the errors of its `verify`.
+    """
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, request_reader)
     attempt = Attempt(given, site, ip, config, database, found.settings, request_reader, browser)

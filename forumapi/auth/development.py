@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DevelopmentBackend(Backend):
-    """`{"method": "development", "email": ...}`; there is no such method outside the embedded mode."""
+    """Sign-in by `{"method": "development", "email": ...}`, in the embedded mode only."""
 
     name = "development"
     title = "Development"
@@ -20,10 +20,10 @@ class DevelopmentBackend(Backend):
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Only where everything is local."""
+        """Return True in the embedded mode."""
         return config.is_embedded
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Invalid for what is not an e-mail address."""
+        """Return the address that was sent, unproven. Raises Invalid if it is not an e-mail address."""
         given = attempt.sign_in.email
         return Verified(user.checked_email(given if isinstance(given, str) else ""))

@@ -114,18 +114,21 @@ FORGET = Query(
 
 
 class EmailCodeBackend(Backend):
-    """A code by e-mail, in two steps."""
+    """Sign-in with a code that is mailed, in two steps."""
 
     name = KIND
     title = "E-mail"
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """With somewhere to send mail to."""
+        """Return True if mail can be sent."""
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """None once a code is on its way. Raises Invalid, TooMany, Unauthorized."""
+        """Mail a code and return None; with a code or link, return the address it proves.
+
+        Raises Invalid, TooMany, Unauthorized.
+        """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
             return self._follow(attempt, attempt.browser)
@@ -199,7 +202,10 @@ class EmailCodeBackend(Backend):
             _settle(tx, site_id, address)
 
     def _follow(self, attempt: Attempt, browser: Browser) -> Verified:
-        """Take a link. Its secret is not guessed at, so only the tries of the client address are counted."""
+        """Use up a mail's link and return the address it was sent to. Raises TooMany, Unauthorized.
+
+        Its secret can't be guessed, so only tries of the client address are counted.
+        """
         config, site_id = attempt.config, attempt.site.id
         with attempt.write() as tx:
             tries = TRIES_PER_CLIENT_ADDRESS._replace(most=config.sign_in_tries_per_client_address)
@@ -219,7 +225,9 @@ class EmailCodeBackend(Backend):
 
 
 class Link(NamedTuple):
-    """A link not used yet: the e-mail address it went to, the mark of the browser that asked ("": none), where."""
+    """Unused link of a mail: the address it was sent to, the mark of the browser that asked ("" for none), and its
+    page.
+    """
 
     email: str
     browser: str
@@ -227,24 +235,24 @@ class Link(NamedTuple):
 
 
 def find_link(tx: Reader, site_id: int, secret: str) -> Link | None:
-    """The link of this secret on this site, or None; looking uses nothing up."""
+    """Return the link with this secret on this site, without using it up; None if there is none."""
     row = tx.row(FIND_LINK, kind=LINK, secret_hash=_link_hash(secret), site_id=site_id)
     return Link(*row) if row else None
 
 
 def code_of(secret: str) -> str:
-    """The code that goes with the secret of a link, so that it need not be kept to be shown."""
+    """Derive the code that belongs to a link from the link's secret, so that the code need not be stored."""
     number = int.from_bytes(hashlib.sha256(f"code\0{secret}".encode()).digest())
     return f"{number % 10**DIGITS:0{DIGITS}}"
 
 
 def shown(code: str) -> str:
-    """A code as people read it."""
+    """Format a code for people, in groups of digits."""
     return f"{code[:4]} {code[4:]}"
 
 
 def _settle(tx: Transaction, site_id: int, address: str) -> None:
-    """End the e-mail address's other codes and links."""
+    """End all other codes and links of the e-mail address."""
     key = email.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)
 
@@ -258,5 +266,5 @@ def _link_hash(secret: str) -> bytes:
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:
-    """Return the stored hash of a code; for another e-mail address or site the same code has another hash."""
+    """Return the hash under which a code is stored; each e-mail address and site has a hash of its own."""
     return hashlib.sha256(f"{site_id}\0{key}\0{code}".encode()).digest()

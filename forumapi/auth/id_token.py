@@ -21,9 +21,10 @@ def claims(
     key_sets: Iterable[Callable[[], Mapping[str, Any]]],
     **how: Any,
 ) -> dict[str, Any]:
-    """The claims of a token that one of the keys signed; `how` goes to PyJWT. Raises REFUSED.
+    """Return the claims of a token that is signed by a key of `key_sets`. Raises REFUSED.
 
-    Of `key_sets` (JWK sets, each asked for when the one before has no key that fits) the first with one is used.
+    Each of `key_sets` returns a JWK set; it is called only if the set before has no fitting key. `how` is passed to
+    PyJWT.
     """
     header = jwt.get_unverified_header(token)
     algorithm, kid = header.get("alg"), header.get("kid")
@@ -40,7 +41,7 @@ def claims(
 
 
 def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """The keys of the set that a header with this key id and algorithm may mean."""
+    """Return the keys of a set that a token header with this key id and algorithm may name."""
     found = []
     entries = keys.get("keys")
     for entry in entries if isinstance(entries, list) else ():

@@ -55,14 +55,14 @@ class Metadata(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Tokens that a code was exchanged for; `id_token` is "" from a provider of plain OAuth 2."""
+    """Tokens in exchange for a code; `id_token` is "" from a provider of plain OAuth 2."""
 
     access_token: str
     id_token: str
 
 
 def outbound(config: Config) -> Outbound:
-    """The way out to providers: https to public networks, unless the settings allow private ones."""
+    """Make the HTTP client for providers: https to public networks, unless the settings allow private ones."""
     if config.is_embedded or config.private_providers:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     return Outbound(ports=(), schemes=("https",), timeout_s=TIMEOUT_S)
@@ -74,7 +74,7 @@ class _Kept(NamedTuple):
 
 
 class _Cache:
-    """Documents by URL, for all requests of this process."""
+    """Cache of JSON documents by URL, for all requests of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +82,10 @@ class _Cache:
         self._refetched: Lru[tuple[str, bool], list[float]] = Lru(REFETCHED_BYTES, plainly)
 
     def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """The JSON object at `url`; `is_plain` tells apart who may ask servers in private networks."""
+        """Return the JSON object at `url`, from the cache if fresh.
+
+        `is_plain`: private networks and http are allowed.
+        """
         key = (url, is_plain)
         with self._lock:
             found = self._kept.get(key)
@@ -91,7 +94,7 @@ class _Cache:
         return self._fetch(out, key)
 
     def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """The object as it is now; as it was kept, once it was asked for too often."""
+        """Return the JSON object at `url` fetched anew; the cached one if it was fetched too often lately."""
         key, now = (url, is_plain), time.monotonic()
         with self._lock:
             before = self._refetched.get(key) or []
@@ -113,7 +116,10 @@ _cache: Final = _Cache()
 def _object(
     out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The JSON object at `url`. Raises Unauthorized where the provider refuses, BadGateway where it fails."""
+    """Return the JSON object at `url`.
+
+    Raises Unauthorized if the provider refuses, BadGateway if it fails or answers with anything else.
+    """
     try:
         got = out.fetch(url, body=body, headers={"Accept": "application/json", **(headers or {})})
         said = json.loads(got.body) if got.body else None
@@ -137,7 +143,7 @@ _OUR_FAULT: Final = ("invalid_client", "unauthorized_client", "invalid_request",
 
 
 class Provider:
-    """One provider of OpenID Connect. `issuer` without the slash at its end only if the provider writes it so."""
+    """OpenID Connect provider. `issuer` has a slash at its end only if the provider's own documents have it."""
 
     def __init__(self, config: Config, issuer: str) -> None:
         self._out = outbound(config)
@@ -145,7 +151,7 @@ class Provider:
         self.issuer = issuer
 
     def metadata(self) -> Metadata:
-        """The discovery document. Raises BadGateway also for one of another issuer."""
+        """Return the provider's discovery document. Raises BadGateway for a failure or another issuer."""
         url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         said = _cache.get(self._out, url, is_plain=self._is_plain)
         schemes = ("https://", "http://") if self._is_plain else ("https://",)
@@ -170,7 +176,7 @@ class Provider:
         )
 
     def checked_metadata(self) -> Metadata:
-        """The same, of exactly this issuer."""
+        """Return the discovery document, whose issuer equals `issuer` exactly. Raises BadGateway."""
         found = self.metadata()
         if found.issuer != self.issuer:
             logger.warning("a discovery document names another issuer")
@@ -178,7 +184,10 @@ class Provider:
         return found
 
     def claims(self, token: str, metadata: Metadata, **how: Any) -> dict[str, Any]:
-        """The claims of a token that this provider signed; `how` goes to PyJWT. Raises Unauthorized, BadGateway."""
+        """Return the claims of a token that this provider signed; `how` is passed to PyJWT.
+
+        Raises Unauthorized, BadGateway.
+        """
         from forumapi.auth import id_token
 
         def keys(get: Callable[..., dict[str, Any]]) -> dict[str, Any]:
@@ -196,7 +205,10 @@ class Provider:
             raise Unauthorized(_REFUSED) from None
 
     def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        """Return the provider's claims about the owner of its token, who must be `subject`."""
+        """Return the provider's claims about the owner of the access token.
+
+        Raises Unauthorized if the owner is not `subject`, BadGateway if the provider fails.
+        """
         said = _object(
             self._out, metadata.userinfo, headers={"Authorization": f"Bearer {access_token}"}
         )
@@ -214,7 +226,7 @@ def exchange(
     client_secret: str,
     takes_basic: bool = True,
 ) -> Tokens:
-    """Send a prepared token request as this client; what came of it. Raises Unauthorized, BadGateway."""
+    """Send the token request `body` as this client; return the tokens. Raises Unauthorized, BadGateway."""
     headers = {"Content-Type": _FORM}
     if takes_basic and client_secret:
         pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}".encode()
@@ -229,7 +241,10 @@ def exchange(
 
 
 def get_json(config: Config, url: str, access_token: str) -> Any:
-    """The JSON at `url` of an interface that takes the bearer's token. Raises Unauthorized, BadGateway."""
+    """Fetch `url` with `access_token` as bearer token and return the parsed JSON.
+
+    Raises Unauthorized for status 401 or 403, BadGateway for any other failure or a body that is not JSON.
+    """
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
     try:
         got = outbound(config).fetch(url, headers=headers)

@@ -86,14 +86,14 @@ class AuthorizationRequest(NamedTuple):
 
 
 class RefusedRequest(NamedTuple):
-    """Refused authorization request. `location`: the client's URL for the error; "" when it can't be trusted."""
+    """Refused authorization request. `location`: the client's URL for the error; "" if the client can't be trusted."""
 
     text: str
     location: str
 
 
 class OAuthAnswer(NamedTuple):
-    """Answer to a client: a status and a JSON body without the envelope."""
+    """Answer to an OAuth client: a status and a JSON body without the envelope."""
 
     status: int
     body: bytes
@@ -106,7 +106,10 @@ class _Codes(AuthorizationCodeGrant):
 
 
 class OAuthProvider:
-    """OAuth provider of one site, for one request. `tx` reads for `validate`, and writes for all else."""
+    """OAuth provider of one site, for one request.
+
+    `tx` is a Reader for `validate`, a Transaction for all other methods.
+    """
 
     def __init__(
         self, tx: Any, site: Site, config: Config, known: Iterable[str], ip: str = ""
@@ -173,17 +176,17 @@ class OAuthProvider:
         return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
 
     def _told(self, location: str) -> str:
-        """Add the issuer, so that a client of many providers can't be made to mix them up (RFC 9207)."""
+        """Return `location` with the issuer added, so that a client of many providers can't mix them up (RFC 9207)."""
         return f"{location}&{urlencode({'iss': self._site.origin})}"
 
     # ---------------------------------------------------------------- requests of a client
 
     def token(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Exchange a code or a refresh token for tokens (RFC 6749, 7636, 8628)."""
+        """Exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628)."""
         return self._ask(self._token.create_token_response, pairs, authorization)
 
     def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """End a token that the client does not need any more (RFC 7009)."""
+        """Revoke a token of the client (RFC 7009)."""
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
         return OAuthAnswer(answer.status, answer.body or b"{}")
 
@@ -237,7 +240,7 @@ def _sentence(error: OAuth2Error) -> str:
 
 
 def _check_request(request: Request) -> dict[str, Any]:
-    """Check the parts of an authorization request that oauthlib does not."""
+    """Check what oauthlib does not check of an authorization request; return nothing to add. Raises an OAuth error."""
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
     if request.state is not None and len(request.state) > _MOST_STATE:

@@ -29,7 +29,9 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 
 
 def basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """Return name and password of an HTTP Basic header, each form-encoded (RFC 6749, 2.3.1); None for another."""
+    """Return name and password of an HTTP Basic header, each form-encoded (RFC 6749, 2.3.1); None for any other
+    header.
+    """
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -43,7 +45,7 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
 
 
 class Rules(RequestValidator):
-    """Validator of the requests of one site's clients."""
+    """Validator that oauthlib asks about requests of one site's clients."""
 
     def __init__(
         self, tx: Any, site_id: int, config: Config, known: Iterable[str], ip: str
@@ -67,7 +69,7 @@ class Rules(RequestValidator):
         return OAuthClient.find(self._tx, self._site_id, int(client_id))
 
     def _credentials(self, request: Any) -> tuple[str, str]:
-        """Return id and secret as the client presents them, in one way only; "" for a missing one."""
+        """Return the id and secret that the client presents in exactly one way; "" for a missing one."""
         header = request.headers.get("Authorization", "")
         if not header:
             return request.client_id or "", request.client_secret or ""
@@ -115,7 +117,7 @@ class Rules(RequestValidator):
     def get_default_redirect_uri(
         self, client_id: str, request: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        """Return None, since the redirect URI must be sent, both times."""
+        """Return None: clients must send the redirect URI in both requests."""
         return None
 
     def get_default_scopes(
@@ -217,10 +219,10 @@ class Rules(RequestValidator):
     def invalidate_authorization_code(
         self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
     ) -> None:
-        """Do nothing, since `validate_code` has used the code up, whatever comes of it."""
+        """Do nothing, since `validate_code` has used the code up already."""
 
     def _may(self, user_id: int) -> bool:
-        """Return if this user has a profile here and is not banned."""
+        """Return True if this user has a profile here and is not banned."""
         return active_profile(self._tx, self._site_id, user_id) is not None
 
     # ---------------------------------------------------------------- device codes

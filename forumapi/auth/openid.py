@@ -33,13 +33,16 @@ _STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class RedirectBackend(Backend, is_abstract=True):
-    """Base class of sign-ins through the page of a provider. `scopes`: scopes of the request."""
+    """Base class of sign-ins through a provider's page. `scopes`: scopes of the authorization request."""
 
     kind: ClassVar[Literal["redirect"]] = "redirect"
     scopes: ClassVar[str] = "openid email"
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Raises Invalid for a page that is not one of the site's, BadGateway where the provider fails."""
+        """Begin: return the provider's page.
+
+        Raises Invalid for a redirect URI outside the site, BadGateway if the provider fails.
+        """
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
         url = self.authorization_url(attempt)
@@ -62,7 +65,7 @@ class RedirectBackend(Backend, is_abstract=True):
         return Begun(flow, add_params_to_uri(url, asked.items()))
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Raises Unauthorized, BadGateway where the provider fails."""
+        """Return the address that the provider verified. Raises Unauthorized, and BadGateway if the provider fails."""
         given = attempt.sign_in
         flow, state, code = (
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
@@ -83,12 +86,15 @@ class RedirectBackend(Backend, is_abstract=True):
         raise NotImplementedError
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Return the verified e-mail address of whoever the code of this token request is about."""
+        """Exchange the code by `request`; return the verified e-mail address of the person.
+
+        Raises Unauthorized, BadGateway.
+        """
         raise NotImplementedError
 
 
 class OpenidBackend(RedirectBackend):
-    """Any provider with a discovery document."""
+    """Sign-in through any provider with a discovery document."""
 
     name = "openid"
     title = "OpenID Connect"
@@ -107,23 +113,23 @@ class OpenidBackend(RedirectBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """The issuer, as its discovery document and tokens write it."""
+        """Return the issuer as the provider's discovery document and tokens spell it."""
         return str(settings["issuer"])
 
     def metadata(self, found: Provider) -> Metadata:
-        """The provider's discovery document, checked."""
+        """Return the provider's checked discovery document."""
         return found.checked_metadata()
 
     def expected(self, metadata: Metadata) -> str | None:
-        """The issuer that a token must name; None where `check` sees to it."""
+        """Return the issuer that a token must name; None if `check` compares it."""
         return metadata.issuer
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """As the discovery document says."""
+        """Return the URL of the provider's page, by the discovery document."""
         return self.metadata(self._provider(attempt)).authorization
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Return the e-mail address of the id_token; that of userinfo, where the token has none."""
+        """Return the verified e-mail address in the id_token, or in userinfo if the id_token has none."""
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)
         named, expected = attempt.sign_in.iss, self.expected(metadata)
@@ -156,10 +162,10 @@ class OpenidBackend(RedirectBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """Check what this provider demands beyond the standard. Raises Unauthorized."""
+        """Check claims that this provider demands beyond the standard. Raises Unauthorized."""
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Return if the provider says that the e-mail address is verified."""
+        """Return True if the provider says that the e-mail address is verified."""
         return claims.get("email_verified") in (True, "true")
 
     def _provider(self, attempt: Attempt) -> Provider:
@@ -167,7 +173,7 @@ class OpenidBackend(RedirectBackend):
 
 
 def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
-    """A token for several parties must say that it was made for us."""
+    """Check that a token for several parties names `client_id` as the authorized one. Raises Unauthorized."""
     audience, party = claims["aud"], claims.get("azp")
     if party is not None and party != client_id:
         raise Unauthorized("The identity provider's answer is not valid")
@@ -176,7 +182,7 @@ def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
 
 
 def verified_email(claims: Mapping[str, Any], *, is_verified: bool) -> str:
-    """Return the e-mail address of the claims. Raises Unauthorized without one, or where it is not verified."""
+    """Return the e-mail address in the claims. Raises Unauthorized if there is none, or if it is not verified."""
     claimed = claims.get("email")
     if not isinstance(claimed, str) or not email.valid(claimed):
         raise Unauthorized("The identity provider returned no e-mail address")

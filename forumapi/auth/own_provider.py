@@ -46,7 +46,7 @@ CONFIRM = Query(
 
 
 def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
-    """Write to a person whose huddles stay closed to such a sign-in, once a week at most."""
+    """Mail a person whose huddles stay closed to a sign-in through the owner's provider, once a week at most."""
     if not tx.value(IS_CLOSED, site_id=site.id, profile_id=profile_id):
         return
     secret = platform_secret.find(tx, platform_secret.MAIL)

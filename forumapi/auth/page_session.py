@@ -40,22 +40,22 @@ END = Query(
 
 
 def new_value() -> str:
-    """A cookie for somebody who is not signed in."""
+    """Make the cookie of a browser that is not signed in."""
     return secrets.token_urlsafe(32)
 
 
 def is_value(text: str) -> bool:
-    """Return if this has the form of the cookie."""
+    """Return True if the text has the form of the cookie."""
     return _VALUE.fullmatch(text) is not None
 
 
 def confine(tx: Transaction, site_id: int, secret: str) -> None:
-    """Make a token that was given for a sign-in one for pages of this site, for ten minutes."""
+    """Limit a token that a sign-in returned to the pages of this site, for ten minutes."""
     tx.run(CONFINE, token_hash=identity.token_hash(secret), site_id=site_id, life_s=LIFE_S)
 
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
-    """Return the identity that is signed in with this cookie, banned or not, or None."""
+    """Return the identity that is signed in with this cookie, banned or not; None for none."""
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
     except Unauthorized:
@@ -65,12 +65,12 @@ def find(tx: Reader, site_id: int, value: str) -> Identity | None:
 
 
 def end(tx: Transaction, site_id: int, value: str) -> None:
-    """Sign out of the pages."""
+    """End the page session of this cookie."""
     tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
 
 
 def mark(value: str) -> str:
-    """Hash a cookie, to recognise its browser by."""
+    """Hash a cookie, to recognise the browser later."""
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 
@@ -80,7 +80,7 @@ def form_key(value: str, url: str) -> str:
 
 
 def is_form_key(given: Any, value: str, url: str) -> bool:
-    """Return if a form has this value."""
+    """Return True if `given` is the anti-forgery value of forms on the page at `url` for the cookie `value`."""
     return isinstance(given, str) and hmac.compare_digest(
         given.encode(), form_key(value, url).encode()
     )

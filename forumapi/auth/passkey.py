@@ -25,7 +25,7 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain that passkeys of a site's pages are good for."""
+    """Return the domain of passkeys that are made on a site's pages."""
     return str(urlsplit(site.url).hostname) if _has_own(site) else site.platform_domain
 
 
@@ -34,7 +34,7 @@ def _has_own(site: Site) -> bool:
 
 
 class PasskeyBackend(Backend):
-    """`POST /auth/begin`, then `flow` and what `navigator.credentials.get` gave as `credential`."""
+    """Sign-in by POST /auth/begin, then `flow` and the result of `navigator.credentials.get` as `credential`."""
 
     name = "passkey"
     title = "Passkey"
@@ -53,7 +53,7 @@ class PasskeyBackend(Backend):
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Verify the answer of the device. Raises Unauthorized."""
+        """Return the address of the user whose passkey answered. Raises Unauthorized."""
         from forumapi.auth import authenticator
 
         given, site = attempt.sign_in, attempt.site

@@ -24,21 +24,21 @@ _TENANT: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0
 
 
 class GoogleBackend(OpenidBackend):
-    """Google accounts."""
+    """Sign-in with Google accounts."""
 
     name = "google"
     title = "Google"
     settings = _CLIENT
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Google's one issuer."""
+        """Return Google's issuer."""
         return "https://accounts.google.com"
 
 
 class MicrosoftBackend(OpenidBackend):
-    """Microsoft accounts, personal ones and those of organisations.
+    """Sign-in with Microsoft accounts, personal ones and those of organisations.
 
-    An organisation can write any e-mail address into its accounts. One counts as verified only where Microsoft says
+    An organisation can write any e-mail address into its accounts. An address counts as verified only if Microsoft says
     so with the optional claim `xms_edov`, which the application's registration has to ask for.
     """
 
@@ -56,12 +56,12 @@ class MicrosoftBackend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """That of the tenant; of common and its like a template."""
+        """Return the tenant's issuer; a template with {tenantid} for `common` and other tenants that stand for many."""
         authority = str(settings.get("authority") or "https://login.microsoftonline.com")
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
     def metadata(self, found: Provider) -> Metadata:
-        """Its issuer is written with {tenantid} for common and its like."""
+        """Return the discovery document, whose issuer may be a template with {tenantid}."""
         said = found.metadata()
         authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]
         if said.issuer not in (found.issuer, f"{authority}/{{tenantid}}/v2.0"):
@@ -69,13 +69,13 @@ class MicrosoftBackend(OpenidBackend):
         return said
 
     def expected(self, metadata: Metadata) -> str | None:
-        """None for a template, which `check` fills in."""
+        """Return the issuer that a token must name; None for a template, which `check` compares."""
         return None if "{tenantid}" in metadata.issuer else metadata.issuer
 
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """The issuer is the template with the token's own tenant."""
+        """Check that the token's issuer is the template filled with the token's own tenant. Raises Unauthorized."""
         tenant = claims.get("tid")
         if "{tenantid}" not in metadata.issuer:
             return
@@ -85,12 +85,12 @@ class MicrosoftBackend(OpenidBackend):
             raise Unauthorized("The identity provider's answer is not valid")
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """As the class says; `email_verified` is no claim of Microsoft's."""
+        """Return True if the claim `xms_edov` says so; Microsoft has no claim `email_verified`."""
         return claims.get("xms_edov") in (True, 1, "1", "true")
 
 
 class Auth0Backend(OpenidBackend):
-    """A tenant of Auth0. (`POST /auth0` goes by the site's own three settings, as it always did.)"""
+    """Sign-in through a tenant of Auth0. (`POST /auth0` uses the site's own three settings instead.)"""
 
     name = "auth0"
     title = "Auth0"
@@ -106,7 +106,7 @@ class Auth0Backend(OpenidBackend):
 
 
 class GithubBackend(RedirectBackend):
-    """GitHub: the primary e-mail address of the account, if it is verified."""
+    """Sign-in with GitHub: the primary e-mail address of the account, if it is verified."""
 
     name = "github"
     title = "GitHub"
@@ -123,11 +123,14 @@ class GithubBackend(RedirectBackend):
     )
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """GitHub has no discovery document."""
+        """Return the URL of GitHub's page, which has no discovery document."""
         return f"{_site(attempt.settings)}/login/oauth/authorize"
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """GitHub answers a wrong code with 200 and `error`."""
+        """Return the account's verified primary address.
+
+        Raises Unauthorized, also for status 200 with `error`, GitHub's answer to a wrong code; BadGateway.
+        """
         settings = attempt.settings
         tokens = identity_provider_client.exchange(
             attempt.config,

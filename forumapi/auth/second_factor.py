@@ -1,8 +1,4 @@
-"""The step after another method's, for those who have a second factor: a code of their app, or a recovery code.
-
-`POST /auth` of the first method answers with a flow; the same with `method` "second-factor", `flow` and `code` with the
-token. A flow has five tries, a user ten an hour.
-"""
+"""Second step of a sign-in, for people with a second factor: a code of their app, or a recovery code."""
 
 from __future__ import annotations
 
@@ -19,13 +15,13 @@ _STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class SecondFactorBackend(Backend):
-    """Second step of a sign-in, after another method asked for it."""
+    """Second step of a sign-in, after another method proved the address."""
 
     name = "second-factor"
     is_listed = False
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Verify the code. Raises Unauthorized, TooMany."""
+        """Verify the code; return what the first method proved. Raises Unauthorized, TooMany."""
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
@@ -47,7 +43,7 @@ class SecondFactorBackend(Backend):
 
 
 def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> str:
-    """Store what was verified until the code comes; return the flow's secret."""
+    """Store what the first method proved until the code comes; return the flow's secret."""
     kept = {
         "userId": user_id,
         "email": verified.email,

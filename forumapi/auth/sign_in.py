@@ -28,7 +28,7 @@ SIGN_UPS_PER_CLIENT_ADDRESS: Final = Limit("sign-up-ip", 100, 3600)
 
 
 class SecondFactorNeeded(Unauthorized):
-    """The e-mail address is proven; its user has a second factor: `flow` is for the code (auth/second_factor.py)."""
+    """Refusal until the second factor is proven; `flow` goes with its code (auth/second_factor.py)."""
 
     def __init__(self, flow: str) -> None:
         super().__init__("A code of your second factor is needed to sign in")
@@ -44,11 +44,11 @@ def complete(
     user_agent: str = "",
     request_reader: Reader | None = None,
 ) -> str:
-    """The secret of a new token of the e-mail address's user, who is made, with a profile on this site, if need be.
+    """Return the secret of a new access token for the proven address; make its user and profile if needed.
 
-    It is good on every site, unless only this site vouches for that address. A banned user gets one too: their further
-    requests are refused. `request_reader`: the statements are added to its count. Raises Forbidden for a known spammer,
-    TooMany for too many new users of one client address, SecondFactorNeeded.
+    The token is good on every site, unless only this site vouches for the address. A banned user gets one too: their
+    further requests are refused. `request_reader`: reader whose count of statements grows by these. Raises Forbidden
+    for a known spammer, TooMany for too many new users of one client address, SecondFactorNeeded.
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:
@@ -92,9 +92,9 @@ def complete(
 
 
 def _check_new(database: Database, config: Config, site: Site, address: str, ip: str) -> None:
-    """Check an e-mail address that nobody has signed in with. Raises TooMany beyond the limit, Forbidden for spam.
+    """Check an e-mail address without a user. Raises TooMany beyond the limit of new users, Forbidden for spam.
 
-    What the spam check said is kept, and no connection is held while it is asked.
+    The verdict is stored; no connection is held while the spam service is asked.
     """
     reader = database.read()
     try:

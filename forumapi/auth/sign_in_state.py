@@ -54,7 +54,7 @@ TRY = Query(
 def begin(
     tx: Transaction, kind: str, site_id: int, payload: dict[str, Any], *, state: str = ""
 ) -> str:
-    """Keep `payload` for the next step of a sign-in on this site; the flow's secret."""
+    """Store `payload` for the next step of a sign-in on this site; return the flow's secret."""
     flow = secrets.token_urlsafe(32)
     tx.run(
         BEGIN,
@@ -71,19 +71,22 @@ def begin(
 def take(
     tx: Transaction, kind: str, site_id: int, flow: str, *, state: str = ""
 ) -> dict[str, Any] | None:
-    """Use up a flow and return its data; None if it is unknown, used, too old or of another client, site or kind."""
+    """Use up a flow and return its payload; None if it is unknown, used, too old or of another client, site or kind."""
     found = tx.value(TAKE, kind=kind, secret_hash=_hash(flow, state), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 
 
 def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, Any] | None:
-    """Return the data of a flow, TRIES times at most; the flow stays until it is taken."""
+    """Return the payload of a flow, which stays until it is taken; None if it is unknown or was tried TRIES times."""
     found = tx.value(TRY, kind=kind, secret_hash=_hash(flow, ""), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 
 
 def count(given: Attempt, limit: Limit) -> None:
-    """Count a step by client address. Raises TooMany. A peer without an address (a unix socket) is not counted."""
+    """Count a step of a sign-in by client address; a peer without one (a Unix socket) is not counted.
+
+    Raises TooMany.
+    """
     if given.ip:
         with given.write() as tx:
             rate_counters.take(tx, limit, client_address.network(given.ip))

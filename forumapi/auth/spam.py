@@ -38,14 +38,14 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an e-mail address: spam, clean, or unknown where the service did not answer."""
+    """Verdict on an e-mail address: spam, clean, or unknown if the service did not answer."""
 
     word: str
     confidence: float | None = None
 
     @property
     def is_spam(self) -> bool:
-        """Return if it was reported as a spammer's within a year."""
+        """Return True if the address was reported as a spammer's within a year."""
         return self.word == "spam"
 
 
@@ -56,7 +56,7 @@ _lock = threading.Lock()
 
 
 def check(address: str, url: str = URL) -> Verdict:
-    """Return the verdict on an e-mail address; unknown whenever the service does not say, which refuses nobody."""
+    """Return the verdict on an e-mail address; `unknown`, which refuses nobody, if the service does not answer."""
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()
     with _lock:
@@ -90,7 +90,7 @@ def _judge(said: Any) -> Verdict:
 
 
 def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> None:
-    """Keep what was said of somebody who wanted to sign in on a site for the first time."""
+    """Store the verdict on an address that signs in on a site for the first time."""
     tx.run(
         RECORD,
         site_id=site_id,
@@ -101,5 +101,5 @@ def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> Non
 
 
 def forget(tx: Transaction, days: int) -> int:
-    """Delete verdicts older than `days`; how many there were."""
+    """Delete verdicts older than `days`; return their number."""
     return tx.run(FORGET, days=days)

@@ -7,7 +7,7 @@ from forumapi.request.context import Context
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
-    """Describe where a request failed, for crash reports and traces."""
+    """Return site, route and caller of a failed request, for crash reports and traces."""
     site = getattr(ctx, "site", None)
     return {
         "request": ctx.request_id,
@@ -19,7 +19,7 @@ def place(ctx: Context, method: str) -> dict[str, str | int]:
 
 
 def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
-    """Count a request that was answered, and write a line about it where the settings ask for one."""
+    """Count an answered request; log a line about it if the settings ask for an access log."""
     tx = ctx.reader
     metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
     if ctx.app.access is not None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def finish(app: Services, ctx: Context, result: Result, method: str, status: int = 200) -> Answered:
-    """Make the answer of a result; `status` is that of a document."""
+    """Make the answer of a result. `status`: status of an answer with a document."""
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
         return _raw(app, ctx, result, is_read)
@@ -84,7 +84,10 @@ def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Ans
 def _built(
     app: Services, ctx: Context, page: Page, is_read: bool, headers: Headers
 ) -> bytes | None:
-    """Return the bytes of a page, kept or built now; None where the client holds them. Adds the entity tag."""
+    """Return the bytes of a page, cached or built now; None if the client has them already.
+
+    Adds the entity tag to `headers`.
+    """
     key = response.etag(page, ctx.switches, ctx.path, ctx.query_string)
     # Members see their own user's id where others see the profile's.
     tag = f'{key[:-1]}.{ctx.identity.profile_id}"' if ctx.identity.profile_id else key
@@ -101,7 +104,7 @@ def _built(
 
 
 def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
-    """Add the headers that every answer carries, and apply HEAD and `always200`; with the size of the body."""
+    """Add the headers that every answer has, and apply HEAD and `always200`; return the answer and its body's size."""
     status, headers, data = answer
     environ = ctx.environ
     headers.append(("X-Request-Id", ctx.request_id))
@@ -130,7 +133,7 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
 
 
 def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
-    """Return True for a PUT that a page sent as such: the Fetch standard repeats it on 302 (platform 1.3)."""
+    """Return True for a PUT by a script of a page, which the Fetch standard would repeat on 302 (platform 1.3)."""
     environ = ctx.environ
     return (
         result.status == 302
@@ -140,7 +143,7 @@ def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
 
 
 def forbid_storing(headers: Headers) -> None:
-    """Forbid to store an answer that holds a secret, anywhere on its way (RFC 6749, section 5.1)."""
+    """Add headers that forbid all caches to store an answer with a secret (RFC 6749, section 5.1)."""
     headers[:] = [pair for pair in headers if pair[0] != "Cache-Control"]
     headers.append(("Cache-Control", "no-store"))
 
@@ -159,7 +162,10 @@ def options_headers(allow: str) -> Headers:
 
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
-    """Make the answer of an error; a stream is told when to come back, since an `EventSource` gives up on a refusal."""
+    """Make the answer of an error.
+
+    A stream is told when to reconnect, since an `EventSource` gives up on any other refusal.
+    """
     if (
         handler is not None
         and handler.is_stream

@@ -1,4 +1,4 @@
-"""Caller of a request: what it costs of a limit, its token, who it is, and the site as the caller sees it."""
+"""Caller of a request: its rate limit, token, identity, and the site as this caller may see it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def count(app: Services, ctx: Context, handler: Handler) -> None:
-    """Count the request: by its token where that is known to be good, else by address. Raises TooMany, Unauthorized."""
+    """Count the request by its token if that was accepted before, else by its address. Raises TooMany, Unauthorized."""
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
         _count_token(app, ctx)
@@ -35,7 +35,7 @@ def _count_token(app: Services, ctx: Context) -> None:
 
 
 def count_address(app: Services, ctx: Context) -> None:
-    """Count the request by its address, unless it is counted already. Raises TooMany."""
+    """Count the request by its address, unless the request is counted already. Raises TooMany."""
     if not ctx.is_counted:
         ctx.is_counted = True
         ctx.allowance = app.address_buckets.take(ctx.ip)
@@ -43,7 +43,9 @@ def count_address(app: Services, ctx: Context) -> None:
 
 
 def count_refusal(app: Services, ctx: Context, error: ApiError) -> ApiError:
-    """Return `error`, or TooMany: a request refused before it was counted counts for its address."""
+    """Count a request that was refused before it was counted by its address; return `error`, or TooMany beyond the
+    limit.
+    """
     try:
         count_address(app, ctx)
     except TooMany as refusal:
@@ -57,7 +59,10 @@ def _refuse_beyond(allowance: Allowance | None) -> None:
 
 
 def _token(ctx: Context, handler: Handler) -> str:
-    """Return the token presented, "" for none. Raises Unauthorized for a header that is not a bearer token."""
+    """Return the presented token, "" for none.
+
+    Raises Unauthorized for an Authorization header that is no bearer token.
+    """
     if handler.ignores_token:
         return ""
     header = str(ctx.environ.get("HTTP_AUTHORIZATION", "")).strip()
@@ -113,7 +118,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 
 def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:
-    """Compare the scopes of a token with that of the operation. Raises InsufficientScope."""
+    """Check that the scopes of a token include the operation's. Raises InsufficientScope."""
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
     scope = scopes.of(rule.rule, verb)
@@ -124,7 +129,7 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
 
 
 def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
-    """Return the site as `look` finds it now. If it is gone, the request has none: errors then carry site 0."""
+    """Return the site that `look` finds; if it raises NotFound, the request is left without a site."""
     site = ctx.site
     del ctx.site
     return look(site)

@@ -38,11 +38,12 @@ def _checked(thing: object, kind: type[T]) -> T:
 
 
 class Located:
-    """Object that a handler found under the request's address, before it is known that the caller may see it.
+    """Object that a handler found under the request's address, before the caller's permission on it is known.
 
-    `target` is the object of the permission check. `is_hidden`: deleted or moderated, itself or above. `own_moderated`:
-    moderated but not deleted, so its author may still GET it (C-09). `is_in_huddle`: nobody moderates it, so that what
-    is hidden is hidden from the owner of the site as well. `version` is its own version, for If-Match.
+    `target` is the object of the permission check. `is_hidden`: it, or something above it, is deleted or moderated.
+    `own_moderated`: moderated but not deleted, so that its author may still GET it (C-09). `is_in_huddle`: nobody
+    moderates it, so that if hidden it is hidden from the site's owner as well. `version`: its own version, for
+    If-Match; 0 for none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
@@ -67,7 +68,10 @@ class Located:
 
 
 class LocatedObject(Located, Generic[T]):
-    """Located object that is kept for the handler: `object`, None if there is none of that id. `noun` is for errors."""
+    """Located object that is kept for the handler: `object`, None if there is none of that id.
+
+    `noun`: its name in errors.
+    """
 
     __slots__ = ("object",)
 
@@ -86,12 +90,12 @@ class LocatedObject(Located, Generic[T]):
         self.object = object
 
     def required(self) -> T:
-        """Return the object. Raises NotFound."""
+        """Return the object. Raises NotFound if there is none."""
         return known(self.object, self.noun)
 
 
 class Context:
-    """Context of one request. `writer`, for every method but GET, is its transaction, and then `reader` as well."""
+    """Context of one request. `writer`, except under GET, is its transaction; `reader` is then the same."""
 
     __slots__ = (
         "_paging",
@@ -171,16 +175,16 @@ class Context:
         self.token = ""
 
     def body_as(self, kind: type[T]) -> T:
-        """Return the body for `locate`, which no method's declaration gives its type. Raises TypeError."""
+        """Return the body as `kind`, for `locate`. Raises TypeError for a body of another type."""
         return _checked(self.body, kind)
 
     def located_as(self, kind: type[T]) -> T:
-        """Return what `locate` found, in the class that it has there. Raises TypeError for another."""
+        """Return the located object as its class `kind`. Raises TypeError for another class."""
         return _checked(self.located, kind)
 
     @property
     def target(self) -> Target:
-        """Return the object of the permission check. Raises TypeError where `locate` found none."""
+        """Return the object of the permission check. Raises TypeError if `locate` found none."""
         return _checked(self.located, Located).target
 
     @contextmanager
@@ -193,9 +197,9 @@ class Context:
         self.reader.seconds += tx.seconds
 
     def end_writer(self) -> None:
-        """End the transaction of a request whose method commits others of its own, or waits for others' servers.
+        """End the request's transaction, for methods that commit transactions of their own or wait for other servers.
 
-        From here on the time limit of the request can't say that nothing was written.
+        From here on the request's time limit can't answer that nothing was written.
         """
         self.writer.end()
         self.environ["forumapi.is_committing"] = True
@@ -207,18 +211,20 @@ class Context:
 
     @property
     def own_href(self) -> str:
-        """Return the `self` link of this list: its address with the query, without an offset of 0."""
+        """Return the `self` link of this list: the request's address and query, without an offset of 0."""
         return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
 
     def page(self, items: bytes, total: int, type_path: str = "") -> bytes:
-        """Make the page asked for of a list; `items` is a JSON array, `type_path` by default the list's own."""
+        """Make the requested page of a list; `items` is a JSON array, `type_path` the type's address, by default the
+        list's own.
+        """
         return paging.page(
             *(items, total, self.paging, type_path or self.path),
             *(self.path, self.query_string, self.pairs),
         )
 
     def listed(self, name: str, items: bytes, total: int, type_path: str = "") -> bytes:
-        """Make a list that has, beside its page under `name`, nothing but its own link."""
+        """Make a document that holds nothing but a page under `name` and its own link."""
         return b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (
             name.encode(),
             self.page(items, total, type_path),
@@ -226,7 +232,10 @@ class Context:
         )
 
     def keyset_listed(self, name: str, items: list[dict[str, Any]], before: int | str) -> bytes:
-        """Make a list that is paged by key, in whose link `next` `before` stands; "" or 0 on the last page."""
+        """Make a document with a page by key under `name`.
+
+        `before`: key in the `next` link; "" or 0: this is the last page.
+        """
         links = [{"rel": "self", "href": paging.href(self.path, self.pairs)}]
         if before:
             onwards = paging.href(self.path, self.pairs, before=before)
@@ -241,14 +250,14 @@ class Context:
 
     @property
     def listable(self) -> ReadableMicrocosms:
-        """Return the microcosms whose items lists show the caller: readable, and not below an ignored one."""
+        """Return the microcosms whose items this caller's lists show: readable, and not below an ignored one."""
         identity, tree = self.identity, self.tree
         view = tree.view(identity.principal)
         return microcosm_links.visible(view, tree, identity.ignored_microcosms)
 
     @property
     def paging(self) -> Paging:
-        """Return the limit and offset; the first page while they are not known to be valid (`check_paging`)."""
+        """Return the limit and offset; those of the first page before `check_paging` has accepted them."""
         if self._paging is None:
             try:
                 self._paging = paging.parse(
@@ -260,12 +269,12 @@ class Context:
         return self._paging
 
     def check_paging(self) -> None:
-        """Check limit and offset, after the permission (content 1.2). Raises Invalid."""
+        """Check limit and offset, after the permission check (content 1.2). Raises Invalid."""
         if self.paging and self._paging_error is not None:
             raise self._paging_error
 
     def flag(self, name: str) -> bool | None:
-        """Parse a boolean query parameter: None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        """Parse a boolean query parameter; None when absent. Raises Invalid, code 3 (platform 1.2)."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -276,7 +285,7 @@ class Context:
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
 
     def number(self, name: str, default: int = 0) -> int:
-        """Parse a non-negative integer query parameter. Raises Invalid, code 3."""
+        """Parse a non-negative integer query parameter; `default` when absent. Raises Invalid, code 3."""
         text = self.query.get(name, "")
         if not text:
             return default

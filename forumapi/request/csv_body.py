@@ -30,9 +30,9 @@ class CsvBody:
         return self._body.hash.digest()
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield each record that is not an empty line, as (line that it ends in, counted from 1; its fields).
+        """Yield (last line, fields) of each record that is not an empty line; lines count from 1.
 
-        Raises Invalid for a body that is not CSV in UTF-8 or ended early, TooLarge beyond the limit.
+        Raises Invalid for a body that is cut off or not CSV in UTF-8, TooLarge beyond the limit.
         """
         text = io.TextIOWrapper(
             io.BufferedReader(self._body, _PIECE), encoding="utf-8-sig", newline=""
@@ -51,7 +51,7 @@ class CsvBody:
 
 
 class _Body(io.RawIOBase):
-    """Raw stream of the body that ends at its length and never goes beyond a limit."""
+    """Raw stream of the body, which ends at Content-Length and never exceeds the limit."""
 
     def __init__(self, stream: Any, length: int | None, limit: int) -> None:
         self._stream = stream

@@ -62,7 +62,7 @@ def read_query(ctx: Context) -> None:
 
 
 def overridden(ctx: Context, method: str) -> str:
-    """Return the method after override: only POST is overridden, the query wins over the header (platform 1.3)."""
+    """Return the method that counts: a POST may name another, in the query or else in a header (platform 1.3)."""
     if method != "POST":
         return method
     for name in (ctx.query.get("method", ""), ctx.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "")):
@@ -72,7 +72,7 @@ def overridden(ctx: Context, method: str) -> str:
 
 
 def find_site(app: Services, ctx: Context) -> None:
-    """Set the site of the Host header, the event cursor, and the visitor of a front end. Raises NotFound, Invalid."""
+    """Set site, event cursor and front end's visitor of the request. Raises NotFound, Invalid."""
     host = ctx.environ.get("HTTP_HOST", "")
     found = app.sites.cached(host)
     if found is None:
@@ -86,7 +86,10 @@ def find_site(app: Services, ctx: Context) -> None:
 
 
 def _believe_front_end(app: Services, ctx: Context) -> None:
-    """Take the visitor's address over from a front end of this site; from all others it is dropped. Raises Invalid."""
+    """Take the visitor's address from a front end of this site; ignore that header from any other client.
+
+    Raises Invalid.
+    """
     secret = ctx.environ.get("HTTP_X_FORUMAPI_FRONT_END", "")
     name = app.front_ends.find(ctx.ip, secret, ctx.site.key)
     if name:

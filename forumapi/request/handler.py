@@ -25,7 +25,7 @@ METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Need(enum.Enum):
-    """Right that a method demands of the caller, on the object that `locate` found."""
+    """Right that a method demands of the caller on the located object."""
 
     ANYONE = "anyone"
     LOGIN = "signed in"
@@ -107,9 +107,9 @@ def needs(
     params: tuple[Param, ...] = (),
     media_type: str = "",
 ) -> Callable[[Any], Any]:
-    """Declare the right, body and answer of a handler method. `media_type`: the answer has no envelope.
+    """Declare the right, body and answer of a handler method. `media_type`: type of an answer without the envelope.
 
-    A method with a body takes the decoded body as its second parameter, of that type.
+    A method with a body takes the decoded body, of that type, as its second parameter.
     """
 
     def mark(function: Any) -> Any:
@@ -120,7 +120,7 @@ def needs(
 
 
 class Handler:
-    """Handler of one URL. `allow` is its Allow header, stated where v1 has another order than METHODS."""
+    """Base class of handlers, one class a URL. `allow`: its Allow header, if v1 has another order than METHODS."""
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, HandlerOperation]] = {}
@@ -174,19 +174,23 @@ class Handler:
         return shaped(ctx.query.get("access_token", ""))
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Return the statement that identifies the caller. Raises nothing: identity comes before the request."""
+        """Return the statement that identifies the caller.
+
+        An override raises nothing, since identity comes before all checks.
+        """
         return self.identity
 
     def locate(self, ctx: Context) -> Located | None:
-        """Find the object that the URL and body name; None without one that a permission is asked for."""
+        """Find the object that URL and body name, and whose permission is checked; None for a URL without one."""
         return None
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True where banned callers are answered too (platform 3.6), so that a page can be shown."""
+        """Return True if the request is answered to banned callers too (platform 3.6)."""
         return False
 
     def receive(self, ctx: Context) -> bool:
-        """Read the body of a write; False where it is to be read whole and decoded as the operation declares.
+        """Read the body of a write itself and return True; False: the caller reads the whole body and decodes it as
+        declared.
 
         No connection is held meanwhile. An override sets `ctx.body`, and `ctx.raw_body` to a digest of the body.
         """
@@ -195,16 +199,16 @@ class Handler:
     def take_files(self, ctx: Context) -> AbstractContextManager[None]:
         """Receive the files of a body from its stream, before the transaction, into `ctx.body`.
 
-        Retries are compared by `ctx.raw_body`, which it sets too.
+        It sets `ctx.raw_body` too, by which retries are compared.
         """
         raise NotImplementedError
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Return the result of a write that was done before under the same idempotency key."""
+        """Return the result for a repeated idempotency key, whose write was done before."""
         return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
-        """Run the method; `verb` is one of `operations`."""
+        """Run the method for `verb`, one of `operations`."""
         method = getattr(self, verb.lower())
         if self.operations[verb].body is None:
             return method(ctx)  # type: ignore[no-any-return]

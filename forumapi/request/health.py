@@ -45,10 +45,10 @@ _AWAY: Final = (Point(metrics.DATABASE_UP.name, (), "g", 0),)
 
 
 class Check:
-    """Check of one dependency, in a thread of its own, one at a time; its result is good for `keep_s`.
+    """Check of one dependency, in a thread of its own, one at a time; a result stays valid for `keep_s`.
 
-    `probe` returns "" when all is well, else the problem. With a problem of a required dependency the process is not
-    ready, with one of another it is degraded.
+    `probe` returns "" or the problem. A problem of a required dependency makes the process not ready, of an optional
+    one degraded.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Check:
             self._thread.start()
 
     def end(self, until: float) -> None:
-        """Wait for the probe that `begin` started, until a time of the monotonic clock."""
+        """Wait for the probe that `begin` started, up to the monotonic time `until`."""
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
@@ -89,7 +89,7 @@ class Check:
         self._thread = None
 
     def describe(self) -> dict[str, Any]:
-        """Describe the result, for an operator."""
+        """Return the result as a dict, for an operator."""
         return {
             "name": self.name,
             "ok": not self.problem,
@@ -100,8 +100,10 @@ class Check:
 
 
 class Health:
-    """Health of one web process. It is not ready after `drain`, nor while its machine is out of service
-    (node_status.py)."""
+    """Health of one web process.
+
+    It is not ready after `drain`, nor while its machine is out of service (node_status.py).
+    """
 
     def __init__(self, app: Services) -> None:
         self._app = app
@@ -125,7 +127,10 @@ class Health:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 
     def is_asked(self, environ: dict[str, Any]) -> bool:
-        """Return True if a request is for these endpoints. On the hosts of sites LIVE pushes events (realtime/)."""
+        """Return True if a request is for a health endpoint.
+
+        On the hosts of sites the path LIVE is that of live events.
+        """
         path = environ.get("PATH_INFO", "")
         if "forumapi.private" in environ:
             return True
@@ -141,11 +146,11 @@ class Health:
         return "." in name and not is_address and name != self._app.sites.domain
 
     def drain(self) -> None:
-        """Be not ready from now on, since this process is about to stop."""
+        """Report not ready from now on, since this process is about to stop."""
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:
-        """Answer a request for one of PUBLIC, or any on `admin_listen`."""
+        """Answer a request for one of PUBLIC, or for any health endpoint on `admin_listen`."""
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]
         path = environ.get("PATH_INFO", "")
@@ -177,7 +182,9 @@ class Health:
         return STATUS_LINES[status], headers, b"" if method == "HEAD" else body
 
     def _metrics(self, method: str) -> Reply:
-        """Answer with the metrics of all workers and of the platform; without the database, of the workers alone."""
+        """Answer with the metrics of all workers and of the platform; of the workers alone if the database can't be
+        reached.
+        """
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)
         points = self._points if not self._platform.problem else _AWAY
@@ -191,7 +198,7 @@ class Health:
         return STATUS_LINES[200], headers, b"" if method == "HEAD" else body
 
     def state(self) -> str:
-        """Return `ready`, `degraded` (an optional dependency fails), `down` (a required one does) or `draining`."""
+        """Return `ready`, `degraded` (an optional dependency fails), `down` (a required one fails) or `draining`."""
         for check in self._checks:
             check.begin()
         until = time.monotonic() + SILENCE_S

@@ -20,12 +20,12 @@ def page(
     connects_to: str = "",
     **values: object,
 ) -> RawResponse:
-    """Answer with a page. `headers`: further ones; the others are those of `html_pages`."""
+    """Answer with an HTML page of `template`. `headers`: further headers beside those of `html_pages`."""
     body = html_pages.page(template, Markup(ctx.site.title), script=script, **values)
     policy = html_pages.headers(targets, script=script, connects_to=connects_to)
     return RawResponse(body, html_pages.TYPE, (*policy, *headers), status)
 
 
 def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    """Answer with a page that has nothing to press."""
+    """Answer with an HTML page of a heading and a text, without forms."""
     return page(ctx, "message", status=status, heading=heading, text=text)

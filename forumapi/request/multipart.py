@@ -24,7 +24,7 @@ MEMORY: Final = 256 * 1024
 
 
 class Part(NamedTuple):
-    """File as it was sent, at `path`. `head` are its first bytes."""
+    """File of a multipart body, stored at `path`. `head`: its first bytes."""
 
     path: Path
     name: str
@@ -53,7 +53,7 @@ def boundary(content_type: str) -> bytes:
 
 
 def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list[Part]:
-    """Write the files of the body into `folder`, and return them in the order they came. Raises Invalid, TooLarge."""
+    """Write the files of the body into `folder`, and return them in the order of the body. Raises Invalid, TooLarge."""
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > limits.body:
@@ -150,6 +150,6 @@ class _Receiver:
         )
 
     def close(self) -> None:
-        """Close the file that a broken-off body left open."""
+        """Close the file that a cut-off body left open."""
         if self._out is not None:
             self._out.close()

@@ -33,7 +33,7 @@ FLAGS: Final = {
 
 
 class Operation(Struct, rename={"from_": "from"}):
-    """Operation of a PATCH document, as sent."""
+    """Operation of a PATCH document, as the client sent it."""
 
     op: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -42,14 +42,14 @@ class Operation(Struct, rename={"from_": "from"}):
 
 
 class Change(NamedTuple):
-    """Replacement of a flag, checked."""
+    """Replacement of a flag, after its checks."""
 
     path: str
     value: bool
 
 
 def check(document: list[Operation]) -> None:
-    """Check the shape of a PATCH document, before any right (content 1.2).
+    """Check the shape of a PATCH document, before any permission (content 1.2).
 
     Raises Invalid (400) or NotImplementedHere (501) for the first bad operation.
     """
@@ -76,7 +76,7 @@ def check(document: list[Operation]) -> None:
 
 
 def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
-    """Return the replacements of a checked PATCH document. `paths` are those that the resource accepts.
+    """Return the replacements of a checked PATCH document. `paths`: flags that the resource accepts.
 
     Raises Invalid (400) for the first bad operation.
     """

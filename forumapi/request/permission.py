@@ -1,4 +1,4 @@
-"""Permission of the caller on what the address names, and a GET under it."""
+"""Permission of the caller on the object that the address names, and a GET under it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ _CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
 
 
 def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -> Result:
-    """Run GET: find what the address names, ask the permission, check the paging."""
+    """Run GET: locate the object, check permission and paging, call the handler.
+
+    Raises Forbidden, NotFound, Invalid.
+    """
     located = ctx.located = handler.locate(ctx)
     permit(ctx, operation.need)
     if located is not None:
@@ -55,7 +58,7 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
 
 
 def permit(ctx: Context, need: Need) -> None:
-    """Set `ctx.can`, the permission set of the caller here. Raises Forbidden unless it holds what `need` asks for."""
+    """Set `ctx.can`, the caller's permissions on the located object. Raises Forbidden unless they include `need`."""
     located = ctx.located
     if located is not None:
         ctx.can = evaluator.effective(
@@ -81,7 +84,7 @@ def permit(ctx: Context, need: Need) -> None:
 
 
 def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:
-    """Raise NotFound for hidden things, moderators excepted; an author may GET an own moderated item (C-09)."""
+    """Raise NotFound for a hidden object, except to moderators; an author may GET their own moderated item (C-09)."""
     if not located.is_hidden_from(ctx.can):
         return
     if is_get and located.own_moderated and ctx.can & evaluator.OWNER:

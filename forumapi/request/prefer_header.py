@@ -28,9 +28,9 @@ _OF_THE_WRITE: Final = frozenset(
 def apply(
     app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
 ) -> Answered:
-    """Give the answer to a committed write the form that Prefer asks for, where there is one.
+    """Return the answer to a committed write in the form that Prefer asks for; `answer` itself without a preference.
 
-    `Preference-Applied` says that the client need not ask again.
+    `Preference-Applied` tells the client that it need not read the document again.
     """
     form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
     if not form or not isinstance(result, Data | Page | Done | Found):
@@ -72,7 +72,9 @@ def apply(
 
 
 def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
-    """Find the address that shows a write which names no resource: its own or the one above; "" for neither."""
+    """Return the address of the document that a write changed: the request's own, or its parent; "" if neither has a
+    GET.
+    """
     if "GET" in handler.operations:
         return ctx.path
     if not handler.shows_above:
@@ -87,7 +89,7 @@ def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
 
 
 def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answered | None:
-    """Answer with `status` and the document at `location`; None if there is none.
+    """Return the answer with `status` and the document at `location`; None if that is no document.
 
     The read is the one that a redirect would lead to: permissions are checked, pages are marked as read.
     """

@@ -15,7 +15,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessGauges:
-    """Gauges that `sample` sets, once a second."""
+    """Gauges of this process, set by `sample` once a second."""
 
     def __init__(self, database: Database, live: Live) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class ProcessGauges:
         self._lines_lost = 0
 
     def sample(self) -> None:
-        """Set the gauges to the values of now."""
+        """Set the gauges to their current values."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = used.ru_utime + used.ru_stime
         metrics.CPU_SECONDS.add(cpu_s - self._cpu_s)

@@ -129,7 +129,7 @@ def _read(
 def _receive(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Receive the body, then write. Files are received before the transaction, from known callers alone."""
+    """Receive the body, then write. Files are received before the transaction, from signed-in callers alone."""
     if not handler.receives_files:
         if ctx.front_end and handler.signs_in:
             # A front end speaks for any number of visitors: its sign-ins are counted together too.
@@ -174,7 +174,7 @@ def _decode(ctx: Context, operation: HandlerOperation) -> None:
 def _write(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Write in one transaction: caller, idempotency claim, permission on current rows, the work, commit."""
+    """Run a write in one transaction: caller, idempotency claim, permission on current rows, the handler, commit."""
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:
         idempotency.check(key)
@@ -205,7 +205,7 @@ def _write(
 
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
-    """Check in the order of content 1.2, which decides which status wins, then call the handler."""
+    """Run the checks in the order of content 1.2, which decides which status wins, then call the handler."""
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)
         if located is not None:

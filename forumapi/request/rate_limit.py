@@ -31,14 +31,14 @@ _BUCKET: Final = 250
 
 
 def key_of(text: str) -> bytes:
-    """Hash a token or address for a bucket: 16 bytes, however long it is, and nothing to read in a dump."""
+    """Hash a token or address into the 16-byte key of its bucket, so that a memory dump reveals neither."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Buckets:
     """Token buckets of `per_minute` requests; 0 switches the limit off.
 
-    The least recently used go beyond MOST_BYTES; a bucket that comes back is full.
+    Beyond MOST_BYTES the least recently used are dropped; a dropped bucket is full when it is used again.
     """
 
     MOST_BYTES: Final = 6 * 1024 * 1024
@@ -50,7 +50,10 @@ class Buckets:
         self._full: OrderedDict[bytes, float] = OrderedDict()
 
     def take(self, text: str) -> Allowance | None:
-        """Take one request of `text`; None when there is no limit."""
+        """Take one request from the bucket of `text`; None if there is no limit.
+
+        If the bucket is empty nothing is taken, and the allowance says how long to wait.
+        """
         key, now = key_of(text), time.monotonic()
         full = max(self._full.get(key, 0.0), now)
         if not self.limit:
@@ -72,7 +75,7 @@ class Buckets:
             self._full.popitem(last=False)
 
     def knows(self, text: str) -> bool:
-        """Return True if there is a bucket of `text`: a request was taken not long ago."""
+        """Return True if `text` has a bucket: a request was taken from it lately."""
         return key_of(text) in self._full
 
     def forget(self, text: str) -> None:
@@ -80,14 +83,17 @@ class Buckets:
         self._full.pop(key_of(text), None)
 
     def give_back(self, text: str) -> None:
-        """Undo one `take`."""
+        """Undo one `take` of `text`."""
         key = key_of(text)
         if self.limit and key in self._full:
             self._full[key] -= 1 / self._rate
 
 
 class AddressBuckets(Buckets):
-    """Buckets by address, of IPv6 by network: one household or server has addresses without end."""
+    """Token buckets by client address.
+
+    IPv6 addresses of one network share one, since a household has a whole network.
+    """
 
     def take(self, text: str) -> Allowance | None:
         """Take one request of the client address `text`."""

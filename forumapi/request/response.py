@@ -74,7 +74,7 @@ class Data:
 
 
 class Page:
-    """Result 200 with a document that is built only if the client does not hold it already.
+    """Result 200 with a document that is built only if the client does not have it already.
 
     `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
     the document's own version, which If-Match compares. `is_kept` False: caches don't keep the answer to guests either.
@@ -92,7 +92,7 @@ class Page:
 
 
 class Done:
-    """Result 200 with `data: null`: done, nothing to show."""
+    """Result 200 with `data: null`."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class TemporaryRedirect(Found):
 class RawResponse:
     """Result without the envelope, 200 unless `status` is given.
 
-    A status of 400 and above is a result all the same: the transaction is committed.
+    The transaction is committed even if `status` is 400 or above.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -136,7 +136,7 @@ class RawResponse:
 
 
 class StreamedBody:
-    """Body that is sent piece by piece: `pieces` are `size` bytes in all, and closed at the end if they can be."""
+    """Body sent piece by piece: `pieces` are `size` bytes in all, and are closed at the end if they have `close`."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -158,7 +158,7 @@ class StreamedBody:
 
 
 class StoredBytes:
-    """Result of stored bytes with all of its headers; the envelope and its switches don't apply."""
+    """Result of stored bytes with all its headers; the envelope and its switches do not apply."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -169,10 +169,10 @@ class StoredBytes:
 
 
 class ConnectionUpgrade:
-    """Last answer on a connection: a head, then `run` owns the socket until it returns.
+    """Last answer on a connection: its head is sent, then `run` owns the socket until it returns.
 
-    `run` receives the socket and the bytes that the client has sent behind its request already; where the head can't be
-    sent, `drop` is called in its place.
+    `run` receives the socket and the bytes that the client sent behind its request; if the head can't be sent, `drop`
+    is called instead.
     """
 
     __slots__ = ("drop", "headers", "run", "status")
@@ -190,7 +190,7 @@ class ConnectionUpgrade:
         self.drop = drop
 
     def __iter__(self) -> Iterator[bytes]:
-        """Iterate over nothing: to WSGI there is no body."""
+        """Return an empty iterator, since WSGI sees no body."""
         return iter(())
 
 
@@ -201,7 +201,7 @@ Answer = tuple[str, Headers, bytes | StreamedBody | ConnectionUpgrade]
 
 
 class EnvelopeSwitches:
-    """Form of the answer that the client asked for (platform 1.4)."""
+    """Switches for the form of the answer that the client asked for (platform 1.4)."""
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
 
@@ -230,7 +230,7 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 
 
 def preferred(header: str) -> str:
-    """Return the form of the answer to a write that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
+    """Return the form of a write's answer that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
 
     The first of several counts. Unknown preferences are ignored, as the RFC demands.
     """
@@ -241,7 +241,7 @@ def preferred(header: str) -> str:
 
 
 def check_callback(name: str) -> str:
-    """Return `name` if it is a JavaScript name we are willing to print (P-06). Raises Invalid, code 2."""
+    """Return `name` if it is a safe JavaScript name for JSONP (P-06). Raises Invalid, code 2."""
     if not _CALLBACK.fullmatch(name):
         raise Invalid(
             "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE
@@ -250,7 +250,9 @@ def check_callback(name: str) -> str:
 
 
 def etag(page: Page, switches: EnvelopeSwitches, path: str, query: str) -> str:
-    """Make `"<own version>-<hash>"`; the hash covers all that the bytes depend on, links to the page itself too."""
+    """Make `"<own version>-<hash>"`; the hash covers everything that the bytes depend on, the page's own links
+    included.
+    """
     covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
@@ -263,7 +265,7 @@ def none_match(header: str, tag: str) -> bool:
 
 
 def matches_version(header: str, version: int) -> bool:
-    """Return True if If-Match names a tag of this own version, or is `*` (docs/architecture.md, Bytes)."""
+    """Return True if If-Match names a tag with this version, or is `*` (docs/architecture.md, Bytes)."""
     if header.strip() == "*":
         return True
     wanted = f'"{version}-'
@@ -271,13 +273,13 @@ def matches_version(header: str, version: int) -> bool:
 
 
 def check_match(header: str, version: int) -> None:
-    """Compare If-Match with the document's own version. Raises PreconditionFailed."""
+    """Check If-Match against the document's own version. Raises PreconditionFailed."""
     if not matches_version(header, version):
         raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
-    """Make the JSON body: enveloped, or only `data`; wrapped for JSONP."""
+    """Make the JSON body: in the envelope or `data` alone, wrapped for JSONP if the switches say so."""
     if switches.bare:
         body = data
     elif switches.context:
@@ -298,7 +300,7 @@ def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches)
 
 
 def _script_safe(text: bytes) -> bytes:
-    """Escape JSON so that it is also JavaScript everywhere, and never ends a script element."""
+    """Escape JSON so that it is valid JavaScript everywhere, and never ends a script element."""
     return (
         text.replace(b"<", b"\\u003c")
         .replace(b"\xe2\x80\xa8", b"\\u2028")
@@ -323,14 +325,14 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
 
 
 def base_headers(switches: EnvelopeSwitches) -> Headers:
-    """Make the headers that every JSON answer carries, Cache-Control and Content-Length excepted."""
+    """Make the headers that every JSON answer has, except Cache-Control and Content-Length."""
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
     return [*plain_headers(vary), ("Content-Type", kind)]
 
 
 def plain_headers(vary: str = "Authorization") -> Headers:
-    """Make the headers that every other answer carries. `vary` "": the answer is the same for all."""
+    """Make the headers that every answer without JSON has. `vary` "": the answer is the same for all callers."""
     headers = [
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", CORS_RESPONSE),

@@ -30,7 +30,7 @@ _PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def template(url: str) -> str:
-    """An address of the routing table as logs and figures show it: `/api/v1/comments/{id}`."""
+    """Return a routing table's address as logs and metrics show it: `/api/v1/comments/{id}`."""
     return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
 
 
@@ -41,7 +41,7 @@ def _number(text: str) -> int:
 
 
 class NumberConverter(IntegerConverter):
-    """`<number:name>`: digits; beyond 64 bits is 400 (platform 1.1)."""
+    """Converter of `<number:name>`: digits; a number beyond 64 bits is 400 (platform 1.1)."""
 
     regex = "[0-9]+"
 
@@ -52,14 +52,14 @@ class NumberConverter(IntegerConverter):
 
 
 class KeyConverter(BaseConverter):
-    """`<key:name>`: letters, digits, hyphens, underscores (content 1.1)."""
+    """Converter of `<key:name>`: letters, digits, hyphens, underscores (content 1.1)."""
 
     regex = "[0-9A-Za-z_-]+"
 
 
 def _item_converter(kind: ItemType) -> type[NumberConverter]:
     class ItemConverter(NumberConverter):
-        """`<type:item>`: an id of one item type."""
+        """Converter of `<type:item>`: an id of one item type."""
 
         def to_python(self, value: str) -> Any:
             return ItemRef(kind.id, super().to_python(value))
@@ -82,7 +82,7 @@ def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
 
 
 def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
-    """Match the path. Sets `ctx.route`, the address as logs show it. Raises NotFound."""
+    """Match the path; return handler and arguments. Sets `ctx.route`, the address as logs show it. Raises NotFound."""
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     try:
         rule, args = routes.match(ctx.path, method="GET", return_rule=True)

@@ -35,13 +35,13 @@ from forumapi.wire.legacy_urls import RuleSet
 
 
 class Webhooks(Protocol):
-    """Sender of webhooks, as far as requests use it."""
+    """Interface of the webhook sender that requests use."""
 
     def wake(self) -> None:
         """Poll at once for deliveries that are due."""
 
     def check(self, url: str) -> None:
-        """Raise Invalid where no delivery would be sent to `url`."""
+        """Raise Invalid if no delivery would be sent to `url`."""
 
 
 class Services:

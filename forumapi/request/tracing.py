@@ -28,7 +28,7 @@ class Trace:
         self.steps: list[Step] = []
 
     def end(self, name: str, status: int, attributes: dict[str, str | int]) -> None:
-        """End the trace of a request answered with `status`. `name` is its method and route."""
+        """End the trace of a request that was answered with `status`. `name`: its method and route."""
         span = self._span
         span.update_name(name)
         span.set_attributes({**attributes, "http.response.status_code": status})
@@ -66,7 +66,7 @@ class Tracer:
         self.failed = trace.Status(trace.StatusCode.ERROR)
 
     def begin(self, environ: dict[str, Any], tx: Reader) -> Trace | None:
-        """Begin the trace of a request, in which `tx` records its statements; None: this request is not traced."""
+        """Begin the trace of a request whose statements `tx` records; None if this request is not sampled."""
         from opentelemetry.context import Context
 
         carrier = {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
@@ -89,13 +89,13 @@ class Tracer:
         ).end(end_ns)
 
     def stop(self) -> None:
-        """Send the remaining spans, for a moment at most."""
+        """Send the remaining spans, waiting a moment at most."""
         self._provider.force_flush(2_000)
         self._provider.shutdown()
 
 
 def tracer(url: str, percent: int) -> Tracer | None:
-    """Make the tracer of the settings; None, with a line in the log, where it can't be made."""
+    """Make the tracer of the settings; None if tracing is off or fails, which is logged."""
     if not url:
         return None
     try:
