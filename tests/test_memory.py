@@ -510,8 +510,9 @@ FIXED = """
     database.standby.Standbys._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
-    webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering.environment
-    webclient.static._all webclient.handlers.updates.time_zones"""
+    webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering._text
+    webclient.rendering._whole webclient.rendering.environment webclient.static._all
+    webclient.handlers.updates.time_zones"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

@@ -75,6 +75,10 @@ def environment(code: str) -> Environment:
         pgettext=found["pgettext"],
         npgettext=found["npgettext"],
     )
+    # A text without values, of which a thread has hundreds, is translated and marked once.
+    made.globals["gettext"] = made.globals["_"] = lambda text, **values: _translated(
+        code, text, values
+    )
     language = languages.language(code)
     made.globals["language"] = language
     made.globals["file"] = static.address
@@ -88,6 +92,21 @@ def environment(code: str) -> Environment:
     made.filters["device"] = device
     made.filters["count"] = lambda value: languages.number(code, value)
     return made
+
+
+@lru_cache(4096)
+def _text(code: str, text: str) -> Markup:
+    return Markup(languages.language(code).gettext(text))
+
+
+@lru_cache(4096)
+def _whole(code: str, text: str) -> Markup:
+    return _text(code, text) % {}
+
+
+def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
+    """Translate a text, with values in it that are escaped unless they are Markup."""
+    return _text(code, text) % values if values else _whole(code, text)
 
 
 def plain(text: Any) -> str:
@@ -162,4 +181,5 @@ def page_address(href: Any) -> str:
 
 
 def _when(code: str, text: str, now: datetime) -> Markup:
-    return Markup('<time datetime="{}">{}</time>').format(text, languages.ago(code, text, now))
+    said = escape(languages.ago(code, text, now))
+    return Markup(f'<time datetime="{escape(text)}">{said}</time>')
