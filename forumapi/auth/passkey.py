@@ -25,8 +25,13 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain of passkeys that are made on a site's pages."""
-    return str(urlsplit(site.url).hostname) if _has_own(site) else site.platform_domain
+    """Return the domain of passkeys that are made on a site's pages.
+
+    Browsers take none that is a name alone, such as `localhost`: there it is the site's own host.
+    """
+    if _has_own(site):
+        return str(urlsplit(site.url).hostname)
+    return site.platform_domain if "." in site.platform_domain else site.host
 
 
 def _has_own(site: Site) -> bool:

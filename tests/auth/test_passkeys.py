@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,16 @@ from forumapi.auth.backends import Verified
 from forumapi.models.access import passkey
 from tests.api import Response
 from tests.auth.authenticator import PRESENT, Authenticator
-from tests.auth.stage import Stage, new_address
+from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Person, Site
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A platform below a domain that browsers take for passkeys."""
+    folder = tmp_path_factory.mktemp("stage")
+    with staged(database_url, folder, platform_domain="forum.test") as made:
+        yield made
 
 
 def origin(stage: Stage, site: Site) -> str:
@@ -90,11 +99,23 @@ def test_it_signs_in_on_every_site_of_the_platform(
     assert stage.get("/whoami", token=answer.data).status == 200
 
 
+def test_below_a_name_without_a_dot_each_site_has_its_own(
+    database_url: str, tmp_path: Path
+) -> None:
+    with staged(database_url, tmp_path, platform_domain="localhost") as local:
+        device = Authenticator()
+        assert add(local, local.make.person(local.site), device).status == 302
+        begun = begin(local, local.site)
+        assert begun["publicKey"]["rpId"] == local.site.host
+        assert sign_in_with(local, local.site, device).status == 200
+        assert sign_in_with(local, local.make.site(), device).status == 401
+
+
 def test_it_is_listed_renamed_and_deleted_by_its_owner_alone(
     stage: Stage, person: Person, device: Authenticator
 ) -> None:
     (shown,) = stage.get("/auth/passkeys", by=person).data["passkeys"]
-    assert (shown["name"], shown["domain"], shown["lastUsed"]) == ("Phone", "localhost", None)
+    assert (shown["name"], shown["domain"], shown["lastUsed"]) == ("Phone", "forum.test", None)
     path = f"/auth/passkeys/{shown['id']}"
     assert stage.get(path, by=person).data == shown
 
@@ -133,7 +154,7 @@ def test_there_are_at_most_twenty(stage: Stage, person: Person) -> None:
     for number in range(passkey.MAX):
         stage.sql(
             """INSERT INTO passkeys (user_id, credential_id, rp_id, public_key, name)
-               VALUES (%(u)s, %(c)s, 'localhost', 'x', 'y')""",
+               VALUES (%(u)s, %(c)s, 'forum.test', 'x', 'y')""",
             u=person.user_id,
             c=f"{person.user_id} {number}".encode(),
         )

@@ -119,7 +119,7 @@ class Hand:
         if self.mode == KEYBOARD:
             self._tab_to(field)
             self.driver.switch_to.active_element.send_keys(Keys.CONTROL, "a")
-            self.driver.switch_to.active_element.send_keys(text)
+            self.driver.switch_to.active_element.send_keys(text or Keys.DELETE)
             return
         field.clear()
         field.send_keys(text)

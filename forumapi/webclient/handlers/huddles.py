@@ -153,7 +153,7 @@ class AddToHuddleView(View):
         try:
             visit.api.put(f"/huddles/{item}/participants", body)
         except Failure as failure:
-            if failure.status not in (400, 429, 503):
+            if failure.status not in (400, 403, 404, 429, 503):
                 raise
             return HuddlePageView().show(visit, item, people=people, failure=failure)
         return visit.redirect(f"/huddles/{item}/")
