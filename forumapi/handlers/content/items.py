@@ -304,6 +304,8 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     paging.check(total, at)
     rows = ctx.reader.rows(listing.rows, limit=at.limit, offset=at.offset, **scope)
     width = item_page.SUMMARY_WIDTH
+    times = slice(width, width + item_page.TIMES_WIDTH)
+    is_member = ctx.identity.profile_id != 0
     permission = evaluator.as_json(ctx.can)
 
     def build() -> bytes:
@@ -312,7 +314,13 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
         )
         entries = [
             item_page.summary(
-                row[:width], row[width:-1], people[PEOPLE], tree, view, unread=None, mine=row[-1]
+                row[:width],
+                row[times],
+                people[PEOPLE],
+                tree,
+                view,
+                unread=row[-2] if is_member else None,
+                mine=row[-1],
             )
             for row in rows
         ]
@@ -320,7 +328,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
         return item_page.listed(key, page, ctx.own_href, permission)
 
     stamp = (
-        [(row[:width], row[-1]) for row in rows],
+        [(row[:width], *row[-2:]) for row in rows],
         total,
         ctx.can,
         ctx.path,

@@ -102,7 +102,7 @@ _ATTENDED: Final = """
 EVENTS = Query(
     "attendee.events",
     f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_details.MINE}
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.UNREAD}, {item_details.MINE}
       FROM (SELECT i.* {_ATTENDED}
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i

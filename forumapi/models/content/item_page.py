@@ -41,6 +41,9 @@ READ_TIME: Final = f"""greatest(
                        AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = i.microcosm_id),
                    '-infinity'::timestamptz)"""
 
+# SQL: whether the viewer `me`, 0 for guests, has not read all of an item `i`.
+UNREAD: Final = f"%(me)s::bigint <> 0 AND i.last_activity > {READ_TIME}"
+
 # Columns of the item that the page statement returns on every row; the first _PARENT_STAMPED are for the entity tag.
 _PARENT: Final = f"""
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
@@ -664,7 +667,7 @@ def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
 LIST = Query(
     "item_page.list",
     f"""
-    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {item_details.MINE}
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {UNREAD}, {item_details.MINE}
       FROM (SELECT i.* FROM items i
              WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
                AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])

@@ -15,7 +15,7 @@ HOTTEST = Query(
     "trending.hottest",
     f"""
     SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           %(me)s::bigint <> 0 AND i.last_activity > {item_page.READ_TIME}, {item_details.MINE}
+           {item_page.UNREAD}, {item_details.MINE}
       FROM (SELECT i.*, t.score
               FROM trending_scores t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id

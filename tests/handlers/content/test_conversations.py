@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.api import Api
-from tests.factories import Factory, Site
+from tests.factories import Factory, Person, Site
 
 
 def test_a_member_begins_a_conversation_and_reads_it_back(api: Api, bikes: Site) -> None:
@@ -135,3 +137,23 @@ def test_authors_close_what_they_began_but_do_not_reopen_it(
     assert refused.status == 403
     assert refused.code == 10
     assert api.patch(chat.path, ("open", True), by=bikes.moderator).status == 200
+
+
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
+def test_lists_tell_a_member_what_is_unread(api: Api, make: Factory, kind: str) -> None:
+    site = make.site()
+    thing = getattr(make, kind)(site, by=site.owner)
+    make.comment(thing, by=site.owner)
+
+    def unread(by: Person | None) -> list[Any]:
+        listed = api.get(f"/api/v1/{kind}s", by=by, site=site).data[f"{kind}s"]["items"]
+        return [one["meta"]["flags"].get("unread") for one in listed]
+
+    tag = api.get(f"/api/v1/{kind}s", by=site.member).headers["etag"]
+    assert unread(site.member) == [True]
+    api.get(thing.path, by=site.member)
+    assert unread(site.member) == [False]
+    assert unread(site.newcomer) == [True]
+    assert unread(None) == [None]
+    again = api.get(f"/api/v1/{kind}s", by=site.member, headers={"If-None-Match": tag})
+    assert again.status == 200
