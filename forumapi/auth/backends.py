@@ -32,6 +32,8 @@ class SignIn(Struct):
     method: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    browser: str | UnsetType = UNSET
+    link: str | UnsetType = UNSET
     flow: str | UnsetType = UNSET
     state: str | UnsetType = UNSET
     iss: str | UnsetType = UNSET

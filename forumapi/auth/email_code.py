@@ -6,7 +6,9 @@ site; how many are sent and tried is limited per e-mail address and per client a
 Where somebody has signed in before, an allowance of their own comes first, so that strangers can't lock them out; and
 only tries from where a code was asked for wear it out.
 
-The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code.
+The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code. A client with pages
+on the site's host sends `"browser": ...` with the first step, a secret that it keeps for this browser: the link then
+leads to its sign-in page, which sends `"link": ...` with the same secret.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from forumapi.auth.backends import Attempt, Backend, Browser, Verified
+from forumapi.auth.backends import Attempt, Backend, Browser, SignIn, Verified
 from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
-from forumapi.errors import Unauthorized
+from forumapi.errors import Invalid, Unauthorized
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.rate_counters import Limit
@@ -48,6 +50,9 @@ TRIES_KNOWN: Final = "code-try-known"
 
 LINK: Final = "email-link"
 LINK_PATH: Final = "/oauth/link"
+# Sign-in page of clients: fixed, since whoever opens the link elsewhere is shown the code.
+CLIENT_PATH: Final = "/login/"
+BROWSER_LENGTHS: Final = (32, 128)  # of the secret that a client keeps
 LINK_MINUTES: Final = 10
 
 STORE = Query(
@@ -132,6 +137,8 @@ class EmailCodeBackend(Backend):
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
             return self._follow(attempt, attempt.browser)
+        if isinstance(given.link, str):
+            return self._follow(attempt, Browser(_client_mark(given), "", given.link))
         address = user.checked_email(given.email if isinstance(given.email, str) else "")
         if not isinstance(given.code, str):
             self._send(attempt, address)
@@ -150,6 +157,10 @@ class EmailCodeBackend(Backend):
         secret = secrets.token_urlsafe(32)
         code = code_of(secret)
         browser = attempt.browser or Browser("", "")
+        page = f"{site.origin}{LINK_PATH}"
+        if attempt.browser is None and isinstance(attempt.sign_in.browser, str):
+            browser = Browser(_client_mark(attempt.sign_in), "")
+            page = f"{site.pages}{CLIENT_PATH}" if site.pages else page
         minutes = config.sign_in_code_minutes
         with attempt.write() as tx:
             tx.run(
@@ -178,7 +189,7 @@ class EmailCodeBackend(Backend):
                 code=shown(code),
                 site_title=outbox.plain(site.title),
                 minutes=minutes,
-                link=f"{site.origin}{LINK_PATH}?key={secret}",
+                link=f"{page}?key={secret}",
                 link_minutes=LINK_MINUTES,
             )
 
@@ -259,6 +270,15 @@ def _settle(tx: Transaction, site_id: int, address: str) -> None:
 
 LINK_REFUSED: Final = "This link is used or too old; ask for another"
 _REFUSED: Final = "This code is wrong, used or expired; ask for another"
+
+
+def _client_mark(given: SignIn) -> str:
+    """Hash the secret by which a client knows the browser again. Raises Invalid."""
+    secret = given.browser if isinstance(given.browser, str) else ""
+    least, most = BROWSER_LENGTHS
+    if not least <= len(secret) <= most:
+        raise Invalid("browser", f"must have {least} to {most} characters")
+    return hashlib.sha256(f"client\0{secret}".encode()).hexdigest()
 
 
 def _link_hash(secret: str) -> bytes:

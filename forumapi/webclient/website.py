@@ -71,6 +71,7 @@ class Website:
         self.session_cookie = f"{prefix}session"
         self.visitor_cookie = f"{prefix}visitor"
         self.sign_in_cookie = f"{prefix}sign-in"
+        self.mail_cookie = f"{prefix}mail-link"
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -225,6 +225,40 @@ def test_who_asks_by_api_gets_a_link_that_shows_the_code(stage: Stage, site: Sit
     assert f"{code[:4]} {code[4:]}" in page(stage, site, link).body.decode()
 
 
+def test_the_link_of_a_client_with_pages_signs_in_its_browser(stage: Stage, site: Site) -> None:
+    put = stage.put("/site", {"webUrl": f"https://{site.host}"}, by=site.owner)
+    assert put.status == 302, put.body
+    mine, other, ip = "a" * 32, "b" * 32, new_address()
+    assert ask(stage, site.member, ip, browser=mine).status == 200
+    mail = next(one for one in reversed(stage.mails()) if f"To: {site.member.email}\n" in one)
+    text = mail.replace("=\n", "").replace("=3D", "=")
+    key = re.findall(rf"https://{site.host}/login/\?key=([\w-]+)", text)[-1]
+
+    def follow(browser: str, link: str = key) -> Response:
+        body = {"method": "email-code", "link": link, "browser": browser}
+        return stage.post("/auth", body, site=site, ip=new_address())
+
+    # In another browser it is the code that is shown.
+    assert [follow(one).status for one in (other, "", mine[1:], "a" * 129)] == [401, 400, 400, 400]
+    code = code_of(stage, site.member.email)
+    shown = page(stage, site, f"/oauth/link?key={key}")
+    assert f"{code[:4]} {code[4:]}" in shown.body.decode()
+    assert follow(mine, f"{key}x").status == 401
+
+    signed_in = follow(mine)
+    assert signed_in.status == 200, signed_in.body
+    assert stage.get("/whoami", site=site, token=signed_in.data).data["id"] == site.member.id
+    assert follow(mine).status == 401
+    assert ask(stage, site.member, ip, code=code).status == 401
+
+
+def test_who_asked_without_a_browser_can_follow_no_link(stage: Stage, site: Site) -> None:
+    ask(stage, site.member, new_address())
+    key = link_of(stage, site.member).partition("key=")[2]
+    body = {"method": "email-code", "link": key, "browser": "a" * 32}
+    assert stage.post("/auth", body, site=site, ip=new_address()).status == 401
+
+
 def test_a_link_is_good_for_ten_minutes_on_its_own_site(stage: Stage, site: Site) -> None:
     cookie, link = asked_on_a_page(stage, site.member)
     assert page(stage, stage.make.site(), link, cookie).status == 400

@@ -17,7 +17,7 @@ from tests.auth.test_provider_process import Provider, provider
 from tests.factories import Factory, Person, Site
 from tests.fixtures import Server, running
 from tests.webclient.hand import MODES, NO_SCRIPT, Hand
-from tests.webclient.mailbox import code_for
+from tests.webclient.mailbox import code_for, link_for
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
 
@@ -356,6 +356,47 @@ def test_without_script_there_is_no_button(browser: Chrome, at_home: Server, bik
         assert not button.is_displayed()
     finally:
         hand.leave()
+
+
+# ---------------------------------------------------------------- link of the mail
+
+
+@pytest.fixture
+def with_pages(make: Factory, api_there: Api) -> Site:
+    """A site whose mails lead to its website."""
+    site = make.site()
+    web_url = {"webUrl": f"https://{site.host}"}
+    put = api_there.put("/api/v1/site", web_url, by=site.owner)
+    assert put.status == 302, put.body
+    return site
+
+
+def test_the_link_of_the_mail_signs_in_the_browser_that_asked(
+    visitor: Visitor, website: Server, with_pages: Site, make: Factory
+) -> None:
+    person = make.person(with_pages)
+    guest = visitor.of(with_pages)
+    guest.get("/login/")
+    form = {"email": person.email, "next": "/profiles/", "pending.markdown": "Über <b>"}
+    assert guest.post("/login/", form).status == 200
+    link = link_for(website.log.parent, person.email)
+    assert link.startswith("/login/?key=")
+
+    # Another browser is shown the code by the API's page, and looking signs nobody in.
+    other = visitor.of(with_pages).get(link)
+    assert (other.status, other.location) == (303, link.replace("/login/", "/oauth/link"))
+    shown = guest.get(link)
+    assert (shown.status, "session" in guest.cookies) == (200, False)
+    sent = {name: shown.field("/login/", name) for name in ("step", "link", "next", "proof")}
+    sent["pending.markdown"] = shown.field("/login/", "pending.markdown")
+
+    done = guest.post("/login/", sent)
+
+    assert done.field("/profiles/", "markdown") == "Über <b>"
+    assert ("session" in guest.cookies, "mail-link" in guest.cookies) == (True, False)
+    again = visitor.of(with_pages)
+    again.get("/login/")
+    assert again.post("/login/", sent).status in (400, 401)
 
 
 # ---------------------------------------------------------------- sessions of the cookie

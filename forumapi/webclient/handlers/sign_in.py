@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import zlib
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -32,6 +34,8 @@ class SignInView(View):
         """Show the ways to sign in; or finish a sign-in through a provider, which leads back to this page."""
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
+        if "key" in visit.query:
+            return self._link(visit)
         if visit.me is not None and not visit.query.get("again"):
             return visit.redirect(self._next(visit))
         return self._show(visit, email=visit.me["email"] if visit.me else "")
@@ -47,7 +51,7 @@ class SignInView(View):
         except Failure as failure:
             if failure.status not in _SHOWN:
                 raise
-            step = "email" if step in ("development", "passkey") else step
+            step = "email" if step in ("development", "passkey", "link") else step
             return self._show(visit, step=step, email=email, flow=flow, failure=failure)
         if found is None:
             return self._show(visit, step="code", email=email)
@@ -78,10 +82,34 @@ class SignInView(View):
                 }
             case "development":
                 return {"method": "development", "email": email}
+            case "link":
+                kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
+                return {
+                    "method": "email-code",
+                    "link": visit.field("link"),
+                    "browser": kept.get("browser", ""),
+                }
             case "code":
                 return {"method": "email-code", "email": email, "code": "".join(code.split())}
             case _:
-                return {"method": "email-code", "email": email}
+                return {"method": "email-code", "email": email, "browser": self._mark(visit)}
+
+    def _mark(self, visit: Visit) -> str:
+        """Mark this browser for the link of a mail, by a secret in a cookie, with where to go on and what was typed."""
+        kept: dict[str, Any] = {"browser": secrets.token_urlsafe(24), "next": self._next(visit)}
+        sealed = _sealed(visit, "mail", {**kept, "pending": self._pending(visit)})
+        if len(sealed) > _MOST_IN_COOKIE:
+            sealed = _sealed(visit, "mail", {**kept, "pending": []})
+        visit.set_cookie(visit.website.mail_cookie, sealed, _FLOW_S)
+        return str(kept["browser"])
+
+    def _link(self, visit: Visit) -> Answer:
+        """Ask before the link of a mail signs in, as programs open links too; another browser is shown the code."""
+        kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
+        if not kept:
+            return visit.redirect(f"/oauth/link?{urlencode({'key': visit.query['key']})}")
+        pending = [(str(name), str(value)) for name, value in kept["pending"]]
+        return self._show(visit, step="link", next_page=kept["next"], pending=pending)
 
     def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
         """POST as a guest, also where somebody signs in once more."""
@@ -109,6 +137,8 @@ class SignInView(View):
         if former:
             _sign_out(visit)
         visit.begin_session(found)
+        if visit.website.mail_cookie in visit.cookies:
+            visit.set_cookie(visit.website.mail_cookie, "", 0)
         if pending:
             fields = [one for one in pending if one[0] != LOST]
             lost = [value for name, value in pending if name == LOST]
