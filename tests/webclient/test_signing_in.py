@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -437,6 +438,18 @@ def test_a_banned_person_is_told_so_with_the_reason(visitor: Visitor, bikes: Sit
     assert page.status == 403
     assert "You are banned from this site. Reason: Spam" in page.text
     assert "Sign out" in page.text
+
+
+def test_too_many_codes_are_refused_with_the_time_to_wait(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    person, guest = make.person(bikes), visitor.of(bikes)
+    guest.get("/login/")
+    # The count begins anew with each hour of the clock.
+    pages = [guest.post("/login/", {"email": person.email}) for _ in range(11)]
+    refused = next(page for page in pages if page.status == 429)
+    assert re.search(r"Try again in \d+ (second|minute)s?\.", refused.text)
+    assert refused.field("/login/", "email") == person.email
 
 
 def test_forged_steps_are_refused(visitor: Visitor, bikes: Site) -> None:
