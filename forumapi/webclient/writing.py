@@ -187,11 +187,19 @@ def once(key: str, body: Any) -> str:
 
 def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
     """Store one file. Raises Failure."""
+    found = store(visit, name, data, kind)
+    return SentFile(found["fileHash"], plain(found["fileName"]))
+
+
+def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[str, Any]:
+    """Store one file, a picture made to `fit` (`maxWidth`, `maxHeight`); return how the API has it. Raises Failure."""
     name = name.replace("\\", "/").rpartition("/")[2][:255]
     body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
     headers = {"Content-Type": content_type}
-    found = visit.api.call("POST", "/files", raw=body, headers=headers).data[0]
-    return SentFile(found["fileHash"], plain(found["fileName"]))
+    found: dict[str, Any] = visit.api.call(
+        "POST", "/files", raw=body, query=fit, headers=headers
+    ).data[0]
+    return found
 
 
 def file_problem(visit: Visit, name: str, failure: Failure) -> str:

@@ -52,6 +52,21 @@ def test_a_huddle_shows_its_comments_to_its_participants(
     hand.see(other.name)
 
 
+@step("participant answers")
+def test_a_participant_answers(hand: Hand, bikes: Site, make: Factory) -> None:
+    person, other = make.person(bikes), make.person(bikes)
+    huddle = make.huddle(other, person)
+    make.comment(huddle, by=other)
+    hand.sign_in(bikes, person)
+    hand.go(bikes, f"/huddles/{huddle.id}/")
+
+    hand.fill("Your comment", f"Written by {hand.mode}")
+    hand.press("Post")
+
+    hand.see(f"Written by {hand.mode}")
+    assert "#comment" in hand.driver.current_url
+
+
 @step("participant adds a person")
 def test_a_participant_adds_a_person(hand: Hand, bikes: Site, make: Factory) -> None:
     person, other, third = (make.person(bikes) for _ in range(3))
@@ -211,6 +226,18 @@ def test_a_double_click_begins_one_huddle(visitor: Visitor, bikes: Site, make: F
     assert first.location == second.location
     page = member.get(first.location)
     assert len(page.tree.css("article.comment")) == 1
+
+
+def test_a_message_that_is_too_long_stands_in_the_form_of_its_huddle(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    member = visitor.of(bikes, make.person(bikes))
+    text = "x" * 50_001
+    form = {"to": bikes.owner.name, "title": "Long story", "markdown": text}
+    page = member.post("/huddles/create/", form)
+    assert page.status == 400
+    assert page.field("/comments/create/", "markdown").strip() == text
+    assert page.tree.css_first("[role=alert]") is not None
 
 
 def test_a_link_to_write_to_somebody_names_them(visitor: Visitor, bikes: Site) -> None:

@@ -10,6 +10,7 @@ from forumapi.webclient.handlers.account import SHOWN
 from forumapi.webclient.handlers.conversations import in_context
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.writing import Writing, once
 
 # Names that one form resolves: each is a call of the API.
 MOST_NAMES: Final = 20
@@ -40,29 +41,22 @@ class HuddlePageView(View):
         visit: Visit,
         item: int,
         *,
-        typed: str = "",
-        reply_to: int = 0,
-        failure: Failure | None = None,
-        preview: str = "",
         people: People | None = None,
+        failure: Failure | None = None,
     ) -> Answer:
-        """Show a page, perhaps with what was typed and why the API did not take it."""
-        offset = visit.query.get("offset")
-        found = for_participants(visit, f"/huddles/{item}", offset=offset).data
-        status = failure.status if failure else 200
-        if people is not None and people.is_unclear and status == 200:
-            status = 400
+        """Show a page; with `people` who could not be added, and perhaps why."""
+        try:
+            found = visit.listed(f"/huddles/{item}")
+        except Failure as refusal:
+            raise nothing(visit, refusal) from None
+        status = failure.status if failure else 200 if people is None else 400
         return visit.page(
             "huddle.html",
             status=status,
             item=found,
             kind="huddle",
-            typed=typed,
-            reply_to=reply_to,
-            failure=failure if people is None else None,
-            preview=preview,
             people=people or People(),
-            adding=failure if people is not None else None,
+            failure=failure,
         )
 
 
@@ -105,7 +99,7 @@ class BeginHuddleView(View):
         }
         key = visit.field("key")
         try:
-            made = visit.api.post("/huddles", body, key=key)
+            made = visit.api.post("/huddles", body, key=once(key, body))
         except Failure as failure:
             if failure.status not in (*SHOWN, 404):
                 raise
@@ -113,12 +107,12 @@ class BeginHuddleView(View):
         huddle = made.data["id"]
         comment = {"itemType": "huddle", "itemId": huddle, "markdown": text}
         try:
-            visit.api.post("/comments", comment, key=f"{key}c" if key else "")
+            visit.api.post("/comments", comment, key=once(key, comment))
         except Failure as failure:
-            if failure.status not in SHOWN:
-                raise
             # The huddle is there: what was typed stands in its form.
-            return HuddlePageView().show(visit, huddle, typed=text, failure=failure)
+            visit.writing = Writing(text=text)
+            visit.writing.failed(failure)
+            return visit.website.show_again(visit, f"/huddles/{huddle}/", visit.writing.status)
         return visit.redirect(f"/huddles/{huddle}/")
 
     def _show(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from forumapi.webclient.api import Failure
@@ -10,6 +9,7 @@ from forumapi.webclient.handlers.account import SHOWN
 from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.writing import file_problem, once, store
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage
@@ -57,11 +57,16 @@ class OwnProfileView(View):
             visit.api.delete(f"/comments/{own['id']}")
         else:
             body = {"itemType": "profile", "itemId": me["id"], "markdown": text}
-            visit.api.post("/comments", body, key=visit.field("key"))
+            visit.api.post("/comments", body, key=once(visit.field("key"), body))
 
     def _upload(self, visit: Visit, me: dict[str, Any], picture: FileStorage) -> None:
         """Upload a picture, made to fit; attached to the profile it is its avatar."""
-        (made,) = upload(visit, [picture], side=AVATAR_SIDE)
+        name, fit = picture.filename or "", {"maxWidth": AVATAR_SIDE, "maxHeight": AVATAR_SIDE}
+        try:
+            made = store(visit, name, picture.read(), picture.mimetype, **fit)
+        except Failure as failure:
+            said = file_problem(visit, name, failure)
+            raise Failure(failure.status, 0, said) if said else failure from None
         if "width" not in made:
             text = visit.language.gettext(
                 "That is no picture: choose a JPEG, PNG, GIF or WebP file."
@@ -92,22 +97,3 @@ class EditProfileView(View):
         if visit.member()["id"] != profile:
             raise Refused(403)
         return visit.redirect("/account/profile/")
-
-
-def upload(visit: Visit, files: list[FileStorage], *, side: int = 0) -> list[dict[str, Any]]:
-    """Upload files; pictures are made to fit a square of that side. Return what the API says of them."""
-    boundary = secrets.token_hex(24)
-    parts: list[bytes] = []
-    for file in files:
-        name = (file.filename or "file").replace('"', "%22").replace("\r", "").replace("\n", "")
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        parts += [head.encode(), file.read(), b"\r\n"]
-    parts.append(f"--{boundary}--\r\n".encode())
-    fit = {"maxWidth": side, "maxHeight": side} if side else {}
-    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    found = visit.api.call("POST", "/files", raw=b"".join(parts), query=fit, headers=kind)
-    made: list[dict[str, Any]] = found.data
-    return made
