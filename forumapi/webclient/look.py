@@ -59,14 +59,18 @@ def readable(colour: Colour, paper: Colour) -> Colour:
     return aim
 
 
-@lru_cache(1024)
-def _sheet(link: str) -> tuple[str, bytes]:
+def _accents(link: str) -> tuple[str, str]:
+    """Return the accent on light and on dark paper."""
     chosen = parse(link)
     if chosen is None or link.lower() == _UNCHOSEN:
-        light, dark = ACCENT, ACCENT_DARK
-    else:
-        light = written(readable(chosen, parse(PAPER) or (255, 255, 255)))
-        dark = written(readable(chosen, parse(PAPER_DARK) or (0, 0, 0)))
+        return ACCENT, ACCENT_DARK
+    light = written(readable(chosen, parse(PAPER) or (255, 255, 255)))
+    return light, written(readable(chosen, parse(PAPER_DARK) or (0, 0, 0)))
+
+
+@lru_cache(1024)
+def _sheet(link: str) -> tuple[str, bytes]:
+    light, dark = _accents(link)
     text = (
         f":root{{--accent:{light}}}@media (prefers-color-scheme:dark){{:root{{--accent:{dark}}}}}\n"
     ).encode()
@@ -76,6 +80,11 @@ def _sheet(link: str) -> tuple[str, bytes]:
 def address(site: dict[str, Any]) -> str:
     """Return the address of a site's own style sheet, which names its content."""
     return f"/theme.{_sheet(str(site.get('linkColor', '')))[0]}.css"
+
+
+def accent(site: dict[str, Any]) -> str:
+    """Return the site's accent on light paper, as #rrggbb."""
+    return _accents(str(site.get("linkColor", "")))[0]
 
 
 def sheet(site: dict[str, Any]) -> bytes:

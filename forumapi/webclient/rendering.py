@@ -182,4 +182,4 @@ def page_address(href: Any) -> str:
 
 def _when(code: str, text: str, now: datetime) -> Markup:
     said = escape(languages.ago(code, text, now))
-    return Markup(f'<time datetime="{escape(text)}">{said}</time>')
+    return Markup(f'<time datetime="{escape(text)}" data-ago>{said}</time>')

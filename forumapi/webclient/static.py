@@ -34,7 +34,11 @@ def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
         data = source.read_bytes()
         key = f"{stem}.{hashlib.sha256(data).hexdigest()[:10]}.{ending}"
         addresses[source.name] = f"/static/{key}"
-        kind = mimetypes.types_map.get(f".{ending}", "application/octet-stream")
+        kind = (
+            "text/javascript"
+            if ending == "js"
+            else mimetypes.types_map.get(f".{ending}", "application/octet-stream")
+        )
         kind = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         found[key] = StaticFile(data, gzip.compress(data, 9, mtime=0), kind)
     return addresses, found
@@ -43,6 +47,11 @@ def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
 def address(name: str) -> str:
     """Return the address of a file by its name. Raises KeyError."""
     return _all()[0][name]
+
+
+def named(name: str) -> StaticFile:
+    """Return a file by its name. Raises KeyError."""
+    return _all()[1][address(name).rpartition("/")[2]]
 
 
 def find(key: str) -> StaticFile | None:

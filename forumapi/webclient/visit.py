@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from forumapi.webclient.website import Website
 
+# Header that names whose page an answer is: the id of their profile, 0 for a guest. The service worker reads it.
+PERSON: Final = "Forumapi-Profile"
 HTML: Final = "text/html; charset=utf-8"
 # Purpose of sealed values, and seconds that they are good for.
 FLOW: Final = ("flow", 900)
@@ -291,7 +293,9 @@ class Visit:
             now=self.now,
             **values,
         )
-        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
+        if retry_after:
+            headers["Retry-After"] = str(retry_after)
         return self.send(text.encode(), HTML, status=status, headers=headers)
 
     def send(

@@ -62,9 +62,13 @@ class Hand:
 
     def make_stale(self, person: Person) -> None:
         """Let the session of this person be one of an hour ago."""
+        self.become(person, int(time.time()) - 3600)
+
+    def become(self, person: Person, since: int) -> None:
+        """Let the browser have a session of this person, begun at that second."""
         assert self.site is not None
         seal = Seal([WEBSITE_SECRET])
-        session = WebSession(person.token, int(time.time()) - 3600)
+        session = WebSession(person.token, since)
         value = seal.seal_session(f"{self.site.host}:{self._port}", session)
         self.driver.delete_cookie("session")
         self.driver.add_cookie({"name": "session", "value": value, "path": "/", "httpOnly": True})
@@ -106,6 +110,10 @@ class Hand:
     def wait(self, look: Callable[[], object]) -> None:
         """Wait until something is so."""
         self._wait(look, "it never came to that")
+
+    def until(self, look: Callable[[], object]) -> None:
+        """Wait until something is true."""
+        self._wait(look, "it does not become true")
 
     # ------------------------------------------------------------ doing
 

@@ -1,0 +1,78 @@
+"""Parts of an installed app: its manifest, its service worker, the page that stands in without a network; shortcuts."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Final
+
+import msgspec
+
+from forumapi.webclient import look, static
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import PERSON, Answer, Visit
+
+# Letters of a name under an icon.
+SHORT: Final = 12
+
+
+class ManifestView(View):
+    """Manifest of a site as an app: its name, colours and icons."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send it."""
+        title = unescape(visit.site["title"])
+        icons = [
+            {"src": static.address("icon.svg"), "sizes": "any", "type": "image/svg+xml"},
+            *(
+                {
+                    "src": static.address(f"icon-{size}.png"),
+                    "sizes": f"{size}x{size}",
+                    "type": "image/png",
+                    "purpose": purpose,
+                }
+                for size in (192, 512)
+                for purpose in ("any", "maskable")
+            ),
+        ]
+        manifest = {
+            "id": "/",
+            "name": title,
+            "short_name": title if len(title) <= SHORT else title[:SHORT].rsplit(" ", 1)[0],
+            "description": unescape(visit.site["description"]),
+            "lang": visit.language.code,
+            "dir": visit.language.direction,
+            "start_url": "/",
+            "scope": "/",
+            "display": "standalone",
+            "background_color": look.PAPER,
+            "theme_color": look.accent(visit.site),
+            "icons": icons,
+        }
+        return visit.send(msgspec.json.encode(manifest), "application/manifest+json")
+
+
+class ServiceWorkerView(View):
+    """Script that keeps what was read; its address is above all pages that it serves."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send it. Browsers ask again whether it has changed."""
+        found = static.named("service-worker.js")
+        return visit.send(found.data, found.type, headers={"Cache-Control": "no-cache"})
+
+
+class OfflineView(View):
+    """Page that stands in for one that was not kept. It is nobody's: it shows no person."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it."""
+        visit.__dict__["me"] = None
+        answer = visit.page("offline.html")
+        return answer._replace(headers=[one for one in answer.headers if one[0] != PERSON])
+
+
+class ShortcutsView(View):
+    """List of the keyboard shortcuts."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it."""
+        return visit.page("shortcuts.html")

@@ -1,0 +1,102 @@
+// Keeps pages that were read: public ones, and those of the person who is signed in, of one person at a time. The network
+// comes first. Nothing of signing in, of administration, of accounts and forms is kept.
+
+const FILES = "files", PAGES = "pages-", OFFLINE = "/offline/";
+const MOST_PAGES = 100, MOST_FILES = 60;
+const KEPT = /^\/(?:(?:(?:microcosms|conversations|events|polls|huddles|profiles)\/(?:\d+\/)?|(?:updates|trending)\/|legal\/(?:[a-z]+\/)?)(?:\?offset=\d+)?)?$/;
+const FILE = /^\/(?:static\/|theme\.\w+\.css$)/;
+// Whose page an answer of the website is: the id of their profile, 0 for a guest.
+const PERSON = "Forumapi-Profile";
+
+// Counts what was dropped: a page that was asked for before is not kept afterwards.
+let dropped = 0;
+
+addEventListener("install", (event) => event.waitUntil(install()));
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+
+async function install() {
+  const files = await caches.open(FILES);
+  const answer = await fetch(OFFLINE, { cache: "reload" });
+  if (!answer.ok) throw new Error(`${OFFLINE} answers ${answer.status}`);
+  await files.put(OFFLINE, answer.clone());
+  const named = (await answer.text()).matchAll(/(?:href|src)="(\/(?:static\/|theme\.)[^"]+)"/g);
+  await files.addAll(new Set([...named].map((one) => one[1])));
+  await skipWaiting();
+}
+
+addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname, search } = new URL(request.url);
+  if (origin !== location.origin) return;
+  if (request.method !== "GET") {
+    // Somebody goes, or another comes.
+    if (/^\/(?:login|logout)\//.test(pathname)) event.waitUntil(drop());
+  } else if (FILE.test(pathname)) event.respondWith(file(request));
+  else if (request.mode === "navigate") event.respondWith(page(event, origin + pathname + search));
+});
+
+addEventListener("message", (event) => event.data === "drop" && event.waitUntil(drop()));
+
+async function file(request) {
+  const files = await caches.open(FILES);
+  const found = await files.match(request, { ignoreVary: true });
+  if (found) return found;
+  const answer = await fetch(request);
+  if (answer.ok) {
+    await files.put(request, answer.clone());
+    await trim(files, MOST_FILES);
+  }
+  return answer;
+}
+
+async function page(event, address) {
+  const began = dropped;
+  let answer;
+  try {
+    answer = await fetch(event.request);
+  } catch {
+    return (await copy(address)) ?? (await caches.match(OFFLINE, { ignoreVary: true })) ?? Response.error();
+  }
+  if (answer.status >= 502 && answer.status <= 504) return (await copy(address)) ?? answer;
+  if (answer.headers.has(PERSON)) event.waitUntil(keep(address, answer.clone(), began));
+  return answer;
+}
+
+async function keep(address, answer, began) {
+  const name = PAGES + answer.headers.get(PERSON);
+  if (began !== dropped) return;
+  if ((await caches.keys()).some((one) => one.startsWith(PAGES) && one !== name)) await drop(name);
+  const { pathname, search } = new URL(address);
+  if (!answer.ok || !KEPT.test(pathname + search)) return;
+  const now = dropped;
+  const pages = await caches.open(name);
+  await pages.put(address, answer);
+  await trim(pages, MOST_PAGES);
+  // It was dropped meanwhile.
+  if (now !== dropped) await caches.delete(name);
+}
+
+async function copy(address) {
+  for (const name of await caches.keys()) {
+    if (!name.startsWith(PAGES)) continue;
+    const found = await (await caches.open(name)).match(address, { ignoreVary: true });
+    if (!found) continue;
+    const headers = new Headers(found.headers);
+    for (const one of ["Content-Length", "Content-Encoding", PERSON]) headers.delete(one);
+    // The page says that it is a copy.
+    return new Response((await found.text()).replace('id="copy" hidden', 'id="copy"'), { headers });
+  }
+  return null;
+}
+
+async function drop(except = "") {
+  dropped++;
+  const names = (await caches.keys()).filter((one) => one.startsWith(PAGES) && one !== except);
+  await Promise.all(names.map((one) => caches.delete(one)));
+}
+
+// The first that were put in are the first to go.
+async function trim(cache, most) {
+  const keys = await cache.keys();
+  await Promise.all(keys.slice(0, Math.max(0, keys.length - most)).map((one) => cache.delete(one)));
+}
