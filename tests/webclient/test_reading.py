@@ -428,3 +428,45 @@ def test_only_texts_of_a_site_are_legal_texts(make: Factory, visitor: Visitor) -
     assert member.get("/legal/").status == 200
     assert member.get("/legal/anything/").status == 404
     assert member.get("/legal/service/").status == 404
+
+
+def test_a_site_for_members_alone_asks_a_guest_to_sign_in(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, title="Among ourselves")
+    make.sql(
+        """UPDATE roles SET can_read = false
+            WHERE site_id = %(site)s AND include_guests RETURNING 1""",
+        site=site.id,
+    )
+    page = visitor.of(site).get("/")
+    assert page.status == 200
+    assert "Among ourselves" not in page.text
+    assert "This community is for its members" in page.text
+    assert "Among ourselves" in visitor.of(site, site.member).get("/").text
+
+
+def test_somebody_banned_is_told_so(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    banned = visitor.of(site, site.banned)
+
+    for path in ("/", f"/conversations/{talk.id}/", "/profiles/", "/search/?q=x", "/trending/"):
+        page = banned.get(path)
+        assert page.status == 403, path
+        assert "You are banned from this site." in page.text, path
+
+
+def test_the_menu_of_a_site_stands_on_each_page(
+    visitor: Visitor, make: Factory, backstage: Api
+) -> None:
+    site = make.site()
+    menu = [
+        {"href": "/microcosms/", "title": "Where to start", "text": "New & here?"},
+        {"href": "https://club.example/?a=1&b=2", "title": "", "text": "<b>Club</b>"},
+    ]
+    assert backstage.put("/api/v1/site/menu", menu, by=site.owner).status == 200
+
+    for path in ("/", "/search/", "/no/such/page/"):
+        found = visitor.of(site, site.owner).get(path).tree.css(".menu a")
+        assert [one.text() for one in found] == ["New & here?", "Club"], path
+        assert [one.attributes["href"] for one in found] == [one["href"] for one in menu]
