@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 
 from forumapi.webclient.session import FRESH_S, Seal, WebSession, secrets_of
 from tests.api import Api
+from tests.auth.consent import Client
 from tests.factories import Factory, Site
 from tests.fixtures import Server
 from tests.webclient.hand import Hand
@@ -248,11 +249,25 @@ def test_all_others_are_ended(visitor: Visitor, bikes: Site, make: Factory, api_
 
 
 def test_a_program_of_others_loses_what_it_was_allowed(
-    visitor: Visitor, bikes: Site, make: Factory
+    visitor: Visitor, bikes: Site, make: Factory, api_there: Api
 ) -> None:
-    member = visitor.of(bikes, make.person(bikes))
+    person = make.person(bikes)
+    client = Client.registered(api_there, make, bikes)
+    access = client.tokens(person)["access_token"]
+    member = visitor.of(bikes, person)
     page = member.get("/account/programs/")
-    assert "No program may act for you" in page.text
+    assert "Reader &amp; Co" in page.text
+    allowed = [node.text() for node in page.tree.css(".allowed li")]
+    assert allowed[:2] == ["Read comments", "Read conversations"]
+    id = page.field("/account/programs/", "id")
+    # Nobody else takes it back.
+    assert visitor.of(bikes, bikes.owner).post("/account/programs/", {"id": id}).status == 404
+    assert client.works(access)
+
+    assert member.post("/account/programs/", {"id": id}).status == 303
+
+    assert not client.works(access)
+    assert "No program may act for you" in member.get("/account/programs/").text
 
 
 def test_a_passkey_of_no_device_is_refused(visitor: Visitor, bikes: Site) -> None:

@@ -138,6 +138,21 @@ def test_next_is_a_path_of_this_site_or_nothing(visitor: Visitor, bikes: Site, w
     assert guest.post("/login/", form).location == "/"
 
 
+def test_the_way_back_has_the_whole_address(visitor: Visitor, bikes: Site) -> None:
+    guest = visitor.of(bikes)
+    address = "/profiles/?q=a%26b&top=true"
+    link = guest.get(address).tree.css_first('.bar a[href^="/login/"]')
+    assert link is not None
+    asked = guest.get(link.attributes["href"] or "")
+    assert asked.field("/login/", "next") == address
+    form = {"step": "development", "email": bikes.member.email, "next": address}
+    assert guest.post("/login/", form).location == address
+    # The address of the sign-in page itself may hold codes.
+    link = visitor.of(bikes).get("/login/?x=1").tree.css_first('.bar a[href^="/login/"]')
+    assert link is not None
+    assert link.attributes["href"] == "/login/"
+
+
 # ---------------------------------------------------------------- second factor
 
 
