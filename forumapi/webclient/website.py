@@ -101,7 +101,11 @@ class Website:
         except Refused as refusal:
             answer = self._refuse(visit, refusal.status, text=refusal.text)
         except RequestEntityTooLarge:
-            answer = self._refuse(visit, 413)
+            text = visit.language.gettext(
+                "At most %(num)d MB can be sent at a time, and 1 MB without files."
+            )
+            limit = {"num": self._upload_limit // 1_000_000}
+            answer = self._refuse(visit, 413, text=text % limit)
         except Failure as failure:
             answer = self._failed(visit, failure)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page

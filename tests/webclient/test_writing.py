@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
-from tests.webclient.hand import KEYBOARD, NO_SCRIPT, Hand
+from tests.fixtures import Server
+from tests.webclient.hand import KEYBOARD, NO_SCRIPT, SCRIPT, Hand
 from tests.webclient.step import step
 
 
@@ -275,6 +280,112 @@ def test_a_member_removes_an_attachment(
 
     hand.see("Look at my wheel")
     hand.wait(lambda: not hand.driver.find_elements("css selector", ".comment .files"))
+
+
+# Makes the event of pasting into the text, or of dropping on the form, a file of the page's own making.
+_GIVE_FILE = """
+const [target, kind, name, type, base64] = arguments;
+const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], name, { type }));
+const how = { bubbles: true, cancelable: true };
+const made = kind === 'paste' ? new ClipboardEvent('paste', { ...how, clipboardData: data })
+  : new DragEvent('drop', { ...how, dataTransfer: data });
+document.querySelector(target).dispatchEvent(made);
+"""
+
+
+@pytest.fixture
+def scripted(browser: Chrome, website: Server) -> Iterator[Hand]:
+    """A person whose browser runs script, for what there is with script alone."""
+    made = Hand(browser, website.address[1], SCRIPT)
+    yield made
+    made.leave()
+
+
+def test_files_are_pasted_and_dropped(
+    scripted: Hand, bikes: Site, make: Factory, picture_bytes: bytes
+) -> None:
+    hand = scripted
+    conversation = make.conversation(bikes)
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, _page(conversation))
+    picture = base64.b64encode(picture_bytes).decode()
+
+    hand.driver.execute_script(_GIVE_FILE, "#markdown", "paste", "a.png", "image/png", picture)
+    hand.find('input[name="file"][value$=" a.png"]:checked')
+    hand.driver.execute_script(_GIVE_FILE, "#write", "drop", "b.png", "image/png", picture[:40])
+    hand.see("b.png can’t be shown")
+    hand.driver.execute_script(_GIVE_FILE, "#write", "drop", "c.txt", "text/plain", "YWJj")
+    hand.find('input[name="file"][value$=" c.txt"]:checked')
+    hand.fill("Your comment", "With two files")
+    hand.press("Post")
+
+    hand.see("With two files")
+    names = [one.text for one in hand.driver.find_elements("css selector", ".comment .files li")]
+    assert sorted(names) == ["a.png", "c.txt"]
+
+
+def test_marks_do_not_load_the_page(scripted: Hand, bikes: Site, make: Factory) -> None:
+    hand = scripted
+    comment = make.comment(make.conversation(bikes))
+    row = f"#comment{comment.id} .actions"
+    hand.sign_in(bikes, bikes.member)
+    hand.go(bikes, _page(comment))
+    hand.fill("Your comment", "half a thought")
+    hand.driver.execute_script("window.stays = true")
+
+    hand.press("like", within=row)
+    hand.find(f'{row} [aria-label="like 1"]')
+    hand.press("Bookmark", within=row)
+    hand.find(f'{row} [name="on"][aria-pressed="true"]')
+
+    assert hand.driver.execute_script("return window.stays")
+    assert hand.value("Your comment") == "half a thought"
+    focused = hand.driver.switch_to.active_element
+    assert focused.get_attribute("name") == "on"
+
+
+def test_a_reply_begun_while_writing_keeps_the_words(
+    scripted: Hand, bikes: Site, make: Factory
+) -> None:
+    hand = scripted
+    comment = make.comment(make.conversation(bikes), markdown="Once upon a wheel")
+    hand.sign_in(bikes, make.person(bikes))
+    hand.go(bikes, _page(comment))
+    hand.fill("Your comment", "My words")
+
+    hand.press("Quote", within=_row(comment))
+    hand.wait(lambda: hand.value("Your comment") == "My words\n\n> Once upon a wheel\n\n")
+    hand.press("Reply to nobody")
+    hand.see_no("In reply to this comment")
+    hand.press("Post")
+
+    hand.see("My words")
+    hand.see_no("in reply to")
+
+
+def test_a_draft_that_another_device_changed_is_not_lost(
+    scripted: Hand, bikes: Site, make: Factory, api: Api
+) -> None:
+    hand = scripted
+    conversation = make.conversation(bikes)
+    writer = make.person(bikes)
+    hand.sign_in(bikes, writer)
+    hand.go(bikes, _page(conversation))
+    sent = {"content": {"markdown": "from the phone"}}
+    assert api.put(f"{conversation.path}/draft", sent, by=writer).status == 302
+
+    hand.fill("Your comment", "from the desk")
+    hand.see("Another draft was saved here meanwhile")
+    hand.press("Save draft")
+
+    hand.see("from the phone")
+    assert hand.value("Your comment") == "from the desk"
+    hand.press("Save draft")
+    hand.see("Draft saved")
+    stored = api.get(f"{conversation.path}/draft", by=writer).data
+    assert stored["content"]["markdown"] == "from the desk"
 
 
 @step("draft is kept on the server and found again")

@@ -243,6 +243,13 @@ def test_files_of_others_and_nonsense_are_not_attached(member: Visitor, thread: 
         assert page.status in (303, 400)
 
 
+def test_a_form_that_is_too_large_is_said(member: Visitor) -> None:
+    page = member.post("/read/", {"x": "y" * 1_200_000})
+
+    assert page.status == 413
+    assert "MB can be sent at a time" in page.text
+
+
 # ---------------------------------------------------------------- what one may
 
 
