@@ -146,16 +146,19 @@ def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None)
 def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
-    """Create a site owned by the user with this address, created where there is none; return its id. Raises Invalid."""
+    """Create a site owned by the user with this address, who is created if there is none; return its id.
+
+    Raises Invalid.
+    """
     person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
     return Site.insert(tx, body, user_id=person.id, platform_domain=config.platform_domain)
 
 
 def set_owner(tx: Transaction, key: str, address: str) -> int:
-    """Make the user with this address the owner of a site; return their profile's id, created if there is none.
+    """Make the user with this address the owner of a site; return the id of their profile, created if there is none.
 
-    The owner before keeps their profile, and the microcosms that they own. Raises NotFound, Invalid.
+    The former owner keeps their profile and microcosms. Raises NotFound, Invalid.
     """
     id = site_id(tx, key)
     person = User.find_or_create(tx, user.checked_email(address), is_verified=False)
@@ -167,9 +170,10 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
 
 
 def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Delete everything that a user wrote on a site and end their part in its huddles; return the rows (platform 3.6).
+    """Delete everything that a user wrote on a site and end their part in its huddles; return the number of rows.
 
-    Counters and events follow as if a moderator had deleted each row; the audit names the user's own profile.
+    Counters and events follow as if a moderator had deleted each row; the audit names the user's own profile (platform
+    3.6).
     """
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
     if profile_id is None:
@@ -194,7 +198,7 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
 
 
 class Method(NamedTuple):
-    """Row of `sign-in list`. `set_by`: platform, site or default; `missing`: settings that it still lacks."""
+    """Row of `sign-in list`. `set_by`: platform, site or default; `missing`: required settings without a value."""
 
     method: str
     state: str
@@ -204,7 +208,10 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """List the methods of the site with this key, or of all sites without settings of their own. Raises NotFound."""
+    """List the sign-in methods of the site with this key; `key` None: of sites without settings of their own.
+
+    Raises NotFound.
+    """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
     for name in methods.LISTED:
@@ -231,9 +238,9 @@ def set_sign_in(
     *,
     is_enabled: bool,
 ) -> bool:
-    """Set up a sign-in method, for one site or for all; True if it is complete. Raises Invalid, NotFound.
+    """Set up a sign-in method, for one site or, with `key` None, for all; return True if it is complete.
 
-    Settings that are not named stay. A list of URLs is written with commas between.
+    Settings that are not named stay. A list of URLs is written with commas between. Raises Invalid, NotFound.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id
@@ -250,7 +257,7 @@ def set_sign_in(
 
 
 def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
-    """Delete the settings of a sign-in method, for one site or for all. Raises NotFound."""
+    """Delete the settings of a sign-in method, for one site or, with `key` None, for all. Raises NotFound."""
     of = lock_site(tx, key or ROOT_KEY).site_id
     SiteAuthBackend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
 

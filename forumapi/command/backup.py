@@ -52,7 +52,7 @@ Progress = Callable[[str], None]
 
 
 class BackupError(Exception):
-    """Failure of a backup or restore, or a difference from what was backed up; the message says which."""
+    """Failure of a backup or restore, or a difference from the backup; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """Return the size without hard links."""
+        """Return the size of the backup, without the hard links to an earlier one."""
         return self.dump_bytes + self.files_bytes
 
 
@@ -97,8 +97,8 @@ def create(
 ) -> tuple[Path, Manifest]:
     """Create a backup below `target`; return its folder and manifest once it is complete.
 
-    `files` is the folder of objects; None where they are elsewhere. `keep`: so many of the newest stay; 0: all.
-    Raises BackupError, psycopg.Error, OSError.
+    `files`: folder of the store; None if objects are stored elsewhere. `keep`: number of newest backups to keep; 0:
+    all. Raises BackupError, psycopg.Error, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)
@@ -148,7 +148,7 @@ def create(
 
 
 def note(path: Path, manifest: Manifest) -> None:
-    """Write the status file that `doctor` and the metrics read: a backup has succeeded."""
+    """Write the status file by which `doctor` and the metrics know of the last good backup."""
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}
     fresh = path.with_name(f"{path.name}.new")
@@ -174,7 +174,7 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
-    """Count and hash the rows of each table, in any order of rows."""
+    """Return number and hash of the rows of each table, independent of their order."""
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():
         statement = sql.SQL(
@@ -187,7 +187,7 @@ def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 
 def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
-    """Copy every object; return their number and bytes."""
+    """Copy every object, by hard link if it is in the backup `before`; return their number and bytes."""
     known: dict[str, str] = {}
     if before is not None and (before / LISTING).exists():
         for line in (before / LISTING).read_text().splitlines():
@@ -222,7 +222,7 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
 
 
 def verify(folder: Path) -> Manifest:
-    """Read all of a backup again. Raises BackupError for the first difference."""
+    """Read a whole backup and compare its hashes. Raises BackupError for the first difference."""
     manifest = Manifest.read(folder)
     if _sha256(folder / DUMP) != manifest.dump_sha256:
         raise BackupError(f"{folder / DUMP} was changed")
@@ -234,9 +234,9 @@ def verify(folder: Path) -> Manifest:
 
 
 def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = print) -> Manifest:
-    """Bring a backup into the empty database `url` and the folder `files`, and prove that it is the same.
+    """Restore a backup into the empty database `url` and the folder `files`, and verify that they are equal to it.
 
-    Raises BackupError when the database is not empty, the backup is damaged, or a table differs.
+    Raises BackupError if the database is not empty, the backup is damaged, or a table differs.
     """
     progress("reading the backup")
     manifest = verify(folder)

@@ -53,7 +53,7 @@ _ASKING: Final = """
 
 
 class Finding(NamedTuple):
-    """Result of a check: its subject, the finding, and how to mend a problem. `mend` empty: no problem."""
+    """Result of a check: its subject, the finding, and a repair. `mend` "": there is no problem."""
 
     subject: str
     found: str
@@ -62,7 +62,7 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, show: Callable[[str], None]) -> bool:
-    """Run all checks and show a line for each; True without problems (warnings are none)."""
+    """Run all checks and show a line for each; return True if none finds a problem (warnings are none)."""
     is_well = True
     for finding in findings(config):
         mark = "ok  " if not finding.mend else "warn" if finding.is_warning else "FAIL"
@@ -96,7 +96,7 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def _production(config: Config) -> Finding:
-    """Check that serve, hold and cron start with these settings."""
+    """Check that serve, hold and cron may start with these settings."""
     if config.is_embedded:
         mend = "set environment to prod; embedded is what `forumapi run` starts (docs/upgrading.md)"
         return Finding("production", "serve, hold and cron don't start as embedded", mend)
@@ -274,7 +274,9 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
 
 
 def roles(connection: psycopg.Connection) -> Iterator[Finding]:
-    """Find roles with members by a value of their own alone, who lose the role with this release (P-34)."""
+    """Find roles whose members are in them only by a value that they set themselves, and lose the role with this
+    release (P-34).
+    """
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
         return
@@ -302,7 +304,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def replica(config: Config) -> Finding:
-    """Check that the standby may be read from."""
+    """Check that the standby can be read from."""
     primary = Database(config.direct_url, size=1)
     found = Standbys(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
@@ -374,7 +376,7 @@ def geocoder(config: Config) -> Finding:
 
 
 def website(config: Config) -> Iterator[Finding]:
-    """Check the website: its secret, and where it is a process of its own, the API as it finds it."""
+    """Check the website: its secret and, if it is a process of its own, that the API recognises it."""
     is_alone = not config.webclient
     is_used = bool(
         config.webclient_api_url or config.webclient_front_end_secret or config.webclient_secret
@@ -400,7 +402,9 @@ def website(config: Config) -> Iterator[Finding]:
 
 
 def _website_api(config: Config, url: str) -> Finding:
-    """Ask the API as the website would. Who is believed about visitors is told that "?" is none, others are not."""
+    """Check that the API takes visitors' addresses from the website: a false address "?" is then refused, else
+    ignored.
+    """
     headers = {"Host": config.platform_domain, "X-Forumapi-Visitor": "?"}
     if config.webclient_front_end_secret:
         headers["X-Forumapi-Front-End"] = config.webclient_front_end_secret

@@ -15,7 +15,7 @@ SETTINGS: Final = "etc/forumapi/forumapi.toml"
 
 
 class InstallError(Exception):
-    """Failure of the installation; the message says why."""
+    """Failure of the installation; the message names the reason."""
 
 
 class _File(NamedTuple):
@@ -62,7 +62,7 @@ _BEGIN: Final = {
 def install(
     root: Path, *, upstart: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> None:
-    """Install below `root`; below / only as root. An existing settings file stays. Raises InstallError."""
+    """Install below `root`; below / as root alone. An existing settings file stays. Raises InstallError."""
     try:
         for one in (*_FILES, *(_UPSTART if upstart else ())):
             _put(one, root, progress)
@@ -92,7 +92,7 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """Copy this very file as a release; it becomes the current one where there was none."""
+    """Copy the file that is running as a release; it becomes the current release if there is none."""
     file = os.environ.get("PEX", "")
     if not file:
         raise InstallError(
@@ -111,7 +111,7 @@ def _put_release(root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _own(progress: Callable[[str], None]) -> None:
-    """Make the user, and give it its folders."""
+    """Make the system user `forumapi`, and give it its folders."""
     for command in (
         ["systemd-sysusers", "/usr/lib/sysusers.d/forumapi.conf"],
         ["systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/forumapi.conf"],

@@ -44,11 +44,11 @@ ENDS_WITHIN_S: Final = 60.0
 
 
 class RunError(Exception):
-    """Failure to start the platform, or to keep it up; the message says where to look."""
+    """Failure to start the platform, or to keep it up; the message names the log to read."""
 
 
 class Progress:
-    """Progress lines with the seconds since the start; on a terminal a line replaces one of its kind."""
+    """Progress lines with the seconds since the start; on a terminal a line may replace the previous one."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -105,11 +105,11 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        """Return False once it has ended."""
+        """Return True while the process runs."""
         return self.process.poll() is None
 
     def revive(self) -> bool:
-        """Start it again; False when it has ended too often for that."""
+        """Start the process again; return False if it has ended too often."""
         now = time.monotonic()
         self._ends.append(now)
         if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
@@ -118,12 +118,12 @@ class Child:
         return True
 
     def signal(self, sign: int) -> None:
-        """Send a signal to it, if it runs."""
+        """Send a signal to the process if it runs."""
         if self.is_running:
             self.process.send_signal(sign)
 
     def stop(self, timeout_s: float) -> None:
-        """Wait until it has ended; killed, with all of its session, after `timeout_s`."""
+        """Wait until the process has ended; after `timeout_s` kill it with its whole session."""
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -132,7 +132,7 @@ class Child:
             self.process.wait()
 
     def last_words(self) -> str:
-        """Return the end of its output."""
+        """Return the end of the process's output."""
         return self.log.read_text(errors="replace")[-3000:]
 
 
@@ -272,7 +272,7 @@ class Supervisor:
 def run(config: Config, *, is_open: bool = False) -> None:
     """Run the whole platform until SIGINT or SIGTERM. Raises RunError, EmbeddedError, MigrateError.
 
-    Where no environment is named it is embedded, and then on loopback alone unless `is_open`.
+    If the settings name no environment it is the embedded mode, then on loopback alone unless `is_open`.
     """
     if not config.environment:
         config = dataclasses.replace(config, environment="embedded")
@@ -295,7 +295,7 @@ def _connections(config: Config) -> int:
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """Lock the data folder. Raises RunError when another platform runs on it."""
+    """Lock the data folder. Raises RunError if another platform runs on it."""
     with (data / "run.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -305,7 +305,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def is_loopback(listen: str) -> bool:
-    """Return True when only this machine can connect there."""
+    """Return True if the address `listen` can be reached from this machine only."""
     if listen.startswith("unix:"):
         return True
     host = listen.rpartition(":")[0].strip("[]")
@@ -317,7 +317,10 @@ def is_loopback(listen: str) -> bool:
 
 
 def _check_loopback(config: Config) -> None:
-    """Check that only this machine can connect. Raises RunError."""
+    """Check that `listen` and `admin_listen` are empty or reachable from this machine only.
+
+    Raises RunError for an address that other machines can reach.
+    """
     for name in ("listen", "admin_listen"):
         address = getattr(config, name)
         if address and not is_loopback(address):
@@ -328,7 +331,7 @@ def _check_loopback(config: Config) -> None:
 
 
 def _check_port(config: Config) -> None:
-    """Check that the web process can listen. Raises RunError."""
+    """Check that the web process can listen on its address. Raises RunError."""
     try:
         listener_holder.check_free(config)
     except listener_holder.HoldError as error:
@@ -425,7 +428,7 @@ def _site_url(config: Config, key: str) -> str:
 
 
 def _cast(connection: psycopg.Connection) -> list[_Person]:
-    """Find the demo users, in the order they are shown."""
+    """Return the demo users, in the order in which they are shown."""
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
         """
@@ -442,7 +445,7 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
-    """Return a token for each demo user, the same at every start: kept in the data folder (hashed in the database)."""
+    """Return a token for each demo user, the same at every start: stored in the data folder, hashed in the database."""
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken
     from forumapi.models.access.identity import token_hash

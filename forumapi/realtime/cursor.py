@@ -32,7 +32,7 @@ class Cursors:
         self._mac_key = hashlib.blake2b(key=key, person=b"live-stream").digest()
 
     def make(self, site_id: int, number: int) -> str:
-        """Encode the position after the event `number` of a site; 0: before all."""
+        """Encode the position after the event `number` of a site; 0: before all events."""
         if len(self._random) < _BLOCK:
             self._random = os.urandom(4096)
         salt, self._random = self._random[:4], self._random[4:]

@@ -34,7 +34,7 @@ _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 
 
 class Caller:
-    """Identity of a listener on a site, as of the last poll. Shared by all connections with one token."""
+    """Identity of a listener on a site, as of the last poll. All connections with one token share one."""
 
     __slots__ = (
         "clients",
@@ -60,7 +60,7 @@ class Caller:
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
-        """Take over a newer identity."""
+        """Replace the identity by a newer one."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
@@ -71,10 +71,10 @@ class Caller:
         self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
 
     def regained(self, tree: Tree, position: int) -> dict[int, int]:
-        """Compare the microcosms that they may read with those of the last poll.
+        """Compare the microcosms that the caller may read with those of the last poll.
 
-        Returns those that have become readable, with the number of the event since which they were not, 0 for never.
-        `position`: number of the last event that was delivered by the former rights.
+        Returns those that have become readable, each with the number of the event since which it was not; 0: it never
+        was. `position`: number of the last event that was delivered by the former rights.
         """
         before, now = self.readable, tree.view(self.principal).set
         self.readable = now
@@ -85,7 +85,7 @@ class Caller:
         return {id: self.lost.pop(id, 0) for id in now - before}
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
-        """Check that the token's scopes allow things of a type, in a thing of another type."""
+        """Return True if the token's scopes allow things of a type, in a thing of `parent_type` (0: in none)."""
         if item_type in _PARTS and parent_type not in self.kinds:
             return False
         return item_type in self.kinds and (
@@ -94,7 +94,9 @@ class Caller:
 
 
 def subject(event: LoggedEvent) -> ThingKey | None:
-    """Key of the thing whose permission decides on an event; None for an event that is delivered to nobody."""
+    """Return the key of the thing whose permission decides on an event; None for an event that is delivered to
+    nobody.
+    """
     kind = event.item_type
     if kind in _PRIVATE or event.kind == journal.REMINDED:
         return None
@@ -108,7 +110,7 @@ def subject(event: LoggedEvent) -> ThingKey | None:
 
 
 def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
-    """Topics under which an event is delivered, the nearest first."""
+    """Return the topics under which an event is delivered, the nearest first."""
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
         (fact.target.item_type, fact.target.item_id),
@@ -128,8 +130,10 @@ def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
 
 
 class DeliveryPolicy:
-    """Permission evaluator for the things of one batch, with its answers memoised: 2,000 listeners with the same roles
-    cost one evaluation."""
+    """Permission evaluator for the things of one batch.
+
+    Results are memoised, so 2,000 listeners with the same roles cost one.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -137,7 +141,7 @@ class DeliveryPolicy:
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
     def visibility(self, principal: Principal, fact: Fact) -> int:
-        """Visibility of a thing to a caller, as of a GET: NOTHING, GONE or WHOLE."""
+        """Return the visibility of a thing to a caller, as of a GET: NOTHING, GONE or WHOLE."""
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
         is_special = (
@@ -179,7 +183,7 @@ class DeliveryPolicy:
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Check that a caller sees a thing and may comment on it."""
+        """Return True if a caller may see a thing and comment on it."""
         target = fact.target
         if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
             return False
@@ -188,7 +192,7 @@ class DeliveryPolicy:
         return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
-        """Return if they asked not to see this where they follow `topic`, as lists leave it out."""
+        """Return True if the caller ignores this thing, its author or its place, as lists do, under `topic`."""
         target = fact.target
         if caller.ignored_profiles:
             if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (
@@ -213,7 +217,9 @@ class DeliveryPolicy:
         )
 
     def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
-        """Return a thing as it was in the microcosm that it has left; None for 0, and if that no longer exists."""
+        """Return a thing as it was in the microcosm that it has left; None if `microcosm_id` is 0 or no longer
+        exists.
+        """
         was = before_move(self._tree, fact, microcosm_id) if microcosm_id else None
         if was is None:
             return None
@@ -228,16 +234,16 @@ class FormerPlace(NamedTuple):
 
 
 def _item_of(fact: Fact) -> int:
-    """Id of the item that a thing is or belongs to, 0 for none."""
+    """Return the id of the item that a thing is or belongs to, 0 for none."""
     if fact.target.item_type in _ITEMS:
         return fact.target.item_id
     return fact.parent_id if fact.parent_type in _ITEMS else 0
 
 
 class Delivery(NamedTuple):
-    """Event with the clients that receive it. `is_gone`: they receive that the thing has gone.
+    """Event with the clients that receive it. `is_gone`: they receive it as the disappearance of the thing.
 
-    `fact` of a thing that was moved out of their sight describes its former place.
+    For a thing that was moved out of their sight `fact` describes its former place.
     """
 
     event: LoggedEvent
@@ -287,7 +293,8 @@ def decide(
 ) -> int:
     """Decide what a follower of `topic` receives of an event: NOTHING, GONE or WHOLE.
 
-    `was`: the place that the thing has left; followers who could read it there and no longer see it receive GONE.
+    `was`: the place that the thing has left, None for none; a follower who could read it there and may not read it now
+    gets GONE.
     """
     seen = policy.visibility(caller.principal, fact)
     if was is not None and seen != WHOLE:
@@ -304,7 +311,10 @@ def decide(
 
 
 def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:
-    """Check that a caller may follow a thing: its readers may, also while it is hidden."""
+    """Return True if a caller may follow a thing: its readers may, even while it is hidden.
+
+    `fact` None: it does not exist.
+    """
     return (
         fact is not None
         and caller.has_scope(fact.target.item_type, fact.parent_type)

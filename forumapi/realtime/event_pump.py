@@ -120,7 +120,7 @@ FOLLOWED: Final = {
 
 
 def topic_name(topic: Topic) -> str:
-    """Name of a topic on the wire: `conversation/42`, `site`, `huddles`, `updates`."""
+    """Return a topic's name on the wire: `conversation/42`, `site`, `huddles`, `updates`."""
     return _NAMES.get(topic.kind) or f"{itemtypes.name_of(topic.kind)}/{topic.id}"
 
 
@@ -139,14 +139,14 @@ def parse_topic(text: str, profile_id: int) -> Topic:
 
 
 def state_href(topic: Topic) -> str:
-    """Address of the REST resource that shows a topic's present state."""
+    """Return the address of the REST resource that shows a topic's present state."""
     return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
 
 
 def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Check that a caller may follow all of these topics. Raises Forbidden, for topics that do not exist too."""
+    """Check that a caller may follow all of these topics. Raises Forbidden, also for topics that do not exist."""
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live.facts(reader, site_id, tree, list(named.values())) if named else {}
     policy = DeliveryPolicy(tree)
@@ -223,12 +223,12 @@ class Live:
 
     @property
     def has_cursors(self) -> bool:
-        """False until the first use of `cursors`, which takes a database connection of its own."""
+        """Return False until the first use of `cursors`, which takes a database connection of its own."""
         return self._cursors is not None
 
     @property
     def cursors(self) -> Cursors:
-        """Codec of cursors. Raises Unavailable as long as the database was never reached."""
+        """Return the codec of cursors. Raises Unavailable if the database was never reached."""
         if self._cursors is None:
             with self._database.write() as tx:
                 key = live.cursor_key(tx)
@@ -238,7 +238,7 @@ class Live:
     # ---------------------------------------------------------------- the process
 
     def start(self) -> None:
-        """Allow listeners; threads start with the first of them."""
+        """Allow listeners; the threads start with the first listener."""
         self._stopping.clear()
         self.is_stopping = False
 
@@ -252,11 +252,11 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """Number of sockets that this process holds."""
+        """Return the number of sockets that this process holds."""
         return self._count.total()
 
     def close_connections(self) -> None:
-        """Send every client its last frame, with the time within which to reconnect, since this process stops."""
+        """Send every client its last frame, with the time within which to reconnect, because this process stops."""
         self.is_stopping = True
         for feed in list(self._feeds.values()):
             with feed.lock:
@@ -264,7 +264,7 @@ class Live:
                     self._end(client, "stopping")
 
     def wake(self) -> None:
-        """Poll now: something may be new."""
+        """Poll now, since there may be new events."""
         self._wake.set()
 
     def _run_threads(self) -> None:
@@ -291,7 +291,7 @@ class Live:
                 logger.exception("delivery of live events failed")
 
     def _beat(self) -> None:
-        """Send heartbeats and pings, to each client at its own time."""
+        """Send heartbeats and pings, each client's at its own time."""
         while not self._stopping.wait(1.0):
             now = time.monotonic()
             try:
@@ -332,15 +332,15 @@ class Live:
         self._count[key] += 1
 
     def release(self, key: int | str) -> None:
-        """Count a connection off that `reserve` counted."""
+        """Undo one `reserve` of the same key."""
         self._count[key] -= 1
         if self._count[key] <= 0:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client, which follows nothing yet. `identity` was read within the last minute.
+        """Add a client without subscriptions. `identity` was read within the last minute.
 
-        Raises NotFound, Unauthorized or Forbidden when the caller has no access to the site any more.
+        Raises NotFound, Unauthorized or Forbidden if the caller no longer has access to the site.
         """
         with self._lock:
             feed = self._feeds.get(site.id)
@@ -384,7 +384,7 @@ class Live:
         feed.left = time.monotonic()
 
     def drop(self, client: LiveClient, reason: str) -> None:
-        """Disconnect a client with its cursor. `reason`: a key of CODES."""
+        """Disconnect a client; its last frame has its cursor. `reason`: a key of CODES."""
         client.feed.index.leave(client)
         self._end(client, reason)
 
@@ -408,9 +408,9 @@ class Live:
     # ---------------------------------------------------------------- following
 
     def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Subscribe a client to topics, from `cursor` on or from now on; it then receives `subscribed`.
+        """Subscribe a client to topics, after `cursor` or, if None, from now on; the client then receives `subscribed`.
 
-        Raises Forbidden, and subscribes to none, when a topic may not be read or does not exist.
+        Raises Forbidden, and subscribes to none, if one of the topics is unreadable or does not exist.
         """
         self._poll_if_stale()
         feed: Feed = client.feed
@@ -464,21 +464,21 @@ class Live:
             client.position = upto
 
     def _welcome(self, client: LiveClient, follow: Follow) -> None:
-        """Send a new follower the number of people present, also when the number has not changed."""
+        """Send a new follower the number of people present, even if it has not changed."""
         if follow.wants_presence and follow.topic.kind > 0:
             frame = self._presence.welcome((client.feed.site.id, *follow.topic))
             if frame is not None:
                 client.push(frame)
 
     def unfollow(self, client: LiveClient, topic: Topic) -> bool:
-        """End a subscription. False if there was none."""
+        """End a subscription; return False if there was none."""
         client.feed.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
 
     def typing(self, client: LiveClient, topic: Topic) -> None:
-        """Announce that a member writes on a topic that they follow with presence, at most every TYPING_S.
+        """Announce that a member writes on a topic that the client follows with presence, at most every TYPING_S.
 
-        Raises Forbidden, and Invalid for a topic that is not followed so.
+        Raises Forbidden, and Invalid for a topic that is not followed with presence.
         """
         follow = client.follows.get(topic)
         now = time.monotonic()
@@ -499,13 +499,13 @@ class Live:
         self._presence.typing((feed.site.id, *topic), client.caller.principal.profile_id)
 
     def cursor(self, client: LiveClient) -> str:
-        """Cursor of the last event that a client has received."""
+        """Return the cursor of the last event that a client has received."""
         feed: Feed = client.feed
         number = feed.position if client.is_live else client.position
         return self.cursors.make(feed.site.id, number)
 
     def _place(self, client: LiveClient, cursor: str | None) -> int | None:
-        """Decode a client's cursor into an event number. An unknown cursor is answered with `resync`; None then."""
+        """Decode a client's cursor into an event number. For an unknown cursor send `resync` and return None."""
         if not cursor:
             return None
         feed: Feed = client.feed
@@ -526,7 +526,9 @@ class Live:
     def _announce_gaps(
         self, client: LiveClient, follows: Mapping[Topic, Follow], after: int, reader: Reader
     ) -> None:
-        """Announce gaps before the cursor `after`: events that the client might not see then but may now."""
+        """Announce gaps before the cursor `after`: events that the client may not have been allowed to see then, and
+        is now.
+        """
         feed: Feed = client.feed
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
         caller: Caller = client.caller
@@ -692,7 +694,7 @@ class Live:
     def _refresh_callers(
         self, feed: Feed, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
-        """Read the identities of some callers anew; those that are signed out or banned are disconnected."""
+        """Read the identities of these callers anew; disconnect those that are signed out or banned."""
         own = reader or self._database.read()
         try:
             for at in range(0, len(callers), PEOPLE):
@@ -730,7 +732,7 @@ class Live:
     def _recheck(
         self, feed: Feed, clients: Collection[LiveClient], position: int, reader: Reader
     ) -> None:
-        """End subscriptions of clients to what they may no longer read; they have its events up to `position`."""
+        """End a client's subscriptions to topics that it may no longer read; it has their events up to `position`."""
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = live.facts(reader, feed.site.id, feed.tree, list(named.values())) if named else {}
@@ -780,7 +782,7 @@ class Live:
         upto: int,
         reader: Reader,
     ) -> None:
-        """Deliver `events`, the stored ones from `after` to `upto`, to the listeners in `index`."""
+        """Deliver `events`, all those still stored between `after` and `upto`, to the listeners in `index`."""
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
         facts = live.facts(reader, feed.site.id, feed.tree, things) if things else {}
@@ -856,7 +858,7 @@ class Live:
 
 
 def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Members of a frame about an event. A thing that has gone has no version."""
+    """Return the members of a frame about an event. A thing that has gone has no version."""
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"
     said: dict[str, Any] = {
@@ -886,7 +888,7 @@ def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str,
 
 
 def _href(item_type: int, id: int) -> str:
-    """Address on the site's host of a thing, or of the list that holds it if it has no address."""
+    """Return the address of a thing on the site's host; of the list that holds it if it has none itself."""
     return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
 
 
@@ -894,7 +896,7 @@ _SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/u
 
 
 def _thing(one: Delivery) -> ThingKey:
-    """Key of the thing whose document goes with an event; zeros for a part of a thing, which has no document."""
+    """Return the key of the thing whose document goes with an event; zeros for a part of a thing, which has none."""
     event, target = one.event, one.fact.target
     if event.item_type != target.item_type:
         return 0, 0, 0
@@ -907,7 +909,7 @@ def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
 
 
 def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple[int, int]]:
-    """List ranges of numbers from `after` to `upto` that are no longer stored, as (after, upto)."""
+    """Return the ranges of numbers from `after` to `upto` that are no longer stored, as (after, upto)."""
     if len(events) == upto - after:
         return []
     found = []

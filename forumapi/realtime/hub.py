@@ -18,14 +18,16 @@ UPDATES: Final = -2
 
 
 class Topic(NamedTuple):
-    """Subject of a subscription: item type (or one of the above) and id; the profile's for HUDDLES and UPDATES."""
+    """Subject of a subscription: an item type or a constant above, and an id; for HUDDLES and UPDATES the profile's
+    id.
+    """
 
     kind: int
     id: int
 
 
 class Frame:
-    """Message to listeners. Its bytes are made once for each kind of transport, however many connections there are.
+    """Message to listeners. Its bytes are encoded once for each kind of transport.
 
     `cursor`: position in the site's events after this message; "" if it has none.
     """
@@ -53,7 +55,8 @@ class Frame:
     def for_stream(self) -> bytes:
         """Encode as a server-sent event, with the cursor as its id.
 
-        `hello` has no id: a browser that is disconnected right after it would resume there, and miss what was to come.
+        `hello` has no id: a browser that is disconnected right after it would resume there, and miss what it has not
+        yet received.
         """
         if self._event is None:
             self._event = self.in_stream("")
@@ -70,16 +73,16 @@ class LiveConnection(Protocol):
     """Connection to a listener. `push` never blocks; `close` ends it after all pushed frames are sent."""
 
     def push(self, frame: Frame) -> None:
-        """Send, or queue to be sent."""
+        """Send a frame, or queue it if the network is slow."""
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close message and end."""
+        """Send a close message after all pushed frames, and end the connection."""
 
     def ping(self) -> None:
-        """Send a ping. Ends a connection that has sent nothing since the last one."""
+        """Send a ping; close this connection instead if its client has sent nothing since the previous ping."""
 
     def wait_for_room(self) -> None:
-        """Wait until most of the pushed frames are sent. Not for callers that serve many connections."""
+        """Wait until most of the pushed frames are sent. Not for threads that serve many connections."""
 
 
 class Follow:
@@ -123,12 +126,12 @@ class LiveClient:
         self.position = 0  # while it is not live: number up to which it has received everything
 
     def push(self, frame: Frame) -> None:
-        """Send a frame, unless the client is over."""
+        """Send a frame, unless the client is disconnected."""
         if not self.is_over:
             self.connection.push(frame)
 
     def end(self, code: int, frame: Frame) -> None:
-        """Send the last frame, and close."""
+        """Send the last frame, and close the connection."""
         if not self.is_over:
             self.connection.push(frame)
             self.is_over = True
@@ -164,11 +167,11 @@ class Index:
             self.add(client, follow)
 
     def followers(self, topic: Topic) -> dict[LiveClient, Follow]:
-        """Subscriptions to a topic, by client."""
+        """Return the subscriptions to a topic, by client."""
         return self._by_topic.get(topic, {})
 
     def items(self) -> list[tuple[Topic, list[LiveClient]]]:
-        """List topics with their followers, as a copy."""
+        """Return topics with their followers, as a copy."""
         return [(topic, list(clients)) for topic, clients in self._by_topic.items()]
 
     def __bool__(self) -> bool:

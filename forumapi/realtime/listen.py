@@ -25,7 +25,7 @@ PRESENCE: Final = b"forumapi_presence"
 
 
 class Listener:
-    """Thread that calls `heard` when events were numbered, and `told` with each presence message of another process.
+    """Thread that calls `heard` after events were numbered, and `told` with each presence message of another process.
 
     `url`: direct address of the database.
     """

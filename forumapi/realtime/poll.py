@@ -39,10 +39,10 @@ class _Waiting:
         self.has_some.set()
 
     def ping(self) -> None:
-        """Do nothing: the request ends soon."""
+        """Do nothing, since the request ends soon."""
 
     def wait_for_room(self) -> None:
-        """Return at once: the number of frames is bounded."""
+        """Return at once, since the number of frames is bounded."""
 
 
 def once(
@@ -53,7 +53,7 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """Wait for the first frame after `cursor`. Returns frames and the cursor after them. Raises Forbidden."""
+    """Wait up to `wait_s` for frames after `cursor`; return them and the cursor after them. Raises Forbidden."""
     waiting = _Waiting()
     client = waiting.client = live.join(site, identity, waiting)
     try:

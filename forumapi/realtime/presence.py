@@ -35,7 +35,10 @@ class _Message(msgspec.Struct):
 
 
 class Presence:
-    """Counts of this process and of the others. `name` gives a topic's name on the wire."""
+    """Readers and writers of topics, counted in this process and received from others.
+
+    `name` returns a topic's name.
+    """
 
     REPEAT_S: Final = 10.0  # interval at which unchanged counts are sent to other processes
     FORGET_S: Final = 25.0  # after which counts of a silent process expire
@@ -54,11 +57,11 @@ class Presence:
         self._repeated = 0.0
 
     def typing(self, place: TopicKey, profile_id: int) -> None:
-        """Record that a profile is typing; sent with the next tick."""
+        """Record that a profile is typing; the next tick sends it."""
         self._typing.setdefault(place, set()).add(profile_id)
 
     def receive(self, text: bytes) -> None:
-        """Receive another process's message. Unknown content, of another release, is ignored."""
+        """Take in another process's message. Unknown content, of another release, is ignored."""
         try:
             told = msgspec.json.decode(text, type=_Message)
         except msgspec.DecodeError as error:
@@ -73,7 +76,7 @@ class Presence:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
     def tick(self, feeds: Iterable[Feed]) -> None:
-        """Count, notify the other processes and push changes to clients. Raises Unavailable."""
+        """Count, send the counts to other processes, and push changes to clients. Raises Unavailable."""
         by_site = {feed.site.id: feed for feed in feeds}
         own = {place: count for feed in by_site.values() for place, count in _counts(feed).items()}
         now = time.monotonic()
@@ -155,7 +158,7 @@ def _push(feed: Feed, place: TopicKey, frame: Frame) -> None:
 
 
 def _push_typing(feed: Feed, place: TopicKey, name: str, people: set[int]) -> None:
-    """Push who is typing, to each follower without themselves and people whom they ignore."""
+    """Push the names of those who type to each follower, without the follower and people whom they ignore."""
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(feed.index.followers(Topic(*place[1:])).items()):
         if not follow.wants_presence:

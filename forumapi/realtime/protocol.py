@@ -36,7 +36,7 @@ class ClientMessage(Struct, tag_field="type"):
 
 
 class Subscribe(ClientMessage, tag="subscribe"):
-    """Subscribe to topics, from a cursor or from now on."""
+    """Subscribe to topics, after a cursor or from now on."""
 
     topics: list[Topic]
     cursor: str = ""
@@ -125,7 +125,7 @@ class GapFrame(Struct, tag_field="type", tag="gap", kw_only=True, rename={"from_
 
 
 class ResyncFrame(Struct, tag_field="type", tag="resync", kw_only=True):
-    """Rejection of the client's cursor: read everything anew, and go on from this cursor."""
+    """Rejection of the client's cursor: the client reads everything anew, and continues from this cursor."""
 
     cursor: Cursor
     reason: str

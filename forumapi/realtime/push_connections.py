@@ -41,7 +41,10 @@ TURN: Final = 16
 
 
 class Pipe:
-    """Sending side of a socket. `limit`: bytes that may wait. `slow`: called once when more do."""
+    """Sending side of a socket. `limit`: bytes that may be queued.
+
+    `slow`: called once when more than `limit` are queued.
+    """
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
 
@@ -57,7 +60,7 @@ class Pipe:
         self.is_broken = False
 
     def send(self, data: bytes) -> None:
-        """Send `data` as far as the network accepts it now, and queue the rest."""
+        """Send as much of `data` as the network accepts now, and queue the rest."""
         if self.is_broken:
             return
         if self._writer is None:
@@ -111,7 +114,7 @@ class Pipe:
 
 
 class _Carrier:
-    """Base class of both kinds of connections."""
+    """Base class of both kinds of connections: WebSocket and server-sent events."""
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
         self.pipe = Pipe(client, config.realtime_queue_bytes, self._is_slow)
@@ -137,7 +140,7 @@ class _Carrier:
         raise NotImplementedError
 
     def _welcome(self, site: Site, identity: Identity, config: Config) -> LiveClient | None:
-        """Join and send `hello`. None when that is not possible at the moment; the client is told to reconnect then."""
+        """Join and send `hello`; None if the caller can't join now, and the client was asked to reconnect."""
         try:
             client = self.client = self.live.join(site, identity, self)
             client.push(hello_frame(self.live, client, config))
@@ -155,7 +158,7 @@ _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_Carrier):
-    """WebSocket after its handshake."""
+    """WebSocket connection after its handshake."""
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)
@@ -213,7 +216,7 @@ class SocketConnection(_Carrier):
             self._answer(end)
 
     def _frame_came(self) -> None:
-        """Count a frame. Raises Ended for one too many."""
+        """Count a frame of the client. Raises Ended beyond the limit."""
         if self._reader.heard % TURN == 0:
             gevent.sleep(0)
         if not self._frames.take():
@@ -222,7 +225,7 @@ class SocketConnection(_Carrier):
             raise Ended
 
     def _answer(self, end: Ended) -> None:
-        """Send the close frame unless it is sent already, and wait for the client to receive it."""
+        """Send the close frame unless it was sent already, and wait for the client to receive it."""
         if end.code and not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(end.code, end.reason))
@@ -236,7 +239,7 @@ class SocketConnection(_Carrier):
                     gevent.sleep(0)
 
     def _take(self, client: LiveClient, text: str, config: Config) -> None:
-        """Process one message. An error in it is answered by an `error` frame, and the connection stays open."""
+        """Process one message. An error is answered by an `error` frame, and the connection stays open."""
         try:
             message = _decode(text)
             take(self.live, client, message, config)
@@ -251,7 +254,7 @@ _PING: Final = websocket.frame(b"", Socket.OPCODE_PING)
 
 
 class _Budget:
-    """Token bucket: messages a minute, up to a minute's worth at once."""
+    """Token bucket of the messages a minute that a client may send; it holds one minute's worth."""
 
     __slots__ = ("_left", "_per_s", "_then", "_whole")
 
@@ -272,7 +275,7 @@ class _Budget:
 def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Carry out a message. Raises ApiError."""
+    """Carry out a client's message. Raises ApiError."""
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
         live.typing(client, parse_topic(message.topic, me))
@@ -316,7 +319,7 @@ def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
 class StreamConnection(_Carrier):
     """Stream of server-sent events, after the head of its response.
 
-    `proof`: end of each id, by which an `EventSource` that can send nothing else resumes; "" for none.
+    `proof`: end of each id, by which an `EventSource`, which can send nothing else, resumes; "" for none.
     """
 
     def __init__(self, client: Any, live: Live, config: Config, proof: str = "") -> None:
@@ -328,7 +331,7 @@ class StreamConnection(_Carrier):
         self.pipe.send(frame.in_stream(self._proof) if self._proof else frame.for_stream)
 
     def ping(self) -> None:
-        """Do nothing: a heartbeat that is not delivered ends in a TCP error."""
+        """Do nothing, since an undelivered heartbeat ends in a TCP error."""
 
     def close(self, code: int, reason: str) -> None:
         gevent.spawn(self._part)

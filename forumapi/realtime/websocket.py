@@ -31,7 +31,10 @@ _RECEIVE: Final = 4096
 
 
 class Ended(Exception):
-    """End of a connection. `code` and `reason` go into the close frame; code 0: the peer is gone, and none is sent."""
+    """End of a connection.
+
+    `code` and `reason` go into the close frame; code 0: the peer has gone, and no frame is sent.
+    """
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
         super().__init__(code, reason)
@@ -62,7 +65,7 @@ def accept_key(key: str) -> str | None:
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Check that a request is a WebSocket handshake."""
+    """Return True if a request is a WebSocket handshake."""
     return (
         str(environ.get("HTTP_UPGRADE", "")).strip().lower() == "websocket"
         and environ.get("REQUEST_METHOD") == "GET"
@@ -72,7 +75,7 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
 
 
 class _Stream:
-    """Adapter from which the package reads exact numbers of bytes."""
+    """Adapter from which gevent-websocket reads exact numbers of bytes."""
 
     __slots__ = ("_buffer", "_receive")
 
@@ -81,7 +84,7 @@ class _Stream:
         self._buffer = left
 
     def read(self, size: int) -> bytes:
-        """Read `size` bytes. Raises Ended when the peer is gone."""
+        """Read `size` bytes. Raises Ended if the peer has gone."""
         buffer = self._buffer
         if len(buffer) < size:
             parts, have = [buffer], len(buffer)
@@ -99,7 +102,7 @@ class _Stream:
         return buffer[:size]
 
     def write(self, data: bytes) -> None:
-        """Refuse: this side only reads."""
+        """Refuse, since this side only reads. Raises an error."""
         raise NotImplementedError
 
 
@@ -130,10 +133,10 @@ class Socket(WebSocket):  # type: ignore[misc]
         self._limit = limit
 
     def __del__(self) -> None:
-        """Leave the socket open: its owner closes it."""
+        """Leave the socket open, since its owner closes it."""
 
     def receive(self) -> str | bytes:
-        """Receive the next message. Raises Ended with code and reason for the peer."""
+        """Receive the next message. Raises Ended with the code and reason to send to the peer."""
         try:
             return self._message()
         except FrameTooLargeException as error:
@@ -207,7 +210,7 @@ class Socket(WebSocket):  # type: ignore[misc]
             raise ProtocolError("reserved opcode")
 
     def _close_code(self, payload: bytes) -> tuple[int, str]:
-        """Code to answer a close frame with: its own (RFC 6455, 5.5.1)."""
+        """Return the code that answers a close frame: the frame's own (RFC 6455, 5.5.1)."""
         if not payload:
             return NORMAL, ""
         code = int.from_bytes(payload[:2], "big")

@@ -70,7 +70,7 @@ _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client for receivers: TLS and public addresses only, any in the embedded mode; no redirects."""
+    """Make the HTTP client for receivers: TLS and public addresses alone, except in the embedded mode; no redirects."""
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)
     return Outbound(ports=(), schemes=("https",), timeout_s=config.webhook_timeout_s)
@@ -83,7 +83,7 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """Make the headers of a message; for a day after a change of the secret it has two signatures."""
+    """Make the headers of a message; for a day after a change of the secret they have two signatures."""
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
         [delivery.secret] if delivery.old_secret is None else [delivery.secret, delivery.old_secret]
@@ -99,12 +99,12 @@ def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str
 
 
 def wait_s(attempts: int) -> float:
-    """Wait after failure number `attempts` + 1 of a delivery: 5 s, 15 s, 45 s … 2 h, less up to a half."""
+    """Return the wait after failure number `attempts` + 1 of a delivery: 5 s, 15 s, 45 s … 2 h, less up to a half."""
     return min(_MOST_WAIT_S, float(5 * 3 ** min(attempts, 10))) * random.uniform(0.5, 1.0)
 
 
 def pause_s(failures: int) -> float:
-    """Pause of a webhook after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
+    """Return the pause of a webhook after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
     return min(_MOST_PAUSE_S, float(2 * 2 ** min(failures, 10))) * random.uniform(0.5, 1.0)
 
 
@@ -138,11 +138,14 @@ class Deliverer(PollingThread):
         self._lease_s = config.webhook_timeout_s + _LEASE_S
 
     def check(self, url: str) -> None:
-        """Check that deliveries to an address are allowed, as its name resolves now. Raises OutboundError."""
+        """Check that deliveries to a URL are allowed, by the present addresses of its host. Raises OutboundError."""
         self._outbound.check(url)
 
     def poll(self) -> None:
-        """Start deliveries that are due. Those that a stop interrupts are repeated unless they were recorded."""
+        """Start deliveries that are due.
+
+        A delivery that a stop interrupts is repeated unless its result was recorded.
+        """
         if self._app.sequencer.leads:
             self._dispatch()
 
@@ -172,7 +175,7 @@ class Deliverer(PollingThread):
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site
 
     def _serve(self, queue: DeliveryQueue) -> None:
-        """Send deliveries of one webhook in order, until one fails or the slot is due to others."""
+        """Send deliveries of one webhook in order, until one fails or other webhooks wait for the slot."""
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
@@ -209,7 +212,7 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ one delivery
 
     def _deliver(self, queue: DeliveryQueue) -> bool:
-        """Make the next delivery of a webhook; return if another may follow at once."""
+        """Make the next delivery of a webhook; return True if another may follow at once."""
         app = self._app
         tx = app.database.read()
         try:
@@ -354,7 +357,7 @@ class Deliverer(PollingThread):
         return message | {"at": json_fragments.format_time(delivery.occurred)}
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
-        """Read the present identity that a webhook acts as."""
+        """Read the present identity that a webhook acts as; None if that profile has none any more."""
         if not profile_id:
             return GUEST
         found = identities.of_profile(tx, site.id, profile_id)

@@ -78,7 +78,7 @@ def with_database(current: Config) -> Config:
 
 @contextlib.contextmanager
 def database_url(current: Config) -> Iterator[str]:
-    """Yield the direct URL of the database; an embedded one is started for as long."""
+    """Yield the direct URL of the database; an embedded one is started if needed, for the duration."""
     from forumapi.database import embedded_postgres
 
     try:
@@ -90,7 +90,7 @@ def database_url(current: Config) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_database(current: Config) -> Iterator[Database]:
-    """Open the database. Raises CommandError when it is away, is not migrated, or refuses a statement."""
+    """Open the database. Raises CommandError if it can't be reached, is not migrated, or refuses a statement."""
     import psycopg
 
     from forumapi.database import migrations
@@ -140,7 +140,9 @@ def as_json(command: argparse.ArgumentParser) -> None:
 def add_user_options(
     command: argparse.ArgumentParser, *, is_required: bool = True, domain: bool = False
 ) -> None:
-    """Add the options that name a user: --site with --email or --profile, and --domain for all users of one."""
+    """Add the options that name a user: --site with --email or --profile; with `domain` also --domain, for all its
+    users.
+    """
     command.add_argument("--site", metavar="KEY", help="subdomain of the site")
     who = command.add_mutually_exclusive_group(required=is_required)
     who.add_argument("--email", help="the user with this address")
@@ -150,7 +152,11 @@ def add_user_options(
 
 
 def find_site(tx: Any, args: argparse.Namespace) -> int:
-    """Return the id of --site; 0 where --everywhere needs none. Raises CommandError."""
+    """Return the id of the site that --site names; 0 without --site if --everywhere is given and neither --profile
+    nor --delete-posts.
+
+    Raises CommandError for a missing or unknown site.
+    """
     from forumapi.command import admin
 
     if not args.site:
@@ -165,7 +171,7 @@ def find_site(tx: Any, args: argparse.Namespace) -> int:
 
 
 def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
-    """Return the id of the user of --email or --profile. Raises CommandError."""
+    """Return the id of the user that --email or --profile names. Raises CommandError."""
     from forumapi.command import admin
 
     if args.profile and not site_id:

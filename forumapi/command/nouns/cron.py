@@ -63,7 +63,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
 
 
 def _cron_list(args: argparse.Namespace, current: Config) -> int:
-    """List the jobs: schedule, the same in words, latest run and its outcome, next run, purpose."""
+    """List the jobs: schedule as a line and in words, latest run and its outcome, next run, purpose."""
     from forumapi.cron import runner
 
     with reading(current) as tx:

@@ -49,9 +49,9 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
 
 
 def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
-    """Wait until PostgreSQL answers, and with `is_check` until nothing is pending; return the pending steps then.
+    """Wait until PostgreSQL answers and, with `is_check`, until no step is pending; return the pending steps.
 
-    After `wait_s` the steps still pending are returned all the same. Raises psycopg.Error, MigrateError.
+    After `wait_s` pending steps are returned all the same. Raises psycopg.Error, MigrateError.
     """
     import psycopg
 

@@ -35,9 +35,9 @@ LANDMARKS: Final = """
 
 
 def bench_tokens() -> dict[str, str]:
-    """Profile name -> access token of the benchmark's members: 128 alphanumerics from the fixed seed.
+    """Return the access tokens of the benchmark's members by profile name: 128 alphanumerics from the fixed seed.
 
-    Anybody can work them out, so `load` alone stores them, for its benchmark site alone.
+    Anybody can compute them, so `load` stores them for its benchmark site alone.
     """
     letters = string.ascii_letters + string.digits
     tokens = {}
@@ -49,10 +49,10 @@ def bench_tokens() -> dict[str, str]:
 
 
 def landmarks(database_url: str) -> dict[str, int]:
-    """Ids on the benchmark site: `site_id`, `root_microcosm`, `deep_microcosm`, the conversations
-    `longest_thread`, `hidden_thread` and `ignored_thread`, and the profiles `bench_member_1` ...
+    """Return ids on the benchmark site by name; {} if `load` has not filled this database.
 
-    Empty in a database that `load` has not filled.
+    Names: `site_id`, `root_microcosm`, `deep_microcosm`, the conversations `longest_thread`, `hidden_thread` and
+    `ignored_thread`, and the profiles `bench_member_1` ...
     """
     named = {"longest_thread": LONGEST, "hidden_thread": HIDDEN, "ignored_thread": IGNORED}
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -75,7 +75,7 @@ MAY_SKIP_TRIGGERS: Final = (
 
 
 class Bar:
-    """A progress bar: every call of `progress` is a line that takes the place of the one before."""
+    """Progress bar: each call of `progress` replaces the previous line."""
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress = progress
@@ -85,7 +85,7 @@ class Bar:
         self._started = self._shown = time.monotonic()
 
     def add(self, count: int) -> None:
-        """`count` more are done."""
+        """Advance the bar by `count`."""
         self._done += count
         now = time.monotonic()
         if now - self._shown >= _BAR_EVERY_S or self._done >= self._total:
@@ -99,9 +99,9 @@ class Bar:
 
 
 class Store:
-    """The load's transaction. Ids come from `take`; what is not committed leaves nothing behind.
+    """Transaction of the load. `take` gives ids out.
 
-    With `build_last` secondary indexes are dropped, and built as they were by `finish`.
+    With `build_last` secondary indexes are dropped, and built again by `finish`.
     """
 
     def __init__(
@@ -129,22 +129,22 @@ class Store:
             self._drop_indexes()
 
     def value(self, query: LiteralString | sql.Composed, **params: object) -> Any:
-        """The one value of a query's first row, or None."""
+        """Return the first column of a query's first row; None without a row."""
         row = self._cursor.execute(query, params).fetchone()
         return None if row is None else row[0]
 
     def rows(self, query: LiteralString, **params: object) -> list[Any]:
-        """A query's rows."""
+        """Return a query's rows."""
         return self._cursor.execute(query, params).fetchall()
 
     def take(self, table: str, count: int) -> int:
-        """The first of `count` ids of this table that are now the caller's."""
+        """Reserve `count` consecutive ids of this table; return the first."""
         first = self._next[table]
         self._next[table] += count
         return first
 
     def copy(self, table: str, columns: str, lines: Iterable[str]) -> int:
-        """COPY `lines`, each with its line feed, into the columns (named as in SQL). How many."""
+        """COPY `lines`, each with its line feed, into the columns (named as in SQL); return their number."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(table),
             sql.SQL(", ").join(sql.Identifier(name) for name in columns.split()),
@@ -158,8 +158,7 @@ class Store:
         return count
 
     def finish(self) -> None:
-        """Write what search looks in; build the indexes that were dropped; move the identity sequences past the ids
-        taken."""
+        """Write the search index, build the dropped indexes, and move identity sequences past the reserved ids."""
         self._progress("words")
         self._cursor.execute(SEARCH)
         self._cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
@@ -191,12 +190,12 @@ class Store:
 
 
 def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
-    """VACUUM ANALYZE what was loaded, so that plans and index-only scans are a running site's."""
+    """VACUUM ANALYZE the loaded tables, so that plans and index-only scans are a running site's."""
     connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
 
 
 def field(text: str) -> str:
-    """A text as a field of COPY's text form."""
+    """Encode a text as a field of COPY's text format."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")

@@ -1,9 +1,4 @@
-"""Real talk to fill a forum with: posts and titles from chitchat-dataset (MIT), made forum-like.
-
-The data set holds chats between two people: no links, quotes, code, emoji or script but Latin. A
-fixed seed joins neighbouring turns to posts of a forum's length and gives some of them what a
-forum's posts have. So post `n` is the same text in every run.
-"""
+"""Posts and titles for seeded forums: chats from chitchat-dataset (MIT), made forum-like."""
 
 from __future__ import annotations
 
@@ -39,7 +34,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 
 class SeedError(Exception):
-    """The seed can't be made, or the database can't take it; the message says why. Nothing was written."""
+    """Failure of seeding; the message says why. Nothing was written."""
 
 
 class _Utterance(msgspec.Struct, gc=False):
@@ -52,7 +47,7 @@ class _Chat(msgspec.Struct, gc=False):
 
 
 class Thread(NamedTuple):
-    """One chat of the data set: its posts are `first` .. `end` - 1 of the corpus."""
+    """Chat of the data set: its posts are `first` .. `end` - 1 of the corpus."""
 
     first: int
     end: int
@@ -60,7 +55,7 @@ class Thread(NamedTuple):
 
 
 class Corpus:
-    """The posts in the order of the chats they come from: one post answers the one before it."""
+    """Posts in the order of the chats that they come from: each post answers the previous one."""
 
     def __init__(self, posts: list[str], threads: list[Thread]) -> None:
         self.posts = posts
@@ -73,7 +68,7 @@ class Corpus:
 
     @classmethod
     def read(cls, about: tuple[str, ...] = ()) -> Self:
-        """Read the corpus from the installed package: all (2 s), or the chats with one of the words.
+        """Read the corpus from the installed package: all chats (2 s), or those with one of the words `about`.
 
         Raises SeedError without the extra `demo`.
         """
@@ -95,7 +90,7 @@ class Corpus:
         return cls(posts, threads)
 
     def about(self, words: tuple[str, ...]) -> list[Thread]:
-        """The chats with a post that holds one of the (lower case) words, most such posts first."""
+        """Return the chats with a post that holds one of the (lower case) words, most such posts first."""
         found = [
             (sum(_holds(post, words) for post in self.posts[t.first : t.end]), t)
             for t in self.threads
@@ -103,7 +98,7 @@ class Corpus:
         return [t for hits, t in sorted(found, key=lambda pair: -pair[0]) if hits]
 
     def text(self, number: int) -> str:
-        """Post `number` as Markdown: as said, or with a quote, a link, code and so on."""
+        """Return post `number` as Markdown: as in the chat, or with a quote, a link, code and so on added."""
         post = self.posts[number]
         rng = _draw(number)
         draw = rng.random()
@@ -115,9 +110,9 @@ class Corpus:
         return post
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
-        """A plain title of at most 90 characters for a conversation that begins with post `number`.
+        """Return a plain title of at most 90 characters for a conversation that begins with post `number`.
 
-        A question asked in this thread, best one that holds one of the words.
+        It is a question of this thread, preferably one that holds one of the words.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:
@@ -133,7 +128,9 @@ class Corpus:
         return f"{title} {_pick(rng, phrases.EMOJI)}" if rng.random() < 0.04 else title
 
     def first_about(self, thread: Thread, words: tuple[str, ...]) -> int:
-        """The thread's first post that holds one of the words and does not quote, or its first."""
+        """Return the thread's first post that holds one of the words and has no quote; its first post if there is
+        none.
+        """
         for number in range(thread.first, thread.end):
             if not self.quoting[number] and _holds(self.posts[number], words):
                 return number
@@ -145,7 +142,7 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """The turns of a chat, joined until each post has the length drawn for it."""
+    """Return the turns of a chat, joined into posts of lengths drawn from `rng`."""
     posts: list[str] = []
     parts: list[str] = []
     length, wanted = 0, 0.0

@@ -1,4 +1,4 @@
-"""`load`: a whole database of sites of a size, deterministic but for the moment it is loaded."""
+"""Loading of all sites of a size into a database: the same rows each time, but for the time of loading."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TAKEN_KEYS: Final = """
 def load(database_url: str, config: Config, size: SizeName, progress: Progress) -> None:
     """Load the sites of a size into a migrated database, in one transaction, and vacuum it.
 
-    Ids, names and texts are the same every time in an empty database; times end shortly before
-    now. `progress` gets lines, each of which takes the place of the one before. Nobody can write
-    while it runs. Raises SeedError when one of the sites is there already.
+    Ids, names and texts are the same every time in an empty database; times end shortly before now. Each line that
+    `progress` gets replaces the previous one. Nobody can write while it runs. Raises SeedError if one of the sites
+    exists already.
     """
     plans = shapes.plan(SIZES[size])
     with filling(database_url, [plan.key for plan in plans], progress, build_last=True) as store:
@@ -45,9 +45,9 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
 def filling(
     database_url: str, keys: list[str], progress: Progress, *, build_last: bool
 ) -> Iterator[Store]:
-    """A store for sites with these subdomain keys: committed and vacuumed at the end of the block.
+    """Yield a store for sites with these subdomain keys; commit and vacuum at the end of the block.
 
-    Raises SeedError when a key is taken.
+    Raises SeedError if a key is taken.
     """
     with psycopg.connect(database_url) as connection:
         store = Store(connection, progress, build_last=build_last)

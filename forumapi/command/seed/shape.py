@@ -46,7 +46,7 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a data set. The site BENCH_KEY holds half of it, and the long and deep threads."""
+    """Size of a data set. The site BENCH_KEY has half of it, and the long and deep threads."""
 
     sites: int
     profiles: int
@@ -68,7 +68,7 @@ SIZES: Final[dict[SizeName, Size]] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """Plan of one site: its numbers of everything. `bench` is set for the site to measure on."""
+    """Plan of one site: the number of each kind of thing. `bench` is set for the site of the benchmarks."""
 
     number: int
     key: str
@@ -84,7 +84,7 @@ class SitePlan:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A microcosm: plain title and description, its parent's index (-1: it is the root)."""
+    """Microcosm: plain title and description, index of its parent (-1: it is the root)."""
 
     title: str
     description: str
@@ -93,7 +93,7 @@ class Place:
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation. `first` and `size` tell its comments' positions in the arrays of `Shape`."""
+    """Conversation. `first` and `size`: positions of its comments in the arrays of `Shape`."""
 
     title: str
     age: int
@@ -111,9 +111,10 @@ class Conversation:
 
 @dataclass(slots=True)
 class Shape:
-    """One site. Everything is numbered from 0: profiles in order of joining, conversations in order
-    of creation, comments conversation by conversation, then those on profiles. `order` holds the
-    comments' positions by time.
+    """Shape of one site; everything is numbered from 0.
+
+    Profiles are in the order of joining, conversations in the order of creation, comments by conversation, then those
+    on profiles. `order` has the comments' positions by time.
     """
 
     plan: SitePlan
@@ -144,7 +145,7 @@ class Shape:
 
 
 def plan(size: Size) -> list[SitePlan]:
-    """The sites of a size; their figures add up to it exactly."""
+    """Return the plans of the sites of a size; their numbers add up to it exactly."""
     others = size.sites - 1
     weights = [(n + 3) ** -0.8 for n in range(others)]
     profiles = apportion(size.profiles - size.profiles // 2, weights, 12)
@@ -186,9 +187,9 @@ def plan(size: Size) -> list[SitePlan]:
 
 
 def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
-    """`total` in whole parts near to the weights, each at least `least`, exact in sum.
+    """Divide `total` into whole parts proportional to the weights, each at least `least`, exact in sum.
 
-    Raises ValueError when `total` is too small for that.
+    Raises ValueError if `total` is too small for that.
     """
     spare = total - least * len(weights)
     if spare < 0:
@@ -203,7 +204,7 @@ def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]
 
 
 def site(plan: SitePlan, corpus: Corpus) -> Shape:
-    """The shape of one site. The same plan gives the same shape."""
+    """Make the shape of one site. The same plan gives the same shape."""
     rng = Random(SEED + plan.number)
     places = _places(plan)
     ranks = _Ranks(plan)
@@ -227,9 +228,9 @@ def site(plan: SitePlan, corpus: Corpus) -> Shape:
 
 
 def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Fill conversations with comments by the profiles that `draw` gives, add biographies, order.
+    """Fill conversations with comments by the profiles that `draw` yields, add biographies, order by time.
 
-    Until here a profile's number is its rank; afterwards its place in the order of joining.
+    Before, a profile's number is its rank; afterwards its place in the order of joining.
     """
     _fill(shape, corpus, rng, draw)
     _write_bios(shape, corpus, rng)
@@ -238,14 +239,14 @@ def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 
 
 def writers(active: int, rng: Random) -> Iterator[int]:
-    """Ranks as they come to write, without end: the first of 10,000 writes 1 %."""
+    """Yield ranks of writers without end: the first of 10,000 writes 1 %."""
     cumulated = list(itertools.accumulate((rank + 10) ** -0.9 for rank in range(active)))
     while True:
         yield from rng.choices(range(active), cum_weights=cumulated, k=1_000)
 
 
 class _Ranks:
-    """Ranks (0: the busiest) with a part of their own on a site."""
+    """Ranks of profiles by activity (0: the busiest) that have a special part on a site."""
 
     def __init__(self, plan: SitePlan) -> None:
         self.active = max(6, int(plan.profiles * _WRITERS))
@@ -273,7 +274,7 @@ class _Ranks:
 
 
 def _places(plan: SitePlan) -> list[Place]:
-    """Root, then the top level, then the levels below it; parents before children."""
+    """Return the microcosms: root, the top level, then the levels below; parents before children."""
     places = [Place("Forums", plan.description, -1)]
     places += [
         Place(topic, f"Everything about {topic.lower()}.", 0)
@@ -302,7 +303,7 @@ def _places(plan: SitePlan) -> list[Place]:
 
 
 def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
-    """A name for each rank: 2-25 characters, no two alike ignoring case."""
+    """Return a name for each rank: 2-25 characters, no two alike ignoring case."""
     given = {
         ranks.owner: "owner",
         ranks.moderators[0]: "moderator",
@@ -314,7 +315,7 @@ def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
 
 
 def names(count: int, given: dict[int, str], rng: Random) -> list[str]:
-    """`count` names of 2-25 characters, no two alike ignoring case; `given` fixes some."""
+    """Return `count` names of 2-25 characters, no two alike ignoring case; `given` fixes some by rank."""
     taken = {name.lower() for name in given.values()}
     found: list[str] = []
     for rank in range(count):
@@ -340,7 +341,7 @@ def _name(rng: Random) -> str:
 
 
 def sizes(conversations: int, comments: int) -> list[int]:
-    """Comments of each conversation, longest first: few long, many short, one in 100 empty."""
+    """Return the number of comments of each conversation, largest first: few long, many short, one in 100 empty."""
     empty = conversations // 100 if comments > conversations else 0
     filled = conversations - empty
     flat = max(1, min(20, filled // 100))  # keeps the longest of many within bounds
@@ -351,7 +352,7 @@ def sizes(conversations: int, comments: int) -> list[int]:
 def _conversations(
     plan: SitePlan, places: list[Place], ranks: _Ranks, corpus: Corpus, rng: Random
 ) -> list[Conversation]:
-    """All conversations of the site in order of creation, still without comments."""
+    """Return all conversations of the site in order of creation, still without comments."""
     found: list[Conversation] = []
     bench = plan.bench
     if bench is not None:
@@ -490,7 +491,7 @@ def _marked(
 
 
 def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
-    """Ages of a conversation's comments, descending: the first at once, most soon, some late."""
+    """Yield the ages of a conversation's comments, descending: the first at once, most soon, some late."""
     if not size:
         return
     opening = start - SECOND * 5 - int(rng.random() * 20 * SECOND)
@@ -506,7 +507,7 @@ def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
 
 
 def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
-    """Comments of profiles on themselves, behind those of all conversations."""
+    """Write comments of profiles on themselves, behind those of all conversations."""
     count = min(_bios(shape.plan), len(shape.names))
     shape.bios = sorted(rng.sample(range(len(shape.names)), count))
     for who in shape.bios:
@@ -519,7 +520,7 @@ def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
 
 
 def _join(shape: Shape, rng: Random) -> None:
-    """Let every profile join before it first wrote, the owner first, and renumber by joining."""
+    """Let every profile join before its first comment, the owner first, and renumber profiles by joining."""
     count = len(shape.names)
     since = [0] * count
     for who, age in zip(shape.author, shape.age, strict=True):

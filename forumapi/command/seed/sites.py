@@ -1,8 +1,4 @@
-"""One shape becomes rows: everything that the running system would have stored for such a site.
-
-Counters, last comments, watchers and read marks are worked out here from the comments themselves;
-`forumapi.command.seed.verify` works them out again in SQL.
-"""
+"""Rows of a seeded site: a shape turned into everything that the running system would have stored."""
 
 from __future__ import annotations
 
@@ -69,7 +65,7 @@ class SeededUser(NamedTuple):
 
 @dataclass(slots=True)
 class Stored:
-    """The ids a shape was given, and what its comments add up to."""
+    """Ids of the rows of a shape, and the sums over its comments."""
 
     site_id: int
     first_profile: int
@@ -84,7 +80,7 @@ class Stored:
 
 
 class SiteWriter:
-    """Writes one shape. `neighbours` are the users of the site written before, some of whom come here too."""
+    """Writer of one shape's rows. `neighbours`: users of the previous site, some of whom join this one too."""
 
     def __init__(
         self, store: Store, texts: Texts, shape: Shape, bar: Bar, neighbours: list[SeededUser]
@@ -106,7 +102,7 @@ class SiteWriter:
         self._first_role = store.take("roles", 5)
 
     def write(self) -> list[SeededUser]:
-        """COPY everything. The users of the site."""
+        """COPY all rows of the site; return its users."""
         self._number()
         self._write_users()
         self._write_site()
@@ -128,7 +124,7 @@ class SiteWriter:
         return self._ids.first_microcosm + n
 
     def _number(self) -> None:
-        """Give comments their ids in order of time, and add up each conversation."""
+        """Assign ids to comments in the order of time, and sum up each conversation."""
         shape, ids = self._shape, self._ids
         ids.comment_id = array("q", bytes(8 * len(shape.age)))
         for rank, position in enumerate(shape.order):
@@ -302,7 +298,7 @@ class SiteWriter:
         )
 
     def _roles_of(self) -> dict[int, list[int]]:
-        """The roles that name a profile explicitly, ascending."""
+        """Return the roles that name each profile, ascending, by profile."""
         first, shape = self._first_role, self._shape
         found: dict[int, list[int]] = {}
         for role, members in (
@@ -315,7 +311,7 @@ class SiteWriter:
         return found
 
     def _write_roles(self) -> None:
-        """The three default roles (platform 2.3), moderators, and a committee with its own place."""
+        """Write the three default roles (platform 2.3), moderators, and a committee with a microcosm of its own."""
         shape, ids, first = self._shape, self._ids, self._first_role
         private = next(n for n, place in enumerate(shape.places) if place.title == shapes.PRIVATE)
         made = f"{self._at(SITE_AGE)}\t{self._profile(shape.owner)}\n"
@@ -546,7 +542,7 @@ class SiteWriter:
 
 
 class _Parts:
-    """Columns of authors by conversation. `live` is -1 for an author without a comment."""
+    """Columns of authors by conversation. `live`: their live comments; -1 for an author without a comment."""
 
     def __init__(self, shape: Shape, ids: Stored) -> None:
         self.item, self.who, self.live = array("i"), array("i"), array("i")
@@ -574,7 +570,7 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """Columns of watchers, read marks and ignored objects beyond own threads; exact for bench members."""
+    """Columns of watchers, read marks and ignored things in conversations of others; exact for benchmark members."""
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:
         self.follows: list[Entry] = []
@@ -608,7 +604,7 @@ class _Extra:
         return int(min(limits) * self._rng.random())
 
     def _unwritten(self, wrote: set[int]) -> list[int]:
-        """The live conversations of the site but these."""
+        """Return the live conversations of the site except those in `wrote`."""
         conversations = enumerate(self._shape.conversations)
         return [n for n, c in conversations if not c.hidden and n not in wrote]
 
@@ -618,14 +614,14 @@ class _Extra:
             self.follows.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _follow(self, who: int, wrote: set[int], wanted: int) -> None:
-        """Five microcosms, and conversations until with those they wrote in there are `wanted`."""
+        """Add watchers of five microcosms, and of conversations until there are `wanted` with those in `wrote`."""
         self._follow_places(who, 5)
         for n in self._sample(self._unwritten(wrote), wanted - 5 - len(wrote)):
             age = self._age(self._shape.joined[who], self._shape.conversations[n].age)
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Half of them read to the end, half to somewhere on the way."""
+        """Add read marks: half of the conversations read to the end, half to a place between."""
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]
             way = self._shape.conversations[n].age - end if self._rng.random() < 0.5 else -end
@@ -636,7 +632,7 @@ class _Extra:
             self.marks.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _ignore(self, who: int) -> None:
-        """Never what the benchmark opens: the long threads, their authors, the top level."""
+        """Add ignored things, but none that the benchmark opens: long threads, their authors, the top level."""
         shape, ids = self._shape, self._ids
         heavy = shape.heavy if shape.names[who] == IGNORES_HEAVY else []
         people = [*heavy, *self._sample(shape.ignorable, BENCH_IGNORED[PROFILE] - len(heavy))]

@@ -1,4 +1,4 @@
-"""Source texts through the real pipeline: each once, then reused as finished fields of COPY rows."""
+"""Texts of seeded rows, rendered once each by the real pipeline, and reused as finished fields of COPY rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN_LINKS: Final = (
 
 
 class Rendered(NamedTuple):
-    """A text as COPY fields, and the ids of the links it holds."""
+    """Text as COPY fields, and the ids of its links."""
 
     markdown: str
     html: str
@@ -26,10 +26,9 @@ class Rendered(NamedTuple):
 
 
 class Texts:
-    """Renders on first use: that is while a COPY runs, when this process has nothing else to do.
+    """Renderer of texts on first use: during a COPY, when this process has nothing else to do.
 
-    Links become rows of `links`; those that are known are found again. `jump` is what a short
-    link's code is appended to.
+    Links become rows of `links`; known links are found again. `jump`: prefix of a short link's code.
     """
 
     def __init__(self, store: Store, corpus: Corpus, jump: str) -> None:
@@ -46,14 +45,14 @@ class Texts:
         self._new_links: list[str] = []
 
     def post(self, number: int) -> Rendered:
-        """Corpus post `number`."""
+        """Return post `number` of the corpus."""
         found = self._posts.get(number)
         if found is None:
             found = self._posts[number] = self._render(self._corpus.text(number), {})
         return found
 
     def mention(self, name: str, profile_id: int, number: int) -> Rendered:
-        """A remark that mentions a profile; `number` chooses which."""
+        """Return a remark that mentions a profile; `number` chooses the remark."""
         phrase = number % len(phrases.MENTIONS)
         found = self._mentions.get((profile_id, phrase))
         if found is None:
@@ -63,7 +62,7 @@ class Texts:
         return found
 
     def write_links(self) -> None:
-        """COPY the links that are new since the last call."""
+        """COPY the links that are new since the previous call."""
         self._store.copy(
             "links", "link_id url_hash url host code has_old_code lead", self._new_links
         )
@@ -78,7 +77,7 @@ class Texts:
         return Rendered(field(source), field(content.html), links)
 
     def _link(self, url: str) -> tuple[int, str]:
-        """Id and code of the link to `url`."""
+        """Return id and code of the link to `url`."""
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)

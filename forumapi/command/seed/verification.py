@@ -1,8 +1,4 @@
-"""`verify`: every stored count of a database worked out again from the rows it counts, in plain SQL.
-
-Made for seeded databases; what the running system stores for its own writes must pass as well,
-but for folded counters (microcosm deltas are added here) and history that retention has dropped.
-"""
+"""Verification of a database: every stored count computed again from the counted rows, in plain SQL."""
 
 from __future__ import annotations
 
@@ -339,10 +335,10 @@ FOREIGN_KEYS: Final = """
 
 
 def verify(database_url: str) -> list[str]:
-    """Differences between what is stored and what is right, one sentence each; empty when all is well.
+    """Return the differences between stored and computed values, one sentence each; empty if there are none.
 
-    Checks every counter, mirror and foreign key and that no identity sequence can give an id again.
-    Reads whole tables: a second for S, minutes for L.
+    Checks every counter, mirror and foreign key, and that no identity sequence can give an id again. Reads whole
+    tables: a second for S, minutes for L.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -359,7 +355,7 @@ def verify(database_url: str) -> list[str]:
 
 
 def recount(database_url: str) -> list[str]:
-    """Differences between stored counts and counting anew, as of verify(), after any sequence of writes."""
+    """Return the differences between stored and computed counts, as `verify` does, after any sequence of writes."""
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:
         for name in COUNTS:
