@@ -133,7 +133,7 @@ class AccessToken(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, user_id: int = 0) -> list[AccessToken]:
-        """Return the tokens of a user, or (0) of everybody, oldest first."""
+        """Return the tokens of a user, or with `user_id` 0 of everybody, oldest first."""
         return [cls(*row) for row in tx.rows(LIST, user_id=user_id)]
 
     @staticmethod
@@ -153,11 +153,11 @@ class AccessToken(NamedTuple):
         secret: str = "",
         by_site: bool = False,
     ) -> NewToken:
-        """Store a token of a user; `kind` is one of KINDS.
+        """Store a token of a user; return its id and secret. `kind` is one of KINDS.
 
-        `scopes` None: all that its user may do; `site_id` 0: good on every site; `by_site`: a provider that the site's
-        owner configured vouches for the sign-in behind it. Only the printable part of `user_agent` is stored.
-        `secret`: one that new_secret() returned before.
+        `scopes` None: all that its user may do; `site_id` 0: good on every site; `by_site`: the sign-in behind it is
+        vouched for by a provider that the site's owner configured. Only the printable part of `user_agent` is stored.
+        `secret`: a result of new_secret(), "" for a new one.
         """
         secret = secret or new_secret()
         id = tx.value(
@@ -208,24 +208,24 @@ class AccessToken(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, secret: str) -> int:
-        """Delete the token; return its user's id, 0 when there was none. Effective on the next request, everywhere."""
+        """Delete the token; return its user's id, 0 if there was none. Effective on the next request, everywhere."""
         return int(tx.value(DELETE, token_hash=token_hash(secret)) or 0)
 
     @staticmethod
     def delete_by_id(tx: Transaction, token_id: int) -> int:
-        """Delete the token with this id; return its user's id, 0 when there was none."""
+        """Delete the token with this id; return its user's id, 0 if there was none."""
         return int(tx.value(DELETE_BY_ID, token_id=token_id) or 0)
 
     @staticmethod
     def delete_of_user(tx: Transaction, user_id: int) -> int:
-        """Delete every token and grant of a user; return how many tokens there were."""
+        """Delete every token and grant of a user; return the number of tokens."""
         count = tx.run(DELETE_OF_USER, user_id=user_id)
         end_grants(tx, user_id)
         return count
 
     @staticmethod
     def delete_expired(tx: Transaction) -> int:
-        """Delete tokens that have expired; return how many there were."""
+        """Delete tokens that have expired; return their number."""
         return tx.run(DELETE_EXPIRED)
 
 
@@ -235,7 +235,7 @@ def end_grants(tx: Transaction, user_id: int) -> None:
 
 
 def document(tx: Reader, site_id: int, secret: str) -> bytes | None:
-    """Return the token resource (P-25) as JSON, or None when there is no such token."""
+    """Return the token resource (P-25) as JSON; None if there is no such token."""
     row = tx.row(FIND, token_hash=token_hash(secret), site_id=site_id)
     if row is None:
         return None

@@ -42,7 +42,7 @@ END_OTHER_TOKENS = Query(
 
 
 class AccountOwner(NamedTuple):
-    """User behind an access token that is good everywhere and for everything."""
+    """Owner of an account: the user behind an access token that is limited neither to a site nor to scopes."""
 
     user_id: int
     email: str
@@ -65,7 +65,7 @@ class AccountOwner(NamedTuple):
         return cls(row[0], row[1])
 
     def end_other_tokens(self, tx: Transaction, token_id: int) -> int:
-        """Delete every token of the user but one, also those of clients; return how many."""
+        """Delete every token of the user but `token_id`, and all grants to clients; return the number of tokens."""
         ended = tx.run(END_OTHER_TOKENS, user_id=self.user_id, token_id=token_id)
         access_token.end_grants(tx, self.user_id)
         return ended

@@ -84,7 +84,7 @@ DELETE_ALL = Query(
 
 
 class OwnToken(NamedTuple):
-    """Live token of the caller."""
+    """Live token of the caller; base class of API keys and sessions."""
 
     id: int
     name: str
@@ -98,7 +98,7 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def kind(cls) -> str:
-        """Return the kind of its tokens (access_token.KINDS)."""
+        """Return the kind of this class's tokens (access_token.KINDS)."""
         raise NotImplementedError
 
     @classmethod
@@ -111,7 +111,7 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, identity: Identity, token_id: int) -> Self | None:
-        """Return one live token of the caller, or None."""
+        """Return one live token of the caller; None if it is unknown or another person's."""
         row = tx.row(FIND, token_id=token_id, **cls._own(site_id, identity))
         return cls(*row) if row else None
 
@@ -122,7 +122,7 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
-        """Delete every token of the caller but that with the id `but`; return how many there were."""
+        """Delete every token of the caller but that with the id `but`; return the number."""
         return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
 
     @classmethod
@@ -155,7 +155,7 @@ class ApiKey(OwnToken):
         *,
         ip: str,
     ) -> NewToken:
-        """Store a key of the caller for this site. Raises Invalid beyond the limit of a person."""
+        """Store a key of the caller for this site. Raises Invalid beyond the number of keys that a person may have."""
         tx.row(LOCK_USER, user_id=identity.user_id)
         if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
             raise Invalid("", f"You have {MOST_KEYS} keys already; revoke one first")
@@ -172,7 +172,7 @@ class ApiKey(OwnToken):
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
-        """Return the key as JSON members for its owner; `secret` only when it was made just now."""
+        """Return the key as JSON members for its owner; `secret`: that of a new key, else "", which leaves it out."""
         data: dict[str, Any] = {"id": self.id, "name": self.name, "prefix": self.prefix}
         if secret:
             data["secret"] = secret
@@ -208,7 +208,7 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return a name as it is stored, 1 to `most` characters. Raises Invalid."""
+    """Return the cleaned name. Raises Invalid unless it has 1 to `most` characters."""
     name = clean.sentence(text, quiet=False)
     if not 1 <= clean.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")
@@ -216,7 +216,7 @@ def checked_name(text: str, most: int) -> str:
 
 
 def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the given scopes, each once, in alphabetical order. Raises Invalid."""
+    """Return the given scopes, each once, in alphabetical order. Raises Invalid for an unknown one, and for none."""
     scopes = sorted(set(given))
     unknown = [scope for scope in scopes if scope not in known]
     if unknown:

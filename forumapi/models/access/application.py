@@ -58,7 +58,7 @@ DELETE = Query(
 
 
 class OperatorApplication(NamedTuple):
-    """Application of the operators; `tokens`: how many live ones it got for people."""
+    """Application of the operators; `tokens`: number of live tokens that it got for people."""
 
     id: int
     name: str
@@ -85,7 +85,7 @@ class OperatorApplication(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
-        """Register an application; return its id and its secret, a new one unless given. Raises Invalid."""
+        """Register an application; return its id and its secret, `secret` or a new one for "". Raises Invalid."""
         name = " ".join(name.split())
         if not 1 <= len(name) <= MAX_NAME:
             raise Invalid("name", f"must have 1 to {MAX_NAME} characters")
@@ -95,9 +95,9 @@ class OperatorApplication(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, client_id: int, *, keeps_tokens: bool = False) -> int:
-        """Delete an application and the tokens that it got for people; return how many those were.
+        """Delete an application and the tokens that it got for people; return the number of those tokens.
 
-        Raises NotFound. With `keeps_tokens` they stay valid, as though people had signed in without it.
+        With `keeps_tokens` they stay valid, as if people had signed in without it. Raises NotFound.
         """
         if tx.row(LOCK, client_id=client_id) is None:
             raise NotFound(f"There is no application {client_id}")

@@ -50,7 +50,7 @@ DELETE = Query(
 
 
 class SiteAuthBackend(NamedTuple):
-    """Settings of a sign-in back end that are in force on a site. `is_own`: its own, not the platform's."""
+    """Settings of a sign-in back end that are in force on a site. `is_own`: they are the site's, not the platform's."""
 
     is_enabled: bool
     settings: Mapping[str, Any]
@@ -64,7 +64,7 @@ class SiteAuthBackend(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int) -> dict[str, SiteAuthBackend]:
-        """Return the settings in force for all back ends that have any, by name."""
+        """Return the settings in force on this site for each back end that has some, by name."""
         return {
             name: cls(is_enabled, json_fragments.loads(settings), is_own)
             for name, is_enabled, settings, is_own in tx.rows(LIST, site_id=site_id)

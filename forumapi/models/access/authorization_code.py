@@ -47,7 +47,7 @@ class AuthorizationCode(NamedTuple):
     challenge: str
 
     def insert(self, tx: Transaction, site_id: int, secret: str) -> None:
-        """Store the consent under a code that is good once and for a minute."""
+        """Store the consent under a code, which can be redeemed once and for a minute."""
         tx.run(
             INSERT,
             kind=KIND,
@@ -61,9 +61,9 @@ class AuthorizationCode(NamedTuple):
     def redeem(
         cls, tx: Transaction, site_id: int, client_id: int, secret: str
     ) -> AuthorizationCode | None:
-        """Use up the code and return the consent; None for a code that is unknown or too old.
+        """Use up the code and return the consent; None for a code that is unknown, used or too old.
 
-        A code that was used before ends the grant it led to: one of the two who used it is a thief.
+        A second use of a code ends the grant that it led to, since one of the two users must be a thief.
         """
         hashed = secret_hash(secret)
         row = tx.row(REDEEM, kind=KIND, secret_hash=hashed, site_id=site_id, client_id=client_id)

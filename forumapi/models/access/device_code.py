@@ -75,7 +75,7 @@ DENIED: Final = "denied"
 
 
 class DeviceCode(NamedTuple):
-    """Request of a device. `state` is PENDING, GRANTED or DENIED; `user` is 0 until granted."""
+    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `user` is 0 until granted."""
 
     client: int
     scopes: list[str]
@@ -96,13 +96,13 @@ class DeviceCode(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, user_code: str) -> DeviceCode | None:
-        """Return the undecided request whose code a person typed, or None."""
+        """Return the undecided request whose code a person typed; None if there is none."""
         text = tx.value(FIND, kind=KIND, subject=_plain(user_code), site_id=site_id)
         return cls(**json_fragments.loads(text)) if text else None
 
     @staticmethod
     def decide(tx: Transaction, site_id: int, user_code: str, user_id: int, *, grant: bool) -> bool:
-        """Grant or deny the request; return False when there is none, or it was decided before."""
+        """Grant or deny the request; return False if there is none, or it was decided before."""
         row = tx.row(
             DECIDE,
             kind=KIND,
@@ -114,7 +114,7 @@ class DeviceCode(NamedTuple):
 
 
 class DevicePoll(NamedTuple):
-    """Answer to a device that polls. `is_hasty`: it polled too soon."""
+    """Answer to a device that polls. `is_hasty`: the device polled too soon."""
 
     code: DeviceCode
     is_live: bool
@@ -122,9 +122,9 @@ class DevicePoll(NamedTuple):
 
     @classmethod
     def take(cls, tx: Transaction, site_id: int, client_id: int, device: str) -> DevicePoll | None:
-        """Return the state of a device's request; a decision is returned once.
+        """Return the state of a device's request; None for a code that this client was never given.
 
-        None for a code that this client was never given.
+        A decision is returned once.
         """
         row = tx.row(POLL, **_by_device(site_id, device))
         if row is None:

@@ -213,7 +213,7 @@ class Identity:
 
     @property
     def is_guest(self) -> bool:
-        """Return if there is no token."""
+        """Return True if the request has no token."""
         return self.profile_id == 0
 
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
@@ -224,7 +224,7 @@ class Identity:
 
 
 def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Return ignored profiles, microcosms and items (whose ids are unique across types); a mark is id * 32 + type."""
+    """Return ignored profiles, microcosms and items (item ids are unique across types); a mark is id * 32 + type."""
     profiles: list[int] = []
     microcosms: list[int] = []
     items: list[int] = []
@@ -250,7 +250,7 @@ class IdentityQuery(NamedTuple):
 
 
 def shaped(token: str) -> str:
-    """Return `token` if it has the form of one, or is "". Raises Unauthorized, code 7."""
+    """Return `token` if it is "" or has the form of a token. Raises Unauthorized, code 7."""
     if token and not _SHAPE.fullmatch(token):
         raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
     return token
@@ -259,7 +259,7 @@ def shaped(token: str) -> str:
 def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity:
     """Return the identity of a token on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
 
-    `profile_id` is 0 when this user has no profile here yet.
+    `profile_id` is 0 if this user has no profile here yet.
     """
     row = tx.row(query.query, site_id=site_id, token_hash=token_hash(token), **query.more)
     if row is None:
@@ -270,7 +270,7 @@ def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity
 
 
 def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
-    """Return the query that finds the same caller again, after a ticket was used up."""
+    """Return the query that identifies the caller `found` once more, for a ticket that the first query used up."""
     if query.query is not WITH_TICKET:
         return query
     return IdentityQuery(OF_STREAM, {"token_id": found.token_id})
@@ -286,6 +286,6 @@ def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int,
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int) -> Identity | None:
-    """Return the identity of a profile with an unlimited token; None for a profile that is not on this site."""
+    """Return the identity of a profile as with an unlimited token; None for a profile that is not on this site."""
     row = tx.row(OF_PROFILE, site_id=site_id, profile_id=profile_id)
     return Identity(row) if row is not None else None

@@ -129,7 +129,7 @@ class OAuthClient(Struct, frozen=True):
 
     @property
     def client_id(self) -> str:
-        """Return the id as the protocol sends it."""
+        """Return the id as the protocol sends it, a string."""
         return str(self.id)
 
     @classmethod
@@ -140,13 +140,13 @@ class OAuthClient(Struct, frozen=True):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int) -> OAuthClient | None:
-        """Return the client with this id on this site, or None."""
+        """Return the client with this id on this site; None if there is none."""
         row = tx.row(FIND, site_id=site_id, client_id=client_id)
         return cls(site_id, *row) if row else None
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int) -> OAuthClient | None:
-        """Lock the row of the client and return it, or None."""
+        """Lock the row of the client and return the client; None if there is none."""
         row = tx.row(LOCK, site_id=site_id, client_id=client_id)
         return cls(site_id, *row) if row else None
 
@@ -159,9 +159,9 @@ class OAuthClient(Struct, frozen=True):
         *,
         is_confidential: bool,
     ) -> tuple[OAuthClient, str]:
-        """Register a client; return it and its secret ("" for a public one).
+        """Register a client; return it and its secret, "" for a public client.
 
-        Raises Invalid beyond the limit of the site.
+        Raises Invalid beyond the number of clients that a site may have.
         """
         # The site's lock makes registrations take turns, so that the limit holds.
         lock_for_update(tx, author.site_id)
@@ -185,7 +185,7 @@ class OAuthClient(Struct, frozen=True):
         tx.run(NARROW, site_id=self.site_id, client_id=self.id, scopes=settings.scopes)
 
     def rotate_secret(self, tx: Transaction) -> str:
-        """Replace the secret of the confidential client; return the new one, which alone is valid from now on."""
+        """Replace the secret of the confidential client; return the new secret, the only valid one from now on."""
         secret = new_secret()
         tx.run(
             SET_SECRET,
@@ -196,12 +196,15 @@ class OAuthClient(Struct, frozen=True):
         return secret
 
     def delete(self, tx: Transaction) -> None:
-        """Delete the locked client with every grant and token that it was given."""
+        """Delete the locked client with all its grants and tokens."""
         tx.run(END_GRANTS, site_id=self.site_id, client_id=self.id)
         tx.run(DELETE, site_id=self.site_id, client_id=self.id)
 
     def allows_redirect(self, uri: str) -> bool:
-        """Return if `uri` is registered: the same text; the port of an IP loopback address is free (RFC 8252, 7.3)."""
+        """Return True if `uri` is registered, letter for letter; only the port of an IP loopback address may differ.
+
+        RFC 8252, 7.3.
+        """
         if uri in self.redirect_uris:
             return True
         free = _without_port(uri)
@@ -210,7 +213,9 @@ class OAuthClient(Struct, frozen=True):
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
-        """Return the client as JSON members for the site's owner; `secret`: one made just now."""
+        """Return the client as JSON members for the site's owner; `secret`: a new secret, else "", which leaves it
+        out.
+        """
         data: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
@@ -228,7 +233,7 @@ class OAuthClient(Struct, frozen=True):
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return the stored hash of a client's secret, unlike that of the same secret of an operator's application."""
+    """Return the stored hash of a client's secret; an operator's application has another hash for the same secret."""
     return hashlib.sha256(b"client of a site\0" + secret.encode()).digest()
 
 

@@ -1,8 +1,4 @@
-"""OAuth grants: consent of people to clients, each the family of the access and refresh tokens that came of it.
-
-Deleting a grant deletes its tokens in the same statement (their foreign keys cascade). Every change within a grant
-locks its row first.
-"""
+"""OAuth grants: consent of people to clients, each with the access and refresh tokens that were issued under it."""
 
 from __future__ import annotations
 
@@ -138,7 +134,7 @@ COUNT = Query(
 
 
 class OAuthGrant(NamedTuple):
-    """Grant of a user to a client on one site: the family of the tokens that came of it."""
+    """Grant of a user to a client on one site; its tokens end with it."""
 
     site_id: int
     client_id: int
@@ -156,7 +152,7 @@ class OAuthGrant(NamedTuple):
         scopes: Sequence[str],
         code: str = "",
     ) -> OAuthGrant:
-        """Store a grant. `code`: the authorization code that led to it, if any."""
+        """Store a grant. `code`: the authorization code that led to it, "" for none."""
         id = tx.value(
             INSERT,
             site_id=site_id,
@@ -171,8 +167,8 @@ class OAuthGrant(NamedTuple):
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
         """Lock the grant of a refresh token that may be used now and return it.
 
-        None for a token that is unknown or expired; also for one that was used before, which ends the grant: the token
-        was stolen, before or after.
+        None for a token that is unknown or expired, and for a token that was used before, which ends the grant: one of
+        its two users must be a thief.
         """
         token_hash = secret_hash(refresh)
         params = {"site_id": site_id, "client_id": client_id}
@@ -202,7 +198,9 @@ class OAuthGrant(NamedTuple):
         used: str = "",
         ip: str = "",
     ) -> None:
-        """Store an access token and a refresh token of the grant; `used` is the refresh token that was spent."""
+        """Store an access token and a refresh token of the grant; `used`: the refresh token spent for them, "" for
+        none.
+        """
         if used:
             tx.run(MARK_USED, token_hash=secret_hash(used), site_id=self.site_id)
         AccessToken.insert(
@@ -248,14 +246,14 @@ class ClientToken(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int, secret: str) -> ClientToken | None:
-        """Return a live token of this client, access or refresh."""
+        """Return a live access or refresh token of this client; None if there is none with this secret."""
         params = _token(site_id, client_id, secret)
         row = tx.row(FIND_ACCESS, **params) or tx.row(FIND_REFRESH, **params)
         return cls(*row) if row else None
 
     @staticmethod
     def revoke(tx: Transaction, site_id: int, client_id: int, secret: str) -> None:
-        """Revoke an access token alone, or with a refresh token the whole grant (RFC 7009)."""
+        """Revoke an access token alone; for a refresh token, the whole grant (RFC 7009)."""
         params = _token(site_id, client_id, secret)
         grant_id = tx.value(FAMILY, **params)
         if grant_id is not None:
@@ -265,7 +263,7 @@ class ClientToken(NamedTuple):
 
 
 class GrantedClient(NamedTuple):
-    """Grant of a person, as they see it."""
+    """Grant of a person, as that person sees it."""
 
     id: int
     client_id: int
@@ -305,7 +303,7 @@ def secret_hash(secret: str) -> bytes:
 
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
-    """Return id and name of a user's profile on this site; None without a profile, or while banned."""
+    """Return id and name of a user's profile on this site; None without a profile, and for the banned."""
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None
 

@@ -108,9 +108,10 @@ class Passkey(NamedTuple):
         sign_count: int,
         is_backed_up: bool,
     ) -> int:
-        """Store a passkey; return its id. The user's row must be locked.
+        """Store a passkey of a user whose row is locked; return its id.
 
-        Raises Invalid for a credential that is registered, and beyond the limit of a user.
+        Raises Invalid for a credential that is registered already, and beyond the number of passkeys that a user may
+        have.
         """
         if len(tx.rows(OF_USER, user_id=user_id)) >= MAX:
             raise Invalid("", f"You may have at most {MAX} passkeys")
@@ -164,7 +165,7 @@ class PasskeyCredential(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, rp_id: str, credential_id: bytes) -> PasskeyCredential | None:
-        """Lock the credential that an authenticator names and return it, or None."""
+        """Lock the credential that an authenticator names and return it; None if it is unknown."""
         row = tx.row(LOCK, rp_id=rp_id, credential_id=credential_id)
         return cls(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
 
@@ -179,7 +180,7 @@ def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
 
 
 def checked_name(text: str) -> str:
-    """Return a passkey's name as it is stored. Raises Invalid."""
+    """Return the cleaned name of a passkey. Raises Invalid."""
     name = clean.sentence(text, quiet=False)
     if not name:
         raise Invalid("name", "must not be blank")

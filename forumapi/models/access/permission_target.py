@@ -150,8 +150,10 @@ _OWNED_BY_ONE = {
 
 
 class PermissionTarget(NamedTuple):
-    """Target of a permission. `exists` False: there is none on this site. `is_hidden`: deleted or moderated, itself or
-    above."""
+    """Target of a permission. `exists` False: there is no such thing on this site.
+
+    `is_hidden`: it, or something above it, is deleted or moderated.
+    """
 
     target: Target
     exists: bool = False
@@ -164,7 +166,7 @@ def find(
 ) -> PermissionTarget:
     """Return the thing of that type and id, as far as it exists for `principal`. At most one statement.
 
-    A bare attendee or attribute id names nothing: use `attendee`, or the thing that has the attribute.
+    An id of an attendee or attribute alone names nothing: use `attendee`, or the thing that has the attribute.
     """
     nowhere = PermissionTarget(Target(item_type, item_id))
     if item_type == itemtypes.SITE:
@@ -205,14 +207,14 @@ def find(
 
 
 def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
-    """Return if an item takes comments of people who don't moderate it."""
+    """Return True if an item is open to comments of people who don't moderate it."""
     return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock a site's, microcosm's, item's, comment's or profile's own row, as far as it exists for `principal`.
+    """Lock the row of a site, microcosm, item, comment or profile, as far as it exists for `principal`.
 
-    What `find` returns afterwards holds until the transaction ends. A comment's item is not locked: take no lock on it
+    The result of `find` afterwards holds until the transaction ends. A comment's item is not locked: take no lock on it
     later.
     """
     lock_it = _LOCKS.get(item_type, LOCK_ITEM)
@@ -238,7 +240,7 @@ def attendee(
 
 
 def is_live(tree: Tree, microcosm_id: int) -> bool:
-    """Return if a microcosm and everything above it is neither deleted nor moderated; 0 is no microcosm and live."""
+    """Return True if a microcosm and all above it are neither deleted nor moderated; True for 0, no microcosm."""
     node = tree.nodes.get(microcosm_id)
     return not microcosm_id or (node is not None and node.is_live)
 
@@ -260,7 +262,7 @@ def _item(
 
 
 def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarget:
-    """Return the item of a row of ITEM_COLUMNS; None, or a row of nulls: no such item."""
+    """Return the item in a row of ITEM_COLUMNS; None, or a row of nulls: the item does not exist."""
     if row is None or row[1] is None:
         return PermissionTarget(Target(item_type, id))
     microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row
@@ -280,7 +282,7 @@ def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Permissi
 
 
 def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
-    """Return the comment of a row of COMMENT; None: no such comment."""
+    """Return the comment in a row of COMMENT; None: the comment does not exist."""
     if row is None:
         return PermissionTarget(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row

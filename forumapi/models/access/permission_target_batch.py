@@ -1,4 +1,4 @@
-"""Targets of permissions: up to a hundred things of any type at once, as permission_target.py finds one."""
+"""Targets of permissions of up to a hundred things of any type at once, equal to those of permission_target.py."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 def targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """Return the target of a permission for everything that is named, by (type, id). One statement, or none.
+    """Return the targets of permissions of all things in `named`, by (type, id), with one statement at most.
 
-    There is one also for what does not exist: a target without an owner.
+    A thing that does not exist has a target without an owner.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
@@ -133,7 +133,9 @@ def _target(
 def places(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], PermissionTarget]:
-    """Return sites, microcosms, profiles and items as `principal` finds them, by (type, id). One statement, or none."""
+    """Return sites, microcosms, profiles and items as they exist for `principal`, by (type, id), with one statement
+    at most.
+    """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], PermissionTarget] = {}
     for kind, id in set(named) - set(asked):
@@ -165,9 +167,9 @@ def check_readable(
     *,
     place: str = "",
 ) -> None:
-    """Check that all of these exist, are live, and `principal` may read them. Raises NotFound, the same for each fault.
+    """Check that all things exist, are live, and `principal` may read them. Raises NotFound, the same for each fault.
 
-    `verb` is what was to be done with them and `place` the list they came in, for messages.
+    For its message: `verb`, the purpose of the request, and `place`, the list in the body, "" for none.
     """
     found = places(tx, site_id, tree, principal, things)
     for number, thing in enumerate(things):

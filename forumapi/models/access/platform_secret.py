@@ -1,4 +1,4 @@
-"""Secrets that the platform makes for itself, one a purpose, kept for good."""
+"""Secrets that the platform makes for itself, one for each purpose, and never changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAKE = Query(
 
 
 def find(tx: Reader, name: str) -> bytes:
-    """The secret of that name, made when it is asked for first. 32 bytes."""
+    """Return the secret of that name, 32 bytes; it is made on first use."""
     found = tx.value(FIND, name=name)
     if found is None:
         found = tx.value(MAKE, name=name, secret=secrets.token_bytes(32))

@@ -1,4 +1,4 @@
-"""Limits that all nodes share: how often something was tried, one row a window."""
+"""Rate limits that all nodes share: attempts are counted in the database, one row a window."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """At most `most` attempts of `kind` within each window of `window_s` seconds (a day at most, but for LONG)."""
+    """Limit of `most` attempts of `kind` in each window of `window_s` seconds (at most a day, except LONG)."""
 
     kind: str
     most: int
@@ -47,9 +47,9 @@ class Limit(NamedTuple):
 
 
 def take(tx: Transaction, limit: Limit, subject: str) -> None:
-    """Count one attempt of `subject`. Raises TooMany (429) beyond the limit; the count then stays where it is.
+    """Count one attempt of `subject`. Raises TooMany (429) beyond the limit; the count then does not grow.
 
-    Call it in a transaction of its own: what is refused for another reason must be counted all the same.
+    Call it in a transaction of its own, so that attempts refused for another reason are counted too.
     """
     attempts, left_s = _taken(tx, limit, subject, 1)
     if attempts > limit.most:
@@ -57,9 +57,10 @@ def take(tx: Transaction, limit: Limit, subject: str) -> None:
 
 
 def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: str) -> None:
-    """Count `count` attempts of `subject`, all or none, in the transaction that makes them.
+    """Count `count` attempts of `subject`, all or none, in the transaction of these attempts.
 
-    Raises Invalid, naming `field`, for more than a window has room for, and TooMany for more than is left in this one.
+    Raises Invalid, which names `field`, for more than a whole window allows, and TooMany for more than this window has
+    left.
     """
     if count > limit.most:
         raise Invalid(field, f"may be asked for at most {limit.most} at once", code=OUT_OF_RANGE)
@@ -70,18 +71,21 @@ def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: st
 
 
 def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
-    """Return how many attempts there are now, and the seconds until the window ends."""
+    """Count attempts; return their number in this window, and the seconds until it ends."""
     row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
     assert row is not None, "an upsert returns its row"
     return row[0], row[1]
 
 
 def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Count one attempt of the client address `ip`; a peer without an address (a unix socket) is not counted."""
+    """Count one attempt of the client address `ip`; a peer without one (a Unix socket) is not counted.
+
+    Raises TooMany.
+    """
     if ip:
         take(tx, limit, network(ip))
 
 
 def forget_old(tx: Transaction) -> int:
-    """Delete the rows of windows that are long over; how many there were."""
+    """Delete the rows of past windows; return their number."""
     return tx.run(FORGET_OLD)

@@ -1,7 +1,4 @@
-"""Networks that people have signed in from: there an allowance of their own counts, which strangers can't use up.
-
-The ten newest of each user within half a year, as keyed hashes. An address of IPv6 stands for its network.
-"""
+"""Networks from which people have signed in: each has a limit of attempts of its own, which strangers can't use up."""
 
 from __future__ import annotations
 
@@ -54,9 +51,10 @@ FORGET_OLD = Query(
 
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
-    """Count one attempt at an address. Raises TooMany.
+    """Count one attempt to sign in with an address. Raises TooMany.
 
-    Where its person has signed in before, the allowance `known_kind` of that network comes first, then that of all.
+    If its person has signed in from this network before, the network's own limit `known_kind` counts first, then the
+    general one.
     """
     row = tx.row(
         TAKE,
@@ -76,11 +74,11 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 
 
 def note(tx: Transaction, user_id: int, ip: str) -> None:
-    """Remember that the user has signed in from there."""
+    """Record that the user has signed in from the network of `ip`."""
     if ip:
         tx.run(NOTE, user_id=user_id, place=network(ip))
 
 
 def forget_old(tx: Transaction) -> int:
-    """Delete what was not seen for half a year; how many rows there were."""
+    """Delete networks that were not used for half a year; return their number."""
     return tx.run(FORGET_OLD)

@@ -1,4 +1,4 @@
-"""Second factor that a site demands of its moderators."""
+"""Rule of a site that its moderators must have a second factor."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ UPDATE = Query(
 
 
 def needs_second_factor(tx: Reader, site_id: int) -> bool:
-    """Return if the site demands a second factor of its moderators."""
+    """Return True if the site demands a second factor of its moderators."""
     return bool(tx.value(NEEDS, site_id=site_id))
 
 
 def is_limited(tx: Reader, site_id: int, user_id: int) -> bool:
-    """Return if the site demands a second factor that the user does not have."""
+    """Return True if the site demands a second factor that the user does not have."""
     return bool(tx.value(IS_LIMITED, site_id=site_id, user_id=user_id))
 
 
 def set_second_factor(tx: Transaction, author: Author, is_needed: bool) -> None:
-    """Set if moderators need a second factor, from their next request on. The site's row must be locked."""
+    """Set whether moderators need a second factor, from their next request on. The site's row must be locked."""
     tx.run(UPDATE, site_id=author.site_id, is_needed=is_needed)
     journal.record_site(tx, author)

@@ -90,7 +90,7 @@ DELETE = Query(
 
 
 class Totp(NamedTuple):
-    """Second factor of a user. `confirmed` None until a code proved that the app has the secret."""
+    """Second factor of a user. `confirmed` is None until a code proves that the app has the secret."""
 
     secret: str
     confirmed: datetime.datetime | None
@@ -98,32 +98,32 @@ class Totp(NamedTuple):
 
     @property
     def is_on(self) -> bool:
-        """Return if it is confirmed, and so demanded at sign-in."""
+        """Return True if the second factor is confirmed, and so demanded at sign-in."""
         return self.confirmed is not None
 
     @classmethod
     def find(cls, tx: Reader, user_id: int) -> Totp | None:
-        """Return the user's second factor, confirmed or not, or None."""
+        """Return the user's second factor, confirmed or not; None if there is none."""
         row = tx.row(FIND, user_id=user_id)
         return cls(*row) if row else None
 
     @classmethod
     def is_on_for(cls, tx: Reader, user_id: int) -> bool:
-        """Return if the user has a confirmed second factor."""
+        """Return True if the user has a confirmed second factor."""
         factor = cls.find(tx, user_id)
         return factor is not None and factor.is_on
 
     @staticmethod
     def insert(tx: Transaction, user_id: int) -> str | None:
-        """Store a new secret, yet to be confirmed, and return it; None for a user who has a confirmed one."""
+        """Store a new unconfirmed secret and return it; None if the user has a confirmed one."""
         secret = pyotp.random_base32()
         return secret if tx.value(INSERT, user_id=user_id, secret=secret) else None
 
     @classmethod
     def use_code(cls, tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:
-        """Use up a code of the app or a recovery code; return False for a wrong one.
+        """Use up a code of the app or a recovery code; return False for a wrong code.
 
-        `is_new`: to confirm a secret, only a code of the app counts.
+        `is_new`: the secret is to be confirmed, for which only a code of the app is accepted.
         """
         typed = "".join(code.split()).replace("-", "").lower()
         factor = cls.find(tx, user_id)
@@ -154,17 +154,17 @@ class Totp(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, user_id: int) -> bool:
-        """Delete the user's second factor; return if there was one."""
+        """Delete the user's second factor; return False if there was none."""
         return bool(tx.value(DELETE, user_id=user_id))
 
 
 def otpauth_uri(secret: str, email: str, issuer: str) -> str:
-    """Return the otpauth:// address that apps read from a picture."""
+    """Return the otpauth:// URI that apps read from a QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 
 
 def count_try(tx: Transaction, user_id: int, *, on_site: int = 0) -> None:
-    """Count a try of this user, in a transaction of its own. Raises TooMany.
+    """Count a try of this user's second factor. Raises TooMany. Call it in a transaction of its own.
 
     `on_site`: the site whose owner's provider alone vouches for the user, 0 for none. Such tries are counted apart, so
     that a site's owner who admits anybody as anybody can't use up the tries of people elsewhere.

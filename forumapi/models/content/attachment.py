@@ -137,7 +137,7 @@ SET_AVATAR = Query(
 
 
 def file_href(hash: str, ext: str) -> str:
-    """Make the address of a file; without an extension it has no dot."""
+    """Return the address of a file; without an extension it has no dot."""
     return f"/api/v1/files/{hash}.{quote(ext)}" if ext else f"/api/v1/files/{hash}"
 
 
@@ -165,7 +165,7 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Decode and render OF_COMMENT."""
+    """Return the attachments in a column made by OF_COMMENT, as dicts for JSON."""
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
         for *columns, created in json_fragments.loads(shown)
@@ -173,7 +173,7 @@ def of_comment(shown: str) -> list[dict[str, Any]]:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Render an attachment (content 10.5)."""
+    """Return an attachment as a dict for JSON (content 10.5)."""
     _, profile_id, hash, name, ext, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
     return {
@@ -200,7 +200,7 @@ def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
 
 
 class Attachment(NamedTuple):
-    """A file on a comment or profile, whose row is locked; `name` and `ext` are what it is called there."""
+    """File on a comment or profile, whose row is locked; `name` and `ext`: its name there."""
 
     carrier: Target
     hash: str
@@ -208,7 +208,7 @@ class Attachment(NamedTuple):
     ext: str = ""
 
     def insert(self, tx: Transaction, author: Author) -> int:
-        """Attach the file; returns the attachment's id, 0 if the comment has it already. Raises Invalid."""
+        """Attach the file; return the attachment's id, 0 if the comment has the file already. Raises Invalid."""
         site_id, me, _ = author
         is_profile = self.carrier.item_type == itemtypes.PROFILE
         try:
@@ -233,7 +233,7 @@ class Attachment(NamedTuple):
         return id or 0
 
     def delete(self, tx: Transaction, author: Author) -> bool:
-        """Detach the file; False if it isn't attached. Raises Invalid for the last picture of a profile."""
+        """Detach the file; return False if it was not attached. Raises Invalid for the last picture of a profile."""
         site_id, item_id = author.site_id, self.carrier.item_id
         is_profile = self.carrier.item_type == itemtypes.PROFILE
         id = tx.value(

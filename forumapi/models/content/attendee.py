@@ -140,7 +140,7 @@ class Attendee(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """All that its document shows, for the entity tag: each answer has a time of its own."""
+        """Return everything that the document shows, for the entity tag: each answer has a time of its own."""
         return (
             self.profile_id,
             self.profile_version,
@@ -154,7 +154,7 @@ class Attendee(NamedTuple):
 
 
 class EventAttendance(NamedTuple):
-    """An event, as far as the permission on its attendees needs it, and the answer of one profile."""
+    """Event, with what the permission on its attendees depends on, and the answer of one profile."""
 
     microcosm_id: int
     is_hidden: bool
@@ -162,11 +162,11 @@ class EventAttendance(NamedTuple):
     attendee: Attendee | None
 
     def target(self, event_id: int) -> Target:
-        """Make the target of the permission on the event."""
+        """Return the target of the permission on the event."""
         return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
 
     def attendee_target(self, profile_id: int, me: int) -> Target:
-        """Make the target of the permission on the attendee (platform 5.4)."""
+        """Return the target of the permission on the attendee (platform 5.4)."""
         owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
         return Target(
             itemtypes.ATTENDEE,
@@ -178,7 +178,7 @@ class EventAttendance(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAttendance | None:
-    """Find the answer of a profile to an event; None if there never was such an event here."""
+    """Return the event with the answer of one profile; None if there never was such an event here."""
     row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
         return None
@@ -190,7 +190,7 @@ def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAtten
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """Read (total, page `at`); `attending`: only those who said yes."""
+    """Read (total, page `at`); `attending`: only those who answered yes."""
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -203,7 +203,7 @@ def page(
 
 
 def people(attendees: Sequence[Attendee]) -> dict[int, int]:
-    """Collect all profiles that these attendees show: id -> version."""
+    """Return the versions of all profiles that these attendees show, by id."""
     versions: dict[int, int] = {}
     for attendee in attendees:
         versions[attendee.profile_id] = attendee.profile_version
@@ -216,7 +216,7 @@ def people(attendees: Sequence[Attendee]) -> dict[int, int]:
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """Read the answers of (event id, profile id) pairs, as lists show them. The caller checks permission."""
+    """Return the answers of (event id, profile id) pairs as JSON for lists. The caller checks permission."""
     if not pairs:
         return {}
     events, profiles = zip(*pairs, strict=True)
@@ -233,7 +233,7 @@ def by_ids(
 def document(
     event_id: int, attendee: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
 ) -> bytes:
-    """Render an attendee (content 5.6); with `permissions` if it stands alone."""
+    """Render an attendee as JSON (content 5.6); `permissions`: those of an attendee that stands alone, else b""."""
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(attendee.created),
@@ -260,7 +260,7 @@ def document(
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
-    """Read (name, id, e-mail address as `me` may know it, time of the answer) of all who said yes, by name."""
+    """Read (name, id, e-mail address as `me` may know it, time of the answer) of all who answered yes, by name."""
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
 
@@ -333,7 +333,7 @@ WATCH = Query("attendee.watch", watch(update_types.EVENT_REMINDER, itemtypes.EVE
 
 
 class Rsvp(NamedTuple):
-    """Rsvp that is sent for one profile. `waits`: if there is no space left, it goes on the waiting list."""
+    """Answer that is sent for one profile. `waits`: the profile joins the waiting list if there is no space left."""
 
     profile_id: int
     state: int
@@ -341,8 +341,10 @@ class Rsvp(NamedTuple):
 
 
 def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
-    """Store answers to a locked event with its details, in order, all or none. Raises Invalid (code 18) if there is no
-    space, NotFound for a profile that is not of this site."""
+    """Store answers to a locked event with its details, in order, all or none.
+
+    Raises Invalid (code 18) if there is no space, NotFound for a profile that is not of this site.
+    """
     site_id, me, _ = author
     key = {"site_id": site_id, "event_id": event.id}
     limit = event.details.rsvp_limit
@@ -384,7 +386,7 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
-    """Give free spaces to those who have waited longest, unless the event is over, and recount who comes."""
+    """Give free spaces to those who have waited longest, unless the event is over, and recount its attendees."""
     key = {"site_id": author.site_id, "event_id": event.id}
     limit = event.details.rsvp_limit
     if not event.details.is_over:

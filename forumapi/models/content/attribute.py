@@ -122,7 +122,7 @@ MIRROR_MEMBER = Query(
 
 
 def checked_key(key: object, field: str) -> str:
-    """Check a key. Raises Invalid."""
+    """Return the key of an attribute, checked. Raises Invalid, which names `field`."""
     if not isinstance(key, str):
         raise Invalid(field, "is required")
     if not _KEY.fullmatch(key):
@@ -131,7 +131,7 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Check a value: its JSON type is its type, and a string of the form YYYY-MM-DD is a date. Raises Invalid."""
+    """Return the value of an attribute, checked; a string of the form YYYY-MM-DD becomes a date. Raises Invalid."""
     if isinstance(value, (bool, int, float)):
         return value
     if not isinstance(value, str):
@@ -157,35 +157,37 @@ class AttributePage(NamedTuple):
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Render an attribute (content 9.2)."""
+    """Return an attribute as a dict for JSON (content 9.2)."""
     key, string, date, number, boolean = row
     value: Any = string if string is not None else date if date is not None else boolean
     return {"key": key, "value": value if number is None else _number(number)}
 
 
 def _number(text: str) -> Any:
-    """Render a stored decimal; a whole number beyond 64 bits has an exponent, so that it is accepted again."""
+    """Return a stored decimal for JSON; a whole number beyond 64 bits has an exponent, so that it is accepted again."""
     is_beyond = "." not in text and not -(2**63) <= int(text) < 2**63
     return float(text) if is_beyond else json_fragments.raw(text.encode())
 
 
 class Attributes(NamedTuple):
-    """Attributes of one carrier, whose row is locked when they are written."""
+    """Attributes of one carrier. For a write its row is locked."""
 
     site_id: int
     carrier: Target
 
     def page(self, tx: Reader, at: Paging) -> AttributePage:
-        """Read the page `at`, by key. The caller checks permission."""
+        """Read the page `at` of the attributes, by key. The caller checks permission."""
         rows = tx.rows(PAGE, limit=at.limit, offset=at.offset, **self._key)
         return AttributePage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
 
     def find(self, tx: Reader, key: str) -> Row | None:
-        """Find one attribute, as a row of AttributePage; None if there is none of that key."""
+        """Return the attribute `key` as a row of AttributePage; None if there is none."""
         return tx.row(FIND, key=key, **self._key)
 
     def granted_key(self, tx: Reader, keys: Iterable[str]) -> str | None:
-        """Find one of these keys that only the site's owner may write on this profile (P-34); None if there is none."""
+        """Return one of these keys that only the site's owner may write on this profile (P-34); None if there is
+        none.
+        """
         key: str | None = tx.value(
             GRANTED, site_id=self.site_id, profile_id=self.carrier.item_id, keys=sorted(keys)
         )
@@ -200,10 +202,10 @@ class Attributes(NamedTuple):
         *,
         grants: bool,
     ) -> None:
-        """Store checked values by key, over the ones there are.
+        """Store checked values by key, in place of the values there are.
 
-        `grants`: the site's owner writes them, so criteria may count them. Raises Invalid if there would be new ones
-        and more than `most` in all.
+        `grants`: the site's owner writes them, so that criteria may count them. Raises Invalid if keys are new and
+        there are more than `most` then.
         """
         types = [_type(value) for value in values.values()]
 

@@ -84,7 +84,7 @@ PAGE = Query(
 
 @dataclasses.dataclass
 class Bookmark:
-    """A profile's bookmark of a comment or item; `title` is that of the item, or of the comment's parent."""
+    """Bookmark of a profile on a comment or item; `title`: that of the item, or of the comment's parent."""
 
     ref: ItemRef
     id: int = 0
@@ -93,7 +93,7 @@ class Bookmark:
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, me: int, ref: ItemRef) -> Self | None:
-        """Find the bookmark of a thing by `me`. The caller checks permission."""
+        """Return the bookmark of `me` on a thing; None if there is none. The caller checks permission."""
         row = tx.row(FIND, site_id=site_id, me=me, item_type=ref.type, item_id=ref.id)
         return cls._of(*row) if row else None
 
@@ -112,9 +112,9 @@ class Bookmark:
         before: int,
         limit: int,
     ) -> list[Self]:
-        """Read up to `limit` bookmarks of things that `me` may read, from before the id `before`, the newest first.
+        """Read up to `limit` bookmarks of things that `me` may read, with ids below `before`, newest first.
 
-        `kinds`: types of things that may be shown; for a comment the type of its parent must be among them too.
+        `kinds`: types of things that may be shown; for a comment its parent's type must be among them too.
         """
         rows = tx.rows(
             PAGE,
@@ -128,7 +128,7 @@ class Bookmark:
         return [cls._of(*row) for row in rows]
 
     def insert(self, tx: Transaction, author: Author) -> None:
-        """Bookmark the thing for the author; a second time changes nothing."""
+        """Bookmark the thing for the author; nothing changes if it is bookmarked already."""
         self._run(tx, INSERT, author)
 
     def delete(self, tx: Transaction, author: Author) -> None:
@@ -140,7 +140,7 @@ class Bookmark:
         tx.run(query, site_id=site_id, me=me, item_type=self.ref.type, item_id=self.ref.id)
 
     def document(self) -> dict[str, Any]:
-        """Render the bookmark."""
+        """Return the bookmark as a dict for JSON."""
         assert self.created is not None  # it was found
         name = itemtypes.name_of(self.ref.type)
         return {

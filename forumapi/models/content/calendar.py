@@ -1,4 +1,4 @@
-"""Events of a calendar: one, all of a microcosm, or all that a profile attends."""
+"""Events for calendars: one event, all of some microcosms, or all that a profile attends."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PROFILE = Query(
 
 
 def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """Read one event, if it has a time."""
+    """Read one event as a list of one row; [] if it has no time."""
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
@@ -74,7 +74,7 @@ def of_place(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Read the events in `readable` microcosms to which a profile said yes, those nearest to now first."""
+    """Read the events in `readable` microcosms that a profile answered yes to, those nearest to now first."""
     return tx.rows(
         PROFILE,
         site_id=site_id,

@@ -208,7 +208,7 @@ RECOUNT_BIO = Query(
 
 
 class CommentParent(NamedTuple):
-    """Item or profile that a comment hangs on. An item is locked until the transaction ends, a profile is not."""
+    """Item or profile that a comment stands on. An item is locked until the transaction ends, a profile is not."""
 
     type: int
     id: int
@@ -216,19 +216,19 @@ class CommentParent(NamedTuple):
 
     @property
     def microcosm_id(self) -> int:
-        """The microcosm of the item; 0 without a microcosm."""
+        """Return the microcosm of the item; 0 for a huddle or profile."""
         return self.item.microcosm_id if self.item else 0
 
     @property
     def is_huddle(self) -> bool:
-        """True for a huddle, in which nobody is mentioned, and counters are the participants' own."""
+        """Return True for a huddle, in which nobody is mentioned and each participant has counters."""
         return self.type == itemtypes.HUDDLE
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int) -> Self | None:
         """Lock an item; None if it never existed here, or is a huddle that `me` does not participate in.
 
-        A profile must exist.
+        For a profile, the caller has checked that it exists.
         """
         if ref.type == itemtypes.PROFILE:
             return cls(*ref)
@@ -239,8 +239,7 @@ class CommentParent(NamedTuple):
 
 @dataclasses.dataclass
 class Comment:
-    """A comment as clients write it: a new one, or its current row, locked with its parent until the transaction
-    ends."""
+    """Comment as clients write it: a new one, or its current row, locked with its parent until the transaction ends."""
 
     parent: CommentParent
     markdown: str
@@ -256,17 +255,17 @@ class Comment:
 
     @property
     def href(self) -> str:
-        """The host-relative API address."""
+        """Return the host-relative API address."""
         return itemtypes.href(itemtypes.COMMENT, self.id)
 
     @property
     def is_visible(self) -> bool:
-        """Neither deleted nor moderated itself."""
+        """Return True if the comment itself is neither deleted nor moderated."""
         return not self.is_deleted and not self.is_moderated
 
     @property
     def target(self) -> Target:
-        """The target of a write on the locked comment."""
+        """Return the target of a write's permission on the locked comment."""
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -286,7 +285,7 @@ class Comment:
 
     @classmethod
     def lock_on(cls, tx: Transaction, site_id: int, parent: CommentParent, id: int) -> Self | None:
-        """Lock a comment whose parent is locked already."""
+        """Lock a comment whose parent is locked already; None if it never existed."""
         row = tx.row(LOCK, site_id=site_id, id=id)
         return cls(parent, *row) if row else None
 
@@ -299,8 +298,11 @@ class Comment:
         window_s: int,
         per_minute: int,
     ) -> bool:
-        """Store the new comment on its locked parent; False if its author wrote an equal one within `window_s` seconds,
-        whose id it takes. Raises TooMany over `per_minute` (0: no limit)."""
+        """Store the new comment on its locked parent; return False if its author wrote an equal one within
+        `window_s` seconds.
+
+        `id` is then that comment's. Raises TooMany over `per_minute` (0: no limit).
+        """
         site_id, me, ip = author
         parent, item = self.parent, self.parent.item
         item_id = item.id if item else None
@@ -359,7 +361,9 @@ class Comment:
     def update(
         self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
     ) -> None:
-        """Store a new revision of the locked comment as the current one; the revision before is kept apart."""
+        """Store `markdown` as the current revision of the locked comment; the previous revision moves to its own
+        table.
+        """
         site_id, me, _ = author
         revision = self.revisions + 1
         self.version = tx.value(
@@ -427,9 +431,9 @@ class Comment:
         *,
         read_at: datetime.datetime | None = None,
     ) -> None:
-        """Count the comment for its author; in a huddle also what is unread for each participant (discovery 7.5).
+        """Count the comment for its author; in a huddle also the unread of each participant (discovery 7.5).
 
-        `read_at`: up to when the author has read the huddle.
+        `read_at`: time up to which the author has read the huddle, None for no change.
         """
         if not self.parent.is_huddle:
             profile_counters.comments(tx, site_id, self.author_id, delta)

@@ -37,7 +37,9 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """Comment with the holes author, editor, unread, links, reactions; a detail has also thread and permissions."""
+    """Render a comment with the holes author, editor, unread, links, reactions; a detail has also thread and
+    permissions.
+    """
     (
         comment_id,
         _,
@@ -134,7 +136,8 @@ DETAIL: Final = Kind("comment.detail/4", _load_details)
 class CommentRow(NamedTuple):
     """Row of a comment in a page statement: ids and versions of all that its summary shows, and the viewer's flag.
 
-    In the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and in the same parent.
+    Fields are in the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and on the same
+    parent.
     """
 
     id: int
@@ -166,7 +169,7 @@ WIDTH: Final = 11
 
 
 class ParentLink(NamedTuple):
-    """Item or profile that a comment hangs on, as the comment's links show it."""
+    """Item or profile that a comment stands on, as the comment's links show it."""
 
     type: int
     id: int
@@ -174,7 +177,7 @@ class ParentLink(NamedTuple):
 
 
 def parent_links(parent: ParentLink) -> bytes:
-    """Make the links `<type>` and `up` of a comment, as list entries without brackets (content 7.3)."""
+    """Return the links `<type>` and `up` of a comment, as entries of a JSON array without brackets (content 7.3)."""
     link: dict[str, Any] = {
         "rel": itemtypes.name_of(parent.type),
         "href": itemtypes.href(parent.type, parent.id),
@@ -201,7 +204,7 @@ def _links(parent: bytes, row: CommentRow) -> bytes:
 
 
 def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
-    """Collect the authors and editors of some comments: profile id -> version."""
+    """Return the versions of the authors and editors of comments, by profile id."""
     versions: dict[int, int] = {}
     for row in rows:
         versions[row.author_id] = row.author_version
@@ -210,7 +213,7 @@ def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
 
 
 class CommentRights(NamedTuple):
-    """Rights of a viewer on comments of one item, the viewer's own and others', and the viewer's marks on them."""
+    """Rights of a viewer on comments of one item, their own and others', and the viewer's marks on the comments."""
 
     me: int
     own: PermissionSet
@@ -227,7 +230,7 @@ class CommentRights(NamedTuple):
         reacted: Mapping[int, Sequence[str]],
         bookmarked: Collection[int],
     ) -> CommentRights | None:
-        """Ask for the rights on comments of `parent`; None for a guest, who has none."""
+        """Return the rights on comments of `parent`; None for a guest, who has none."""
         if not principal.profile_id:
             return None
         own, others = (
@@ -248,7 +251,7 @@ class CommentRights(NamedTuple):
         return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
-        """List everything that the members depend on."""
+        """Return everything that `members` of these rows depend on."""
         mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
@@ -269,7 +272,11 @@ def summary(
     unread: bool,
     rights: CommentRights | None = None,
 ) -> bytes:
-    """Render the summary of a comment; `links` are those of its parent (see parent_links)."""
+    """Render the summary of a comment as JSON.
+
+    `fragment`: the comment's document, split at its holes; `people`: documents of author and editor by profile id;
+    `links`: JSON of the parent's links (see parent_links); `rights` None: no members of the viewer.
+    """
     before, _, after_author, _, after_editor, _, after_unread, _, after_links, _, end = fragment
     return b"".join(
         (
@@ -297,7 +304,7 @@ def summaries(
     unread: Sequence[bool],
     rights: CommentRights | None = None,
 ) -> bytes:
-    """Render some comments of one parent as a JSON array; a comment without document is skipped (content 7.5)."""
+    """Render comments of one parent as a JSON array; a comment without document is skipped (content 7.5)."""
     links = parent_links(parent)
     return b"[%b]" % b",".join(
         [
@@ -321,7 +328,7 @@ BY_IDS = Query(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Read comment summaries by id, as outside any page (`unread` false). The caller checks permission."""
+    """Return comment summaries by id, as outside any page (`unread` false). The caller checks permission."""
     if not ids:
         return {}
     rows = {
@@ -406,7 +413,7 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """One comment with the comment that it replies to and its replies, as its viewer sees them."""
+    """Comment with the comment that it replies to and its replies, as its viewer sees them."""
 
     comment: CommentRow
     replied_to: CommentRow | None
@@ -456,7 +463,7 @@ def detail(
     page_href: str,
     permissions: bytes,
 ) -> bytes:
-    """Render the detail of a comment (content 7.4). `page_href` is the page of its parent that holds the comment."""
+    """Render the detail of a comment (content 7.4). `page_href`: the page of its parent that holds the comment."""
     others = [*([page.replied_to] if page.replied_to else []), *page.replies]
     fetched = documents.fetch(
         tx,

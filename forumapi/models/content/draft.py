@@ -1,8 +1,4 @@
-"""Drafts: unpublished texts of a profile, one for each place, private to it.
-
-The place of a comment's draft is the comment's parent, of an item's draft its microcosm. The statements that insert a
-comment (comment.py) or an item (item.py) delete the author's draft of it: see `published`.
-"""
+"""Drafts: unpublished texts of a profile, one for each place, which nobody else sees."""
 
 from __future__ import annotations
 
@@ -78,7 +74,7 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Make the SQL that deletes the draft of `me` for what is being inserted; the arguments are SQL too."""
+    """Return the SQL that deletes the draft of `me` at the place of the row inserted; the arguments are SQL too."""
     return f"""
         DELETE FROM drafts d
          WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = {place_type}
@@ -87,7 +83,7 @@ def published(place_type: str, place_id: str, writes: str) -> str:
 
 @dataclasses.dataclass
 class Draft:
-    """A profile's draft at a place."""
+    """Draft of a profile at a place."""
 
     place: ItemRef
     item_type: int  # of what it will be
@@ -98,12 +94,12 @@ class Draft:
 
     @property
     def href(self) -> str:
-        """The host-relative API address."""
+        """Return the host-relative API address."""
         return f"{self.place.href}/draft"
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """All that the document depends on, but for the times of a version."""
+        """Return everything that the document depends on, except the times of a version."""
         return (*self.place, self.item_type, self.content)
 
     @classmethod
@@ -112,7 +108,7 @@ class Draft:
 
     @classmethod
     def find(cls, tx: Reader, author: Author, place: ItemRef) -> Self | None:
-        """Find the author's draft at a place."""
+        """Return the author's draft at a place; None if there is none."""
         row = tx.row(FIND, **_key(author, place))
         return cls._of(*row) if row else None
 
@@ -120,7 +116,7 @@ class Draft:
     def page(
         cls, tx: Reader, site_id: int, principal: Principal, at: Paging
     ) -> tuple[int, list[Self]]:
-        """Read (total, page `at`) of the caller's drafts, the newest place first."""
+        """Read (total, page `at`) of the caller's drafts, newest first."""
         rows = tx.rows(
             PAGE,
             site_id=site_id,
@@ -132,9 +128,10 @@ class Draft:
         return rows[0][0], [cls._of(*row[1:]) for row in rows if row[1] is not None]
 
     def save(self, tx: Transaction, author: Author, content: Mapping[str, Any]) -> None:
-        """Insert the draft, or update it if the stored version is `version`, the last one that its writer knows.
+        """Insert the draft, or update it if the stored version is `version`.
 
-        Raises Conflict if another version is stored (409), TooLarge, and Invalid for one draft too many.
+        Raises Conflict (409) if another version is stored, TooLarge, and Invalid beyond the number of drafts that a
+        profile may have.
         """
         try:
             data = dumps(content)
@@ -161,7 +158,7 @@ class Draft:
         tx.run(DELETE, **_key(author, place))
 
     def document(self) -> dict[str, Any]:
-        """Render the draft."""
+        """Return the draft as a dict for JSON."""
         assert self.created is not None and self.edited is not None  # it was found
         place = itemtypes.name_of(self.place.type)
         return {

@@ -64,7 +64,7 @@ _decode: Final = msgspec.json.Decoder(_ShownEvent).decode
 
 
 def _members(text: str, _: str | None) -> dict[str, Any]:
-    """Render the members of an event that other items lack; empty ones and zeros are left out (content 5.3)."""
+    """Return the members of an event that other items lack; empty ones and zeros are left out (content 5.3)."""
     event = _decode(text)
     spaces = max(0, event.rsvp_limit - event.rsvp_attending) if event.rsvp_limit else 0
     optional = {
@@ -90,12 +90,12 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _flags(mine: str | None) -> dict[str, bool | None]:
-    """Say in meta.flags whether the viewer said yes."""
+    """Return the member of meta.flags that tells if the viewer answered yes."""
     return {"attending": None if mine is None else mine == "true"}
 
 
 def _until(text: str) -> datetime.datetime | None:
-    """Work out when an upcoming event will be over; None for others."""
+    """Return the time at which an upcoming event will be over; None for other events."""
     event = _decode(text)
     if event.status != "upcoming" or event.when_utc is None:
         return None
@@ -184,7 +184,7 @@ class EventDetails(NamedTuple):
 
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
-    """Lay a body (handlers.events.EventBody) over the details of an event. Raises Invalid."""
+    """Return the details `before`, changed by a body (handlers.events.EventBody). Raises Invalid."""
     when_local = before.when_local
     if not isinstance(sent.when, UnsetType):
         when_local = wall_clock(sent.when) if sent.when else None
@@ -224,13 +224,13 @@ def wall_clock(text: str) -> datetime.datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """List the names of all time zones."""
+    """Return the names of all time zones."""
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 
 
 def zone(name: str) -> str:
-    """Check the name of a time zone; "" is the default. Raises Invalid (C-25)."""
+    """Return the name of a time zone, checked; "" is the default zone. Raises Invalid (C-25)."""
     if not name:
         return DEFAULT_ZONE
     if len(name) > MAX_ZONE or name not in zones():
@@ -239,8 +239,11 @@ def zone(name: str) -> str:
 
 
 def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
-    """Convert a local time to UTC. A time that a change of clocks leaves out has the offset from before it; of a time
-    that comes twice, it is the first (RFC 5545, 3.3.5). Raises Invalid."""
+    """Convert a local time to UTC. Raises Invalid beyond the years that Python knows.
+
+    A time that a change of clocks leaves out has the offset from before it; a time that comes twice means the first
+    (RFC 5545, 3.3.5).
+    """
     try:
         return when_local.replace(tzinfo=zoneinfo.ZoneInfo(tz_name)).astimezone(datetime.UTC)
     except OverflowError:
@@ -248,7 +251,7 @@ def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
 
 
 def _check_end(when_utc: datetime.datetime, duration_min: int) -> None:
-    """Raise Invalid for an event that ends after the year 9999, which Python and calendars can't express."""
+    """Check that an event ends by the year 9999, which Python and calendars can express. Raises Invalid."""
     try:
         when_utc + datetime.timedelta(minutes=duration_min)
     except OverflowError:
@@ -293,7 +296,7 @@ _CALLED_OFF: Final = ("postponed", "cancelled")
 
 
 def after_put(sent: Any, before: EventDetails) -> EventDetails:
-    """Do what `checked` does, and let a PUT call the event off or on again, which a POST can't (C-27)."""
+    """Return the details as `checked` does, for a PUT, which alone can cancel an event or restore it (C-27)."""
     details = checked(sent, before)
     wanted = before.status if isinstance(sent.status, UnsetType) else sent.status
     return details._replace(status=wanted) if wanted in _CALLED_OFF else details
@@ -301,9 +304,9 @@ def after_put(sent: Any, before: EventDetails) -> EventDetails:
 
 @dataclasses.dataclass
 class Event(Item):
-    """An event as clients write it: a new one, or its current row, locked until the transaction ends.
+    """Event as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    Of a locked event, `details` are unset until `load_details`.
+    `details` of a locked event are unset until `load_details`.
     """
 
     details: EventDetails = dataclasses.field(default_factory=EventDetails)
@@ -322,7 +325,7 @@ class Event(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, **self._columns())
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, place and `details` of the locked event, and work out anew whether it is over."""
+        """Store title, place and `details` of the locked event, and compute anew whether it is over."""
         super().update(tx, author, change)
         tx.run(UPDATE, site_id=author.site_id, item_id=self.id, **self._columns())
         self.load_details(tx, author.site_id)

@@ -77,7 +77,7 @@ INSERT = Query(
 
 
 class File(NamedTuple):
-    """A file to be stored: its content, and the name that its uploader gives it."""
+    """File to be stored: its content, and the name that its uploader gives it."""
 
     hash: str
     size: int
@@ -91,7 +91,10 @@ class File(NamedTuple):
     def insert(
         self, tx: Transaction, site_id: int, profile_id: int, quota: Quota
     ) -> datetime.datetime:
-        """Insert the rows of a file whose object is stored; returns the upload time. Raises TooLarge."""
+        """Insert the rows of a file whose object is stored; return the time of upload.
+
+        Raises TooLarge beyond a quota.
+        """
         row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
         assert row is not None
         created: datetime.datetime
@@ -100,7 +103,7 @@ class File(NamedTuple):
         return created
 
     def document(self, created: datetime.datetime) -> dict[str, Any]:
-        """Render the file object (content 10.2)."""
+        """Return the file as a dict for JSON (content 10.2)."""
         data: dict[str, Any] = {
             "created": json_fragments.format_time(created),
             "fileName": self.name,
@@ -121,7 +124,7 @@ class Quota(NamedTuple):
     profile_mb: int
 
     def check(self, site_bytes: int, profile_bytes: int) -> None:
-        """Raise TooLarge for usage over a limit."""
+        """Check usage against the limits. Raises TooLarge."""
         for limit_mb, used, whose in (
             (self.site_mb, site_bytes, "This site"),
             (self.profile_mb, profile_bytes, "You"),
@@ -131,14 +134,14 @@ class Quota(NamedTuple):
 
 
 def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
-    """Read how many bytes the whole site and one profile have stored."""
+    """Return the bytes that the whole site and one profile have stored."""
     row = tx.row(USAGE, site_id=site_id, profile_id=profile_id)
     assert row is not None, "an aggregate has a row"
     return row[0], row[1]
 
 
 def announce(tx: Transaction, hashes: Iterable[str]) -> None:
-    """Record that objects are about to be written: if their rows are never inserted, a job deletes the objects."""
+    """Record that objects are about to be written; a job deletes them if their rows are never inserted."""
     tx.run(ANNOUNCE, hashes=sorted(set(hashes)))
 
 
@@ -203,7 +206,7 @@ MAX_PLACES: Final = 500
 
 
 class StoredFile(NamedTuple):
-    """A file as one site knows it. `created`: time of its first upload to this site."""
+    """File as one site knows it. `created`: time of its first upload to this site."""
 
     mime_type: str
     size: int
@@ -216,19 +219,19 @@ class StoredFile(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """Say if the hash is enough to see the file; `access` is the setting `file_access`."""
+        """Return True if everybody who has the hash may see the file; `access`: the setting `file_access`."""
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
-    """Find the file with this hash as `site_id` knows it, in one statement; None if it was never uploaded."""
+    """Return the file with this hash as `site_id` knows it, in one statement; None if it was never uploaded."""
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None
 
 
 class FileVisibility(NamedTuple):
-    """Visibility of a file: for the caller, and for everybody."""
+    """Visibility of a file: to the caller, and to everybody."""
 
     caller: bool
     everybody: bool
@@ -240,7 +243,8 @@ OPEN: Final = FileVisibility(True, True)
 def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
-    """Decide who may see a file that is not open: those who may read one of this site's comments that have it.
+    """Return the visibility of a file that is not open, by the comments of this site that have it and who may read
+    them.
 
     Call it for a file that doesn't exist too, so that this takes as long.
     """
@@ -293,14 +297,14 @@ ADD_VARIANT = Query(
 
 
 class Variant(NamedTuple):
-    """A picture made to fit a box. `hash` is the original's if that fits already."""
+    """Picture made to fit a box. `hash`: the original's if that fits already, "" if none can be made."""
 
     hash: str
     size: int
 
 
 def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
-    """Find the picture made for this box, None if it was not made yet; one that can't be made has an empty hash."""
+    """Return the picture made for this box; None if none was made yet."""
     row = tx.row(VARIANT, hash=hash, width=width, height=height)
     if row is None or row[0] == "wanted":
         return None
@@ -308,7 +312,7 @@ def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
 
 
 def add_variant(tx: Transaction, hash: str, width: int, height: int, made: Variant | None) -> None:
-    """Record a picture that is stored in another size; None: it can't be made."""
+    """Record a picture that was made for this box; `made` None: none can be made."""
     tx.run(
         ADD_VARIANT,
         hash=hash,

@@ -32,18 +32,18 @@ DELETE_OLD = Query(
 
 
 def find(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
-    """Find a geocoder's cached answer about a place; {} if it knows no such place, None if nothing is cached."""
+    """Return a geocoder's cached answer about a place; {} if it knows no such place, None if nothing is cached."""
     text = tx.value(FIND, asked=_key(geocoder, place), days=KEEP_DAYS)
     return None if text is None else dict(loads(text))
 
 
 def store(tx: Reader, geocoder: str, place: str, answer: dict[str, Any]) -> None:
-    """Store an answer."""
+    """Store a geocoder's answer about a place."""
     tx.run(STORE, asked=_key(geocoder, place), answer=dumps(answer).decode())
 
 
 def delete_old(tx: Reader) -> int:
-    """Delete answers that are too old; returns how many."""
+    """Delete answers that are too old; return their number."""
     return tx.run(DELETE_OLD, days=KEEP_DAYS)
 
 

@@ -125,9 +125,9 @@ TOUCH = Query(
 
 @dataclasses.dataclass
 class Huddle(Item):
-    """A huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
+    """Huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
-    It exists for its participants alone, stands in no microcosm, and is not flagged.
+    It exists for its participants alone, is in no microcosm, and has no flags.
     """
 
     is_confidential: bool = False
@@ -140,10 +140,9 @@ class Huddle(Item):
         return cls(*row) if row else None
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int = DUPLICATE_S) -> bool:
-        """Begin the huddle; False if its author began one with the same title within `window_s` seconds, whose id it
-        takes.
+        """Begin the huddle; return False if its author began one with the same title within `window_s` seconds.
 
-        Raises NotFound for somebody who is no profile of this site, Invalid for too many participants.
+        `id` is then that huddle's. Raises NotFound for an unknown profile, Invalid for too many participants.
         """
         site_id, me, _ = author
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
@@ -166,10 +165,10 @@ class Huddle(Item):
         return True
 
     def add(self, tx: Transaction, author: Author, wanted: Collection[int]) -> None:
-        """Add people to the locked huddle; those in it already stay.
+        """Add profiles to the locked huddle; participants stay as they are.
 
-        Raises Forbidden for a confidential one (C-37), NotFound for somebody who is no profile of this site, Invalid
-        for too many; then nobody is added.
+        Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many; then
+        none is added.
         """
         site_id, me, _ = author
         row = tx.row(STATE, site_id=site_id, item_id=self.id)
@@ -187,8 +186,10 @@ class Huddle(Item):
     def _admitted(
         self, tx: Transaction, author: Author, wanted: Collection[int], *, present: int
     ) -> list[int]:
-        """Select those of `wanted` who are to be added, by id. Somebody who ignores the author is left out silently
-        (C-40)."""
+        """Return the ids in `wanted` that may be added, ascending. Profiles that ignore the author are left out (C-40).
+
+        Raises NotFound for an unknown profile, Invalid for too many.
+        """
         if not wanted:
             return []
         # Before anybody is looked up: the number sent is no secret to its sender.

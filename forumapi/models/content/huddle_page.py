@@ -1,8 +1,4 @@
-"""Pages of huddles: one with its comments, the reader's list, participants (content 8).
-
-Every statement finds a huddle by the caller's own participation, so that it doesn't exist for anybody else.
-huddle.py writes them.
-"""
+"""Pages of huddles: one huddle with its comments, the caller's list, the participants (content 8)."""
 
 from __future__ import annotations
 
@@ -118,29 +114,29 @@ class HuddlePage(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """The target of its permission."""
+        """Return the target of the permission on the huddle."""
         return Target(itemtypes.HUDDLE, self.id, 0, (self.author_id,), is_participant=True)
 
 
 class HuddleView(NamedTuple):
-    """A huddle's page with the state of its viewer."""
+    """Page of a huddle with the state of its viewer."""
 
     page: HuddlePage
     viewer: ViewerState  # never cached
 
     @property
     def is_unread(self) -> bool:
-        """True if anything happened in the huddle that the viewer has not read."""
+        """Return True if anything happened in the huddle that the viewer has not read."""
         return self.viewer.has_unread(self.page.last_activity)
 
     @property
     def unread(self) -> list[bool]:
-        """For each of the comments, if the viewer has not read it."""
+        """Return, for each comment of the page, True if the viewer has not read it."""
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
     def stamp(self) -> Any:
-        """All that the bytes depend on, but for permission and address."""
+        """Return everything that the bytes depend on, except permission and address."""
         _, *shown = self.viewer
         return (self.page.stamp, self.unread, *shown)
 
@@ -191,15 +187,15 @@ def page(
 
 
 def _viewer(columns: Sequence[Any]) -> ViewerState:
-    """Make the state of a viewer, whose reactions are the page's own."""
+    """Return the state of a viewer; reactions are those of the viewer's own page."""
     read_time, send_email, send_sms, is_bookmarked, bookmarked = columns
     return ViewerState(read_time, send_email, send_sms, None, None, is_bookmarked, bookmarked)
 
 
 def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
-    """Move the viewer's read mark to what the page showed, and recount their unread huddles (discovery 7.4).
+    """Move the viewer's read mark to the end of the page shown, and recount their unread huddles (discovery 7.4).
 
-    A mark that would not move is not written.
+    Nothing is written if the mark would not move.
     """
     page = view.page
     if at.offset + at.limit >= page.total:
@@ -240,7 +236,10 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of a huddle (content 8.4). `comments_page(items)` wraps the comments."""
+    """Render the detail of a huddle (content 8.4).
+
+    `comments_page(items)` wraps a JSON array of comments into their page.
+    """
     page, viewer = view
     people = comment_page.profiles_of(page.comments)
     people.update(zip(page.participant_ids, page.participant_versions, strict=True))
@@ -376,12 +375,12 @@ class HuddleRow(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Plain data that the summary depends on."""
+        """Return plain data that covers everything the summary shows."""
         return self[:12]
 
     @property
     def people(self) -> dict[int, int]:
-        """All profiles that the summary shows: id -> version."""
+        """Return the versions of all profiles that the summary shows, by id."""
         versions = dict(zip(self.participant_ids, self.participant_versions, strict=True))
         versions[self.author_id] = self.author_version
         if self.last_id:
@@ -416,7 +415,7 @@ def own(
 def summaries(
     tx: Reader, documents: Documents, site_id: int, huddles: Sequence[HuddleRow]
 ) -> bytes:
-    """Render some huddles as a JSON array of summaries (content 8.4)."""
+    """Render huddles as a JSON array of summaries (content 8.4)."""
     versions: dict[int, int] = {}
     for row in huddles:
         versions |= row.people
@@ -434,7 +433,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Read those of some huddles in which `me` participates and which `me` does not ignore, by id."""
+    """Return those of the huddles `ids` in which `me` participates and which `me` does not ignore, by id."""
     rows = tx.rows(
         SOME,
         site_id=site_id,
@@ -447,7 +446,7 @@ def some(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Read summaries of huddles by id, without `unread`. The caller checks participation."""
+    """Return summaries of huddles by id, without `unread`. The caller checks participation."""
     if not ids:
         return {}
     huddles = [HuddleRow(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
@@ -461,7 +460,7 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
 
 
 def summary(row: HuddleRow, people: dict[int, Fragment]) -> bytes:
-    """Render the summary of a huddle (content 8.4). `people` holds all of `row.people`."""
+    """Render the summary of a huddle (content 8.4). `people`: documents of all profiles in `row.people`."""
     data: dict[str, Any] = {
         "id": row.id,
         "title": row.title,
@@ -506,7 +505,7 @@ PARTICIPANTS = Query(
 
 
 class Participants(NamedTuple):
-    """Some participants of a huddle: versions by id, in order of ids; `total` counts all of them."""
+    """Participants of a huddle: versions by id, in order of ids; `total`: number of all of them."""
 
     huddle_id: int
     version: int
@@ -516,15 +515,17 @@ class Participants(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """The target of the permission, which is that on the huddle."""
+        """Return the target of the permission on the huddle, which is that on its participants."""
         return Target(itemtypes.HUDDLE, self.huddle_id, 0, (self.author_id,), is_participant=True)
 
 
 def participants(
     tx: Reader, site_id: int, id: int, me: int, at: Paging, *, one: int | None = None
 ) -> Participants | None:
-    """Read the page `at` of a huddle's participants, or only `one`; None if it doesn't exist, or `me` does not
-    participate in it."""
+    """Read the page `at` of a huddle's participants, or only the profile `one`.
+
+    None if the huddle doesn't exist, or `me` does not participate in it.
+    """
     rows: list[Row] = tx.rows(
         PARTICIPANTS,
         site_id=site_id,
@@ -544,7 +545,7 @@ def participants(
 def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
-    """Render `{"id", "participant"}` of each (content 8.6)."""
+    """Render `{"id", "participant"}` of each participant (content 8.6)."""
     people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
         profile_summary.SUMMARY
     ]

@@ -105,7 +105,7 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """Title and place that a PUT of any item leads to, and the reason that it gives."""
+    """Title, place and reason of a PUT of any item."""
 
     title: str
     microcosm_id: int
@@ -114,9 +114,9 @@ class ItemChange(NamedTuple):
 
 @dataclasses.dataclass
 class Item:
-    """An item as clients write it: a new one, or its current row, locked until the transaction ends.
+    """Item as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    A conversation is an Item; an event, poll or huddle is an Item with more.
+    A conversation is an Item; Event, Poll and Huddle add to it.
     """
 
     item_type: int
@@ -134,24 +134,25 @@ class Item:
 
     @property
     def href(self) -> str:
-        """The host-relative API address."""
+        """Return the host-relative API address."""
         return itemtypes.href(self.item_type, self.id)
 
     @property
     def is_visible(self) -> bool:
-        """Neither deleted nor moderated itself."""
+        """Return True if the item itself is neither deleted nor moderated."""
         return not self.is_deleted and not self.is_moderated
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
-        """Lock an item; None if it never existed here. A huddle is locked for its participant `me` by Huddle.lock."""
+        """Lock an item; None if it never existed here. `me`: participant of a huddle, for Huddle.lock alone."""
         row = tx.row(LOCK, site_id=site_id, item_type=ref.type, item_id=ref.id)
         return cls(*row) if row else None
 
     def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
-        """Make the target of a write on the locked item, from current rows.
+        """Return the target of a write's permission on the locked item, from current rows.
 
-        `asks_delete` False spares the look for other authors, which decides nothing but `delete` (C-24).
+        `asks_delete` False: the item is not searched for other authors, which only the right to delete depends on
+        (C-24).
         """
         me = author.profile_id
         others_wrote = True
@@ -170,8 +171,10 @@ class Item:
         )
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int) -> bool:
-        """Store the new item; False if its author made an equal one within `window_s` seconds, whose id it takes
-        (C-15)."""
+        """Store the new item; return False if its author made an equal one within `window_s` seconds (C-15).
+
+        `id` is then that item's.
+        """
         site_id, me, _ = author
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
         role_members.lock_roles_shared(tx, site_id)
@@ -194,12 +197,12 @@ class Item:
         return True
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
-        """Find an equal item of the same author, by the parameters of DUPLICATE."""
+        """Return the id of an equal item of the same author, by the parameters of DUPLICATE; None if there is none."""
         id: int | None = tx.value(DUPLICATE, **values)
         return id
 
     def _insert_details(self, tx: Transaction, site_id: int) -> None:
-        """Store what only this type of item has."""
+        """Store the columns that only this type of item has."""
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
         """Change title and place of the locked item; counters of both microcosms follow (content 3.5)."""
@@ -255,7 +258,7 @@ class Item:
         self._record(tx, author, journal.DELETED)
 
     def _count_visibility(self, tx: Transaction, site_id: int, was_visible: bool) -> None:
-        """Let the counters follow a change of visibility (C-16)."""
+        """Adapt the counters to a change of the item's visibility (C-16)."""
         if self.is_visible == was_visible:
             return
         delta = 1 if self.is_visible else -1

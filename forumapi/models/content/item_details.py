@@ -48,16 +48,16 @@ def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = 
 
 
 def flags(item_type: int, text: str | None, mine: str | None) -> dict[str, bool | None]:
-    """Render the type's own members of meta.flags; None for a flag that guests don't have."""
+    """Return the type's own members of meta.flags; None for a flag that guests don't have."""
     return SPECS[item_type].flags(mine) if text else {}
 
 
 def has_last_comment(item_type: int) -> bool:
-    """Say if a summary of this type shows its last comment (content 3.1)."""
+    """Return True if a summary of this type shows its last comment (content 3.1)."""
     spec = SPECS.get(item_type)
     return spec is None or spec.has_last_comment
 
 
 def until(item_type: int, text: str | None) -> datetime.datetime | None:
-    """Say when time alone will change the details; None: never."""
+    """Return the time at which the details will change by time alone; None: never."""
     return SPECS[item_type].until(text) if text else None

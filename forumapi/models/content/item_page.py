@@ -1,8 +1,4 @@
-"""Pages of items: one with its comments, summaries, lists; what conversations, events, polls and huddles share.
-
-An item has so few columns that its summary is made from the statement's row; only comments and profiles, which carry
-text or stand on many pages, are cached documents.
-"""
+"""Pages of items: one item with its comments, summaries, lists; shared by conversations, events, polls and huddles."""
 
 from __future__ import annotations
 
@@ -161,7 +157,7 @@ MARK_AT = Query(
 
 
 class ItemPage(NamedTuple):
-    """An item with one page of its comments, as all viewers see it who ignore the same of its authors."""
+    """Item with one page of its comments, as it is for all viewers who ignore the same of its authors."""
 
     item_type: int
     id: int
@@ -191,7 +187,7 @@ class ItemPage(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """The target of its permission."""
+        """Return the target of the permission on the item."""
         return Target(
             self.item_type,
             self.id,
@@ -213,26 +209,26 @@ class ViewerState(NamedTuple):
     bookmarked: list[int]  # which of the comments
 
     def has_unread(self, moment: datetime.datetime) -> bool:
-        """Say if something that happened at `moment` was not read yet."""
+        """Return True if something that happened at `moment` was not read yet."""
         return self.read_time is None or moment > self.read_time
 
 
 class ItemView(NamedTuple):
-    """An item's page with the state of its viewer; `viewer` None for a guest."""
+    """Page of an item with the state of its viewer; `viewer` None: a guest."""
 
     page: ItemPage
     viewer: ViewerState | None
 
     @property
     def unread(self) -> list[bool]:
-        """For each of the comments, if the viewer has not read it."""
+        """Return, for each comment of the page, True if the viewer has not read it."""
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
     def stamp(self) -> Any:
-        """All that the bytes depend on, but for permission, address and tree."""
+        """Return everything that the bytes depend on, except permission, address and tree."""
         if self.viewer is None:
             return self.page.stamp
         _, *shown = self.viewer
@@ -250,7 +246,7 @@ def page(
 ) -> ItemView | None:
     """Read an item with the page `at` of its comments as `me` sees them; None if it never existed here.
 
-    The caller checks permission, and hides what is deleted or moderated, before it shows anything.
+    The caller checks permission, and hides a deleted or moderated item, before it shows anything.
     """
     key = ("item", site_id, *ref, at.offset, at.limit)
     cached: CachedPage[ItemPage] | None = None
@@ -300,7 +296,10 @@ def page(
 def _cached(
     pages: PageCache, key: tuple[Any, ...], ignored: Sequence[int]
 ) -> CachedPage[ItemPage] | None:
-    """Find the cached page of viewers who ignore the same, or of those who ignore nobody if that is the same page."""
+    """Return the cached page for viewers who ignore the same; None if there is none.
+
+    The page of viewers who ignore nobody serves, if none of the ignored wrote in the item.
+    """
     cached: CachedPage[ItemPage] | None
     if ignored:
         cached = pages.get((*key, tuple(ignored)))
@@ -313,7 +312,7 @@ def _cached(
 
 
 def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
-    """Reduce `ignored` to () if none of them wrote in the item."""
+    """Return `ignored`; () if none of them wrote in the item."""
     if page.authors is not None and page.authors.isdisjoint(ignored):
         return ()
     return ignored
@@ -340,19 +339,19 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> CachedPage[ItemPage]:
 
 
 def _shown(page: ItemPage) -> set[int]:
-    """Collect the comments of a page."""
+    """Return the ids of the comments on a page."""
     return {row.id for row in page.comments}
 
 
 def _reacted(page: ItemPage) -> set[int]:
-    """Collect the comments of a page that anybody reacted to."""
+    """Return the ids of the comments on a page that have reactions."""
     return {row.id for row in page.comments if row.reactions}
 
 
 def _viewer(
     tx: Reader, site_id: int, cached: CachedPage[ItemPage], me: int
 ) -> tuple[bool, ViewerState]:
-    """Say if the cached page is still current, and read the state of its item for `me`."""
+    """Return True if the cached page is still current, and the state of its item for `me`."""
     row = cached.revalidate(
         tx,
         VIEWER,
@@ -372,7 +371,7 @@ def _viewer(
 def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> None:
     """Move the viewer's read mark: on the last page to the item's last activity, else to the last comment shown.
 
-    A mark without visible effect is not written.
+    Nothing is written if the move would have no visible effect.
     """
     page, viewer = view
     if viewer is None or not viewer.has_unread(page.last_activity):
@@ -402,7 +401,7 @@ def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> 
 
 
 def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
-    """Render meta.flags of a detail (content 1.9)."""
+    """Return meta.flags of a detail (content 1.9)."""
     page, viewer = view
     shown = {
         "sticky": page.is_sticky,
@@ -423,7 +422,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
 
 
 def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
-    """List the documents that the detail is made of."""
+    """Return the versions of the documents that the detail is made of, by kind and id."""
     people = comment_page.profiles_of(page.comments)
     people[page.author_id] = page.author_version
     if page.editor_id:
@@ -447,7 +446,10 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of an item (content 3.2). `comments_page(items)` wraps the comments."""
+    """Render the detail of an item (content 3.2).
+
+    `comments_page(items)` wraps a JSON array of comments into their page.
+    """
     page, viewer = view
     fetched = documents.fetch(tx, site_id, wanted(page))
     people = fetched[profile_summary.SUMMARY]
@@ -502,7 +504,7 @@ TIMES_WIDTH: Final = 3
 
 
 def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
-    """Collect all profiles that summaries show: id -> version. `at` is the index of SUMMARY_COLUMNS in a row."""
+    """Return the versions of all profiles that summaries show, by id. `at`: index of SUMMARY_COLUMNS in a row."""
     people: dict[int, int] = {}
     for row in rows:
         if row[at]:
@@ -526,10 +528,10 @@ def summary(
     mine: str | None = None,
     whole: bool = False,
 ) -> bytes:
-    """Render the summary of an item (content 3.1). `row` is SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `unread` None: no
-    flag.
+    """Render the summary of an item (content 3.1). `row`: SUMMARY_COLUMNS; `times`: SUMMARY_TIMES.
 
-    `mine` is the viewer's part of the details (item_details.py). `whole`: with the members that a detail shows.
+    `unread` None: no such flag. `mine`: the viewer's part of the details (item_details.py). `whole`: with the members
+    that a detail shows.
     """
     (
         item_id,
@@ -600,9 +602,11 @@ BY_IDS = Query(
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
 ) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
-    """Read items by id: a function of each that renders it for some readable microcosms, with all its details and
-    reactions, as for somebody who has no part in it (`unread` false, nothing voted or attended). The caller checks
-    permission. Huddles are left out."""
+    """Return for each item a function that renders it for a tree and readable microcosms, by id. Huddles are left out.
+
+    The document has all details and reactions, as for somebody without a part in the item (`unread` false, no vote or
+    answer). The caller checks permission.
+    """
     if not ids:
         return {}
     rows = tx.rows(BY_IDS, site_id=site_id, ids=list(ids))
@@ -632,7 +636,7 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """Render a list entry, or take the last one made for this view if nothing that it shows has changed since."""
+    """Render a list entry; the previous one for this view if nothing that it shows has changed since."""
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
@@ -653,7 +657,7 @@ def container(item_type: int, item: bytes) -> bytes:
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """Make a list answer: the page under its key, and meta with links and permissions."""
+    """Make the document of a list: the page under its key, and meta with links and permissions."""
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),
         page,
@@ -735,8 +739,10 @@ POSITION = Query(
 def target_comment(
     tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
 ) -> tuple[int, int] | None:
-    """Find the last comment (`newest`) or the first unread one: (id, position among what the viewer sees); None if
-    the viewer sees no comment."""
+    """Return (id, position among those that the viewer sees) of the last comment (`newest`) or the first unread one.
+
+    None if the viewer sees no comment.
+    """
     row = None
     if not newest:
         row = tx.row(NEW_COMMENT, site_id=site_id, item_id=item_id, me=me, ignored=ignored)
@@ -748,7 +754,7 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """Count the 1-based position of the comment with number `seq` among those that the viewer sees."""
+    """Return the 1-based position of the comment with number `seq` among those that the viewer sees."""
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 
 
@@ -759,7 +765,7 @@ def comment_href(
     limit: int,
     pairs: paging.Pairs = (),
 ) -> str:
-    """Address the item's page that holds a comment, as `lastcomment`, `newcomment` and `incontext` redirect to."""
+    """Return the address of the item's page that holds a comment, for `lastcomment`, `newcomment` and `incontext`."""
     offset = paging.page_offset(position, limit)
     return paging.href(
         ref.href,
@@ -781,7 +787,9 @@ def redirect(
     *,
     newest: bool,
 ) -> str:
-    """Address that `lastcomment` (`newest`) and `newcomment` of an item redirect to: the comment, or the bare item."""
+    """Return the address that `lastcomment` (`newest`) or `newcomment` redirects to; the item's own if it has no
+    such comment.
+    """
     target = target_comment(tx, site_id, ref.id, me, ignored, newest=newest)
     others = [pair for pair in pairs if pair[0] != "comment_id"]
     if target is None:

@@ -22,15 +22,16 @@ class ItemTypeSpec(NamedTuple):
     """Details of one type of item, for reading.
 
     `sql` selects what everybody sees as the text of a JSON array, given the item `i`. `mine` selects what only the
-    viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; it is asked for
+    viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; it is selected for
     members only. Both go into the entity tag, so they must hold everything that is shown.
 
-    `members` renders the object's members between `breadcrumb` and what follows, in wire order, given what `sql` and
-    `mine` selected (None for a guest). `flags` renders the members of meta.flags from what `mine` selected: None for a
-    member that a guest's detail leaves out and a guest's summary shows as false. `summary` renders the members of a
-    summary, if they differ from `members`. `until` says when time alone will change what `sql` selects.
+    `members` renders the object's members between `breadcrumb` and those of all items, in wire order, from the results
+    of `sql` and `mine` (None for a guest). `flags` renders the members of meta.flags from the result of `mine`: None
+    for a member that a guest's detail leaves out and a guest's summary shows as false. `summary` renders the members of
+    a summary, if they differ from `members`. `until` returns the time at which the result of `sql` will change by time
+    alone.
 
-    Processes keep what `sql` reads: its tables must be among those that sql/functions/site_changes.sql watches.
+    Processes keep the result of `sql`: its tables must be among those that sql/functions/site_changes.sql watches.
     """
 
     sql: str

@@ -114,16 +114,16 @@ class FollowedLink(NamedTuple):
 
 
 class ShortLink(NamedTuple):
-    """A link as a text shows it: with id 0, the URL itself."""
+    """Link as a text shows it: with id 0, the URL itself."""
 
     id: int
     url: str
 
 
 def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """Find the short URL of each of `urls`, or make it, in one statement, two after a collision.
+    """Return the short link of each of `urls`, made if needed, in one statement, two after a collision.
 
-    `base` is what the code is appended to, ending in `/out/`. Only http and https URLs with a host and of at most
+    `base`: address that codes are appended to, ending in `/out/`. Only http and https URLs with a host and of at most
     MAX_LENGTH characters are shortened (C-53); any other has no entry.
     """
     wanted = {hashlib.sha256(url.encode()).digest(): (url, host) for url, host in _web(urls)}
@@ -145,7 +145,7 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
 
 
 def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
-    """Select those of `urls` that `shorten` would shorten, as they are: nothing of a private text's links is stored."""
+    """Return those of `urls` that `shorten` would shorten, as themselves: links of a private text are not stored."""
     return {url: ShortLink(0, url) for url, _ in _web(urls)}
 
 
@@ -178,12 +178,12 @@ def find(
     misses: Limit,
     ip: str,
 ) -> FollowedLink:
-    """Find the URL of a code. `blocked` are domains that are refused beside the stored ones, with all their subdomains.
+    """Return the URL of a code. `blocked`: domains that are refused beside the stored ones, with all their subdomains.
 
-    A code of an earlier release, which could be guessed, leads on only while guests read a text that holds the link.
+    A code of an earlier release, which could be guessed, is valid only while guests may read a text that has the link.
 
-    Raises NotFound for a code that was never given, Forbidden for a blocked domain and for what is not on the open
-    internet (P-54), TooMany where the client address has missed as often as `misses` lets it (0: no limit).
+    Raises NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside the open internet
+    (P-54), TooMany if the client address has missed as often as `misses` allows (0: no limit).
     """
     row = tx.row(
         FIND,
@@ -226,7 +226,7 @@ _INSIDE: Final = frozenset(
 
 
 def is_inside(host: str) -> bool:
-    """Say if a host, as `host_of` gives it, is in a private network, or can't be found by a browser.
+    """Return True if a host, as from `host_of`, is in a private network, or can't be found by a browser.
 
     Addresses are read as browsers read them: `127.1`, `0x7f000001` and `017700000001` are 127.0.0.1.
     """
@@ -243,7 +243,7 @@ _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def _ipv4(labels: Sequence[str]) -> str | None:
-    """Read one to four numbers as an IPv4 address, the last number filling the rest; None if they aren't one."""
+    """Return one to four numbers as an IPv4 address, the last number filling the rest; None if they form none."""
     if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
         return None
     try:
@@ -271,7 +271,7 @@ def _is_open(address: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Extract the host of an http or https URL, as it is looked up: lower case, in ASCII; "" for any other URL.
+    """Return the host of an http or https URL as it is looked up: lower case, in ASCII; "" for any other URL.
 
     A URL that browsers and this parser could read differently (back-slashes, control characters) has no host here.
     """
@@ -345,7 +345,7 @@ LIST_BLOCKED = Query(
 
 
 class LinkUse(NamedTuple):
-    """A link in a comment; `uses` counts the comments of the site with it."""
+    """Link in a comment; `uses`: number of the site's comments with it."""
 
     comment_id: int
     created: datetime.datetime
@@ -357,7 +357,7 @@ class LinkUse(NamedTuple):
 
 
 class PlatformLink(NamedTuple):
-    """A link of the platform; `hits`: how often it was followed; `uses`: comments that have or had it."""
+    """Link of the platform; `hits`: number of times it was followed; `uses`: comments that have or had it."""
 
     link_id: int
     created: datetime.datetime
@@ -370,7 +370,7 @@ class PlatformLink(NamedTuple):
 
 
 class BlockedDomain(NamedTuple):
-    """A domain to which, with its subdomains, no links are followed."""
+    """Domain to which, and to whose subdomains, no links are followed."""
 
     domain: str
     created: datetime.datetime
@@ -384,11 +384,9 @@ def of_site(
     before: tuple[int, int],
     limit: int,
 ) -> list[LinkUse]:
-    """Read up to `limit` links of a site's comments in readable microcosms, the newest first.
+    """Read up to `limit` links of a site's comments in readable microcosms, newest first.
 
-    They come before the (comment id, link id) `before`.
-
-    `host`: only links to this domain and its subdomains; "" for all.
+    They precede the (comment id, link id) `before`. `host`: only links to this domain and its subdomains; "" for all.
     """
     rows = tx.rows(
         OF_SITE,
@@ -403,13 +401,13 @@ def of_site(
 
 
 def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[PlatformLink]:
-    """Read up to `limit` links with a lower id than `before`, the newest first; `host` as in `of_site`."""
+    """Read up to `limit` links with a lower id than `before`, newest first; `host` as in `of_site`."""
     rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
     return [PlatformLink(*row) for row in rows]
 
 
 def checked_domain(text: str) -> str:
-    """Check a domain and normalise it as hosts are looked up. Raises Invalid."""
+    """Return a domain as hosts are looked up. Raises Invalid if it is none."""
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")
@@ -417,7 +415,7 @@ def checked_domain(text: str) -> str:
 
 
 def domains_in(lines: Iterable[str]) -> list[str]:
-    """Parse a blocklist: a domain a line, or behind an address as in a hosts file; # begins a comment.
+    """Return the domains in a blocklist: one a line, or behind an address as in a hosts file; # begins a comment.
 
     Words that aren't domains are skipped.
     """
@@ -435,15 +433,15 @@ def domains_in(lines: Iterable[str]) -> list[str]:
 
 
 def block(tx: Transaction, domains: Sequence[str]) -> int:
-    """Block links to these domains and their subdomains; returns how many were not blocked before."""
+    """Block links to these domains and their subdomains; return the number of those not blocked before."""
     return tx.run(BLOCK, domains=domains)
 
 
 def unblock(tx: Transaction, domains: Sequence[str]) -> int:
-    """Unblock links to these domains; returns how many were blocked."""
+    """Unblock links to these domains; return the number of those that were blocked."""
     return tx.run(UNBLOCK, domains=domains)
 
 
 def list_blocked(tx: Reader) -> list[BlockedDomain]:
-    """List the stored blocked domains."""
+    """Return the stored blocked domains."""
     return [BlockedDomain(*row) for row in tx.rows(LIST_BLOCKED)]

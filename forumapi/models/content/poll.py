@@ -76,12 +76,12 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
-    """Decide if somebody may see how others voted; before that nobody may, whatever their role."""
+    """Return True if somebody may see how others voted; their role does not matter."""
     return results == ALWAYS or not is_open or (results == VOTED and has_voted)
 
 
 def _summary_members(text: str, _: str | None) -> dict[str, Any]:
-    """Render the members of a poll's summary that other items lack (content 3.1)."""
+    """Return the members of a poll's summary that other items lack (content 3.1)."""
     poll = _decode(text)
     shown: dict[str, Any] = {
         "question": poll.question,
@@ -94,7 +94,7 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _members(text: str, mine: str | None) -> dict[str, Any]:
-    """Render the members of a poll's detail that other items lack, with the viewer's ballot (content 6.4)."""
+    """Return the members of a poll's detail that other items lack, with the viewer's ballot (content 6.4)."""
     poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
     has_results = shows_results(poll.results, is_open=poll.is_open, has_voted=mine is not None)
@@ -127,7 +127,7 @@ def _choice(choice: _ShownChoice, has_results: bool, is_own: bool) -> dict[str, 
 
 
 def _until(text: str) -> datetime.datetime | None:
-    """Work out when an open poll will be closed; None for others."""
+    """Return the time at which an open poll will be closed; None for other polls."""
     poll = _decode(text)
     if not poll.is_open or poll.closes is None:
         return None
@@ -283,7 +283,7 @@ class ChoiceBody(Struct):
 
 
 class PollDetails(NamedTuple):
-    """Details of a poll as clients write them, its choices in order, and the ballot of one user (None: not voted)."""
+    """Details of a poll as clients write them: its choices in order, and the ballot of one user (None: no vote)."""
 
     question: str = ""
     is_multi: bool = False
@@ -298,7 +298,9 @@ class PollDetails(NamedTuple):
 
 
 class PollChange(NamedTuple):
-    """Details of a poll before and after a body is applied, and choices as (id or None, text), or None to keep them."""
+    """Details of a poll before and after a body is applied, and choices as (id or None, text); None keeps the
+    choices.
+    """
 
     before: PollDetails
     after: PollDetails
@@ -306,14 +308,14 @@ class PollChange(NamedTuple):
 
 
 def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> PollDetails:
-    """Read the details of a poll, with the ballot of a user."""
+    """Read the details of a poll, with the ballot of a user (0: of nobody)."""
     row = tx.row(DETAILS, site_id=site_id, item_id=item_id, user_id=user_id)
     assert row is not None  # stored with its item
     return PollDetails(*row)
 
 
 def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
-    """Lay a body (handlers.polls.PollBody) over the details of a poll. Raises Invalid."""
+    """Return the details `before`, changed by a body (handlers.polls.PollBody). Raises Invalid."""
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):
         question = text.title(_sent(sent.question), "question", MAX_QUESTION)
@@ -382,10 +384,10 @@ def _columns(details: PollDetails) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class Poll(Item):
-    """A poll as clients write it: a new one, or its current row, locked until the transaction ends.
+    """Poll as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    The lock keeps counts exact and lets nobody vote twice. `poll_ballots` alone says who voted: neither the event log
-    nor the audit does.
+    The lock keeps counts exact and prevents a second vote. `poll_ballots` alone names voters: neither the event log nor
+    the audit does.
     """
 
     details: PollChange | None = None  # for `insert` and `update`
@@ -427,8 +429,10 @@ class Poll(Item):
         *,
         is_moderator: bool,
     ) -> None:
-        """Replace the ballot of a user by `chosen`; without choices, withdraw it. Raises Invalid, with code 17 if the
-        poll is closed."""
+        """Replace the ballot of a user by `chosen`; without choices, withdraw it.
+
+        Raises Invalid for a bad choice, and with code 17 if the poll is closed.
+        """
         site_id = author.site_id
         details = read_details(tx, site_id, self.id, user_id)
         if not details.takes_votes or not (self.is_open or is_moderator):

@@ -26,7 +26,7 @@ _NAME: Final = re.compile(r"[a-z0-9_-]{1,30}")
 
 
 class ReactionKind(NamedTuple):
-    """A kind of reaction that a site has: its name in addresses and counts, and the text that is shown for it."""
+    """Kind of reaction that a site has: its name in addresses and counts, and the text that is shown."""
 
     name: str
     text: str
@@ -73,7 +73,7 @@ OWN_OF_COMMENTS: Final = f"""
 
 
 def own_of_comments(own: str | None) -> dict[int, list[str]]:
-    """Decode OWN_OF_COMMENTS: names of reactions by comment."""
+    """Return names of reactions by comment id, from a column made by OWN_OF_COMMENTS."""
     return {int(id): names for id, names in loads(own).items()} if own else {}
 
 
@@ -91,7 +91,9 @@ RESET_KINDS = Query(
 
 
 def _counted(name: str, change: str, sign: str, table: str, key: str) -> Query:
-    """Make a statement that inserts or deletes a reaction and moves the count, or does nothing at all."""
+    """Return a statement that inserts or deletes a reaction and moves its count, or does nothing if there is no
+    change.
+    """
     return Query(
         f"reaction.{name}",
         f"""
@@ -120,14 +122,14 @@ DELETE_ON_COMMENT = _counted("delete_on_comment", _DELETE, "-", "comments", "com
 
 
 class KindBody(Struct):
-    """A kind of reaction as the owner of a site sends it."""
+    """Kind of reaction as the owner of a site sends it."""
 
     name: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Check the kinds of a site. Raises Invalid with position and name of the field."""
+    """Return the kinds of a site, checked. Raises Invalid with position and name of the field."""
     if len(sent) > MAX_KINDS:
         raise Invalid("", f"A site has at most {MAX_KINDS} reactions")
     kinds: dict[str, ReactionKind] = {}
@@ -155,7 +157,7 @@ def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
 
 
 def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | None) -> None:
-    """Set the kinds of a site; None: the platform's. Reactions stay, whatever becomes of their kind."""
+    """Set the kinds of a site; None: the platform's. Reactions of kinds that are no longer there stay stored."""
     if wanted is None:
         tx.run(RESET_KINDS, site_id=author.site_id)
     else:
@@ -165,12 +167,12 @@ def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | 
 
 
 def shown(counts: str | None) -> bytes:
-    """Render the counts as members of a document's `meta`, with a leading comma; nothing without counts."""
+    """Render the counts as members of a document's `meta`, with a leading comma; b"" without counts."""
     return b',"reactions":' + counts.encode() if counts else b""
 
 
 def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str, Any]]:
-    """Read the site's kinds with the counts of a comment or item, and which of them `me` gave."""
+    """Return the site's kinds with the counts of a comment or item; those that `me` gave are marked."""
     row = tx.row(COUNTS, site_id=site_id, item_type=target.item_type, item_id=target.item_id, me=me)
     assert row is not None
     value, reactions, own = row
@@ -187,13 +189,13 @@ def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str,
 
 
 class Reaction(NamedTuple):
-    """A profile's reaction to a comment or item, whose row is locked."""
+    """Reaction of a profile to a comment or item, whose row is locked."""
 
     target: Target
     name: str
 
     def insert(self, tx: Transaction, author: Author) -> None:
-        """Store the author's reaction; a second time changes nothing."""
+        """Store the author's reaction; nothing changes if it is stored already."""
         self._change(tx, author, INSERT_ON_COMMENT if self._is_on_comment else INSERT_ON_ITEM)
 
     def delete(self, tx: Transaction, author: Author) -> None:

@@ -48,7 +48,7 @@ FIND = Query(
 
 
 class Revision(NamedTuple):
-    """One revision. `markdown` is "" in a list."""
+    """Revision of a comment. `markdown` is "" in a list."""
 
     number: int
     created: datetime.datetime
@@ -58,7 +58,7 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """All that its document depends on; a revision itself never changes."""
+        """Return everything that its document depends on; a revision itself never changes."""
         return (self.number, self.author_id, self.author_version)
 
 
@@ -70,7 +70,7 @@ def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, li
 
 
 def find(tx: Reader, site_id: int, comment_id: int, numbers: Sequence[int]) -> dict[int, Revision]:
-    """Read revisions of a comment with their text, by number. The caller checks permission."""
+    """Return revisions of a comment with their text, by number. The caller checks permission."""
     rows = tx.rows(FIND, site_id=site_id, comment_id=comment_id, revisions=_possible(numbers))
     return {row[0]: Revision(*row) for row in rows}
 
@@ -83,7 +83,7 @@ def _possible(numbers: Sequence[int]) -> list[int]:
 
 
 def href(comment_id: int, number: int) -> str:
-    """Make the address of a revision."""
+    """Return the address of a revision."""
     return f"{itemtypes.href(itemtypes.COMMENT, comment_id)}/revisions/{number}"
 
 
@@ -97,7 +97,7 @@ def documents(
     *,
     with_text: bool,
 ) -> list[bytes]:
-    """Render revisions; `current` is the number of the newest revision."""
+    """Render revisions; `current`: number of the newest revision."""
     versions = {revision.author_id: revision.author_version for revision in revisions}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     return [
@@ -135,7 +135,7 @@ def _document(
 
 
 def links(comment_id: int, own: str) -> list[dict[str, str]]:
-    """Make the links of anything that shows revisions: to itself, and to the comment."""
+    """Return the links of a document about revisions: `own`, to itself, and to the comment."""
     return [
         {"rel": "self", "href": own},
         {"rel": "comment", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},

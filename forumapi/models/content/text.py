@@ -29,7 +29,7 @@ NAMES = Query(
 
 
 class RenderedText(NamedTuple):
-    """A comment's HTML, mentioned profiles and short links."""
+    """HTML of a comment, the profiles that it mentions, and its short links."""
 
     html: str
     mentioned: tuple[int, ...]
@@ -37,7 +37,7 @@ class RenderedText(NamedTuple):
 
 
 class PreparedText(NamedTuple):
-    """A comment that is rendered except for its links; `names` are the profiles that it may mention."""
+    """Comment that is rendered except for its links; `names`: profiles that it may mention."""
 
     draft: render.RenderDraft
     names: dict[str, int]
@@ -48,7 +48,7 @@ NOTHING: Final = RenderedText("", (), [])
 
 
 def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> PreparedText:
-    """Render a comment as far as its place doesn't matter. `short_links` is the address that codes are appended to."""
+    """Render a comment up to the steps that depend on its place. `short_links`: address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
         source,
@@ -65,9 +65,9 @@ def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Prepare
 def finish(
     tx: Reader, prepared: PreparedText, tree: Callable[[], Tree], microcosm_id: int | None
 ) -> RenderedText:
-    """Finish a comment in its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
+    """Finish a comment at its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
 
-    Links are shortened where guests read the place: a short link tells everybody where it leads.
+    Links are shortened only where guests may read the place, since a short link leads everybody to its address.
     """
     draft, names, base = prepared
     short: dict[str, link.ShortLink] = {}
@@ -110,10 +110,10 @@ def rerender(
     *,
     short_links: str,
 ) -> tuple[int, str]:
-    """Render a stored comment of another pipeline version anew and store it: (version, HTML) (C-36).
+    """Render a stored comment of an earlier pipeline again and store it; return (version, HTML) (C-36).
 
-    Without notifications. A comment that was edited meanwhile is left alone; what is shown then is
-    never kept, since its version is 0.
+    Nobody is notified. If the comment was edited meanwhile nothing is stored, and the version is 0, so that caches drop
+    it.
     """
     prepared = prepare(tx, site, source, short_links=short_links)
     rendered = finish(tx, prepared, tree, microcosm_id)
@@ -129,7 +129,10 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Check and clean a required line of text (content 1.7). Raises Invalid: missing, empty or over the limit."""
+    """Return a required line of text, cleaned (content 1.7).
+
+    Raises Invalid if it is missing, empty or over the limit.
+    """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
     cleaned = clean.sentence(value, quiet=quiet)
@@ -137,7 +140,7 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """Check and clean a required text of several lines."""
+    """Return a required text of several lines, cleaned. Raises Invalid if it is missing, empty or over the limit."""
     if not isinstance(value, str):
         raise Invalid(field, "is required")
     return _checked(clean.block(value), field, limit)
@@ -152,7 +155,7 @@ def _checked(cleaned: str, field: str, limit: int) -> str:
 
 
 def source(value: object) -> str:
-    """Check a comment's Markdown. Raises Invalid: missing, blank, too long."""
+    """Return a comment's Markdown, checked. Raises Invalid if it is missing, blank or too long."""
     if not isinstance(value, str):
         raise Invalid("markdown", "is required", code=WRONG_TYPE if value is not None else 0)
     if not value.strip():

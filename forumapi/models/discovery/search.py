@@ -103,7 +103,7 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 
 def _cut(source: str) -> str:
-    """Return SQL for the excerpt of a text around the words found; raw for scripts that PostgreSQL can't split."""
+    """Return SQL for the excerpt of a text around the matched words; for scripts without spaces, of the raw text."""
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
     return f"CASE WHEN %(literally)s::boolean THEN {clean} ELSE {headline} END"
@@ -196,7 +196,10 @@ _PERSON: Final = _COMMENT + comment_page.WIDTH
 
 
 class Viewer(NamedTuple):
-    """Searcher, and the part of the site that they see. `listable`: microcosms that are readable and not ignored."""
+    """Caller of a search, and the part of the site that they may see.
+
+    `listable`: microcosms readable and not ignored.
+    """
 
     site_id: int
     me: int
@@ -209,7 +212,7 @@ class Viewer(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """Row of a result. `item` and `times`: as item_page.summary takes them, of the row or of what its comment is on."""
+    """Row of a result. `item` and `times`: columns for item_page.summary, of the item or of the comment's item."""
 
     item_type: int
     id: int
@@ -227,7 +230,7 @@ class Hit(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Plain data that covers what is shown of it."""
+        """Return plain data that covers everything shown of the hit."""
         stub = tuple(self.stub) if self.stub is not None else None
         moment = json_fragments.format_time(self.modified)
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
@@ -241,11 +244,11 @@ class Hit(NamedTuple):
 
 
 class SearchResult(NamedTuple):
-    """A page of what was found.
+    """Page of a search's result.
 
-    `is_partial`: there was no time to look at everything. `is_more`: there may be more than `total`, further than this
-    page needs it was not counted. `is_forgiving`: nothing holds the words as they were typed, and these hold some that
-    are one typing error away.
+    `is_partial`: the time limit ended the search early. `is_more`: there may be more matches than `total`, which counts
+    only as far as this page needs. `is_forgiving`: nothing holds the words as typed; the hits hold words one typing
+    error away.
     """
 
     total: int
@@ -256,7 +259,7 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Microcosms with all that is below them, as far as the viewer may know of it; those named in any case."""
+    """Return the microcosms `forum_ids`, each with the descendants that the viewer may read."""
     found = list(forum_ids)
     for id in forum_ids:
         node = tree.nodes.get(id)
@@ -268,9 +271,9 @@ def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> 
 def find(
     tx: Reader, who: Viewer, asked: ParsedSearch, at: Paging, *, limit_ms: int
 ) -> SearchResult:
-    """The page `at` of what a search finds. Raises TooSlow when the database gives up on it.
+    """Return the page `at` of a search's result. Raises TooSlow if the database exceeds `limit_ms`.
 
-    Where nothing holds the words as they were typed, words that are one typing error away count too.
+    If nothing holds the words as typed, words one typing error away are searched.
     """
     if not asked.text:
         most = MOST if asked.sort in ("oldest", "newest") else reach(at)
@@ -290,8 +293,10 @@ def find(
 
 
 def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
-    """Alternatives to words that were typed: words of the site that are one error away; of texts in scripts without
-    spaces, what is left without what may be wrong."""
+    """Return alternatives to typed words: words of the site one typing error away.
+
+    For scripts without spaces, the parts of the word that remain without the possible error.
+    """
     typed = [word for word in words if not word.is_negated]
     found: list[Word] = []
     left = MOST_LETTERS
@@ -310,7 +315,7 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
-    """Words that complete the one `typed`, one typing error forgiven, of which the caller may see something."""
+    """Return words of readable texts that complete `typed`, one typing error forgiven. Raises TooSlow."""
     wanted = SearchScope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(
         SUGGEST,
@@ -330,7 +335,7 @@ def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
 
 
 def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> SearchResult:
-    """Profiles of the site with one of these addresses in canonical form, by name. Only the site's owner may ask."""
+    """Return profiles of the site with one of these canonical addresses, by name. For the site's owner alone."""
     rows = tx.rows(
         BY_EMAIL,
         site_id=who.site_id,
@@ -366,7 +371,7 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """Return how many matches are collected for a page, so that it is known if another follows."""
+    """Return the number of matches to collect for a page, with one beyond it to know if another page follows."""
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 
 
@@ -440,7 +445,7 @@ _SHOWN_LETTERS: Final = 120
 
 
 def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
-    """A fragment with the words found in <b>; everything else is escaped, so that a client may insert it (S-14)."""
+    """Return an excerpt with the matched words in <b>; all else is escaped, so that a client may insert it (S-14)."""
     if title is None:
         return ""
     runs = search_query.unspaced(asked.text)
@@ -454,7 +459,7 @@ def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> st
 
 
 def _mark(text: str, runs: Sequence[str]) -> str:
-    """The part of a text around the first of some texts, with marks around each of them."""
+    """Return the part of a text around the first of `runs`, with marks around each of them."""
     pattern = re.compile(
         "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE
     )
@@ -469,7 +474,7 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data of the entries beside the hits: microcosms and huddles among them, and which microcosms are unread."""
+    """Data beside the hits: microcosms and huddles among them, and the microcosms that are unread."""
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
@@ -477,7 +482,7 @@ class More(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Plain data that covers what is shown of them."""
+        """Return plain data that covers everything shown of these things."""
         return (
             [tuple(child[:8]) for child in self.microcosms.values()],
             sorted(self.unread),
@@ -486,7 +491,7 @@ class More(NamedTuple):
 
 
 def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
-    """Read the microcosms and huddles among the hits; no statement where there are none."""
+    """Read the microcosms and huddles among the hits; without any, no statement is run."""
     tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
     ignored = frozenset(who.ignored_items)
     found = {
@@ -514,7 +519,7 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
 def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
-    """The JSON array of the hits (discovery 8.7). `site` is the document of the site itself."""
+    """Return the hits as a JSON array (discovery 8.7). `site`: document of the site itself."""
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
     people |= comment_page.profiles_of(stubs)
@@ -578,7 +583,7 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
 def _thing(
     kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
 ) -> bytes | None:
-    """The summary of what was found, or of what a comment is on; None if it is gone since."""
+    """Return the summary of a hit, or of the item or profile of a comment; None if it is gone meanwhile."""
     people = fetched[profile_summary.SUMMARY]
     summary: bytes | None = None
     if kind == itemtypes.SITE:
@@ -611,6 +616,9 @@ def viewer(
     ignored_people: Sequence[int],
     kinds: frozenset[int],
 ) -> Viewer:
-    """Viewer of a search. `view`: what they may read; `kinds`: the types of things that may be shown to them."""
+    """Return the viewer of a search.
+
+    `view`: microcosms they may read; `kinds`: types of things that they may be shown.
+    """
     listable = microcosm_links.visible(view, tree, ignored_microcosms)
     return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

@@ -34,7 +34,7 @@ UPDATE = Query(
 
 
 class SearchLanguage(NamedTuple):
-    """Language of a site, all that there are, and whether its texts are still being indexed."""
+    """Search language of a site, all possible languages, and a flag while its texts are still being indexed."""
 
     language: str
     languages: list[str]
@@ -42,7 +42,7 @@ class SearchLanguage(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SearchLanguage:
-        """Return the language of a site that exists."""
+        """Return the language of an existing site."""
         row = tx.row(FIND, site_id=site_id)
         assert row is not None
         return cls(*row)

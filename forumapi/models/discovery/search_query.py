@@ -93,7 +93,7 @@ _AND: Final = "\x1f"
 
 
 class Word(NamedTuple):
-    """A word or, in quotes, words next to each other. Those of one `group` are alternatives."""
+    """Word, or words in quotes that must stand together. Words of one `group` are alternatives."""
 
     text: str
     group: int
@@ -101,8 +101,10 @@ class Word(NamedTuple):
 
 
 def words(text: str) -> list[Word]:
-    """The words of a query: all must be there; `"some words"` next to each other, `a OR b` either, `-a` not (where
-    another one is asked for)."""
+    """Return the words of a query. All must match; words in quotes stand together.
+
+    `a OR b`: one of them must match; `-a`: must not match, if another word is searched for.
+    """
     found: list[Word] = []
     joins = False
     for match in _TERM.finditer(text):
@@ -127,14 +129,16 @@ def words(text: str) -> list[Word]:
 
 
 def last_word(text: str) -> str:
-    """The word that is being typed at the end of a text; "" where none has begun."""
+    """Return the unfinished word at the end of a text; "" if the text ends otherwise."""
     found = _LAST_WORD.search(text[-MOST_TEXT:])
     return found[0] if found else ""
 
 
 def forgiving(run: str) -> list[str]:
-    """A text of a script without spaces with one letter typed wrong, left out, put in or changed with its neighbour:
-    what is still right of it, for each place where that may be."""
+    """Return the alternatives of a text without spaces with one letter wrong, missing, added or swapped.
+
+    Each alternative is the parts that remain right if the error is at one place.
+    """
     if len(run) < 3:
         return []
     found = [
@@ -147,18 +151,18 @@ def forgiving(run: str) -> list[str]:
 
 
 def unspaced(text: str) -> list[str]:
-    """The runs of letters of scripts without spaces."""
+    """Return the runs of letters of scripts without spaces."""
     return _UNSPACED_RUN.findall(text)
 
 
 def is_unspaced(text: str) -> bool:
-    """Return if a text is one run of such letters."""
+    """Return True if a text is one run of letters of scripts without spaces."""
     return _UNSPACED_RUN.fullmatch(text) is not None
 
 
 @dataclass
 class ParsedSearch:
-    """A search, checked. Lists are in the order sent, without duplicates; dates as sent, and as moments."""
+    """Checked search. Lists are in the order sent, without duplicates; dates both as sent and as moments."""
 
     text: str = ""
     in_title: bool = False
@@ -177,17 +181,17 @@ class ParsedSearch:
 
     @property
     def is_searchable(self) -> bool:
-        """Return if there is enough to search for."""
+        """Return True if the search has a word or filter to search by."""
         return bool(self.text or self.types or self.author_id or self.forum_ids or self.emails)
 
     def moment(self, key: str) -> datetime.datetime | None:
-        """The moment of `since`, `until`, `eventAfter` or `eventBefore`."""
+        """Return the moment of `since`, `until`, `eventAfter` or `eventBefore`; None if it was not sent."""
         found = self.dates.get(key)
         return found[1] if found else None
 
     @property
     def searched(self) -> str:
-        """Return the words that were used, for people."""
+        """Return the words that were searched for, as a text for people."""
         parts = [self.text] if self.text else []
         parts += [f"type:{name}" for name in self.types]
         parts += [f"has:{name}" for name in self.has]
@@ -202,7 +206,10 @@ class ParsedSearch:
         return " ".join(parts)
 
     def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
-        """`query` on the wire: what is not empty, in the order of discovery 8.7. `forum_ids`: with those below."""
+        """Return `query` of the answer: keys that are not empty, in the order of discovery 8.7.
+
+        `forum_ids`: the searched microcosms with their descendants.
+        """
         dates = {key: sent for key, (sent, _) in self.dates.items()}
         shown: dict[str, Any] = {
             "q": self.text,
@@ -225,7 +232,7 @@ class ParsedSearch:
 
 
 class _Sent(NamedTuple):
-    """A value as it was sent: `between` is = in the query string and : in `q`."""
+    """Value as it was sent. `between`: the separator of key and value, = in the query string and : in `q`."""
 
     key: str
     value: str
@@ -236,7 +243,7 @@ class _Sent(NamedTuple):
 
 
 def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSearch:
-    """The search that a query string asks for. `is_owner`: of the site, who alone may search by e-mail."""
+    """Parse the search in a query string. `is_owner`: the caller owns the site, and so may search by e-mail."""
     asked = ParsedSearch()
     q = next((value for key, value in pairs if key == "q"), "")
     rest, fragments = _split(_CONTROL.sub(" ", q)[:MOST_TEXT])
@@ -265,7 +272,7 @@ def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSear
 
 
 def _split(q: str) -> tuple[list[str], list[_Sent]]:
-    """(what stays text, what is `key:value`) of `q`, taken apart at single spaces."""
+    """Split `q` at single spaces into its text and its `key:value` pairs."""
     rest: list[str] = []
     fragments: list[_Sent] = []
     for part in q.split(" "):
@@ -333,7 +340,7 @@ def _read_single(asked: ParsedSearch, sent: dict[str, _Sent], now: datetime.date
 
 
 def _settle(asked: ParsedSearch) -> None:
-    """Leave out what means nothing beside the rest."""
+    """Remove keys that have no effect beside the others."""
     if asked.types != ["event"]:
         for key in _OF_EVENTS[:2]:
             if key in asked.dates:
@@ -372,8 +379,10 @@ def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
 
 
 class SearchScope(NamedTuple):
-    """Scope of a search: documents of `kinds`; comments too, of `parents` (None: of anything), and with `ids` only
-    these and the comments on them."""
+    """Scope of a search: documents of `kinds`, comments on `parents` (None: on anything).
+
+    `ids`: only these documents and the comments on them; without `ids`, all.
+    """
 
     kinds: tuple[int, ...]
     with_comments: bool
@@ -381,7 +390,7 @@ class SearchScope(NamedTuple):
     ids: tuple[int, ...] | None
 
     def limited(self, shown: frozenset[int]) -> SearchScope:
-        """As much of it as is of the types `shown`; a comment takes that of what it is on too."""
+        """Return the part of the scope with types in `shown`; for comments the parent's type must be in it too."""
         if shown >= itemtypes.ALL:
             return self
         parents = _COMMENTABLE if self.parents is None else self.parents

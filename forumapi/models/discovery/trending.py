@@ -31,7 +31,7 @@ HOTTEST = Query(
 
 
 class Hot(NamedTuple):
-    """An item that is trending. `row` and `times` as models/item_page.summary takes them."""
+    """Trending item. `row` and `times`: columns for models/item_page.summary."""
 
     row: Row
     times: Row
@@ -47,7 +47,7 @@ def hottest(
     ignored: Sequence[int],
     kinds: Collection[int],
 ) -> list[Hot]:
-    """The hottest items of `kinds` in `readable` microcosms as `me` sees them, hottest first; at most 25."""
+    """Return the hottest items of `kinds` in `readable` microcosms as `me` sees them, hottest first; at most 25."""
     rows = tx.rows(
         HOTTEST,
         site_id=site_id,

@@ -71,7 +71,7 @@ ADD_HITS = Query(
 
 
 class Activity:
-    """Buffers of one process. `flush_s`: how long a view may wait before it counts."""
+    """Buffers of one process. `flush_s`: seconds after which counted views are written."""
 
     ACTIVE_EVERY_S: Final = 60.0  # lastActive moves at most this often (platform 3.7)
     # So many things are remembered or wait of each kind, some 100 bytes each. Beyond, while the database is away, views
@@ -103,7 +103,7 @@ class Activity:
             counts[key] = counts.get(key, 0) + by
 
     def active(self, site_id: int, profile_id: int) -> None:
-        """Note that a profile is here."""
+        """Record that a profile is active now."""
         now = time.time()
         key = (site_id, profile_id)
         if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
@@ -112,7 +112,7 @@ class Activity:
             self._noted[key] = self._active[key] = now
 
     def used(self, token_id: int, ip: str) -> None:
-        """Note that a token was used, and from where."""
+        """Record that a token was used now, from the address `ip`."""
         now = time.time()
         if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:
             if len(self._used_noted) >= self.MOST:
@@ -128,7 +128,7 @@ class Activity:
             self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left and end."""
+        """Write the buffers and end the thread."""
         self._stop.set()
         self._thread = None
         self.flush()
@@ -138,7 +138,7 @@ class Activity:
             self.flush()
 
     def flush(self) -> None:
-        """Write the buffers; what can't be written now is kept for the next time."""
+        """Write the buffers; entries that can't be written now stay for the next time."""
         views, self._views = self._views, {}
         active, self._active = self._active, {}
         hits, self._hits = self._hits, {}
@@ -184,6 +184,6 @@ class Activity:
             self._used = self._some({**used, **self._used})
 
     def _some(self, entries: dict[K, V]) -> dict[K, V]:
-        """As many of the entries as may wait, the newest of them."""
+        """Return as many of the newest entries as a buffer may hold."""
         beyond = max(0, len(entries) - self.MOST)
         return dict(islice(entries.items(), beyond, None))

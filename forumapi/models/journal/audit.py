@@ -1,7 +1,4 @@
-"""The audit of addresses: who changed what from where (platform 7.1).
-
-`journal.record` writes it; it has no HTTP interface.
-"""
+"""Audit of changes: author, change and client address of each (platform 7.1)."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ OF_PROFILE = Query(
 
 
 class AuditEntry(NamedTuple):
-    """One change. `action` is C, R, U or D; `ip` is a hash after a while, with # before it, "" where unknown."""
+    """Change in the audit. `action`: C, R, U or D; `ip`: the address, later `#` and its hash, "" if unknown."""
 
     created: datetime.datetime
     action: str
@@ -60,12 +57,12 @@ class AuditEntry(NamedTuple):
 
 
 def forget(tx: Transaction, days: int) -> int:
-    """Delete what is older than `days` (P-60); the number of rows."""
+    """Delete entries older than `days` (P-60); return their number."""
     return tx.run(FORGET, days=days)
 
 
 def hash_addresses(tx: Transaction, days: int) -> int:
-    """Put keyed hashes in the place of addresses older than `days`; the number of rows."""
+    """Replace addresses in entries older than `days` by keyed hashes; return the number of entries."""
     secret = tx.value(SECRET, secret=secrets.token_bytes(32))
     return tx.run(HASH, secret=secret, days=days)
 

@@ -72,14 +72,17 @@ class Finished(NamedTuple):
 
 
 def check(key: str) -> str:
-    """`key` if it is one: 1 to 255 printable ASCII characters. Raises Invalid."""
+    """Return `key` if it has 1 to 255 printable ASCII characters. Raises Invalid."""
     if not 1 <= len(key) <= MAX_LENGTH or not key.isascii() or not key.isprintable():
         raise Invalid("Idempotency-Key", f"must be 1 to {MAX_LENGTH} printable ASCII characters")
     return key
 
 
 def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
-    """Claim the key for this transaction; None: do the work. Raises Conflict (409), Unprocessable (422)."""
+    """Claim the key for this transaction and return None; the outcome of an earlier request with it, if there was one.
+
+    Raises Conflict (409) while an earlier request runs, Unprocessable (422) for another body.
+    """
     digest = hashlib.sha256(body).digest()
     tx.run(LIMIT_WAIT, wait_ms=str(WAIT_MS))
     try:
@@ -106,5 +109,5 @@ def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished
 
 
 def finish(tx: Transaction, scope: KeyScope, status: int, location: str) -> None:
-    """Remember how the request ended; commits with its effect."""
+    """Store the outcome of the request under its key; it commits with the request's effect."""
     tx.run(FINISH, status=status, location=location or None, **scope._asdict())

@@ -19,7 +19,7 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
 class Author(NamedTuple):
-    """Author of a write and their address: for rows, audit and events."""
+    """Author of a write, with client address: for rows, audit and events."""
 
     site_id: int
     profile_id: int
@@ -72,9 +72,11 @@ def record(
     moved_from: int = 0,
     audit: bool = True,
 ) -> None:
-    """Note that the author did `kind` to an item. Call it while the object's row is locked, so that event ids follow
-    commit order per object. `moved_from`: the microcosm that it has left. `audit` False: platform 7.1 keeps no address
-    for this kind of thing."""
+    """Record in audit and event log that the author did `kind` to a thing, while its row is locked.
+
+    The lock makes event ids follow the commit order of each thing. `moved_from`: the microcosm that it has left, 0 for
+    none. `audit` False: only the event, since platform 7.1 keeps no address for this type.
+    """
     tx.run(
         RECORD,
         site_id=author.site_id,
@@ -114,7 +116,7 @@ def record_site(
 
 
 def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
-    """Count it among the figures once it is durable; for writes that leave their event by themselves."""
+    """Count a write in the metrics after its commit, for writes that do not use `record`."""
     name = itemtypes.name_of(item_type)
     tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
 
@@ -131,10 +133,9 @@ def record_many(
     microcosm_id: int | None = None,
     is_import: bool = False,
 ) -> None:
-    """`record` for many items of one type on one parent. Without `versions` they are new, at version 1.
+    """Record many things of one type on one parent. Without `versions` the things are new, at version 1.
 
-    An `author` without profile: nobody did it, it followed from something else. `is_import`: the events say so, and
-    nobody is to be told of each.
+    An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
     """
     if ids:
         tx.run(

@@ -17,7 +17,7 @@ Loaded = Iterable[tuple[int, int, Fragment]]
 
 
 class Kind(NamedTuple):
-    """A kind of cached document. `name` carries the shape number: raise it when the document's shape changes."""
+    """Kind of cached document. The number in `name` is its shape's: raise it when the document's shape changes."""
 
     name: str
     load: Callable[[Documents, Reader, int, list[int]], Loaded]
@@ -32,7 +32,7 @@ Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
 
 
 class Documents:
-    """The one way to finished documents. `rerender` makes HTML that another pipeline left anew (C-36)."""
+    """Reader of cached documents. `rerender` renders HTML of an earlier pipeline again (C-36)."""
 
     def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache
@@ -40,10 +40,10 @@ class Documents:
         self._single_flight = SingleFlight()
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
-        """The documents of one site, by kind and id, at the wanted versions or newer.
+        """Return the documents of one site, by kind and id, at the wanted versions or newer.
 
-        A row that is gone has no entry. A document read at a newer version than wanted is kept under the version it
-        was read at: an entry never holds anything but its own version.
+        A row that no longer exists has no entry. A document that was read at a newer version is cached under that
+        version.
         """
         local = self.cache.memory.get
         result: dict[Kind, dict[int, Fragment]] = {}
@@ -70,7 +70,7 @@ class Documents:
     def _fetch_missing(
         self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
     ) -> dict[tuple[Kind, int], Fragment]:
-        """Fetch documents that neither cache held a moment ago; another request may have fetched them since."""
+        """Return documents that neither cache had a moment ago, unless another request has fetched them since."""
         local = self.cache.memory.get
         result: dict[tuple[Kind, int], Fragment] = {}
         missing: dict[Key, tuple[Kind, int]] = {}

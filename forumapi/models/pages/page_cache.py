@@ -48,32 +48,36 @@ def digest(values: Any) -> bytes:
 
 
 class CachedPage(Generic[T]):
-    """Page that was read from the database in `snapshot`. `confirm` moves the snapshot on."""
+    """Page as read from the database in `snapshot`. `confirm` replaces the snapshot by a later one."""
 
     __slots__ = ("_expires", "_until", "snapshot", "value", "weight")
 
     def __init__(self, snapshot: str, value: T, until: float | None = None) -> None:
-        """`until`: Unix time after which the page is outdated without a change; None: never."""
+        """Make the page. `until`: Unix time after which it is outdated without a change; None: never."""
         self.value = value
         self._until = until
         self.weight = 0
         self.confirm(snapshot)
 
     def confirm(self, snapshot: str) -> None:
-        """Note that a statement which ran in `snapshot` found the page current."""
+        """Record that a statement which ran in `snapshot` found the page current."""
         self.snapshot = snapshot
         self._expires = time.monotonic() + LIFETIME_S
 
     @property
     def can_be_revalidated(self) -> bool:
-        """Return False once the rows that record changes may be gone, or the page is outdated by time."""
+        """Return False if the page is outdated by time, or the log of changes may no longer reach back to its
+        snapshot.
+        """
         if self._until is not None and time.time() >= self._until:
             return False
         return time.monotonic() < self._expires
 
     def revalidate(self, tx: Reader, query: Query, **params: object) -> Row | None:
-        """Return the row of a statement that begins with IS_CURRENT and SNAPSHOT: if the page is current, the snapshot
-        of the answer, and the columns of the viewer; None without a row."""
+        """Run a statement that begins with IS_CURRENT and SNAPSHOT and return its row; None if it has none.
+
+        If the page is current, its snapshot becomes that of the answer.
+        """
         row = tx.row(query, snapshot=self.snapshot, **params)
         if row is not None and row[0]:
             self.confirm(row[1])
@@ -88,14 +92,14 @@ LIFETIME_S: Final = 60.0
 
 
 class PageCache:
-    """Cache of one process's pages, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
+    """Cache of pages of one process, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
 
     def __init__(self, max_bytes: int) -> None:
         self._single_flight = SingleFlight()
         self._pages: Lru[Any, CachedPage[Any]] = Lru(max_bytes, lambda _, page: page.weight)
 
     def get(self, key: Any) -> CachedPage[Any] | None:
-        """Return the page under `key`, if it can be revalidated."""
+        """Return the page under `key`; None if there is none that can be revalidated."""
         page = self._pages.get(key)
         if page is None:
             metrics.CACHE.add(1, "pages", "database")
@@ -104,7 +108,7 @@ class PageCache:
         return page if page.can_be_revalidated else None
 
     def put(self, key: Any, page: CachedPage[Any]) -> None:
-        """Store a page until it is evicted."""
+        """Store a page under `key`, until it is evicted."""
         page.weight = _OVERHEAD + size(key) + size(page.value)
         self._pages.add(key, page)
 
@@ -120,10 +124,10 @@ class PageCache:
         key_of: Callable[[T], Any] | None = None,
         stale: CachedPage[T] | None = None,
     ) -> CachedPage[T] | None:
-        """Return the page under `key` if it is current, else read and store it; callers at the same time share this.
+        """Return the page under `key` if it is current, else read and store it; None if `read` finds none.
 
-        `concerns` as for IS_CURRENT; `find` and `key_of` where a page may stand under another key than `key`; `stale`:
-        a page that the caller has found outdated.
+        Concurrent callers share one read. `concerns`: as for IS_CURRENT; `find` and `key_of`: for pages that may be
+        stored under another key; `stale`: a page that the caller has found outdated.
         """
 
         def once() -> CachedPage[T] | None:
@@ -141,5 +145,5 @@ class PageCache:
 
     @property
     def bytes(self) -> int:
-        """Return the bytes of all pages."""
+        """Return the size of all pages."""
         return self._pages.weight

@@ -9,8 +9,10 @@ from forumapi.wire.paging import Paging
 def page(
     tx: Reader, listing: Query, count: Query, at: Paging, **which: object
 ) -> tuple[list[Row], int]:
-    """The page `at`, and how many rows there are in all. `listing` says that in a last column, which is taken off;
-    `count` is only asked beyond the end."""
+    """Return the page `at` and the number of all rows.
+
+    `listing` returns that number as its last column, which is removed; `count` runs only for a page beyond the end.
+    """
     rows = tx.rows(listing, limit=at.limit, offset=at.offset, **which)
     if rows:
         return [row[:-1] for row in rows], int(rows[0][-1])

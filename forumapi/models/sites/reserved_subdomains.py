@@ -21,10 +21,10 @@ IS_TAKEN: Final = Query(
 
 
 def is_reserved(tx: Reader, key: str) -> bool:
-    """Return if no site may ever have this key (lower case)."""
+    """Return True if no site may ever have this key (lower case)."""
     return bool(tx.value(IS_RESERVED, key=key))
 
 
 def is_taken(tx: Reader, key: str) -> bool:
-    """Return if the key is reserved or a live site has it; any case."""
+    """Return True if the key is reserved or a live site has it; any case."""
     return bool(tx.value(IS_TAKEN, key=key.lower()))
