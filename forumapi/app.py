@@ -92,6 +92,7 @@ class App(Services):
             poll_ms=config.site_poll_ms,
             scheme=config.scheme,
             port_suffix=config.port_suffix,
+            has_website=config.has_website,
         )
         self.activity = Activity(self.database)
         self.old_sites = legacy_urls.load(config.old_sites_folder)

@@ -1115,6 +1115,11 @@ class Config:
         return self.public_scheme or ("http" if self.is_embedded else "https")
 
     @property
+    def has_website(self) -> bool:
+        """True where our website shows the sites: beside the API, or as the front end that is named `website`."""
+        return self.webclient or any(text.split()[:1] == ["website"] for text in self.front_ends)
+
+    @property
     def port_suffix(self) -> str:
         """`:8080`, or nothing where the links we build need no port."""
         port = self.public_port

@@ -45,6 +45,8 @@ from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.updates import mail_templates
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.writer import EmailWriter
+from forumapi.webclient.api import Asked
+from forumapi.webclient.kept_pages import KeptPage, KeptPages
 from forumapi.wire import client_address, json_fragments
 from forumapi.wire.client_address import Proxies
 from tests.factories import Factory
@@ -408,9 +410,19 @@ def activity() -> object:
     return made
 
 
+def pages_of_guests() -> object:
+    made = KeptPages()
+    for number in range(30_000):
+        calls = (Asked(f"/conversations/{number}", "offset=25", f'"1-{number:024x}"'),)
+        page = KeptPage([("Content-Type", "x")], os.urandom(number % 40 * 500), calls, 1e12)
+        made.add(("host", f"/conversations/{number}/", "", "en"), page)
+    return made
+
+
 # What is filled, with what, and how many bytes it takes at most.
 FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "request.rate_limit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
+    "webclient.kept_pages.KeptPages._pages": (pages_of_guests, 17 * MIB),
     "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
     "app.App.open_files": (open_files, 8 * MIB),
     "app.App.answers": (answers, 17 * MIB),
@@ -469,7 +481,7 @@ ABOVE = """
 BRIEF = """
     webclient.handlers.huddles.People.chosen webclient.handlers.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.reactions
-    webclient.visit.site
+    webclient.visit.site webclient.api.Api._read webclient.api.Api.asked webclient.visit.Visit.query
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep

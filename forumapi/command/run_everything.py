@@ -385,8 +385,14 @@ def invitation(config: Config, url: str) -> str:
             """,
             [DEMO_SITES[0]],
         ).fetchone()
+    if sites and config.webclient:
+        # The first thing that one reads, and for most the only one that they need.
+        lines[1:1] = [f"  {_site_url(config, sites[0][0])}/", ""]
+        if config.is_embedded and sites[0][0] in DEMO_SITES:
+            lines.insert(-1, f"Sign in there as member@{sites[0][0]}.test, without a code.")
     for key, title in sites:
-        lines.append(f"  {title + ':':24} {_site_url(config, key)}/api/v1/microcosms")
+        path = "/" if config.webclient else "/api/v1/microcosms"
+        lines.append(f"  {title + ':':24} {_site_url(config, key)}{path}")
     if sites:
         lines.append(f"  {'API reference:':24} {_site_url(config, sites[0][0])}/api/v1/docs")
     if config.is_embedded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -50,8 +50,18 @@ class Document(NamedTuple):
     body: bytes
 
 
+class Asked(NamedTuple):
+    """Call that a page was made of: path, encoded query, and the entity tag of its answer."""
+
+    path: str
+    query: str
+    etag: str
+
+
 class Api:
     """Public API, called with a visitor's token ("" for guests). `calls` counts what was asked.
+
+    `asked` are the calls so far, None once one of them is more than a document with an entity tag.
 
     Every method raises Failure for an answer of 400 or above.
     """
@@ -65,6 +75,9 @@ class Api:
         self.calls = 0
         # Position in the live stream before the first answer: nothing on the page is older.
         self.live_cursor = ""
+        self.asked: list[Asked] | None = []
+        # Documents that were read to confirm a kept page, and differ: they are not read again.
+        self._read: dict[tuple[str, str], Document] = {}
         self.token = token
 
     @property
@@ -129,9 +142,46 @@ class Api:
         raw: bytes | None = None,
     ) -> Document:
         """Send one request. `raw` is a body that is sent as it is, with a Content-Type in `headers`."""
+        named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        asked = urlencode(named, doseq=True)
+        is_plain = method == "GET" and not headers and body is None and raw is None
+        document = self._read.pop((path, asked), None) if is_plain else None
+        if document is None:
+            document = self._send(method, path, body, asked, headers or {}, raw)
+        if self.asked is not None:
+            if is_plain and document.etag:
+                self.asked.append(Asked(path, asked, document.etag))
+            else:
+                self.asked = None
+        return document
+
+    def still_holds(self, calls: Iterable[Asked]) -> bool:
+        """Ask the API whether what a page was made of is as it was."""
+        for call in calls:
+            try:
+                found = self._send("GET", call.path, None, call.query, {"If-None-Match": call.etag})
+            except Failure as failure:
+                if failure.status >= 500 or failure.status == 429:
+                    raise
+                # It is made anew, and says itself what is missing.
+                self.asked = []
+                return False
+            if found.status != 304:
+                self._read[(call.path, call.query)] = found
+                return False
+        return True
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        asked: str,
+        headers: Mapping[str, str],
+        raw: bytes | None = None,
+    ) -> Document:
         self.calls += 1
-        asked = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        sent = {**self._headers, **(headers or {})}
+        sent = {**self._headers, **headers}
         data = raw if raw is not None else b""
         if body is not None:
             data = msgspec.json.encode(body)
@@ -139,9 +189,7 @@ class Api:
         if not all(value.isascii() and value.isprintable() for value in sent.values()):
             raise Failure(400, 0, "A header may hold printable ASCII alone")
         try:
-            reply = self._transport.send(
-                self._visitor, method, PREFIX + path, urlencode(asked, doseq=True), sent, data
-            )
+            reply = self._transport.send(self._visitor, method, PREFIX + path, asked, sent, data)
         except Unreachable as error:
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
@@ -149,6 +197,7 @@ class Api:
         if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
             found = msgspec.json.decode(reply.body)
         if reply.status >= 400:
+            self.asked = None
             detail = found.get("data")
             code = detail.get("errorCode", 0) if isinstance(detail, dict) else 0
             texts = found.get("error") or [""]

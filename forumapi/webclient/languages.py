@@ -92,6 +92,26 @@ def _catalog(code: str) -> NullTranslations:
 # ---------------------------------------------------------------- dates and numbers
 
 
+class PageTime(datetime):
+    """Time at which a page is made; it remembers until when what the page says of times is right.
+
+    "4 minutes ago" is wrong within a minute, a date never.
+    """
+
+    good_for_s: float
+
+    def said(self, then: datetime) -> None:
+        """Remember that a page says how long ago that was."""
+        seconds = self.timestamp() - then.timestamp()
+        if seconds < 3600:
+            left = 60 - seconds % 60
+        elif seconds < 86_400:
+            left = 3600 - seconds % 3600
+        else:
+            left = 86_400 - seconds % 86_400 if seconds < 7 * 86_400 else float("inf")
+        self.good_for_s = min(self.good_for_s, left)
+
+
 @lru_cache(4096)
 def _parsed(text: str) -> datetime:
     return datetime.fromisoformat(text)
@@ -120,6 +140,8 @@ def dated(code: str, text: str, form: str = "minute") -> str:
 def ago(code: str, text: str, now: datetime) -> str:
     """Write a time as people say it: "4 minutes ago" within a day, else its date."""
     then = _parsed(text)
+    if type(now) is PageTime:
+        now.said(then)
     seconds = int((now - then).total_seconds())
     found = language(code)
     if 0 <= seconds < 60:
@@ -144,9 +166,11 @@ def number(code: str, value: int) -> str:
     )
 
 
-def now() -> datetime:
+def now() -> PageTime:
     """Return the present, in UTC."""
-    return datetime.now(UTC)
+    found = PageTime.now(UTC)
+    found.good_for_s = float("inf")
+    return found
 
 
 def functions(code: str) -> dict[str, Any]:

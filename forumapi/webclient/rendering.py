@@ -11,8 +11,10 @@ from typing import Any, Final
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from forumapi.webclient import languages, static
+from forumapi.webclient import languages, static, structured
 from forumapi.webclient.api import PREFIX
+
+plain = structured.plain
 
 _FRAME: Final = re.compile(r'<iframe [^>]*?src="([^"]*)"[^>]*></iframe>')
 _PICTURE: Final = re.compile(r"<img ([^>]*)>")
@@ -82,6 +84,10 @@ def environment(code: str) -> Environment:
     language = languages.language(code)
     made.globals["language"] = language
     made.globals["file"] = static.address
+    made.globals["posting"] = structured.posting
+    made.filters["text"] = structured.text_of
+    made.filters["picture"] = structured.picture_of
+    made.filters["xml"] = structured.xml
     made.filters["plain"] = plain
     made.filters["content"] = content
     made.filters["marked"] = marked
@@ -107,11 +113,6 @@ def _whole(code: str, text: str) -> Markup:
 def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
     """Translate a text, with values in it that are escaped unless they are Markup."""
     return _text(code, text) % values if values else _whole(code, text)
-
-
-def plain(text: Any) -> str:
-    """Undo the API's escaping of a plain text (a title, a name), which the template escapes itself."""
-    return unescape(text) if type(text) is str and "&" in text else text
 
 
 def device(user_agent: str) -> str:

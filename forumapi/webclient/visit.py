@@ -69,7 +69,7 @@ class Visit:
         self.language = languages.language(
             languages.choose(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         )
-        self.cookies = website.cookies(environ)
+        self._cookies = website.cookies(environ)
         self.form: MultiDict[str, str] | None = None
         self.files: MultiDict[str, FileStorage] | None = None
         self.now = languages.now()
@@ -78,9 +78,11 @@ class Visit:
         # Address that a form was sent to, and what stands in it when its page is shown again.
         self.sent_to: str = self.path if self.method == "POST" else ""
         self.writing: Writing | None = None
+        # The page was made before, for another guest.
+        self.is_kept = False
         self._set: list[tuple[str, str]] = []
         self.session: WebSession = website.seal.open_session(
-            self.host, self.cookies.get(website.session_cookie, "")
+            self.host, self._cookies.get(website.session_cookie, "")
         )
         self.api = Api(
             website.transport,
@@ -88,6 +90,12 @@ class Visit:
             self.session.token,
             website.call_headers(environ),
         )
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Cookies of the request. A page that looks at them is for this visitor alone."""
+        self.is_personal = True
+        return self._cookies
 
     # ------------------------------------------------------------ what the API says
 
@@ -142,6 +150,19 @@ class Visit:
         if not self.session.is_fresh:
             raise SignInFirst(is_stale=True)
         return found
+
+    @property
+    def base_url(self) -> str:
+        """Return the one address of the site's pages, without a trailing slash: the API's word, else this host's."""
+        scheme = "https" if self.website.is_secure else "http"
+        found: str = self.site.get("webUrl") or f"{scheme}://{self.host}"
+        return found
+
+    def be_guest(self) -> None:
+        """Ask the API as a guest from here on, whoever visits: the answer is for everybody."""
+        self.session = GUEST
+        self.api.token = ""
+        self.__dict__["me"] = None
 
     def forget_site(self) -> None:
         """Show what is known of the site and no more, so that nothing is asked of an API that does not answer."""
@@ -283,9 +304,17 @@ class Visit:
     def page(
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
-        """Render a template: `visit`, `site` and `me` are known to it. `retry_after`: seconds, told in a header."""
+        """Answer with a template, which knows `visit`, `site` and `me`. `retry_after`: seconds, told in a header."""
+        text = self.render(template, **values)
+        headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
+        if retry_after:
+            headers["Retry-After"] = str(retry_after)
+        return self.send(text.encode(), HTML, status=status, headers=headers)
+
+    def render(self, template: str, **values: Any) -> str:
+        """Render a template."""
         made = rendering.environment(self.language.code).get_template(template)
-        text = made.render(
+        return made.render(
             visit=self,
             site=self.site,
             me=self.me,
@@ -293,10 +322,6 @@ class Visit:
             now=self.now,
             **values,
         )
-        headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
-        if retry_after:
-            headers["Retry-After"] = str(retry_after)
-        return self.send(text.encode(), HTML, status=status, headers=headers)
 
     def send(
         self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None

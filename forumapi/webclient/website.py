@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -16,6 +17,7 @@ from werkzeug.routing import RequestRedirect
 from forumapi.observability.log import logger
 from forumapi.webclient import rendering, routes
 from forumapi.webclient.api import Failure
+from forumapi.webclient.kept_pages import KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
 from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
 
@@ -65,6 +67,7 @@ class Website:
         self.seal = Seal(secrets)
         self.is_secure = is_secure
         self.address_of = address_of
+        self.kept = KeptPages()
         self._upload_limit = upload_limit
         self._upload_timeout_s = upload_timeout_s
         prefix = "__Host-" if is_secure else ""
@@ -95,7 +98,8 @@ class Website:
         """Answer one request. Never raises: what is no refusal is logged whole and answered with 500."""
         visit = environ[_VISIT] = Visit(self, environ)
         try:
-            answer = self._answer(visit)
+            answer = self._kept(visit) or self._answer(visit)
+            self._keep(visit, answer)
         except SignInFirst as need:
             answer = self._sign_in_first(visit, need)
         except Refused as refusal:
@@ -137,6 +141,38 @@ class Website:
         visit.turn_to(address)
         answer = self._answer(visit)
         return answer._replace(status=status) if answer.status == 200 else answer
+
+    # ------------------------------------------------------------ pages that are kept
+
+    def _key(self, visit: Visit) -> Key:
+        kind = "json" if visit.wants_json else visit.language.code
+        return (visit.host, visit.path, visit.query_string, kind)
+
+    def _kept(self, visit: Visit) -> Answer | None:
+        """Return a guest's page that was made before, if all that it was made of is as it was."""
+        if visit.method not in ("GET", "HEAD") or visit.session.token:
+            return None
+        found = self.kept.find(self._key(visit))
+        if found is None or not visit.api.still_holds(found.calls):
+            return None
+        visit.is_kept = True
+        return Answer(200, found.headers, found.body)
+
+    def _keep(self, visit: Visit, answer: Answer) -> None:
+        if (
+            visit.is_kept
+            # A form's page may be shown as though it had been opened.
+            or visit.environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+            or visit.session.token
+            or visit.is_personal
+            or answer.status != 200
+            or not visit.api.asked
+            or any(name in ("Set-Cookie", "Vary") for name, _ in answer.headers)
+        ):
+            return
+        good_until = time.monotonic() + visit.now.good_for_s
+        page = KeptPage(answer.headers, answer.body, tuple(visit.api.asked), good_until)
+        self.kept.add(self._key(visit), page)
 
     def _read_form(self, visit: Visit, limit: int) -> None:
         parser = FormDataParser(

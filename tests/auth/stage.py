@@ -65,6 +65,7 @@ class Stage:
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         given: dict[str, Any] = {
             "environment": "embedded",
+            "webclient": False,
             "data_dir": str(folder),
             "server_timing_header": True,
             "rate_limit_token_per_minute": 0,

@@ -128,8 +128,12 @@ def test_it_shows_progress_addresses_and_tokens(first: Run):
     assert list((first.data / "mailbox").iterdir()) == [], "printed, so there before any mail is"
     assert "migrating: 0001_initial" in text
     assert f"http://127.0.0.1:{first.port} with the header 'Host: bikes.localhost'" in text
+    address = f"http://bikes.localhost:{first.port}/"
+    shown = text.partition(" ready\n")[2]
+    assert shown.split()[0] == address, "the first thing that is said"
+    assert "Sign in there as member@bikes.test" in shown
     for site in ("bikes", "trains"):
-        assert f"http://{site}.localhost:{first.port}/api/v1/microcosms" in text
+        assert f"http://{site}.localhost:{first.port}/\n" in text
         for who in ("owner", "moderator", "member"):
             assert re.search(rf"{who}@{site}\.test +[A-Za-z0-9]{{128}}\n", text)
 

@@ -56,7 +56,7 @@ class Form(NamedTuple):
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What tells forms apart: the route, the names of fields and the button."""
+        """Mark that tells forms apart: the route, the names of fields and the button."""
         names = sorted({name for name, _ in self.fields})
         return (route_of(self.action, "POST"), *names, *self.button)
 
@@ -204,7 +204,7 @@ class TemplateForm(NamedTuple):
 
     @property
     def has_proof(self) -> bool:
-        """True if its text, or a macro of the template that it calls, writes the proof."""
+        """Return True if its text, or a macro of the template that it calls, writes the proof."""
         text = (TEMPLATES / self.template).read_text()
         proving = [name for name, body in _MACRO.findall(text) if "forms.proof(" in body]
         return "proof(" in self.body or any(f"{name}(" in self.body for name in proving)

@@ -41,13 +41,13 @@ def town(make: Factory) -> Town:
 
 @pytest.fixture(scope="module")
 def crawls(website: Server, town: Town) -> dict[str, Crawl]:
-    """What each of the cast finds."""
+    """Findings of each of the cast."""
     cast = town.site.cast()
     return {name: crawl(website.address, town, cast[name]) for name in CAST}
 
 
 def refused(page: Page) -> bool:
-    """True for the answer to a form that no page of the site has sent."""
+    """Return True for the answer to a form that no page of the site has sent."""
     return page.status == 403 and "not sent by a page of this site" in page.text
 
 

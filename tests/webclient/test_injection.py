@@ -151,7 +151,7 @@ def write(make: Factory, number: int) -> tuple[Site, list[str]]:
 
 
 def holes(hand: Hand, site: Site, path: str) -> list[Any]:
-    """What became of texts on a page."""
+    """Nodes and calls that texts became on a page."""
     hand.go(site, path)
     found: list[Any] = hand.driver.execute_script(LOOK)
     return found

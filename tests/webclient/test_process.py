@@ -202,7 +202,7 @@ def test_a_member_sends_again_what_the_api_was_away_for(
 
 
 def said(config: Config) -> dict[str, tuple[bool, str]]:
-    """What doctor says of the website: whether it is well, and in which words."""
+    """Findings of doctor about the website: is it well, and in which words."""
     return {
         one.subject: (not one.mend, f"{one.found} {one.mend}") for one in doctor.website(config)
     }

@@ -80,7 +80,7 @@ def town(make: Factory) -> Town:
 
 
 def leads_home(page: Page, host: str) -> bool:
-    """True if a browser that follows the answer stays on the host."""
+    """Return True if a browser that follows the answer stays on the host."""
     if not page.location:
         return True
     # Browsers drop tabs and line ends, and take a backslash for a slash.

@@ -94,7 +94,7 @@ def town(make: Factory) -> Town:
 
 
 def marks(visitor: Visitor, page: Page) -> set[str]:
-    """What on a page is one visitor's alone: proofs, keys, the cookie itself."""
+    """Marks on a page that are one visitor's alone: proofs, keys, the cookie itself."""
     found = set(re.findall(r'name="(?:proof|key)" value="([^"]+)"', page.text))
     return found | set(visitor.cookies.values())
 

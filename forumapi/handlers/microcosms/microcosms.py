@@ -19,7 +19,7 @@ from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
-from forumapi.request.response import Data, Done, Found, Page, Result, check_match
+from forumapi.request.response import Done, Found, Page, Result, check_match
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 from forumapi.wire.schemas import microcosms as schemas
@@ -292,4 +292,5 @@ class MicrocosmTreeHandler(Handler):
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
         """The microcosms as a flat list, parents before children."""
-        return Data(microcosm_links.whole_tree(ctx.tree, ctx.listable.set))
+        document = microcosm_links.whole_tree(ctx.tree, ctx.listable.set)
+        return Page(0, document, lambda: document)

@@ -192,11 +192,18 @@ _TAKEN: Final = {
 class Site:
     """Snapshot of one version of a site's row, with its document. `stats` and `head` alone are replaced in place.
 
+    `has_website`: our website shows it on its own hosts.
     `head` is the number of an event: a later read of the site's state sees the effects of all events up to it.
     """
 
     def __init__(
-        self, row: Row, platform_domain: str, *, scheme: str = "https", port_suffix: str = ""
+        self,
+        row: Row,
+        platform_domain: str,
+        *,
+        scheme: str = "https",
+        port_suffix: str = "",
+        has_website: bool = False,
     ) -> None:
         (
             self.id,
@@ -232,6 +239,7 @@ class Site:
         self._web_url: str = row[41]
         self._any_web_url: bool = row[42]
         self.platform_domain = platform_domain
+        self._has_website = has_website
         self.is_root = self.id == ROOT_ID
         self._origin = f"{scheme}://{self.host}{port_suffix}"
         self.tree: Tree | None = None
@@ -264,10 +272,13 @@ class Site:
 
     @property
     def web_url(self) -> str:
-        """Return the address of its pages, without a trailing slash; "" where none on one of its hosts was set."""
+        """Return the address of its pages, without a trailing slash: the one that was set on one of its hosts, else its
+        own where the website runs, else "".
+        """
         hosts = (self.host, self.domain)
         is_good = self._any_web_url or urlsplit(self._web_url).hostname in hosts
-        return self._web_url if is_good else ""
+        chosen = self._web_url if is_good else ""
+        return chosen or (self.url if self._has_website else "")
 
     @property
     def pages(self) -> str:

@@ -86,8 +86,8 @@ class SiteDirectory(PollingThread):
 
     `poll_ms`: how often the thread asks for moved versions unless a write wakes it. A guest's site is at most this old,
     and never older than STALE_S: past that, and right after this process has moved versions of the site, the request
-    asks PostgreSQL itself. `scheme` and `port_suffix`: of addresses on the platform domain. At most `most` sites and
-    MOST_BYTES are held; the site that was read the longest ago is evicted first.
+    asks PostgreSQL itself. `scheme` and `port_suffix`: of addresses on the platform domain; `has_website`: our website
+    shows the sites. At most `most` sites and MOST_BYTES are held; the one read the longest ago is evicted first.
     """
 
     STALE_S: Final = 1.0
@@ -103,6 +103,7 @@ class SiteDirectory(PollingThread):
         poll_ms: int = 300,
         scheme: str = "https",
         port_suffix: str = "",
+        has_website: bool = False,
         most: int = 1000,
     ) -> None:
         super().__init__("site-poll", "site poll failed", poll_ms / 1000)
@@ -111,6 +112,7 @@ class SiteDirectory(PollingThread):
         self.domain = platform_domain.lower().rstrip(".")
         self._scheme = scheme
         self._port_suffix = port_suffix
+        self._has_website = has_website
         # Site ids by host name, in lower case.
         self._ids: dict[str, int] = {}
         self._by_id: dict[int, Site] = {}
@@ -120,7 +122,13 @@ class SiteDirectory(PollingThread):
         self._single_flight = SingleFlight()
 
     def _site(self, row: Row) -> Site:
-        return Site(row, self.domain, scheme=self._scheme, port_suffix=self._port_suffix)
+        return Site(
+            row,
+            self.domain,
+            scheme=self._scheme,
+            port_suffix=self._port_suffix,
+            has_website=self._has_website,
+        )
 
     # ---------------------------------------------------------------- look-up
 

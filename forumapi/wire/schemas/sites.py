@@ -47,7 +47,10 @@ class Site(Struct, kw_only=True):
     subdomainKey: str
     domain: Annotated[str, Meta(description='Its own domain; "" for none.')]
     webUrl: Annotated[
-        str | UnsetType, Meta(description="Where its pages are; mails and feeds lead there.")
+        str | UnsetType,
+        Meta(
+            description="Where its pages are; mails and feeds lead there. Its own address where the website runs."
+        ),
     ] = UNSET
     forceSSL: Literal[True] | UnsetType = UNSET
     ownedBy: ProfileSummary | None

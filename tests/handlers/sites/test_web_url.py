@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from forumapi.command import cli
-from tests.factories import Site
+from forumapi.models.sites.site_directory import SiteDirectory
+from tests.factories import Factory, Site
 from tests.handlers.platform import Platform, platform
 
 __all__ = ["platform"]
@@ -44,6 +45,24 @@ def test_the_owner_says_where_the_pages_are_and_feeds_lead_there(platform: Platf
         assert in_feed(platform, site) == f"https://{site.host}{kept}/events/ID/"
     assert put(platform, site, "") == (302, "")
     assert url_of(platform, site) == ""
+
+
+@pytest.mark.parametrize("has_website", [False, True])
+def test_where_the_website_runs_a_site_s_own_address_is_that_of_its_pages(
+    has_website: bool, make: Factory
+) -> None:
+    site = make.site()
+    directory = SiteDirectory(
+        make.database, make.platform_domain, port_suffix=":8080", has_website=has_website
+    )
+    with make.database.write() as tx:
+        found = directory.by_id(site.id, tx)
+    assert found is not None
+    own = f"https://{site.host}:8080"
+
+    assert found.web_url == (own if has_website else "")
+    assert found.page("/events/1/") == own + ("/events/1/" if has_website else "/api/v1/events/1")
+    assert (b'"webUrl"' in found.render()) == has_website
 
 
 def test_it_is_https_on_the_sites_own_host_or_a_proven_domain(platform: Platform) -> None:

@@ -1,0 +1,74 @@
+"""Documents for search engines: robots.txt, and sitemaps of what a guest may read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.webclient.rendering import page_address
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+XML: Final = "application/xml; charset=utf-8"
+# Addresses of one sitemap: a page of the API's lists.
+PAGE: Final = 250
+# Lists of the API whose things have pages of their own, by name.
+LISTS: Final = ("conversations", "events", "polls")
+# Pages that are nothing to find: forms, and ways to pages that have an address of their own.
+_NOT_FOR_ROBOTS: Final = (
+    "/login/",
+    "/logout/",
+    "/search/",
+    "/updates/",
+    "/admin/",
+    "/*/newest/",
+    "/*/last/",
+)
+
+
+class RobotsView(View):
+    """robots.txt of a site."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        lines = ["User-agent: *", *(f"Disallow: {path}" for path in _NOT_FOR_ROBOTS), ""]
+        lines.append(f"Sitemap: {visit.base_url}/sitemap.xml")
+        return visit.send("\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8")
+
+
+class SitemapIndexView(View):
+    """Index of the sitemaps of a site."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send it: one of the places, and one for each page of the lists."""
+        visit.be_guest()
+        maps = ["/sitemap-places-1.xml"]
+        for name in LISTS:
+            found = visit.api.get(f"/{name}", limit=5)[name]
+            pages = -(-found["total"] // PAGE)
+            maps += [f"/sitemap-{name}-{number}.xml" for number in range(1, pages + 1)]
+        return visit.send(visit.render("sitemap.xml", maps=maps).encode(), XML)
+
+
+class SitemapView(View):
+    """Sitemap: the places, or a page of a list."""
+
+    def get(self, visit: Visit, name: str, number: int) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        pages: list[tuple[str, str]] = []
+        if name == "places" and number == 1:
+            tree = visit.api.get("/microcosms/tree")
+            pages = [
+                ("/", ""),
+                *((page_address(one["href"]), "") for one in tree if one["level"] > 1),
+            ]
+        elif name in LISTS and number:
+            found = visit.api.get(f"/{name}", limit=PAGE, offset=(number - 1) * PAGE)[name]
+            for one in found["items"]:
+                last = one.get("lastComment") or {}
+                changed = last.get("created") or one["meta"]["created"]
+                pages.append((f"/{name}/{one['id']}/", changed))
+        else:
+            raise Refused(404)
+        return visit.send(visit.render("sitemap.xml", pages=pages).encode(), XML)

@@ -1,0 +1,183 @@
+"""Feeds, Atom and JSON Feed, of a site, a place, a conversation and a person: what a guest may read of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from forumapi.webclient import rendering, structured
+from forumapi.webclient.structured import plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+# Entries of a feed.
+ENTRIES: Final = 25
+ATOM: Final = "application/atom+xml; charset=utf-8"
+JSON: Final = "application/feed+json; charset=utf-8"
+_ITEMS: Final = ("conversation", "event", "poll")
+
+
+class FeedEntry(NamedTuple):
+    """Entry of a feed. Times are the API's, `html` is rendered text with whole addresses."""
+
+    url: str
+    title: str
+    author: str
+    author_url: str
+    published: str
+    updated: str
+    html: str
+
+
+class FeedDocument(NamedTuple):
+    """Feed: `page` is the page that it is of, `own` its own address without its ending."""
+
+    title: str
+    page: str
+    own: str
+    entries: list[FeedEntry]
+
+    @property
+    def updated(self) -> str:
+        """Return when the newest entry was changed."""
+        return max((one.updated for one in self.entries), default="1970-01-01T00:00:00Z")
+
+
+class FeedView(View):
+    """Base of feeds. Whoever asks is a guest: a feed reader has no session, and shares what it finds."""
+
+    def send(self, visit: Visit, feed: FeedDocument, form: str) -> Answer:
+        """Send a feed in its form, `atom` or `json`."""
+        if form == "json":
+            return visit.send(msgspec.json.encode(_json_feed(feed)), JSON)
+        return visit.send(visit.render("feed.xml", feed=feed).encode(), ATOM)
+
+
+class SiteFeedView(FeedView):
+    """Feed of a site: conversations, events and polls, those first in which somebody wrote last."""
+
+    def get(self, visit: Visit, form: str) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)
+        entries = [_found(visit, one) for one in found["results"]["items"]]
+        page = f"{visit.base_url}/"
+        return self.send(
+            visit, FeedDocument(plain(visit.site["title"]), page, f"{page}feed", entries), form
+        )
+
+
+class MicrocosmFeedView(FeedView):
+    """Feed of a place: what stands in it."""
+
+    def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        found = visit.api.get(f"/microcosms/{microcosm}", limit=ENTRIES)
+        items = [one for one in found["items"]["items"] if one["itemType"] in _ITEMS]
+        page = f"{visit.base_url}/microcosms/{microcosm}/"
+        entries = [_found(visit, one) for one in items]
+        return self.send(
+            visit, FeedDocument(plain(found["title"]), page, f"{page}feed", entries), form
+        )
+
+
+class ItemFeedView(FeedView):
+    """Feed of a conversation, event or poll: its newest comments."""
+
+    def get(self, visit: Visit, kind: str, item: int, form: str) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        path = f"/{kind}/{item}"
+        found = visit.api.get(path, limit=ENTRIES)
+        title = plain(found["title"])
+        comments = found["comments"]["items"]
+        if last := found["comments"]["maxOffset"]:
+            # The last two pages: the last one alone may hold a single comment.
+            newest = visit.api.get(path, limit=ENTRIES, offset=last)["comments"]["items"]
+            before = last - ENTRIES
+            if len(newest) < ENTRIES and before:
+                comments = visit.api.get(path, limit=ENTRIES, offset=before)["comments"]["items"]
+            comments = [*comments, *newest]
+        page = f"{visit.base_url}{path}/"
+        entries = [_comment(visit, one, title) for one in reversed(comments[-ENTRIES:])]
+        return self.send(visit, FeedDocument(title, page, f"{page}feed", entries), form)
+
+
+class ProfileFeedView(FeedView):
+    """Feed of a person: what they wrote, as far as everybody may read it."""
+
+    def get(self, visit: Visit, profile: int, form: str) -> Answer:
+        """Send it."""
+        visit.be_guest()
+        person = visit.api.get(f"/profiles/{profile}")
+        found = visit.api.get(
+            "/search", authorId=profile, type=[*_ITEMS, "comment"], sort="date", limit=ENTRIES
+        )
+        page = f"{visit.base_url}/profiles/{profile}/"
+        entries = [_found(visit, one) for one in found["results"]["items"]]
+        feed = FeedDocument(plain(person["profileName"]), page, f"{page}feed", entries)
+        return self.send(visit, feed, form)
+
+
+def _found(visit: Visit, found: dict[str, Any]) -> FeedEntry:
+    """Return the entry of something in a list of several kinds."""
+    item = found["item"]
+    if found["itemType"] == "comment":
+        return _comment(visit, item, plain((found.get("parentItem") or {}).get("title", "")))
+    last = item.get("lastComment") or {}
+    created = item["meta"]["created"]
+    return FeedEntry(
+        f"{visit.base_url}/{found['itemType']}s/{item['id']}/",
+        plain(item["title"]),
+        *_author(visit, item),
+        created,
+        last.get("created") or created,
+        "",
+    )
+
+
+def _comment(visit: Visit, comment: dict[str, Any], title: str) -> FeedEntry:
+    name, url = _author(visit, comment)
+    created = comment["meta"]["created"]
+    named = visit.language.gettext("%(name)s in “%(title)s”") % {"name": name, "title": title}
+    return FeedEntry(
+        f"{visit.base_url}/comments/{comment['id']}/",
+        named if title else name,
+        name,
+        url,
+        created,
+        comment["meta"].get("edited") or created,
+        structured.absolute(rendering.content(comment.get("html")), visit.base_url),
+    )
+
+
+def _author(visit: Visit, thing: dict[str, Any]) -> tuple[str, str]:
+    by = thing["meta"].get("createdBy")
+    return (plain(by["profileName"]), f"{visit.base_url}/profiles/{by['id']}/") if by else ("-", "")
+
+
+def _json_feed(feed: FeedDocument) -> dict[str, Any]:
+    """Return the feed as JSON Feed 1.1 has it."""
+    return {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": feed.title,
+        "home_page_url": feed.page,
+        "feed_url": f"{feed.own}.json",
+        "items": [
+            {
+                "id": one.url,
+                "url": one.url,
+                "title": one.title,
+                # One of the two must be there.
+                **({"content_html": one.html} if one.html else {"content_text": one.title}),
+                "date_published": one.published,
+                "date_modified": one.updated,
+                "authors": [
+                    {"name": one.author, **({"url": one.author_url} if one.author_url else {})}
+                ],
+            }
+            for one in feed.entries
+        ],
+    }

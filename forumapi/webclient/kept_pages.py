@@ -1,0 +1,75 @@
+"""Finished pages of guests, each kept under the entity tags of what it was made of, and confirmed by the API each time.
+
+Nothing is ever purged: a page whose documents have changed is not found to be good any more, and is made anew.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import OrderedDict
+from typing import Any, Final, NamedTuple
+
+from forumapi.webclient.api import Asked
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+# A page that is larger is not kept, nor one that was made of more documents.
+LARGEST: Final = 512 * 1024
+MOST_CALLS: Final = 8
+
+
+Key = tuple[str, str, str, str]
+"""Host, path, query and language of a page."""
+
+
+class KeptPage(NamedTuple):
+    """Page with its headers, the calls that it was made of, and until when its times are right (monotonic)."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
+    calls: tuple[Asked, ...]
+    good_until: float
+
+
+class KeptPages:
+    """Pages by key, bounded in bytes: what was shown the longest ago goes first."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
+        self._pages: OrderedDict[Key, KeptPage] = OrderedDict()
+        self.bytes = 0
+
+    def find(self, key: Key) -> KeptPage | None:
+        """Return the page whose times are still right."""
+        found = self._pages.get(key)
+        if found is None:
+            return None
+        if time.monotonic() > found.good_until:
+            self.forget(key)
+            return None
+        self._pages.move_to_end(key)
+        return found
+
+    def add(self, key: Key, page: KeptPage) -> None:
+        """Keep a page, unless it is too large or was made of too much."""
+        size = _size(key, page)
+        if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:
+            return
+        self.forget(key)
+        self._pages[key] = page
+        self.bytes += size
+        while self.bytes > self._most:
+            oldest = next(iter(self._pages))
+            self.forget(oldest)
+
+    def forget(self, key: Key) -> None:
+        """Forget a page."""
+        if (page := self._pages.pop(key, None)) is not None:
+            self.bytes -= _size(key, page)
+
+
+def _size(key: Key, page: KeptPage) -> int:
+    """Return about how many bytes a page takes."""
+    texts: list[Any] = [*key, *(text for pair in page.headers for text in pair)]
+    texts += [text for call in page.calls for text in (call.path, call.query, call.etag)]
+    return len(page.body) + sum(map(sys.getsizeof, texts)) + 300 + 150 * len(page.calls)

@@ -1,0 +1,109 @@
+"""Pages as other programs read them: what a shared link shows, and posts as search engines know them (schema.org)."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any, Final
+
+import msgspec
+from markupsafe import Markup
+
+# Characters of a description, and of a post's text.
+SHORT: Final = 200
+LONG: Final = 5_000
+
+# A script element ends at `</script`, and a comment in one hides that: neither can be written with these.
+_ESCAPES: Final = {
+    ord("<"): "\\u003c",
+    ord(">"): "\\u003e",
+    ord("&"): "\\u0026",
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+# What XML can't hold, escaped or not.
+_NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_LINK: Final = re.compile(r'(?<=\s)(href|src)="/(?!/)')
+_PICTURE: Final = re.compile(r'<img [^>]*?src="(/api/v1/files/[^"]*)"')
+
+
+def plain(text: Any) -> str:
+    """Undo the API's escaping of a plain text (a title, a name), which the template escapes itself."""
+    return unescape(text) if type(text) is str and "&" in text else text
+
+
+def text_of(html: Any, most: int = SHORT) -> str:
+    """Return rendered text without markup, cut at a word."""
+    found = str(Markup(str(html or "")[: most * 20]).striptags())
+    if len(found) <= most:
+        return found
+    return found[:most].rsplit(" ", 1)[0] + "…"
+
+
+def picture_of(comments: list[dict[str, Any]]) -> str:
+    """Return the path of the first picture of our own in comments, "" for none."""
+    for one in comments:
+        if found := _PICTURE.search(str(one.get("html") or "")):
+            return plain(found[1])
+    return ""
+
+
+def absolute(html: Any, address: str) -> str:
+    """Return rendered text whose links name the host."""
+    return _LINK.sub(rf'\1="{address}/', str(html or ""))
+
+
+def xml(text: Any) -> str:
+    """Leave out what XML can't hold."""
+    return _NO_XML.sub("", str(text))
+
+
+def json_ld(data: Any) -> Markup:
+    """Write data for a script element."""
+    return Markup(msgspec.json.encode(data).decode().translate(_ESCAPES))
+
+
+def posting(item: dict[str, Any], kind: str, address: str) -> Markup:
+    """Describe an item with its comments as a DiscussionForumPosting; the first comment is its text."""
+    url = f"{address}/{kind}s/{item['id']}/"
+    page = item["comments"]
+    comments = page["items"]
+    is_first = not page["offset"] and bool(comments)
+    meta = item["meta"]
+    data: dict[str, Any] = {
+        "@context": "https://schema.org",
+        "@type": "DiscussionForumPosting",
+        "@id": url,
+        "url": url,
+        "headline": plain(item["title"]),
+        "datePublished": meta["created"],
+        "author": _person(meta.get("createdBy"), address),
+        "interactionStatistic": {
+            "@type": "InteractionCounter",
+            "interactionType": "https://schema.org/CommentAction",
+            "userInteractionCount": page["total"],
+        },
+    }
+    if is_first:
+        data["text"] = text_of(comments[0].get("html"), LONG)
+    data["comment"] = [
+        {
+            "@type": "Comment",
+            "url": f"{address}/comments/{one['id']}/",
+            "text": text_of(one.get("html"), LONG),
+            "datePublished": one["meta"]["created"],
+            "author": _person(one["meta"].get("createdBy"), address),
+        }
+        for one in comments[1 if is_first else 0 :]
+    ]
+    return json_ld(data)
+
+
+def _person(profile: dict[str, Any] | None, address: str) -> dict[str, Any]:
+    if not profile:
+        return {"@type": "Person", "name": "-"}
+    return {
+        "@type": "Person",
+        "name": plain(profile["profileName"]),
+        "url": f"{address}/profiles/{profile['id']}/",
+    }

@@ -1,0 +1,335 @@
+"""Website as other programs see it: feeds, sitemaps, robots.txt, what a shared link shows, pages that are kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from forumapi.webclient import structured
+from forumapi.webclient.api import Asked
+from forumapi.webclient.kept_pages import KeptPage, KeptPages
+from tests.factories import Factory, Site, Thing
+from tests.fixtures import Server, running
+from tests.webclient.hand import Hand
+from tests.webclient.process import FRONT_ENDS, website_of
+from tests.webclient.step import step
+from tests.webclient.test_hostile import Recorder
+from tests.webclient.visitor import Page, Visitor
+
+ATOM: Final = {"a": "http://www.w3.org/2005/Atom"}
+MAP: Final = {"s": "http://www.sitemaps.org/schemas/sitemap/0.9"}
+HOSTILE: Final = "</script><script>alert(1)</script> ]]> <b> & \u2028 é"
+
+
+def shown(hand: Hand) -> str:
+    """The text of the document that the browser shows, whatever its type."""
+    return str(hand.driver.execute_script("return document.documentElement.textContent"))
+
+
+def private_place(make: Factory, site: Site) -> Thing:
+    """A place that guests may not read, with a conversation in it."""
+    place = make.microcosm(site, "Hidden away")
+    role = make.role(site, place.id, "Insiders", rights=("read", "create"))
+    make.join(role, site.member)
+    return make.conversation(site, microcosm=place, title="A secret thread")
+
+
+# ---------------------------------------------------------------- feeds
+
+
+@step("feed of the site is read by a feed reader")
+def test_the_feed_of_a_site(hand: Hand, website: Server, make: Factory) -> None:
+    site = make.site(title="Bikes &amp; co")
+    public = make.conversation(site, title="Chains &lt;b&gt;")
+    event = make.event(site, title="A ride")
+    private_place(make, site)
+    hand.go(site, "/")
+    link = hand.driver.find_element(By.CSS_SELECTOR, 'link[type="application/atom+xml"]')
+    address = link.get_attribute("href") or ""
+    guest = Visitor(website.address, site.host)
+    page = guest.get("/" + address.split("/", 3)[3])
+    tree = ET.fromstring(page.body)
+    titles = [one.text for one in tree.findall("a:entry/a:title", ATOM)]
+
+    assert page.headers["content-type"] == "application/atom+xml; charset=utf-8"
+    assert tree.findtext("a:title", namespaces=ATOM) == "Bikes & co"
+    assert set(titles) == {"Chains <b>", "A ride"}
+    links = [one.get("href") for one in tree.findall("a:entry/a:link", ATOM)]
+    assert {"/" + str(one).split("/", 3)[3] for one in links} == {
+        f"/conversations/{public.id}/",
+        f"/events/{event.id}/",
+    }
+    assert tree.findtext("a:updated", namespaces=ATOM) is not None
+    data = json.loads(guest.get("/feed.json").body)
+    assert data["version"] == "https://jsonfeed.org/version/1.1"
+    assert {one["title"] for one in data["items"]} == set(titles)
+    # A member gets what everybody gets, and may share it.
+    member = Visitor(website.address).of(site, site.member).get("/feed.atom")
+    assert "secret" not in member.text
+    assert member.headers["cache-control"].startswith("public")
+
+
+@step("feed of a conversation is read")
+def test_the_feed_of_a_conversation(hand: Hand, website: Server, make: Factory) -> None:
+    site = make.site()
+    conversation = make.conversation(site, title="Long one")
+    comments = make.comments(conversation, 30)
+    last = make.comment(conversation, markdown=f"Last {HOSTILE} [a](/profiles/1/)")
+    hand.go(site, f"/conversations/{conversation.id}/")
+    link = hand.driver.find_element(By.CSS_SELECTOR, 'link[type="application/feed+json"]')
+    path = "/" + (link.get_attribute("href") or "").split("/", 3)[3]
+    guest = Visitor(website.address, site.host)
+    data = json.loads(guest.get(path).body)
+    tree = ET.fromstring(guest.get(path.replace(".json", ".atom")).body)
+    ids = [int(one["url"].rstrip("/").rpartition("/")[2]) for one in data["items"]]
+
+    assert ids == [last.id, *(one.id for one in reversed(comments[-24:]))]
+    assert "<script" not in data["items"][0]["content_html"]
+    assert 'href="http' in data["items"][0]["content_html"]
+    assert data["items"][0]["title"] == "member in “Long one”"
+    assert len(tree.findall("a:entry", ATOM)) == 25
+    first = tree.findtext("a:entry/a:content", namespaces=ATOM) or ""
+    assert first == data["items"][0]["content_html"]
+
+
+def test_feeds_of_a_place_and_of_a_person(website: Server, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site, "Workshop")
+    make.event(site, microcosm=place, title="Which tyre?")
+    secret = private_place(make, site)
+    make.comment(make.conversation(site, title="Open"), by=site.member, markdown="Said openly")
+    make.comment(secret, by=site.member, markdown="Said in secret")
+    guest = Visitor(website.address, site.host)
+    of_place = json.loads(guest.get(f"/microcosms/{place.id}/feed.json").body)
+    of_person = guest.get(f"/profiles/{site.member.id}/feed.json").text
+    member = Visitor(website.address).of(site, site.member)
+
+    assert [one["title"] for one in of_place["items"]] == ["Which tyre?"]
+    assert "Said openly" in of_person
+    assert "secret" not in of_person
+    assert "secret" not in member.get(f"/profiles/{site.member.id}/feed.json").text
+    assert guest.get(f"/conversations/{secret.id}/feed.atom").status == 403
+    assert member.get(f"/conversations/{secret.id}/feed.atom").status == 403
+    # A guest can't tell what is private from what never was.
+    assert guest.get("/conversations/999999/feed.atom").status == 403
+
+
+# ---------------------------------------------------------------- search engines
+
+
+def locations(page: Page) -> list[str]:
+    """The addresses of a sitemap, or of an index of them, without scheme and host."""
+    found = ET.fromstring(page.body).iter(f"{{{MAP['s']}}}loc")
+    return ["/" + str(one.text).split("/", 3)[3] for one in found]
+
+
+@step("sitemap lists public pages and no private one")
+def test_the_sitemap(hand: Hand, website: Server, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site, "Workshop")
+    public = [make.conversation(site) for _ in range(3)]
+    event, poll = make.event(site), make.poll(site)
+    secret = private_place(make, site)
+    hand.go(site, "/sitemap.xml")
+    assert "sitemap-conversations-1.xml" in shown(hand)
+    guest = Visitor(website.address, site.host)
+    maps = locations(guest.get("/sitemap.xml"))
+    listed = [path for one in maps for path in locations(guest.get(one))]
+
+    assert maps == [
+        f"/sitemap-{name}-1.xml" for name in ("places", "conversations", "events", "polls")
+    ]
+    assert set(listed) == {
+        "/",
+        f"/microcosms/{place.id}/",
+        *(f"/conversations/{one.id}/" for one in public),
+        f"/events/{event.id}/",
+        f"/polls/{poll.id}/",
+    }
+    assert f"/{secret.id}/" not in " ".join(listed)
+    assert {guest.get(path).status for path in listed} == {200}
+    assert guest.get("/sitemap-places-2.xml").status == 404
+    assert guest.get("/sitemap-conversations-9.xml").status in (400, 404)
+    # Members of private places get the map that everybody gets.
+    assert locations(Visitor(website.address).of(site, site.member).get(maps[1])) == locations(
+        guest.get(maps[1])
+    )
+
+
+@step("robots file names the sitemap")
+def test_the_robots_file(hand: Hand, website: Server, bikes: Site) -> None:
+    hand.go(bikes, "/robots.txt")
+    text = hand.driver.find_element(By.TAG_NAME, "body").text
+    page = Visitor(website.address, bikes.host).get("/robots.txt")
+
+    assert re.search(r"^Sitemap: http://[^/]+/sitemap\.xml$", text, re.M)
+    assert page.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "Disallow: /login/" in page.text
+
+
+# ---------------------------------------------------------------- what a page says of itself
+
+
+def head(page: Page) -> dict[str, str]:
+    """Account that a page gives of itself, by name or relation."""
+    found = {}
+    for node in page.tree.css("head meta, head link"):
+        attributes = node.attributes
+        name = attributes.get("property") or attributes.get("name") or attributes.get("rel")
+        found[str(name)] = str(attributes.get("content") or attributes.get("href"))
+    return found
+
+
+@step("shared link has a title and a picture for others")
+def test_a_shared_link(hand: Hand, website: Server, make: Factory) -> None:
+    site = make.site(title="Bikes")
+    conversation = make.conversation(site, title="Chains &amp; &quot;bolts&quot;")
+    make.comment(conversation, markdown=f"First **words** {HOSTILE}")
+    hand.go(site, f"/conversations/{conversation.id}/")
+    hand.see("First words")
+    found = head(Visitor(website.address, site.host).get(f"/conversations/{conversation.id}/"))
+    picture = "/" + found["og:image"].split("/", 3)[3]
+    shared = Visitor(website.address, site.host).get(picture)
+
+    assert found["og:title"] == 'Chains & "bolts"'
+    assert found["og:site_name"] == "Bikes"
+    assert found["og:description"].startswith("First words")
+    assert found["og:url"].endswith(f"/conversations/{conversation.id}/")
+    assert found["canonical"] == found["og:url"]
+    assert (shared.status, shared.headers["content-type"]) == (200, "image/png")
+
+
+@step("page says what it is to search engines")
+def test_structured_data(hand: Hand, website: Server, make: Factory) -> None:
+    site = make.site()
+    conversation = make.conversation(site, title="Title &lt;/script&gt;&lt;script&gt;alert(1)")
+    comments = make.comments(conversation, 30)
+    make.comment(conversation, markdown=HOSTILE)
+    path = f"/conversations/{conversation.id}/"
+    hand.go(site, path)
+    text = hand.driver.find_element(
+        By.CSS_SELECTOR, 'script[type="application/ld+json"]'
+    ).get_attribute("textContent")
+    data: dict[str, Any] = json.loads(text or "")
+    refused = [
+        one for one in hand.driver.get_log("browser") if "Content Security" in one["message"]
+    ]
+    guest = Visitor(website.address, site.host)
+    second = head(guest.get(f"{path}?offset=25"))
+
+    assert data["@type"] == "DiscussionForumPosting"
+    assert data["headline"] == "Title </script><script>alert(1)"
+    assert data["author"]["name"] == "member"
+    assert data["text"].startswith("Comment number")
+    assert len(data["comment"]) == 24
+    assert data["comment"][0]["url"].endswith(f"/comments/{comments[1].id}/")
+    assert not refused, "data needs no exception from the policy"
+    assert second["canonical"].endswith(f"{path}?offset=25")
+    assert second["prev"] == path
+    assert head(guest.get(path))["next"] == f"{path}?offset=25"
+    assert "canonical" not in head(Visitor(website.address).of(site, site.member).get(path))
+
+
+def test_data_never_ends_the_element_that_holds_it() -> None:
+    text = structured.json_ld({"a": HOSTILE, "b": "<!--<script>"})
+
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"a": HOSTILE, "b": "<!--<script>"}
+
+
+# ---------------------------------------------------------------- pages that are kept
+
+
+@pytest.fixture(scope="module")
+def apart(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A website of its own with one worker, whose kept pages are no other test's."""
+    folder = tmp_path_factory.mktemp("kept")
+    with (
+        running(database_url, folder / "api", front_ends=FRONT_ENDS) as api,
+        website_of(api, folder / "web") as started,
+    ):
+        yield started
+
+
+def test_a_guest_s_page_is_made_once_until_what_it_shows_changes(
+    server: Server, make: Factory
+) -> None:
+    from forumapi.webclient.transport import OverHttp
+    from forumapi.webclient.website import Website
+
+    site = make.site()
+    conversation = make.conversation(site)
+    make.comments(conversation, 3)
+    recorder = Recorder(OverHttp(f"http://{server.address[0]}:{server.address[1]}"))
+    website = Website(
+        recorder,
+        ["secret"],
+        is_secure=False,
+        address_of=lambda environ: "127.0.0.1",
+        upload_limit=1_000_000,
+        upload_timeout_s=10,
+    )
+
+    def get(path: str, **more: str) -> tuple[int, bytes, int, int]:
+        """Status, body, calls, and those that were only confirmed."""
+        recorder.calls.clear()
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": site.host, **more}
+        answer = website.respond(environ)
+        confirmed = sum("If-None-Match" in headers for *_, headers in recorder.calls)
+        return answer.status, answer.body, len(recorder.calls), confirmed
+
+    path = f"/conversations/{conversation.id}/"
+    first, second = get(path), get(path)
+    other_language = get(path, HTTP_ACCEPT_LANGUAGE="ar-XB")
+    make.comment(conversation, markdown="Something new")
+    changed, again = get(path), get(path)
+    make.sql("UPDATE microcosms SET visibility = 'private' WHERE site_id = %(site)s", site=site.id)
+
+    assert (first[2], first[3]) == (2, 0)
+    assert (second[0], second[1], second[2], second[3]) == (200, first[1], 2, 2)
+    assert other_language[1] != first[1]
+    assert b"Something new" in changed[1]
+    assert changed[2] == 2, "what has changed is read once"
+    assert (again[1], again[3]) == (changed[1], 2)
+
+
+def test_what_is_kept_is_bounded_and_what_was_shown_the_longest_ago_goes() -> None:
+    pages = KeptPages(100_000)
+    for number in range(300):
+        page = KeptPage([("Content-Type", "x")], b"x" * 1_000, (Asked("/a", "", '"1"'),), 1e12)
+        pages.add(("host", f"/{number}", "", "en"), page)
+        assert pages.find(("host", "/0", "", "en")) is not None, "shown often"
+    huge = KeptPage([], b"x" * 600_000, (Asked("/a", "", '"1"'),), 1e12)
+    pages.add(("host", "/huge", "", "en"), huge)
+    late = KeptPage([], b"x", (Asked("/a", "", '"1"'),), 0.0)
+    pages.add(("host", "/late", "", "en"), late)
+
+    assert 50_000 < pages.bytes <= 100_000
+    assert pages.find(("host", "/1", "", "en")) is None
+    assert pages.find(("host", "/299", "", "en")) is not None
+    assert pages.find(("host", "/huge", "", "en")) is None
+    assert pages.find(("host", "/late", "", "en")) is None
+
+
+def test_a_place_that_becomes_private_is_gone_at_once(apart: Server, make: Factory) -> None:
+    site = make.site()
+    conversation = make.conversation(site, title="Soon hidden")
+    guest = Visitor(apart.address, site.host)
+    path = f"/conversations/{conversation.id}/"
+    before = [guest.get(path).status, guest.get(path).status]
+    member = Visitor(apart.address).of(site, site.owner)
+    assert member.get(path).status == 200
+    make.sql(
+        "UPDATE items SET is_deleted = true, version = version + 1 WHERE site_id = %(site)s AND item_id = %(id)s",
+        site=site.id,
+        id=conversation.id,
+    )
+
+    assert before == [200, 200]
+    assert guest.get(path).status == 404
