@@ -481,7 +481,7 @@ ABOVE = """
 BRIEF = """
     webclient.handlers.huddles.People.chosen webclient.handlers.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.reactions
-    webclient.visit.site webclient.api.Api._read webclient.api.Api.asked webclient.visit.Visit.query
+    webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
