@@ -17,6 +17,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
+from forumapi.text.chars import sentence_characters
 from forumapi.wire import paging
 from forumapi.wire.schemas import sites as schemas
 
@@ -166,12 +167,16 @@ class SitesHandler(Handler):
         ANYONE,
         answer=schemas.Sites,
         paged=True,
-        params=(Param("filter", str, "`owned`: only the sites that the caller's user owns."),),
+        params=(
+            Param("filter", str, "`owned`: only the sites that the caller's user owns."),
+            Param("q", str, "Only sites with this in their title, in any letter case."),
+        ),
     )
     def get(self, ctx: Context) -> Result:
         """Live sites, oldest first, without the root site."""
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
-        total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner)
+        words = sentence_characters(ctx.query.get("q", "").strip())
+        total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner, words)
         paging.check(total, ctx.paging)
 
         def build() -> bytes:

@@ -37,15 +37,19 @@ BY_DOMAIN = Query(
 )
 BY_ID = Query("site_directory.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
 
+# Title as people read it, in small letters: it is stored with HTML entities (`clean.escape`).
+_TITLE: Final = """lower(replace(replace(replace(replace(replace(
+           s.title, '&lt;', '<'), '&gt;', '>'), '&#34;', '"'), '&#39;', ''''), '&amp;', '&'))"""
 # Lists of the root host, without the root site and deleted ones.
 COUNT = Query(
     "site_directory.count",
-    """
+    f"""
     SELECT count(*)
       FROM sites s
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
      WHERE s.site_id <> 1 AND NOT s.is_deleted
-       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)""",
+       AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
+       AND (%(words)s::text = '' OR strpos({_TITLE}, lower(%(words)s::text)) > 0)""",
     scope=PLATFORM,
 )
 PAGE = Query(
@@ -54,6 +58,7 @@ PAGE = Query(
     SELECT {COLUMNS} {FROM}
      WHERE s.site_id <> 1 AND NOT s.is_deleted
        AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
+       AND (%(words)s::text = '' OR strpos({_TITLE}, lower(%(words)s::text)) > 0)
      ORDER BY s.site_id
      LIMIT %(limit)s OFFSET %(offset)s""",
     scope=PLATFORM,
@@ -195,11 +200,16 @@ class SiteDirectory(PollingThread):
         return self._site(row) if row else None
 
     def page(
-        self, tx: Reader, paging: Paging, owner_user_id: int | None = None
+        self, tx: Reader, paging: Paging, owner_user_id: int | None = None, words: str = ""
     ) -> tuple[int, list[Site]]:
-        """Return the number of live sites and a page of them, oldest first; with `owner_user_id` only that user's."""
-        total: int = tx.value(COUNT, user_id=owner_user_id)
-        rows = tx.rows(PAGE, user_id=owner_user_id, limit=paging.limit, offset=paging.offset)
+        """Return the number of live sites and a page of them, oldest first.
+
+        `owner_user_id`: only those of that user; `words`: only those with this in their title.
+        """
+        total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
+        rows = tx.rows(
+            PAGE, user_id=owner_user_id, words=words, limit=paging.limit, offset=paging.offset
+        )
         return total, [self._site(row) for row in rows]
 
     def host_of(self, domain: str, tx: Reader) -> str:

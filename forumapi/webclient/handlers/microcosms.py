@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from forumapi.webclient.handlers.platform import is_platform, show_front
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -17,6 +18,8 @@ class FrontView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show it. Who may read nothing here finds out how to get in."""
+        if is_platform(visit):
+            return show_front(visit)
         newest = visit.api.get(
             "/search", type=["conversation", "event", "poll"], sort="date", limit=NEWEST
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -180,6 +181,36 @@ def test_owned_sites_are_those_of_the_callers_user(platform: Platform) -> None:
     assert (nothing["items"], nothing["total"], nothing["page"]) == ([], 0, 1)
     refused = platform.api.get(f"{path}&limit=x")
     assert (refused.status, refused.code) == (403, 5)
+
+
+def test_sites_are_found_by_their_title(platform: Platform) -> None:
+    site = platform.make.site(title="Quokkas & 100% wombats")
+    other = platform.make.site(title="Quokkas of the coast")
+
+    def found(q: str) -> list[int]:
+        data = platform.api.get(f"{ALL}?{urlencode({'q': q})}").data["sites"]
+        assert data["total"] == len(data["items"])
+        return [one["siteId"] for one in data["items"]]
+
+    assert found("QUOKKAS") == [site.id, other.id]
+    assert found("& 100%") == [site.id]
+    assert (
+        found("amp")
+        == found("%quokkas")
+        == found("_uokkas")
+        == found("quokkas'--")
+        == found("&amp;")
+        == []
+    )
+    with_link = platform.api.get(f"{ALL}?q=quokkas&limit=5").data["sites"]["links"][0]
+    assert with_link["href"] == f"{ALL}?limit=5&q=quokkas"
+    owned = f"{ALL}?filter=owned&q=quokkas"
+    assert [
+        one["siteId"]
+        for one in platform.api.get(owned, by=site.owner, host=platform.domain).data["sites"][
+            "items"
+        ]
+    ] == [site.id]
 
 
 # ---------------------------------------------------------------- making

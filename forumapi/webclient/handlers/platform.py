@@ -1,0 +1,134 @@
+"""Pages on the platform's own host: communities are found and begun there, and its operator looks after them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.threads import REFUSALS
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+FIELDS: Final = ("title", "description", "subdomainKey")
+# Rows that the operator sees at once; days of figures.
+ROWS: Final = 50
+DAYS: Final = 30
+
+
+def is_platform(visit: Visit) -> bool:
+    """Return True on the platform's own host."""
+    return bool(visit.site["subdomainKey"] == "root")
+
+
+def _check_host(visit: Visit) -> None:
+    if not is_platform(visit):
+        raise Refused(404)
+
+
+def show_front(visit: Visit) -> Answer:
+    """Show the communities, those with some words in their title, or the visitor's own."""
+    is_own = "mine" in visit.query
+    if is_own:
+        visit.member()
+    words = visit.query.get("q", "").strip()
+    found = visit.listed("/sites", filter="owned" if is_own else None, q=words)
+    return visit.page(
+        "platform.html",
+        found=found["sites"],
+        is_own=is_own,
+        words=words,
+        is_operator=visit.me is not None and _figures(visit) is not None,
+    )
+
+
+class CommunityView(View):
+    """Community, as the platform knows it."""
+
+    def get(self, visit: Visit, community: int) -> Answer:
+        """Show it; to its owner with how to go on."""
+        _check_host(visit)
+        found = visit.api.get(f"/sites/{community}")
+        me = visit.me
+        # Its owner is shown by their user's id, as the profile here is another one.
+        is_own = me is not None and found["ownedBy"]["userId"] == me["userId"]
+        return visit.page("community.html", found=found, is_own=is_own)
+
+
+class BeginCommunityView(View):
+    """Form of a new community."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it, empty."""
+        _check_host(visit)
+        visit.member()
+        return self._show(visit, {})
+
+    def post(self, visit: Visit) -> Answer:
+        """Begin the community, or say whether its address is free."""
+        _check_host(visit)
+        visit.member()
+        typed = {name: visit.field(name) for name in FIELDS}
+        key = typed["subdomainKey"] = typed["subdomainKey"].strip().lower()
+        is_free = self._is_free(visit, key)
+        if visit.field("do") == "check" or not is_free:
+            refused = visit.field("do") != "check"
+            return self._show(visit, typed, is_free=is_free, status=400 if refused else 200)
+        try:
+            made = visit.api.post("/sites", typed, key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, typed, failure=failure, status=failure.status)
+        return visit.redirect(f"/sites/{made.data['siteId']}/")
+
+    def _is_free(self, visit: Visit, key: str) -> bool:
+        if not (key.isascii() and key.isalnum()):
+            return False
+        # This answer has no envelope.
+        found = visit.api.call("GET", f"/reserved/{key}").body
+        return b"true" not in found
+
+    def _show(
+        self,
+        visit: Visit,
+        typed: dict[str, str],
+        *,
+        is_free: bool | None = None,
+        failure: Failure | None = None,
+        status: int = 200,
+    ) -> Answer:
+        return visit.page(
+            "begin_community.html",
+            status=status,
+            typed=typed,
+            is_free=is_free,
+            failure=failure,
+        )
+
+
+class OperatorView(View):
+    """All communities with their figures, and those of the platform, for who runs it."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show a page."""
+        _check_host(visit)
+        visit.member()
+        figures = _figures(visit)
+        if figures is None:
+            raise Refused(403, visit.language.gettext("This is for those who run the platform."))
+        words = visit.query.get("q", "").strip()
+        found = visit.listed("/sites", limit=ROWS, q=words)
+        return visit.page(
+            "operator.html", found=found["sites"], figures=figures[: -DAYS - 1 : -1], words=words
+        )
+
+
+def _figures(visit: Visit) -> list[dict[str, Any]] | None:
+    """Return the platform's figures of each day; None for those who don't run it."""
+    try:
+        found: list[dict[str, Any]] = visit.api.get("/metrics")["metrics"]
+    except Failure as failure:
+        if failure.status != 403:
+            raise
+        return None
+    return found

@@ -1,0 +1,153 @@
+"""Platform's own host: communities are found and begun, and the operator sees all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.factories import Factory, Person, Site
+from tests.fixtures import PLATFORM_DOMAIN, Server, running
+from tests.webclient.hand import WEBSITE_SECRET, Hand
+from tests.webclient.step import step
+from tests.webclient.visitor import Visitor
+
+_number = itertools.count(1)
+ROOT = Site(1, "root", PLATFORM_DOMAIN, 0)
+
+
+@pytest.fixture(scope="module")
+def operator(make: Factory) -> Person:
+    """Somebody who runs the platform."""
+    return make.site().member
+
+
+@pytest.fixture(scope="module")
+def website(
+    database_url: str, operator: Person, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A web process with an operator."""
+    with running(
+        database_url,
+        tmp_path_factory.mktemp("platform"),
+        webclient="true",
+        webclient_secret=WEBSITE_SECRET,
+        admin_user_ids=str(operator.user_id),
+    ) as started:
+        yield started
+
+
+@step("platform's front page finds a community")
+def test_a_community_is_found(hand: Hand, make: Factory) -> None:
+    name = f"Pigeons & {hand.mode}"
+    site = make.site(title=name)
+    hand.go(ROOT, "/")
+    hand.see("Communities")
+
+    hand.fill("Find a community", f"pigeons & {hand.mode}")
+    hand.press("Find", within="main")
+
+    hand.see(name)
+    assert len(hand.driver.find_elements("css selector", ".rows > li")) == 1
+    link = hand.find(".rows .title a").get_attribute("href") or ""
+    assert link.startswith(("http://", "https://")) and site.host in link
+
+
+@step("person begins a community")
+def test_a_person_begins_a_community(hand: Hand, make: Factory, bikes: Site) -> None:
+    key = f"velo{next(_number)}x{make.database_tag()}"
+    hand.sign_in(ROOT, bikes.member)
+    hand.go(ROOT, "/")
+    hand.press("Begin a community", within="main")
+    hand.fill("Title", "Velo & friends")
+    hand.fill("What is it about?", "Rides, repairs and cake.")
+    hand.fill("Address", key)
+    hand.press("Is the address free?")
+    hand.see("That address is free.")
+
+    hand.press("Begin it")
+
+    hand.see("Go to Velo & friends")
+    hand.see("sign in there once more")
+    hand.go(Site(0, key, f"{key}.{PLATFORM_DOMAIN}", 0), "/")
+    hand.see("Velo & friends")
+
+
+@step("operator sees all sites")
+def test_an_operator_sees_all_sites(
+    hand: Hand, make: Factory, operator: Person, bikes: Site
+) -> None:
+    hand.sign_in(ROOT, operator)
+    hand.go(ROOT, "/")
+
+    hand.press("For the operator")
+
+    hand.see("All communities")
+    hand.see(bikes.key)
+    hand.see("No figures have been taken yet.")
+
+
+def test_nobody_else_is_an_operator(visitor: Visitor, bikes: Site) -> None:
+    member = visitor.of(ROOT, bikes.member)
+
+    assert member.get("/platform/").status == 403
+    assert "For the operator" not in member.get("/").text
+    assert visitor.of(ROOT).get("/platform/").location.startswith("/login/")
+
+
+@pytest.mark.parametrize("key", ["root", "www", "", "a-b", "é", "a/../b", "%2e%2e", "x" * 60, "²"])
+def test_an_address_that_can_t_be_comes_back(visitor: Visitor, bikes: Site, key: str) -> None:
+    form = {"title": "Kept & safe", "description": "This too", "subdomainKey": key}
+
+    page = visitor.of(ROOT, bikes.member).post("/sites/create/", {**form, "do": "begin"})
+
+    assert page.status == 400, page.main
+    assert page.value("#title") == "Kept & safe"
+    assert page.find(".failed").text()
+
+
+def test_an_address_that_is_taken_comes_back(visitor: Visitor, bikes: Site) -> None:
+    form = {"title": "Mine", "description": "All mine", "subdomainKey": bikes.key.upper()}
+    member = visitor.of(ROOT, bikes.member)
+
+    assert "is taken" in member.post("/sites/create/", {**form, "do": "begin"}).main
+    assert "is taken" in member.post("/sites/create/", {**form, "do": "check"}).main
+
+
+def test_a_guest_signs_in_before_they_begin(visitor: Visitor) -> None:
+    guest = visitor.of(ROOT)
+
+    assert guest.get("/sites/create/").location.startswith("/login/?")
+    form = {"title": "Later", "description": "Soon", "subdomainKey": "later1", "do": "begin"}
+    page = guest.post("/sites/create/", form)
+    assert page.status == 401 and "Later" in page.text
+
+
+def test_own_communities_are_told_from_others(visitor: Visitor, make: Factory) -> None:
+    site = make.site(title="Mine <b>alone</b> & so on")
+    owner = visitor.of(ROOT, site.owner)
+
+    mine = owner.get("/?mine")
+    assert len(mine.tree.css(".rows > li")) == 1
+    assert "It is yours." in owner.get(f"/sites/{site.id}/").main
+    stranger = visitor.of(ROOT, site.member)
+    assert "You have none yet." in stranger.get("/?mine").main
+    assert "It is yours." not in stranger.get(f"/sites/{site.id}/").main
+    assert visitor.of(ROOT).get("/?mine").location.startswith("/login/?")
+
+
+def test_pages_of_the_platform_are_not_on_sites(visitor: Visitor, bikes: Site) -> None:
+    owner = visitor.of(bikes, bikes.owner)
+
+    for path in ("/platform/", "/sites/create/", f"/sites/{bikes.id}/"):
+        assert owner.get(path).status == 404
+    assert visitor.of(ROOT).get("/sites/999999999/").status == 404
+    assert visitor.of(ROOT).get("/microcosms/1/").status == 404
+
+
+def test_a_search_without_a_hit_says_so(visitor: Visitor) -> None:
+    page = visitor.of(ROOT).get("/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+
+    assert "There is none." in page.main
+    assert "<script>alert" not in page.text
