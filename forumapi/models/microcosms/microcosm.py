@@ -77,7 +77,7 @@ FLAGS = ("is_sticky", "is_open", "is_deleted", "is_moderated")
 
 
 class MicrocosmColumns(NamedTuple):
-    """Columns of a microcosm that clients write. None, which only an update may hold, keeps the value."""
+    """Columns of a microcosm that clients write. None, which only an update may hold, keeps the stored value."""
 
     title: str | None
     description: str | None
@@ -94,12 +94,12 @@ class Microcosm(NamedTuple):
 
     @classmethod
     def lock_tree(cls, tx: Transaction, site_id: int) -> Tree:
-        """Lock the site's tree until the transaction ends, and return it as it is now."""
+        """Lock the site's tree until the transaction ends, and return the locked tree."""
         return load_tree(tx, site_id, int(tx.value(LOCK_TREE, site_id=site_id)))
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int) -> Microcosm | None:
-        """Lock the site's tree and return the microcosm in it, or None."""
+        """Lock the site's tree and return the microcosm in it; None if there is none."""
         tree = cls.lock_tree(tx, site_id)
         node = tree.nodes.get(id)
         return cls(tree, node) if node else None
@@ -123,7 +123,7 @@ class Microcosm(NamedTuple):
 
     @property
     def is_root(self) -> bool:
-        """Test whether this is the microcosm above all others of the site."""
+        """Return True for the site's root, the microcosm above all others."""
         return not self.node.parent_id
 
     def update(
@@ -135,7 +135,7 @@ class Microcosm(NamedTuple):
         parent_id: int,
         reason: str,
     ) -> None:
-        """Change the microcosm, and move it below `parent_id`; 0 for the root."""
+        """Change the microcosm, and move it below `parent_id`; for the root, which has no parent, 0."""
         node = self.node
         version = tx.value(
             UPDATE,
@@ -150,7 +150,7 @@ class Microcosm(NamedTuple):
         _record(tx, author, journal.REPLACED, node.id, version, parent_id, moved_from)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Set some of FLAGS."""
+        """Set flags of the microcosm, some of FLAGS."""
         version = tx.value(
             FLAG,
             site_id=author.site_id,

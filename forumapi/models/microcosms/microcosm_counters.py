@@ -104,9 +104,9 @@ def add(
 
 
 def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
-    """Fold these microcosms and find their most recently active item anew, after an item was hidden, shown or moved.
+    """Fold the deltas of these microcosms, and find their most recently active items anew.
 
-    Locks their counters until the transaction ends.
+    For use after an item was hidden, shown or moved. Locks the counters until the transaction ends.
     """
     ids = sorted(set(microcosm_ids))
     tx.rows(LOCK, site_id=site_id, ids=ids)
@@ -115,7 +115,7 @@ def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None
 
 
 def fold(database: Database, site_id: int) -> None:
-    """Fold the deltas of a site in a transaction of its own, except where another transaction folds them.
+    """Fold the deltas of a site in a transaction of its own, except those that another transaction is folding.
 
     The request that calls this is committed already, so this waits for no lock, and a failure is only logged.
     """

@@ -63,7 +63,7 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render an entry of a microcosm summary's `children`."""
+    """Render an entry of `children` in a microcosm's summary."""
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -81,7 +81,9 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
 
 
 def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """Render the flat array of content 2.6: depth-first, siblings by sequence then id, parents before children."""
+    """Render the flat array of content 2.6 of `visible` microcosms: siblings by sequence then id, parents before
+    children.
+    """
     entries: list[dict[str, Any]] = []
     for id in tree.order:
         if id not in visible:
@@ -102,7 +104,7 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """Return `view` without the subtrees of ignored microcosms."""
+    """Return `view` without ignored microcosms and their descendants."""
     if not ignored:
         return view
     key = ("visible", tuple(ignored))

@@ -119,7 +119,7 @@ VIEWER_AND_UNREAD = Query(
 
 
 class MicrocosmHead(NamedTuple):
-    """Microcosm with one page of its list, as all callers see it who may list and ignore the same."""
+    """Microcosm with one page of its list, as it is for all callers who may list and ignore the same."""
 
     id: int
     version: int
@@ -163,7 +163,7 @@ class MicrocosmViewer(NamedTuple):
     has_unread: bool | None = None
 
     def is_unread(self, latest: Row, times: Row) -> bool:
-        """Test whether the item of a SUMMARY_COLUMNS row is unread (discovery 7.3)."""
+        """Return True if the member has not read the item of a SUMMARY_COLUMNS row (discovery 7.3)."""
         moment = times[2]
         keys = (latest[0] << 5 | latest[1], latest[3] << 5 | itemtypes.MICROCOSM)
         read = [mark for mark in map(self.marks.get, keys) if mark is not None]
@@ -303,7 +303,7 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
 def _viewer(
     tx: Reader, scope: MicrocosmScope, found: CachedPage[MicrocosmHead]
 ) -> tuple[bool, MicrocosmViewer]:
-    """Return (whether the page is still current, the viewer's part of it)."""
+    """Return True if the page is still current, and the viewer's part of it."""
     head = found.value
     given = {
         "site_id": scope.site_id,
@@ -365,7 +365,7 @@ def _view(
 def _unread(
     tx: Reader, scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> set[int]:
-    """Return those of `tops` that have something unread in or below them; and `head`, if given (see `_where`)."""
+    """Return those of `tops` with something unread in or below them; also `head`'s own id, if given (see `_where`)."""
     ids, owners = _where(scope, tops, head)
     rows = tx.rows(
         UNREAD, site_id=scope.site_id, me=scope.me, ignored=scope.ignored, ids=ids, tops=owners
@@ -376,10 +376,10 @@ def _unread(
 def _where(
     scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> tuple[Encoded, Encoded]:
-    """Return the microcosms in which UNREAD looks, and for each the one that it counts for.
+    """Return the microcosms in which UNREAD looks, and for each the microcosm that it counts for.
 
-    They are those in and below `tops`; and, if `head` is given, itself and those in and below its children that are not
-    on the page.
+    They are `tops` and all below them; if `head` is given, also itself and its children that are not on the page, with
+    all below those.
     """
     asked = [(top, top) for top in tops]
     if head is None:
@@ -408,7 +408,7 @@ def _entry(
     *,
     unread: bool,
 ) -> bytes:
-    """Render a child's list entry, or return the last one of this view if nothing that it shows has changed since."""
+    """Render a child's list entry; the previous one for this view if nothing that it shows has changed since."""
     key = ("entry", child.id, unread, child.mine)
     made: tuple[ChildMicrocosm, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == child:

@@ -215,7 +215,7 @@ class ChildMicrocosm(NamedTuple):
 
 
 class LatestItem(NamedTuple):
-    """Most recently active item of a child microcosm: its fields of the same names."""
+    """Most recently active item of a child microcosm: the fields of ChildMicrocosm with the same names."""
 
     latest: Row | None
     times: Row
@@ -233,7 +233,7 @@ def children(
     tops: Sequence[int],
     me: int = 0,
 ) -> dict[int, ChildMicrocosm]:
-    """Read the child microcosms `tops`, each with its `listable` subtree, as `me` sees them; 0: anybody."""
+    """Read the child microcosms `tops`, each with its `listable` subtree, as `me` sees them (0: a guest)."""
     if not tops:
         return {}
     ids, owners, kids = subtrees(tree, listable, [(top, top) for top in tops])
@@ -287,7 +287,10 @@ def latest_items(
     ignored: Sequence[int],
     me: int,
 ) -> dict[int, LatestItem]:
-    """Read the most recently active item at or below each of `tops` that `me` does not ignore, where there is any."""
+    """Read the most recently active item at or below each of `tops` that `me` does not ignore, by microcosm.
+
+    A microcosm without such an item has no entry.
+    """
     if not tops:
         return {}
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
@@ -306,14 +309,14 @@ def unread(
     listable: ReadableMicrocosms,
     tops: Sequence[int],
 ) -> set[int]:
-    """Return those of `tops` that have something unread in or below them (discovery 7.3). `ignored` are items."""
+    """Return those of `tops` with something unread in or below them (discovery 7.3). `ignored`: ids of items."""
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
     rows = tx.rows(UNREAD, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners)
     return {row[0] for row in rows}
 
 
 def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, bytes, bytes]:
-    """Return how many listable microcosms are at and below `top`, their ids, and for each if it is a direct child."""
+    """Return the number of listable microcosms at and below `top`, their ids, and for each a flag: a direct child."""
     key = ("below", top)
     found: tuple[int, bytes, bytes] | None = listable.cache.get(key)
     if found is None:
@@ -329,9 +332,10 @@ def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, byt
 def subtrees(
     tree: Tree, listable: ReadableMicrocosms, tops: Sequence[tuple[int, int]]
 ) -> tuple[Encoded, Encoded, Encoded]:
-    """Return arrays of the microcosms at and below `tops`, of those that they count for, and of "is a direct child".
+    """Return arrays of the microcosms at and below `tops`, of those that they count for, and of the flag `direct
+    child`.
 
-    `tops` are pairs: a microcosm, and the one that its subtree counts for.
+    `tops` are pairs: a microcosm, and the microcosm that its subtree counts for.
     """
     ids: list[bytes] = []
     owners: list[bytes] = []
@@ -385,7 +389,7 @@ def summary(
 
 
 def _links(tree: Tree, view: ReadableMicrocosms, id: int, site_id: int) -> bytes:
-    """Return the links of a summary: self, parent (unless that is the root) and site."""
+    """Return the links of a summary: self, parent (unless the parent is the root) and site."""
     key = ("links", id)
     found: bytes | None = view.cache.get(key)
     if found is None:

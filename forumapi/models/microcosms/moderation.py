@@ -1,4 +1,4 @@
-"""Moderation queue: items and comments with the flag `moderated` that nobody has deleted yet."""
+"""Moderation queue: items and comments with the flag `moderated` that are not deleted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
 
 
 class Cursor(NamedTuple):
-    """Position in the queue: right after this entry."""
+    """Position in the queue, after an entry."""
 
     created: datetime.datetime
     kind: int
@@ -128,9 +128,9 @@ def queue(
     on_profiles: bool,
     shown: Collection[int],
 ) -> ModerationQueue:
-    """Read `limit` entries after a cursor, of these microcosms, and of profiles too if `on_profiles`.
+    """Read `limit` entries after a cursor, in the microcosms `moderated`, and on profiles if `on_profiles`.
 
-    `shown`: types that may be shown; a comment needs the type of its item or profile too.
+    `shown`: types that may be shown; for a comment the type of its item or profile must be among them too.
     """
     rows = tx.rows(
         QUEUE,

@@ -30,7 +30,7 @@ _RIGHTS = (p.CREATE, p.READ, p.UPDATE, p.DELETE, p.CLOSE_OWN, p.OPEN_OWN, p.READ
 
 
 def load_tree(tx: Reader, site_id: int, acl_version: int) -> Tree:
-    """Read the site's tree. Read `acl_version` before this call, so that the tree is at least that new."""
+    """Read the site's tree. `acl_version` must have been read before, so that the tree is at least as new."""
     nodes = []
     for row in tx.rows(MICROCOSMS, site_id=site_id):
         id, parent_id, title, logo_url, types, *rest = row

@@ -36,7 +36,7 @@ CHANGES = Query(
 
 
 class SiteVersions(NamedTuple):
-    """Versions of a site. `head` is the number of its newest event."""
+    """Versions of a site. `head`: number of its newest event."""
 
     site_id: int
     version: int
@@ -46,7 +46,7 @@ class SiteVersions(NamedTuple):
 
 
 class SnapshotChanges(NamedTuple):
-    """Changes since another snapshot. With a 0 in `user_ids` anybody's rights may have changed."""
+    """Changes since a snapshot. A 0 in `user_ids`: the rights of all users may have changed."""
 
     snapshot: str
     user_ids: list[int]
@@ -54,7 +54,7 @@ class SnapshotChanges(NamedTuple):
 
 
 def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotChanges:
-    """Return the changes of one or more sites since the snapshot `seen`, "" for none."""
+    """Return the changes of these sites since the snapshot `seen`; "" for a first call, which has none."""
     rows = tx.rows(CHANGES, seen=seen, site_ids=list(site_ids))
     if not rows:
         return SnapshotChanges(seen, [], [])
@@ -75,9 +75,9 @@ RIGHTS_CHANGED = Query(
 
 
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
-    """Return True if what the user (0: a guest) may see may have changed since the event `number`.
+    """Return True if the rights of the user (0: of guests) may have changed since the event `number`.
 
-    SnapshotChanges are known for an hour.
+    Changes are known for an hour.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -144,7 +144,9 @@ ThingKey = tuple[int, int, int]
 
 
 class Fact(NamedTuple):
-    """Facts about a thing for all viewers. `is_gone_above`: its parent is hidden, or stands nowhere live.
+    """Facts about a thing, the same for all viewers.
+
+    `is_gone_above`: its parent, or the place of its parent, is hidden.
 
     `insiders`: profiles that alone may know that it exists; None: no such limit.
     """
@@ -213,7 +215,7 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
 
 
 class BeforeMove(NamedTuple):
-    """Thing as it was in the microcosm that it has left; `tree` decides on who could read it there."""
+    """Thing as it was in the microcosm that it has left; `tree`: the rights there."""
 
     fact: Fact
     tree: Tree
@@ -257,10 +259,10 @@ CURSOR_KEY = Query(
 def add_ticket(
     tx: Transaction, site_id: int, token_id: int, *, origin: str, stream: str | None
 ) -> str:
-    """A secret that opens one connection as the holder of this token, within TICKET_S (identity.py takes it).
+    """Store a ticket that opens one connection as the token's holder within TICKET_S; return its secret.
 
-    It is good for pages of `origin` ("": the site's own, and programs), and for nothing but `stream` unless that is
-    None.
+    It is good for pages of `origin` ("": the site's own pages, and programs) and for the stream `stream` alone; None:
+    for any. The statement of identity.py uses it up.
     """
     secret = secrets.token_urlsafe(24)
     tx.run(
@@ -276,7 +278,7 @@ def add_ticket(
 
 
 def cursor_key(tx: Transaction) -> bytes:
-    """The key that cursors of the whole platform are made with; made once."""
+    """Return the key of all cursors of the platform; it is made once."""
     return bytes(tx.value(CURSOR_KEY, secret=secrets.token_bytes(16)))
 
 
@@ -296,5 +298,5 @@ HEAD = Query(
 
 
 def head(tx: Reader, site_id: int) -> int:
-    """The number of the site's newest event."""
+    """Return the number of the site's newest event."""
     return int(tx.value(HEAD, site_id=site_id) or 0)

@@ -55,7 +55,7 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address: `refused` or `reported`, the words of the mail server, and the time."""
+    """Suppression of an address: `refused` or `reported`, the mail server's words, and the time."""
 
     reason: str
     detail: str
@@ -63,7 +63,7 @@ class Suppression(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, address: str) -> Suppression | None:
-        """Return the suppression of an address, or None."""
+        """Return the suppression of an address; None if there is none."""
         row = tx.row(FIND, key=email.same_person_key(address))
         return cls(*row) if row else None
 

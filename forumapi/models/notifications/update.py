@@ -1,10 +1,4 @@
-"""Updates: what a profile hears of (discovery 2). Who is told of what is decided in updates/dispatch.py.
-
-Only what is meant for one person has a row: replies, mentions, answers to events, reminders, invitations. Comments on
-what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they
-watch, so that a comment costs the same however many follow its thread. Everything is asked for anew on each request:
-what may not be read any more, is hidden or ignored is neither listed nor counted.
-"""
+"""Updates: what a profile is notified of (discovery 2). updates/dispatch.py decides on recipients."""
 
 from __future__ import annotations
 
@@ -238,7 +232,7 @@ OWN = Query(
 
 
 class UpdateEntry(NamedTuple):
-    """One entry of the list. Ids are 0 where there is none; `comment.id` and the item's are None."""
+    """Entry of the list of updates. Ids are 0 for none, but `comment.id` and the item's are None."""
 
     id: int
     type: int
@@ -258,7 +252,7 @@ class UpdateEntry(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Plain data that covers what it shows."""
+        """Return plain data that covers everything the entry shows."""
         return (
             *self[:10],
             tuple(self.stub),
@@ -269,7 +263,7 @@ class UpdateEntry(NamedTuple):
 
     @property
     def people(self) -> dict[int, int]:
-        """id -> version of everybody whom it shows."""
+        """Return the versions of all profiles that the entry shows, by id."""
         found = {self.actor_id: self.actor_version}
         if self.profile_id:
             found[self.profile_id] = self.profile_version
@@ -293,10 +287,11 @@ def page(
     type: int | None = None,
     unread: bool = False,
 ) -> tuple[int, list[UpdateEntry]]:
-    """(how many in all, those of the page `at`) of the updates of `me`, newest first; one statement.
+    """Read (total, page `at`) of the updates of `me`, newest first, with one statement.
 
-    `readable` are the microcosms that `me` may read and does not ignore. `type`: only updates of that; `unread`: only
-    of what `me` has not read. `kinds`: the types of things that may be shown; a comment takes that of its parent too.
+    `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type; `unread`: only of
+    things that `me` has not read. `kinds`: types of things that may be shown; for a comment its parent's type must be
+    among them too.
     """
     rows = tx.rows(
         LIST,
@@ -323,9 +318,9 @@ def own(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> frozenset[int]:
-    """Find which of these ids of entries without a row are in the list of `principal` now; `readable` as in `page`.
+    """Return those of these ids that are entries without a row in the list of `principal` now; `readable` as in `page`.
 
-    No statement where none of them is such an id.
+    No statement is run if none has the form of such an id.
     """
     computed = [id for id in ids if id >= _OF_COMMENT]
     if not computed or not principal.profile_id:
@@ -360,7 +355,7 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """The JSON array of the entries (discovery 2.7); one that lacks a document is left out (G-01)."""
+    """Render the entries as a JSON array (discovery 2.7); an entry that lacks a document is left out (G-01)."""
     people: dict[int, int] = {}
     for one in entries:
         people |= one.people
@@ -417,7 +412,7 @@ def _document(
 
 
 def _huddle(one: UpdateEntry) -> huddle_page.HuddleRow:
-    """The huddle that the comment is in, as the list of huddles has it."""
+    """Return the comment's huddle as a row of the list of huddles."""
     id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
         one.row[:12]
     )

@@ -76,7 +76,7 @@ UPDATE_PREFERENCE = Query(
 
 
 class ProfileOptions(NamedTuple):
-    """Options of a profile, as they are in force."""
+    """Options in force for a profile."""
 
     show_dob: bool
     show_dob_year: bool
@@ -101,7 +101,7 @@ class ProfileOptions(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> None:
-        """Set the author's options that are given; None keeps one."""
+        """Set the author's options; None keeps the stored value."""
         tx.run(
             UPDATE,
             site_id=author.site_id,
@@ -113,7 +113,7 @@ class ProfileOptions(NamedTuple):
         )
 
     def document(self, profile_id: int) -> dict[str, Any]:
-        """Return the options object of platform 4.3."""
+        """Return the options as JSON members (platform 4.3)."""
         return {
             "profileId": profile_id,
             "showDOB": self.show_dob,
@@ -153,7 +153,7 @@ class UpdatePreference(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> bool:
-        """Set what is given of the author's preference, None keeps a flag; return False if there is no such type."""
+        """Set the author's preference, None keeps a flag; return False if there is no such type."""
         changed = tx.run(
             UPDATE_PREFERENCE,
             site_id=author.site_id,

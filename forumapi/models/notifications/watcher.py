@@ -47,7 +47,7 @@ WATCHER_DEFAULTS: Final = """
 
 
 def watch(update_type: int | str, item_type: int | str, item_id: str) -> str:
-    """Return SQL that makes the caller `me` a watcher; an existing watcher is never changed (discovery 5.5)."""
+    """Return SQL that makes `me` a watcher of a thing; an existing watcher is not changed (discovery 5.5)."""
     email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
     sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
     return f"""
@@ -120,21 +120,21 @@ DELETE_ONE = Query(
 
 
 class WatchedThing(NamedTuple):
-    """Type and id of a thing that is followed, as a client names it."""
+    """Followed thing, as a client names it by type and id."""
 
     item_type: int
     item_id: int
 
     @property
     def update_type(self) -> int:
-        """Return the type of update whose preference a new watcher of it takes over (W-03)."""
+        """Return the type of update whose preference a new watcher takes over (W-03)."""
         if self == (itemtypes.PROFILE, ALL_PEOPLE):
             return update_types.NEW_USER
         return _SEEDS.get(self.item_type, update_types.NEW_COMMENT)
 
 
 class WatcherChange(NamedTuple):
-    """Change of what is sent about a thing that is followed; None leaves a flag as it is."""
+    """Change of the notifications about a followed thing; None keeps a flag."""
 
     thing: WatchedThing
     send_email: bool | None
@@ -142,7 +142,7 @@ class WatcherChange(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Watcher of the author; written several at a time."""
+    """Watcher of the author; several are written at a time."""
 
     thing: WatchedThing
     send_email: bool
@@ -155,7 +155,7 @@ class Watcher(NamedTuple):
         things: Sequence[WatchedThing],
         seeds: Sequence[int],
     ) -> None:
-        """Follow these things, whose preferences are taken over from the update types `seeds`, one for each.
+        """Follow these things; each watcher takes over the preference for its update type in `seeds`.
 
         An existing watcher is not changed. No permission is checked.
         """
@@ -165,7 +165,7 @@ class Watcher(NamedTuple):
     def find(
         cls, tx: Reader, author: Author, things: Sequence[WatchedThing]
     ) -> dict[WatchedThing, Watcher]:
-        """Return the author's watchers of these things; a thing that is not followed has none."""
+        """Return the author's watchers of these things, by thing; a thing that is not followed has no entry."""
         rows = tx.rows(FIND, **_of(author), **_arrays(things))
         watchers = [cls(WatchedThing(*row[:2]), row[2]) for row in rows]
         return {watcher.thing: watcher for watcher in watchers}
@@ -179,9 +179,9 @@ class Watcher(NamedTuple):
         *,
         place: str = "",
     ) -> None:
-        """Change what is sent about things that the author follows: all of them or none.
+        """Change the notifications about things that the author follows: all of them or none.
 
-        `place` is the field of the body they came in. Raises Invalid for a thing that is not followed.
+        `place`: field of the body that holds them. Raises Invalid for a thing that is not followed.
         """
         last = {change.thing: change for change in changes}.values()  # of two for the same thing
         rows = tx.rows(
@@ -206,7 +206,9 @@ class Watcher(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> bool:
-        """Change what is sent by the watcher of that id; return False if the author has none."""
+        """Change the notifications by the author's watcher of that id, None keeps a flag; return False if there is
+        none.
+        """
         values = {"send_email": send_email, "send_sms": send_sms}
         return bool(tx.run(UPDATE_ONE, **_of(author), id=watcher_id, **values))
 

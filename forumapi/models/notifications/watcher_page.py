@@ -140,11 +140,10 @@ class WatcherPage(NamedTuple):
         *,
         kinds: Collection[int],
     ) -> WatcherPage:
-        """Read a page of the things that `me` follows and may see: those never notified of first, then the latest
-        notified.
+        """Read a page of the things that `me` follows and may see.
 
-        `view`: what `me` may read; `kinds`: the types of things that may be shown. Two statements with microcosms among
-        the entries, else one.
+        Things without a notification come first, then the latest notified. `view`: what `me` may read; `kinds`: types
+        of things that may be shown. Two statements with microcosms among the entries, else one.
         """
         rows = tx.rows(
             PAGE,
@@ -170,7 +169,7 @@ class WatcherPage(NamedTuple):
         site_id: int,
         site: bytes,
     ) -> bytes:
-        """Return the JSON array of the entries (discovery 5.6). `site` is the document of the site itself."""
+        """Return the entries as a JSON array (discovery 5.6). `site`: document of the site itself."""
         people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 
         def summary_of(entry: WatcherEntry) -> bytes | None:

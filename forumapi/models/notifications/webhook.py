@@ -1,8 +1,4 @@
-"""Webhooks of a site: their receivers, the events they are sent, and the profile whose rights they have.
-
-A webhook sees what the profile that registered it may see at the moment of each delivery, or what a guest may. Its
-secret is stored in plain text, since deliveries are signed with it. Docs: docs/api/webhooks.md.
-"""
+"""Webhooks of a site: their receivers, the kinds of events they receive, and the profiles that they act as."""
 
 from __future__ import annotations
 
@@ -167,7 +163,7 @@ LIST_ALL = Query(
 
 
 class WebhookSettings(Struct, frozen=True):
-    """Settings of a webhook that its owner chooses. `acts_as` 0: it sees what a guest may see."""
+    """Settings of a webhook that its owner chooses. `acts_as`: profile whose rights it has; 0: a guest's."""
 
     name: str
     url: str
@@ -199,7 +195,7 @@ class ListedWebhook(NamedTuple):
 
 
 class Webhook(Struct, frozen=True):
-    """Webhook of a site. `acts_as` 0: it sees what a guest may see."""
+    """Webhook of a site. `acts_as`: profile whose rights it has; 0: a guest's."""
 
     site_id: int
     id: int
@@ -231,13 +227,13 @@ class Webhook(Struct, frozen=True):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, webhook_id: int) -> Webhook | None:
-        """Return the webhook with this id on this site, or None."""
+        """Return the webhook with this id on this site; None if there is none."""
         row = tx.row(FIND, site_id=site_id, webhook_id=webhook_id)
         return cls(site_id, *row) if row else None
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, webhook_id: int) -> Webhook | None:
-        """Lock the row of the webhook and return it, or None."""
+        """Lock the row of the webhook and return the webhook; None if there is none."""
         row = tx.row(LOCK, site_id=site_id, webhook_id=webhook_id)
         return cls(site_id, *row) if row else None
 
@@ -245,9 +241,9 @@ class Webhook(Struct, frozen=True):
     def insert(
         cls, tx: Transaction, author: Author, settings: WebhookSettings
     ) -> tuple[Webhook, str]:
-        """Register a webhook, which is sent events from now on; return it and its secret.
+        """Register a webhook for events from now on; return it and its secret.
 
-        Raises Invalid beyond the limit of the site.
+        Raises Invalid beyond the number of webhooks that a site may have.
         """
         # The site's lock makes registrations take turns, so that the limit holds and the cursor begins once.
         lock_for_update(tx, author.site_id)
@@ -266,7 +262,9 @@ class Webhook(Struct, frozen=True):
         return cls(author.site_id, *row), _shown(secret)
 
     def update(self, tx: Transaction, settings: WebhookSettings) -> None:
-        """Change the locked webhook. It is tried again at once; enabled anew, it is sent events from now on."""
+        """Change the locked webhook and try its deliveries at once; one that was disabled receives events from now
+        on.
+        """
         if settings.is_enabled and not self.is_enabled:
             tx.run(BEGIN, site_id=self.site_id)
         tx.run(UPDATE, site_id=self.site_id, webhook_id=self.id, **settings.params())
@@ -276,8 +274,10 @@ class Webhook(Struct, frozen=True):
             tx.run(FORGET_PRIVATE, site_id=self.site_id, webhook_id=self.id)
 
     def rotate_secret(self, tx: Transaction, *, keep_old: bool) -> str:
-        """Replace the secret of the locked webhook; return the new one. `keep_old`: for 24 hours the old one signs
-        too."""
+        """Replace the secret of the locked webhook; return the new secret.
+
+        `keep_old`: the old secret signs too for 24 hours.
+        """
         secret = secrets.token_bytes(SECRET_BYTES)
         tx.run(SET_SECRET, site_id=self.site_id, webhook_id=self.id, secret=secret, keep=keep_old)
         return _shown(secret)
@@ -293,7 +293,11 @@ class Webhook(Struct, frozen=True):
         return DeliveryQueue(self.site_id, self.id)
 
     def document(self, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
-        """Return the webhook as JSON members for its owner. `missed`: as cursors; `secret`: one made just now."""
+        """Return the webhook as JSON members for its owner.
+
+        `missed`: cursors of the events that it missed, None for none; `secret`: a new secret, else "", which leaves it
+        out.
+        """
         path = f"/api/v1/webhooks/{self.id}"
         data: dict[str, Any] = {"id": self.id, "name": self.name, "url": self.url}
         if secret:
@@ -324,12 +328,12 @@ class Webhook(Struct, frozen=True):
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
-    """Return the webhooks of all sites, or those of one."""
+    """Return the webhooks of a site; with `site_id` 0 of all sites."""
     return [ListedWebhook(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
 
 def _shown(secret: bytes) -> str:
-    """Return a secret as its owner gets it (Standard Webhooks)."""
+    """Return a secret in the form that its owner gets (Standard Webhooks)."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
@@ -338,7 +342,7 @@ def _when(moment: datetime.datetime | None) -> str | None:
 
 
 def checked_kinds(given: Iterable[str]) -> list[str]:
-    """Return the kinds of events that were chosen, each once, in the order of KINDS. Raises Invalid."""
+    """Return the chosen kinds of events, each once, in the order of KINDS. Raises Invalid for an unknown one."""
     chosen = set(given)
     if unknown := sorted(chosen.difference(KINDS)):
         raise Invalid("kinds", f"there is no kind {excerpt(unknown[0])}", code=OUT_OF_RANGE)
@@ -348,7 +352,7 @@ def checked_kinds(given: Iterable[str]) -> list[str]:
 
 
 def checked_types(given: Iterable[str]) -> list[int]:
-    """Return the ids of item types that were chosen by name, each once. Raises Invalid."""
+    """Return the ids of the chosen item types, each once. Raises Invalid for an unknown one."""
     known = {itemtypes.name_of(kind): kind for kind in ITEM_TYPES}
     chosen = set(given)
     if unknown := sorted(chosen.difference(known)):

@@ -1,8 +1,4 @@
-"""Deliveries to webhooks: one row for each event and webhook, until it was sent or is a dead letter.
-
-Rows come from the event log, by a cursor of its own (events/readers.py), and go when they were delivered. Events of one
-object are sent in their order: a row waits while an earlier one of the same object does.
-"""
+"""Deliveries to webhooks: one row for each event and webhook, until it is sent or becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -64,7 +60,7 @@ _WANTED: Final = f"""
 
 
 def _in_reach(thing: str, profile_id: str) -> str:
-    """Return the condition that `thing` is about no huddle, or about one that the profile takes part in now."""
+    """Return the SQL condition that `thing` is about no huddle, or about one that the profile takes part in now."""
     return f"""
                ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
                 OR EXISTS (SELECT FROM huddle_participants h
@@ -359,7 +355,7 @@ FORGET = Query(
 
 
 class DueDelivery(NamedTuple):
-    """Delivery that is due, with the settings of its webhook. Ids and types are 0 where there is none."""
+    """Delivery that is due, with the settings of its webhook. Ids and types are 0 for none."""
 
     number: int
     kind: str
@@ -382,7 +378,7 @@ class DueDelivery(NamedTuple):
 
 
 class DisabledWebhook(NamedTuple):
-    """Webhook that was disabled just now, and the address that is notified."""
+    """Webhook that has just been disabled, and the address to notify."""
 
     email: str
     site_title: str
@@ -399,11 +395,11 @@ class DeliveryQueue(NamedTuple):
     webhook_id: int
 
     def ping(self, tx: Transaction) -> None:
-        """Queue a test, unless one waits already."""
+        """Queue a test delivery, unless one waits already."""
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
-        """Claim the webhook for `lease_s`; return False where another process has it."""
+        """Claim the queue for `lease_s`; return False if another process has claimed it."""
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
@@ -411,7 +407,7 @@ class DeliveryQueue(NamedTuple):
         tx.run(RELEASE, **self._asdict())
 
     def next(self, tx: Reader) -> DueDelivery | None:
-        """Return the first delivery that may be sent now, or None."""
+        """Return the first delivery that may be sent now; None if there is none."""
         row = tx.row(NEXT, **self._asdict())
         return DueDelivery(*row) if row is not None else None
 
@@ -420,7 +416,7 @@ class DeliveryQueue(NamedTuple):
         tx.run(DROP, number=number, **self._asdict())
 
     def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
-        """Record that a delivery was made; a test stays to be read, any other is deleted."""
+        """Record that a delivery was sent; a test stays as a row for its reader, any other is deleted."""
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,
             number=delivery.number,
@@ -442,9 +438,9 @@ class DeliveryQueue(NamedTuple):
         days: int,
         lease_s: int,
     ) -> tuple[int, str]:
-        """Record a failure; return how many deliveries are dead by it, and why the webhook must be disabled, or "".
+        """Record a failure; return the number of new dead letters, and the reason to disable the webhook, "" for none.
 
-        `wait_s`: when it is tried again; `pause_s`: when any other is. A test is not tried again.
+        `wait_s`: time until this delivery is tried again; `pause_s`: until any other is. A test is not tried again.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -460,18 +456,18 @@ class DeliveryQueue(NamedTuple):
         return row[0], row[1]
 
     def bury(self, tx: Transaction) -> None:
-        """Turn all deliveries that wait into dead letters, since the webhook is disabled."""
+        """Turn all waiting deliveries into dead letters, since the webhook is disabled."""
         tx.run(BURY, **self._asdict())
 
     def disable(self, tx: Transaction) -> DisabledWebhook | None:
-        """Disable the webhook, which has failed for too long; return it, None if it was disabled before."""
+        """Disable the webhook after too long a failure and return it; None if it was disabled already."""
         row = tx.row(DISABLE, **self._asdict())
         return DisabledWebhook(*row) if row is not None else None
 
     def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
         """Return a page of the deliveries in a state, lowest number first, and the total.
 
-        Those of huddles are included only where profile `viewer` takes part.
+        Deliveries about huddles are included only if the profile `viewer` takes part.
         """
         return page_with_total.page(
             tx, PAGE, COUNT, paging, state=state, viewer=viewer, **self._asdict()
@@ -480,11 +476,10 @@ class DeliveryQueue(NamedTuple):
     def replay(
         self, tx: Transaction, first: int, last: int, *, everything: bool, viewer: int
     ) -> tuple[int, int]:
-        """Queue the dead letters again, or `everything` the log still has, numbered `first` to `last`.
+        """Queue dead letters numbered `first` to `last` again; with `everything`, all events that the log still has.
 
-        Those of huddles are included only where profile `viewer` takes part, since the count would reveal others.
-
-        Return how many, and the last number reached: below `last` where there were more than MOST_REPLAYED.
+        Return their number, and the last event number reached: below `last` if there were more than MOST_REPLAYED.
+        Events of huddles are included only if the profile `viewer` takes part, since the count would reveal the others.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -497,7 +492,7 @@ class DeliveryQueue(NamedTuple):
         return count, reached
 
     def replay_one(self, tx: Transaction, message_id: str, *, viewer: int) -> bool:
-        """Queue one dead letter again; return False if there is none of that id."""
+        """Queue one dead letter again; return False if there is none with that id."""
         return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
 
 
@@ -514,12 +509,12 @@ def due(tx: Reader, limit: int) -> list[DeliveryQueue]:
 
 
 def forget_old(tx: Transaction, days: int) -> int:
-    """Delete dead letters and tests of more than `days` days; return how many."""
+    """Delete dead letters and tests of more than `days` days; return their number."""
     return tx.run(FORGET, days=days)
 
 
 def document(row: Row, cursor: str) -> dict[str, Any]:
-    """Return a delivery as JSON members for the site's owner; `cursor` is that of its event."""
+    """Return a delivery as JSON members for the site's owner; `cursor`: that of its event."""
     id, _, state, kind, item_type, item_id, parent_type, parent_id, version, occurred = row[:10]
     queued, attempts, not_before, status, error = row[10:15]
     is_queued = state == QUEUED

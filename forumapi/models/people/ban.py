@@ -144,7 +144,7 @@ DELETE_EXPIRED = Query(
 
 
 class Ban(NamedTuple):
-    """Ban of a user, or (`domain`) of all with an address there.
+    """Ban of a user or, if `domain` is set, of everybody with an address there.
 
     `site_id` 0: the whole platform; `profile_id` 0: no profile on that site; `expires` None: never; `created_by` 0: an
     operator.
@@ -176,7 +176,7 @@ class Ban(NamedTuple):
         admin_reason: str = "",
         created_by: int = 0,
     ) -> int:
-        """Ban a user, or all addresses of an e-mail domain, from a site, or (0) from all; return the ban's id.
+        """Ban a user, or all addresses of an e-mail domain, from a site (0: from all); return the ban's id.
 
         Effective on the next request. A domain's new ban replaces the old one. Raises Invalid for a site's own owner
         (P-26).
@@ -198,7 +198,7 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
-        """End one ban of a site; return its user id (0 for none) and its domain, or None if there was no such ban."""
+        """End one ban of a site; return its user id (0 for none) and its domain; None if there was no such ban."""
         row = tx.row(DELETE, site_id=site_id, ban_id=ban_id)
         if row is None:
             return None
@@ -208,7 +208,7 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_user(cls, tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
-        """End all bans of a user on a site, or (0) those of the whole platform; return how many there were."""
+        """End all bans of a user on a site (0: on the whole platform); return their number."""
         tx.rows(LOCK_USER, user_id=user_id, site_id=site_id)
         count = tx.run(DELETE_OF_USER, user_id=user_id, site_id=site_id or None)
         _mark(tx, user_id, "", site_id)
@@ -216,30 +216,32 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_domain(cls, tx: Transaction, domain: str, *, site_id: int = 0) -> int:
-        """End the ban of an e-mail domain on a site, or (0) on the whole platform; return how many there were."""
+        """End the ban of an e-mail domain on a site (0: on the whole platform); return the number."""
         count = tx.run(DELETE_OF_DOMAIN, domain=domain, site_id=site_id or None)
         _mark(tx, 0, domain, site_id)
         return count
 
     @classmethod
     def delete_expired(cls, tx: Transaction) -> int:
-        """Delete bans that have run out; return how many there were."""
+        """Delete expired bans; return their number."""
         return tx.run(DELETE_EXPIRED)
 
     @classmethod
     def list_all(cls, tx: Reader, site_id: int = 0) -> list[Ban]:
-        """Read the bans in force on a site, or (0) all bans, oldest first; with expired ones."""
+        """Read the bans of a site (0: of all), oldest first, expired ones too."""
         return [cls(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, ban_id: int) -> Ban | None:
-        """Read one ban of a site, or None."""
+        """Read one ban of a site; None if there is none."""
         row = tx.row(FIND, site_id=site_id, ban_id=ban_id)
         return cls(*row) if row else None
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
-        """Read how many bans of this site are in force, and a page of them, newest first; no platform-wide bans."""
+        """Read (number of active bans of this site, a page of them), newest first, without bans of the whole
+        platform.
+        """
         rows, total = page_with_total.page(tx, PAGE, COUNT, at, site_id=site_id)
         return total, [cls(*row) for row in rows]
 
@@ -249,7 +251,7 @@ class Ban(NamedTuple):
         return {self.profile_id, self.created_by} - {0}
 
     def document(self, people: dict[int, bytes]) -> dict[str, Any]:
-        """Return the ban object; `people` are summaries by profile id."""
+        """Return the ban as a dict for JSON; `people`: summaries by profile id."""
         data: dict[str, Any] = {"id": self.id}
         if self.domain:
             data["domain"] = self.domain
@@ -267,7 +269,7 @@ class Ban(NamedTuple):
 
 
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
-    """Have roles recomputed whose criteria ask who is banned."""
+    """Have roles recomputed whose criteria depend on bans."""
     if user_id:
         role_members.mark_user(tx, user_id, site_id=site_id)
     else:
@@ -291,7 +293,7 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """Return an e-mail domain as it is stored: lower case, without an @ before it. Raises Invalid."""
+    """Return an e-mail domain in lower case, without a leading @. Raises Invalid."""
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")
@@ -299,7 +301,7 @@ def checked_domain(text: str) -> str:
 
 
 def checked_text(text: str, field: str, most: int) -> str:
-    """Return a reason or note as it is stored. Raises Invalid."""
+    """Return a reason or note, cleaned. Raises Invalid beyond `most` characters."""
     cleaned = clean.sentence(text, quiet=False)
     if clean.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)

@@ -103,7 +103,7 @@ _MOST_TRIES: Final = 3
 
 
 class Enrolled(NamedTuple):
-    """User with a profile on the site, and if that profile was created just now."""
+    """User with a profile on the site. `is_new_profile`: the profile was created just now."""
 
     user_id: int
     email: str
@@ -114,9 +114,9 @@ class Enrolled(NamedTuple):
 def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
-    """Users and profiles of these valid addresses by `person_key`, made where they are missing, in the given order.
+    """Return users with profiles for these valid addresses, by `person_key`; missing ones are made in the given order.
 
-    What is made is audited as the work of `author`. `is_import` goes into the event, so that nobody is told of each.
+    The audit names `author` for those made. `is_import` goes into the event, so that nobody is notified of each.
     """
     wanted = {email.same_person_key(address): address for address in addresses}
     keys = list(wanted)
@@ -223,7 +223,7 @@ Outcome = Literal["created", "granted", "revoked", "unchanged", "folded"]
 
 
 class MemberRow(NamedTuple):
-    """Valid row of a batch: its number, counted from 1, the address, and whether that person becomes a member."""
+    """Valid row of a batch: its number, counted from 1, the address, and the membership to set."""
 
     number: int
     email: str
@@ -231,14 +231,17 @@ class MemberRow(NamedTuple):
 
 
 class BatchReport(NamedTuple):
-    """Return what became of each row, in their order: (row, profile id, outcome). `new`: who got a profile."""
+    """Outcome of each row, in their order: (row, profile id, outcome). `new`: users who got a profile."""
 
     rows: list[tuple[int, int, Outcome]]
     new: list[Enrolled]
 
 
 def enrol(tx: Transaction, site: Site, rows: Sequence[MemberRow], author: Author) -> BatchReport:
-    """Create users, profiles and members of all rows. The last of several rows for one person counts (P-28)."""
+    """Create users and profiles of all rows, and set their membership.
+
+    The last of several rows for a person counts (P-28).
+    """
     last = {email.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)
     wanted = {people[key].profile_id: row.is_member for key, row in last.items()}

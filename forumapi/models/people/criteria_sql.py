@@ -1,8 +1,4 @@
-"""SQL that evaluates criteria on profiles (platform 5.3). Criteria are evaluated here and nowhere else.
-
-The fragments are for statements over sets; no criterion ever becomes SQL text. `tests` is the table of criteria to
-evaluate, `facts` that of the profiles with what criteria may ask of them.
-"""
+"""SQL that evaluates criteria on profiles (platform 5.3), the only place that does."""
 
 from __future__ import annotations
 
@@ -12,7 +8,9 @@ from forumapi import itemtypes
 
 
 def compared_text(kind: str, text: str) -> str:
-    """Build the text that a test of this kind compares: of addresses the person key (text/email.py), as in FACTS."""
+    """Return the SQL expression that a test of this kind compares; of addresses the person key (text/email.py), as
+    in FACTS.
+    """
     address = f"lower({text})"
     local = f"split_part({address}, '@', 1)"
     return f"""CASE WHEN {kind} = 'email' AND {address} ~ '@(gmail|googlemail)[.]com$'
@@ -61,7 +59,7 @@ ATTRIBUTE: Final = f"{ANY_ATTRIBUTE} AND {GRANTED.format(a='a')}"
 
 
 def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
-    """Build a condition: under a key that these tests name, the profile has a value that the owner did not write."""
+    """Return the SQL condition that the profile wrote a value itself under one of the keys of these tests."""
     return f"""EXISTS (
             SELECT FROM attributes own
              WHERE own.site_id = %(site_id)s AND own.item_type_id = {itemtypes.PROFILE} AND own.item_id = {profile_id}
@@ -105,12 +103,17 @@ MET: Final = f"""
 
 
 def groups(tests: str) -> str:
-    """Build the table of the groups of these tests, all of one role; it has their name with `_groups`."""
+    """Return the SQL table of the groups of these tests, all of one role; it is named `tests` with the suffix
+    `_groups`.
+    """
     return f"{tests}_groups AS MATERIALIZED (SELECT DISTINCT t.or_group FROM {tests} t)"
 
 
 def meets(tests: str, attribute: str = ATTRIBUTE) -> str:
-    """Build a condition: profile f meets every test of one of the groups. A group ends at its first test that fails."""
+    """Return the SQL condition that the profile f meets every test of one group.
+
+    A group ends at its first failing test.
+    """
     return f"""EXISTS (
             SELECT FROM {tests}_groups g
              WHERE NOT EXISTS (

@@ -94,7 +94,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """Comparison of a profile's value of this `kind` with the one field that is set."""
+    """Comparison of a profile's value of this `kind` with the one field of it that is set."""
 
     kind: str
     number: int | float | None = None
@@ -104,9 +104,9 @@ class Comparison(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """Criterion of a role, as it was sent. `column` is "" if `key` names an attribute; `value` is finished JSON.
+    """Criterion of a role, as the client sent it. `column` is "" if `key` names an attribute; `value` is finished JSON.
 
-    Writers need LockedRoles, and Role.recompute afterwards.
+    Writers need LockedRoles, and call Role.recompute afterwards.
     """
 
     id: int
@@ -153,7 +153,7 @@ class Criterion(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
-        """Read one criterion of a role."""
+        """Read one criterion of a role; None if there is none."""
         row = tx.row(FIND, site_id=site_id, role_id=role_id, id=id)
         return cls(*row) if row else None
 
@@ -165,12 +165,12 @@ class Criterion(NamedTuple):
         return int(id)
 
     def update(self, tx: Transaction, site_id: int, role_id: int, new: Criterion) -> None:
-        """Store `new` in the place of the criterion."""
+        """Store `new` in place of the criterion."""
         tx.run(UPDATE, site_id=site_id, role_id=role_id, id=self.id, **new._values())
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, role_id: int, ids: list[int] | None) -> int:
-        """Delete these criteria of a role, or (None) all; return how many there were."""
+        """Delete these criteria of a role, with `ids` None all; return their number."""
         return tx.run(DELETE, site_id=site_id, role_id=role_id, ids=ids)
 
     def _values(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class Criterion(NamedTuple):
         }
 
     def document(self) -> dict[str, Any]:
-        """Return the object of platform 5.3."""
+        """Return the criterion as a dict for JSON (platform 5.3)."""
         data: dict[str, Any] = {"id": self.id} if self.id else {}
         data["orGroup"] = self.or_group
         if self.column:
@@ -205,7 +205,10 @@ class CriteriaPage(NamedTuple):
 
 
 def comparison(criterion: Criterion) -> Comparison:
-    """Return what a criterion compares. Raises Invalid, code 3, for an unfit predicate or value (P-41)."""
+    """Return the comparison that a criterion stands for.
+
+    Raises Invalid, code 3, for an unfit predicate or value (P-41).
+    """
     value = json_fragments.loads(criterion.value)
     predicate = criterion.predicate
     if not criterion.column:
@@ -258,7 +261,7 @@ def _suits(predicate: str, allowed: tuple[str, ...], what: str) -> None:
 
 
 def _day(text: str) -> datetime.date | None:
-    """Parse a calendar date in exactly the form YYYY-MM-DD, else None."""
+    """Parse a calendar date in exactly the form YYYY-MM-DD; None for any other text."""
     if not _DATE.fullmatch(text):
         return None
     try:

@@ -62,14 +62,14 @@ APPLY = Query(
 
 
 class EmailChange(NamedTuple):
-    """Change of a user's address that was proved by the code sent to the new one."""
+    """Change of a user's address that a code proved, which was sent to the new address."""
 
     user_id: int
     email: str
 
     @classmethod
     def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
-        """Store a wanted change; return the code to send to the new address."""
+        """Store a requested change; return the code to send to the new address."""
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         tx.run(
             INSERT,
@@ -84,14 +84,20 @@ class EmailChange(NamedTuple):
 
     @classmethod
     def prove(cls, tx: Transaction, user_id: int, code: str) -> EmailChange | None:
-        """Count a try, in a transaction of its own; return the change if the code is right. Raises TooMany."""
+        """Count a try and return the change; None if the code is wrong. Raises TooMany.
+
+        Call it in a transaction of its own.
+        """
         rate_counters.take(tx, TRIES_PER_USER, str(user_id))
         row = tx.row(TRY, kind=KIND, user_id=str(user_id))
         given = _hash(user_id, "".join(code.split()))
         return cls(user_id, row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
 
     def apply(self, tx: Transaction) -> None:
-        """Change the address, with everything that depends on it. Raises Conflict if another user has it by now."""
+        """Change the address, with everything that depends on it.
+
+        Raises Conflict if another user has the address by now.
+        """
         try:
             tx.run(
                 APPLY,
@@ -108,7 +114,7 @@ class EmailChange(NamedTuple):
 
 
 def checked(text: str, current: str) -> str:
-    """Return the new address. Raises Invalid for a bad one, and for the `current` one."""
+    """Return the new address. Raises Invalid if it is no address, or equal to `current`."""
     address = checked_email(text)
     if address == current:
         raise Invalid("email", "is your address already")
@@ -116,13 +122,13 @@ def checked(text: str, current: str) -> str:
 
 
 def count_send(tx: Transaction, user_id: int, address: str) -> None:
-    """Count a mail, in a transaction of its own. Raises TooMany."""
+    """Count a mail. Raises TooMany beyond the limit. Call it in a transaction of its own."""
     rate_counters.take(tx, SENDS_PER_USER, str(user_id))
     rate_counters.take(tx, SENDS_PER_EMAIL, email.same_person_key(address))
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:
-    """Test whether another user signs in with this address."""
+    """Return True if another user signs in with this address."""
     found = User.find_by_email(tx, address)
     return found is not None and found.id != user_id
 

@@ -66,7 +66,7 @@ _NO_LIMIT: Final = Quota(0, 0)
 
 
 class GravatarRequest(NamedTuple):
-    """Request to Gravatar for the picture of a profile, unless it has a picture already."""
+    """Request to Gravatar for the picture of a profile, which may have a picture by then."""
 
     site_id: int
     profile_id: int
@@ -75,7 +75,7 @@ class GravatarRequest(NamedTuple):
 
 
 def is_on(tx: Reader, site_id: int) -> bool:
-    """Test whether the site uses pictures from Gravatar."""
+    """Return True if the site uses pictures from Gravatar."""
     return bool(tx.value(FIND, site_id=site_id))
 
 
@@ -86,12 +86,12 @@ def switch(tx: Transaction, author: Author, *, on: bool) -> None:
 
 
 def due(tx: Reader, most: int) -> list[GravatarRequest]:
-    """Read up to `most` requests."""
+    """Read up to `most` requests that are due."""
     return [GravatarRequest(*row) for row in tx.rows(DUE, most=most)]
 
 
 def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Record that all profiles of a site up to this one were requested."""
+    """Record that the pictures of a site's profiles were requested, up to this profile."""
     tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 

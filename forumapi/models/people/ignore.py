@@ -56,7 +56,7 @@ DELETE = Query(
 
 
 class Ignore(NamedTuple):
-    """Type and id of a thing that the author ignores, as a client names it; written several at a time."""
+    """Thing that the author ignores, as a client names it by type and id; several are written at a time."""
 
     item_type: int
     item_id: int
@@ -65,9 +65,9 @@ class Ignore(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, things: Sequence[Ignore], *, place: str = ""
     ) -> None:
-        """Ignore these things; one that is ignored already stays so. No permission is checked.
+        """Ignore these things; one that is ignored already stays as it is. No permission is checked.
 
-        `place` is the field of the body they came in. Raises Invalid beyond MOST.
+        `place`: field of the body that holds them. Raises Invalid beyond MOST.
         """
         if tx.value(INSERT, **_of(author), **_arrays(things)) > MOST:
             raise Invalid(place, f"A profile can ignore at most {MOST} things")
@@ -75,7 +75,7 @@ class Ignore(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, author: Author, things: Sequence[Ignore]) -> None:
-        """Stop ignoring these things; one that is not ignored is skipped."""
+        """Stop ignoring these things; a thing that is not ignored is skipped."""
         tx.run(DELETE, **_of(author), **_arrays(things))
         _recount(tx, author, things)
 

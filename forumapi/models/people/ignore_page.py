@@ -158,7 +158,10 @@ def _place(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes | None:
-    """Render the summary of an ignored microcosm, without its latest item: the viewer does not want to see it."""
+    """Render the summary of an ignored microcosm; None if it has no document.
+
+    Its latest item is left out, as it is ignored too.
+    """
     if child is None or child.id not in places:
         return None
     quiet = child._replace(latest=None)

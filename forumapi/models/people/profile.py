@@ -1,4 +1,4 @@
-"""Profile as it is written: a user's identity on one site (platform 4). profile_page.py reads it."""
+"""Profile as clients write it: a user's identity on one site (platform 4). profile_page.py reads it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ REVOKE_MEMBER = Query(
 
 
 class Profile(NamedTuple):
-    """Profile whose row is locked, with the columns that its person or the site's owner may change."""
+    """Profile whose row is locked: the columns that its person or the site's owner may change."""
 
     id: int
     version: int
@@ -144,7 +144,9 @@ class Profile(NamedTuple):
         ip: str = "",
         uses_platform: bool = True,
     ) -> int:
-        """Create the profile of a user on a site, or find it; return its id. A taken name gets a number appended.
+        """Create the profile of a user on a site, unless there is one; return its id.
+
+        A taken name gets a number appended.
 
         `uses_platform` False: only a provider that the site's owner set up vouches for this user yet.
         """
@@ -200,7 +202,7 @@ class Profile(NamedTuple):
     ) -> None:
         """Change the profile.
 
-        Raises Invalid for a style out of range, for a taken name (P-32), and for a name that looks like another's.
+        Raises Invalid for a style out of range, for a taken name (P-32), and for a name confusable with another's.
         """
         if not 0 <= style_id <= STYLE_MAX:
             raise Invalid("styleId", f"must be between 0 and {STYLE_MAX}", code=OUT_OF_RANGE)
@@ -242,7 +244,7 @@ _LONGEST = 25
 
 
 def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
-    """Return the name of a new profile whose user chose none: on the root site the local part of the address."""
+    """Return a name for a new profile: on the root site the local part of the address, elsewhere from the user's id."""
     if site_is_root:
         name = clean.word(email.partition("@")[0])
         if 2 <= clean.length(name) <= 25 and "@" not in name and "+" not in name:
@@ -263,7 +265,7 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return a profile name as it is stored (platform 4.3). Raises Invalid."""
+    """Return a profile name, cleaned (platform 4.3). Raises Invalid."""
     name = clean.word(text)
     if not NAME_MIN <= clean.length(name) <= NAME_MAX:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
@@ -276,7 +278,7 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return a gender as it is stored; "" clears it. Raises Invalid."""
+    """Return a gender, cleaned; "" clears it. Raises Invalid."""
     gender = clean.sentence(text, quiet=False)
     if clean.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)
@@ -309,7 +311,7 @@ SET_LOOKS = Query(
 
 
 def store_looks(tx: Transaction, limit: int) -> int:
-    """Store the looks of names that have none yet, across sites; return how many."""
+    """Store the skeletons of names that have none yet, across sites; return their number."""
     rows = tx.rows(WITHOUT_LOOKS, limit=limit)
     if not rows:
         return 0

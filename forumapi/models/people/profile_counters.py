@@ -41,12 +41,12 @@ COUNT_ITEMS = Query(
 
 
 def comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
-    """Change how many comments a profile has written."""
+    """Change a profile's number of written comments by `by`."""
     _count(tx, COUNT_COMMENTS, site_id, profile_id, by)
 
 
 def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
-    """Change how many visible conversations a profile has made."""
+    """Change a profile's number of visible conversations by `by`."""
     _count(tx, COUNT_ITEMS, site_id, profile_id, by)
 
 

@@ -31,7 +31,7 @@ class Filter(NamedTuple):
 
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """Make it from the query; of `q`, leading + and @ are dropped, everything else is literal (P-30)."""
+        """Make a filter of the query. A leading + or @ of `q` is dropped, all else is literal (P-30)."""
         return cls(clean.escape(q.lstrip("+@")), top, following, online)
 
 
@@ -98,9 +98,9 @@ _COUNT: Final = (
 
 
 def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
-    """Build the statement for one combination of filters: each gets the plan that suits it.
+    """Return the statement for one combination of filters, so that each gets a plan of its own.
 
-    By comments, and of profiles online, the counters are scanned, which hold the name that the list is ordered by.
+    Ordered by comments, or of profiles online, it scans the counters, which hold the name too.
     """
     one = "n" if top or online else "p"
     name = "n.name_key" if top or online else "lower(p.profile_name)"
@@ -187,13 +187,13 @@ class _Names(NamedTuple):
 
 
 class KeysetMarks:
-    """Cache of keyset marks: names at which pages deep in a list begin, by site."""
+    """Cache of keyset marks by site: names at which pages deep in a list begin."""
 
     def __init__(self) -> None:
         self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
 
     def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
-        """Return the marks of a site; read them if they are not cached, or `anew`."""
+        """Return the marks of a site, read from the database if they are not cached or `anew`."""
         found = self._of.get(site_id)
         if found is None or anew:
             row = tx.row(MARKS, site_id=site_id, step=STEP)
@@ -232,7 +232,7 @@ def page(
 def _deep(
     tx: Reader, marks: KeysetMarks, site_id: int, viewer_id: int, ignored: list[int], at: Paging
 ) -> PeoplePage:
-    """Read a page deep in the list by name. The cached mark is checked in the statement that uses it."""
+    """Read a page deep in the list by name. The statement checks the cached mark that it uses."""
     for anew in (False, True):
         known = marks.find(tx, site_id, anew=anew)
         number = min(at.offset // STEP, len(known.names) - 1)

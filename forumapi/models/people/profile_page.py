@@ -77,7 +77,7 @@ class ProfileDetail(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> ProfileDetail:
-        """Make it from the columns of DETAIL_COLUMNS."""
+        """Make the detail from a row of DETAIL_COLUMNS."""
         return cls._make((*row[:_DETAIL_WIDTH], row[_DETAIL_WIDTH:]))
 
     @property
@@ -90,7 +90,7 @@ _DETAIL_WIDTH: Final = 16
 
 
 def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDetail | None:
-    """Read the profile as `viewer_id` (0: a guest) sees it, or None."""
+    """Read the profile as `viewer_id` (0: a guest) sees it; None if there is none."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id, me=viewer_id)
     return ProfileDetail.of(row) if row else None
 
@@ -113,7 +113,7 @@ def detail_document(
     is_ignored: bool,
     sees_private: bool,
 ) -> bytes:
-    """Render the profile object of platform 4.3. `sees_private`: the viewer is this profile or the site's owner."""
+    """Render the profile as JSON (platform 4.3). `sees_private`: the viewer is this profile or the site's owner."""
     data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
     if sees_private:
         data["email"] = detail.email

@@ -61,7 +61,7 @@ SUMMARY: Final = Kind("profile/3", _load_summaries)
 
 
 def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
-    """Return finished JSON with the user's id as `userId` in each document of this one profile: its own person's view.
+    """Return finished JSON with `userId` replaced by the user's id in each document of the person's own profile.
 
     No text can look like the beginning of a document, since quotes within a text are escaped.
     """
@@ -81,7 +81,7 @@ def summaries(
 
 
 def person(people: Mapping[int, Fragment], id: int) -> Any:
-    """Return the summary of a profile among fetched ones, as a JSON value; None if it is not among them."""
+    """Return the summary of a profile in `people` as a JSON value; None if it is not there."""
     document = people.get(id)
     return json_fragments.raw(document[0]) if document else None
 

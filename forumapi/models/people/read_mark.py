@@ -110,7 +110,7 @@ MARKABLE: Final = frozenset(
 
 
 class ReadMark(NamedTuple):
-    """Type and id of a thing that the author marks as read; written several at a time.
+    """Thing that the author marks as read, by type and id; several are written at a time.
 
     Type site: everything on the site except huddles. Type huddle with id 0: all huddles.
     """
@@ -122,7 +122,7 @@ class ReadMark(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, tree: Tree, things: Sequence[ReadMark]
     ) -> None:
-        """Mark these things as read now; a microcosm with all below it. No permission is checked."""
+        """Mark these things as read now; a microcosm with everything below it. No permission is checked."""
         site_id, me = author.site_id, author.profile_id
         marks: list[tuple[int, int]] = []
         for kind, id in things:

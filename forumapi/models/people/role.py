@@ -126,7 +126,7 @@ REMOVE_PROFILES = Query(
 
 
 class LockedRoles(NamedTuple):
-    """Roles of a site, locked for a change, with the facts that decide if the caller may change them."""
+    """Roles of a site, locked for a change, with the facts on which the caller's right to change them depends."""
 
     acl_version: int
     owner_id: int
@@ -146,7 +146,7 @@ class LockedRoles(NamedTuple):
 class Role(NamedTuple):
     """Role of a microcosm, locked for a change after LockedRoles. `flags` by wire name, as in FLAGS.
 
-    On a large site, changes of members only queue the role, and return it for Settler.take_away after the commit.
+    On a large site, a change of members only queues the role, and returns the queued one for Settler.take_away.
     """
 
     microcosm_id: int
@@ -157,7 +157,7 @@ class Role(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, microcosm_id: int, id: int) -> Role | None:
-        """Lock the role's row; None if that microcosm has no such role."""
+        """Lock the role's row; None if the microcosm has no such role."""
         row = tx.row(LOCK, site_id=site_id, microcosm_id=microcosm_id, id=id)
         if row is None:
             return None
@@ -174,7 +174,10 @@ class Role(NamedTuple):
         *,
         window_s: int,
     ) -> int:
-        """Create a role, or find the equal one that the author made within `window_s` seconds (P-10); its id."""
+        """Create a role; return its id.
+
+        An equal role that the author made within `window_s` seconds is returned instead (P-10).
+        """
         same = {
             "site_id": author.site_id,
             "microcosm_id": microcosm_id,
@@ -195,7 +198,7 @@ class Role(NamedTuple):
         self._store(tx, author, journal.REPLACED, title, flags, reason)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Change flags alone; `flags` are all of them."""
+        """Change flags; `flags` holds all of them, changed or not."""
         self._store(tx, author, journal.PATCHED, self.title, flags, reason)
 
     def _store(
@@ -219,7 +222,7 @@ class Role(NamedTuple):
         _record(tx, author, kind, self.microcosm_id, self.id, version)
 
     def delete(self, tx: Transaction, author: Author) -> Settling | None:
-        """Delete the role with its criteria and named profiles."""
+        """Delete the role with its criteria and named profiles; return the queued role, None if nothing is queued."""
         tx.run(DELETE, site_id=author.site_id, id=self.id)
         queued = _recompute(tx, author.site_id, self.id)
         _record(tx, author, journal.DELETED, self.microcosm_id, self.id, None)
@@ -228,7 +231,10 @@ class Role(NamedTuple):
     def add_profiles(
         self, tx: Transaction, author: Author, profile_ids: list[int]
     ) -> Settling | None:
-        """Name profiles in the role. Raises NotFound, and names none, if one is not of this site."""
+        """Add named profiles to the role; return the queued role, None if nothing is queued.
+
+        Raises NotFound, and adds none, if a profile is not of this site.
+        """
         wanted = len(set(profile_ids))
         site_id = author.site_id
         found = tx.value(
@@ -241,7 +247,7 @@ class Role(NamedTuple):
     def remove_profiles(
         self, tx: Transaction, author: Author, profile_ids: list[int] | None
     ) -> Settling | None:
-        """Remove these, or (None) all, from the named profiles."""
+        """Remove named profiles from the role (None: all); return the queued role, None if nothing is queued."""
         tx.run(REMOVE_PROFILES, site_id=author.site_id, id=self.id, profile_ids=profile_ids)
         return self.recompute(tx, author, profile_ids)
 
@@ -253,9 +259,9 @@ class Role(NamedTuple):
         *,
         audit: bool = True,
     ) -> Settling | None:
-        """Recompute the role after a change of its members: of these profiles, or (None) of all.
+        """Recompute the role's members among these profiles (None: all) after a change; return the queued role or None.
 
-        `audit` False after a change of criteria (platform 7.1).
+        `audit` False: criteria were changed, which the audit does not record (platform 7.1).
         """
         queued = _recompute(tx, author.site_id, self.id, profile_ids)
         _record(tx, author, journal.PATCHED, self.microcosm_id, self.id, audit=audit)

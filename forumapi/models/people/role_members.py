@@ -82,7 +82,7 @@ RECOMPUTE_ROLES = Query(
 
 
 def _fresh_of_role(whom: str) -> str:
-    """Build table expressions that end in `fresh`: membership in one role, recomputed for the profiles `whom`."""
+    """Return SQL table expressions that end in `fresh`: membership in one role, recomputed for the profiles `whom`."""
     return f"""
     WITH tests AS MATERIALIZED ({TESTS}),
     borders AS MATERIALIZED ({BORDERS}),
@@ -169,7 +169,7 @@ def lock_roles(tx: Transaction, site_id: int) -> None:
 
 
 def is_large(tx: Reader, site_id: int) -> bool:
-    """Test whether a site has more profiles than one transaction may recompute."""
+    """Return True if a site has more profiles than one transaction may recompute."""
     return bool(tx.value(LARGE, site_id=site_id, most=IN_ONE_GO))
 
 
@@ -181,14 +181,15 @@ def lock_roles_shared(tx: Transaction, site_id: int) -> None:
 def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Recompute all roles of these profiles, after a change of anything that criteria compare.
 
-    Locks the profiles: a transaction that locks one of them before its change shares the lock on roles first.
+    Locks the profiles: a transaction that locks one of them before its change must share the lock on roles first.
     """
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     tx.run(RECOMPUTE_ROLES, site_id=site_id, profile_ids=profile_ids)
 
 
 def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
-    """Recompute one role of all profiles, after a change of its members or criteria; return how many changed.
+    """Recompute one role of all profiles, after a change of its members or criteria; return the number of changed
+    profiles.
 
     Call `lock_roles` first. A deleted role is removed from all profiles.
     """
@@ -196,7 +197,10 @@ def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
 
 
 def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
-    """Recompute one role of these profiles, after a committed change of it; return how many changed. Locks them."""
+    """Recompute one role of these profiles after a committed change; return the number of changed profiles.
+
+    Locks them.
+    """
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
 
@@ -204,7 +208,7 @@ def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: 
 def pending_changes(
     tx: Reader, site_id: int, role_id: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Find profiles that a role must change: (joining, leaving, recomputed at another time). Locks nothing."""
+    """Return profiles that a role must still change: (joining, leaving, recomputed at another time). Locks nothing."""
     sides: dict[bool | None, list[int]] = {True: [], False: [], None: []}
     for profile_id, comes in tx.rows(PENDING_CHANGES, site_id=site_id, role_id=role_id):
         sides[comes].append(profile_id)
@@ -212,18 +216,18 @@ def pending_changes(
 
 
 def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
-    """Have the roles of a user's profiles, on one site or (0) all, recomputed on their next request.
+    """Have the roles of a user's profiles on one site (0: on all) recomputed on their next request.
 
-    Called after a change of the user's address or bans.
+    For use after a change of the user's address or bans.
     """
     tx.run(MARK_USER, user_id=user_id, site_id=site_id or None)
 
 
 def mark_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> None:
-    """Have roles recomputed on their next request for all whose e-mail address is of a domain or below it."""
+    """Have roles recomputed on their next request for everybody with an address of a domain or its subdomains."""
     tx.run(MARK_DOMAIN, domain=domain, site_id=site_id or None)
 
 
 def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
-    """Return (site, profile) of at most `limit` profiles that are due for recomputation, the longest due first."""
+    """Return (site, profile) of at most `limit` profiles due for recomputation, the longest due first."""
     return [(site_id, profile_id) for site_id, profile_id in tx.rows(DUE, limit=limit)]

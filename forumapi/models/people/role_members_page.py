@@ -1,4 +1,4 @@
-"""Members of a role as they are shown: pages, reasons, and the effect of a criterion before it is stored."""
+"""Members of a role as they are shown: pages, reasons, and the effect of a criterion that is not yet stored."""
 
 from __future__ import annotations
 
@@ -139,7 +139,9 @@ PREVIEW = Query(
 
 
 def _losing(granted: str) -> str:
-    """Build a statement: profiles that are in roles only by a value that they wrote; the first `limit` of each role."""
+    """Return the statement of profiles that are in roles only by a value that they wrote; the first `limit` of each
+    role.
+    """
     attribute = f"{ANY_ATTRIBUTE} AND {granted.format(a='a')}"
     return f"""
     WITH tests AS MATERIALIZED ({TESTS} AND c.role_id = ANY(%(role_ids)s::bigint[])),
@@ -184,14 +186,14 @@ class Met(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Reasons for which a profile is in a role."""
+    """Reasons for which a profile is in a role: by name, or by which criteria."""
 
     is_explicit: bool
     met: list[Met]
 
 
 class HeldRole(NamedTuple):
-    """Role that a profile is in, and why. `everyone`: all profiles are."""
+    """Role that a profile is in, with the reasons. `everyone`: all profiles are in it."""
 
     id: int
     microcosm_id: int
@@ -200,14 +202,14 @@ class HeldRole(NamedTuple):
 
 
 class MemberChange(NamedTuple):
-    """Profiles that join or leave a role by a change: how many, and the first of them by id: profile -> version."""
+    """Profiles that join or leave a role by a change: their number, and versions of the first of them by id."""
 
     total: int
     versions: dict[int, int]
 
 
 class Preview(NamedTuple):
-    """Effect of a change of criteria: profiles that join, leave, or would join only by a value of their own."""
+    """Effect of a change of criteria: profiles that join, leave, or would join only by a value that they wrote."""
 
     joins: MemberChange
     leaves: MemberChange
@@ -215,7 +217,7 @@ class Preview(NamedTuple):
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
-    """Read a page of everybody in a role at this moment. `everyone`: the role includes all users."""
+    """Read a page of a role's present members. `everyone`: the role includes all users."""
     rows = tx.rows(
         MEMBERS,
         site_id=site_id,
@@ -228,9 +230,9 @@ def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) 
 
 
 def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, MemberChange]:
-    """Read the profiles that are in these roles only by a value that they wrote themselves, by role.
+    """Read the profiles that are in these roles only by a value that they wrote, by role.
 
-    They leave the role when their roles are recomputed. A role that nobody leaves is left out.
+    They leave the role when their roles are recomputed. A role that nobody leaves has no entry.
     """
     found: dict[int, MemberChange] = {}
     rows = tx.rows(LOSING, site_id=site_id, role_ids=role_ids, limit=limit)
@@ -271,7 +273,7 @@ def preview(
     everyone: bool,
     limit: int,
 ) -> Preview:
-    """Compute the effect of storing `new` in the place of criterion `replaced` (0: of none). Writes nothing."""
+    """Compute the effect of storing `new` in place of criterion `replaced` (0: of none). Writes nothing."""
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(
         PREVIEW,

@@ -103,7 +103,7 @@ FIND_NAMED = Query(
 
 
 class ShownRole(NamedTuple):
-    """Role as it is shown. `author` and `editor` are (profile, version); profile 0: nobody."""
+    """Role, read for showing. `author` and `editor` are (profile, version); profile 0: nobody."""
 
     id: int
     version: int
@@ -118,13 +118,13 @@ class ShownRole(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> ShownRole:
-        """Make it from the columns of _COLUMNS."""
+        """Make the role from a row of _COLUMNS."""
         flags = dict(zip(FLAGS, row[11:], strict=True))
         return cls._make((*row[:7], row[7:9], row[9:11], flags))
 
     @property
     def people(self) -> dict[int, int]:
-        """Return the profiles that the document shows, with their versions."""
+        """Return the versions of the profiles that the document shows, by id."""
         return {id: version for id, version in (self.author, self.editor) if id}
 
     @property
@@ -134,9 +134,9 @@ class ShownRole(NamedTuple):
 
 
 class RoleSummary(NamedTuple):
-    """Role in a list: the number of its members, and the first of them (profile -> version).
+    """Role in a list: the number of its members, and versions of the first of them by id.
 
-    `losing`: members that are in it only by a value that they wrote themselves, and will soon leave.
+    `losing`: members that are in it only by a value that they wrote, and will soon leave.
     """
 
     role: ShownRole
@@ -163,9 +163,10 @@ def document(
     losing: bytes = b"",
     reason: bytes = b"",
 ) -> bytes:
-    """Render the object of platform 5.2: with `permissions` for a role of its own, with `members` for one in a list.
+    """Render a role as JSON (platform 5.2).
 
-    `reason`: why a profile is in it, in a list of that profile's roles.
+    `permissions`: for a role that stands alone; `members` and `losing`: for a role in a list; `reason`: for a role in
+    the list of one profile's roles.
     """
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(role.created),
@@ -212,8 +213,8 @@ def find(tx: Reader, site_id: int, microcosm_id: int, id: int) -> ShownRole | No
 def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -> list[RoleSummary]:
     """Read a page of these roles: moderators first, banned last, then by title.
 
-    `shows`: with the first members, and with those who will leave, which costs another statement if one of the roles
-    has criteria on attributes.
+    `shows`: with the first members and those who will leave, by one more statement if a role has criteria on
+    attributes.
     """
     rows = tx.rows(PAGE, site_id=site_id, ids=ids, limit=at.limit, offset=at.offset, shows=shows)
     summaries = [
@@ -234,6 +235,6 @@ def named(tx: Reader, site_id: int, id: int, at: Paging) -> NamedProfiles:
 
 
 def find_named(tx: Reader, site_id: int, id: int, profile_id: int) -> int | None:
-    """Read the version of a profile that is named in a role; None if it is not."""
+    """Read the version of a profile that is named in a role; None if it is not named there."""
     version: int | None = tx.value(FIND_NAMED, site_id=site_id, id=id, profile_id=profile_id)
     return version

@@ -31,7 +31,7 @@ _STORED: Final = (
 
 
 class Settler(PollingThread):
-    """Worker on the roles that this process queued and, where `leads`, on roles that no process works on."""
+    """Thread that recomputes roles queued by this process and, if `leads`, those that no process works on."""
 
     POLL_S: ClassVar[float] = 2.0
 
@@ -45,7 +45,7 @@ class Settler(PollingThread):
         self._own: deque[Settling] = deque()
 
     def take_away(self, queued: Settling) -> None:
-        """Remove the rights that a committed change takes away, before it is acknowledged; the rest follows later.
+        """Remove the rights that a committed change takes away, before it is answered; the rest follows later.
 
         Raises BadGateway if that fails: the change is stored, and the next process that looks continues with it.
         """
@@ -63,7 +63,7 @@ class Settler(PollingThread):
         self.wake()
 
     def poll(self) -> None:
-        """Work on what is queued. Raises Unavailable without a database."""
+        """Recompute queued roles. Raises Unavailable if the database can't be reached."""
         while self._own and not self.is_stopping:
             self._finish(self._own.popleft())
         if not self._leads():
@@ -85,7 +85,7 @@ class Settler(PollingThread):
                 queued.finish(tx)
 
     def _sides(self, queued: Settling) -> tuple[list[int], list[int]]:
-        """Return (profiles that gain rights by the role as it is now, profiles that lose some)."""
+        """Return (profiles that gain rights by the role as it is now, profiles that lose some), by id."""
         tx = self._database.read()
         try:
             coming, going, looking = role_members.pending_changes(

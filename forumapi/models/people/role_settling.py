@@ -74,7 +74,7 @@ BANS = Query(
 
 
 class Settling(NamedTuple):
-    """Role in the queue, whose members are to follow a change made at `queued`."""
+    """Role in the queue, whose members are recomputed after a change made at `queued`."""
 
     site_id: int
     role_id: int
@@ -82,13 +82,13 @@ class Settling(NamedTuple):
 
     @classmethod
     def insert(cls, tx: Transaction, site_id: int, role_id: int) -> Settling:
-        """Queue a role, and claim it for the caller, who works on it after the commit."""
+        """Queue a role and claim it for the caller, who recomputes it after the commit."""
         queued = tx.value(INSERT, site_id=site_id, role_id=role_id, lease_s=LEASE_S)
         return cls(site_id, role_id, queued)
 
     @classmethod
     def claim(cls, tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
-        """Claim roles that no process works on. `grace_h`: hours that a role queued by an upgrade waits."""
+        """Claim roles that no process has claimed. `grace_h`: hours that a role queued by an upgrade waits."""
         rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
         return [cls(*row) for row in rows]
 
@@ -98,10 +98,10 @@ class Settling(NamedTuple):
             tx.run(REPEAT, **self._asdict(), again_s=AGAIN_S)
 
     def release(self, tx: Transaction) -> None:
-        """Let the next process that looks work on the role at once."""
+        """Give up the claim, so that the next process that looks can take the role."""
         tx.run(RELEASE, **self._asdict())
 
 
 def joining_takes_rights(tx: Reader, site_id: int, role_id: int) -> bool:
-    """Test whether the role takes rights from its members, since it bans. False for a deleted role."""
+    """Return True if the role bans, and so takes rights from those who join. False for a deleted role."""
     return bool(tx.value(BANS, site_id=site_id, role_id=role_id))

@@ -64,7 +64,7 @@ FIND_HERE = Query(
 
 
 class User(NamedTuple):
-    """User as signing in needs it. `is_new`: created just now."""
+    """User with the columns that a sign-in needs. `is_new`: created just now."""
 
     id: int
     email: str
@@ -73,13 +73,15 @@ class User(NamedTuple):
 
     @classmethod
     def find_by_email(cls, tx: Reader, address: str) -> User | None:
-        """Find the user who signs in with this address: equal in full, except for case and Gmail's rules (P-29)."""
+        """Find the user who signs in with this address, equal except for case and Gmail's rules (P-29); None if
+        there is none.
+        """
         row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
         return cls(row[0], row[1], has_second_factor=row[3]) if row else None
 
     @classmethod
     def find_or_create(cls, tx: Transaction, address: str, *, is_verified: bool) -> User:
-        """Find or create the user of a valid address. `is_verified`: a back end has proved whose address it is."""
+        """Find or create the user of a valid address. `is_verified`: a back end has proven whose address it is."""
         key = email.same_person_key(address)
         row = tx.row(FIND_BY_EMAIL, person_key=key)
         if row is None:
@@ -108,7 +110,7 @@ def checked_email(text: str) -> str:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Return the user object of platform 4.1, from the columns of FIND (P-27: plain values or null)."""
+    """Return the user as a dict for JSON (platform 4.1), from a row of FIND (P-27: plain values or null)."""
     user_id, address, gender, language, created, state, is_banned, day, month, year, canonical = row
     data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
     if language:
@@ -125,7 +127,7 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """Read the user object of another user as the owner of a site sees it, or None."""
+    """Read another user as the owner of a site sees it, as a dict for JSON; None if there is none."""
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
         return None
@@ -134,6 +136,6 @@ def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | Non
 
 
 def find(tx: Reader, user_id: int) -> dict[str, Any] | None:
-    """Read the user object, or None."""
+    """Read a user as a dict for JSON; None if there is none."""
     row = tx.row(FIND, user_id=user_id)
     return document(row) if row else None

@@ -1,4 +1,4 @@
-"""Samples of the platform's figures, taken by a job or on request (platform 6.2 and 8): across all sites."""
+"""Samples of the platform's growth figures over all sites, taken by a job or on request (platform 6.2 and 8)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store the figures of this moment; return how many samples were stored: 0 if there is one of the same moment."""
+    """Store the present figures; return the number of stored samples: 0 if there is one of the same moment."""
     return tx.run(SAMPLE)
 
 

@@ -72,7 +72,7 @@ JOBS = Query(
 
 
 def of_platform(tx: Reader) -> list[Point]:
-    """Return the metrics in the database. Raises Unavailable without one."""
+    """Return the metrics that the database holds. Raises Unavailable if it can't be reached."""
     points = [Point(metrics.DATABASE_UP.name, (), "g", 1)]
 
     def add(metric: metrics.Metric, value: float, *labels: str) -> None:
@@ -114,7 +114,7 @@ def samples(points: Iterable[Point]) -> list[metrics.Sample]:
 
 
 class Backup(NamedTuple):
-    """Content of the file that a backup leaves: its end, its kind, its size."""
+    """Content of the status file of a backup: its end, kind and size."""
 
     finished: datetime.datetime
     kind: str
@@ -128,10 +128,10 @@ class _Written(msgspec.Struct):
 
 
 def last_backup(path: Path) -> Backup | None:
-    """Return the last backup that ended well, from the file `path`; None where there is no such file.
+    """Return the last successful backup, from the status file `path`; None if there is no such file.
 
     It is JSON: `{"finished": "2026-11-27T03:00:00Z", "kind": "base", "bytes": 1234}`. Raises ValueError for anything
-    else, OSError when it can't be read.
+    else, OSError if it can't be read.
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Written)
@@ -146,7 +146,7 @@ def last_backup(path: Path) -> Backup | None:
 
 
 def of_backup(path: Path) -> Sequence[Point]:
-    """Return the time at which the last backup ended, where it is known."""
+    """Return the metric of the last backup's end; none if it is unknown."""
     try:
         found = last_backup(path)
     except (OSError, ValueError):
@@ -157,7 +157,7 @@ def of_backup(path: Path) -> Sequence[Point]:
 
 
 def collect(database: Database, backup_status: Path | None) -> list[Point]:
-    """Return the metrics of the whole platform that can be read; without a database, that it is down."""
+    """Return the metrics of the whole platform that can be read; one says if the database can't be reached."""
     points: list[Point] = []
     reader = database.read()
     try:

@@ -53,9 +53,9 @@ ITEMS = Query(
 
 
 class LegacyMatch(NamedTuple):
-    """Thing that an old address names, and its id here; `item_id` 0 for the list of its kind.
+    """Thing that an old address names, and its id here; `item_id` 0: the list of its type.
 
-    An attachment has its file's hash, and the thing that it hangs on.
+    For an attachment, the file's hash and the thing that it is attached to.
     """
 
     old: Old
@@ -87,10 +87,10 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return how many comments of an item a viewer sees who ignores these people."""
+    """Return the number of an item's comments for a viewer who ignores these people."""
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
 def items(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return how many items a microcosm's list has for a viewer who ignores some items."""
+    """Return the number of items in a microcosm's list for a viewer who ignores these items."""
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

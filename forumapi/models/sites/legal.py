@@ -97,7 +97,7 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 class LegalText(NamedTuple):
-    """Legal document as a template, or a link to where it is kept. `is_own`: the site's own, not the package's."""
+    """Legal document as a template, or a link to it elsewhere. `is_own`: the site's own, not the package's."""
 
     body: str
     link: str
@@ -106,13 +106,13 @@ class LegalText(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, document: str) -> LegalText:
-        """Return a document as it is stored now: the site's own, else the package's."""
+        """Return a document as stored now: the site's own, else the package's."""
         row = tx.row(FIND, site_id=site_id, name=f"legal.{document}")
         return cls(*row) if row else _packaged(document)
 
     @classmethod
     def held(cls, tx: Reader, site: Site, document: str) -> LegalText:
-        """Return a document of the site. Its own ones are read once for each snapshot of it."""
+        """Return a document of the site, from memory if `site` holds it: once read, it stays with this snapshot."""
         if site.texts is None:
             site.texts = {row[0]: cls(*row[1:]) for row in tx.rows(FIND_ALL, site_id=site.id)}
         text: LegalText | None = site.texts.get(f"legal.{document}")
@@ -120,13 +120,13 @@ class LegalText(NamedTuple):
 
     @staticmethod
     def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
-        """Store a document of the author's site, or a link to it, as `checked` returned it."""
+        """Store a document of the author's site, or a link to it, in the form that `checked` returned."""
         tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
         journal.record_site(tx, author)
 
     @staticmethod
     def delete(tx: Transaction, author: Author, document: str) -> None:
-        """Delete the site's own document, if there is one, so that the package's is shown again."""
+        """Delete the site's own document, if there is one, so that the package's applies again."""
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
             journal.record_site(tx, author)
 
@@ -145,7 +145,7 @@ class LegalText(NamedTuple):
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
-    """Return (text, link), of which one is empty, as they may be stored. Raises Invalid with the field."""
+    """Return (text, link), checked, one of them "". Raises Invalid with the field."""
     if (html is None) == (link is None):
         raise Invalid("html", "or link is required, and only one of them")
     if link is not None:
@@ -175,7 +175,7 @@ def _packaged(document: str) -> LegalText:
 
 
 def _values(text: LegalText, site: Site, operator: Operator) -> Mapping[str, str]:
-    """Return the values of the $names, as HTML. Titles are stored escaped; everything else is escaped here."""
+    """Return the values of the template's $names, as HTML. Titles are stored escaped; all else is escaped here."""
     contact = escape(operator.email)
     contact = f'<a href="mailto:{contact}">{contact}</a>' if contact else "the owner of this site"
     return {

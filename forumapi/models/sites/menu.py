@@ -40,7 +40,7 @@ UPDATE = Query(
 
 
 class EntryBody(Struct):
-    """Entry of a menu as it is sent."""
+    """Entry of a menu as a client sends it."""
 
     href: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -56,7 +56,7 @@ class MenuEntry(NamedTuple):
 
     @classmethod
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
-        """Return an entry that was sent. Raises Invalid with its place and the name of the field."""
+        """Return the entry that a client sent, checked. Raises Invalid with `place` and the name of the field."""
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = clean.sentence(given(entry.text, ""), quiet=False)
         if not text:
@@ -70,13 +70,13 @@ class MenuEntry(NamedTuple):
 
 
 class Menu(NamedTuple):
-    """Menu of a site; one without entries is none."""
+    """Menu of a site; without entries the site has none."""
 
     entries: Sequence[MenuEntry] = ()
 
     @classmethod
     def checked(cls, entries: Sequence[EntryBody]) -> Menu:
-        """Return a menu that was sent, which has entries. Raises Invalid with the field that is wrong (P-20)."""
+        """Return the menu that a client sent, checked. Raises Invalid with the field, and for no entries (P-20)."""
         if not entries:
             raise Invalid("", "The menu may not be empty; use DELETE to remove it")
         if len(entries) > MAX_ENTRIES:
@@ -84,7 +84,7 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Make this the whole menu of the author's site."""
+        """Replace the whole menu of the author's site."""
         version = tx.value(
             UPDATE,
             site_id=author.site_id,

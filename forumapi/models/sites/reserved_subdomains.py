@@ -1,4 +1,4 @@
-"""Subdomains that no new site can have: those kept for the platform, and those of live sites (platform 2.3)."""
+"""Subdomains that no new site can have: those reserved for the platform, and those of live sites (platform 2.3)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ IS_TAKEN: Final = Query(
 
 
 def is_reserved(tx: Reader, key: str) -> bool:
-    """Return True if no site may ever have this key (lower case)."""
+    """Return True if no site may ever have this key, given in lower case."""
     return bool(tx.value(IS_RESERVED, key=key))
 
 
 def is_taken(tx: Reader, key: str) -> bool:
-    """Return True if the key is reserved or a live site has it; any case."""
+    """Return True if the key, in any case, is reserved or a live site has it."""
     return bool(tx.value(IS_TAKEN, key=key.lower()))

@@ -190,10 +190,10 @@ _TAKEN: Final = {
 
 
 class Site:
-    """Snapshot of one version of a site's row, with its document. `stats` and `head` alone are replaced in place.
+    """Snapshot of one version of a site's row, with its document. Only `stats` and `head` are replaced later.
 
-    `has_website`: our website shows it on its own hosts.
-    `head` is the number of an event: a later read of the site's state sees the effects of all events up to it.
+    `has_website`: this platform's website shows the site on the site's own hosts. `head`: number of an event; a later
+    read of the site's state sees the effects of all events up to it.
     """
 
     def __init__(
@@ -267,13 +267,14 @@ class Site:
 
     @property
     def weight(self) -> int:
-        """Return about how many bytes it takes, with its microcosms and texts."""
+        """Return roughly the bytes that the site takes with its microcosms and texts."""
         return _SITE + (self.tree.weight if self.tree else 0) + size(self.texts)
 
     @property
     def web_url(self) -> str:
-        """Return the address of its pages, without a trailing slash: the one that was set on one of its hosts, else its
-        own where the website runs, else "".
+        """Return the address of the site's pages, without a trailing slash; "" if it has none.
+
+        The address that was set, if it is on one of the site's hosts; else the site's own if the website runs.
         """
         hosts = (self.host, self.domain)
         is_good = self._any_web_url or urlsplit(self._web_url).hostname in hosts
@@ -286,7 +287,9 @@ class Site:
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
-        """Return the whole address of `path` among the site's pages; without pages, of the same thing in the API."""
+        """Return the whole address of `path` among the site's pages; for a site without pages, of the thing in the
+        API.
+        """
         if path.startswith("/api/"):
             return self._origin + path
         if self.pages:
@@ -311,7 +314,7 @@ class Site:
             self._finished = {}
 
     def render(self, permissions: bytes | None = None) -> bytes:
-        """Return the site document's bytes; `permissions` is left out when None (platform 2.3)."""
+        """Return the site document as JSON; `permissions` None leaves them out (platform 2.3)."""
         rendered = self._finished.get(permissions)
         if rendered is None:
             if self._document is None:
@@ -331,7 +334,7 @@ class Site:
 
     @property
     def menu_links(self) -> list[dict[str, str]]:
-        """Return the menu as links: href, title (when there is one), text."""
+        """Return the menu as links: href, title (if there is one), text."""
         return [
             {"href": href, "title": title, "text": text} if title else {"href": href, "text": text}
             for href, title, text in self.menu
@@ -340,7 +343,7 @@ class Site:
     def _build_document(self) -> Fragment:
         """Return the site document of platform 2.2 with the holes `stats` and `permissions`.
 
-        It shows owner and creator: a rename of either moves the site's version.
+        It shows owner and creator, so a rename of either moves the site's version.
         """
         data: dict[str, Any] = {
             "siteId": self.id,
@@ -429,7 +432,7 @@ class Site:
 
     @staticmethod
     def lock(tx: Transaction, site_id: int) -> LockedSite | None:
-        """Lock the site's row for a change and return it, also a deleted one; None if there never was one."""
+        """Lock the site's row for a change and return it, even of a deleted site; None if there never was one."""
         row = tx.row(LOCK, site_id=site_id)
         if row is None:
             return None
@@ -447,7 +450,7 @@ class Site:
 
 
 class LockedSite(NamedTuple):
-    """Row of a site, locked until the transaction ends. `owner_user_id` is the user who may change it (platform 2.3).
+    """Row of a site, locked until the transaction ends. `owner_user_id`: the user who may change it (platform 2.3).
 
     `has_proof`: DNS has proven that its domain is its own.
     """
@@ -488,7 +491,7 @@ class LockedSite(NamedTuple):
         journal.record_site(tx, self.owner(ip), kind, version=version)
 
     def set_web_url(self, tx: Transaction, url: str) -> None:
-        """Set, for the operator, the address of its pages, on any host; "" for none. Raises Invalid."""
+        """Set, for the operator, the address of the site's pages, on any host; "" for none. Raises Invalid."""
         checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)
         journal.record_site(tx, self.owner(), version=version)
@@ -499,7 +502,7 @@ class LockedSite(NamedTuple):
 
 
 def _person(site_id: int, columns: Row) -> bytes:
-    """Return the profile summary of these columns; `null` where there is none."""
+    """Return the profile summary in these columns as JSON; `null` for none."""
     return json_fragments.dumps(
         profile_summary.summary_document(site_id, *columns) if columns[0] else None
     )

@@ -1,8 +1,4 @@
-"""Directory of sites: from host name to `Site`, held in memory and as new as the database within a second.
-
-Signed-in requests compare a `Site` with the version that their identity statement read; guests rely on the poll here,
-and on PostgreSQL where that poll is older than a second.
-"""
+"""Directory of sites by host name, held in memory and at most a second older than the database."""
 
 from __future__ import annotations
 
@@ -87,12 +83,12 @@ VERSIONS = Query(
 
 
 class SiteDirectory(PollingThread):
-    """Cache of sites by host name, whose versions a thread polls.
+    """Cache of sites by host name; a thread polls their versions.
 
-    `poll_ms`: how often the thread asks for moved versions unless a write wakes it. A guest's site is at most this old,
-    and never older than STALE_S: past that, and right after this process has moved versions of the site, the request
-    asks PostgreSQL itself. `scheme` and `port_suffix`: of addresses on the platform domain; `has_website`: our website
-    shows the sites. At most `most` sites and MOST_BYTES are held; the one read the longest ago is evicted first.
+    `poll_ms`: time between polls, unless a write wakes the thread. A guest's site is at most that old, and never older
+    than STALE_S: past that, and right after this process has moved versions of the site, the request asks PostgreSQL
+    itself. `scheme` and `port_suffix`: of addresses on the platform domain; `has_website`: this platform's website
+    shows the sites. At most `most` sites and MOST_BYTES are held; the site that was read longest ago is evicted first.
     """
 
     STALE_S: Final = 1.0
@@ -138,11 +134,11 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- look-up
 
     def cached(self, host: str) -> Site | None:
-        """Return the live site that a Host header names if it is held, without asking the database."""
+        """Return the live site of a Host header if it is held, without asking the database; None if it is not held."""
         return self._cached(_name(host))
 
     def by_host(self, host: str, tx: Reader) -> Site:
-        """Return the live site that a Host header names (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""
+        """Return the live site of a Host header (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""
         name = _name(host)
         if not name:
             rule = "must be a name, or a name, a colon and a port of up to five digits"
@@ -175,7 +171,7 @@ class SiteDirectory(PollingThread):
         return self._keep(row, asked)
 
     def _keep(self, row: Row, asked: float) -> Site:
-        """Return the snapshot of this row, or the one that is held if it is as new."""
+        """Return the snapshot of this row; the held snapshot if that is as new."""
         held = self._by_id.get(row[0])
         if held is not None and held.version >= row[1]:
             return held
@@ -187,7 +183,7 @@ class SiteDirectory(PollingThread):
         return new
 
     def _make_room(self) -> None:
-        """Evict the sites that were read the longest ago while there are too many, or too many bytes."""
+        """Evict the sites that were read longest ago while there are too many sites or bytes."""
         weight = sum(site.weight for site in self._by_id.values())
         while len(self._by_id) > self._most or (weight > self.MOST_BYTES and len(self._by_id) > 1):
             site = next(iter(self._by_id.values()))
@@ -195,7 +191,7 @@ class SiteDirectory(PollingThread):
             self.forget(site.id)
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
-        """Read the site of that id, also a deleted one; None if there never was one."""
+        """Read the site of that id, even if deleted; None if there never was one."""
         row = tx.row(BY_ID, site_id=site_id)
         return self._site(row) if row else None
 
@@ -223,7 +219,7 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- freshness
 
     def fresh(self, site: Site, tx: Reader) -> Site:
-        """Return `site` as guests may see it: confirmed within the last second. Raises NotFound if it is gone."""
+        """Return `site` as guests may see it, confirmed within the last second. Raises NotFound if it is deleted."""
         return self.current(site.id, tx)
 
     def current(self, site_id: int, tx: Reader) -> Site:
@@ -233,7 +229,10 @@ class SiteDirectory(PollingThread):
         return self._current(site_id, tx)
 
     def renewed(self, site: Site, tx: Reader) -> Site:
-        """Return `site` as the database has it now: for answers that others cache. Raises NotFound if it is gone."""
+        """Return `site` as it is in the database now, for answers that proxies cache.
+
+        Raises NotFound if it is deleted.
+        """
         self._read_versions([site.id], tx)
         return self._current(site.id, tx)
 
@@ -241,14 +240,14 @@ class SiteDirectory(PollingThread):
         return time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S
 
     def mark_written(self, site_id: int) -> None:
-        """Note that this process moved versions of a site (0: of any site), so that no older ones are answered."""
+        """Record that this process moved versions of a site (0: of any), so that no older ones are used."""
         for id in (site_id,) if site_id else tuple(self._by_id):
             if id in self._by_id:
                 self._written[id] = time.monotonic()
                 self._seen.pop(id, None)
 
     def _mark_read(self, site_id: int, asked: float) -> None:
-        """Note that the versions of a site were read at `asked`."""
+        """Record that the versions of a site were read at `asked`."""
         if asked >= self._written.get(site_id, 0.0):
             self._seen[site_id] = asked
 
@@ -257,7 +256,7 @@ class SiteDirectory(PollingThread):
             self._read_versions([site_id], tx)
 
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
-        """Return `site` at these versions, which the caller has just read."""
+        """Return `site` at these versions, which the caller has just read. Raises NotFound if it is deleted."""
         if site.version < version:
             held = self._by_id.get(site.id)
             if held is None or held.version < version:
@@ -283,7 +282,7 @@ class SiteDirectory(PollingThread):
 
     @property
     def held(self) -> int:
-        """Return how many sites are held."""
+        """Return the number of held sites."""
         return len(self._by_id)
 
     def forget(self, site_id: int) -> None:
@@ -313,11 +312,11 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- poll
 
     def pause_s(self, took_s: float) -> float:
-        """Return the pause after which polls take a tenth of the time."""
+        """Return the pause between polls with which they take a tenth of the time."""
         return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:
-        """Read the versions of all sites that are held. A failure is only logged: requests notice the age."""
+        """Read the versions of all held sites. A failure is only logged, since requests check the age."""
         ids = list(self._by_id)
         if not ids:
             return
@@ -349,7 +348,7 @@ class SiteDirectory(PollingThread):
 
 
 def _name(host: str) -> str:
-    """Return the name in a Host header or domain: lower case, without port and trailing dot; "" if it is malformed."""
+    """Return the host name in a Host header or domain: lower case, without port and trailing dot; "" if malformed."""
     found = _HOST.fullmatch(host)
     name = found[1].lower() if found else ""
     return name if name != "." else ""

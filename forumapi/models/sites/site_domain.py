@@ -1,9 +1,4 @@
-"""Custom domains of sites: claimed, proven by DNS, checked again, released, resting (platform 2.1).
-
-`sites.domain` is the domain that is served; a row here has its state. The site that claims a domain gets it with the
-first proof: an alias (CNAME) that leads to the site's own host, or a TXT record that names that host. All changes of a
-domain's rows are made while the rows of all sites that have one of that name are locked, in the order of their ids.
-"""
+"""Custom domains of sites: claimed, proven by DNS, checked again, released, and not free for a while after."""
 
 from __future__ import annotations
 
@@ -144,7 +139,7 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS: `is_there` None where no server answered; `found` is for the owner."""
+    """Answer of DNS: `is_there` None: no server answered; `found`: the records found, for the owner."""
 
     is_there: bool | None
     found: str = ""
@@ -163,14 +158,15 @@ class SiteDomain(NamedTuple):
 
     @classmethod
     def of_site(cls, tx: Reader, site_id: int) -> list[SiteDomain]:
-        """Return the domain that a site serves, then the one that waits for its proof."""
+        """Return the domain that the site is served under, then the one that waits for its proof."""
         return [cls(*row) for row in tx.rows(OF_SITE, site_id=site_id)]
 
     @staticmethod
     def update(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-        """Claim the domain `wanted`, or give up the domain `served`, which then rests; return the domain now served.
+        """Claim the domain `wanted`, or give up the domain `served`; return the domain now served, None for none.
 
-        `served` stays until `wanted` is proven. The site's row must be locked.
+        `served` stays until `wanted` is proven; a domain that was given up stays reserved for a while. The site's row
+        must be locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
         if wanted:
@@ -196,7 +192,7 @@ class _Row(NamedTuple):
 
 
 class DueDomain(NamedTuple):
-    """Domain that is due to be checked, and the site that serves or claims it."""
+    """Domain that is due for a check, and the site that is served under it or claims it."""
 
     site_id: int
     key: str
@@ -204,13 +200,13 @@ class DueDomain(NamedTuple):
 
     @classmethod
     def page(cls, tx: Transaction, limit: int) -> list[DueDomain]:
-        """Return the domains that are due, the longest due first."""
+        """Return the domains that are due for a check, the longest due first."""
         tx.run(ADOPT)
         tx.run(SWEEP, rest_s=REST.total_seconds())
         return [cls(*row) for row in tx.rows(DUE, limit=limit)]
 
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
-        """Change the domain's state by the answer of DNS; return the new state, "" for a claim that was forgotten."""
+        """Change the domain's state by the answer of DNS; return the new state, "" for a claim that is dropped."""
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))
         }
@@ -309,7 +305,7 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
-    """Ask DNS whether `domain` belongs to the site of `host`."""
+    """Check by DNS whether `domain` belongs to the site of `host`."""
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):
@@ -332,6 +328,6 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
 
 
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
-    """From now on the site is found under this domain, or under none."""
+    """Serve the site under this domain from now on; None: under none."""
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
     journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)

@@ -1,4 +1,4 @@
-"""Transfer of a site: its owner offers it to somebody with a profile there, who accepts or declines."""
+"""Transfer of a site: its owner offers it to a profile of the site, which accepts or declines."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer in force: to whom, by whom, until when."""
+    """Offer in force: its receiver, its author, its end."""
 
     profile_id: int
     offered_by: int
@@ -65,13 +65,13 @@ class SiteOffer(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOffer | None:
-        """Return the offer of this site, or None."""
+        """Return the offer of this site; None if there is none."""
         row = tx.row(FIND, site_id=site_id)
         return cls(*row) if row else None
 
     @staticmethod
     def insert(tx: Transaction, author: Author, profile_id: int) -> None:
-        """Offer the author's site to a profile, in the place of any offer before."""
+        """Offer the author's site to a profile, in place of an earlier offer."""
         tx.run(INSERT, site_id=author.site_id, profile_id=profile_id, offered_by=author.profile_id)
 
     @staticmethod
@@ -80,14 +80,14 @@ class SiteOffer(NamedTuple):
         tx.run(DELETE, site_id=site_id)
 
     def accept(self, tx: Transaction, author: Author) -> None:
-        """Make the author the owner. The owner before keeps the profile and all microcosms but the root one."""
+        """Make the author the owner. The former owner keeps the profile and all microcosms but the root."""
         tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
         self.delete(tx, author.site_id)
         journal.record_site(tx, author)
 
 
 class OfferParty(NamedTuple):
-    """Person who offers or is offered a site. The name is stored HTML-escaped."""
+    """Person who offers a site, or is offered one. The name is stored HTML-escaped."""
 
     user_id: int
     name: str
@@ -95,6 +95,6 @@ class OfferParty(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> OfferParty | None:
-        """Return the person of this profile on the site, or None."""
+        """Return the person of this profile on the site; None if there is none."""
         row = tx.row(FIND_PARTY, site_id=site_id, profile_id=profile_id)
         return cls(*row) if row else None

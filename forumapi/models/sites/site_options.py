@@ -1,4 +1,4 @@
-"""Options of a site that its document does not show: who creates microcosms, what new profiles are sent."""
+"""Options of a site that its document does not show: who creates microcosms, and notifications of new profiles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UPDATE = Query(
 
 
 class SiteOptions(NamedTuple):
-    """Options in force on a site: its own, else the platform's. `send_…`: of profiles that are made from now on."""
+    """Options in force on a site: its own, else the platform's. `send_…`: initial values of new profiles."""
 
     members_create_microcosms: bool
     send_email: bool
@@ -60,7 +60,7 @@ class SiteOptions(NamedTuple):
         send_email: bool | None = None,
         send_sms: bool | None = None,
     ) -> None:
-        """Set the options that are given on the author's site; None keeps one."""
+        """Set options of the author's site; None keeps the stored value."""
         tx.run(
             UPDATE,
             site_id=author.site_id,

@@ -56,19 +56,19 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class SiteFlags(Struct):
-    """The part of meta.flags that is read on input."""
+    """Input of meta.flags: the flags that clients may set."""
 
     deleted: bool | UnsetType = UNSET
 
 
 class SiteMeta(Struct):
-    """The part of meta that is read on input."""
+    """Input of meta: the members that clients may set."""
 
     flags: SiteFlags | UnsetType = UNSET
 
 
 class SiteBody(Struct, kw_only=True):
-    """Settings of a site as they are sent; "" clears one that may be absent (P-16)."""
+    """Settings of a site as a client sends them; "" clears a setting that may be absent (P-16)."""
 
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -91,13 +91,13 @@ class SiteBody(Struct, kw_only=True):
 
 
 def names_domain_alone(body: SiteBody) -> bool:
-    """Return True if `domain` is all that was sent."""
+    """Return True if `domain` is the only key that was sent."""
     sent = {name for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     return sent == {"domain"}
 
 
 class SiteSettings(NamedTuple):
-    """Settings of a site that its owner chooses, as they are stored; None is absent."""
+    """Settings of a site that its owner chooses, as they are stored; None: absent."""
 
     title: str = ""
     description: str = ""
@@ -118,7 +118,7 @@ class SiteSettings(NamedTuple):
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
-    """Return `value`, or `otherwise` where it was not sent."""
+    """Return `value`; `otherwise` if it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
@@ -131,7 +131,7 @@ def deleted(body: SiteBody, stored: bool) -> bool:
 def merged(
     body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
 ) -> SiteSettings:
-    """Return `stored` with the settings of `body` in place of its own; `web_hosts`: hosts that its pages may be on.
+    """Return `stored` with the settings in `body` in place of its own; `web_hosts`: hosts that its pages may be on.
 
     Raises Invalid with the name of the field.
     """
@@ -200,7 +200,7 @@ def merged(
 
 
 def check_title(text: str) -> str:
-    """Return a title as it is stored. Raises Invalid."""
+    """Return a title, cleaned. Raises Invalid."""
     title = clean.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
@@ -210,7 +210,7 @@ def check_title(text: str) -> str:
 
 
 def check_description(text: str) -> str:
-    """Return a description as it is stored. Raises Invalid."""
+    """Return a description, cleaned. Raises Invalid."""
     description = clean.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
@@ -218,7 +218,7 @@ def check_description(text: str) -> str:
 
 
 def check_key(text: str) -> str:
-    """Return a subdomain key, lower-cased (P-15). Raises Invalid."""
+    """Return a subdomain key in lower case (P-15). Raises Invalid."""
     key = clean.word(text).lower()
     if not key:
         raise Invalid("subdomainKey", "must not be blank")
@@ -228,7 +228,9 @@ def check_key(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """Return `text` as a host name of two labels or more, in lower case and ASCII; "" if it is none or an address."""
+    """Return `text` as a host name of two labels or more, in lower case and ASCII; "" for an IP address or anything
+    else.
+    """
     name = text.strip().removesuffix(".")
     try:
         name = name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
@@ -321,7 +323,7 @@ def check_analytics(text: str) -> str:
 
 
 def check_auth0_domain(text: str) -> str:
-    """Return the host name of a tenant at Auth0, to which requests are sent. Raises Invalid."""
+    """Return the host name of a tenant at Auth0, which requests are sent to. Raises Invalid."""
     name = host_name(text)
     if not name or len(name) > MAX_AUTH0:
         raise Invalid("auth0Domain", f"must be a host name of at most {MAX_AUTH0} characters")
@@ -340,7 +342,7 @@ def check_word(field: str, text: str) -> str:
 
 
 def check_href(field: str, text: str) -> str:
-    """Return the target of a menu entry as it is stored: relative, http, https or mailto (P-20). Raises Invalid."""
+    """Return the target of a menu entry, checked: relative, http, https or mailto (P-20). Raises Invalid."""
     href = clean.sentence(text, quiet=False)
     if not href:
         raise Invalid(field, "must not be blank")
