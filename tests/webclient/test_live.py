@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from selenium.webdriver import Chrome
+
 from tests.api import Api
 from tests.factories import Factory, Person, Thing
 from tests.fixtures import Server
 from tests.realtime.listener import Listener
-from tests.webclient.hand import NO_SCRIPT, Hand
+from tests.webclient.hand import NO_SCRIPT, SCRIPT, Hand
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
+from tests.webclient.wire import Wire
 
 
 def say(api: Api, person: Person, thing: Thing, text: str, *, in_reply_to: int = 0) -> None:
@@ -108,6 +112,68 @@ def test_unread_counts_move(hand: Hand, make: Factory, api_there: Api) -> None:
         return
     assert hand.find('nav a[href="/huddles/"] .count').text.endswith("unread")
     assert hand.find('nav a[href="/updates/"] .count').text.endswith("unread")
+
+
+# ---------------------------------------------------------------- connections that break
+
+
+@pytest.mark.parametrize("name", ["guest", "member"])
+def test_nothing_is_missed_while_the_connection_is_broken(
+    name: str, browser: Chrome, website: Server, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    make.comments(talk, 2)
+    wire = Wire(website.address)
+    hand = Hand(browser, wire.port, SCRIPT)
+    if name == "member":
+        hand.sign_in(site, site.member)
+    hand.go(site, f"/conversations/{talk.id}/")
+    # The stream begins where the page was made, not when it is opened.
+    say(api_there, site.newcomer, talk, "Before the stream")
+    hand.see("1 new")
+
+    wire.cut()
+    say(api_there, site.newcomer, talk, "Meanwhile")
+    wire.mend()
+
+    hand.see("2 new")
+    wire.cut()
+    hand.see("2 new")
+
+
+def test_networks_without_websockets_have_the_other_stream(
+    browser: Chrome, website: Server, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    hand = Hand(browser, website.address[1], SCRIPT)
+    hand.sign_in(site, site.member)
+    broken = """
+        window.WebSocket = class { constructor() { setTimeout(() => this.onclose?.(), 1); } close() {} };
+        Math.random = () => 0;
+    """
+    made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": broken})
+    try:
+        hand.go(site, f"/conversations/{talk.id}/")
+        say(api_there, site.newcomer, talk, "Here I am")
+        hand.see("1 new")
+        hand.press("1 new")
+        hand.see("Here I am")
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
+def test_a_guest_s_page_is_the_same_wherever_the_stream_is(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    path = f"/conversations/{make.conversation(site).id}/"
+    guest = visitor.of(site)
+    page = guest.get(path)
+
+    assert page.find("#live").attributes["data-cursor"]
+    assert guest.get(path, if_none_match=page.headers["etag"]).status == 304
+    make.comment(make.conversation(site))
+    assert guest.get(path, if_none_match=page.headers["etag"]).status == 304
 
 
 # ---------------------------------------------------------------- what the script asks for

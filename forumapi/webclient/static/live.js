@@ -2,7 +2,7 @@
 // The stream is the API's (docs/api/live.md); a member's ticket for it comes from the website.
 
 const place = document.getElementById("live");
-const { me = "", cursor: began = "" } = document.body.dataset;
+const { me = "" } = document.body.dataset;
 const topic = place?.dataset.topic;
 const topics = [...(topic ? [topic] : []), ...(me ? ["updates", "huddles"] : [])];
 const numbers = new Intl.NumberFormat(document.documentElement.lang);
@@ -11,7 +11,8 @@ const FIRST_MS = 1500, HIDDEN_MS = 60_000, MOST_MS = 60_000, COUNTS_MS = 60_000,
 // ---------------------------------------------------------------- the stream
 
 let link = null;            // WebSocket or EventSource
-let cursor = began;
+// Where the page begins, or the last that came since.
+let cursor = document.querySelector("[data-cursor]")?.dataset.cursor ?? "";
 let failures = 0, opening = false, stopped = !topics.length;
 let retry = 0, dead = 0, sleep = 0;
 
@@ -150,7 +151,8 @@ async function show(event) {
   if (!answer?.ok) return location.assign(address);
   const box = document.createElement("template");
   box.innerHTML = await answer.text();
-  const fresh = [...box.content.querySelectorAll(".comment")].filter((one) => !document.getElementById(one.id));
+  for (const one of box.content.querySelectorAll(".comment")) if (document.getElementById(one.id)) one.remove();
+  const fresh = [...box.content.querySelectorAll(".comment")];
   document.querySelector("#nothing")?.remove();
   place.before(box.content);
   come.clear();
