@@ -9,12 +9,11 @@ import pyotp
 import pytest
 from selenium.webdriver.common.by import By
 
-from forumapi.webclient.session import FRESH_S, Seal, WebSession, secrets_of
+from forumapi.webclient.session import FRESH_S, Seal, WebSession
 from tests.api import Api
 from tests.auth.consent import Client
 from tests.factories import Factory, Site
-from tests.fixtures import Server
-from tests.webclient.hand import Hand
+from tests.webclient.hand import WEBSITE_SECRET, Hand
 from tests.webclient.mailbox import code_for
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
@@ -140,9 +139,9 @@ def test_a_guest_signs_in_first(visitor: Visitor, bikes: Site, path: str) -> Non
     assert dict(parse_qsl(urlsplit(page.location).query)) == {"next": path}
 
 
-def aged(website: Server, person: Visitor, seconds: int) -> None:
+def aged(person: Visitor, seconds: int) -> None:
     """Let the sign-in of a visitor be so long ago."""
-    seal = Seal(secrets_of("", website.log.parent))
+    seal = Seal([WEBSITE_SECRET])
     session = seal.open_session(person.host, person.cookies["session"])
     assert session.token
     older = WebSession(session.token, session.began - seconds)
@@ -150,12 +149,10 @@ def aged(website: Server, person: Visitor, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("path", FRESH)
-def test_what_matters_asks_for_a_fresh_sign_in(
-    visitor: Visitor, website: Server, bikes: Site, path: str
-) -> None:
+def test_what_matters_asks_for_a_fresh_sign_in(visitor: Visitor, bikes: Site, path: str) -> None:
     member = visitor.of(bikes, bikes.member)
     assert member.get(path).status == 200
-    aged(website, member, FRESH_S + 1)
+    aged(member, FRESH_S + 1)
 
     asked = member.get(path)
     assert asked.status == 303
@@ -167,11 +164,9 @@ def test_what_matters_asks_for_a_fresh_sign_in(
     assert member.get(path).status == 200
 
 
-def test_a_form_that_needs_a_fresh_sign_in_is_kept(
-    visitor: Visitor, website: Server, bikes: Site
-) -> None:
+def test_a_form_that_needs_a_fresh_sign_in_is_kept(visitor: Visitor, bikes: Site) -> None:
     member = visitor.of(bikes, bikes.member)
-    aged(website, member, FRESH_S + 1)
+    aged(member, FRESH_S + 1)
     page = member.post("/account/keys/", {"name": "Own key", "scope": "live:read", "days": "7"})
     assert page.status == 401
     assert page.field("/login/", "pending.name") == "Own key"
