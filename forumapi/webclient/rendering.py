@@ -52,6 +52,13 @@ class _Environment(Environment):
             return ChainableUndefined(name=attribute) if value is _ABSENT else value
         return super().getattr(obj, attribute)
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        # Without this an absent "update" would be the method of that name, which counts as true.
+        if type(obj) is dict:
+            value = obj.get(argument, _ABSENT)
+            return self.undefined(obj=obj, name=argument) if value is _ABSENT else value
+        return super().getitem(obj, argument)
+
 
 _ABSENT: Final = object()
 

@@ -185,6 +185,15 @@ def test_a_role_is_changed_and_two_at_once_are_told(
     assert owner.get(path).status == 404
 
 
+def test_a_role_shows_the_flags_that_it_has(make: Factory, bikes: Site, visitor: Visitor) -> None:
+    path = _role(make, bikes)
+    owner = visitor.of(bikes, bikes.owner)
+
+    for page in (owner.get(path), owner.get(path.rpartition("roles/")[0] + "roles/")):
+        ticked = [one.attributes["name"] for one in page.tree.css("main [type=checkbox][checked]")]
+        assert ticked == ["read"]
+
+
 def test_moderator_and_banned_at_once_come_back(
     make: Factory, bikes: Site, visitor: Visitor
 ) -> None:
