@@ -121,6 +121,15 @@ class Hand:
         """Follow a link or press a button by what it says, inside the element that `within` selects."""
         self._use(self._named(text, within))
 
+    def press_twice(self, text: str, *, within: str = "body") -> None:
+        """Press a button twice, as fast as a double click or a key that repeats."""
+        button = self._named(text, within)
+        if self.mode != KEYBOARD:
+            ActionChains(self.driver).double_click(button).perform()
+            return
+        self._tab_to(button)
+        ActionChains(self.driver).send_keys(Keys.ENTER, Keys.ENTER).perform()
+
     def fill(self, label: str, text: str, *, within: str = "body") -> None:
         """Write into a field by its label, in place of what it holds."""
         field = self._labelled(label, within)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.action_chains import ActionChains
 
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import Server
-from tests.webclient.hand import KEYBOARD, NO_SCRIPT, SCRIPT, Hand
+from tests.webclient.hand import NO_SCRIPT, SCRIPT, Hand
 from tests.webclient.step import step
 
 
@@ -98,12 +97,7 @@ def test_a_double_click_posts_once(hand: Hand, bikes: Site, make: Factory) -> No
     hand.go(bikes, _page(conversation))
     hand.fill("Your comment", "Only once")
 
-    if hand.mode == KEYBOARD:
-        # The key repeats while somebody holds it.
-        hand.press("Post")
-    else:
-        button = hand.find(".write .button")
-        ActionChains(hand.driver).double_click(button).perform()
+    hand.press_twice("Post")
 
     hand.wait(lambda: "#comment" in hand.driver.current_url)
     hand.go(bikes, _page(conversation))
@@ -386,6 +380,31 @@ def test_a_draft_that_another_device_changed_is_not_lost(
     hand.see("Draft saved")
     stored = api.get(f"{conversation.path}/draft", by=writer).data
     assert stored["content"]["markdown"] == "from the desk"
+
+
+def test_a_session_that_ends_while_writing_loses_nothing(
+    scripted: Hand, bikes: Site, make: Factory
+) -> None:
+    hand = scripted
+    conversation = make.conversation(bikes)
+    writer = make.person(bikes)
+    hand.sign_in(bikes, writer)
+    hand.go(bikes, _page(conversation))
+    make.sql("DELETE FROM access_tokens WHERE user_id = %(user)s", user=writer.user_id)
+
+    hand.fill("Your comment", "Hours of work")
+    hand.see("You are no longer signed in")
+    hand.press("Post")
+    field = hand.find("#development")
+    field.clear()
+    field.send_keys(writer.email)
+    field.submit()
+    hand.see("You are signed in")
+    assert hand.value("Your text") == "Hours of work"
+    hand.press("Send it now")
+
+    hand.wait(lambda: "#comment" in hand.driver.current_url)
+    hand.see("Hours of work")
 
 
 @step("draft is kept on the server and found again")

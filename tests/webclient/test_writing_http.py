@@ -64,12 +64,15 @@ def thread(make: Factory, bikes: Site) -> Thing:
 # ---------------------------------------------------------------- what was typed stays
 
 
-@pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll", "huddle"])
 @pytest.mark.parametrize("do", ["post", "preview"])
 def test_a_refused_comment_comes_back_at_its_place(
     member: Visitor, make: Factory, bikes: Site, kind: str, do: str
 ) -> None:
-    thing = getattr(make, kind)(bikes)
+    if kind == "huddle":
+        thing = make.huddle(bikes.member, bikes.owner)
+    else:
+        thing = getattr(make, kind)(bikes)
     text = " " if do == "post" else HOSTILE
 
     page = member.post(
@@ -146,6 +149,63 @@ def test_a_conversation_that_is_refused_is_begun_once(
     found = api.get(f"/api/v1/microcosms/{place.id}", by=bikes.member).data["items"]
     assert found["total"] == 1
     assert found["items"][0]["item"]["totalComments"] == 1
+
+
+def test_two_titles_at_once_are_both_shown(
+    member: Visitor, thread: Thing, api: Api, bikes: Site
+) -> None:
+    path = f"{page_of(thread)}edit/"
+    etag = member.get(path).field(path, "etag")
+    body = {"title": "Of a moderator", "meta": {"editReason": "x"}}
+    assert api.put(thread.path, body, by=bikes.moderator).status == 302
+
+    page = member.post(path, {"title": "Of the author", "etag": etag})
+
+    assert page.status == 412
+    assert page.field(path, "title") == "Of the author"
+    other = page.tree.css_first(".other")
+    assert other is not None
+    assert "Of a moderator" in other.text()
+    again = {"title": "Of the author", "etag": page.field(path, "etag")}
+    assert member.post(path, again).status == 303
+    assert api.get(thread.path, by=bikes.member).data["title"] == "Of the author"
+
+
+def test_a_revision_is_not_brought_back_over_a_change(
+    member: Visitor, make: Factory, thread: Thing, api: Api, bikes: Site
+) -> None:
+    comment = make.comment(thread, markdown="first")
+    assert api.put(comment.path, {"markdown": "second"}, by=bikes.member).status == 302
+    path = f"{page_of(comment)}revisions/"
+    etag = member.get(path).field(path, "etag")
+    assert api.put(comment.path, {"markdown": "third"}, by=bikes.moderator).status == 302
+
+    page = member.post(path, {"revision": "1", "etag": etag})
+
+    assert page.status == 412
+    assert "changed meanwhile" in page.text
+    assert api.get(comment.path, by=bikes.member).data["markdown"] == "third"
+    assert member.post(path, {"revision": "1", "etag": page.field(path, "etag")}).status == 303
+
+
+def test_an_edit_that_is_refused_keeps_what_was_unticked(
+    member: Visitor, make: Factory, thread: Thing, picture_bytes: bytes
+) -> None:
+    fields = comment_on(thread, "With a picture")
+    made = upload(
+        member, "/comments/create/", fields, ("files", "a.png", picture_bytes, "image/png")
+    )
+    comment = made.location.split("/")[2]
+    path = f"/comments/{comment}/edit/"
+    shown = member.get(path)
+    hash = shown.field(path, "had")
+    assert shown.tree.css_first(f'[name="file"][value="{hash} a.png"][checked]')
+
+    page = member.post(path, {"markdown": " ", "had": hash, "etag": shown.field(path, "etag")})
+
+    assert page.status == 400
+    assert page.tree.css_first(f'[name="file"][value="{hash} a.png"]')
+    assert not page.tree.css_first(f'[name="file"][value="{hash} a.png"][checked]')
 
 
 # ---------------------------------------------------------------- sessions that end

@@ -42,14 +42,14 @@ function drafts() {
     dirty = false;
     try {
       const answer = await send(form.dataset.draft, fields());
-      const found = await answer.json();
+      const found = answer.status === 401 ? { problem: status.dataset.signedOut } : await answer.json();
       if (answer.ok) {
         version.value = found.version;
         at = found.version ? new Date() : null;
         if (at) tell(); else status.textContent = '';
       } else {
         // Another version stands: whoever saves by the button sees both.
-        stopped = answer.status === 409;
+        stopped = answer.status === 409 || answer.status === 401;
         status.textContent = found.problem || status.dataset.failed;
       }
     } catch {
