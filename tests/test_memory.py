@@ -21,7 +21,7 @@ import pytest
 import forumapi
 from forumapi import routes
 from forumapi.app import SMALL_FILES_BYTES, App
-from forumapi.auth import identity_provider_client, spam
+from forumapi.auth import identity_provider_client, spam_check
 from forumapi.cache.documents import Memory
 from forumapi.config import Config
 from forumapi.database.connections import Database
@@ -289,9 +289,11 @@ def providers() -> object:
 
 
 def verdicts() -> object:
-    spam._seen.clear()
+    spam_check._seen.clear()
     for number in range(MANY):
-        spam._seen.add(os.urandom(32), (1.5 + number, spam.Verdict("spam", 50.5 + number)))
+        spam_check._seen.add(
+            os.urandom(32), (1.5 + number, spam_check.Verdict("spam", 50.5 + number))
+        )
     return 1
 
 
@@ -431,7 +433,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     " wire.json_fragments.format_time": (lines_of_the_log, 6 * MIB),
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
     "auth.identity_provider_client._Cache._kept auth.identity_provider_client._Cache._refetched": (providers, 9 * MIB),
-    "auth.spam._seen": (verdicts, MIB),
+    "auth.spam_check._seen": (verdicts, MIB),
     "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
     "updates.writer.EmailWriter._templates": (forms, 5 * MIB),
@@ -490,7 +492,7 @@ BRIEF = """
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
-    realtime.delivery_permissions.DeliveryPolicy._known realtime.poll._Waiting.frames
+    realtime.delivery_permissions.DeliveryPolicy._known realtime.long_polling._Waiting.frames
     models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps

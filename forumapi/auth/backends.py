@@ -1,8 +1,8 @@
 """Ways to sign in: each a small class found by its name, switched on and set up per site (platform 3.3 to 3.5).
 
 A back end proves that the caller has an e-mail address and nothing more: users, profiles and tokens are made of that
-elsewhere, alike for all. To add one, subclass `Backend`, name it, and import its module in `forumapi.auth.methods`;
-tests/auth/test_contract.py then holds it to what is promised here.
+elsewhere, alike for all. To add one, subclass `Backend`, name it, and import its module in
+`forumapi.auth.backend_list`; tests/auth/test_contract.py then tests it against the docstrings here.
 """
 
 from __future__ import annotations

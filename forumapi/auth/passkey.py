@@ -47,10 +47,10 @@ class PasskeyBackend(Backend):
 
     def begin(self, attempt: Attempt) -> Begun:
         """Begin without naming a user: the device offers its passkeys for this domain."""
-        from forumapi.auth import authenticator
+        from forumapi.auth import webauthn_ceremony
 
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
-        asked = authenticator.ask(domain(attempt.site))
+        asked = webauthn_ceremony.ask(domain(attempt.site))
         with attempt.write() as tx:
             flow = sign_in_state.begin(
                 tx, self.name, attempt.site.id, {"challenge": asked.challenge}
@@ -59,7 +59,7 @@ class PasskeyBackend(Backend):
 
     def verify(self, attempt: Attempt) -> Verified:
         """Return the address of the user whose passkey answered. Raises Unauthorized."""
-        from forumapi.auth import authenticator
+        from forumapi.auth import webauthn_ceremony
 
         given, site = attempt.sign_in, attempt.site
         flow = given.flow if isinstance(given.flow, str) else ""
@@ -70,11 +70,11 @@ class PasskeyBackend(Backend):
         if kept is None:
             raise Unauthorized(_REFUSED)
         with attempt.write() as tx:
-            known = PasskeyCredential.lock(tx, domain(site), authenticator.raw_id(credential))
+            known = PasskeyCredential.lock(tx, domain(site), webauthn_ceremony.raw_id(credential))
             if known is None:
                 raise Unauthorized(_REFUSED)
             try:
-                seen = authenticator.verified(
+                seen = webauthn_ceremony.verified(
                     credential,
                     kept["challenge"],
                     domain(site),
@@ -82,7 +82,7 @@ class PasskeyBackend(Backend):
                     known.public_key,
                     known.sign_count,
                 )
-            except authenticator.REFUSED as error:
+            except webauthn_ceremony.REFUSED as error:
                 logger.warning("a passkey's answer is refused: %s", type(error).__name__)
                 raise Unauthorized(_REFUSED) from None
             known.mark_used(tx, seen.new_sign_count, is_backed_up=seen.credential_backed_up)
@@ -91,11 +91,11 @@ class PasskeyBackend(Backend):
 
 def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
     """Begin to register a passkey of the token's owner; return the argument of `navigator.credentials.create`."""
-    from forumapi.auth import authenticator
+    from forumapi.auth import webauthn_ceremony
 
     rp_id = domain(site)
     known = credential_ids(tx, owner.user_id, rp_id)
-    asked = authenticator.ask_for_new(rp_id, owner.user_id, owner.email, known)
+    asked = webauthn_ceremony.ask_for_new(rp_id, owner.user_id, owner.email, known)
     kept = {"challenge": asked.challenge, "userId": owner.user_id}
     return Begun(sign_in_state.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
 
@@ -109,14 +109,14 @@ def register(
     name: str,
 ) -> int:
     """Store the passkey that the browser made; return its id. Raises Invalid."""
-    from forumapi.auth import authenticator
+    from forumapi.auth import webauthn_ceremony
 
     kept = sign_in_state.take(tx, _REGISTER, site.id, flow)
     if kept is None or kept["userId"] != owner.user_id:
         raise Invalid("flow", "is unknown, used or expired; start again")
     try:
-        made = authenticator.verified_new(credential, kept["challenge"], domain(site), site.url)
-    except authenticator.REFUSED as error:
+        made = webauthn_ceremony.verified_new(credential, kept["challenge"], domain(site), site.url)
+    except webauthn_ceremony.REFUSED as error:
         logger.warning("a passkey is refused: %s", type(error).__name__)
         raise Invalid("credential", "is not what was asked for") from None
     return Passkey.insert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.auth import own_provider, second_factor, spam
+from forumapi.auth import own_provider, second_factor, spam_check
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models.access import rate_counters, sign_in_place
@@ -107,8 +107,8 @@ def _check_new(database: Database, config: Config, site: Site, address: str, ip:
         limit = SIGN_UPS_PER_CLIENT_ADDRESS._replace(most=config.sign_ups_per_client_address)
         rate_counters.take_client_address(tx, limit, ip)
     if config.spam_check:
-        verdict = spam.check(address, config.spam_check_url or spam.URL)
+        verdict = spam_check.check(address, config.spam_check_url or spam_check.URL)
         with database.write() as tx:
-            spam.record(tx, site.id, address, verdict)
+            spam_check.record(tx, site.id, address, verdict)
         if verdict.is_spam:
             raise Forbidden("This e-mail address was reported for spam")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.auth import backends, methods
+from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend
 from forumapi.config import Config
 from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
@@ -214,7 +214,7 @@ def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
-    for name in methods.LISTED:
+    for name in backend_list.LISTED:
         one = backends.state(Backend.found[name], rows.get(name), config)
         fields = one.backend.settings
         told = [
@@ -263,6 +263,6 @@ def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -
 
 
 def _backend(name: str, config: Config) -> type[Backend]:
-    if name not in methods.LISTED or (backend := backends.find(name, config)) is None:
+    if name not in backend_list.LISTED or (backend := backends.find(name, config)) is None:
         raise NotFound(f"there is no way to sign in {name}; `forumapi sign-in list` shows them")
     return backend

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.auth import spam
+from forumapi.auth import spam_check
 from forumapi.config import Config
 from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.models.access import rate_counters, sign_in_place
@@ -370,7 +370,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     bans = Ban.delete_expired(tx)
     entries = audit.forget(tx, config.audit_retention_days)
     hashed = audit.hash_addresses(tx, config.audit_address_days)
-    spam.forget(tx, config.audit_retention_days)
+    spam_check.forget(tx, config.audit_retention_days)
     tx.run(FORGET_MAIL, days=KEEP_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)
     letters = webhook_delivery.forget_old(tx, EVENT_DAYS)

@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 
 from forumapi.config import Config
 from forumapi.cron import (
-    cleanup,
-    domains,
+    domain_verification,
+    file_cleanup,
     gravatars,
     maintenance_jobs,
     orphaned_huddles,
     reminders,
-    searching,
+    search_indexing,
     trending,
 )
 from forumapi.database.connections import Transaction
@@ -51,10 +51,10 @@ JOBS: Final = (
     Job("fold_counters", "* * * * * 15", "every minute", maintenance_jobs.fold_counters),
     Job("online_profiles", "* * * * * 30", "every minute", maintenance_jobs.online_profiles),
     Job("event_reminders", "* * * * * 45", "every minute", reminders.event_reminders),
-    Job("custom_domains", "* * * * * 40", "every minute", domains.custom_domains),
+    Job("custom_domains", "* * * * * 40", "every minute", domain_verification.custom_domains),
     Job("trending_scores", "* * * * * 5", "every minute", trending.trending_scores),
-    Job("search_documents", "* * * * * 25", "every minute", searching.search_documents),
-    Job("search_words", "* * * * * 55", "every minute", searching.search_words),
+    Job("search_documents", "* * * * * 25", "every minute", search_indexing.search_documents),
+    Job("search_words", "* * * * * 55", "every minute", search_indexing.search_words),
     Job("gravatars", "* * * * * 35", "every minute", gravatars.gravatars),
     Job("due_roles", "* * * * * 50", "every minute", maintenance_jobs.due_roles),
     Job("name_looks", "* * * * * 10", "every minute", maintenance_jobs.name_looks),
@@ -77,7 +77,7 @@ JOBS: Final = (
         "stray_objects",
         "50 * * * * 0",
         "hourly at minute 50",
-        cleanup.stray_objects,
+        file_cleanup.stray_objects,
         WITHIN_THE_HOUR,
     ),
     Job(
@@ -101,7 +101,7 @@ JOBS: Final = (
         maintenance_jobs.microcosm_counts,
         WITHIN_HOURS,
     ),
-    Job("unused_files", "0 2 * * * 0", "daily at 02:00", cleanup.unused_files, WITHIN_HOURS),
+    Job("unused_files", "0 2 * * * 0", "daily at 02:00", file_cleanup.unused_files, WITHIN_HOURS),
     Job(
         "expired_credentials",
         "0 3 * * * 0",

@@ -57,7 +57,7 @@ from forumapi.realtime.hub import (
     LiveConnection,
     Topic,
 )
-from forumapi.realtime.listen import Listener
+from forumapi.realtime.postgres_listener import Listener
 from forumapi.realtime.presence import Presence
 from forumapi.wire import json_fragments
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from forumapi.config import Config
-from forumapi.cron import searching
+from forumapi.cron import search_indexing
 from forumapi.database.connections import Database
 from scripts.bench import known_items
 from scripts.bench.exchange import Answer, Request
@@ -48,12 +48,14 @@ def prepare(url: str, progress: Callable[[str], None]) -> None:
         said = ""
         while not said.startswith("0 "):
             with database.write() as tx:
-                said = searching.search_documents(tx, Config())
+                said = search_indexing.search_documents(tx, Config())
             progress(f"search: {said}")
         learnt, kind, site_id, is_last = 0, 0, 0, False
         while not is_last:
             with database.write() as tx:
-                looked, kind, site_id, is_last = searching.learn(tx, LEARNT_AT_ONCE, kind, site_id)
+                looked, kind, site_id, is_last = search_indexing.learn(
+                    tx, LEARNT_AT_ONCE, kind, site_id
+                )
             learnt += looked
             progress(f"search: words of {learnt:,} texts learnt")
     finally:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from forumapi.auth import methods
+from forumapi.auth import backend_list
 from forumapi.auth.backends import Backend, Setting
 from forumapi.errors import Invalid
 from tests.auth.stage import Stage, new_address
 
-assert methods.__all__
+assert backend_list.__all__
 NAMES = sorted(Backend.found)
 LISTED = [name for name in NAMES if Backend.found[name].is_listed]
 SECRET = "a-secret-that-nobody-may-see"

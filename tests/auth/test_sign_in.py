@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.auth import spam
+from forumapi.auth import spam_check
 from forumapi.errors import Invalid
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.people.ban import Ban
@@ -296,16 +296,18 @@ def test_a_known_spammer_is_refused_and_everybody_else_is_not() -> None:
         return 200, json.dumps({"success": 1, "email": about}).encode()
 
     with provider(service) as url:
-        assert spam.check("spammer@x.test", url) == ("spam", 80.5)
+        assert spam_check.check("spammer@x.test", url) == ("spam", 80.5)
         for name, word in (
             ("broken", "unknown"),
             ("long.ago", "clean"),
             ("unsure", "clean"),
             ("unknown", "clean"),
         ):
-            assert spam.check(f"{name}@x.test", url).word == word
-    assert spam.check("spammer@x.test", url).is_spam, "the answer is remembered"
-    assert spam.check("other@x.test", url).word == "unknown", "nobody answers: nobody is refused"
+            assert spam_check.check(f"{name}@x.test", url).word == word
+    assert spam_check.check("spammer@x.test", url).is_spam, "the answer is remembered"
+    assert spam_check.check("other@x.test", url).word == "unknown", (
+        "nobody answers: nobody is refused"
+    )
 
 
 # ---------------------------------------------------------------- tokens

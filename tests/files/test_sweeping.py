@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import cleanup
+from forumapi.cron import file_cleanup
 from forumapi.files.storage.local import LocalStorage
 from tests.factories import Factory, Person, Site
 
@@ -38,10 +38,10 @@ def old(make: Factory, hash: str, days: int = 31) -> None:
 
 def sweep(make: Factory, config: Config) -> None:
     with make.database.write() as tx:
-        cleanup.unused_files(tx, config)
+        file_cleanup.unused_files(tx, config)
     make.sql("UPDATE file_strays SET since = now() - interval '2 hours' RETURNING 1")
     with make.database.write() as tx:
-        cleanup.stray_objects(tx, config)
+        file_cleanup.stray_objects(tx, config)
 
 
 def rows(make: Factory, hash: str) -> int:
@@ -118,7 +118,7 @@ def test_the_object_of_an_upload_that_failed_goes(make: Factory, config: Config)
     make.sql("INSERT INTO file_strays (file_hash) VALUES (%(h)s) RETURNING 1", h=hash)
 
     with make.database.write() as tx:
-        cleanup.stray_objects(tx, config)
+        file_cleanup.stray_objects(tx, config)
     assert path.exists()
     sweep(make, config)
 

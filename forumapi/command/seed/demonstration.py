@@ -12,9 +12,9 @@ from forumapi.command.seed import shape as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress
 from forumapi.command.seed.corpus import SEED, Corpus
 from forumapi.command.seed.loading import filling
+from forumapi.command.seed.rendered_texts import Texts
 from forumapi.command.seed.shape import DAY, HOUR, PRIVATE, Conversation, Place, Shape, SitePlan
 from forumapi.command.seed.sites import SiteWriter
-from forumapi.command.seed.texts import Texts
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Database

@@ -16,6 +16,7 @@ from forumapi.command.seed import shape as shapes
 from forumapi.command.seed.bench_landmarks import bench_tokens
 from forumapi.command.seed.bulk_loader import Bar, Store, field
 from forumapi.command.seed.corpus import SEED
+from forumapi.command.seed.rendered_texts import Texts
 from forumapi.command.seed.shape import (
     DAY,
     DELETED,
@@ -28,7 +29,6 @@ from forumapi.command.seed.shape import (
     Conversation,
     Shape,
 )
-from forumapi.command.seed.texts import Texts
 from forumapi.itemtypes import CONVERSATION, MICROCOSM, PROFILE
 from forumapi.text import clean, email
 from forumapi.text.render import RENDERER_VERSION

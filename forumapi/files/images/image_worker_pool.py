@@ -93,7 +93,7 @@ class _Child:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "forumapi.files.images.job"],
+                [sys.executable, "-P", "-m", "forumapi.files.images.worker_main"],
                 stdin=theirs.fileno(),
                 start_new_session=True,
             )

@@ -6,7 +6,7 @@ import hmac
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.auth import auth0, backends, methods, sign_in
+from forumapi.auth import auth0, backend_list, backends, sign_in
 from forumapi.auth.backends import SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
@@ -22,7 +22,7 @@ from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas
 
-__all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "methods"]
+__all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "backend_list"]
 
 
 class AuthHandler(Handler):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.auth import backends, methods
+from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend, Begin, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import SiteSettingHandler
@@ -25,7 +25,7 @@ __all__ = [
     "AuthMethodsHandler",
     "SiteAuthHandler",
     "SiteAuthMethodHandler",
-    "methods",
+    "backend_list",
 ]
 
 _SITE_AUTH: Final = "/api/v1/site/auth"

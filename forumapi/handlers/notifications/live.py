@@ -13,7 +13,7 @@ from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
 from forumapi.models.notifications import live
 from forumapi.observability import metrics
-from forumapi.realtime import poll, push_connections, websocket
+from forumapi.realtime import long_polling, push_connections, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
@@ -171,7 +171,9 @@ class LivePollHandler(Handler):
         limit_key = _limit_key(ctx)
         app.live.reserve(limit_key)
         try:
-            frames, at = poll.once(app.live, ctx.site, ctx.identity, follows, cursor, wait_s)
+            frames, at = long_polling.once(
+                app.live, ctx.site, ctx.identity, follows, cursor, wait_s
+            )
         finally:
             app.live.release(limit_key)
         return Data(dumps({"frames": [raw(frame) for frame in frames], "cursor": at}))

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import searching
+from forumapi.cron import search_indexing
 from forumapi.models.discovery.search import RANKED
 from tests import services
 from tests.api import Api
@@ -290,7 +290,7 @@ def test_titles_stand_on_shelves_and_are_found_where_they_stood_before(
         s=site.id,
     )
     with make.database.write() as tx:
-        searching.search_documents(tx, Config())
+        search_indexing.search_documents(tx, Config())
 
     assert sorted(make.sql(shelves, s=site.id)) == sorted(where)
     assert hits(api, site, q="mandrill", sort="date") == made[::-1]
@@ -350,13 +350,13 @@ def test_one_statement_learns_from_no_more_than_so_many_bytes_and_goes_on_there(
          WHERE w.site_id = %(s)s AND w.word ~ '^pangolin' ORDER BY w.word"""
 
     with make.database.write() as tx:
-        searching.learn(tx, 1, 0, 0)
+        search_indexing.learn(tx, 1, 0, 0)
     steps = []
     at = (4, site.id - 1)
     for _ in range(2):
         # Each in a transaction of its own: what was learnt before stays, whenever the job ends.
         with make.database.write() as tx:
-            looked, *to, _ = searching.learn(tx, 100_000, *at)
+            looked, *to, _ = search_indexing.learn(tx, 100_000, *at)
         at = (to[0], to[1])
         steps.append(looked)
 
@@ -375,7 +375,7 @@ def test_words_are_learnt_behind_texts_that_are_gone(make: Factory, site: Site) 
     )
 
     with make.database.write() as tx:
-        searching.search_words(tx, Config())
+        search_indexing.search_words(tx, Config())
 
     known = "SELECT count(*) FROM search_words w WHERE w.site_id = %(s)s AND w.word = %(w)s"
     assert make.sql(known, s=site.id, w="axolotl") == [(1,)]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import searching
+from forumapi.cron import search_indexing
 from forumapi.errors import SEARCH_TOO_LONG
 from tests.api import Api
 from tests.factories import Factory, Site
@@ -32,7 +32,7 @@ def fill(make: Factory) -> None:
     """Let the job run until nothing is left to do."""
     while make.sql("SELECT 1 FROM search_work LIMIT 1"):
         with make.database.write() as tx:
-            searching.search_documents(tx, Config())
+            search_indexing.search_documents(tx, Config())
 
 
 def test_texts_from_before_are_indexed_as_triggers_would_have(make: Factory, site: Site) -> None:

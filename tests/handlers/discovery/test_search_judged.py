@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.command.seed.corpus import Corpus
 from forumapi.config import Config
-from forumapi.cron import searching
+from forumapi.cron import search_indexing
 from scripts.bench import known_items
 from scripts.bench.known_items import Judge
 from tests.api import Api
@@ -42,7 +42,7 @@ def site(make: Factory) -> Site:
         people=[made.owner.id, made.member.id, made.newcomer.id],
     )
     with make.database.write() as tx:
-        searching.search_words(tx, Config())
+        search_indexing.search_words(tx, Config())
     return made
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from forumapi.config import Config
-from forumapi.cron import searching
+from forumapi.cron import search_indexing
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.handlers.discovery.test_search import ask, hits, named
@@ -28,7 +28,7 @@ def learn(make: Factory, site: Site) -> None:
             s=site.id,
         )
     with make.database.write() as tx:
-        searching.search_words(tx, Config())
+        search_indexing.search_words(tx, Config())
 
 
 def suggestions(api: Api, site: Site, typed: str, by: Person | None = None) -> list[str]:

@@ -55,7 +55,7 @@ class Scene:
 
     def look(self) -> None:
         """All are due, and the job runs."""
-        from forumapi.cron.domains import custom_domains
+        from forumapi.cron.domain_verification import custom_domains
 
         self.platform.sql("UPDATE site_domains SET next_check = now() RETURNING 1")
         with self.platform.app.database.write() as tx:
@@ -403,7 +403,7 @@ def test_only_its_owner_learns_of_a_claim(scene: Scene) -> None:
 
 
 def test_the_job_looks_at_what_is_due_alone(scene: Scene) -> None:
-    from forumapi.cron.domains import custom_domains
+    from forumapi.cron.domain_verification import custom_domains
 
     scene.claim(scene.site)
     scene.look()

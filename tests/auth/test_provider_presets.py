@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from forumapi.auth.presets import GoogleBackend, MicrosoftBackend
+from forumapi.auth.provider_presets import GoogleBackend, MicrosoftBackend
 from tests.api import Response
 from tests.auth.forger import CLIENT_ID, CLIENT_SECRET, Forger, Key, forging, self_signed
 from tests.auth.stage import Stage, forumapi, new_address

@@ -1,4 +1,4 @@
-"""The back ends there are: importing this module makes them known by name."""
+"""List of all sign-in back ends: importing this module registers each under its name."""
 
 from forumapi.auth.assertion import AssertionBackend
 from forumapi.auth.backends import Backend
@@ -6,7 +6,12 @@ from forumapi.auth.development import DevelopmentBackend
 from forumapi.auth.email_code import EmailCodeBackend
 from forumapi.auth.openid import OpenidBackend
 from forumapi.auth.passkey import PasskeyBackend
-from forumapi.auth.presets import Auth0Backend, GithubBackend, GoogleBackend, MicrosoftBackend
+from forumapi.auth.provider_presets import (
+    Auth0Backend,
+    GithubBackend,
+    GoogleBackend,
+    MicrosoftBackend,
+)
 from forumapi.auth.second_factor import SecondFactorBackend
 
 __all__ = [

@@ -24,7 +24,7 @@ _TEXTS: Final = """
      UNION ALL SELECT p.avatar_url FROM profiles p WHERE p.avatar_url LIKE '/api/v1/files/%%'"""
 
 UNUSED = Query(
-    "cleanup.unused_files",
+    "file_cleanup.unused_files",
     f"""
     WITH linked AS (
         SELECT DISTINCT found[1] AS file_hash
@@ -48,7 +48,7 @@ UNUSED = Query(
 # The object of a thumbnail may also be another file, or a thumbnail of another one.
 DROP_UNUSED: Final = (
     Query(
-        "cleanup.unused_files.leave_objects",
+        "file_cleanup.unused_files.leave_objects",
         """
         INSERT INTO file_strays (file_hash)
         SELECT h.file_hash FROM unnest(%(hashes)s::text[]) AS h (file_hash)
@@ -57,7 +57,7 @@ DROP_UNUSED: Final = (
             ON CONFLICT DO NOTHING""",
     ),
     Query(
-        "cleanup.unused_files.give_back",
+        "file_cleanup.unused_files.give_back",
         """
         WITH gone AS (
             DELETE FROM file_uploads u
@@ -76,10 +76,12 @@ DROP_UNUSED: Final = (
         scope=PLATFORM,
     ),
     Query(
-        "cleanup.unused_files.variants",
+        "file_cleanup.unused_files.variants",
         "DELETE FROM file_variants v WHERE v.file_hash = ANY(%(hashes)s)",
     ),
-    Query("cleanup.unused_files.drop", "DELETE FROM files f WHERE f.file_hash = ANY(%(hashes)s)"),
+    Query(
+        "file_cleanup.unused_files.drop", "DELETE FROM files f WHERE f.file_hash = ANY(%(hashes)s)"
+    ),
 )
 
 _HAS_ROW: Final = """
@@ -88,7 +90,7 @@ _HAS_ROW: Final = """
 
 # An upload of the same object waits for this lock, and then finds it gone.
 STRAYS = Query(
-    "cleanup.strays",
+    "file_cleanup.strays",
     f"""
     SELECT s.file_hash, {_HAS_ROW}
       FROM file_strays s
@@ -98,7 +100,7 @@ STRAYS = Query(
        FOR UPDATE SKIP LOCKED""",
 )
 FORGET_STRAYS = Query(
-    "cleanup.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
+    "file_cleanup.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
 )
 
 

@@ -18,7 +18,7 @@ LEARNING_S: Final = 10.0
 
 # Locked in the order in which requests lock: places, items, comments, people.
 WORK: Final = Query(
-    "searching.work",
+    "search_indexing.work",
     """
     SELECT w.site_id, w.item_type_id
       FROM search_work w
@@ -27,12 +27,12 @@ WORK: Final = Query(
 )
 
 FILL: Final = Query(
-    "searching.fill",
+    "search_indexing.fill",
     "SELECT search_fill(%(site_id)s, %(kind)s::smallint, %(most)s::integer)",
 )
 
 LEARN: Final = Query(
-    "searching.learn",
+    "search_indexing.learn",
     """
     SELECT l.looked, l.kind, l.site, l.is_last
       FROM search_learn(%(most)s::integer, %(kind)s::smallint, %(site)s::bigint) l""",
@@ -42,7 +42,7 @@ LEARN: Final = Query(
 # Deleted texts of one run.
 FORGOTTEN_AT_ONCE: Final = 5_000
 
-FORGET: Final = Query("searching.forget", "SELECT search_unlearn(%(most)s::integer)")
+FORGET: Final = Query("search_indexing.forget", "SELECT search_unlearn(%(most)s::integer)")
 
 
 def search_documents(tx: Transaction, config: Config) -> str:

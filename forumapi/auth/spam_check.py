@@ -24,14 +24,14 @@ _YEAR_S: Final = 365 * 24 * 3600
 _MOST_BYTES: Final = 65_536
 
 RECORD = Query(
-    "spam.record",
+    "spam_check.record",
     """
     INSERT INTO spam_verdicts (site_id, address_hash, verdict, confidence)
     VALUES (%(site_id)s, %(address_hash)s, %(verdict)s, %(confidence)s)""",
 )
 
 FORGET = Query(
-    "spam.forget_verdicts",
+    "spam_check.forget_verdicts",
     "DELETE FROM spam_verdicts v WHERE v.created < now() - make_interval(days => %(days)s)",
     scope=PLATFORM,
 )
