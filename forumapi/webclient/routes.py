@@ -71,7 +71,7 @@ ROUTES: Final[dict[str, type[View]]] = {
     f"/<{marks.REACTED}:things>/<int:item>/react/": marks.ReactView,
     f"/<{marks.BOOKMARKED}:things>/<int:item>/bookmark/": marks.BookmarkView,
     f"/<{marks.FOLLOWED}:things>/<int:item>/follow/": marks.FollowView,
-    f"/<{marks.FOLLOWED}:things>/<int:item>/ignore/": marks.IgnoreView,
+    f"/<{marks.IGNORED}:things>/<int:item>/ignore/": marks.IgnoreView,
     f"/<{marks.READ}:things>/<int:item>/read/": marks.ReadView,
     "/read/": marks.ReadAllView,
     "/bookmarks/": marks.BookmarkListView,

@@ -367,6 +367,10 @@ def test_other_sites_are_nothing_here(visitor: Visitor, make: Factory, bikes: Si
         ("/conversations/1/react/", {}),
         ("/comments/1/revisions/", {"revision": "x"}),
         ("/files/upload/", {}),
+        ("/drafts/microcosm/1/", {"itemType": "../../login", "markdown": ""}),
+        ("/drafts/microcosm/1/", {"itemType": "", "markdown": "x"}),
+        ("/conversations/1/edit/", {"title": "x", "etag": "a\r\nX-Y: z"}),
+        ("/comments/create/", {"itemType": "poll", "itemId": "1", "markdown": "x", "key": "\r\nä"}),
     ],
 )
 def test_nonsense_is_refused(member: Visitor, path: str, form: dict[str, str]) -> None:
@@ -457,6 +461,31 @@ def test_the_row_of_a_comment_has_what_one_may(
     assert shown(bikes.newcomer) == {"Reply", "Bookmark"}
     assert shown(bikes.member) == {"Reply", "Bookmark", "Edit", "Delete"}
     assert shown(bikes.moderator) == {"Reply", "Bookmark", "Edit", "Delete"}
+
+
+def test_all_that_is_followed_can_be_left(
+    visitor: Visitor, make: Factory, bikes: Site, api: Api, thread: Thing
+) -> None:
+    reader = make.person(bikes)
+    followed = (
+        ("conversation", thread.id),
+        ("microcosm", bikes.root_id),
+        ("profile", bikes.owner.id),
+        ("profile", 0),
+        ("site", bikes.id),
+    )
+    for kind, id in followed:
+        sent = {"itemType": kind, "itemId": id}
+        assert api.post("/api/v1/watchers", sent, by=reader).status == 200
+    member = visitor.of(bikes, reader)
+
+    page = member.get("/watchers/")
+    paths = [one.attributes["formaction"] or "" for one in page.tree.css('[formaction][name="on"]')]
+    assert len(paths) == len(followed)
+    for path in paths:
+        assert member.post(path, {"on": "0", "back": "/watchers/"}).location == "/watchers/"
+
+    assert "You follow nothing yet." in member.get("/watchers/").text
 
 
 def test_another_page_sends_nothing(

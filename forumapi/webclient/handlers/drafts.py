@@ -7,11 +7,13 @@ from typing import Any, Final
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.writing import again
 from forumapi.webclient.view import View
-from forumapi.webclient.visit import Answer, Visit
+from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing
 
 # Places of drafts, as addresses have them.
 DRAFTED: Final = "any(conversation,event,huddle,microcosm,poll,profile)"
+
+DRAFTED_ITEMS: Final = ("conversation", "event", "poll")
 
 
 def page_of(place: str, id: int, item_type: str) -> str:
@@ -46,13 +48,16 @@ class SaveDraftView(View):
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Save it over the version that the form knows; if another one stands, both are shown."""
         visit.member()
+        item_type = visit.field("itemType")
+        if place == "microcosm" and item_type not in DRAFTED_ITEMS:
+            raise Refused(400)
         writing = visit.writing = Writing.read(visit)
         path = f"/{place}s/{id}/draft"
         body: dict[str, Any] = {"content": writing.content(visit.field("about"))}
         if writing.draft:
             body["version"] = writing.draft
         if place == "microcosm":
-            body["itemType"] = visit.field("itemType")
+            body["itemType"] = item_type
         try:
             if writing.is_refused:
                 raise Failure(writing.status)
@@ -70,7 +75,7 @@ class SaveDraftView(View):
         if visit.wants_json:
             answer = {"version": writing.draft, "other": writing.other, "problem": writing.problem}
             return visit.json(answer, status=writing.status)
-        page = page_of(place, id, visit.field("itemType"))
+        page = page_of(place, id, item_type)
         if writing.is_refused:
             return again(visit, page)
         back = visit.back(page)

@@ -11,13 +11,14 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 # Things of each mark, as their addresses have them.
 REACTED: Final = "any(comments,conversations,events,polls)"
 BOOKMARKED: Final = "any(comments,conversations,events,huddles,polls)"
-FOLLOWED: Final = "any(conversations,events,huddles,microcosms,polls,profiles)"
+FOLLOWED: Final = "any(conversations,events,huddles,microcosms,polls,profiles,sites)"
+IGNORED: Final = "any(conversations,events,huddles,microcosms,polls,profiles)"
 READ: Final = "any(conversations,events,huddles,microcosms,polls)"
 
 
 def back_to(visit: Visit, things: str, item: int) -> Answer:
     """Lead back to the page and place that a form was sent from."""
-    address = visit.back(f"/{things}/{item}/")
+    address = visit.back(f"/{things}/{item}/" if things != "sites" and item else "/watchers/")
     is_in_thread = things == "comments" and not address.startswith("/bookmarks/")
     anchor = f"#comment{item}" if is_in_thread else ""
     return visit.redirect(f"{address.partition('#')[0]}{anchor}")
