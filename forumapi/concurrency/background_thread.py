@@ -16,7 +16,8 @@ from forumapi.observability.log import logger
 class PollingThread(ABC):
     """Thread that calls `poll` when it is woken, and every `poll_s` seconds anyway, from `start` to `stop`.
 
-    A failure is logged as `failure` and tried again by the next poll.
+    An error that `poll` raises is logged with the text `failure`; the next poll tries the work again. `poll_s` None:
+    POLL_S of the class.
     """
 
     POLL_S: ClassVar[float] = 1.0

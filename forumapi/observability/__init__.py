@@ -1,1 +1,1 @@
-"""Log, metrics, crash reports."""
+"""Log, metrics and their push to StatsD and Riemann, crash reports."""

@@ -1,4 +1,4 @@
-"""Request for one mail, made by dispatch and queued by email."""
+"""Request for one mail, made by updates/dispatch.py and queued by updates/mail_queue.py."""
 
 from __future__ import annotations
 

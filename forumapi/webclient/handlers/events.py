@@ -98,7 +98,7 @@ class AttendeesFileView(View):
     """Everybody who comes, for a spreadsheet."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the file."""
+        """Send the profiles that answered yes to the event, as a CSV attachment."""
         reply = visit.api.document(f"/events/{item}/attendeescsv")
         name = f'attachment; filename="attendees-{item}.csv"'
         return visit.send(
@@ -110,7 +110,7 @@ class CalendarView(View):
     """Event for a calendar program."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the file."""
+        """Send the event as an iCalendar attachment."""
         reply = visit.api.document(f"/events/{item}/ical")
         name = f'attachment; filename="event-{item}.ics"'
         return visit.send(

@@ -1,4 +1,4 @@
-"""Account of what pages of items with comments share."""
+"""Functions that pages of items with comments share: creating an item, refusals of the API."""
 
 from __future__ import annotations
 

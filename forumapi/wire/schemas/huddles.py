@@ -36,7 +36,10 @@ class Huddle(Struct, kw_only=True):
 
 
 class HuddleSummaryFlags(Struct, kw_only=True):
-    """Unread state of a huddle for the caller; absent in the list of watchers."""
+    """Flags of a huddle in a list: `unread` for the caller.
+
+    `unread` is absent in the list of watchers, so that `flags` is {}.
+    """
 
     unread: bool | UnsetType = UNSET
 

@@ -58,7 +58,7 @@ class NoFlags(Struct, kw_only=True):
 
 
 class LinksMeta(Struct, kw_only=True):
-    """`meta` of a list that nobody is refused."""
+    """`meta` of an object or list without permissions: its links alone."""
 
     links: list[Link]
 
