@@ -9,18 +9,13 @@ from typing import Any, Final
 import msgspec
 from markupsafe import Markup
 
-# Characters of a description, and of a post's text.
+# Characters of a description, of an answer's text, and of a post's.
 SHORT: Final = 200
+MIDDLE: Final = 500
 LONG: Final = 5_000
 
 # A script element ends at `</script`, and a comment in one hides that: neither can be written with these.
-_ESCAPES: Final = {
-    ord("<"): "\\u003c",
-    ord(">"): "\\u003e",
-    ord("&"): "\\u0026",
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+_ESCAPES: Final = tuple((one, f"\\u{ord(one):04x}") for one in "<>&\u2028\u2029")
 # What XML can't hold, escaped or not.
 _NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LINK: Final = re.compile(r'(?<=\s)(href|src)="/(?!/)')
@@ -60,7 +55,10 @@ def xml(text: Any) -> str:
 
 def json_ld(data: Any) -> Markup:
     """Write data for a script element."""
-    return Markup(msgspec.json.encode(data).decode().translate(_ESCAPES))
+    text = msgspec.json.encode(data).decode()
+    for character, escape in _ESCAPES:
+        text = text.replace(character, escape)
+    return Markup(text)
 
 
 def posting(item: dict[str, Any], kind: str, address: str) -> Markup:
@@ -90,7 +88,7 @@ def posting(item: dict[str, Any], kind: str, address: str) -> Markup:
         {
             "@type": "Comment",
             "url": f"{address}/comments/{one['id']}/",
-            "text": text_of(one.get("html"), LONG),
+            "text": text_of(one.get("html"), MIDDLE),
             "datePublished": one["meta"]["created"],
             "author": _person(one["meta"].get("createdBy"), address),
         }

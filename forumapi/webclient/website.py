@@ -98,24 +98,35 @@ class Website:
         """Answer one request. Never raises: what is no refusal is logged whole and answered with 500."""
         visit = environ[_VISIT] = Visit(self, environ)
         try:
+            try:
+                answer = self._attempt(visit)
+            except Failure as failure:
+                # The page that was to say so needed the API too.
+                answer = self._refuse(visit, failure.status, failure=failure)
+        except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page
+            logger.exception("page failed: %s %s", visit.method, visit.path)
+            visit.forget_site()
+            answer = self._refuse(visit, 500)
+        return self._sealed(visit, answer)
+
+    def _attempt(self, visit: Visit) -> Answer:
+        """Answer, or refuse. Raises Failure where the API does not answer for a refusal either."""
+        try:
             answer = self._kept(visit) or self._answer(visit)
             self._keep(visit, answer)
+            return answer
         except SignInFirst as need:
-            answer = self._sign_in_first(visit, need)
+            return self._sign_in_first(visit, need)
         except Refused as refusal:
-            answer = self._refuse(visit, refusal.status, text=refusal.text)
+            return self._refuse(visit, refusal.status, text=refusal.text)
         except RequestEntityTooLarge:
             text = visit.language.gettext(
                 "At most %(num)d MB can be sent at a time, and 1 MB without files."
             )
             limit = {"num": self._upload_limit // 1_000_000}
-            answer = self._refuse(visit, 413, text=text % limit)
+            return self._refuse(visit, 413, text=text % limit)
         except Failure as failure:
-            answer = self._failed(visit, failure)
-        except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page
-            logger.exception("page failed: %s %s", visit.method, visit.path)
-            answer = self._refuse(visit, 500)
-        return self._sealed(visit, answer)
+            return self._failed(visit, failure)
 
     def _answer(self, visit: Visit) -> Answer:
         if visit.is_malformed:
@@ -254,7 +265,12 @@ class Website:
 
         Nobody is made to send what a page of somebody else's has typed: there is nothing for what the website refused.
         """
-        return visit.kept_fields() if failure is not None or status in (429, 502, 503) else []
+        if failure is None and status not in (429, 502, 503):
+            return []
+        if visit.sent_to == "/login/" and visit.form is not None:
+            # A sign-in carries what was typed before it.
+            return [one for one in visit.form.items(multi=True) if one[0] != "proof"]
+        return visit.kept_fields()
 
     # ------------------------------------------------------------ what every answer has
 

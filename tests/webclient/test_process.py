@@ -18,8 +18,11 @@ import pytest
 
 from forumapi.command import doctor
 from forumapi.config import Config
+from forumapi.webclient.routes import ROUTES
+from forumapi.webclient.session import Seal, WebSession
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server, running
+from tests.webclient.crawl import filled
 from tests.webclient.process import (
     FRONT_ENDS,
     SECRET,
@@ -154,6 +157,29 @@ def test_an_api_that_is_away_is_said_in_a_page(bikes: Site, tmp_path: Path) -> N
     assert sent.status == 503
     assert sent.field("/login/", "markdown") == "<b>kept\n"
     assert sent.field("/login/", "email") == "x@y.test"
+
+
+def test_no_form_is_lost_while_the_api_is_away(bikes: Site, tmp_path: Path) -> None:
+    """Whichever it is, and whoever sends it: its page says so, and holds what was typed."""
+    started = begin_website("http://127.0.0.1:9", tmp_path, webclient_secret="secret")
+    sealed = Seal(["secret"]).seal_session(bikes.host, WebSession("t" * 40, int(time.time())))
+    wrong = []
+    try:
+        wait_for_website(started)
+        for cookies in ({}, {"session": sealed}):
+            visitor = Visitor(started.address, bikes.host, dict(cookies))
+            for path, view in ROUTES.items():
+                if "POST" not in view.methods() or path in ("/logout/", "/live-ticket/"):
+                    continue
+                sent = visitor.post(filled(path, {}), {"markdown": "Kept", "title": "Kept too"})
+                visitor.cookies = dict(cookies)
+                fields = {one.attributes.get("name") for one in sent.tree.css("input, textarea")}
+                if sent.status != 503 or not {"markdown", "title"} <= fields:
+                    wrong.append((path, bool(cookies), sent.status, fields))
+    finally:
+        started.stop()
+
+    assert not wrong
 
 
 def test_a_slow_api_is_said_in_a_page_and_what_was_typed_is_kept(
