@@ -49,6 +49,11 @@ def address(name: str) -> str:
     return _all()[0][name]
 
 
+def version() -> str:
+    """Return a text that is another one once any file is."""
+    return " ".join(_all()[1])
+
+
 def named(name: str) -> StaticFile:
     """Return a file by its name. Raises KeyError."""
     return _all()[1][address(name).rpartition("/")[2]]

@@ -185,6 +185,8 @@ class Visit:
         self.api.token = ""
         self.__dict__["me"] = None
         self.set_cookie(self.website.session_cookie, "", 0)
+        # Pages that the browser keeps for its own sake go; those that the service worker keeps it drops itself.
+        self._set.append(("Clear-Site-Data", '"cache"'))
 
     def set_cookie(self, name: str, value: str, age_s: int) -> None:
         """Set a cookie of this host alone, which no script can read."""

@@ -38,6 +38,8 @@ HEADERS: Final = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
 )
+# Templates leave the position in the live stream out, so that a page can be kept without it.
+NO_CURSOR: Final = b'data-cursor=""'
 PRIVATE: Final = "private, no-cache"
 PUBLIC: Final = "public, max-age=0, s-maxage=60"
 # A page that is not found, too large or refused says so itself; the text of what it was about stays with the visitor.
@@ -278,6 +280,8 @@ class Website:
         headers = dict(answer.headers)
         fields = [*answer.headers, *HEADERS]
         body = answer.body
+        cursor = f'data-cursor="{visit.api.live_cursor}"'.encode()
+        followed = body.replace(NO_CURSOR, cursor, 1)
         status = answer.status
         # A form may have been answered with the page that it was sent from.
         method = visit.environ["REQUEST_METHOD"]
@@ -295,16 +299,14 @@ class Website:
             fields.append(("Cache-Control", PUBLIC if is_public else PRIVATE))
             fields.append(("Vary", "Cookie, Accept-Language"))
         if status == 200 and method in ("GET", "HEAD") and not sets_cookies:
-            # The position in the live stream is another text each time: an older one is as good.
-            cursor = visit.api.live_cursor.encode()
-            content = body.replace(cursor, b"") if cursor else body
-            etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-            fields.append(("ETag", f"W/{etag}" if cursor else etag))
+            etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+            # The position in the live stream is another text each time: a page with an older one is as good.
+            fields.append(("ETag", etag if followed == body else f"W/{etag}"))
             if etag in visit.environ.get("HTTP_IF_NONE_MATCH", ""):
                 return Answer(304, [one for one in fields if one[0] != "Content-Type"], b"")
         if status not in (204, 304):
-            fields.append(("Content-Length", str(len(body))))
-        return Answer(status, fields, body)
+            fields.append(("Content-Length", str(len(followed))))
+        return Answer(status, fields, followed)
 
     def cookies(self, environ: dict[str, Any]) -> dict[str, str]:
         """Return the cookies that a request carries."""

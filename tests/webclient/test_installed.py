@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 import forumapi.webclient
 from tests.factories import Factory, Site
 from tests.fixtures import Server
-from tests.webclient.hand import MODES, NO_SCRIPT, Hand
+from tests.webclient.hand import MODES, NO_SCRIPT, WAIT_S, Hand
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
 from tests.webclient.wire import Wire
@@ -58,7 +58,7 @@ def kept(hand: Hand) -> list[str]:
         """
         const done = arguments[0], found = [];
         (async () => {
-          for (const name of await caches.keys()) if (name !== "files") {
+          for (const name of await caches.keys()) if (name.startsWith("pages-")) {
             const keys = await (await caches.open(name)).keys();
             found.push(...keys.map((one) => `${name} ${new URL(one.url).pathname}`));
           }
@@ -70,13 +70,16 @@ def kept(hand: Hand) -> list[str]:
 
 
 def installed(hand: Hand) -> None:
-    """Wait until the service worker serves the page."""
-    hand.driver.execute_async_script(
-        """
-        const done = arguments[0], worker = navigator.serviceWorker;
-        if (worker.controller) done(); else worker.addEventListener("controllerchange", () => done());
-        """
-    )
+    """Wait until the service worker serves the page. A page that is loaded again lets it try again."""
+    serves = "return Boolean(navigator.serviceWorker.controller)"
+    for _ in range(5):
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if hand.driver.execute_script(serves):
+                return
+            time.sleep(0.1)
+        hand.driver.refresh()
+    raise AssertionError("no service worker comes")
 
 
 @step("installed app shows what was read when offline")
@@ -262,6 +265,9 @@ def test_pages_say_whose_they_are(visitor: Visitor, make: Factory) -> None:
     worker = member.get("/service-worker.js")
     assert worker.headers["cache-control"] == "no-cache"
     assert worker.headers["content-type"].startswith("text/javascript")
+    assert member.get("/service-worker.js").body == worker.body
+    other = visitor.of(make.site(linkColor="#aa0000")).get("/service-worker.js")
+    assert other.body != worker.body
 
 
 def test_sign_out_clears_what_the_browser_keeps(visitor: Visitor, make: Factory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from selenium.webdriver import Chrome
@@ -114,6 +115,59 @@ def test_unread_counts_move(hand: Hand, make: Factory, api_there: Api) -> None:
     assert hand.find('nav a[href="/updates/"] .count').text.endswith("unread")
 
 
+def test_a_page_that_is_not_the_last_leads_to_what_is_new(
+    browser: Chrome, website: Server, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    make.comments(talk, 30)
+    hand = Hand(browser, website.address[1], SCRIPT)
+    hand.sign_in(site, site.member)
+    hand.go(site, f"/conversations/{talk.id}/")
+
+    say(api_there, site.newcomer, talk, "On the second page")
+
+    hand.press("1 new")
+    hand.see("On the second page")
+    assert "offset=25" in hand.path
+
+
+def test_a_comment_that_is_deleted_meanwhile_is_announced_no_more(
+    browser: Chrome, website: Server, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    event = make.event(site)
+    hand = Hand(browser, website.address[1], SCRIPT)
+    hand.sign_in(site, site.member)
+    hand.go(site, f"/events/{event.id}/")
+
+    body = {"itemType": "event", "itemId": event.id, "markdown": "A mistake"}
+    made = api_there.post("/api/v1/comments", body, by=site.newcomer)
+    hand.see("1 new")
+    assert api_there.delete(made.location, by=site.newcomer).status == 200
+    hand.gone("1 new")
+
+
+def test_a_session_that_ends_elsewhere_ends_the_stream(
+    browser: Chrome, website: Server, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    hand = Hand(browser, website.address[1], SCRIPT)
+    hand.sign_in(site, site.member)
+    hand.become(site.newcomer, int(time.time()))
+    hand.go(site, f"/conversations/{talk.id}/")
+    with Listener(website.address, site, site.owner) as other:
+        other.follow(f"conversation/{talk.id}", presence=True)
+        hand.see("2 people are reading this")
+
+        assert api_there.delete("/api/v1/auth", by=site.newcomer).status == 200
+
+        hand.gone("reading this")
+        while other.next("presence")["people"] != 1:
+            pass
+
+
 # ---------------------------------------------------------------- connections that break
 
 
@@ -170,10 +224,14 @@ def test_a_guest_s_page_is_the_same_wherever_the_stream_is(visitor: Visitor, mak
     guest = visitor.of(site)
     page = guest.get(path)
 
-    assert page.find("#live").attributes["data-cursor"]
+    cursor = page.find("#live").attributes["data-cursor"]
+    assert cursor
     assert guest.get(path, if_none_match=page.headers["etag"]).status == 304
     make.comment(make.conversation(site))
     assert guest.get(path, if_none_match=page.headers["etag"]).status == 304
+    again = guest.get(path)
+    assert again.find("#live").attributes["data-cursor"] not in ("", cursor)
+    assert again.headers["etag"] == page.headers["etag"]
 
 
 # ---------------------------------------------------------------- what the script asks for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from html import unescape
 from typing import Final
 
@@ -55,9 +56,17 @@ class ServiceWorkerView(View):
     """Script that keeps what was read; its address is above all pages that it serves."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send it. Browsers ask again whether it has changed."""
+        """Send it. Browsers ask again whether it has changed: with files or look it does, and keeps them anew."""
         found = static.named("service-worker.js")
-        return visit.send(found.data, found.type, headers={"Cache-Control": "no-cache"})
+        shown = (
+            static.version(),
+            look.address(visit.site),
+            visit.site["title"],
+            visit.language.code,
+        )
+        version = hashlib.sha256("\0".join(shown).encode()).hexdigest()[:10]
+        text = f'const VERSION = "{version}";\n'.encode() + found.data
+        return visit.send(text, found.type, headers={"Cache-Control": "no-cache"})
 
 
 class OfflineView(View):

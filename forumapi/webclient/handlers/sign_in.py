@@ -264,9 +264,7 @@ class SignOutView(View):
         if visit.session.token:
             _sign_out(visit)
         visit.forget_session()
-        # Pages that the browser keeps for its own sake go, those that the service worker keeps it drops itself.
-        answer = visit.redirect("/")
-        return answer._replace(headers=[*answer.headers, ("Clear-Site-Data", '"cache"')])
+        return visit.redirect("/")
 
 
 def _sign_out(visit: Visit) -> None:

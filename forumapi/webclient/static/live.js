@@ -25,7 +25,7 @@ async function open() {
     if (me) {
       const answer = await fetch("/live-ticket/", { method: "POST" });
       // Signed out, or banned: nothing more comes here.
-      if (answer.status === 401 || answer.status === 403) stopped = true;
+      if (answer.status === 401 || answer.status === 403) over();
       if (!answer.ok) throw new Error(answer.status);
       ({ ticket } = await answer.json());
     }
@@ -36,6 +36,12 @@ async function open() {
   } finally {
     opening = false;
   }
+}
+
+// The session has ended, here or elsewhere: what is kept of it goes.
+function over() {
+  stopped = true;
+  if (me) navigator.serviceWorker?.controller?.postMessage("drop");
 }
 
 function socket(ticket) {
@@ -59,6 +65,7 @@ function close() {
   clearTimeout(dead);
   const old = link;
   link = null;
+  people = 0;
   old?.close();
   say();
 }
@@ -90,8 +97,8 @@ function receive(frame) {
     case "bye": {
       close();
       const wait = frame.retryAfterMs;
-      stopped = !wait;
-      if (wait) later(wait.min + Math.random() * (wait.max - wait.min));
+      if (!wait) over();
+      else later(wait.min + Math.random() * (wait.max - wait.min));
     }
   }
 }

@@ -1,8 +1,10 @@
 // Keeps pages that were read: public ones, and those of the person who is signed in, of one person at a time. The network
-// comes first. Nothing of signing in, of administration, of accounts and forms is kept.
+// comes first. Nothing of signing in, of administration, of accounts and forms is kept. The website puts VERSION before
+// this text, which is another one once the files or the look of the site are.
+/* global VERSION */
 
-const FILES = "files", PAGES = "pages-", OFFLINE = "/offline/";
-const MOST_PAGES = 100, MOST_FILES = 60;
+const FILES = `files-${VERSION}`, PAGES = "pages-", OFFLINE = "/offline/";
+const MOST_PAGES = 100;
 const KEPT = /^\/(?:(?:(?:microcosms|conversations|events|polls|huddles|profiles)\/(?:\d+\/)?|(?:updates|trending)\/|legal\/(?:[a-z]+\/)?)(?:\?offset=\d+)?)?$/;
 const FILE = /^\/(?:static\/|theme\.\w+\.css$)/;
 // Whose page an answer of the website is: the id of their profile, 0 for a guest.
@@ -12,7 +14,7 @@ const PERSON = "Forumapi-Profile";
 let dropped = 0;
 
 addEventListener("install", (event) => event.waitUntil(install()));
-addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("activate", (event) => event.waitUntil(activate()));
 
 async function install() {
   const files = await caches.open(FILES);
@@ -22,6 +24,12 @@ async function install() {
   const named = (await answer.text()).matchAll(/(?:href|src)="(\/(?:static\/|theme\.)[^"]+)"/g);
   await files.addAll(new Set([...named].map((one) => one[1])));
   await skipWaiting();
+}
+
+async function activate() {
+  const old = (await caches.keys()).filter((one) => one.startsWith("files-") && one !== FILES);
+  await Promise.all(old.map((one) => caches.delete(one)));
+  await clients.claim();
 }
 
 addEventListener("fetch", (event) => {
@@ -42,10 +50,7 @@ async function file(request) {
   const found = await files.match(request, { ignoreVary: true });
   if (found) return found;
   const answer = await fetch(request);
-  if (answer.ok) {
-    await files.put(request, answer.clone());
-    await trim(files, MOST_FILES);
-  }
+  if (answer.ok) await files.put(request, answer.clone());
   return answer;
 }
 
@@ -71,7 +76,9 @@ async function keep(address, answer, began) {
   const now = dropped;
   const pages = await caches.open(name);
   await pages.put(address, answer);
-  await trim(pages, MOST_PAGES);
+  const addresses = await pages.keys();
+  // The first that were put in are the first to go.
+  await Promise.all(addresses.slice(0, -MOST_PAGES).map((one) => pages.delete(one)));
   // It was dropped meanwhile.
   if (now !== dropped) await caches.delete(name);
 }
@@ -93,10 +100,4 @@ async function drop(except = "") {
   dropped++;
   const names = (await caches.keys()).filter((one) => one.startsWith(PAGES) && one !== except);
   await Promise.all(names.map((one) => caches.delete(one)));
-}
-
-// The first that were put in are the first to go.
-async function trim(cache, most) {
-  const keys = await cache.keys();
-  await Promise.all(keys.slice(0, Math.max(0, keys.length - most)).map((one) => cache.delete(one)));
 }
