@@ -208,6 +208,29 @@ def test_an_edit_that_is_refused_keeps_what_was_unticked(
     assert not page.tree.css_first(f'[name="file"][value="{hash} a.png"][checked]')
 
 
+def test_a_conversation_begins_where_one_chooses(
+    member: Visitor, make: Factory, bikes: Site, api: Api
+) -> None:
+    place, closed = make.microcosm(bikes), make.microcosm(bikes)
+    make.role(bikes, closed.id, "Readers", users=True, rights=("read",))
+    path = "/conversations/create/"
+
+    page = member.get(path)
+    offered = {one.attributes.get("value") for one in page.tree.css("select option")}
+    assert str(place.id) in offered
+    assert str(closed.id) not in offered
+    form = {"title": "Where to?", "markdown": "Here", "key": "k3"}
+    refused = member.post(path, form)
+    assert (refused.status, typed(refused).strip()) == (400, "Here")
+    assert "Choose a place" in refused.text
+    assert member.post(path, {**form, "microcosmId": str(closed.id)}).status == 403
+    made = member.post(path, {**form, "microcosmId": str(place.id)})
+
+    assert made.status == 303
+    found = api.get(f"/api/v1{made.location.rstrip('/')}", by=bikes.member).data
+    assert found["microcosmId"] == place.id
+
+
 # ---------------------------------------------------------------- sessions that end
 
 
