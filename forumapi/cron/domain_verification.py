@@ -18,7 +18,9 @@ TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Verify claimed and served domains; start to serve proven ones, and stop to serve those no longer proven."""
+    """Verify claimed and served domains; serve sites under proven ones, and no longer under those that lost their
+    proof.
+    """
     outbound = Outbound(nameservers=config.dns_servers, timeout_s=TIMEOUT_S)
 
     def check(due: DueDomain) -> DomainProof:

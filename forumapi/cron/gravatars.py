@@ -39,7 +39,7 @@ class _Fetched(NamedTuple):
 
 
 def gravatars(tx: Transaction, config: Config) -> str:
-    """Fetch pictures from Gravatar for people who have none. The next run repeats what fails."""
+    """Fetch pictures from Gravatar for people without one. The next run repeats failed requests."""
     people = gravatar.due(tx, MOST) if config.gravatar_url else []
     if not people:
         return "nobody to ask for"
@@ -65,9 +65,9 @@ def gravatars(tx: Transaction, config: Config) -> str:
 def _ask(
     people: list[GravatarRequest], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
-    """Fetch pictures. Returns those that exist, and the last profile of each site that was tried.
+    """Fetch pictures; return those that exist, and the last profile of each site that was tried.
 
-    Somebody whose picture can't be fetched is passed over once Gravatar has answered for somebody after them.
+    A person whose picture can't be fetched is skipped once Gravatar has answered for a later person.
     """
     out = Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     ends = time.monotonic() + ASKING_S
@@ -95,7 +95,7 @@ def _ask(
 
 
 def _fetch(out: Outbound, url: str) -> bytes | None:
-    """Fetch a picture: b"" if there is none that can be used, None if that is unknown."""
+    """Fetch a picture; b"" if there is no usable one, None if the request failed."""
     try:
         got = out.fetch(url, max_bytes=MAX_BYTES)
     except TooLongError:
@@ -110,7 +110,7 @@ def _fetch(out: Outbound, url: str) -> bytes | None:
 
 
 def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
-    """Process the image at `path`. Returns it with its path; None for an invalid image."""
+    """Process the image at `path`; return it with its path, None for an invalid image."""
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))
     if not kind:

@@ -342,7 +342,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
 
 
 def event_partitions(tx: Transaction, config: Config) -> str:
-    """Create the event log's coming partitions and drop those that no reader needs any more."""
+    """Create the coming partitions of the event log, and drop those that no reader needs any more."""
     row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
     assert row is not None, "the function returns one row"
     return f"{row[0]} made, {row[1]} dropped"
@@ -381,7 +381,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Delete reminders of events after a month; the next run continues."""
+    """Delete reminders of events after a month."""
     forgotten = 0
     for _ in range(UPDATE_BATCHES):
         found = tx.run(FORGET_REMINDERS, most=UPDATES_AT_ONCE)
@@ -400,7 +400,7 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 
 def name_looks(tx: Transaction, config: Config) -> str:
-    """Compute missing looks of names."""
+    """Compute missing skeletons of profile names."""
     return f"{profile.store_looks(tx, MOST_NAMES)} names"
 
 
@@ -410,14 +410,14 @@ def digests(tx: Transaction, config: Config) -> str:
 
 
 def due_roles(tx: Transaction, config: Config) -> str:
-    """Recompute roles that time has changed, of profiles without requests; requests do it for the others."""
+    """Recompute roles that time has changed, for profiles that make no requests; requests recompute the others."""
     due = role_members.due(tx, MOST_DUE)
     _settle(tx, due)
     return f"{len(due)} profiles"
 
 
 def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
-    """Recompute roles of profiles, given with their sites."""
+    """Recompute roles of profiles, given as (site, profile)."""
     by_site: dict[int, list[int]] = {}
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)

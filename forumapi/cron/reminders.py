@@ -1,7 +1,4 @@
-"""Reminders of events: one row of the event log for each event and start, one in an hour (content 5.3).
-
-Readers of the log decide on recipients (updates/dispatch.py).
-"""
+"""Reminders of events: one row of the event log for each event and start (content 5.3)."""
 
 from __future__ import annotations
 

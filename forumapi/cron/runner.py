@@ -1,9 +1,4 @@
-"""Cron process: one leads, any number stand by; each due time of a job takes effect once (decision 0005).
-
-The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction that checks
-the lease's epoch: a crash leaves both or neither, and a leader that was frozen and replaced cannot commit. Missed due
-times are merged into one run. A failed job is logged, recorded, and retried by its own rule or at its next due time.
-"""
+"""Cron process: one process leads, others stand by; each due time of a job takes effect once (decision 0005)."""
 
 from __future__ import annotations
 
@@ -98,7 +93,7 @@ FAIL = Query(
 
 
 class Run(NamedTuple):
-    """Run of a job. `finished` None: it runs now, or its process died during the commit."""
+    """Run of a job. `finished` None: it is running, or its process died during the commit."""
 
     task: str
     due: datetime.datetime
@@ -110,7 +105,7 @@ class Run(NamedTuple):
 
     @property
     def took_s(self) -> float:
-        """Duration in seconds."""
+        """Return the duration in seconds."""
         return (self.finished - self.started).total_seconds() if self.finished else 0.0
 
 
@@ -118,18 +113,18 @@ Now = Callable[[], datetime.datetime]
 
 
 def utc_now() -> datetime.datetime:
-    """Present time, aware."""
+    """Return the present time, with its zone."""
     return datetime.datetime.now(datetime.UTC)
 
 
 def next_due(job: Job, after: datetime.datetime) -> datetime.datetime:
-    """Compute the first due time later than `after`."""
+    """Return the first due time later than `after`."""
     due: datetime.datetime = croniter(job.line, after).get_next(datetime.datetime)
     return due
 
 
 def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
-    """Compute the latest due time that is not later than `at`."""
+    """Return the latest due time that is not later than `at`."""
     # get_prev returns a time before its argument, and due times are whole seconds: with the next whole second a due
     # time of now is included; with a fraction left, the next due time would be too.
     second = at.replace(microsecond=0) + datetime.timedelta(seconds=1)
@@ -138,11 +133,11 @@ def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
 
 
 class LeadsElsewhereError(Exception):
-    """Refusal to run, since another process leads."""
+    """Refusal to run jobs, since another process leads."""
 
 
 class Runner:
-    """Runner of `jobs` when they are due, while this process leads. `now`: clock; None: the database's."""
+    """Runner of due `jobs` while this process leads. `now`: clock; None: the database's."""
 
     def __init__(
         self, url: str, settings: Settings, jobs: Sequence[Job] = JOBS, now: Now | None = None
@@ -214,7 +209,7 @@ class Runner:
                 self._try_again(job, last.due, last.attempts, last.finished or now)
 
     def run_pending(self) -> int:
-        """Run once the jobs that are due or never ran, for another scheduler. Returns the number of failures.
+        """Run each job that is due or never ran, once, for another scheduler; return the number of failures.
 
         Raises LeadsElsewhereError while another process leads.
         """
@@ -239,7 +234,7 @@ class Runner:
             self._database.close()
 
     def run_due(self, job: Job) -> bool:
-        """Run a job for its latest due time, earlier ones included. False if it failed."""
+        """Run a job for its latest due time, which stands for earlier ones; return False if it failed."""
         now = self._now()
         latest = last_due(job, now)
         again = self._again.pop(job.name, None)
@@ -263,7 +258,7 @@ class Runner:
             self._again[job.name] = due
 
     def _last_runs(self, now: datetime.datetime) -> dict[str, Run]:
-        """The latest run of each job that ever ran."""
+        """Return the latest run of each job that ever ran, by name."""
         tx = self._database.read()
         try:
             return last_runs(tx, self.jobs, now)
@@ -271,7 +266,7 @@ class Runner:
             tx.end()
 
     def perform(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job for one due time. Returns its result, "" if it failed or was done before."""
+        """Run a job for one due time; return its result, "" if it failed or was done before."""
         started = time.monotonic()
         try:
             detail = self.attempt(job, due)
@@ -291,7 +286,10 @@ class Runner:
         return detail
 
     def attempt(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job and record its due time in one transaction; "" if it was done before. Raises the job's errors."""
+        """Run a job and record its due time in one transaction; return its result, "" if it was done before.
+
+        Raises the job's errors.
+        """
         with self._database.write() as tx:
             self._hold(tx)
             tx.row(LIMITS, limit_ms=JOB_LIMIT_S * 1000)
@@ -302,14 +300,14 @@ class Runner:
         return detail
 
     def _hold(self, tx: Transaction) -> None:
-        """Make a transaction check the lease's epoch, if this process leads."""
+        """Make the transaction check the lease's epoch, if this process leads."""
         if self._leads:
             self._lease.hold(tx)
 
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
     ) -> int:
-        """Record a failure. Returns the failures of this due time, 1 if unknown."""
+        """Record a failure; return the number of failures of this due time, 1 if unknown."""
         text = f"{type(error).__name__}: {error}"[:500]
         try:
             with self._database.write() as tx:
@@ -321,7 +319,10 @@ class Runner:
 
 
 def run(config: Config) -> None:
-    """Run the cron process until SIGTERM or SIGINT. SIGHUP reloads the settings, and restarts it if they need that."""
+    """Run the cron process until SIGTERM or SIGINT.
+
+    SIGHUP reloads the settings, and restarts it if a change needs that.
+    """
     settings = Settings(config)
     runner = Runner(config.direct_url, settings)
     begins_anew = threading.Event()
@@ -349,7 +350,7 @@ def run(config: Config) -> None:
 
 
 def _reload(settings: Settings) -> bool:
-    """Reload the settings. True if a change needs a restart of this process."""
+    """Reload the settings; return True if a change needs a restart of this process."""
     try:
         changes = settings.reload()
         log.apply(settings.current, access=False)
@@ -367,7 +368,7 @@ def _reload(settings: Settings) -> bool:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run one job now. Returns its result. Raises ApiError, psycopg.Error and the job's errors."""
+    """Run one job now; return its result. Raises ApiError, psycopg.Error and the job's errors."""
     runner = Runner(url, Settings(config))
     return runner.attempt(find(name), utc_now())
 
@@ -378,17 +379,17 @@ def find(name: str) -> Job:
 
 
 def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[str, Run]:
-    """Read the latest run of each job, without runs later than the job's next due time."""
+    """Return the latest run of each job by name, without runs later than the job's next due time."""
     names, untils = [job.name for job in jobs], [next_due(job, now) for job in jobs]
     return {row[0]: Run(*row) for row in tx.rows(LAST_RUNS, tasks=names, untils=untils)}
 
 
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
-    """List jobs with their next due time and latest run."""
+    """Return the jobs with their next due time and latest run."""
     runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
 
 
 def history(tx: Reader, name: str | None, limit: int) -> list[Run]:
-    """List the runs of one job or of all, latest first."""
+    """Return the runs of one job or, with `name` None, of all, latest first."""
     return [Run(*row) for row in tx.rows(HISTORY, task=name, limit=limit)]

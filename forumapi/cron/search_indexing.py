@@ -1,4 +1,4 @@
-"""Jobs of search: indexing of texts that triggers do not cover (old ones, changed language), and the vocabulary."""
+"""Jobs of search: indexing of texts that triggers do not cover (old texts, changed languages), and the vocabulary."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def search_documents(tx: Transaction, config: Config) -> str:
 
 
 def search_words(tx: Transaction, config: Config) -> str:
-    """Learn words of new texts, for completion and typing correction, and forget those of deleted texts."""
+    """Add words of new texts to the vocabulary, for completion and typing correction, and remove those of deleted
+    texts.
+    """
     ends = time.monotonic() + LEARNING_S
     forgotten = tx.value(FORGET, most=FORGOTTEN_AT_ONCE)
     learnt, kind, site_id, is_last = 0, 0, 0, False
@@ -70,9 +72,9 @@ def search_words(tx: Transaction, config: Config) -> str:
 
 
 def learn(tx: Transaction, most: int, kind: int, site_id: int) -> tuple[int, int, int, bool]:
-    """Learn from up to `most` bytes after a kind of texts of a site (0, 0: from the start).
+    """Add words of up to `most` bytes of texts after (`kind`, `site_id`); (0, 0): from the start.
 
-    Returns the number of texts, the kind and site after which to continue, and True when all is done.
+    Return the number of texts, the kind and site after which to continue, and True if all texts are done.
     """
     (found,) = tx.rows(LEARN, most=most, kind=kind, site=site_id)
     looked, at_kind, at_site, is_last = found

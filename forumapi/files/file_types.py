@@ -53,17 +53,17 @@ NAME_MAX: Final = 512
 
 
 def picture(head: bytes) -> str:
-    """Detect a supported image format: gif, jpeg, png or webp; "" for anything else."""
+    """Return the supported image format that the first bytes show: gif, jpeg, png or webp; "" for anything else."""
     return next((kind for pattern, kind in _PICTURES if pattern.match(head)), "")
 
 
 def is_untaken(head: bytes) -> bool:
-    """Check for an image format that is refused."""
+    """Return True if the first bytes show an image format that is refused."""
     return _UNTAKEN.match(head) is not None
 
 
 def sniff(head: bytes) -> str:
-    """Detect the media type of a file that is no supported image. Never returns a type that a browser would execute."""
+    """Return the media type of a file that is no supported image, never one that a browser would execute."""
     if _SVG.match(head):
         return SVG
     for pattern, media_type in _OTHERS:
@@ -81,7 +81,7 @@ def sniff(head: bytes) -> str:
 
 
 def claims_picture(declared: str, name: str) -> bool:
-    """Check if the sender declares an image, by type or, for the generic type, by name (content 10.2)."""
+    """Return True if the sender declares an image, by type or, for the generic type, by name (content 10.2)."""
     media_type = declared.partition(";")[0].strip()
     if _PICTURE_TYPES.match(media_type):
         return True
@@ -89,12 +89,12 @@ def claims_picture(declared: str, name: str) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """Take the last part of a path without control and bidirectional characters; "" if nothing is left."""
+    """Return the last part of a path without control and bidirectional characters; "" if nothing is left."""
     last = _CONTROL.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     return last[:NAME_MAX]
 
 
 def extension(name: str) -> str:
-    """Extension of a name; "" if it has none that is fit for an address."""
+    """Return the extension of a name; "" if it has none that is fit for an address."""
     _, dot, last = name.rpartition(".")
     return last if dot and _EXTENSION.match(last) else ""

@@ -44,7 +44,7 @@ class _Wanted(NamedTuple):
 
 
 class Thumbnails:
-    """Maker of thumbnails of stored images, each once, with a background thread between `start` and `stop`."""
+    """Maker of thumbnails of stored images, each made once; its background thread runs between `start` and `stop`."""
 
     def __init__(self, database: Database, storage: Storage, image_worker: ImageWorker) -> None:
         self._database = database
@@ -60,7 +60,7 @@ class Thumbnails:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the background thread; queued thumbnails are made on request then."""
+        """End the background thread; queued thumbnails are then made on request."""
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)
@@ -68,7 +68,7 @@ class Thumbnails:
             self._thread = None
 
     def later(self, hash: str, kind: str, size: int, boxes: tuple[Box, ...], *, who: str) -> None:
-        """Queue thumbnails of a stored image, in the turns of `who`."""
+        """Queue thumbnails of a stored image, in the turns of the caller `who`."""
         for box in boxes:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(_Wanted(hash, kind, size, box, who))
@@ -82,7 +82,7 @@ class Thumbnails:
                 logger.warning("a thumbnail of %s was not made: %s", wanted.hash, reason)
 
     def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
-        """Find a thumbnail, or make it now in the turns of `who`.
+        """Return a thumbnail, made now if needed, in the turns of the caller `who`.
 
         Raises Invalid, MissingError, StorageError.
         """
@@ -103,7 +103,7 @@ class Thumbnails:
 
     @contextlib.contextmanager
     def _alone(self, hash: str, box: Box) -> Iterator[None]:
-        """Lock of a thumbnail in this process: later callers find it made."""
+        """Lock a thumbnail in this process: callers that wait find it made."""
         lock = self._busy.setdefault((hash, box), threading.Lock())
         with lock:
             try:
@@ -141,7 +141,7 @@ class Thumbnails:
 
 @contextlib.contextmanager
 def scratch(storage: Storage) -> Iterator[Path]:
-    """Make a temporary folder in the store's scratch folder. Raises StorageError."""
+    """Yield a temporary folder in the store's scratch folder. Raises StorageError."""
     folder = storage.scratch / secrets.token_hex(12)
     try:
         folder.mkdir(parents=True)

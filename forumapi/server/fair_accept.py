@@ -22,12 +22,12 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket in one of several workers: one connection per wake-up, after a delay by load."""
+    """Server of one listening socket that several workers share: one connection per wake-up, after a delay by load."""
 
     max_accept = 1
 
     def do_read(self) -> Any:
-        """Accept the next connection; None when there is none, or a less loaded worker is to accept it."""
+        """Accept the next connection; None if there is none, or a less loaded worker should accept it."""
         if (excess := metrics.load() - metrics.least_load()) >= 1:
             self.stop_accepting()
             # The timer ends where accepting is stopped or the server is closed.
@@ -37,7 +37,7 @@ class FairServer(StreamServer):
         return super().do_read()
 
     def _take_what_is_left(self) -> None:
-        """Accept all waiting connections: the other workers are busy, and no client waits for them twice."""
+        """Accept all waiting connections, since the other workers are busy."""
         self.start_accepting()
         for _ in range(_MANY):
             if self.full() or not (taken := super().do_read()):

@@ -33,8 +33,9 @@ _BARE: Final = ("204", "304")
 
 
 class FrozenConfig:
-    """Copy of gunicorn's settings as plain attributes, made once the worker has loaded: gunicorn's own object looks
-    each one up in a dict of objects, forty times a request."""
+    """Copy of gunicorn's settings as plain attributes, since gunicorn's own object is slow to read: forty reads a
+    request.
+    """
 
     def __init__(self, cfg: Any) -> None:
         self.__dict__["_cfg"] = cfg
@@ -57,22 +58,22 @@ class Unproxied(Request):  # type: ignore[misc]
 
 
 class Parser(RequestParser):  # type: ignore[misc]
-    """Parser of HTTP/1.1: gunicorn's strict one."""
+    """Parser of HTTP/1.1: gunicorn's strict parser."""
 
     mesg_class = Unproxied
     mesg: Any
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Read the rest of the request's body; False where it is malformed, so that no request can follow."""
+        """Read the rest of the request's body; return False if it is malformed, so that no request can follow."""
         try:
             return bool(super().finish_body(deadline, max_bytes))
         except _BROKEN:
             return False
 
     def wait(self) -> bool:
-        """Wait until the next request begins; False at the end of the connection.
+        """Wait until the next request begins; return False at the end of the connection.
 
-        Raises StopIteration when the connection ended with the request before.
+        Raises StopIteration if the connection ended with the previous request.
         """
         if self.mesg is not None:
             if self.mesg.should_close() or not self.finish_body():
@@ -105,7 +106,10 @@ class Input:
 def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
-    """Make the WSGI environment. `many`: there are other processes. Repeated headers are joined with a comma."""
+    """Return the WSGI environment of a request. `many`: there are other processes.
+
+    Repeated headers are joined with a comma.
+    """
     made: dict[str, Any] = {
         "wsgi.errors": sys.stderr,
         "wsgi.version": (1, 0),
@@ -157,8 +161,8 @@ def answer(
     """Call the application; return its whole answer, and True if the connection ends after it.
 
     Of a StreamedBody or ConnectionUpgrade only the head is returned, and the object itself, which the caller sends and
-    closes. `closes` is called after the application. Raises ValueError for an answer that can't be framed safely, of
-    which nothing has been sent then.
+    closes. `closes` is called after the application. Raises ValueError for an answer that can't be framed safely; then
+    nothing has been sent.
     """
     started: list[Any] = []
 

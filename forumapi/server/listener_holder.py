@@ -44,7 +44,7 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write a word to the process that holds our addresses, where there is one."""
+    """Write a word to the process that holds this process's sockets; do nothing without one."""
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
         with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTT
 
 
 class HoldError(Exception):
-    """Failure to listen at the addresses, or to start the web process; the message says why."""
+    """Failure to listen at the addresses, or to start the web process; the message names the reason."""
 
 
 # ---------------------------------------------------------------- what is known of the process that holds
@@ -90,7 +90,9 @@ def _lock_path(data: Path) -> Path:
 
 @dataclass
 class HolderState:
-    """State of the holding process, in a file for others on its machine: process ids, and how replacing went."""
+    """State of the holding process, in a file for other programs on its machine: process ids, and results of
+    replacements.
+    """
 
     pid: int
     web: int = 0
@@ -105,7 +107,7 @@ class HolderState:
 
 
 def find(data: Path) -> HolderState | None:
-    """Find the process that holds on this data folder; None when there is none."""
+    """Return the state of the process that holds sockets for this data folder; None if there is none."""
     try:
         with _lock_path(data).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -121,9 +123,9 @@ def find(data: Path) -> HolderState | None:
 
 
 def replace(data: Path, trial_s: float = 0) -> HolderState:
-    """Have the web process of this machine replaced, and wait for success or `failure`.
+    """Have the web process of this machine replaced, and wait for success or `failure`; return the state.
 
-    Raises HoldError when nothing holds here, or does not answer.
+    `trial_s`: seconds for which the new process is probed. Raises HoldError if no holding process runs here or answers.
     """
     before = find(data)
     if before is None:
@@ -155,7 +157,7 @@ def _key(address: Any) -> str:
 
 
 def _inherited() -> dict[str, socket.socket]:
-    """Return the listening sockets that systemd opened for us, by address."""
+    """Return the listening sockets that systemd opened for this process, by address."""
     count = int(os.environ.pop("LISTEN_FDS", "0"))
     is_for_us = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -220,10 +222,10 @@ def _listeners(config: Config) -> list[socket.socket]:
 
 @dataclass
 class Web:
-    """Web process below this one. Each of its workers writes a line when it serves: how many workers there are. Its
-    master writes ENDED for each worker that ended unasked.
+    """Web process below this one. Each worker writes a line when it serves, with the number of workers.
 
-    `file` is the target of the program's path when it was started; `probe` checks it while it is on trial.
+    Its master writes ENDED for each worker that ended unasked. `file`: target of the program's path when the process
+    was started; `probe`: prober of the process during its trial.
     """
 
     process: subprocess.Popen[bytes]
@@ -258,30 +260,30 @@ class Web:
                 self.signal(sign)
 
     def pass_on(self, sign: int) -> None:
-        """Send a signal once the process serves: before, it has no handler and the signal would end it."""
+        """Send a signal once the process serves; before, it has no handler and the signal would end it."""
         if self.served:
             self.signal(sign)
         else:
             self.due.add(sign)
 
     def signal(self, sign: int) -> None:
-        """Send a signal, if it runs."""
+        """Send a signal, if the process runs."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """End its trial and the probing."""
+        """End the trial of the process, and the probing."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None
 
     def forget(self) -> None:
-        """Close its pipe: nothing more is read from it."""
+        """Close the pipe of the process, which is no longer read."""
         self.judged()
         os.close(self.said)
 
     def end(self) -> None:
-        """Kill it: it has failed."""
+        """Kill the process, since it has failed."""
         self.signal(signal.SIGQUIT)
         try:
             self.process.wait(END_S)
@@ -291,10 +293,10 @@ class Web:
 
 
 class Probe:
-    """Prober that asks a web process on trial for a page each second, over as many connections as it has workers.
+    """Prober that requests a page from a web process on trial each second, over as many connections as it has workers.
 
-    `socket` leads to that process alone, and is for this user alone. `wrong` is the problem of the answers, `is_fault`
-    True if more time would not mend it, and `asked` the time of the requests. Raises OSError.
+    `socket` leads to that process alone, and is for this user alone. `wrong`: problem of the answers, "" for none;
+    `is_fault`: more time would not mend it; `asked`: time of the requests. Raises OSError.
     """
 
     def __init__(self, data: Path, host: str) -> None:
@@ -321,7 +323,7 @@ class Probe:
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
     def begin(self, connections: int) -> None:
-        """Probe until `end`, over so many connections at a time."""
+        """Probe until `end`, over this number of connections at a time."""
         threading.Thread(target=self._run, args=(connections,), daemon=True).start()
 
     def end(self) -> None:
@@ -349,7 +351,7 @@ class Probe:
             self._ended.wait(ASK_S)
 
     def _ask(self, connections: int) -> tuple[int, str]:
-        """Return the status of the answers, 200 if all had it; 0 and the reason when one did not come."""
+        """Return the status of the answers, 200 if all had it; 0 and the reason if one request got none."""
         try:
             with contextlib.ExitStack() as open_ones:
                 # Connections that stay open lead the next one to another worker.
@@ -365,7 +367,7 @@ class Probe:
 
 
 class Hold:
-    """The holding process."""
+    """Holding process: keeps the sockets, and replaces the web process."""
 
     def __init__(self, config: Config, program: Sequence[str]) -> None:
         self.data = config.data_path
@@ -385,7 +387,7 @@ class Hold:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Hold until told to stop; return the exit code. Raises HoldError."""
+        """Hold the sockets until a signal to stop; return the exit code. Raises HoldError."""
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data).open("w") as lock:
             try:
@@ -410,7 +412,7 @@ class Hold:
     # ------------------------------------------------------------ signals
 
     def _hear(self) -> None:
-        """Turn signals into bytes of a pipe, so that any wait wakes up for them."""
+        """Turn signals into bytes of a pipe, so that each wait ends at a signal."""
         self._pipe, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup)
         heard = (*_PASSED_ON, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -418,7 +420,7 @@ class Hold:
             signal.signal(sign, lambda number, frame: None)
 
     def _wait(self, timeout_s: float) -> None:
-        """Wait for a signal, a line of a web process, or the time; then act on the signals."""
+        """Wait for a signal, a line of a web process, or `timeout_s`; then act on the signals."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
             # A pipe without writers is always readable, at its end.
@@ -485,7 +487,7 @@ class Hold:
                 self._try()
 
     def _revive(self, code: int) -> bool:
-        """Start a web process in place of one that ended by itself; False when that was too often."""
+        """Start a web process in place of one that ended by itself; return False if that happened too often."""
         now = time.monotonic()
         self._ends.append(now)
         if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
@@ -533,14 +535,17 @@ class Hold:
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
 
     def _take_fallback(self) -> Web | None:
-        """Return the file to go back to, once; None where there is none."""
+        """Return the web process whose file to go back to, once; None if there is none."""
         fallback, self._fallback = self._fallback, None
         if fallback is None or time.monotonic() > self._fallback_until:
             return None
         return fallback if Path(fallback.file).exists() else None
 
     def _roll_back(self, why: str) -> None:
-        """Start the fallback beside the web process, to take its place as soon as it answers."""
+        """Start the fallback beside the web process; it takes over as soon as it answers.
+
+        `why`: reason, for the log.
+        """
         fallback = self._take_fallback()
         if fallback is None:
             return
@@ -549,7 +554,7 @@ class Hold:
         self._try(fallback)
 
     def _ended(self, code: int) -> int:
-        """Handle the end of the web process: without one there is nothing to hold for."""
+        """Handle the end of the web process, without which the sockets need not be held; return the exit code."""
         if self._next is not None:
             self._next.end()
             self._next.forget()
@@ -563,7 +568,7 @@ class Hold:
         return code if code > 0 else 1
 
     def _start(self, like: Web | None = None, *, probe: Probe | None = None) -> Web:
-        """Start a web process of the program, or of the very file that `like` ran. Raises HoldError."""
+        """Start a web process of the program; with `like`, of the very file that it ran. Raises HoldError."""
         command = list(self._program)
         if like is not None:
             command[0] = like.file
@@ -676,7 +681,7 @@ class Hold:
             log.logger.error("can't say what became of it in %s: %s", self.data, error)
 
     def _notify(self, text: str) -> None:
-        """Notify systemd, where it started us."""
+        """Notify systemd, if it started this process."""
         if not self._notify_address:
             return
         address = self._notify_address
@@ -686,7 +691,10 @@ class Hold:
 
 
 def run(config: Config, program: str = "") -> int:
-    """Hold for the program `program` (else this very one) until told to stop. Raises HoldError."""
+    """Hold sockets for the program `program` ("": the running one) until a signal to stop; return the exit code.
+
+    Raises HoldError.
+    """
     log.apply(config, access=False)
     here = os.environ.get("PEX", "")
     command = [program or here] if program or here else [sys.executable, "-P", "-m", "forumapi"]

@@ -13,7 +13,7 @@ from forumapi.config import Config
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Return host and port to connect to for a `listen` setting; not for a Unix socket."""
+    """Return host and port to connect to, for a `listen` setting that is no Unix socket."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
@@ -52,7 +52,7 @@ def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[i
 
 
 def put(config: Config, *, is_out: bool) -> None:
-    """Take this machine out of service, or put it back. Raises OSError."""
+    """Take this machine out of service (`is_out`), or put it back. Raises OSError."""
     if is_out:
         config.data_path.mkdir(parents=True, exist_ok=True)
         config.out_of_service_path.touch()
@@ -61,7 +61,7 @@ def put(config: Config, *, is_out: bool) -> None:
 
 
 def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> str:
-    """Return the problem of the web process at `listen`, or "": it answers, is of `build`, serves a page, is ready.
+    """Return the problem of the web process at `listen`; "" if it answers, is of `build`, serves a page, and is ready.
 
     `is_out`: it need not be ready.
     """
@@ -83,7 +83,7 @@ def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> 
 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
-    """Poll the health check until it passes or `wait_s` is over; return the last problem, "" if healthy."""
+    """Poll the health check until it passes or `wait_s` is over; return the last problem, "" if it passed."""
     deadline = time.monotonic() + wait_s
     while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:
         time.sleep(0.2)

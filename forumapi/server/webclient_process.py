@@ -1,7 +1,4 @@
-"""Process of the website alone (`forumapi webclient`): a client of the API over HTTP, as anybody's program could be.
-
-It has the master, the workers, the limits and the reloads of the web process, and neither database nor storage.
-"""
+"""Process of the website alone (`forumapi webclient`): a client of the API over HTTP, like any other program."""
 
 from __future__ import annotations
 
@@ -58,18 +55,18 @@ class WebsiteApplication:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a page that took too long."""
+        """Answer for a page that exceeded the time limit; None if the answer has begun."""
         return self.website.overdue(environ, start_response, status)
 
     def _address(self, environ: dict[str, Any]) -> str:
         return self._proxies.client_ip(environ)
 
     def drain(self) -> None:
-        """Be not ready from now on, since this process is about to stop."""
+        """Report not ready from now on, since this process is about to stop."""
         self._is_draining = True
 
     def apply(self, config: Config) -> None:
-        """Apply settings that need no new process."""
+        """Apply those settings that do not need a new process."""
         self._proxies = Proxies(config.trusted_proxies)
 
 

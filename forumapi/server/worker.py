@@ -58,7 +58,7 @@ IDLE_GRACE_S: Final = 1.0
 
 
 class HeaderTimeout(Exception):
-    """Timeout of a request whose header was not complete in time."""
+    """Timeout of a request whose header did not arrive completely."""
 
     def __str__(self) -> str:
         return "The header was not complete in time"
@@ -79,7 +79,7 @@ _BlockingSocket: Final = monkey.get_original("socket", "socket")
 
 
 class StartError(Exception):
-    """Reason why the web process must not, or cannot, serve."""
+    """Reason why the web process must not, or can't, serve."""
 
 
 def _envelope(status: int, text: str, code: int = 0) -> bytes:
@@ -89,7 +89,7 @@ def _envelope(status: int, text: str, code: int = 0) -> bytes:
 
 
 class Log(Logger):  # type: ignore[misc]
-    """Logger of gunicorn's messages, as lines of our log."""
+    """Logger of gunicorn's messages, as lines of the platform's log."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg
@@ -102,7 +102,7 @@ class Log(Logger):  # type: ignore[misc]
         log.reopen()
 
     def close_on_exec(self) -> None:
-        """Do nothing: our files are opened close-on-exec."""
+        """Do nothing, since the log's files are opened close-on-exec."""
 
 
 def application() -> Wsgi:
@@ -126,7 +126,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def load_wsgi(self) -> None:
-        """Load the application and open its connections: before the first request, never during one."""
+        """Load the application and open its connections before the first request."""
         # Nearly all objects made while loading stay: collecting garbage among them is a tenth of the start.
         gc.disable()
         self.wsgi: Any = self.app.wsgi()
@@ -170,7 +170,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._reload()
 
     def run(self) -> None:
-        """Serve until told to stop; then finish requests under way, for `graceful_stop_s` at most."""
+        """Serve until a signal to stop; then finish running requests, for `graceful_stop_s` at most."""
         servers, pools = [], []
         for listener in self.sockets:
             listener.setblocking(1)
@@ -218,7 +218,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.stop()
 
     def handle_exit(self, sign: int, frame: object) -> None:
-        """Handle SIGTERM: finish requests under way, then end."""
+        """Handle SIGTERM: finish running requests, then end."""
         if self._has_successor and self._is_loaded:
             # To end at once after all.
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
@@ -227,7 +227,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._stopping.set()
 
     def _handle_successor(self, sign: int, frame: object) -> None:
-        """Handle a successor on the same addresses: accept no more connections, end after the last client."""
+        """Handle the start of a successor on the same addresses: accept no more connections, end after the last
+        client.
+        """
         if self._has_successor:
             return
         self._has_successor = True
@@ -236,7 +238,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._stopping.set()
 
     def _drain(self) -> None:
-        """Be not ready, and keep serving until balancers have seen it."""
+        """Report not ready, and keep serving until balancers have seen it."""
         if health := getattr(self._served, "health", None):
             health.drain()
         until = time.monotonic() + self._drain_s
@@ -321,9 +323,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             util.close(client)
 
     def _next(self, parser: http_exchange.Parser) -> Any:
-        """Return the client's next request; None when it is silent for too long, or gone.
+        """Return the client's next request; None if the client is silent for too long, or has gone.
 
-        Raises HeaderTimeout for a request that has begun, and is not complete in time.
+        Raises HeaderTimeout for a request that has begun and is not complete in time.
         """
         has_begun = False
         with self.timeout_ctx():
@@ -342,7 +344,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         is_private: bool,
         network: str,
     ) -> bool:
-        """Answer one request; True if the connection ends with it."""
+        """Answer one request; return True if the connection ends with it."""
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = http_exchange.environ(request, client, addr, server, self._settled.workers > 1)
@@ -388,7 +390,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that the parser refused, in our envelope; log any other error."""
+        """Answer a request that the parser refused, in the API's envelope; log any other error."""
         line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
         text = str(exc)
         if not line:
@@ -453,7 +455,7 @@ class ConnectionCounter:
         self._front_ends = FrontEnds(current.front_ends)
 
     def admit(self, addr: Any) -> str | None:
-        """Count a connection and return its network; None where that has as many as allowed."""
+        """Count a connection and return its network; None if the network has its maximum of connections."""
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
             return ""
@@ -464,12 +466,12 @@ class ConnectionCounter:
         return network
 
     def add(self, network: str) -> None:
-        """Count a connection of a network, whatever the limit."""
+        """Count a connection of a network, even beyond the limit."""
         if network:
             self._count[network] += 1
 
     def remove(self, network: str) -> None:
-        """Uncount a connection that has ended, or is a listener now."""
+        """Subtract a connection that has ended, or is one of live events now."""
         if network:
             self._count[network] -= 1
             if not self._count[network]:
@@ -477,7 +479,7 @@ class ConnectionCounter:
 
 
 def _headers(body: bytes) -> response.Headers:
-    """Make the headers of an answer in our envelope: those of every answer."""
+    """Return the headers that every answer in the envelope has."""
     return [
         *response.base_headers(response.PLAIN),
         ("Cache-Control", response.NO_CACHE),
@@ -486,7 +488,7 @@ def _headers(body: bytes) -> response.Headers:
 
 
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
-    """Make an answer in our envelope, after which the connection ends; `more` are lines of its head."""
+    """Return an answer in the envelope that ends the connection; `more`: further lines of its head."""
     body = _envelope(int(line[:3]), text, code)
     headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(body))
     head = f"HTTP/1.1 {line}\r\nConnection: close\r\n{headers}{more}\r\n"
@@ -548,7 +550,7 @@ def _log_as(current: Config, *, access: bool) -> None:
 
 
 class ForumApplication(Application):  # type: ignore[misc]
-    """Application of the master: etc/gunicorn.conf.py and the settings it was started with."""
+    """Application of the master: etc/gunicorn.conf.py and the settings that it was started with."""
 
     def __init__(self, current: Config) -> None:
         self.settings = Settings(current)
@@ -559,7 +561,7 @@ class ForumApplication(Application):  # type: ignore[misc]
         super().__init__(prog="forumapi serve")
 
     def load_config(self) -> None:
-        """Load gunicorn's settings from our file; its command line and environment are ignored."""
+        """Load gunicorn's settings from etc/gunicorn.conf.py; its command line and environment are ignored."""
         self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
 
     def load(self) -> Any:
@@ -569,7 +571,7 @@ class ForumApplication(Application):  # type: ignore[misc]
         return create_app(self.settings.current)
 
     def ready(self) -> None:
-        """Report to the master that this worker has loaded, where the master waits for that."""
+        """Report to the master that this worker has loaded, if the master waits for that."""
         self._has_loaded[0] = 1
         if self._loaded is not None:
             os.write(self._loaded, b"1")
@@ -600,9 +602,9 @@ class ForumApplication(Application):  # type: ignore[misc]
 
 
 class ForumMaster(Arbiter):  # type: ignore[misc]
-    """gunicorn's master. SIGHUP applies settings in place, or with new workers, without losing a request.
+    """Master process of gunicorn. SIGHUP applies settings in place, or with new workers, without losing a request.
 
-    Under `forumapi hold` it takes over listening sockets, and ends at SIGUSR2, when it has a successor.
+    Under `forumapi hold` it takes over listening sockets, and ends at SIGUSR2, which tells it of a successor.
     """
 
     # How long new workers may take to load.
@@ -622,7 +624,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self._leaving = {}
 
     def start(self) -> None:
-        """Take the sockets that `hold` opened, else open them."""
+        """Take the sockets that `hold` opened; without any, open them."""
         if held := os.environ.pop(listener_holder.ENV_LISTENERS, ""):
             self.LISTENERS = sock.create_sockets(
                 self.cfg, self.log, list(map(int, held.split(",")))
@@ -633,7 +635,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         super().start()
 
     def handle_usr2(self) -> None:
-        """Leave the addresses to the successor."""
+        """Stop using the addresses, which the successor serves now."""
         if not self._is_held:
             log.logger.warning("SIGUSR2 is for `forumapi hold`; here nobody would take over")
             return
@@ -643,7 +645,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self.LISTENERS = []
 
     def manage_workers(self) -> None:
-        """Keep the set number of workers; with a successor, end after the last of them."""
+        """Keep the configured number of workers; with a successor, end after the last worker."""
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):
                 del self._leaving[pid]
@@ -661,8 +663,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
     def reap_workers(self) -> None:
         """Reap workers that have ended, and notify `hold` of those that ended unasked.
 
-        A worker that could not start ends the web process only if none ever has started: else it is started again,
-        while the others serve.
+        A worker that can't start ends the web process only if none ever has started; else it is started again, while
+        the others serve.
         """
         before = set(self.WORKERS)
         self._reap_all()
@@ -717,7 +719,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             self.kill_workers(signal.SIGHUP)
 
     def _replace_workers(self) -> bool:
-        """Start new workers, and stop the old ones once the new ones serve; False, and no change, if one does not."""
+        """Start new workers, and stop the old ones once the new ones serve; return False, without a change, if one
+        does not.
+        """
         old_cfg = self.app.cfg
         old = dict(self.WORKERS)
         try:
@@ -754,7 +758,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def _have_loaded(self, pids: list[int], loaded: int) -> bool:
-        """Wait until so many workers have loaded; False when one of them has ended, or the time is up."""
+        """Wait until `loaded` workers have loaded; return False if one of them has ended, or the time is up."""
         until = time.monotonic() + self.LOAD_S
         missing = len(pids)
         while missing and time.monotonic() < until:
@@ -765,7 +769,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return not missing
 
     def spawn_worker(self) -> int:
-        """Start one worker. HUP is blocked until the worker has a handler: without one HUP would end it."""
+        """Start one worker. HUP is blocked until the worker has a handler, without which HUP would end it."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             return int(super().spawn_worker())
@@ -774,7 +778,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
 
 def serve(current: Config, kind: type[ForumApplication] = ForumApplication) -> None:
-    """Run the web process, of this kind, until it is told to stop.
+    """Run the web process, of this kind, until a signal to stop.
 
     Raises SystemExit; its code is 0 after SIGTERM or SIGINT.
     """

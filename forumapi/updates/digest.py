@@ -145,7 +145,10 @@ UNREAD = Query(
 
 
 class DigestSettings(NamedTuple):
-    """Digest settings of a profile. `due`: next digest; `bounce`: why its address gets no mail, None if it does."""
+    """Digest settings of a profile.
+
+    `due`: time of the next digest; `bounce`: reason why its address gets no mail, None if it does.
+    """
 
     digest: str
     time_zone: str
@@ -180,7 +183,7 @@ def choose(
     time_zone: str,
     now: datetime.datetime | None = None,
 ) -> None:
-    """Set a profile's digest to `daily`, `weekly` or `none`, and its time zone. Raises Invalid."""
+    """Set a profile's digest to `daily`, `weekly` or `none`, and its time zone. Raises Invalid for another value."""
     if digest not in FREQUENCIES:
         raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
     if time_zone not in event.zones():
@@ -194,12 +197,12 @@ def choose(
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Queue the digests that are due and set the next due times. Returns their number."""
+    """Queue the digests that are due and set the next due times; return the number queued."""
     return tx.run(QUEUE_DUE, now=now, limit=limit)
 
 
 def local(when: datetime.datetime, zone: str) -> str:
-    """Format a time for a reader, in their zone."""
+    """Format a time for a reader, in the time zone `zone`."""
     try:
         there = when.astimezone(zoneinfo.ZoneInfo(zone))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -210,9 +213,9 @@ def local(when: datetime.datetime, zone: str) -> str:
 def read(
     tx: Reader, site: Site, tree: Tree, readers: Sequence[MailContext]
 ) -> Iterator[tuple[MailContext, list[DigestItem]]]:
-    """Read the new items for each of some readers of one site, newest first. Two statements for any number of readers.
+    """Read the new items for each reader of one site, newest first, with two statements for any number of readers.
 
-    Items count that stand in microcosms which the reader may list, except ignored and read ones.
+    Items count if the reader may list their microcosm, and neither ignores nor has read them.
     """
     since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)

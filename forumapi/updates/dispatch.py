@@ -142,7 +142,7 @@ class LiveComment(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Target for the permission evaluator; participation in a huddle is to be filled in."""
+        """Return the target for the permission evaluator; the caller fills in the participation in a huddle."""
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -163,19 +163,19 @@ class LiveItem(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Target for the permission evaluator."""
+        """Return the target for the permission evaluator."""
         return Target(self.item_type, self.id, self.microcosm_id, (self.author_id,))
 
 
 class Dispatch:
-    """Work of the reader `updates`. `queue` queues the mail."""
+    """Reader `updates` of the event log. `queue` queues mails."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-        """Notify of some events of a site, in their order."""
+        """Notify people of events of a site, in the order of the events."""
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
         if state is not None:
@@ -192,7 +192,7 @@ class Dispatch:
 
 
 def _concerns(event: LoggedEvent) -> bool:
-    """Check that an event can lead to notifications; an import never does (discovery 13)."""
+    """Return True if an event can lead to notifications; an import never does (discovery 13)."""
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
@@ -208,7 +208,7 @@ def _concerns(event: LoggedEvent) -> bool:
 
 
 class _EventDispatch:
-    """Dispatch of some events of one site, inside one transaction."""
+    """Dispatch of events of one site, inside one transaction."""
 
     def __init__(
         self, tx: Transaction, site_id: int, state: SiteState, tree: Tree, queue: Queue
@@ -282,7 +282,7 @@ class _EventDispatch:
     def _direct(
         self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Notify those that a comment replies to or mentions (U-04). Returns the profiles that get a mail."""
+        """Notify the people whom a comment replies to or mentions (U-04); return the profiles that get a mail."""
         subject = self._about(comment, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
         told = [
@@ -303,7 +303,7 @@ class _EventDispatch:
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
-        """Mail the followers of a comment's parent, microcosm and site, without `others` (discovery 2.5, U-09)."""
+        """Mail the followers of a comment's parent, microcosm and site, except `others` (discovery 2.5, U-09)."""
         is_in_huddle = comment.parent_type == itemtypes.HUDDLE
         type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
         subject = self._about(
@@ -372,7 +372,7 @@ class _EventDispatch:
             self._notified(wanted, event.created)
 
     def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
-        """Notify people that somebody else has added as attendees."""
+        """Notify people whom somebody else has added as attendees."""
         numbers = {
             row[0]
             for row in self._tx.rows(
@@ -455,7 +455,7 @@ class _EventDispatch:
     # ------------------------------------------------------------ people
 
     def _newcomer(self, event: LoggedEvent) -> None:
-        """Mail the followers of all people about a new profile."""
+        """Mail the followers of the list of people about a new profile."""
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
         subject = Subject(itemtypes.PROFILE, new, 0, (), new)
@@ -482,12 +482,12 @@ class _EventDispatch:
         return permission_target.is_live(self._tree, thing.microcosm_id)
 
     def _above(self, microcosm_id: int) -> tuple[int, ...]:
-        """Path of a microcosm, itself included; empty without one."""
+        """Return the path of a microcosm, itself included; () for 0."""
         node = self._tree.nodes.get(microcosm_id)
         return node.path if node is not None else ()
 
     def _places_watched(self, microcosm_id: int) -> list[tuple[int, int]]:
-        """Things by which a microcosm's items are followed: itself, without its ancestors, and the site."""
+        """Return the things by which a microcosm's items are followed: itself, without its ancestors, and the site."""
         return [(itemtypes.MICROCOSM, microcosm_id), (itemtypes.SITE, self._site_id)]
 
     def _watchers(
@@ -499,7 +499,7 @@ class _EventDispatch:
         everybody: bool = False,
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Find watchers who may read the target, in batches; only those in `among`, if given."""
+        """Yield the watchers who may read the target, in batches; with `among`, only those in it."""
         for some in recipients.watchers(
             self._tx,
             self._site_id,
@@ -512,7 +512,7 @@ class _EventDispatch:
             yield self._readers(target, some)
 
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
-        """Filter people who may read the target, by the evaluator that a GET uses."""
+        """Return the people who may read the target, by the evaluator that a GET uses."""
         return [
             one
             for one in people

@@ -1,9 +1,4 @@
-"""Mail by which the owner of a site invites people whom they have added, or offers the site to one of them.
-
-The owner (over all sites) and the site have limits of invitations and of offers a day, an address has one of both
-together for 30 days over all sites; each mail has a link to refuse more. The owner does not learn which addresses were
-left out, since that would reveal what is known of them.
-"""
+"""Mails by which the owner of a site invites people that were added, or offers the site to one of its members."""
 
 from __future__ import annotations
 
@@ -73,8 +68,8 @@ def send(
 ) -> None:
     """Queue an invitation to each person that wants and may get one.
 
-    Raises TooMany when the limit of the owner, the site or the front end is reached, Invalid when the number is above
-    the limit itself. A profile that was invited to this site before gets no mail.
+    Raises TooMany if the limit of the owner, the site or the front end is reached, Invalid if there are more people
+    than the limit itself. A profile that was invited to this site before gets no mail.
     """
     if not people:
         return
@@ -104,9 +99,9 @@ def offer(
     address: str,
     front_end: str = "",
 ) -> None:
-    """Queue a mail to the profile that is offered the site, if it wants and may get one.
+    """Queue a mail to the profile that the site is offered to, if it wants and may get one.
 
-    Raises TooMany when the limit of the owner, the site or the front end is reached.
+    Raises TooMany if the limit of the owner, the site or the front end is reached.
     """
     rate_counters.take_many(tx, OFFERS_BY_OWNER, str(owner_user_id), 1, "profileId")
     rate_counters.take_many(tx, OFFERS_BY_SITE, str(site.id), 1, "profileId")
@@ -135,7 +130,10 @@ def _queue(
     template: str,
     field: str,
 ) -> None:
-    """Count and queue mails to (profile id, address) pairs, each with its link to refuse further ones."""
+    """Count and queue mails to (profile id, address) pairs, each with its link to refuse further ones.
+
+    Raises TooMany, Invalid.
+    """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)
         rate_counters.take_many(tx, through, front_end, len(people), field)

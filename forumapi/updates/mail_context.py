@@ -211,12 +211,12 @@ class MailContext:
 
 
 def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-    """Read the contexts of mails. One statement. Mails to deleted profiles are left out."""
+    """Read the contexts of mails, with one statement; mails to deleted profiles are left out."""
     return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def objection(context: MailContext, tree: Tree) -> str:
-    """Reason not to send a mail; "" if it is to be sent."""
+    """Return the reason not to send a mail; "" if it may be sent."""
     if context.is_site_deleted:
         return "the site is gone"
     if context.is_off:
@@ -244,7 +244,7 @@ def objection(context: MailContext, tree: Tree) -> str:
 
 
 def _places(context: MailContext, tree: Tree) -> list[permission_target.PermissionTarget]:
-    """Permission targets of everything that the mail shows; empty if any of it does not exist."""
+    """Return the permission targets of everything that the mail shows; [] if one of them does not exist."""
     if context.type == NEW_USER:
         target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
         return [permission_target.PermissionTarget(target, bool(context.actor_id))]
@@ -268,7 +268,7 @@ def _is_closed(principal: Principal, place: permission_target.PermissionTarget, 
 
 
 def _ignores(context: MailContext, tree: Tree) -> bool:
-    """Check if the reader ignores the actor, the item, or a microcosm above it (U-08)."""
+    """Return True if the reader ignores the actor, the item, or a microcosm above it (U-08)."""
     if not context.ignored:
         return False
     kinds = [(itemtypes.PROFILE, context.actor_id), (itemtypes.PROFILE, context.on_profile[0])]

@@ -24,9 +24,9 @@ QUEUE: Final = Query(
 
 
 def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
-    """Queue the mails that are requested for one site, with one statement or none.
+    """Queue the requested mails of one site, with one statement; none for no requests.
 
-    Rows name the subject and hold no text: a reader who has lost the right to it until it is sent gets nothing.
+    Rows name the subject and hold no text: a reader who has lost the right to it by the time of sending gets nothing.
     """
     if mail_requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class MailRequest(NamedTuple):
-    """Mail that a profile wants about something; permission is checked again when it is sent.
+    """Request for a mail to a profile; its permission is checked again when the mail is sent.
 
     `cause` is unique to a mail and the same for repeated dispatches: at most one mail is sent for it. `item_type_id`
-    and `item_id` are the item, the parent of the comment `comment_id`, or the new profile.
+    and `item_id`: the item, the parent of the comment `comment_id`, or the new profile.
     """
 
     cause: str

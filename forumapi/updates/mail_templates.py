@@ -1,8 +1,4 @@
-"""Templates of mail about updates: those of the package, and those of a site in their place (discovery 4).
-
-A template has a subject, a plain-text and an HTML part, with $names as placeholders. Values are escaped for the part
-that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
-"""
+"""Templates of mail about updates: the package's, and a site's own in their place (discovery 4)."""
 
 from __future__ import annotations
 
@@ -53,7 +49,7 @@ DELETE = Query(
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """Stored template."""
+    """Parts of a stored template: subject, text and HTML."""
 
     subject: str
     text: str
@@ -63,7 +59,7 @@ class Parts(msgspec.Struct, frozen=True):
 class TemplateKind(NamedTuple):
     """Kind of mail: its default subject, and its $names beside those of all mails.
 
-    `has_body`: it quotes a comment.
+    `has_body`: the mail quotes a comment.
     """
 
     name: str
@@ -168,13 +164,13 @@ BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS
 
 
 def names(kind: TemplateKind) -> frozenset[str]:
-    """Names that a template of this kind may use; $body only in the HTML part."""
+    """Return the names that a template of this kind may use; $body only in the HTML part."""
     return frozenset((*COMMON, *kind.names, *((_BODY,) if kind.has_body else ())))
 
 
 @cache
 def packaged(number: int) -> Parts:
-    """Make the default template of a kind, in the syntax of owners, who begin with it."""
+    """Return the default template of a kind, in the syntax of owners, who change it."""
     kind = KINDS[number]
     values = {name: f"${name}" for name in names(kind)} | {_HUDDLES: f"${{{_HUDDLES}}}"}
     made = (
@@ -194,7 +190,7 @@ class SiteTemplate(NamedTuple):
 
 
 def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
-    """Read a site's own templates, by number of their kind. One statement."""
+    """Read a site's own templates, by number of their kind, with one statement."""
     found = {}
     for name, body, modified in tx.rows(OWN, site_id=site_id):
         number = BY_NAME.get(name.removeprefix(PREFIX))
@@ -211,7 +207,7 @@ def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
 
 
 def delete(tx: Transaction, site_id: int, number: int) -> bool:
-    """Delete a template of a site, so that the default applies. False if there was none."""
+    """Delete a site's template, so that the default applies; return False if there was none."""
     return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
 
 
@@ -243,7 +239,7 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 def checked(number: int, subject: object, text: object, html: object) -> Parts:
-    """Check and sanitise a template. Raises Invalid with the part and the rule."""
+    """Return a template, checked and sanitised. Raises Invalid with the part and the rule."""
     kind = KINDS[number]
     known = names(kind)
     head = _part("subject", subject, known - {_BODY, _ITEMS}, MAX_SUBJECT)
@@ -310,8 +306,10 @@ class CompiledTemplate:
     def render(
         self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
     ) -> RenderedMail:
-        """Render the parts. `values`: plain or escaped text, each put on one line; `text` and `html`: further values of
-        one part, inserted unchanged."""
+        """Render the parts. `values`: plain or escaped texts, each put on one line.
+
+        `text` and `html`: further values of one part, inserted unchanged.
+        """
         lines = {name: plain(value) for name, value in values.items()}
         quoted = {name: escape(value) for name, value in lines.items()}
         # A name that a kind has no longer is left in the text, so that the mail is still sent.
@@ -323,7 +321,7 @@ class CompiledTemplate:
 
 
 def document(number: int, site_template: SiteTemplate | None) -> dict[str, Any]:
-    """Make the template object of docs/api/mail.md."""
+    """Return the template as a dict for JSON (docs/api/mail.md); `site_template` None: the default."""
     kind = KINDS[number]
     parts = site_template.parts if site_template else packaged(number)
     return {

@@ -1,7 +1,4 @@
-"""Recipients of updates, with what decides on their notification: one statement for many people.
-
-Permission is not checked here: callers pass `Recipient.principal` to the evaluator.
-"""
+"""Recipients of updates, with the facts that decide on their notification: one statement for many people."""
 
 from __future__ import annotations
 
@@ -135,7 +132,7 @@ _SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
-    """State of a site that decides on rights in it."""
+    """State of a site on which rights in it depend."""
 
     acl_version: int
     owned_by: int
@@ -146,8 +143,8 @@ class Subject(NamedTuple):
     """Subject of an update: an item, or the profile that a comment is on, and the actor.
 
     `places`: microcosm and its ancestors. `preference`: type of update whose preference decides on mail, if no watcher
-    does. `once`: no mail until the recipient has read what the last one was about; `by_presence`: or has been on the
-    site, for subjects without read marks.
+    does. `once`: no mail until the recipient has read the subject of the last one; `by_presence`: has been on the site
+    instead, for subjects without read marks.
     """
 
     item_type: int
@@ -161,7 +158,7 @@ class Subject(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """Profile that may be notified. `wants_mail`: by watchers, preferences and options, and a mail is due."""
+    """Profile that may be notified. `wants_mail`: watchers, preferences and options ask for mail, and one is due."""
 
     profile_id: int
     principal: Principal
@@ -187,9 +184,9 @@ def watchers(
     everybody: bool,
     among: Collection[int] | None,
 ) -> Iterator[list[Recipient]]:
-    """Find the watchers of any of `watched`, (type, id) with the nearest first, by id in batches of MOST.
+    """Yield the watchers of any of `watched`, (type, id) with the nearest first, by id in batches of MOST.
 
-    Without `everybody` only those to whom a mail is due. `among`: only these profiles.
+    Without `everybody`, only those to whom a mail is due. `among`: only these profiles; None: all.
     """
     after = 0
     while among is None or among:
@@ -219,7 +216,7 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Read some profiles as recipients."""
+    """Read these profiles as recipients."""
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
     if _settle(tx, site_id, rows):
@@ -247,7 +244,7 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
 
 
 def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
-    """Recompute roles that the passage of time has changed. False if there were none."""
+    """Recompute roles that the passage of time has changed; return False if there are none."""
     due = [row[0] for row in rows if row[3]]
     if due:
         role_members.recompute_roles(tx, site_id, due)

@@ -95,7 +95,9 @@ _OF_ITEM: Final = {
 
 
 class MailKind(NamedTuple):
-    """Kind of mail that a link ends: watcher (item type, id), update type (number, 0), digest or invitation (0, 0)."""
+    """Kind of mail that a link turns off: watcher (item type, id), update type (number, 0), digest or invitation (0,
+    0).
+    """
 
     kind: str
     type: int
@@ -103,7 +105,7 @@ class MailKind(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Description of the mail without titles or names: the holder of the link may not be the reader."""
+        """Return a description of the mail without titles or names, since the link's holder may not be its reader."""
         if self.kind == DIGEST:
             return "what is new, as a digest"
         if self.kind == INVITATION:
@@ -119,7 +121,7 @@ INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
 def kind_of(context: MailContext) -> MailKind:
-    """Kind of mail that the link in a mail ends."""
+    """Return the kind of mail that the link in a mail turns off."""
     if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)
     if context.nearest is not None and context.type not in update_types.PREFERRED:
@@ -128,12 +130,12 @@ def kind_of(context: MailContext) -> MailKind:
 
 
 def link(secret: bytes, site: Site, profile_id: int, mail_kind: MailKind) -> str:
-    """Make the unsubscribe link of a profile."""
+    """Return the unsubscribe link of a profile for a kind of mail."""
     return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, mail_kind)}"
 
 
 def headers(unsubscribe_url: str) -> dict[str, str]:
-    """Make the headers for one-click unsubscription (RFC 8058)."""
+    """Return the headers for one-click unsubscription (RFC 8058)."""
     return {
         "List-Unsubscribe": f"<{unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -141,13 +143,13 @@ def headers(unsubscribe_url: str) -> dict[str, str]:
 
 
 def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> str:
-    """Make the signed code of a link."""
+    """Return the signed code of a link."""
     text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
     return f"{text}.{_sign(secret, site_id, text)}"
 
 
 def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
-    """Verify a code of this site. Returns profile and kind of mail, None for any other text."""
+    """Verify a code of this site; return profile and kind of mail, None for any other text."""
     match = _CODE.fullmatch(given)
     if match is None:
         return None
@@ -158,7 +160,7 @@ def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None
 
 
 def apply(tx: Transaction, site_id: int, profile_id: int, mail_kind: MailKind) -> None:
-    """Turn a kind of mail off. Idempotent."""
+    """Turn a kind of mail off; nothing changes if it is off."""
     params = {"kind": mail_kind.type, "id": mail_kind.id}
     tx.run(_ENDS[mail_kind.kind], site_id=site_id, profile_id=profile_id, **params)
 

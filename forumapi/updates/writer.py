@@ -45,7 +45,7 @@ _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)
 
 
 class EmailWriter:
-    """Renderer of queued mails. `sites`: present titles, URLs and permissions."""
+    """Renderer of queued mails. `sites`: directory with the present titles, addresses and permissions."""
 
     def __init__(
         self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
@@ -91,7 +91,7 @@ class EmailWriter:
         return made
 
     def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-        """Read contexts; again after a recomputation of roles that the passage of time has changed."""
+        """Read contexts; read them again if roles were recomputed that the passage of time has changed."""
         found = mail_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
         for context in found:
@@ -151,7 +151,7 @@ class EmailWriter:
         return self._rendered(tx, site, context, values, {}, html)
 
     def _body(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> str:
-        """HTML of the comment, rendered anew if an older pipeline made it (C-36)."""
+        """Return the HTML of the comment, rendered again if an older pipeline made it (C-36)."""
         made: str = context.html or ""
         if context.renderer != RENDERER_VERSION:
             microcosm_id: int | None = 0
@@ -242,7 +242,7 @@ class EmailWriter:
         )
 
     def _template(self, tx: Reader, site: Site, number: int) -> CompiledTemplate:
-        """Compiled template of the site, else the default. Read once for each version of the site."""
+        """Return the compiled template of the site, else the default; it is read once for each version of the site."""
         kept = self._templates.get(site.id)
         if kept is None or kept[0] != site.version:
             kept = (site.version, mail_templates.own(tx, site.id), {})
@@ -269,7 +269,7 @@ class _Links:
 
 
 def _title(context: MailContext) -> str:
-    """Title of the subject, as stored."""
+    """Return the title of the subject, as stored."""
     title: str = context.title
     if context.type == update_types.NEW_USER:
         title = context.actor_name
@@ -279,7 +279,7 @@ def _title(context: MailContext) -> str:
 
 
 def _path(context: MailContext) -> str:
-    """Path that the mail links to (discovery 4.3)."""
+    """Return the path that the mail links to (discovery 4.3)."""
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
     if context.type == update_types.NEW_USER:
@@ -288,14 +288,14 @@ def _path(context: MailContext) -> str:
 
 
 def _thread(context: MailContext) -> str:
-    """Key that mails about the same item share; "" without an item."""
+    """Return the key that mails about the same item share; "" without an item."""
     if context.item is not None:
         return f"{itemtypes.name_of(context.item[0])}.{context.item[1]}"
     return f"profile.{context.on_profile[0]}" if context.on_profile[0] else ""
 
 
 def _document(filled: RenderedMail, site: Site, *, is_own: bool) -> str:
-    """Wrap the HTML part in a document, with absolute addresses."""
+    """Return the HTML part in a document, with absolute addresses."""
 
     def whole(match: re.Match[str]) -> str:
         return match[1] + escape(site.page(unescape(match[2])))

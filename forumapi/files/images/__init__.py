@@ -8,7 +8,7 @@ from typing import NamedTuple
 class ProcessedImage(NamedTuple):
     """Processed image. `is_new`: its bytes differ from the source and are in the target file.
 
-    `pixels`: of the source.
+    `pixels`: number of pixels of the source.
     """
 
     width: int

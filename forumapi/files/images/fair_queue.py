@@ -73,17 +73,20 @@ class FairQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of waiting turns."""
+        """Return the number of waiting turns."""
         return len(self._uploads.waiting) + len(self._sizes.waiting)
 
     @property
     def people(self) -> int:
-        """Number of callers with a recorded cost."""
+        """Return the number of callers with a recorded cost."""
         return len(self._uploads.finished) + len(self._sizes.finished)
 
     @contextlib.contextmanager
     def turn(self, who: str, *, is_size: bool = False) -> Iterator[Turn]:
-        """Wait for a turn, which lasts as long as the with statement. Raises Unavailable."""
+        """Wait for a turn, which lasts as long as the with statement.
+
+        `who`: key of the caller; `is_size`: turns of that kind go first. Raises Unavailable after `patience_s`.
+        """
         turn = Turn(who, is_size)
         with self._lock:
             if at_once := not self._is_busy:
@@ -102,7 +105,7 @@ class FairQueue:
         return self._sizes if turn.is_size else self._uploads
 
     def _end(self, turn: Turn) -> None:
-        """End a turn, or a wait for one, and start the next."""
+        """End a turn, or the wait for it, and start the next turn."""
         with self._lock:
             line = self._waiting_turns(turn)
             if turn in line.waiting:

@@ -1,4 +1,4 @@
-"""Image worker process, from its parent's side: started for the first image, replaced after a failure."""
+"""Image worker process, as its parent handles it: started for the first image, replaced after a failure."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class ImageWorker:
     ) -> ProcessedImage:
         """Validate the image at `source` and bring it within the limits; see `picture.make`.
 
-        Callers have turns by the pixels of their images. `who`: any key of the caller; `is_size`: a thumbnail of a
-        stored image, which has priority over uploads. Raises Invalid (code 21) for an invalid image, Unavailable when
-        the queue is too long.
+        Callers take turns by the pixels of their images. `who`: any key of the caller; `is_size`: a thumbnail of a
+        stored image, which has priority over uploads. Raises Invalid (code 21) for an invalid image, Unavailable if the
+        queue is too long.
         """
         asked = {
             "source": str(source),
@@ -86,7 +86,7 @@ class ImageWorker:
 
 
 class _Child:
-    """Worker process, and the socket that is its standard input."""
+    """Worker process, and the parent's end of the socket that is its standard input."""
 
     def __init__(self) -> None:
         self.left = MAX_PICTURES
@@ -100,7 +100,7 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send a request and read the answer. Raises OSError (TimeoutError too) or EOFError without one."""
+        """Send a request and return the answer. Raises OSError (TimeoutError too) or EOFError without an answer."""
         self.left -= 1
         self._socket.settimeout(time_limit_s)
         self._lines.write(json.dumps(asked).encode() + b"\n")

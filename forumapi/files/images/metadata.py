@@ -35,7 +35,7 @@ class BrokenError(Exception):
 
 
 def stripped(data: bytes, kind: str) -> bytes:
-    """Strip metadata from a file; returns the same object if there is none. `kind`: jpeg, png, webp or gif.
+    """Return the file without metadata, the same object if there is none. `kind`: jpeg, png, webp or gif.
 
     Raises BrokenError.
     """
@@ -135,12 +135,12 @@ def _gif(data: bytes) -> bytes:
 
 
 def _colours(flags: int) -> int:
-    """Size in bytes of the colour table that the flags announce."""
+    """Return the size in bytes of the colour table that the flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """End of a chain of sub-blocks."""
+    """Return the end of a chain of sub-blocks. Raises BrokenError."""
     while data[at]:
         at += data[at] + 1
     return at + 1

@@ -49,7 +49,7 @@ class RefusedError(Exception):
 def make(
     source: Path, target: Path, kind: str, *, max_width: int, max_height: int, pixel_limit: int
 ) -> ProcessedImage:
-    """Validate the image at `source` and write the image to store to `target`, unless it is `source` unchanged.
+    """Validate the image at `source` and write the image to be stored to `target`, unless it is `source` unchanged.
 
     A limit of 0 means none. A resized animation keeps only its first frame. Raises RefusedError.
     """
@@ -92,7 +92,7 @@ def make(
 
 
 def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int] | None:
-    """Width and height within the limits in the same proportions (C-45); None if the image is within them."""
+    """Return width and height within the limits in the same proportions (C-45); None if the image is within them."""
     scale = min(max_width / width if max_width else 1, max_height / height if max_height else 1)
     if scale >= 1:
         return None
@@ -100,7 +100,7 @@ def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int,
 
 
 def _simple(image: Image.Image) -> Image.Image:
-    """Convert an image to a colour mode that can be resized: not a palette, not single bits."""
+    """Return an image in a colour mode that can be resized: no palette, no single bits."""
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
     if image.mode == "PA" or "transparency" in image.info:
@@ -109,7 +109,7 @@ def _simple(image: Image.Image) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
-    """Encode an image with its colour profile and no other metadata."""
+    """Return the encoded image with its colour profile and no other metadata."""
     if image.mode not in _WRITES[kind]:
         image = image.convert("RGBA" if "A" in image.mode and kind != "jpeg" else "RGB")
     # A copy without the source's metadata, which some formats would write again.

@@ -22,7 +22,7 @@ NICENESS: Final = 10
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """Process an image. Returns its properties, or an error message for its sender under "refused"."""
+    """Process an image; return its properties, or an error message for its sender under "refused"."""
     try:
         made = picture.make(
             Path(asked["source"]),
@@ -43,7 +43,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Work until the parent closes the socket that stands in for standard input."""
+    """Answer requests until the parent closes the socket that is standard input."""
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

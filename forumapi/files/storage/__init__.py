@@ -28,7 +28,7 @@ _SCRATCH_S: Final = 3600
 
 
 def open_storage(config: Config) -> Storage:
-    """Make the store of the settings, without connecting or writing."""
+    """Return the store of the settings, without connecting or writing."""
     if not config.s3_bucket:
         return LocalStorage(config.files_folder, config.file_accel_prefix)
     # Imported only for S3: it takes half a second.

@@ -13,7 +13,7 @@ PIECE: Final = 256 * 1024
 
 
 class StorageError(Unavailable):
-    """Failure of the store, a 503. `reason` is for the operator, not for the API's user."""
+    """Failure of the store, answered by 503. `reason` is for the operator, not for the API's user."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("Files are not available at the moment")
@@ -21,7 +21,7 @@ class StorageError(Unavailable):
 
 
 class MissingError(Exception):
-    """Absence of an object."""
+    """Absence of an object in the store."""
 
 
 class Served(Protocol):
@@ -45,10 +45,10 @@ class Storage(Protocol):
         """Store the file at `path` durably and atomically; an existing object stays."""
 
     def size(self, name: str) -> int | None:
-        """Size of an object in bytes; None if it does not exist."""
+        """Return the size of an object in bytes; None if it does not exist."""
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Read `length` bytes from `start` on, in chunks. Raises MissingError before the first one."""
+        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy an object into a file. Raises MissingError."""
@@ -57,10 +57,10 @@ class Storage(Protocol):
         """Remove an object, if it exists."""
 
     def internal(self, name: str) -> str:
-        """Address by which the proxy in front sends the object; "" if this process is to send it."""
+        """Return the address by which nginx sends the object itself; "" if this process must send it."""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Temporary address of the object for the client; "" if this process is to send it."""
+        """Return a temporary address of the object for the client; "" if this process must send it."""
 
     def check(self) -> str:
-        """Check that objects can be written and read. Returns a description of their location."""
+        """Check that objects can be written and read; return a description of their location."""

@@ -22,11 +22,11 @@ class LocalStorage:
         self.scratch = folder / "incoming"
 
     def path(self, name: str) -> Path:
-        """Path of an object, existing or not."""
+        """Return the path of an object, existing or not."""
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to its place, synced to disk."""
+        """Move the file at `path` to its place in the store, synced to disk."""
         if self.size(name):
             return
         try:
@@ -35,7 +35,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def size(self, name: str) -> int | None:
-        """Size of an object in bytes; None if it does not exist."""
+        """Return the size of an object in bytes; None if it does not exist."""
         try:
             return self.path(name).stat().st_size
         except FileNotFoundError:
@@ -44,7 +44,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Read `length` bytes from `start` on, in chunks."""
+        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
         try:
             handle = self.path(name).open("rb", buffering=0)
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class LocalStorage:
         return _pieces(handle, start, length)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into a file."""
+        """Copy an object into a file. Raises MissingError."""
         try:
             offload(shutil.copyfile, self.path(name), target)
         except FileNotFoundError:
@@ -63,22 +63,22 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def delete(self, name: str) -> None:
-        """Remove an object."""
+        """Remove an object, if it exists."""
         try:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def internal(self, name: str) -> str:
-        """Address below nginx's internal location of this folder; "" without one."""
+        """Return the address below nginx's internal location of this folder; "" if none is configured."""
         return f"{self._prefix}{name[:2]}/{name[2:4]}/{name}" if self._prefix else ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Return "": a folder has no addresses."""
+        """Return "", since objects in a folder have no address of their own."""
         return ""
 
     def check(self) -> str:
-        """Create and remove a folder. Returns a description of the location."""
+        """Check that the folder can be written; return a description of the location."""
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)
             probe = self.scratch / f"probe-{secrets.token_hex(8)}"

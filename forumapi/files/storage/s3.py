@@ -100,7 +100,7 @@ class S3Storage:
             raise self._failed(error) from error
 
     def size(self, name: str) -> int | None:
-        """Size of an object in bytes; None if it does not exist."""
+        """Return the size of an object in bytes; None if it does not exist."""
         try:
             return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
         except _FAILURES as error:
@@ -109,7 +109,7 @@ class S3Storage:
             raise self._failed(error) from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Read `length` bytes from `start` on, in chunks."""
+        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
         try:
             body = self._client.get_object(
                 Bucket=self.bucket, Key=name, Range=f"bytes={start}-{start + length - 1}"
@@ -127,25 +127,25 @@ class S3Storage:
             body.close()
 
     def fetch(self, name: str, target: Path) -> None:
-        """Download an object into a file."""
+        """Download an object into a file. Raises MissingError."""
         try:
             self._client.download_file(self.bucket, name, str(target), Config=self._transfer)
         except (*_FAILURES, boto3.exceptions.Boto3Error) as error:
             raise self._failed(error, name) from error
 
     def delete(self, name: str) -> None:
-        """Remove an object."""
+        """Remove an object, if it exists."""
         try:
             self._client.delete_object(Bucket=self.bucket, Key=name)
         except _FAILURES as error:
             raise self._failed(error) from error
 
     def internal(self, name: str) -> str:
-        """Return "": the proxy has no credentials."""
+        """Return "", since nginx has no credentials of the bucket."""
         return ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Signed address, valid for `s3_redirect_s`; "" if that is 0."""
+        """Return a signed address, valid for `s3_redirect_s`; "" if that is 0."""
         if not self._redirect_s:
             return ""
         params = {"Bucket": self.bucket, "Key": name, "ResponseContentType": served.media_type}
@@ -158,7 +158,7 @@ class S3Storage:
         return signed
 
     def check(self) -> str:
-        """Check access to the bucket. Raises StorageError with advice."""
+        """Check access to the bucket; return a description of it. Raises StorageError with advice."""
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except _FAILURES as error:
@@ -166,7 +166,9 @@ class S3Storage:
         return f"in bucket {self.bucket}"
 
     def _failed(self, error: Exception, name: str = "") -> Exception:
-        """Convert an error of the client: MissingError if the object `name` does not exist, else StorageError."""
+        """Return the exception for a client's error: MissingError if the object `name` does not exist, else
+        StorageError.
+        """
         code = _code(error)
         if name and code in _MISSING:
             return MissingError(name)
@@ -175,7 +177,7 @@ class S3Storage:
 
 
 def _code(error: Exception) -> str:
-    """Error code of the service; "" for other failures."""
+    """Return the service's error code; "" for other failures."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
