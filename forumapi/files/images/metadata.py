@@ -140,7 +140,7 @@ def _colours(flags: int) -> int:
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """Return the end of a chain of sub-blocks. Raises BrokenError."""
+    """Return the end of a chain of sub-blocks."""
     while data[at]:
         at += data[at] + 1
     return at + 1

@@ -1,6 +1,6 @@
 """Image processing from file to file: validated by decoding, upright, resized, without metadata (content 10.2).
 
-Runs only in the worker process (job.py): it decodes untrusted bytes.
+Runs only in the worker process (worker_main.py): it decodes untrusted bytes.
 """
 
 from __future__ import annotations
