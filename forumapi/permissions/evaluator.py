@@ -129,18 +129,23 @@ _NODE: Final = 700
 _ROLE: Final = 250
 
 
+# Moderation requires `read` and `update` beside `moderator`: a moderator opens a thing before deciding on it.
+_MODERATES: Final = MODERATOR | READ | UPDATE
+
+
 class RolePermissions:
     """Permissions of one role set in each microcosm of a site.
 
     `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
-    role set may read.
+    role set may read. `moderates`: the role set moderates the contents of one of them at least.
     """
 
-    __slots__ = ("rights", "view")
+    __slots__ = ("moderates", "rights", "view")
 
     def __init__(self, rights: dict[int, int], readable: tuple[int, ...]) -> None:
         self.rights = rights
         self.view = ReadableMicrocosms(readable)
+        self.moderates = any(rights[id] & _MODERATES == _MODERATES for id in readable)
 
 
 class Tree:
@@ -441,11 +446,7 @@ def effective(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """Return (live microcosms whose contents `principal` may moderate, whether also comments on profiles).
-
-    Moderation requires `read` and `update` beside `moderator`: a moderator opens a thing before deciding on it.
-    """
-    needed = MODERATOR | READ | UPDATE
+    """Return (live microcosms whose contents `principal` may moderate, whether also comments on profiles)."""
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree
     )
@@ -453,6 +454,21 @@ def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
     for id in tree.order:
         node = tree.nodes[id]
         target = Target(itemtypes.MICROCOSM, id, id, (node.owned_by, node.created_by))
-        if node.is_live and effective(principal, target, tree) & needed == needed:
+        if node.is_live and effective(principal, target, tree) & _MODERATES == _MODERATES:
             ids.append(id)
-    return tuple(ids), on_profiles & needed == needed
+    return tuple(ids), on_profiles & _MODERATES == _MODERATES
+
+
+def moderates(principal: Principal, tree: Tree) -> bool:
+    """Return True if `moderated` returns anything, without a walk through the tree."""
+    if principal.is_site_banned or not principal.profile_id:
+        return False
+    if principal.is_site_owner:
+        return True
+    access = tree.access(principal.role_ids, is_limited=principal.is_limited)
+    if access.moderates or principal.is_limited:
+        return access.moderates
+    return any(
+        tree.nodes[id].is_live and not access.rights.get(id, 0) & BANNED
+        for id in tree.owned.get(principal.profile_id, ())
+    )

@@ -318,3 +318,22 @@ def test_a_logo_is_uploaded_and_taken_away(make: Factory, bikes: Site, visitor: 
     )
     assert form.status == 303
     assert owner.get(path).tree.css_first("#removeLogo") is None
+
+
+def test_the_frame_leads_moderators_to_the_queue(
+    make: Factory, bikes: Site, visitor: Visitor
+) -> None:
+    links = {
+        person.name: {
+            one.attributes["href"]
+            for one in visitor.of(bikes, person).get("/events/").tree.css("footer a")
+        }
+        & {"/moderation/", "/admin/"}
+        for person in (bikes.owner, bikes.moderator, bikes.member)
+    }
+
+    assert links == {
+        bikes.owner.name: {"/moderation/", "/admin/"},
+        bikes.moderator.name: {"/moderation/"},
+        bikes.member.name: set(),
+    }

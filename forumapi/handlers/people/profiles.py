@@ -218,11 +218,13 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
     is_ignored = detail.id in ctx.identity.ignored_profiles
+    moderates = _moderates(ctx, detail.id)
 
     def build() -> bytes:
-        return _document(ctx, detail, _bios(ctx, [detail]).get(detail.id, b"null"), ctx.can)
+        bio = _bios(ctx, [detail]).get(detail.id, b"null")
+        return _document(ctx, detail, bio, ctx.can)
 
-    return Page(detail.version, (detail.stamp, is_self, is_ignored, ctx.can), build)
+    return Page(detail.version, (detail.stamp, is_self, is_ignored, moderates, ctx.can), build)
 
 
 def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
@@ -238,6 +240,14 @@ def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
     return documents
 
 
+def _moderates(ctx: Context, id: int) -> bool:
+    """Return True for the caller's own profile if they may moderate anything; on the root site nobody does."""
+    principal = ctx.identity.principal
+    if ctx.site.is_root or id != principal.profile_id:
+        return False
+    return evaluator.moderates(principal, ctx.tree)
+
+
 def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSet) -> bytes:
     is_self = detail.id == ctx.identity.profile_id
     return profile_page.detail_document(
@@ -248,6 +258,7 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
         is_self=is_self,
         is_ignored=detail.id in ctx.identity.ignored_profiles,
         sees_private=is_self or bool(can & SITE_OWNER),
+        moderates=_moderates(ctx, detail.id),
     )
 
 

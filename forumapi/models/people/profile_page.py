@@ -112,8 +112,13 @@ def detail_document(
     is_self: bool,
     is_ignored: bool,
     sees_private: bool,
+    moderates: bool,
 ) -> bytes:
-    """Render the profile as JSON (platform 4.3). `sees_private`: the viewer is this profile or the site's owner."""
+    """Render the profile object of platform 4.3.
+
+    `sees_private`: the viewer is this profile or the site's owner. `moderates`: the viewer is this profile, and has
+    something to moderate.
+    """
     data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
     if sees_private:
         data["email"] = detail.email
@@ -135,6 +140,8 @@ def detail_document(
     meta: dict[str, Any] = {
         "flags": profile_summary.relation(detail.send_email, detail.send_sms, is_ignored=is_ignored)
     }
+    if moderates:
+        meta["flags"]["moderates"] = True
     if is_self:
         meta["stats"] = [{"metric": "unreadHuddles", "value": detail.unread_huddles}]
     meta["links"] = [

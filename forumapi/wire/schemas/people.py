@@ -15,6 +15,11 @@ from forumapi.wire.schemas.values import Avatar, Count, Id, Text, Time
 class ProfileFlags(RelationFlags):
     """The caller's own relation to a profile, or to the list of people."""
 
+    moderates: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="Of the own profile: there is something that it may moderate."),
+    ] = UNSET
+
 
 class ProfileMeta(Struct, kw_only=True):
     """`meta` of a profile."""

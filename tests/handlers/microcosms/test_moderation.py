@@ -193,3 +193,29 @@ def test_it_takes_three_statements_at_most(api: Api, make: Factory, site: Site) 
     api.get(QUEUE, by=site.moderator)
 
     assert api.get(QUEUE, by=site.moderator).statements == 3
+
+
+def test_whoami_tells_who_has_a_queue(api: Api, make: Factory, site: Site) -> None:
+    reader = make.person(site)
+    make.join(make.role(site, site.root_id, "Half", moderator=True, rights=("read",)), reader)
+    landlord, shut_out, elsewhere = (make.person(site) for _ in range(3))
+    place = make.microcosm(site, by=landlord)
+    make.microcosm(site, by=shut_out)
+    make.join(make.role(site, site.root_id, "Out", banned=True), shut_out)
+    make.join(make.role(site, place.id, "Here", moderator=True, rights=RIGHTS), elsewhere)
+    people = [*(one for one in site.cast().values() if one), reader, landlord, shut_out, elsewhere]
+
+    told = {}
+    for one in people:
+        flags = api.get("/api/v1/whoami", by=one).data["meta"]["flags"]
+        told[one.name] = flags.get("moderates", False)
+        assert told[one.name] == (api.get("/api/v1/moderation", by=one).status == 200), one.name
+
+    assert [one.name for one in people if told[one.name]] == [
+        site.owner.name,
+        site.moderator.name,
+        landlord.name,
+        elsewhere.name,
+    ]
+    of_others = api.get(site.moderator.path, by=site.owner).data["meta"]["flags"]
+    assert "moderates" not in of_others
