@@ -1,4 +1,8 @@
-"""Exchange of POST /auth0 for clients of v1 (platform 3.4): through the Auth0 tenant of the site."""
+"""Exchange of POST /auth0 for clients of v1 (platform 3.4): through the Auth0 tenant of the site.
+
+Unlike v1 it believes an e-mail address only where the tenant says that it is verified, and an access token only
+where it was issued to this site's client (P-24).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Second step of a sign-in, for people with a second factor: a code of their app, or a recovery code."""
+"""Second step of a sign-in, for people with a second factor: a code of their app, or a recovery code.
+
+`POST /auth` of the first method answers with a flow; the same with `method` "second-factor", `flow` and `code` with the
+token. A flow has five tries, a user ten an hour.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 def server_version(server: str, *, timeout_s: float) -> str:
-    """Ask the memcached at `server` ("host:port") for its version line. Raises OSError when none answers."""
+    """Return the version line of the memcached at `server` ("host:port"). Raises OSError if none answers."""
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
         connection.settimeout(timeout_s)
@@ -77,11 +77,11 @@ class Cache:
         self._broken_until = 0.0
 
     def get(self, key: Key) -> Fragment | None:
-        """Return the document that this process holds under `key`."""
+        """Return the document under `key` in this process's memory; None if it is not there."""
         return self.memory.get(key)
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
-        """Fetch documents from memcached (the caller has asked `get` before); with the round trips it took, 0 or 1."""
+        """Return documents from memcached, and the round trips it took, 0 or 1; the caller has tried `get` before."""
         if not self._servers:
             return {}, 0
         names = {self._name(key): key for key in keys}
@@ -152,7 +152,7 @@ class Cache:
         return HashClient(self._servers, ignore_exc=True, **options)
 
     def _is_well(self) -> bool:
-        """Return True if memcached may be asked. After a break one request probes it; the others go on without."""
+        """Return True if memcached may be asked. After a break one request probes it; others continue without it."""
         if not self._broken_until:
             return True
         now = time.monotonic()
@@ -170,7 +170,7 @@ class Cache:
         return False
 
     def _fail(self, client: Client | HashClient) -> None:
-        """Stop asking memcached for BREAK_S: a slow one must not slow every request."""
+        """Stop asking memcached for BREAK_S, since a slow one would slow every request."""
         metrics.MEMCACHED_FAILED.add()
         self._broken_until = time.monotonic() + self.BREAK_S
         client.close()

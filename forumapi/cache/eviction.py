@@ -16,7 +16,7 @@ _SHARED: Final = frozenset(map(id, (None, True, False, "", b"", (), *range(-5, 2
 
 
 def size(value: object) -> int:
-    """Measure plain data with all that it holds, in bytes; an object in it twice counts twice."""
+    """Return the bytes of plain data with everything in it; an object that is in it twice counts twice."""
     if id(value) in _SHARED:
         return 0
     found = sys.getsizeof(value)
@@ -32,7 +32,7 @@ AROUND: Final = 150
 
 
 def plainly(key: object, value: object) -> int:
-    """Weigh an entry of plain data, in bytes."""
+    """Return the bytes of an entry of plain data."""
     return AROUND + size(key) + size(value)
 
 
@@ -49,7 +49,7 @@ class Lru(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Return the entry, or None."""
+        """Return the value under `key`; None if there is none."""
         found = self._entries.get(key)
         if found is not None:
             try:

@@ -32,15 +32,15 @@ class PollingThread(ABC):
 
     @abstractmethod
     def poll(self) -> None:
-        """Do the work that is due. Raises ApiError or psycopg.Error for work that is to be tried again."""
+        """Do the work that is due. Raises ApiError or psycopg.Error for work that the next poll should try again."""
 
     def pause_s(self, took_s: float) -> float:
-        """Return the shortest pause after a poll that took so long, in seconds: none."""
+        """Return the shortest pause in seconds after a poll that took `took_s`; 0 here."""
         return 0.0
 
     @property
     def is_stopping(self) -> bool:
-        """Return True once `poll` is to begin nothing more."""
+        """Return True once `poll` must begin no further work."""
         return self._stopping.is_set()
 
     def start(self) -> None:
@@ -51,13 +51,13 @@ class PollingThread(ABC):
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread without waiting for work under way: its transaction ends, or the work is done again."""
+        """End the thread without waiting for running work: its transaction ends, or the work is done again."""
         self._stopping.set()
         self._wake.set()
         self._thread = None
 
     def wake(self) -> None:
-        """Poll now: there may be work."""
+        """Poll now, since there may be work."""
         self._wake.set()
 
     def _run(self) -> None:

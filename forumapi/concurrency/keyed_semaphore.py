@@ -14,7 +14,7 @@ from forumapi.errors import TooMany
 
 
 class _Entry:
-    """State of one key: how many hold it, and the locks of those who wait, first come first served."""
+    """State of one key: the number of its holders, and the locks of waiting threads, first come first served."""
 
     __slots__ = ("held", "waiting")
 
@@ -75,7 +75,7 @@ class KeyedSemaphore:
             raise TooMany("Too many requests of this address are waiting", 1)
 
     def _give_up(self, key: str, entry: _Entry, mine: threading.Lock) -> None:
-        """Stop waiting; a hold that was granted meanwhile is passed on."""
+        """Stop waiting for `key`; a hold that was granted meanwhile passes to the next thread."""
         with self._lock:
             if mine in entry.waiting:
                 entry.waiting.remove(mine)

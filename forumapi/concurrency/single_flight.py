@@ -21,11 +21,11 @@ class Waiter(Protocol):
     may_wait: bool
 
     def end(self) -> None:
-        """Give the connection back."""
+        """Give the database connection back."""
 
 
 class _Flight:
-    """One computation. `is_done`: `value` is its result; else it has failed."""
+    """Running computation. `is_done` True: `value` is its result; False after its end: it has failed."""
 
     __slots__ = ("end", "is_done", "value")
 
@@ -35,7 +35,7 @@ class _Flight:
         self.value: Any = None
 
     def ending(self) -> threading.Event:
-        """Return the event that is set at its end, made for the first who waits: mostly nobody does."""
+        """Return the event that is set at the end of the computation, made for the first thread that waits."""
         if self.end is None:
             self.end = threading.Event()
         return self.end
@@ -53,9 +53,8 @@ class SingleFlight:
         """Run `work`, or wait for another request's run that began after this call; return the result.
 
         Results are shared by all who ask under the same key, and nobody may change them. `work` must check the cache
-        first, since the previous run may have filled it. A transaction always runs its own: no other request sees what
-        the transaction has written. Raises what `work` raises; a failure is not shared, those who waited for it try for
-        themselves.
+        first, since the previous run may have filled it. A transaction always runs its own, since no other request sees
+        its changes. Raises the errors of `work`; a failure is not shared: each request that waited tries again.
         """
         if not tx.may_wait:
             return work()
@@ -85,7 +84,7 @@ class SingleFlight:
         return value
 
     def _finish(self, key: Hashable, flight: _Flight) -> None:
-        """Release those who waited for `flight`; the next computation begins, if there is one."""
+        """Release the threads that wait for `flight`; one of them begins the next computation."""
         with self._lock:
             if self._running.get(key) is flight:
                 following = self._next.pop(key, None)

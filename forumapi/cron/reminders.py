@@ -1,4 +1,7 @@
-"""Reminders of events: one row of the event log for each event and start (content 5.3)."""
+"""Reminders of events: one row of the event log for each event and start (content 5.3).
+
+Readers of the log decide on recipients (updates/dispatch.py).
+"""
 
 from __future__ import annotations
 

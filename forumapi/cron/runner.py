@@ -1,4 +1,9 @@
-"""Cron process: one process leads, others stand by; each due time of a job takes effect once (decision 0005)."""
+"""Cron process: one process leads, others stand by; each due time of a job takes effect once (decision 0005).
+
+The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction that checks
+the lease's epoch: a crash leaves both or neither, and a leader that was frozen and replaced cannot commit. Missed due
+times are merged into one run. A failed job is logged, recorded, and retried by its own rule or at its next due time.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Permission for a standby to answer a statement (standby.py), by the log that it must have replayed."""
+    """Permission for a standby to answer a statement (standby.py), by the log that the standby must have replayed."""
 
     NEVER = "never"
     # All acknowledged commits. For statements without read marks, the only commits that do not wait for the disk.
@@ -176,13 +176,13 @@ Wait = Callable[[bool], None]
 
 
 def _is_end_of_connection(error: psycopg.Error) -> bool:
-    """Return True for an error that says that the server is gone or silent, so that the statement's fate is unknown."""
+    """Return True for an error of a lost or silent server, after which the statement's outcome is unknown."""
     state = error.sqlstate or ""
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
 
 class SilenceError(pgerrors.QueryCanceled):
-    """Error of a server that did not answer in time, not even with a timeout of its own."""
+    """Error of a server that did not answer in time, not even with its own time limit's error."""
 
 
 def _waiter(fd: int, timeout_s: float) -> Wait:
@@ -254,7 +254,7 @@ class Connection:
         )
 
     def _result(self) -> pq.abc.PGresult:
-        """Wait until the server is ready again and return the one result. Raises psycopg's errors."""
+        """Wait until the server is ready again; return the one result. Raises psycopg's errors."""
         try:
             return self._take_result()
         except SilenceError:
@@ -311,7 +311,7 @@ class Connection:
         return self._pg.socket
 
     def was_notified(self) -> bool:
-        """Take all notifications; True if any has come since the last call. Raises psycopg.Error."""
+        """Take all notifications; return True if any has come since the last call. Raises psycopg.Error."""
         return bool(self.notifications())
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
@@ -324,7 +324,7 @@ class Connection:
 
     @property
     def is_standby(self) -> bool:
-        """Return True if the server was still in recovery when it answered last; its answers say so."""
+        """Return True if the server was in recovery at its last answer, which says so."""
         return self._pg.parameter_status(b"in_hot_standby") == b"on"
 
     @property
@@ -333,7 +333,7 @@ class Connection:
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
 
     def close(self) -> None:
-        """Cancel the running statement and close. A silent server is sent nothing more."""
+        """Cancel the running statement and close the connection. Nothing more is sent to a silent server."""
         with contextlib.suppress(psycopg.Error):
             if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
                 # libpq's other way to cancel would block the whole process instead of this greenlet.
@@ -344,8 +344,8 @@ class Connection:
 class Database:
     """Pool of one process's connections to one PostgreSQL.
 
-    `url` is a libpq address, `size` how many connections at most, `wait_ms` how long a request waits for a free one
-    before it is refused with 503. `prepare` is off behind a transaction pooler.
+    `url`: libpq address; `size`: maximum of connections; `wait_ms`: time that a request waits for a free one before it
+    is refused with 503; `prepare`: False behind a transaction pooler.
     """
 
     # After a failed connect, requests are refused at once for this long instead of trying again each.
@@ -445,7 +445,7 @@ class Database:
         self._wake()
 
     def _wake(self) -> None:
-        """Let one request that waits go on: a connection is idle, or may be made."""
+        """Wake one waiting request, since a connection is idle, or may be opened."""
         if self._waiting:
             with self._free:
                 self._free.notify()
@@ -458,18 +458,18 @@ class Database:
             self._wake()
 
     def _drop_idle(self) -> None:
-        """Close idle connections: after one was found dead, the others of its age are likely dead too."""
+        """Close idle connections: if one was found dead, others of its age are likely dead too."""
         while self._idle:
             self._discard(self._idle.pop())
 
     def retire(self) -> None:
-        """Keep at most one idle connection from now on; requests under way have as many as before."""
+        """Keep at most one idle connection from now on; running requests have as many as before."""
         self._most_idle = 1
         while len(self._idle) > 1:
             self._discard(self._idle.pop())
 
     def close(self) -> None:
-        """Close every idle connection; for the end of a process."""
+        """Close every idle connection, at the end of the process."""
         self._drop_idle()
 
     def read(self) -> Reader:
@@ -538,12 +538,12 @@ class Reader:
                 raise Unavailable("The database is not available right now") from again
 
     def row(self, query: Query, **params: object) -> Row | None:
-        """Return the first row, or None."""
+        """Return the first row; None if there is none."""
         rows = self.rows(query, **params)
         return rows[0] if rows else None
 
     def value(self, query: Query, **params: object) -> Any:
-        """Return the first column of the first row, or None."""
+        """Return the first column of the first row; None if there is no row."""
         row = self.row(query, **params)
         return row[0] if row else None
 
@@ -589,7 +589,7 @@ class Reader:
             self._database._discard(connection)
 
     def end(self) -> None:
-        """Give the connection back, or close it if anything is still under way on it."""
+        """Give the connection back, or close it if a statement is still running on it."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             if connection.is_idle:
@@ -613,7 +613,10 @@ class Transaction(Reader):
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`. Never retried: the transaction would be torn."""
+        """Return all rows of `query`.
+
+        It is never run again, since the transaction would lose its earlier statements.
+        """
         try:
             return self._execute(query, params)[0]
         except psycopg.OperationalError as error:
@@ -645,7 +648,7 @@ class Transaction(Reader):
         return super()._execute(query, params)
 
     def _begin(self) -> None:
-        """Begin the transaction; on a connection that turns out dead, once more on a new one."""
+        """Begin the transaction; if the connection turns out dead, once more on a new one."""
         for attempt in (1, 2):
             if self._connection is None:
                 self._connection = self._database._acquire()
@@ -664,11 +667,11 @@ class Transaction(Reader):
                 return
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Call `effect` once the transaction is durable; never if it is not."""
+        """Call `effect` after the commit; never after a rollback."""
         self._after.append(effect)
 
     def commit(self) -> None:
-        """Commit, then run the effects that waited for it. Raises Unavailable, or OutcomeUnknown if no answer came."""
+        """Commit, then run the effects of `after_commit`. Raises Unavailable, or OutcomeUnknown if no answer came."""
         if self._begun and self._connection is not None:
             began = perf_counter()
             try:

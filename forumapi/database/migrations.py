@@ -52,12 +52,12 @@ _OURS: Final = """
 
 
 class MigrateError(Exception):
-    """Failure to migrate the database; the message says why."""
+    """Failure to migrate the database; the message names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Step of a plan: `name` is its row in schema_migrations, `text` its SQL, `checksum` over all of it."""
+    """Step of a plan: `name` is its row in schema_migrations, `text` its SQL, `checksum` that of the text."""
 
     name: str
     text: str
@@ -66,7 +66,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Plan of a folder of SQL: `migrations` in order, and `functions` and `seeds` as one step each, or None."""
+    """Plan of a folder of SQL: `migrations` in order, and `functions` and `seeds` as one step each, None for none."""
 
     migrations: tuple[Step, ...]
     functions: Step | None
@@ -83,7 +83,7 @@ def _together(folder: Path, name: str) -> Step | None:
 
 
 def read(folder: Path | None = None) -> Plan:
-    """Read the plan of `folder`, else of this release."""
+    """Read the plan of `folder`; None: of this release."""
     folder = folder or resource("sql")
     migrations = []
     for path in sorted((folder / "migrations").glob("*.sql")):
@@ -177,7 +177,7 @@ def _run(connection: psycopg.Connection, step: Step, *, drop_functions: bool = F
 
 
 def _set_limits(connection: psycopg.Connection, config: Config) -> None:
-    """Set the time limits of requests on the server: a killed greenlet does not stop its statement."""
+    """Set the time limits of requests on the server, since a killed greenlet does not stop its statement."""
     limits = {
         "statement_timeout": config.statement_timeout_ms,
         "lock_timeout": config.lock_timeout_ms,

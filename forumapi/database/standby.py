@@ -66,7 +66,7 @@ _NOTHING: Final[Params] = {}
 
 
 class MinLsn(NamedTuple):
-    """Position of the primary's log when it was asked, in bytes; and a snapshot of the same moment."""
+    """Position of the primary's log at the time of asking, in bytes, and a snapshot of the same moment."""
 
     flushed: int
     inserted: int
@@ -77,7 +77,7 @@ class MinLsn(NamedTuple):
 class Standby(Connection):
     """Connection to a standby that is proven to replay the log of the primary on `timeline`.
 
-    `replayed`: its position when it was last asked, in bytes.
+    `replayed`: position that it had replayed when last asked, in bytes.
     """
 
     __slots__ = ("replayed", "timeline")
@@ -89,7 +89,7 @@ class Standby(Connection):
         self.replayed = 0
 
     def prove(self, system: int, timeline: str) -> str:
-        """Return why this is no standby of the primary with that log, or "". Raises psycopg.Error."""
+        """Return the reason why this is no standby of that primary and timeline; "" if it is. Raises psycopg.Error."""
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
             return "there is a pooler before it, give the address of the standby itself"
@@ -104,16 +104,16 @@ class Standby(Connection):
         return ""
 
     def ask(self) -> int:
-        """Ask how far it has replayed the log by now. Raises psycopg.Error."""
+        """Return the position up to which the standby has replayed the log. Raises psycopg.Error."""
         self.replayed = self.execute(REPLAYED, _NOTHING)[0][0][0] or 0
         return self.replayed
 
     def close(self) -> None:
-        """Close the connection. A running statement is not cancelled: a silent server would not take that either."""
+        """Close the connection. A running statement is not cancelled, since a silent server would not notice."""
         self._raw.close()
 
     def give_up(self) -> None:
-        """End the connection under a request that waits for its answer."""
+        """End the connection while a request waits for its answer."""
         with socket.socket(fileno=os.dup(self.socket)) as same:
             same.shutdown(socket.SHUT_RDWR)
 
@@ -121,7 +121,7 @@ class Standby(Connection):
 class Standbys:
     """Pool of one process's connections to the standby at `url`, and the health of the standby.
 
-    `health_problem` says why the standby is not read from, "" while it is. A thread of its own opens and proves
+    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens and proves
     connections; a request that finds none free asks the primary.
     """
 
@@ -140,7 +140,7 @@ class Standbys:
         self._stopped = False
 
     def read(self) -> StandbyReader:
-        """Return the reader of one request."""
+        """Return a new reader for one request."""
         return StandbyReader(self._primary, self)
 
     def start(self) -> None:
@@ -158,7 +158,7 @@ class Standbys:
     # ---------------------------------------------------------------- for requests
 
     def take(self) -> Standby | None:
-        """Return a connection if one is free and the standby is healthy; never waits."""
+        """Return a connection if one is free and the standby is healthy, else None; never waits."""
         if self._is_behind:
             metrics.REPLICA_READS.add(1, "behind")
             return None
@@ -184,7 +184,7 @@ class Standbys:
         standby.close()
 
     def fell_behind(self) -> None:
-        """Note that a request has waited in vain: no other request waits until the next check."""
+        """Record that a request has waited in vain, so that no other request waits until the next check."""
         self._is_behind = True
         self._look_now.set()
 
@@ -209,7 +209,7 @@ class Standbys:
         metrics.REPLICA_USED.set(0 if problem else 1)
 
     def fault(self) -> str:
-        """Return why the standby can't be read from now, or "": then connections are open."""
+        """Return the reason why the standby can't be read from now; "" if it can, and connections are open."""
         try:
             return self._examine()
         except (psycopg.Error, ApiError, OSError) as error:
@@ -269,13 +269,13 @@ class Standbys:
         return standby
 
     def _silent(self) -> None:
-        """Give up a standby that does not answer: requests that wait for it go to the primary."""
+        """Give up a standby that does not answer; requests that wait for it continue on the primary."""
         for standby in list(self._open):
             with contextlib.suppress(psycopg.Error, OSError):
                 standby.give_up()
 
     def _lose_all(self) -> None:
-        """Close idle connections; those in use are closed when they are given back."""
+        """Close idle connections; used ones are closed when they are given back."""
         idle, self._idle = self._idle, []
         self._open -= set(idle)
         for standby in idle:
@@ -283,7 +283,10 @@ class Standbys:
 
 
 def _reaches(standby: Standby, needed: int) -> bool:
-    """Wait up to WAIT_S until the standby has replayed the log up to there; True if it has. Raises psycopg.Error."""
+    """Wait up to WAIT_S until the standby has replayed the log up to `needed`; return True if it has.
+
+    Raises psycopg.Error.
+    """
     deadline = time.monotonic() + WAIT_S
     while standby.ask() < needed:
         if time.monotonic() >= deadline:
@@ -293,7 +296,7 @@ def _reaches(standby: Standby, needed: int) -> bool:
 
 
 class StandbyReader(Reader):
-    """Reads of one request: on a standby where a query allows that, else as a Reader does.
+    """Reader of one request, on a standby for queries that allow that, else on the primary.
 
     It stays with one connection, since another standby may be further behind; after a refusal, with the primary.
     """
@@ -331,7 +334,7 @@ class StandbyReader(Reader):
         super().end()
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
-        """Return the rows, or None where the primary has to answer."""
+        """Return the rows from a standby; None if the primary must answer."""
         standby = self._standby
         if standby is None:
             standby = self._standby = self._standbys.take()
@@ -390,7 +393,10 @@ class StandbyReader(Reader):
         return min_lsn
 
     def _refuse(self, outcome: str) -> None:
-        """Give up this connection, unless it is usable and still leads to a standby."""
+        """Give up this standby; its connection goes back to the pool if it is usable.
+
+        `outcome`: label of the metric.
+        """
         metrics.REPLICA_READS.add(1, outcome)
         standby, self._standby = self._standby, None
         if standby is not None:

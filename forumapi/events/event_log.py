@@ -67,11 +67,11 @@ NUMBER_MISSING = Query("event_log.number_missing", _NUMBER.format(which=_MISSING
 
 
 def number(connection: Connection, lease: Lease | None = None) -> int:
-    """Number the events committed since the last call; return how many. Raises psycopg.Error, LostError.
+    """Number the events committed since the last call; return their number. Raises psycopg.Error, LostError.
 
     `lease` must be held. Without a lease any number of processes may call it at once. Within a site, numbers are in the
-    order of commits; events found together are numbered in the order of their ids, which per object is that of commits
-    too.
+    order of commits; events found together are numbered in the order of their ids, which is the order of commits for
+    each object.
     """
     (row,), _ = connection.execute(PENDING, {})
     is_restored, is_pending = row
@@ -146,7 +146,7 @@ MOVE = Query(
 
 
 class LoggedEvent(NamedTuple):
-    """Event of the log: a committed change of an object. Ids are 0 where there is none."""
+    """Event of the log: a committed change of an object. Ids are 0 for none."""
 
     number: int
     kind: str  # models/journal/journal.py
@@ -163,26 +163,30 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Events for a reader, and `upto`: the number to move its cursor to."""
+    """Events for a reader, and `upto`: the number to move the reader's cursor to."""
 
     events: list[LoggedEvent]
     upto: int
 
 
 def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[LoggedEvent]:
-    """Read the site's events after number `after`, up to `upto`: the first `limit` of those that are kept."""
+    """Read the site's events after number `after`, up to `upto`: the first `limit` of those still stored."""
     rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
     return [LoggedEvent(*row) for row in rows]
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
-    """Find the ids of sites with events that `reader` has not read; `query` may leave out events it need not read."""
+    """Return the ids of sites with events that `reader` has not read; `query` may leave out events that it does not
+    need.
+    """
     return [row[0] for row in tx.rows(query, reader=reader)]
 
 
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
-    """Read the next events of a site for `reader` and hold its cursor until the transaction ends; None if there are
-    none or another process holds the cursor. Events that are kept no longer are skipped."""
+    """Read the next events of a site for `reader` and lock its cursor until the transaction ends.
+
+    None if there are no events, or another process has locked the cursor. Events that are no longer stored are skipped.
+    """
     tx.run(BEGIN, reader=reader, site_id=site_id)
     row = tx.row(CURSOR, reader=reader, site_id=site_id)
     if row is None or row[0] >= row[1]:

@@ -86,7 +86,7 @@ class LostError(Unavailable):
 
 
 class Lease:
-    """Lease `name`, as one process sees it. `url` is the direct address of the database.
+    """Lease `name`, as one process knows it. `url`: direct address of the database.
 
     `take` and `release` are for one thread; `holds` and `hold` may be called in any.
     """
@@ -102,22 +102,24 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def holds(self) -> bool:
-        """Return True if this process holds the lease, as far as it can know. Costs nothing."""
+        """Return True if this process holds the lease, by the time of its last renewal; no statement is run."""
         return time.monotonic() < self._until
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the present, or last, term of this process."""
+        """Return the parameters of HOLD: the present term of this process, or its last."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:
-        """Tie the transaction `tx` to this process's term: it is committed before the next term begins, or not at all.
-        Raises LostError when another term has begun."""
+        """Tie the transaction `tx` to this process's term: it commits before the next term begins, or not at all.
+
+        Raises LostError if another term has begun.
+        """
         if tx.row(HOLD, **self.turn) is None:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """Return the present time by the database's clock, since the machine's may be off, or be set.
+        """Return the present time by the database's clock, since the machine's may be wrong or change.
 
         It is the value at the last renewal plus the time since (monotonic).
         """
@@ -125,7 +127,7 @@ class Lease:
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 
     def take(self) -> bool:
-        """Take the lease if it is free, and renew it in the background; True if this process holds it.
+        """Take the lease if it is free, and renew it in the background; return True if this process holds it.
 
         Raises psycopg.Error.
         """
@@ -186,7 +188,7 @@ class Lease:
         self._close()
 
     def _end_thread(self) -> bool:
-        """Stop the renewal; True if it was running."""
+        """Stop the renewal; return True if it was running."""
         thread, self._thread = self._thread, None
         if thread is None:
             return False

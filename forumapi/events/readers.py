@@ -34,8 +34,10 @@ class EventReader(NamedTuple):
 
 
 class Readers(PollingThread):
-    """Thread that runs `readers` when there are new events. `leads` returns True in the one process that runs them, and
-    `hold` ties a transaction to its term."""
+    """Thread that runs `readers` when there are new events.
+
+    `leads` returns True in the one process that runs them; `hold` ties a transaction to that process's term.
+    """
 
     def __init__(
         self,
@@ -51,14 +53,14 @@ class Readers(PollingThread):
         self._hold = hold
 
     def poll(self) -> None:
-        """Catch up, if this process leads. Transactions under way at a stop are rolled back or finished."""
+        """Run the readers, if this process leads. Running transactions are rolled back or finished at a stop."""
         if self._leads():
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Run each reader until it has read everything. Raises Unavailable without a database.
+        """Run each reader until it has read everything. Raises Unavailable if the database can't be reached.
 
-        A site whose events take the database too long is left for the next poll, so that it delays no other.
+        A site whose events take the database too long is left for the next poll, so that other sites are not delayed.
         """
         for reader in self._readers:
             tx = self._database.read()
@@ -74,7 +76,7 @@ class Readers(PollingThread):
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
-        """Run a reader on one batch; False if there is none. A batch that fails is read one event at a time."""
+        """Run a reader on one batch; return False if there is none. A batch that fails is read one event at a time."""
         try:
             return self._attempt(reader, site_id, BATCH)
         except TooSlow:

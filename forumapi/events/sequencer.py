@@ -31,8 +31,11 @@ LISTEN: Final = b"LISTEN forumapi_events"
 
 
 class Sequencer:
-    """Thread of one web worker that numbers events, or stands by. `numbered` is called after numbers were committed
-    here, `heard` after they were elsewhere. `url` is the direct address of the database."""
+    """Thread of one web worker that numbers events, or stands by while another worker does.
+
+    `numbered` is called after numbers were committed here, `heard` after they were elsewhere. `url`: direct address of
+    the database.
+    """
 
     POLL_S: Final = 0.25  # behind the hints, which may get lost
     DEBOUNCE_S: Final = 0.01  # writes within it are numbered together
@@ -55,11 +58,11 @@ class Sequencer:
         return self._lease.holds()
 
     def hold(self, tx: Transaction) -> None:
-        """Tie a transaction to this process's term. Raises LostError when that is over."""
+        """Tie a transaction to this process's term. Raises LostError if that has ended."""
         self._lease.hold(tx)
 
     def start(self) -> None:
-        """Work in the background until `stop`."""
+        """Number events in the background until `stop`."""
         if self._thread is None:
             self._stopping.clear()
             self._wake = os.pipe()
@@ -81,7 +84,7 @@ class Sequencer:
                 os.close(end)
 
     def hint(self) -> None:
-        """Number events now, after a commit, rather than at the next poll. Costs no round trip."""
+        """Number events now, after a commit, instead of at the next poll. Costs no round trip."""
         if not self._hinted:
             self._hinted = True
             self._ring()
@@ -137,7 +140,7 @@ class Sequencer:
         return True
 
     def _wait(self, connection: Connection, timeout_s: float) -> bool:
-        """Wait for a hint of this process or another, or until the time is up; True for a hint of this process."""
+        """Wait for a hint of this or another process, `timeout_s` at most; return True for a hint of this process."""
         if self._wake is None:
             return False
         ready, _, _ = select.select([connection.socket, self._wake[0]], [], [], timeout_s)

@@ -32,7 +32,7 @@ class BounceReport(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """Read the messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
+    """Yield the messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():
             for kept in mailbox.Maildir(path, create=False):
@@ -52,7 +52,7 @@ def messages(path: Path) -> Iterator[bytes]:
 
 
 def read(data: bytes) -> BounceReport | None:
-    """Parse a report. None if the message is no report, or not about a permanent failure."""
+    """Parse a bounce report; None if the message is no report, or not about a permanent failure."""
     try:
         return _read(data)
     except RecursionError:
@@ -101,7 +101,10 @@ def _header(message: object, name: str) -> str:
 
 
 def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
-    """Suppress the address of a report about a mail of ours and about the address. Returns a line for the log."""
+    """Suppress the address that a report is about, if the report is about a mail of this platform to it.
+
+    Returns a line for the log.
+    """
     recipient = outbox.sent_to(tx, secret, report.message_id)
     if recipient is None:
         return f"ignored: not a mail of this platform: {report.message_id}"

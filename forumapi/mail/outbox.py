@@ -141,7 +141,7 @@ _MESSAGE_ID: Final = re.compile(r"<(\d{1,18})\.([0-9a-f]{32})@")
 
 
 class Mail(NamedTuple):
-    """Leased mail; without a recipient it is still to be rendered."""
+    """Leased mail; without a recipient it is not rendered yet."""
 
     id: int
     cause: str
@@ -166,7 +166,7 @@ class Written(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Mail that is not to be sent any more."""
+    """Mail that will not be sent; `reason` goes to the log."""
 
     reason: str
 
@@ -176,7 +176,7 @@ Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
 
 
 class SendOutcome(NamedTuple):
-    """Result of sending a mail. `state` None: to be tried again in `wait_s`."""
+    """Result of sending a mail. `state` None: the mail is tried again in `wait_s`."""
 
     mail_id: int
     state: str | None
@@ -222,7 +222,7 @@ def queue_notice(
     site_id: int | None = None,
     **values: object,
 ) -> None:
-    """Insert a mail that is no update. `template`: of `templates/mail/notices`; `values`: all as plain text."""
+    """Queue a mail that is no update. `template`: of `templates/mail/notices`; `values`: all plain text."""
     text, html = notice(template, subject, **values)
     queue(
         tx,
@@ -236,7 +236,7 @@ def queue_notice(
 
 
 def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
-    """Fill the text and the HTML template of a mail that is no update."""
+    """Return text and HTML of a mail that is no update."""
     path = f"mail/notices/{template}"
     text = templates.render(f"{path}.txt", **values)
     html = templates.render(f"{path}.html", subject=plain(subject), is_own=False, **values)
@@ -249,7 +249,7 @@ def plain(text: str) -> str:
 
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Lease mails that are due. Returns those with a text, such as codes, and those to be rendered."""
+    """Lease mails that are due; return those with a text, such as codes, and those that must be rendered."""
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)
     if not room:
@@ -275,13 +275,13 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
-    """Make the Message-ID of a mail: the same for every try, and not to be guessed."""
+    """Return the Message-ID of a mail: the same for every try, and not to be guessed."""
     mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
     return f"<{mail_id}.{mark}@{domain}>"
 
 
 def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
-    """Find the recipient of the mail with this Message-ID. None if it is not ours, or was deleted since."""
+    """Return the recipient of the mail with this Message-ID; None if it is not of this platform, or deleted since."""
     match = _MESSAGE_ID.match(text.strip())
     row = tx.row(FIND, mail_id=int(match[1])) if match else None
     if match is None or row is None:
@@ -314,7 +314,7 @@ def list_all(
 
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
-    """Make one mail due now, or all that are dead or wait after a failure. Returns their number."""
+    """Make one mail due now, or all that are dead or wait after a failure; return their number."""
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 
 
@@ -326,9 +326,9 @@ def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
 
 
 class Sender(PollingThread):
-    """Thread that sends mail that is due; `flush` sends one batch at once.
+    """Thread that sends mails that are due; `flush` sends one batch at once.
 
-    `config` returns the present settings, so that a reload applies. `write` renders mails that have no text.
+    `config` returns the present settings, so that a reload applies. `write` renders mails without a text.
     """
 
     POLL_S = 5.0
@@ -343,11 +343,14 @@ class Sender(PollingThread):
         self._secret = b""
 
     def poll(self) -> None:
-        """Send all mail that is due; another process sends what a stop interrupts."""
+        """Send all mails that are due; after a stop another process sends the rest."""
         self.drain()
 
     def drain(self) -> int:
-        """Send all mail that is due, over one connection. Returns its number. Raises Unavailable without a database."""
+        """Send all mails that are due, over one connection; return their number.
+
+        Raises Unavailable if the database can't be reached.
+        """
         total = 0
         transport = Transport(self._config())
         try:
@@ -361,7 +364,10 @@ class Sender(PollingThread):
         return total
 
     def flush(self) -> int:
-        """Send one batch of mail that is due. Returns its size. Raises Unavailable without a database."""
+        """Send one batch of mails that are due; return its size.
+
+        Raises Unavailable if the database can't be reached.
+        """
         transport = Transport(self._config())
         try:
             return self._batch(transport)[0]
@@ -369,7 +375,7 @@ class Sender(PollingThread):
             transport.close()
 
     def _batch(self, transport: Transport) -> tuple[int, bool]:
-        """Send one batch. Returns its size, and True if the mail server is unavailable."""
+        """Send one batch; return its size, and True if the mail server is unavailable."""
         with self._database.write() as tx:
             texts, unwritten = lease(tx)
         if not texts and not unwritten:
@@ -416,7 +422,7 @@ class Sender(PollingThread):
     def _rendered(
         self, config: Config, mails: Sequence[Mail], outcomes: list[SendOutcome]
     ) -> dict[Mail, Message]:
-        """Render mails. Those that are not to be sent go to `outcomes`."""
+        """Render mails; outcomes of those that will not be sent go to `outcomes`."""
         made = self._render([mail.id for mail in mails], outcomes)
         messages = {}
         for mail in mails:
@@ -440,7 +446,7 @@ class Sender(PollingThread):
     def _render(
         self, ids: Sequence[int], outcomes: list[SendOutcome]
     ) -> Mapping[int, Written | Dropped]:
-        """Render a batch; if that fails, each mail by itself, of which those that fail again are dead."""
+        """Render a batch; if that fails, render each mail by itself, and give up those that fail again."""
         if not ids:
             return {}
         try:
@@ -460,7 +466,7 @@ class Sender(PollingThread):
     def _send(
         self, transport: Transport, messages: Mapping[Mail, Message], outcomes: list[SendOutcome]
     ) -> bool:
-        """Send mails one after the other. False if the mail server is unavailable."""
+        """Send mails one after the other; return False if the mail server is unavailable."""
         deadline = time.monotonic() + _BATCH_LIMIT_S
         away = ""
         for mail, message in messages.items():
@@ -479,12 +485,12 @@ class Sender(PollingThread):
 
 
 def _not_now(mail: Mail, error: str) -> SendOutcome:
-    """Outcome of a mail that was not tried, since the mail server is unavailable."""
+    """Return the outcome of a mail that was not tried, since the mail server is unavailable."""
     return SendOutcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 
 def _deliver(transport: Transport, mail: Mail, message: Message) -> SendOutcome:
-    """Send one mail. Raises ServerUnavailableError."""
+    """Send one mail; return its outcome. Raises ServerUnavailableError."""
     try:
         transport.deliver(message)
     except UndeliverableError as error:

@@ -55,7 +55,7 @@ class Message(NamedTuple):
 
 
 class UndeliverableError(Exception):
-    """Permanent failure of a mail. `is_bounce`: the address exists no more."""
+    """Permanent failure of a mail. `is_bounce`: the address no longer exists."""
 
     def __init__(self, reason: str, *, is_bounce: bool = False) -> None:
         super().__init__(reason)
@@ -67,12 +67,12 @@ class ServerUnavailableError(Exception):
 
 
 def is_possible(config: Config) -> bool:
-    """Check that the settings allow mail to be sent at all."""
+    """Return True if the settings allow mail to be sent at all."""
     return bool(config.smtp_url) or config.is_embedded
 
 
 def is_allowed(config: Config, recipient: str) -> bool:
-    """Check that mail to `recipient` may leave this machine (P-63)."""
+    """Return True if mail to `recipient` may leave this machine (P-63)."""
     if config.mode == "prod":
         return True
     address = recipient.lower()
@@ -83,7 +83,7 @@ def is_allowed(config: Config, recipient: str) -> bool:
 
 
 def is_bounce(code: int, text: str) -> bool:
-    """Check that a reply to RCPT means that the mailbox does not exist (RFC 5321, RFC 3463)."""
+    """Return True if a reply to RCPT means that the mailbox does not exist (RFC 5321, RFC 3463)."""
     return 500 <= code < 600 and code != _FULL and not _NOT_THE_ADDRESS.search(text)
 
 
@@ -207,7 +207,7 @@ class Transport:
 
 
 def one_line(said: bytes | str) -> str:
-    """Convert a server's reply to one printable line."""
+    """Return a server's reply as one printable line."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 

@@ -78,7 +78,7 @@ def scrubbed(text: str) -> str:
 
 
 class StackFrame(NamedTuple):
-    """Frame of a stack, which an exception passed."""
+    """Frame of a stack that an exception passed."""
 
     module: str
     function: str
@@ -88,7 +88,7 @@ class StackFrame(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Return True in the engine's own code."""
+        """Return True for a frame of forumapi's own code."""
         return self.module.partition(".")[0] == _PACKAGE
 
 
@@ -194,7 +194,9 @@ class Gate:
         self._passed = 0
 
     def admit(self, fingerprint: str) -> int | None:
-        """Admit a crash; return how often it was held back since the last report, None if it is held back now."""
+        """Return the number of times that the crash was held back since its last report; None if it is held back
+        now.
+        """
         now = time.monotonic()
         if now - self._began > self._every_s:
             self._began, self._passed = now, 0
@@ -217,7 +219,7 @@ class Gate:
 
 
 def dsn_problem(value: str) -> str | None:
-    """Check a Sentry DSN, `https://key@host/project`; return the problem, or None."""
+    """Return the problem of a Sentry DSN, `https://key@host/project`; None if it is good."""
     if not value:
         return None
     parts = urlsplit(value)

@@ -89,7 +89,7 @@ class _FileTarget:
             os.close(old)
 
     def send(self, lines: Queue) -> None:
-        """Write lines from the queue. Raises OSError with the rest left in it."""
+        """Write lines from the queue. Raises OSError; unwritten lines stay in it."""
         while lines:
             data, taken = b"", 0
             while taken < len(lines):
@@ -129,7 +129,7 @@ class _SyslogTarget:
         self.close()
 
     def send(self, lines: Queue) -> None:
-        """Send lines from the queue. Raises OSError with the rest left in it."""
+        """Send lines from the queue. Raises OSError; unsent lines stay in it."""
         try:
             if self._socket is None:
                 self._socket = self._connect()
@@ -172,7 +172,7 @@ class _SyslogTarget:
 
 
 def _original(module: str, name: str) -> Any:
-    """Return an object of the standard library without gevent's patch: for the thread that may block."""
+    """Return an object of the standard library without gevent's patch, for a thread that may block."""
     from gevent.monkey import get_original
 
     return get_original(module, name)
@@ -183,7 +183,7 @@ def _getaddrinfo() -> Any:
 
 
 def target_problem(value: str) -> str | None:
-    """Check a log target; return the problem, or None."""
+    """Return the problem of a log target; None if it is good."""
     kind, _, rest = value.partition("://")
     if kind in ("udp", "tcp"):
         host, _, port = rest.rpartition(":")
@@ -249,13 +249,13 @@ class Output:
             self._must_reopen = True
 
     def start(self) -> None:
-        """Write in the background from now on; after the fork, since threads do not survive one."""
+        """Write in the background from now on. Call it after the fork, since threads do not survive one."""
         if self._state == "direct":
             self._state = "running"
             _original("_thread", "start_new_thread")(self._run, ())
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Write the queue, for that long at most; further lines are written at once."""
+        """Write the queue, for `timeout_s` at most; later lines are written at once."""
         if self._state == "running":
             self._state = "stopping"
             until = time.monotonic() + timeout_s
@@ -414,7 +414,7 @@ _EXAMPLE: Final[dict[str, object]] = {
 
 
 def format_problem(value: str) -> str | None:
-    """Check a format of the access log; return the problem, or None."""
+    """Return the problem of a format of the access log; None if it is good."""
     try:
         for _, name, _, _ in string.Formatter().parse(value):
             if name is not None and name not in FIELDS:
@@ -614,5 +614,5 @@ def reopen() -> None:
 
 
 def lost() -> int:
-    """Return how many lines were dropped."""
+    """Return the number of dropped lines."""
     return _output.lost if _output is not None else 0

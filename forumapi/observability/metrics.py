@@ -40,7 +40,7 @@ Labels = tuple[str, ...]
 
 
 class Region:
-    """Names and values of one process. `memory` is _REGION bytes, perhaps with the counts of a process before."""
+    """Names and values of one process. `memory`: _REGION bytes, perhaps with the counts of an earlier process."""
 
     def __init__(self, memory: memoryview) -> None:
         self._names = memory[:8].cast("Q")  # bytes of names
@@ -78,7 +78,7 @@ class Region:
 
     @property
     def is_used(self) -> bool:
-        """Return False if no process ever claimed it."""
+        """Return False if no process ever claimed the region."""
         return self._names[0] > 0
 
 
@@ -97,7 +97,7 @@ class Shared:
         self.own = -1
 
     def claim(self) -> Region | None:
-        """Claim a region that no living process owns, with its counts; None when all are taken."""
+        """Claim a region that no living process owns, with its counts; None if all are taken."""
         for number in range(self._most):
             with contextlib.suppress(BlockingIOError):
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
@@ -123,7 +123,7 @@ class Shared:
         return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
 
     def least_load(self, below: float) -> float:
-        """Return the least load of the other living processes, or the bound if that is lower."""
+        """Return the least load of the other living processes; `below` if all have more."""
         least = below
         for number in range(self._most):
             region = self._at(number)
@@ -169,7 +169,7 @@ def share(most: int) -> None:
 
 
 def join() -> bool:
-    """Count in the shared memory from now on; False where there is none, or no room in it."""
+    """Count in the shared memory from now on; return False if there is none, or no room in it."""
     region = _state.shared.claim() if _state.shared is not None else None
     if region is None:
         return False
@@ -211,7 +211,7 @@ def add_load(by: float) -> None:
 
 
 def load() -> float:
-    """Return how many connections this worker has."""
+    """Return the number of connections of this worker."""
     return float(_state.region.load[0])
 
 
@@ -251,7 +251,7 @@ class Metric:
         return found
 
     def forget(self) -> None:
-        """Drop the slots, which are in another region now."""
+        """Forget the slots, since they are in another region now."""
         self._slots.clear()
 
     def value(self, *labels: str) -> float:

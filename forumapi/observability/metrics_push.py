@@ -1,4 +1,4 @@
-"""Export of metrics to StatsD and Riemann, every `metrics_interval_s`.
+"""Push of metrics to StatsD and Riemann, every `metrics_interval_s`.
 
 Each process sends the increments of its own counters. Gauges of a machine are sent by its first worker, metrics of the
 whole platform by the process that `leads`. Sending never blocks: packets that can't be sent are lost, which is logged
@@ -38,7 +38,7 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9-]+")
 class Point(NamedTuple):
     """Value to send. `kind`: "c" an increment of a counter, "g" a gauge, "ms" a timing.
 
-    Of a timing `value` is seconds, and stands for 1 / `rate` of them.
+    `value` of a timing is seconds, and stands for 1 / `rate` timings.
     """
 
     name: str

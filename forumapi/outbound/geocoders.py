@@ -21,20 +21,20 @@ TIMEOUT_S: Final = 4.0
 
 
 class GeocoderError(Exception):
-    """Failure of a geocoder; the message says how."""
+    """Failure of a geocoder; the message names the reason."""
 
 
 class Geocoder(Protocol):
-    """Interface of geocoders. `name` tells stored answers of different geocoders apart."""
+    """Interface of geocoders. `name`: key of stored answers, so that geocoders do not share them."""
 
     name: str
 
     def find(self, place: str) -> dict[str, Any]:
-        """Find the best match for a place, {} for none. Raises GeocoderError."""
+        """Return the best match for a place, {} for none. Raises GeocoderError."""
 
 
 class Nominatim:
-    """Geocoder that asks a service with Nominatim's API, at the URL of its search."""
+    """Geocoder by a service with Nominatim's API, at the URL of its search."""
 
     def __init__(self, url: str, key: str, outbound: Outbound) -> None:
         self.name = urlsplit(url).netloc
@@ -43,7 +43,7 @@ class Nominatim:
         self._outbound = outbound
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the service's first match, as it is."""
+        """Return the service's first match unchanged, {} for none. Raises GeocoderError."""
         asked = {"q": place, "format": "json", "limit": "1"}
         if self._key:
             asked["key"] = self._key
@@ -101,8 +101,10 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """Find the largest city that a part of `place` names ("North gate, Springfield, Illinois"), within the country
-        or state that another part names."""
+        """Return the largest city that a part of `place` names, {} for none.
+
+        In "North gate, Springfield, Illinois" the city must be in the country or state that another part names.
+        """
         with self._lock:
             if not self._cities:
                 offload(self._load)
@@ -170,7 +172,7 @@ def provider(config: Config) -> str:
 
 
 def choose(config: Config) -> Geocoder | None:
-    """Make the geocoder of the settings; None without one, or when its URL or its package is missing."""
+    """Return the geocoder of the settings; None if none is set, or its URL or package is missing."""
     wanted = provider(config)
     if wanted == "nominatim" and config.geocode_url:
         is_private = config.is_embedded or config.private_providers

@@ -1,4 +1,4 @@
-"""SSRF-safe HTTP client for URLs that other people chose: never into our own network.
+"""SSRF-safe HTTP client for URLs that other people chose: it never connects to inner networks.
 
 A name is resolved first, and the connection is made to the very address that was checked, so that a second answer of
 the name server can't lead to another address (DNS rebinding). Every redirect is checked in the same way (P-19).
@@ -44,7 +44,7 @@ _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Co
 
 
 class Fetched(NamedTuple):
-    """Answer of a server; `location` is "" without such a header."""
+    """Answer of a server; `location` is "" if there is no such header."""
 
     status: int
     location: str
@@ -56,11 +56,11 @@ class OutboundError(Exception):
 
 
 class UnansweredError(OutboundError):
-    """Silence of all name servers: it is unknown if the name exists."""
+    """Silence of all name servers, so that it is unknown if the name exists."""
 
 
 class TooLongError(OutboundError):
-    """Answer longer than its reader takes."""
+    """Answer longer than the caller's limit."""
 
 
 def is_public(address: Address) -> bool:
@@ -76,10 +76,10 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """Client of HEAD requests, exchanges and DNS look-ups, each with one deadline.
+    """HTTP and DNS client: HEAD, exchanges and look-ups, each with one deadline.
 
-    `allowed` decides about addresses; `ports` (none: all) and `schemes` limit URLs.
-    `nameservers` (host:port) are those of the machine when empty.
+    `allowed`: returns True for addresses that may be reached; `ports` (empty: all) and `schemes` limit URLs;
+    `nameservers` (host:port; empty: the machine's).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Outbound:
         self.timeout_s = timeout_s
 
     def head(self, url: str) -> int:
-        """Send HEAD to an http(s) URL, follow at most MAX_REDIRECTS, return the last status. Raises OutboundError."""
+        """Send HEAD to an http(s) URL, follow at most MAX_REDIRECTS; return the last status. Raises OutboundError."""
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
             got = self._once("HEAD", url, _HEADERS, None, 0, deadline)
@@ -115,7 +115,10 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = 262_144,
     ) -> Fetched:
-        """Send GET, or POST of `body`; follow no redirects. Raises OutboundError, also beyond `max_bytes`."""
+        """Send GET, or POST of `body`, without following redirects; return the answer.
+
+        Raises OutboundError, TooLongError beyond `max_bytes`.
+        """
         deadline = time.monotonic() + self.timeout_s
         method = "GET" if body is None else "POST"
         return self._once(method, url, {**_HEADERS, **(headers or {})}, body, max_bytes, deadline)
@@ -152,7 +155,10 @@ class Outbound:
             connection.close()
 
     def check(self, url: str) -> None:
-        """Check that `url` may be requested, as its name resolves now; nothing is sent. Raises OutboundError."""
+        """Check that `url` may be requested, by the present addresses of its host; nothing is sent.
+
+        Raises OutboundError.
+        """
         _, host, port = self._parse(url)
         found: list[OutboundError | None] = []
 
@@ -174,7 +180,7 @@ class Outbound:
             raise found[0]
 
     def _parse(self, url: str) -> tuple[SplitResult, str, int]:
-        """Split `url` into its parts, host and port. Raises OutboundError."""
+        """Return `url` split, its host and its port. Raises OutboundError for a URL that is not allowed."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -203,20 +209,20 @@ class Outbound:
         return min(addresses, key=lambda address: address.version)
 
     def cname(self, name: str) -> str:
-        """Look up the CNAME of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        """Return the CNAME of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
         for record in self._records(name, "CNAME"):
             return str(record.target.to_text(omit_final_dot=True)).lower()
         return ""
 
     def texts(self, name: str) -> list[str]:
-        """Look up the TXT records of `name`. Raises OutboundError."""
+        """Return the TXT records of `name`; [] for none. Raises OutboundError."""
         return [
             b"".join(record.strings).decode("ascii", "replace")
             for record in self._records(name, "TXT")
         ]
 
     def _records(self, name: str, kind: str) -> list[Any]:
-        """Look up records of a kind. Raises OutboundError; UnansweredError where no name server answers."""
+        """Return records of a kind. Raises OutboundError; UnansweredError if no name server answers."""
         # Imported here: it takes half a second, and few requests need it.
         import dns.exception
         import dns.name
@@ -243,7 +249,7 @@ class Outbound:
 
 
 class _Plain(http.client.HTTPConnection):
-    """Connection to `address`, whatever `host` resolves to by now."""
+    """HTTP connection to `address`, whatever `host` resolves to by now."""
 
     def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
         super().__init__(host, port, timeout=timeout_s)
@@ -254,7 +260,7 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Tls(_Plain):
-    """Connection to `address` with TLS, for the name in the URL."""
+    """HTTPS connection to `address`, whose certificate must be for the name in the URL."""
 
     def connect(self) -> None:
         super().connect()
@@ -267,13 +273,13 @@ class _Tls(_Plain):
 
 @functools.cache
 def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
-    """Load the system's certificates, once a process: it takes tens of milliseconds."""
+    """Return the TLS context with the system's certificates, loaded once a process."""
     return ssl.create_default_context()
 
 
 @contextlib.contextmanager
 def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Cut the connection at the deadline: no other limit stops a server that sends a byte now and then."""
+    """Close the connection at the deadline; no other limit stops a server that sends a byte now and then."""
 
     def cut() -> None:
         if connection.sock is not None:

@@ -56,7 +56,7 @@ _json: dict[PermissionSet, bytes] = {}
 
 
 def as_json(can: PermissionSet) -> bytes:
-    """Return the permission object of platform 1.13: twelve booleans."""
+    """Return permissions as JSON (platform 1.13): twelve booleans."""
     found = _json.get(can)
     if found is None:
         found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
@@ -100,11 +100,11 @@ class Node:
 
 
 class Principal(NamedTuple):
-    """Caller, as the evaluator sees it. `profile_id` 0 and `role_ids` None: a guest.
+    """Caller, as the evaluator needs it. `profile_id` 0 and `role_ids` None: a guest.
 
-    `is_limited`: the site demands a second factor of those who moderate, and the caller has none. Until then they
-    moderate nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
-    `sees_huddles`: False for a token without the scope `huddles:read`, under which nobody takes part in any huddle.
+    `is_limited`: the site demands a second factor of moderators, and the caller has none. Such a caller moderates
+    nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
+    `sees_huddles`: False for a token without the scope `huddles:read`, under which the caller takes part in no huddle.
     """
 
     profile_id: int
@@ -117,7 +117,7 @@ class Principal(NamedTuple):
 
     @property
     def participant_id(self) -> int:
-        """Profile by which huddles are found; 0, which is in no huddle, for a token without `huddles:read`."""
+        """Return the profile by which huddles are found; 0, which is in none, for a token without `huddles:read`."""
         return self.profile_id if self.sees_huddles else 0
 
 
@@ -136,8 +136,8 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 class RolePermissions:
     """Permissions of one role set in each microcosm of a site.
 
-    `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view` are the live microcosms that the
-    role set may read. `moderates`: the role set moderates the contents of one of them at least.
+    `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view`: live microcosms that the role set
+    may read. `moderates`: the role set moderates the contents of at least one microcosm.
     """
 
     __slots__ = ("moderates", "rights", "view")
@@ -207,7 +207,9 @@ class Tree:
         )
 
     def before_move(self, id: int, parent_id: int) -> Tree:
-        """Return a tree of a microcosm as it was below `parent_id`, and of what is above: its own roles went along."""
+        """Return a tree of a microcosm as it was below `parent_id`, and of its ancestors there; its own roles moved
+        with it.
+        """
         kept = {one: self.nodes[one] for one in self.nodes[parent_id].path}
         kept[id] = replace(self.nodes[id], parent_id=parent_id)
         nodes = [replace(node, children=[]) for node in kept.values()]
@@ -270,7 +272,8 @@ class Tree:
     def applying(self, id: int) -> list[RoleGrant]:
         """Return the roles that apply to a microcosm (platform 5.2).
 
-        They are the moderator and banned roles of it and its ancestors, and the regular roles of the nearest of these.
+        They are the moderator and banned roles of the microcosm and its ancestors, and the regular roles of the nearest
+        of these with any.
         """
         found: list[RoleGrant] = []
         regular: list[RoleGrant] = []
@@ -311,10 +314,10 @@ _NOTHING: Final = ReadableMicrocosms(())
 
 
 class Target(NamedTuple):
-    """Thing that a permission is asked for.
+    """Thing whose permission is asked for.
 
-    `owner_ids` are the profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0 means that
-    no microcosm is concerned, or that the item never existed here. `parent_type` says what a comment is on.
+    `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: no microcosm is
+    concerned, or the item never existed here. `parent_type`: type of the thing that a comment is on.
     """
 
     item_type: int
@@ -329,7 +332,7 @@ class Target(NamedTuple):
 
 
 def unseen_comment(id: int) -> Target:
-    """Return the target of a comment that the caller can't find: a comment in a huddle of others, which it may be."""
+    """Return the target of a comment that the caller can't find: like a comment in a huddle of others."""
     return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
 
 
@@ -446,7 +449,7 @@ def effective(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """Return (live microcosms whose contents `principal` may moderate, whether also comments on profiles)."""
+    """Return the live microcosms whose contents `principal` may moderate, and True if comments on profiles too."""
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree
     )

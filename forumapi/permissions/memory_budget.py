@@ -1,4 +1,4 @@
-"""Memory budget of what is derived from the trees of a process: one bound for all sites and callers."""
+"""Memory budget of values derived from the trees of a process: one bound for all sites and callers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Holder(Protocol):
 class MemoryBudget:
     """Bound on the bytes of derived values, summed over all holders.
 
-    At the limit every holder forgets all its values: those still in use are soon derived again, and those that nobody
-    asks for are gone.
+    At the bound every holder drops all its values: those still in use are soon derived again, the others are gone.
     """
 
     LIMIT: Final = 12 * 1024 * 1024

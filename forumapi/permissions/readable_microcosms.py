@@ -1,4 +1,4 @@
-"""Set of microcosms that a caller may list, with a cache of what was rendered from the tree for that set."""
+"""Set of microcosms that a caller may list, with a cache of renderings of the tree for that set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROW_BYTES: Final = 500
 
 
 class ReadableMicrocosms:
-    """Live microcosms that some caller may list, in tree order, and renderings of the tree for them."""
+    """Live microcosms that a caller may list, in tree order, and renderings of the tree for them."""
 
     __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
 
@@ -33,7 +33,7 @@ class ReadableMicrocosms:
 
 
 def _weight(value: Any) -> int:
-    """Estimate the bytes of a rendering, with the row that it was made of."""
+    """Return roughly the bytes of a rendering, with the row that it was made from."""
     if isinstance(value, bytes):
         return OBJECT_BYTES + len(value)
     if isinstance(value, ReadableMicrocosms):

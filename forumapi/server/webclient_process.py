@@ -1,4 +1,7 @@
-"""Process of the website alone (`forumapi webclient`): a client of the API over HTTP, like any other program."""
+"""Process of the website alone (`forumapi webclient`): a client of the API over HTTP, like any other program.
+
+It has the master, the workers, the limits and the reloads of the web process, and neither database nor storage.
+"""
 
 from __future__ import annotations
 

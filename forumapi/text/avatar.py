@@ -16,9 +16,9 @@ _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 
 def href(profile_id: int, stored: str) -> str:
-    """Address of a profile's avatar: `stored`, or the generated one.
+    """Return the address of a profile's avatar: `stored`, or that of the generated one for "".
 
-    Addresses that earlier releases stored without an upload contain the md5 of an e-mail address, and do not count.
+    Addresses that earlier releases stored without an upload contain the md5 of an e-mail address, and count as "".
     """
     if stored and not stored.startswith(_EARLIER):
         return stored

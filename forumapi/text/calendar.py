@@ -34,8 +34,10 @@ class CalendarEvent(NamedTuple):
 
 
 def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
-    """Render a calendar. Times are in UTC, so that readers need no rules of time zones; the local time at the event is
-    in the description."""
+    """Render a calendar of events as iCalendar.
+
+    Times are in UTC, so that readers need no rules of time zones; the local time at the event is in the description.
+    """
     # Imported on use: it costs 3 MB and 30 ms, and most processes never need it.
     from icalendar import Calendar, Timezone
 

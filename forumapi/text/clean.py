@@ -37,7 +37,7 @@ def block(text: str, *, quiet: bool = True) -> str:
 
 
 def length(cleaned: str) -> int:
-    """Number of code points before escaping, for length limits."""
+    """Return the number of code points before escaping, for length limits."""
     return len(unescape(cleaned)) if "&" in cleaned else len(cleaned)
 
 

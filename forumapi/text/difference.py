@@ -22,7 +22,7 @@ LIMIT_S: Final = 0.05
 
 
 class Segment(NamedTuple):
-    """Segment of text that was kept, deleted or inserted. Kept and inserted ones make the new text, in order."""
+    """Segment of text that was kept, deleted or inserted. The kept and inserted ones, in order, make the new text."""
 
     op: str
     text: str
@@ -40,7 +40,7 @@ class _Differ(diff_match_patch):  # type: ignore[misc]
 
 
 def changes(old: str, new: str) -> list[Segment]:
-    """Compute the segments that turn `old` into `new`, adjacent ones of different kinds, within LIMIT_S."""
+    """Return the segments that turn `old` into `new`, computed within LIMIT_S; neighbours differ in kind."""
     known: dict[str, str] = {}
     words: list[str] = []
 

@@ -30,7 +30,7 @@ _MAX_ADDRESS = 254
 
 
 def valid(address: str) -> bool:
-    """Check that `address` is a plain ASCII `local@domain.tld` within the sizes of RFC 5321.
+    """Return True for a plain ASCII `local@domain.tld` within the sizes of RFC 5321.
 
     Quoted local parts, comments, display names and address literals are refused.
     """

@@ -32,7 +32,7 @@ class Embed(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """Rule of an embed. `hosts` and `address` (path, query and fragment) must match whole, ignoring case.
+    """Rule of an embed. `hosts` and `address` (path, query and fragment) must match as a whole, ignoring case.
 
     `src` may use the groups of both. Rules are tried by `sequence`, then in order of definition.
     """
@@ -142,7 +142,7 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """Find the frame for a link to `url`, or None."""
+    """Return the frame for a link to `url`; None if there is none."""
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):
         return None

@@ -1,4 +1,4 @@
-"""Looks of a name: skeletons by Unicode Technical Standard 39. Names that share one are confusable.
+"""Skeletons of names by Unicode Technical Standard 39. Names that share a skeleton are confusable.
 
 The table is Unicode's confusables, from the package confusable-homoglyphs, which lists each pair both ways; the letter
 with the most pairs is the prototype of its group.
@@ -19,7 +19,7 @@ _MARKS: Final = "\u200e\u200f"
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Map letters to their prototypes, for str.translate."""
+    """Return the prototypes of letters, for str.translate."""
     text = files("confusable_homoglyphs").joinpath("confusables.json").read_text(encoding="utf-8")
     pairs = {
         letter.strip(_MARKS): [other["c"].strip(_MARKS) for other in others]
@@ -37,7 +37,7 @@ def _prototypes() -> dict[int, str]:
 
 
 def looks(name: str) -> list[str]:
-    """Compute the skeletons of a stored name, one or two: as written, and case-folded."""
+    """Return the skeletons of a stored name, one or two: as written, and case-folded."""
     plain = unicodedata.normalize("NFKC", unescape(name))
     return sorted({_skeleton(plain), _skeleton(plain.casefold())})
 

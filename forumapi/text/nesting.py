@@ -59,7 +59,7 @@ class Nesting:
         self._inner_links = 0
 
     def start(self, name: str) -> str | None:
-        """Open an element. Returns the end tags to write before it, or None if it is not allowed here."""
+        """Open an element; return the end tags to write before it, None if it is not allowed here."""
         closing = ""
         if name in _TABLE_PARTS:
             place = self._nearest(_TABLE_PARTS[name])
@@ -87,7 +87,7 @@ class Nesting:
         return closing
 
     def end(self, name: str) -> str:
-        """Close an element. Returns the end tags to write, "" if it is not open or may not be closed here."""
+        """Close an element; return the end tags to write, "" if it is not open or may not be closed here."""
         if self._too_deep:
             if self._too_deep[-1] == name:
                 self._too_deep.pop()
@@ -110,7 +110,7 @@ class Nesting:
         return ""
 
     def finish(self) -> str:
-        """Close all open elements. Returns their end tags."""
+        """Close all open elements; return their end tags."""
         return self._close(0)
 
     def _close(self, place: int) -> str:
@@ -129,7 +129,7 @@ class Nesting:
         return None
 
     def _first_closed_by(self, name: str) -> int:
-        """Find the outermost element that the start tag of block `name` closes."""
+        """Return the position of the outermost element that the start tag of block `name` closes."""
         first = len(self.open)
         siblings = _SIBLINGS.get(name, ())
         for place in range(first - 1, -1, -1):
@@ -148,7 +148,7 @@ class Nesting:
 
 
 def nested(html: str, elements: Collection[str]) -> str:
-    """Nest the tags of `elements` in HTML correctly, without all others, for a sanitiser that comes after it."""
+    """Return HTML with the tags of `elements` correctly nested, and without all other tags, for the sanitiser."""
     nesting = Nesting()
     parts = []
     for text, slash, written, attributes in steps(html):

@@ -89,7 +89,7 @@ class Content:
 def prepare(
     markdown: str, *, own_hosts: frozenset[str], file_host: str | None, jump: str = ""
 ) -> RenderDraft:
-    """Do steps 1 to 7 of content 11.1, as far as they need no database.
+    """Run steps 1 to 7 of content 11.1, as far as they need no database.
 
     `own_hosts` and `file_host`: see `urls.target`. `jump`: prefix of short links, which are left unchanged. Raises
     ValueError for a text longer than MAX_SOURCE.
@@ -106,7 +106,7 @@ def prepare(
 def finish(
     draft: RenderDraft, *, mentions: Mapping[str, int], short_links: Mapping[str, str]
 ) -> Content:
-    """Do steps 7 to 12. Returns the sanitised HTML with embeds.
+    """Run steps 7 to 12 of content 11.1; return the sanitised HTML with embeds.
 
     `mentions`: profile ids by name as in `draft.mention_names`. `short_links`: addresses that replace URLs of
     `draft.urls`; other URLs stay.
@@ -158,7 +158,7 @@ _STARTS = {name: f"<{name}>" for name in ELEMENTS}
 
 
 class _Writer:
-    """Writer of a document from the tokens of Markdown's output, which collects links and mentions."""
+    """Writer of a document from the tokens of rendered Markdown, which collects links and mentions."""
 
     def __init__(
         self, source: str, own_hosts: frozenset[str], file_host: str | None, jump: str
@@ -194,7 +194,7 @@ class _Writer:
         self.parts.append(self._nesting.finish())
 
     def urls(self) -> tuple[str, ...]:
-        """List the distinct URLs of links to shorten, in order."""
+        """Return the distinct URLs of links to shorten, in order."""
         links = (part.href for part in self.parts if isinstance(part, _Link))
         return tuple(dict.fromkeys(links))[:MAX_LINKS]
 

@@ -95,7 +95,7 @@ _ADDED: Rules = {"rel": re.compile(EXTERNAL_REL), "target": re.compile(EXTERNAL_
 
 
 def allowed_value(element: str, attribute: str, value: str) -> bool:
-    """Check that an author may give `element` this attribute with this value (URLs: see `usable_url`)."""
+    """Return True if an author may give `element` this attribute with this value (URLs: see `usable_url`)."""
     rule = ELEMENTS[element].get(attribute) or EVERYWHERE.get(attribute)
     return rule is not None and rule.fullmatch(value) is not None
 
@@ -123,15 +123,16 @@ _CLEANER = nh3.Cleaner(
 
 
 def sanitise(html: str) -> str:
-    """Remove everything but allowed elements and attributes; the result is well-formed, `<` and `>` escaped elsewhere.
+    """Return the HTML without any but allowed elements and attributes; it is well-formed, other `<` and `>` are
+    escaped.
 
-    The time is quadratic in the depth of the tree, which `nesting` has to bound before.
+    The time is quadratic in the depth of the tree, which `nesting` must have bounded before.
     """
     return _CLEANER.clean(html)
 
 
 def usable_url(url: str) -> bool:
-    """Check that the sanitiser keeps `url` as the target of a link."""
+    """Return True if the sanitiser keeps `url` as the target of a link."""
     return "href=" in _CLEANER.clean(f'<a href="{escape_attribute(url)}"></a>')
 
 

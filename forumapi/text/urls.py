@@ -37,7 +37,7 @@ class LinkTarget(NamedTuple):
 
 
 def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTarget | None:
-    """Classify a link to `url`. None if it must not be a link.
+    """Return the target of a link to `url`; None if it must not be a link.
 
     `own_hosts`: the site's host names, lower case, without port. `file_host`: the one of them on which files keep
     absolute addresses, or None.
@@ -64,7 +64,7 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
 
 
 def usable_image(url: str) -> str | None:
-    """Normalise the source of an image. None if it must not be loaded."""
+    """Return the normalised source of an image; None if it must not be loaded."""
     source = target(url, frozenset(), None)
     if source is None or not source.href or source.href[:7].lower() == "mailto:":
         return None

@@ -1,4 +1,9 @@
-"""Mails by which the owner of a site invites people that were added, or offers the site to one of its members."""
+"""Mails by which the owner of a site invites people that were added, or offers the site to one of its members.
+
+The owner (over all sites) and the site have limits of invitations and of offers a day, an address has one of both
+together for 30 days over all sites; each mail has a link to refuse more. The owner does not learn which addresses were
+left out, since that would reveal what is known of them.
+"""
 
 from __future__ import annotations
 

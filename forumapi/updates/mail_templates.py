@@ -1,4 +1,8 @@
-"""Templates of mail about updates: the package's, and a site's own in their place (discovery 4)."""
+"""Templates of mail about updates: the package's, and a site's own in their place (discovery 4).
+
+A template has a subject, a plain-text and an HTML part, with $names as placeholders. Values are escaped for the part
+that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
+"""
 
 from __future__ import annotations
 

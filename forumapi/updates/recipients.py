@@ -1,4 +1,7 @@
-"""Recipients of updates, with the facts that decide on their notification: one statement for many people."""
+"""Recipients of updates, with the facts that decide on their notification: one statement for many people.
+
+Permission is not checked here: callers pass `Recipient.principal` to the evaluator.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _MAX_DEPTH: Final = 20
 
 
 class Meta(Struct):
-    """Part of `meta` that is read on input; its other members are ignored (C-03)."""
+    """Input of `meta`; its other members are ignored (C-03)."""
 
     editReason: str | UnsetType = UNSET
 
@@ -58,7 +58,7 @@ def _bare(hint: Any) -> Any:
 
 
 def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
-    """Spell the keys of objects as `hint` does, and leave out nulls and unknown keys."""
+    """Return `value` with keys spelled as in `hint`, without nulls and unknown keys."""
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Struct):

@@ -28,9 +28,9 @@ class Proxies:
         self._kept = lru_cache(KEPT)(self._client)
 
     def client_ip(self, environ: dict[str, Any]) -> str:
-        """Return the peer; behind trusted proxies the rightmost address of X-Forwarded-For that is not one of them.
+        """Return the client's address: the peer or, behind trusted proxies, the rightmost other one of X-Forwarded-For.
 
-        A peer without an address (a Unix socket) is "", and trusted where 127.0.0.1 is.
+        A peer without an address (a Unix socket) is "", and trusted if 127.0.0.1 is.
         """
         peer = str(environ.get("REMOTE_ADDR") or "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
@@ -69,7 +69,9 @@ def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 @lru_cache(KEPT)
 def network(ip: str) -> str:
-    """Return the network that an address is counted by: itself, of IPv6 the /64, which one household or server has."""
+    """Return the network by which an address is counted: itself; for IPv6 its /64, which one household or server
+    has.
+    """
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:
@@ -90,9 +92,9 @@ EVERY_SITE: Final = "*"
 
 
 class FrontEnd(NamedTuple):
-    """Front end: a program that shows sites to its own visitors, known by `network` or by `digest`.
+    """Front end: a program that shows sites to its own visitors, identified by `network` or by `digest`.
 
-    `digest` is the SHA-256 of its secret. `keys` are the keys of its sites, or EVERY_SITE alone.
+    `digest`: SHA-256 of its secret. `keys`: keys of its sites, or EVERY_SITE alone.
     """
 
     name: str
@@ -131,7 +133,9 @@ class FrontEnds:
                 self._by_digest.setdefault(one.digest, []).append(one)
 
     def find(self, peer: str, secret: str, key: str) -> str:
-        """Find the name of the front end that calls from `peer`, or with `secret`, for a site; "" for none."""
+        """Return the name of the front end that calls from `peer`, or with `secret`, for the site `key`; "" for
+        none.
+        """
         if secret:
             digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
             known = self._by_digest.get(digest, [])
@@ -140,7 +144,7 @@ class FrontEnds:
         return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
 
     def holds(self, peer: str) -> bool:
-        """Return True if `peer` is a front end's address."""
+        """Return True if `peer` is the address of a front end."""
         return bool(self._at(peer))
 
     def _at(self, peer: str) -> list[FrontEnd]:

@@ -22,14 +22,16 @@ def _script(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Hash an inline text for the page's Content-Security-Policy."""
+    """Return the hash of an inline text for the page's Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page(name: str, site_title: Markup, *, script: str = "", **values: object) -> bytes:
-    """Fill a template of `templates/pages`. Texts stored escaped (titles, names) are `Markup`, all others are escaped.
+    """Render a template of `templates/pages`.
 
-    `script` names a script beside the templates, which must be passed to `headers` too.
+    Texts stored escaped (titles, names) are `Markup`, all others are escaped.
+
+    `script`: name of a script beside the templates, "" for none, which `headers` must get too.
     """
     return templates.render(
         f"pages/{name}.html",
@@ -43,8 +45,10 @@ def page(name: str, site_title: Markup, *, script: str = "", **values: object) -
 def headers(
     form_targets: str = "", *, script: str = "", connects_to: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """Make the headers of a page. `form_targets`: origins that its forms may lead to beside its own; `connects_to`:
-    URLs that its script may connect to."""
+    """Return the headers of a page. `form_targets`: origins that its forms may lead to beside its own.
+
+    `script`: as for `page`; `connects_to`: URLs that the script may connect to.
+    """
     scripts = f"script-src {_hash(_script(script))}; connect-src {connects_to}; " if script else ""
     policy = (
         f"default-src 'none'; style-src {_hash(_STYLE)}; {scripts}base-uri 'none'; "

@@ -127,7 +127,8 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def of(template: str, verb: str) -> str:
-    """Return the scope that a method of a URL demands of a limited token, or OPEN, or WHOLE.
+    """Return the scope that a method of a URL demands of a limited token; OPEN: none, WHOLE: only an unlimited token
+    will do.
 
     Raises LookupError for a URL outside of the API that no table here names.
     """

@@ -1,4 +1,9 @@
-"""Posts and titles for seeded forums: chats from chitchat-dataset (MIT), made forum-like."""
+"""Posts and titles for seeded forums: chats from chitchat-dataset (MIT), made forum-like.
+
+The data set holds chats between two people: no links, quotes, code, emoji or script but Latin. A
+fixed seed joins neighbouring turns to posts of a forum's length and gives some of them what a
+forum's posts have. So post `n` is the same text in every run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Verification of a database: every stored count computed again from the counted rows, in plain SQL."""
+"""Verification of a database: every stored count computed again from the counted rows, in plain SQL.
+
+Made for seeded databases; what the running system stores for its own writes must pass as well,
+but for folded counters (microcosm deltas are added here) and history that retention has dropped.
+"""
 
 from __future__ import annotations
 

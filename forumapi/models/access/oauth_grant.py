@@ -1,4 +1,8 @@
-"""OAuth grants: consent of people to clients, each with the access and refresh tokens that were issued under it."""
+"""OAuth grants: consent of people to clients, each with the access and refresh tokens that were issued under it.
+
+Deleting a grant deletes its tokens in the same statement (their foreign keys cascade). Every change within a grant
+locks its row first.
+"""
 
 from __future__ import annotations
 

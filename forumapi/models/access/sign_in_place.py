@@ -1,4 +1,7 @@
-"""Networks from which people have signed in: each has a limit of attempts of its own, which strangers can't use up."""
+"""Networks from which people have signed in: each has a limit of attempts of its own, which strangers can't use up.
+
+The ten newest of each user within half a year, as keyed hashes. An address of IPv6 stands for its network.
+"""
 
 from __future__ import annotations
 

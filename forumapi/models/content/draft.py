@@ -1,4 +1,8 @@
-"""Drafts: unpublished texts of a profile, one for each place, which nobody else sees."""
+"""Drafts: unpublished texts of a profile, one for each place, which nobody else sees.
+
+The place of a comment's draft is the comment's parent, of an item's draft its microcosm. The statements that insert a
+comment (comment.py) or an item (item.py) delete the author's draft of it: see `published`.
+"""
 
 from __future__ import annotations
 

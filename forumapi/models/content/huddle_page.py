@@ -1,4 +1,8 @@
-"""Pages of huddles: one huddle with its comments, the caller's list, the participants (content 8)."""
+"""Pages of huddles: one huddle with its comments, the caller's list, the participants (content 8).
+
+Every statement finds a huddle by the caller's own participation, so that it doesn't exist for anybody else.
+huddle.py writes them.
+"""
 
 from __future__ import annotations
 

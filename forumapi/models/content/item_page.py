@@ -1,4 +1,8 @@
-"""Pages of items: one item with its comments, summaries, lists; shared by conversations, events, polls and huddles."""
+"""Pages of items: one item with its comments, summaries, lists; shared by conversations, events, polls and huddles.
+
+An item has so few columns that its summary is made from the statement's row; only comments and profiles, which carry
+text or stand on many pages, are cached documents.
+"""
 
 from __future__ import annotations
 

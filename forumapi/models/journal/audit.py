@@ -1,4 +1,7 @@
-"""Audit of changes: author, change and client address of each (platform 7.1)."""
+"""Audit of changes: author, change and client address of each (platform 7.1).
+
+`journal.record` writes it; it has no HTTP interface.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Updates: what a profile is notified of (discovery 2). updates/dispatch.py decides on recipients."""
+"""Updates: what a profile is notified of (discovery 2). updates/dispatch.py decides on recipients.
+
+Only what is meant for one person has a row: replies, mentions, answers to events, reminders, invitations. Comments on
+what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they
+watch, so that a comment costs the same however many follow its thread. Everything is asked for anew on each request:
+what may not be read any more, is hidden or ignored is neither listed nor counted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Webhooks of a site: their receivers, the kinds of events they receive, and the profiles that they act as."""
+"""Webhooks of a site: their receivers, the kinds of events they receive, and the profiles that they act as.
+
+A webhook sees what the profile that registered it may see at the moment of each delivery, or what a guest may. Its
+secret is stored in plain text, since deliveries are signed with it. Docs: docs/api/webhooks.md.
+"""
 
 from __future__ import annotations
 

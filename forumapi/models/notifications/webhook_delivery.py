@@ -1,4 +1,8 @@
-"""Deliveries to webhooks: one row for each event and webhook, until it is sent or becomes a dead letter."""
+"""Deliveries to webhooks: one row for each event and webhook, until it is sent or becomes a dead letter.
+
+Rows come from the event log, by a cursor of its own (events/readers.py), and go when they were delivered. Events of one
+object are sent in their order: a row waits while an earlier one of the same object does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""SQL that evaluates criteria on profiles (platform 5.3), the only place that does."""
+"""SQL that evaluates criteria on profiles (platform 5.3), the only place that does.
+
+The fragments are for statements over sets; no criterion ever becomes SQL text. `tests` is the table of criteria to
+evaluate, `facts` that of the profiles with what criteria may ask of them.
+"""
 
 from __future__ import annotations
 

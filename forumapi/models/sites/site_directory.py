@@ -1,4 +1,8 @@
-"""Directory of sites by host name, held in memory and at most a second older than the database."""
+"""Directory of sites by host name, held in memory and at most a second older than the database.
+
+Signed-in requests compare a `Site` with the version that their identity statement read; guests rely on the poll here,
+and on PostgreSQL where that poll is older than a second.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Custom domains of sites: claimed, proven by DNS, checked again, released, and not free for a while after."""
+"""Custom domains of sites: claimed, proven by DNS, checked again, released, and not free for a while after.
+
+`sites.domain` is the domain that is served; a row here has its state. The site that claims a domain gets it with the
+first proof: an alias (CNAME) that leads to the site's own host, or a TXT record that names that host. All changes of a
+domain's rows are made while the rows of all sites that have one of that name are locked, in the order of their ids.
+"""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 
 
 class Old(NamedTuple):
-    """Target of an old URL: an object by its old id, or ("") the list of its kind."""
+    """Target of an old URL: an object by its old id; "" as id: the list of its type."""
 
     item_type: int
     old_id: str
@@ -184,7 +184,7 @@ def _rule(data: dict[str, Any], where: str, needed: str) -> Rule:
 
 
 def load(folder: str = "") -> dict[str, RuleSet]:
-    """Load product -> rules: the packaged ones, and the files `<product>.toml` of a folder, which win.
+    """Return rules by product: the packaged ones, and those of files `<product>.toml` in a folder, which replace them.
 
     Raises RulesError, also for a folder that can't be read.
     """

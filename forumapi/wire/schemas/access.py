@@ -22,7 +22,7 @@ class AccessToken(Struct, kw_only=True):
 
 
 class ApiKey(Struct, kw_only=True):
-    """A token that its user made for a program. Without scopes (null) it may do all that its user may."""
+    """A token that its user made for a program. `scopes` null: it may do everything that its user may."""
 
     id: Id
     name: Text
@@ -79,7 +79,7 @@ class SignInMethods(Struct, kw_only=True):
 
 
 class Begun(Struct, kw_only=True):
-    """The first step of a sign-in; `flow` is the client's secret until the last one."""
+    """The first step of a sign-in; the client keeps `flow` secret until the last step."""
 
     flow: str
     location: str | UnsetType = UNSET
@@ -87,14 +87,14 @@ class Begun(Struct, kw_only=True):
 
 
 class SecondStep(Struct, kw_only=True):
-    """Challenge that a sign-in answers in place of a token when a second factor is demanded."""
+    """Challenge in place of a token, from a sign-in that demands a second factor."""
 
     secondFactor: Literal[True]
     flow: str
 
 
 class Passkey(Struct, kw_only=True):
-    """One of the caller's passkeys; `domain` is where it is good."""
+    """One of the caller's passkeys; `domain`: the domain on which it signs in."""
 
     id: Id
     name: Text
@@ -119,14 +119,14 @@ class OneTime(Struct, kw_only=True):
 
 
 class OneTimeSecret(Struct, kw_only=True):
-    """Secret for an authenticator app (TOTP); `uri` is for a QR code."""
+    """Secret for an authenticator app (TOTP); `uri`: its otpauth address, for a QR code."""
 
     secret: str
     uri: str
 
 
 class RecoveryCodes(Struct, kw_only=True):
-    """Codes for when the app is lost: each counts once, and they are shown once."""
+    """Recovery codes, in case the app is lost: each is good once, and no later answer shows them."""
 
     recoveryCodes: list[str]
 
@@ -138,7 +138,7 @@ class SignInAddress(Struct, kw_only=True):
 
 
 class SettingField(Struct, kw_only=True):
-    """One thing that a way to sign in has to be told."""
+    """A setting of a sign-in method."""
 
     name: str
     kind: Literal["text", "secret", "url", "urls"]
@@ -147,7 +147,7 @@ class SettingField(Struct, kw_only=True):
 
 
 class SiteAuthMethod(SignInMethod, kw_only=True):
-    """A way to sign in, as the site's owner sees it. `secrets` are the names of those that are set."""
+    """A sign-in method, as the site's owner sees it. `secrets`: names of the secrets that are set."""
 
     enabled: bool
     ready: bool
@@ -172,7 +172,7 @@ class Scope(Struct, kw_only=True):
 
 
 class OAuthClient(Struct, kw_only=True):
-    """A program that asks the people of a site for leave to act for them. `id` is its client_id."""
+    """An OAuth client: a program that asks people of a site to let it act for them. `id` is its client_id."""
 
     id: Id
     name: Text
@@ -248,7 +248,7 @@ class OAuthIntrospection(Struct, kw_only=True):
 
 
 class OAuthError(Struct, kw_only=True):
-    """A refusal of the protocol (RFC 6749, section 5.2)."""
+    """An error of the OAuth protocol (RFC 6749, section 5.2)."""
 
     error: Annotated[str, Meta(examples=["invalid_grant"])]
     error_description: str | UnsetType = UNSET

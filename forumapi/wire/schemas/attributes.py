@@ -10,7 +10,7 @@ from forumapi.wire.schemas.parts import Paged
 
 
 class Attribute(Struct, kw_only=True):
-    """A key and its value on some thing (content 9.2)."""
+    """An attribute of a thing: its key and value (content 9.2)."""
 
     key: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,50}$")]
     value: Annotated[

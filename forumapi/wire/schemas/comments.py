@@ -29,7 +29,7 @@ class CommentFlags(Struct, kw_only=True):
 
 
 class Preview(Struct, kw_only=True):
-    """A text as it would be shown."""
+    """A text as HTML."""
 
     html: Annotated[str, Meta(description="Rendered and sanitised.")]
 
@@ -59,7 +59,7 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
 
 
 class CommentSummary(Struct, kw_only=True):
-    """A comment embedded in what it is on (content 7.3)."""
+    """A comment embedded in its item or profile (content 7.3)."""
 
     id: Id
     itemType: CommentableName
@@ -106,7 +106,7 @@ class Comment(Struct, kw_only=True):
 
 
 class RevisionMeta(CreatedMeta, kw_only=True):
-    """`meta` of a revision: who wrote it when."""
+    """`meta` of a revision: its author and time."""
 
     links: list[Link]
 
@@ -142,7 +142,7 @@ class Revisions(Struct, kw_only=True):
 
 
 class TextChange(Struct, kw_only=True):
-    """A piece of text that stayed, went or came."""
+    """A piece of text that was kept, deleted or inserted."""
 
     op: Literal["equal", "delete", "insert"]
     text: str

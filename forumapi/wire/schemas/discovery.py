@@ -38,15 +38,15 @@ class SiteHit(Hit[Site], tag="site"):
 
 
 class MicrocosmHit(Hit[MicrocosmSummary], tag="microcosm"):
-    """A microcosm that was found."""
+    """A microcosm in a search result."""
 
 
 class ProfileHit(Hit[ProfileSummary], tag="profile"):
-    """A person who was found."""
+    """A profile in a search result."""
 
 
 class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
-    """A comment that was found, with what it is on."""
+    """A comment in a search result, with its item or profile."""
 
     item: CommentSummary
     parentItemType: CommentableName
@@ -58,19 +58,19 @@ class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
 
 
 class HuddleHit(Hit[HuddleSummary], tag="huddle"):
-    """A huddle of the caller that was found."""
+    """A huddle of the caller in a search result."""
 
 
 class ConversationHit(Hit[ConversationSummary], tag="conversation"):
-    """A conversation that was found."""
+    """A conversation in a search result."""
 
 
 class PollHit(Hit[PollSummary], tag="poll"):
-    """A poll that was found."""
+    """A poll in a search result."""
 
 
 class EventHit(Hit[EventSummary], tag="event"):
-    """An event that was found."""
+    """An event in a search result."""
 
 
 class SearchQuery(Struct, kw_only=True):
@@ -130,13 +130,13 @@ class Search(Struct, kw_only=True):
 
 
 class Suggestions(Struct, kw_only=True):
-    """Words that may complete the one being typed."""
+    """Words that may complete the last word of a search text."""
 
     suggestions: list[str]
 
 
 class SiteSearch(Struct, kw_only=True):
-    """The language that a site's texts are searched in."""
+    """The language in which a site's texts are searched."""
 
     language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
     languages: Annotated[list[str], Meta(description="Those that there are.")]

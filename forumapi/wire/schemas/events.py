@@ -91,7 +91,7 @@ class AttendeeMeta(EditedMeta, kw_only=True):
 
 
 class Attendee(Struct, kw_only=True):
-    """Somebody's answer to an event (content 5.6)."""
+    """The answer of a profile to an event (content 5.6)."""
 
     profileId: Id
     profile: ProfileSummary
@@ -110,7 +110,7 @@ class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
 
 
 class AttendeeDetail(Attendee, kw_only=True):
-    """Somebody's answer to an event, alone."""
+    """The answer of a profile to an event, as a document of its own."""
 
     meta: AttendeeDetailMeta
 

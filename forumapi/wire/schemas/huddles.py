@@ -49,7 +49,7 @@ class HuddleSummaryMeta(FlaggedMeta[HuddleSummaryFlags]):
 
 
 class HuddleSummary(Struct, kw_only=True):
-    """A huddle in the list of the caller's own (content 8.4)."""
+    """A huddle in the list of the caller's huddles (content 8.4)."""
 
     id: Id
     title: Text
@@ -62,14 +62,14 @@ class HuddleSummary(Struct, kw_only=True):
 
 
 class Huddles(Struct, kw_only=True):
-    """The caller's own huddles (content 8.5)."""
+    """The caller's huddles (content 8.5)."""
 
     huddles: Paged[HuddleSummary]
     meta: LinksMeta
 
 
 class Participant(Struct, kw_only=True):
-    """Somebody in a huddle (content 8.6)."""
+    """A participant of a huddle (content 8.6)."""
 
     id: Id
     participant: ProfileSummary

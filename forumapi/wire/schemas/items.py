@@ -21,7 +21,7 @@ from forumapi.wire.schemas.values import Count, Id, ReactionCounts, Text, Time
 
 
 class SummaryFlags(StateFlags, kw_only=True):
-    """The state of an item in a list (platform 1.12); `unread` only where a list says so."""
+    """The state of an item in a list (platform 1.12); `unread` is there in lists that document it."""
 
     unread: bool | UnsetType = UNSET
 

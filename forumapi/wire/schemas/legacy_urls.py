@@ -10,7 +10,7 @@ from forumapi.wire.schemas.values import Id
 
 
 class OldTarget(Struct, kw_only=True):
-    """Target of an old URL."""
+    """Present target of an old URL."""
 
     rel: Annotated[
         str | UnsetType, Meta(description="The item type; absent for a file and for nothing.")
@@ -19,7 +19,7 @@ class OldTarget(Struct, kw_only=True):
 
 
 class Resolved(Struct, kw_only=True):
-    """Resolution of a URL of the old site."""
+    """Resolution of a URL of the site's former forum software."""
 
     url: Annotated[str, Meta(description="As it was asked.")]
     status: Literal[301, 404]

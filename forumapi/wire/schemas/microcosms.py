@@ -1,4 +1,4 @@
-"""Microcosms, and what waits for moderation in them."""
+"""Microcosms, and objects that wait for moderation in them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class MicrocosmTreeNode(Struct, kw_only=True):
 
 
 class WaitingMeta(CreatedMeta, kw_only=True):
-    """`meta` of something that waits for moderation."""
+    """`meta` of an object that waits for moderation."""
 
     links: list[Link]
 
@@ -110,7 +110,7 @@ class Waiting(Struct, kw_only=True):
 
 
 class WaitingPage(Struct, kw_only=True):
-    """A page of what waits, oldest first."""
+    """A page of waiting objects, oldest first."""
 
     total: Annotated[int, Meta(ge=0, description="Everything that waits.")]
     limit: PageLimit

@@ -49,7 +49,7 @@ class UpdateMeta(Struct, kw_only=True):
 
 
 class Update(Struct, kw_only=True):
-    """Something that the caller hears of (discovery 2.7)."""
+    """Something that the caller is notified of (discovery 2.7)."""
 
     id: Id
     updateType: UpdateTypeName
@@ -105,7 +105,7 @@ class MailTemplates(Struct, kw_only=True):
 
 
 class Bounce(Struct, kw_only=True):
-    """Why no mail about updates goes to an address any more."""
+    """The reason why an address gets no more mail about updates."""
 
     reason: Literal["refused", "reported"]
     detail: Annotated[str, Meta(description="What the mail server said.")]
@@ -113,7 +113,7 @@ class Bounce(Struct, kw_only=True):
 
 
 class EmailSettings(Struct, kw_only=True):
-    """The caller's own mail: the address, what came back from it, and the digest."""
+    """The caller's mail settings: the address, its last bounce, and the digest."""
 
     profileId: Id
     email: str
@@ -141,14 +141,17 @@ class Ticket(Struct, kw_only=True):
 
 
 class CursorRange(Struct, kw_only=True):
-    """Some events, by their cursors, both ends included."""
+    """A range of events by their cursors, both ends included."""
 
     first: str
     last: str
 
 
 class Webhook(Struct, kw_only=True):
-    """An address that is told of what happens on a site. `actsAs` is the profile with whose eyes it sees."""
+    """A URL that is notified of events of a site.
+
+    `actsAs`: the profile whose rights it has; 0: a guest.
+    """
 
     id: Id
     name: Text
@@ -216,7 +219,7 @@ class WebhookDeliveries(Struct, kw_only=True):
 
 
 class WebhookReplay(Struct, kw_only=True):
-    """Number of deliveries sent again. `next`: where the next request goes on, if one request was not enough."""
+    """Number of deliveries sent again. `next`: cursor for the next request, if one request was not enough."""
 
     replayed: Count
     next: str | None

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Link(Struct, kw_only=True):
-    """A named address (platform 1.10)."""
+    """A link: an address with its relation (platform 1.10)."""
 
     rel: Annotated[str, Meta(description="What is found there.")]
     href: Address
@@ -44,7 +44,7 @@ class Permissions(Struct, kw_only=True):
 
 
 class Breadcrumb(Struct, kw_only=True):
-    """A microcosm above the thing shown (content 1.9); the outermost comes first, the root is left out."""
+    """A microcosm above the one shown (content 1.9); the outermost comes first, the root is left out."""
 
     rel: Literal["microcosm ancestor"]
     href: Address
@@ -114,7 +114,7 @@ class KeysetPage(Struct, Generic[T], kw_only=True):
 
 
 class ProfilePreview(Struct, kw_only=True):
-    """The beginning of a list of people inside another answer (platform 1.8)."""
+    """The first profiles of a list, inside another document (platform 1.8)."""
 
     total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
     limit: Count
@@ -127,7 +127,7 @@ class ProfilePreview(Struct, kw_only=True):
 
 
 class RowError(Struct, kw_only=True):
-    """Broken rule of one row of a list that was sent."""
+    """A broken rule in one row of a list that the client sent."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     field: str

@@ -31,7 +31,7 @@ class ProfileMeta(Struct, kw_only=True):
 
 
 class Profile(Struct, kw_only=True):
-    """A user's face on one site (platform 4.3)."""
+    """A user's profile on one site (platform 4.3)."""
 
     id: Id
     siteId: Id
@@ -67,7 +67,7 @@ class Profiles(Struct, kw_only=True):
 
 
 class ProfileOptions(Struct, kw_only=True):
-    """A profile's own options (platform 4.3)."""
+    """The caller's options (platform 4.3)."""
 
     profileId: Id
     showDOB: bool
@@ -136,7 +136,7 @@ class Ban(Struct, kw_only=True):
 
 
 class Bans(Struct, kw_only=True):
-    """The bans of a site that hold."""
+    """The active bans of a site."""
 
     bans: Paged[Ban]
     meta: LinksMeta

@@ -27,14 +27,14 @@ class Reaction(Struct, kw_only=True):
 
 
 class Reactions(Struct, kw_only=True):
-    """The reactions of this site, with what something got of each."""
+    """The kinds of reactions of this site, with their counts on an item or comment."""
 
     reactions: list[Reaction]
     meta: LinksMeta
 
 
 class Bookmark(Struct, kw_only=True):
-    """Something that the caller wants to find again."""
+    """The caller's bookmark of an item or comment."""
 
     itemType: ItemTypeName
     itemId: Id
@@ -44,7 +44,7 @@ class Bookmark(Struct, kw_only=True):
 
 
 class BookmarkPage(KeysetPage[Bookmark]):
-    """Some bookmarks, the newest first; `next` leads on by key, so that no page is slower than the first."""
+    """A page of bookmarks, newest first; `next` leads on by key, so that no page is slower than the first."""
 
 
 class Bookmarks(Struct, kw_only=True):
@@ -63,7 +63,7 @@ class DraftMeta(Struct, kw_only=True):
 
 
 class Draft(Struct, kw_only=True):
-    """Draft of the caller at some place."""
+    """Draft of the caller at one place."""
 
     itemType: Annotated[ItemTypeName, Meta(description="What it is going to be.")]
     placeType: Annotated[ItemTypeName, Meta(description="What it is going to stand on or in.")]

@@ -48,7 +48,7 @@ class Criteria(Struct, kw_only=True):
 
 
 class MetCriterion(Criterion, kw_only=True):
-    """A criterion that a profile meets, with what it was compared with."""
+    """A criterion that a profile meets, with the compared value of the profile."""
 
     actual: (
         Annotated[
@@ -60,7 +60,7 @@ class MetCriterion(Criterion, kw_only=True):
 
 
 class RoleReason(Struct, kw_only=True):
-    """Why a profile is in a role."""
+    """The reason why a profile is in a role."""
 
     profileId: Id
     explicit: Annotated[bool, Meta(description="It is named.")]
@@ -71,7 +71,7 @@ class RoleReason(Struct, kw_only=True):
 
 
 class Role(Struct, kw_only=True):
-    """A named set of rights on a microcosm and those below that inherit it (platform 5.2)."""
+    """A named set of rights on a microcosm and on its descendants that inherit it (platform 5.2)."""
 
     id: Id
     title: Text

@@ -22,7 +22,7 @@ class SiteLink(Struct, kw_only=True):
 
 
 class SiteLinkPage(KeysetPage[SiteLink]):
-    """Some links, the newest first; `next` leads on by key."""
+    """A page of links, newest first; `next` leads on by key."""
 
 
 class SiteLinks(Struct, kw_only=True):
@@ -45,7 +45,7 @@ class PlatformLink(Struct, kw_only=True):
 
 
 class PlatformLinkPage(KeysetPage[PlatformLink]):
-    """Some links, the newest first; `next` leads on by key."""
+    """A page of links, newest first; `next` leads on by key."""
 
 
 class PlatformLinks(Struct, kw_only=True):
