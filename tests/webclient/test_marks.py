@@ -111,13 +111,16 @@ def test_a_member_marks_everything_as_read(hand: Hand, bikes: Site, make: Factor
     hand.go(bikes, _page(place))
     hand.find(".unread")
 
+    hand.press("Mark everything as read")
+    hand.wait(lambda: not hand.driver.find_elements("css selector", ".unread"))
+    hand.see("1 comment")
+    make.comment(make.conversation(bikes, microcosm=place))
     hand.go(bikes, "/")
+    hand.find(".unread")
     hand.press("Mark everything as read")
 
-    hand.wait(lambda: hand.path == "")
-    hand.go(bikes, _page(place))
-    hand.see("1 comment")
-    assert not hand.driver.find_elements("css selector", ".unread")
+    hand.wait(lambda: not hand.driver.find_elements("css selector", ".unread"))
+    assert hand.path == ""
 
 
 @step("what one follows is listed")

@@ -1,9 +1,11 @@
 // Marks (reactions, bookmarks, following) without leaving the page: what the answer shows of the same thing takes its place.
 
 const PARTS = '.actions, .acts';
+// All others change more of the page than their own row.
+const QUIET = /\/(react|bookmark|follow)\/$/;
 
 function place(button) {
-  const part = button.closest(PARTS);
+  const part = QUIET.test(button.getAttribute('formaction')) && button.closest(PARTS);
   if (!part) return null;
   const holder = part.closest('[id]');
   return part.classList.contains('acts') ? '#main .acts' : holder ? `#${holder.id} .actions` : null;
