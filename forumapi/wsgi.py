@@ -10,7 +10,7 @@ from forumapi.app import App
 from forumapi.request import processor
 from forumapi.request.health import Health
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
-from forumapi.webclient import api_paths
+from forumapi.webclient import reserved_paths
 from forumapi.webclient.session import secrets_of
 from forumapi.webclient.transport import InProcess
 from forumapi.webclient.website import Website
@@ -41,7 +41,9 @@ class Application:
 
     def _is_page(self, environ: dict[str, Any]) -> bool:
         """Return True for what the website answers: on `admin_listen` it answers nothing."""
-        return "forumapi.private" not in environ and api_paths.is_page(environ.get("PATH_INFO", ""))
+        return "forumapi.private" not in environ and reserved_paths.is_page(
+            environ.get("PATH_INFO", "")
+        )
 
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from forumapi.config import Config
 from forumapi.server.worker import ForumApplication, StartResponse
-from forumapi.webclient import api_paths
+from forumapi.webclient import reserved_paths
 from forumapi.webclient.session import secrets_of
 from forumapi.webclient.transport import OverHttp
 from forumapi.webclient.website import Website
@@ -44,7 +44,7 @@ class WebsiteApplication:
         )
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if api_paths.is_page(environ.get("PATH_INFO", "")):
+        if reserved_paths.is_page(environ.get("PATH_INFO", "")):
             return self.website(environ, start_response)
         status, state = "404 Not Found", "website"
         if environ["PATH_INFO"] == READY:
