@@ -157,9 +157,10 @@ class App(Services):
         self.guest_semaphore = KeyedSemaphore(config.guest_concurrency_per_address)
 
     def start(self) -> bool:
-        """Open connections and begin the background work of this process; False when there is no database yet.
+        """Open connections and start the background work of this process; return False if the database can't be
+        reached yet.
 
-        Requests are refused until there is one; no restart is needed then.
+        Requests are refused until it can; no restart is needed then.
         """
         try:
             self.database.warm(2)
@@ -184,7 +185,7 @@ class App(Services):
         return has_database
 
     def retire(self) -> None:
-        """Leave database connections to the successor, while this process answers its last clients."""
+        """Leave database connections to the successor process, while this one answers its last clients."""
         self.sequencer.stop()
         self.database.retire()
 
@@ -220,7 +221,7 @@ class App(Services):
             tx.after_commit(self.mail.wake)
 
     def _open_files(self) -> None:
-        """Check the store at the start and log a problem; texts are served without it."""
+        """Check the store of files at the start and log a problem; all else is served without it."""
         try:
             logger.info("files are kept %s", self.storage.check())
             clear_scratch(self.storage)

@@ -180,7 +180,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All settings of one process. `path` is the file they came from; etc/forumapi.toml documents the rest."""
+    """All settings of one process. `path`: the file that they came from; etc/forumapi.toml documents them."""
 
     path: Path = field(default=Path(), metadata={"internal": True})
 
@@ -1045,83 +1045,85 @@ class Config:
 
     @property
     def mode(self) -> str:
-        """ "embedded", "development" or "prod": what nobody named is production."""
+        """Return "embedded", "development" or "prod"; "prod" if `environment` is not set."""
         return self.environment or "prod"
 
     @property
     def is_embedded(self) -> bool:
-        """True where everything is local: development sign-in, mail into a folder."""
+        """Return True in the embedded mode, where everything is local: development sign-in, mail into a folder."""
         return self.mode == "embedded"
 
     @property
     def beside_run(self) -> Config:
-        """The same for a command: one that knows no database works on that of `forumapi run`, as embedded."""
+        """Return the settings for a command; without a database URL, those of the embedded mode, for use beside
+        `forumapi run`.
+        """
         if self.environment or self.database_url:
             return self
         return dataclasses.replace(self, environment="embedded")
 
     @property
     def missing(self) -> list[str]:
-        """Settings without which production can't start."""
+        """Return the names of settings without which production can't start; [] if all are set."""
         return [] if self.mode != "prod" else [one for one in REQUIRED if _is_default(self, one)]
 
     @property
     def data_path(self) -> Path:
-        """The data folder, absolute."""
+        """Return the absolute path of the data folder."""
         return Path(self.data_dir).expanduser().absolute()
 
     @property
     def out_of_service_path(self) -> Path:
-        """File whose existence says that the web process is not ready; it serves whoever comes all the same."""
+        """Return the path of the file whose existence reports the web process as not ready; it serves all the same."""
         return self.data_path / "out-of-service"
 
     @property
     def mailbox_path(self) -> Path:
-        """The folder of the embedded mode's mail, absolute."""
+        """Return the absolute path of the embedded mode's mail folder."""
         return self.data_path / self.mailbox
 
     @property
     def files_folder(self) -> Path:
-        """The folder of uploads, absolute."""
+        """Return the absolute path of the folder of uploads."""
         return self.data_path / self.files_path
 
     @property
     def backup_status_path(self) -> Path | None:
-        """The file that a backup leaves, absolute; None when nobody looks."""
+        """Return the absolute path of the status file of backups; None if it is not configured."""
         return self.data_path / self.backup_status_file if self.backup_status_file else None
 
     @property
     def direct_url(self) -> str:
-        """The database without a pooler."""
+        """Return the URL of the database without a pooler."""
         return self.database_direct_url or self.database_url
 
     @property
     def worker_count(self) -> int:
-        """Web workers: as set, else the cores this process may use."""
+        """Return the number of web workers: as set, else of the cores that this process may use."""
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
     def connections(self) -> int:
-        """Connections to the database that the processes of one machine take at most.
+        """Return the maximum of database connections of one machine's processes.
 
-        Each worker has those for requests, and one each to number events, to hear of them, and to keep the lease on
-        numbering. While workers or the web process are replaced there are twice as many. The cron process has two.
+        Each worker has those for requests, and one each to number events, to be notified of them, and to keep the lease
+        on numbering. While workers or the web process are replaced there are twice as many. The cron process has two.
         """
         return 2 * self.worker_count * (self.database_connections + 3) + 2
 
     @property
     def scheme(self) -> str:
-        """http or https, for the links we build."""
+        """Return http or https, for links to sites."""
         return self.public_scheme or ("http" if self.is_embedded else "https")
 
     @property
     def has_website(self) -> bool:
-        """True where our website shows the sites: beside the API, or as the front end that is named `website`."""
+        """Return True if the website shows the sites: beside the API, or as the front end that is named `website`."""
         return self.webclient or any(text.split()[:1] == ["website"] for text in self.front_ends)
 
     @property
     def port_suffix(self) -> str:
-        """`:8080`, or nothing where the links we build need no port."""
+        """Return `:8080` for links to sites; "" if they need no port."""
         port = self.public_port
         if port < 0:
             listens_on = self.listen.rpartition(":")[2]
@@ -1137,12 +1139,12 @@ class Config:
 
     @property
     def sender(self) -> str:
-        """The address mail comes from."""
+        """Return the address that mail is sent from."""
         return self.mail_from or f"noreply@{self.platform_domain}"
 
     @property
     def notify_sender(self) -> str:
-        """The address mail about updates comes from."""
+        """Return the address that mail about updates is sent from."""
         return self.mail_notify_from or f"notify@{self.sender.rpartition('@')[2]}"
 
 
@@ -1186,7 +1188,7 @@ def _is_default(config: Config, name: str) -> bool:
 
 
 def url_of(listen: str) -> str:
-    """Return the URL of what listens there, for programs on the same machine; "" for a Unix socket."""
+    """Return the URL of a `listen` address, for programs on the same machine; "" for a Unix socket."""
     if listen.startswith("unix:"):
         return ""
     host, _, port = listen.rpartition(":")
@@ -1194,12 +1196,12 @@ def url_of(listen: str) -> str:
 
 
 def embedded_environ() -> dict[str, str]:
-    """Make the environment of processes that this one starts in the embedded mode."""
+    """Return the environment for child processes in the embedded mode."""
     return {f"{ENV_PREFIX}ENVIRONMENT": "embedded", ENV_RUN: str(os.getpid())}
 
 
 def is_started_by_run() -> bool:
-    """Return True in a process that `forumapi run` itself has started."""
+    """Return True in a process that `forumapi run` has started."""
     return os.environ.get(ENV_RUN) == str(os.getppid())
 
 
@@ -1214,7 +1216,7 @@ def _kind(name: str) -> str:
 
 
 def _typed(name: str, value: object) -> Any:
-    """Convert `value` to the setting's type. Raises ConfigError."""
+    """Return `value` as the setting's type. Raises ConfigError."""
     wanted = _TYPES[name]
     if wanted is bool and isinstance(value, bool):
         return value
@@ -1238,7 +1240,7 @@ def _checked(name: str, value: object) -> Any:
 
 
 def parse(name: str, text: str) -> Any:
-    """Parse the text of a setting, from the environment or the command line. Raises ConfigError.
+    """Return the value in the text of a setting, from the environment or the command line. Raises ConfigError.
 
     A list has commas between its values; true and false may be yes, no, on, off, 1, 0.
     """
@@ -1266,13 +1268,13 @@ def known(name: str) -> None:
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Return the settings file: the one that FORUMAPI_CONFIG names, else the one in the package."""
+    """Return the path of the settings file: that in FORUMAPI_CONFIG, else the one in the package."""
     named = environ.get(ENV_FILE)
     return Path(named) if named else resource("etc/forumapi.toml")
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Load the file at `path` (else the usual one), overridden by the environment. Raises ConfigError."""
+    """Load the file at `path` (None: the default path), overridden by the environment. Raises ConfigError."""
     path = path or default_path(environ)
     values: dict[str, Any] = {}
     written = _read(path).unwrap()
@@ -1297,7 +1299,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
 
 def _current_name(name: str, key: str, given: Mapping[str, object], where: str) -> str:
-    """Return the name that a setting has now. Raises ConfigError for a name that is unknown, or given twice."""
+    """Return the present name of a setting. Raises ConfigError for an unknown name, and for one given twice."""
     current = RENAMED.get(name, name)
     known(current)
     if current != name:
@@ -1325,7 +1327,7 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
 
 
 def note(name: str) -> str:
-    """Make the line above a setting in etc/forumapi.toml: purpose, unit, and when a change takes effect."""
+    """Return the comment above a setting in etc/forumapi.toml: purpose, unit, and when a change takes effect."""
     about = SETTINGS[name].metadata
     unit = f" Unit: {about['unit']}." if about["unit"] else ""
     return f"{about['text']}{unit} {_EFFECTS[effect(name)]}"
@@ -1352,7 +1354,7 @@ def shown(name: str, value: object) -> str:
 
 
 class Changes(NamedTuple):
-    """Names of settings that differ: applied by a reload at once, by new processes, or by a restart."""
+    """Names of changed settings: applied by a reload at once, by new processes, or by a restart."""
 
     applied: list[str]
     replaced: list[str]
@@ -1360,15 +1362,15 @@ class Changes(NamedTuple):
 
 
 def diff(old: Config, new: Config) -> Changes:
-    """Compare two configurations; the names of settings that differ, in the order of the file."""
+    """Return the names of settings that differ, in the order of the file."""
     changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
     return Changes(*([name for name in changed if effect(name) == wanted] for wanted in _EFFECTS))
 
 
 def set_value(path: Path, name: str, text: str) -> Config:
-    """Write one setting into the file, all else and comments kept; return the settings of the file then.
+    """Write one setting into the file, which otherwise stays as it is; return the file's settings then.
 
-    Raises ConfigError, and writes nothing, when the value or the file is invalid.
+    Raises ConfigError, and writes nothing, if the value or the file is invalid.
     """
     document = _read(path)
     if (current := RENAMED.get(name, name)) != name:
@@ -1410,10 +1412,10 @@ class Settings:
         self._environ = environ
 
     def reload(self, *, replaces: bool = False) -> Changes:
-        """Read the file again into `current`: settings that a reload applies at once, and where the caller `replaces`
-        the processes, those that new processes apply. The rest keeps its value.
+        """Read the file again into `current`; settings that a reload can't apply keep their values.
 
-        Raises ConfigError, and changes nothing, when the file or the environment is invalid.
+        `replaces`: the caller starts new processes, so that settings which those apply change too. Raises ConfigError,
+        and changes nothing, if the file or the environment is invalid.
         """
         new = load(self.current.path, self._environ)
         changes = diff(self.current, new)

@@ -41,14 +41,14 @@ _MOST_EXCERPT: Final = 100
 
 
 def excerpt(text: str) -> str:
-    """Return the beginning of a text of the request, to quote it in a message."""
+    """Return the beginning of a text from the request, to quote in a message."""
     return text if len(text) <= _MOST_EXCERPT else text[:_MOST_EXCERPT] + "…"
 
 
 class ApiError(Exception):
     """Error answer: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
 
-    `reason` is for the operator alone: it is logged, never sent.
+    `reason`: for the operator alone; it is logged, never sent.
     """
 
     status = 500
@@ -106,7 +106,7 @@ class Forbidden(ApiError):
 
 
 class InsufficientScope(Forbidden):
-    """403: the token is limited to scopes and `scope` is not one of them; "": no scope would do (RFC 6750)."""
+    """403: the token is limited to scopes without `scope`; "": only an unlimited token would do (RFC 6750)."""
 
     def __init__(self, scope: str) -> None:
         wanted = f', scope="{scope}"' if scope else ""
@@ -125,7 +125,7 @@ class NotFound(ApiError):
 
 
 def known(found: T | None, noun: str) -> T:
-    """Return the object that was found. Raises NotFound for None."""
+    """Return `found`. Raises NotFound, which names `noun`, for None."""
     if found is None:
         raise NotFound(f"There is no such {noun}")
     return found
@@ -141,7 +141,7 @@ class MethodNotAllowed(ApiError):
 
 
 class Conflict(ApiError):
-    """409: a concurrent copy of this request is under way."""
+    """409: the state of the thing, or an equal request that is still running, does not allow this."""
 
     status = 409
 
@@ -208,8 +208,10 @@ class Unavailable(ApiError):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit in time, which it may have made. Without Retry-After, which promises
-    that nothing was written."""
+    """502: the database did not answer a commit in time, so that it may be committed.
+
+    Sent without Retry-After, which promises that nothing was written.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -219,7 +221,7 @@ class OutcomeUnknown(BadGateway):
 
 
 class NoRoom(Unavailable):
-    """503: the database's disk is full. Reads go on."""
+    """503: the database's disk is full. Reads still work."""
 
 
 class TooSlow(Unavailable):

@@ -48,7 +48,7 @@ class Application:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a page that took too long; None for what is no page."""
+        """Answer a page that took too long; None if the address is no page."""
         if self.website is None or not self._is_page(environ):
             return None
         return self.website.overdue(environ, start_response, status)

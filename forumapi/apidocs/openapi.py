@@ -229,7 +229,7 @@ def host_document(routes: Routes) -> Schema:
 
 
 def table(adapter: MapAdapter) -> Routes:
-    """Recover the routing table of an adapter."""
+    """Return the routing table that an adapter was made from."""
     return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
 
 
@@ -332,7 +332,7 @@ def _path(endpoint: Endpoint, schemas: _Schemas, routes: Routes) -> Schema:
 
 
 def _operation_id(verb: str, template: str) -> str:
-    """Make a unique id that is fit as an anchor: `get-conversations-id`; `top` marks addresses outside /api/v1."""
+    """Return a unique id that is fit as an anchor: `get-conversations-id`; `top` marks addresses outside /api/v1."""
     below = template.startswith("/api/v1/")
     words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
     return "-".join([verb, *words])
@@ -504,7 +504,9 @@ def _written(
 def _shown(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
-    """Find status and type of the document that shows what was written, as `preference` does; None without one."""
+    """Return status and type of the document that shows the write, as request/prefer_header.py finds it; None
+    without one.
+    """
     if operation.status == 302:
         url = endpoint.handler.leads_to.get(verb, "")
         if not url and verb == "POST":
@@ -688,12 +690,12 @@ class _Schemas:
         self.components = {name: schema | {"title": name} for name, schema in sorted(made.items())}
 
     def answer(self, kind: Any) -> Schema:
-        """Schema of an answer type."""
+        """Return the schema of an answer type."""
         found: Schema = self._answers[repr(kind)]
         return found
 
     def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Content of a request body: JSON, and a form for flat structs. `keys` are required."""
+        """Return the content of a request body: JSON, and a form for flat structs. `keys` are required."""
         schema: Schema = self._bodies[repr(kind)]
         if keys:
             schema = {"allOf": [schema, _requiring(keys)]}
@@ -719,7 +721,7 @@ class _Schemas:
 
 
 def _requiring(keys: tuple[str, ...]) -> Schema:
-    """Schema that requires keys with values other than null."""
+    """Return a schema that requires keys with values other than null."""
     inner: dict[str, list[str]] = {}
     for key in keys:
         first, _, rest = key.partition(".")

@@ -14,7 +14,7 @@ __all__ = ["DARK", "ENVIRONMENT", "LIGHT", "render", "source"]
 
 
 class Look(NamedTuple):
-    """Colours of a scheme. Those from `quiet` on are mixed of the first three, for mail programs, which can't mix."""
+    """Colours of a scheme. Those from `quiet` on are mixed from the first three, since mail programs can't mix."""
 
     accent: str
     paper: str
@@ -44,10 +44,10 @@ ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 
 def render(name: str, /, **values: object) -> str:
-    """Fill a template of the package. Raises UndefinedError for a name without a value."""
+    """Render a template of the package. Raises UndefinedError for a name without a value."""
     return ENVIRONMENT.get_template(name).render(values)
 
 
 def source(name: str) -> str:
-    """Read a file of the templates as it is."""
+    """Return the text of a template file."""
     return _LOADER.get_source(ENVIRONMENT, name)[0]

@@ -72,7 +72,7 @@ class Updates(Struct, kw_only=True):
 
 
 class NoMeta(Struct, kw_only=True):
-    """Always empty."""
+    """Empty object: these objects have no `meta`."""
 
 
 class UpdatePreference(Struct, kw_only=True):

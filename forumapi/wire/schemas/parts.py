@@ -54,7 +54,7 @@ class Breadcrumb(Struct, kw_only=True):
 
 
 class NoFlags(Struct, kw_only=True):
-    """Always empty."""
+    """Empty object: these objects have no flags."""
 
 
 class LinksMeta(Struct, kw_only=True):
