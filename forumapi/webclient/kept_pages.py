@@ -16,6 +16,8 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 # A page that is larger is not kept, nor one that was made of more documents.
 LARGEST: Final = 512 * 1024
 MOST_CALLS: Final = 8
+# Live events are followed from the position that stands in a page: an old one would be behind what is replayed.
+MOST_AGE_S: Final = 300.0
 
 
 Key = tuple[str, str, str, str]

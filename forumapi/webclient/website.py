@@ -17,7 +17,7 @@ from werkzeug.routing import RequestRedirect
 from forumapi.observability.log import logger
 from forumapi.webclient import rendering, routes
 from forumapi.webclient.api import Failure
-from forumapi.webclient.kept_pages import KeptPage, KeptPages, Key
+from forumapi.webclient.kept_pages import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
 from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
 
@@ -183,7 +183,7 @@ class Website:
             or any(name in ("Set-Cookie", "Vary") for name, _ in answer.headers)
         ):
             return
-        good_until = time.monotonic() + visit.now.good_for_s
+        good_until = time.monotonic() + min(visit.now.good_for_s, MOST_AGE_S)
         page = KeptPage(answer.headers, answer.body, tuple(visit.api.asked), good_until)
         self.kept.add(self._key(visit), page)
 

@@ -35,6 +35,7 @@ _CHANGES = (
     re.compile(rb'(?<=name="key" value=")[^"]*'),
     re.compile(rb'(?<=name="csrf" value=")[^"]*'),
     re.compile(rb"<time [^>]*>[^<]*</time>"),
+    re.compile(rb'(?<=data-cursor=")[^"]*'),
 )
 _HEADERS_OF_ONE = ("date", "etag", "set-cookie", "content-length")
 
@@ -50,7 +51,12 @@ class Both(NamedTuple):
 def both(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """Both ways to one database, as behind a proxy on this machine."""
     folder = tmp_path_factory.mktemp("both")
-    shared = {"trusted_proxies": "127.0.0.1", "webclient_secret": "one secret of both"}
+    shared = {
+        "trusted_proxies": "127.0.0.1",
+        "webclient_secret": "one secret of both",
+        # Pages say their own address.
+        "public_port": "80",
+    }
     with (
         running(database_url, folder / "near", webclient="true", **shared) as near,
         running(database_url, folder / "api", front_ends=FRONT_ENDS, **shared) as api,

@@ -20,6 +20,8 @@ _NOT_FOR_ROBOTS: Final = (
     "/search/",
     "/updates/",
     "/admin/",
+    "/account/",
+    "/huddles/",
     "/*/newest/",
     "/*/last/",
 )
