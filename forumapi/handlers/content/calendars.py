@@ -62,9 +62,7 @@ class MicrocosmCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The events that the caller may read and does not ignore, up to a year back; at most 1,000, the nearest in
-        time.
-        """
+        """Events that the caller may read and does not ignore, up to a year back; the 1,000 nearest in time."""
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
         inside = [id for id in node.subtree if id in listable]
@@ -79,9 +77,7 @@ class ProfileCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The profile's events that the caller may read and does not ignore, up to a year back; at most 1,000, the
-        nearest in time.
-        """
+        """The profile's events that the caller may read and does not ignore, up to a year back; the 1,000 nearest."""
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:
             raise NotFound("There is no such profile")

@@ -129,7 +129,7 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's huddles by last activity, without ignored huddles and those of ignored profiles; none for
+        """The caller's huddles by last activity, without ignored ones and those of ignored profiles; none for
         guests.
         """
         identity, at = ctx.identity, ctx.paging

@@ -263,8 +263,9 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Render the newest live comment on each profile as a comment summary, by profile id; profiles without one have
-    no entry.
+    """Render the newest live comment on each profile as a comment summary, by profile id.
+
+    Profiles without a comment have no entry.
     """
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
@@ -340,8 +341,9 @@ class ProfileReadHandler(Handler):
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Mark an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) as
-        read.
+        """Mark one thing as read.
+
+        An item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`).
         """
         _mark(ctx, [_readable(sent)])
         return Done()
