@@ -50,8 +50,9 @@ class Form(Struct):
 
 
 class PageHandler(Handler):
-    """Base class of pages with forms: subclasses define the page of a signed-in person and the effect of its
-    buttons.
+    """Base class of pages with forms.
+
+    Subclasses define the page of a signed-in person and the effect of its buttons.
     """
 
     ignores_token = True
@@ -78,9 +79,7 @@ class PageHandler(Handler):
         raise NotImplementedError
 
     def look(self, ctx: Context) -> Result:
-        """Answer with the page: `shown` for a signed-in person, a form for signing in for others, 403 for the
-        banned.
-        """
+        """Answer with the page: `shown` for a signed-in person, a form for signing in for others; 403 if banned."""
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:

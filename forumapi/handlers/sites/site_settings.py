@@ -171,8 +171,9 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteOffer)
     def get(self, ctx: Context) -> Result:
-        """The offer, for the owner and the profile that the site is offered to; 404 for others, and without an
-        offer.
+        """The offer, for the owner and the profile that the site is offered to.
+
+        404 for everybody else, and while there is none.
         """
         offer = _known(ctx)
         people = profile_summary.summaries(
