@@ -277,3 +277,35 @@ def chromium_programs() -> Chromium | None:
     """Return where Debian's Chromium and its driver are, if both are installed."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     return Chromium(browser, driver) if browser and driver else None
+
+
+# ---------------------------------------------------------------- axe-core and html-validate
+
+
+CHECKERS_LOCK: Final = Path(__file__).resolve().parent / "browser" / "npm"
+_CHECKERS: Final = FOLDER.parent / "npm"
+
+
+def page_checkers() -> Path | None:
+    """Return the folder in which npm has put what pages are checked with, if it is there as the lock file says."""
+    name = "package-lock.json"
+    try:
+        is_current = (_CHECKERS / name).read_bytes() == (CHECKERS_LOCK / name).read_bytes()
+    except OSError:
+        return None
+    found = _CHECKERS / "node_modules"
+    return found if is_current and (found / "axe-core" / "axe.min.js").exists() else None
+
+
+def install_page_checkers(npm: str) -> None:
+    """Install them from npm's registry: exactly what the lock file names, by its hashes, without scripts of theirs."""
+    _CHECKERS.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(CHECKERS_LOCK / name, _CHECKERS / name)
+    subprocess.run(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+        cwd=_CHECKERS,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )

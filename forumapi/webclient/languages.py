@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -22,6 +22,25 @@ from werkzeug.http import parse_accept_header
 # which texts nobody translated, and which layouts assume a direction.
 PSEUDO: Final = "ar-XB"
 NAMES: Final = ("en", "de", "fr", "es", PSEUDO)
+
+# English is Britain's: 30 Nov 2026.
+_LOCALES: Final = {"en": "en_GB"}
+# Dates by what is asked for: in most languages, and in those that write them otherwise.
+_FORMS: Final = {
+    "day": "d MMM y",
+    "minute": "d MMM y, HH:mm",
+    "weekday": "EEEE d MMMM y",
+    "whole": "EEEE d MMMM y, HH:mm",
+}
+_FORMS_OF: Final = {
+    "de": {
+        "day": "d. MMM y",
+        "minute": "d. MMM y, HH:mm",
+        "weekday": "EEEE, d. MMMM y",
+        "whole": "EEEE, d. MMMM y, HH:mm",
+    },
+    "es": {"weekday": "EEEE, d 'de' MMMM 'de' y", "whole": "EEEE, d 'de' MMMM 'de' y, HH:mm"},
+}
 
 _PART: Final = re.compile(r"(%\(\w+\)[sd]|%%|<[^>]*>|&\w+;)")
 _WIDE: Final = str.maketrans("aeiouAEIOU", "àéîöûÀÉÎÖÛ")
@@ -65,8 +84,8 @@ class _Pseudo(NullTranslations):
 def language(code: str) -> Language:
     """Return a language by its code, one of NAMES."""
     if code == PSEUDO:
-        return Language(code, "rtl", _Pseudo(), Locale.parse("en"))
-    return Language(code, "ltr", _catalog(code), Locale.parse(code))
+        return Language(code, "rtl", _Pseudo(), Locale.parse(_LOCALES["en"]))
+    return Language(code, "ltr", _catalog(code), Locale.parse(_LOCALES.get(code, code)))
 
 
 def choose(header: str) -> str:
@@ -74,7 +93,10 @@ def choose(header: str) -> str:
     if not header:
         return NAMES[0]
     accepted = parse_accept_header(header[:500], LanguageAccept)
-    return accepted.best_match(NAMES, NAMES[0]) or NAMES[0]
+    # Whoever reads Arabic is not given what is no language.
+    if (accepted.best or "").lower() == PSEUDO.lower():
+        return PSEUDO
+    return accepted.best_match(NAMES[:-1], NAMES[0]) or NAMES[0]
 
 
 def _catalog(code: str) -> NullTranslations:
@@ -124,16 +146,17 @@ def parse(text: str) -> datetime:
 
 @lru_cache(4096)
 def _dated(code: str, minute: datetime, form: str) -> str:
-    locale = language(code).locale
-    if form == "day":
-        return format_date(minute, "d MMM y", locale=locale)
-    if form == "weekday":
-        return format_date(minute, "EEEE d MMMM y", locale=locale)
-    return format_datetime(minute, "d MMM y HH:mm", locale=locale)
+    pattern = _FORMS_OF.get(code, {}).get(form) or _FORMS[form]
+    return _own(code, format_datetime(minute, pattern, locale=language(code).locale))
+
+
+def _own(code: str, text: str) -> str:
+    """Return what this module wrote, marked in the language that is none."""
+    return f"⟦{text}⟧" if code == PSEUDO else text
 
 
 def dated(code: str, text: str, form: str = "minute") -> str:
-    """Write a time: `minute`, `day` or `weekday`."""
+    """Write a time: `minute`, `day`, `weekday` (a day with its name) or `whole` (that, with the minute)."""
     return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
 
 
@@ -159,11 +182,11 @@ def ago(code: str, text: str, now: datetime) -> str:
 
 
 @lru_cache(4096)
-def number(code: str, value: int) -> str:
-    """Write a whole number."""
-    return (
-        str(value) if -1000 < value < 1000 else format_decimal(value, locale=language(code).locale)
-    )
+def number(code: str, value: float) -> str:
+    """Write a number, with at most two decimals."""
+    if type(value) is int and -1000 < value < 1000:
+        return _own(code, str(value))
+    return _own(code, format_decimal(value, "#,##0.##", locale=language(code).locale))
 
 
 def now() -> PageTime:

@@ -139,6 +139,9 @@ def content(html: Any) -> Markup:
     text = str(html or "")
     if "<iframe" in text:
         text = _FRAME.sub(_link_frame, text)
+    if "<pre>" in text:
+        # It scrolls, and so has to be reached by the keyboard.
+        text = text.replace("<pre>", '<pre tabindex="0">')
     if "<img" in text:
         text = _PICTURE.sub(_link_picture, text)
     return Markup(text)

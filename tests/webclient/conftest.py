@@ -13,7 +13,10 @@ from selenium.webdriver import Chrome
 
 from tests.api import Api
 from tests.browser.conftest import browser, chromium
+from tests.factories import Factory
 from tests.fixtures import Server, running
+from tests.webclient import page_checks
+from tests.webclient.gallery import Stage, staged
 from tests.webclient.hand import MODES, SCRIPT, WEBSITE_SECRET, Hand
 from tests.webclient.visitor import Visitor
 
@@ -59,6 +62,33 @@ def hand(request: pytest.FixtureRequest, browser: Chrome, website: Server) -> It
     made = Hand(browser, website.address[1], request.param)
     yield made
     made.leave()
+
+
+@pytest.fixture(scope="session")
+def stage(
+    make: Factory, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """A web process with a site on which every template can be seen."""
+    operator = make.site().member
+    folder = tmp_path_factory.mktemp("stage")
+    with running(
+        database_url,
+        folder,
+        webclient="true",
+        webclient_secret=WEBSITE_SECRET,
+        admin_user_ids=str(operator.user_id),
+    ) as started:
+        api = started.api()
+        with staged(make, api, operator) as made:
+            yield made
+        api.close()
+
+
+@pytest.fixture
+def window(browser: Chrome) -> Iterator[Chrome]:
+    """A browser that has any look, width and language."""
+    yield browser
+    page_checks.leave(browser)
 
 
 @pytest.fixture

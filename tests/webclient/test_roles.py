@@ -48,7 +48,7 @@ def test_an_owner_puts_a_person_in(hand: Hand, make: Factory, bikes: Site) -> No
     hand.fill("Name", bikes.member.name)
     hand.press("Put in")
     hand.see("named")
-    hand.press(f"Take {bikes.member.name} out")
+    hand.press(f"Take out {bikes.member.name}")
 
     hand.see("Nobody is named.")
     hand.see("Nobody is in it.")

@@ -115,9 +115,8 @@ class OAuthIntrospectHandler(EndpointHandler):
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """Describe one of the confidential client's own tokens.
-
-        The answer for any other token is `active: false` and nothing else.
+        """Describe one of the confidential client's own tokens; `active: false` and nothing else for any other
+        token.
         """
         return _ask(ctx, sent, provider(ctx).introspect)
 
@@ -127,9 +126,8 @@ class OAuthDeviceHandler(EndpointHandler):
 
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
     def post(self, ctx: Context, sent: DeviceBody) -> Result:
-        """Begin: a device code and a code for a person.
-
-        With the device code the client polls the token address; the person types the other code at `verification_uri`.
+        """Begin: a device code, with which the client polls the token address, and a code that a person types at
+        `verification_uri`.
         """
         return _ask(ctx, sent, provider(ctx).device)
 

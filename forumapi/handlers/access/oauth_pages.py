@@ -50,9 +50,8 @@ class Form(Struct):
 
 
 class PageHandler(Handler):
-    """Base class of pages with forms.
-
-    Subclasses define the page of a signed-in person and the effect of its buttons.
+    """Base class of a page with forms; subclasses define what the page shows to a signed-in person, and what its
+    buttons do.
     """
 
     ignores_token = True
@@ -79,7 +78,9 @@ class PageHandler(Handler):
         raise NotImplementedError
 
     def look(self, ctx: Context) -> Result:
-        """Answer with the page: `shown` for a signed-in person, a form for signing in for others; 403 if banned."""
+        """Answer with the page: `shown` for a person who is signed in, the form for signing in for others, 403 for
+        the banned.
+        """
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
@@ -134,9 +135,8 @@ class PageHandler(Handler):
             return self._step(ctx, cookie, str(form.step), form, error)
 
     def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
-        """Sign in the person whose e-mail address is `verified` and continue at `url`.
-
-        A second factor is asked for first, if there is one.
+        """Sign in the person whose e-mail address is `verified` and continue at `url`; ask for the second factor
+        first, if any.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -313,9 +313,8 @@ class AuthorizeHandler(PageHandler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
     def get(self, ctx: Context) -> Result:
-        """Show the consent page.
-
-        A faulty request is answered to the client, or shown here if the client can't be trusted.
+        """Show the consent page; a faulty request is answered to the client, or shown if the client can't be
+        trusted.
         """
         return self._refusal(ctx) or self.look(ctx)
 
@@ -370,9 +369,8 @@ class AuthorizeHandler(PageHandler):
 
 
 class EmailLinkHandler(PageHandler):
-    """Page behind the link in a mail with a code.
-
-    It is a button in the browser that asked for the mail; elsewhere it shows the code to type there.
+    """Page behind the link in a mail with a code: a button in the browser that asked for the mail, else the code to
+    type there.
     """
 
     @needs(

@@ -66,9 +66,8 @@ class PasskeyBeginHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Begun)
     def post(self, ctx: Context) -> Result:
-        """Begin: `publicKey` is the argument of `navigator.credentials.create`.
-
-        Send `flow` with the result of that call, within ten minutes.
+        """Begin: `publicKey` is the argument of `navigator.credentials.create`; send `flow` with its result within
+        ten minutes.
         """
         begun = ceremony.offer(ctx.writer, ctx.site, AccountOwner.lock(ctx.writer, ctx.identity))
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))

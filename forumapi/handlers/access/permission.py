@@ -39,9 +39,8 @@ class PermissionHandler(Handler):
     allow = "OPTIONS,HEAD,GET"
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Return the statement that identifies the caller.
-
-        It also reads the queried item, if that is of a type that stands in a microcosm.
+        """Extend the statement that identifies the caller by the queried item, if the item is of a type that stands
+        in a microcosm.
         """
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:

@@ -28,9 +28,8 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End all sessions of the caller; with `others` true, all but the presented one.
-
-        Each device is signed out from its next request on.
+        """End all sessions of the caller, except the presented one if `others` is true; effective on the next
+        request of each.
         """
         but = ctx.identity.token_id if ctx.flag("others") else 0
         Session.delete_all(ctx.writer, ctx.site.id, ctx.identity, but=but)

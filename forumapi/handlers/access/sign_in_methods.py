@@ -78,7 +78,9 @@ class AuthBeginHandler(Handler):
 
 
 def _shown(method: State) -> dict[str, Any]:
-    """Return a sign-in method as a dict for the site's owner: names of the secrets that are set, no secrets."""
+    """Return a sign-in method as a dict for the site's owner, with the names of secrets that are set, without the
+    secrets.
+    """
     fields = method.backend.settings
     # The platform's own settings are none of the owner's business.
     settings = method.settings if method.is_own else {}
@@ -122,9 +124,10 @@ class SiteAuthHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteAuth)
     def get(self, ctx: Context) -> Result:
-        """`secondFactor` and every sign-in method, with its possible settings and the site's own values.
+        """`secondFactor` and every sign-in method: its possible settings, the site's own values, the names of
+        secrets that are set.
 
-        The names of secrets that are set are there; the value of a secret is never returned.
+        The value of a secret is never returned.
         """
         return Data(
             json_fragments.dumps(

@@ -26,7 +26,9 @@ from forumapi.wire.schemas import access as schemas
 
 
 class CodeBody(Struct):
-    """Body that proves the second factor: a code of the app or, except to switch it on, a recovery code."""
+    """Body that proves the second factor: a code of the app, or a recovery code, which can't switch the second
+    factor on.
+    """
 
     code: str | UnsetType = UNSET
 
@@ -104,9 +106,8 @@ class RecoveryCodesHandler(Handler):
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
     def post(self, ctx: Context, sent: CodeBody) -> Result:
-        """Replace all recovery codes by ten new ones, with a code of the app or a recovery code.
-
-        The new codes are in this answer and in no later one.
+        """Replace all recovery codes by ten new ones, which no later answer has; with a code of the app or a
+        recovery code.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -169,9 +170,8 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, body=AddressBody)
     def post(self, ctx: Context, sent: AddressBody) -> Result:
-        """Send a code to the address that is to become the caller's.
-
-        The answer is the same if the address belongs to another person.
+        """Send a code to the address that is to become the caller's; the answer is the same if it belongs to another
+        person.
         """
         app = ctx.app
         owner = AccountOwner.find(ctx.reader, ctx.identity)

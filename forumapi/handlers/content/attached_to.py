@@ -33,9 +33,8 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Raise NotFound if the carrier is hidden from the caller or does not exist.
-
-    Permissions alone would admit the site's owner.
+    """Raise NotFound if the carrier is hidden from the caller or does not exist; permissions alone admit the site's
+    owner.
     """
     located = ctx.located_as(LocatedCarrier)
     place = located.place

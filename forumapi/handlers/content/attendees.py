@@ -191,7 +191,9 @@ class AttendeeHandler(Handler):
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context, sent: AttendeeBody) -> Result:
-        """Answer for the profile in the address: the caller's, or another's as the event's owner or a moderator."""
+        """Answer for the profile that the address names: the caller's own, or others as the event's owner or a
+        moderator.
+        """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
         return Found(ctx.path)
@@ -228,10 +230,10 @@ class AttendeesCsvHandler(Handler):
 
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
-        """Name, id, e-mail and date of all profiles that answered yes.
+        """Name, id, e-mail and date of all profiles that answered yes; for the event's owner, moderators and the
+        site's owner.
 
-        For the event's owner, moderators and the site's owner. The column of addresses is filled for the site's owner;
-        for others it holds their own address alone.
+        The column of addresses is filled for the site's owner; for others it holds their own address alone.
         """
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)

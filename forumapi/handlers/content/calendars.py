@@ -62,7 +62,9 @@ class MicrocosmCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """Events that the caller may read and does not ignore, up to a year back; the 1,000 nearest in time."""
+        """The events that the caller may read and does not ignore, up to a year back; at most 1,000, the nearest in
+        time.
+        """
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
         inside = [id for id in node.subtree if id in listable]
@@ -77,7 +79,9 @@ class ProfileCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The profile's events that the caller may read and does not ignore, up to a year back; the 1,000 nearest."""
+        """The profile's events that the caller may read and does not ignore, up to a year back; at most 1,000, the
+        nearest in time.
+        """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:
             raise NotFound("There is no such profile")

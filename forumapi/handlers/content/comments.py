@@ -178,9 +178,8 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
-    """Make `source` the current text of the locked comment, as a new revision.
-
-    Nothing changes if it is the current text already.
+    """Make `source` the current text of the locked comment, as a new revision; nothing changes if it is the current
+    text.
     """
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)

@@ -100,7 +100,9 @@ class FilesHandler(Handler):
         return Data(dumps(answer))
 
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
-        """Answer to a repeated idempotency key: store the files again, which changes nothing. No answer is kept."""
+        """Answer to a repeated idempotency key: store the files again, which changes nothing, since no answer is
+        kept.
+        """
         return self.post(ctx)
 
 
@@ -291,9 +293,8 @@ def _check_offered(ctx: Context, box: Box) -> None:
 
 
 def _attachment(name: str) -> str:
-    """Return the value of Content-Disposition for a download: the name in ASCII for old clients, and in UTF-8.
-
-    RFC 6266.
+    """Make the value of Content-Disposition for a download (RFC 6266): the name in ASCII for old clients, and in
+    UTF-8.
     """
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

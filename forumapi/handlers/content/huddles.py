@@ -129,9 +129,8 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's huddles by last activity; none for guests.
-
-        Ignored huddles, and those begun by an ignored profile, are left out.
+        """The caller's huddles by last activity, without ignored huddles and those of ignored profiles; none for
+        guests.
         """
         identity, at = ctx.identity, ctx.paging
         total = 0

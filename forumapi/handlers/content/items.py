@@ -352,7 +352,9 @@ class LastCommentHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to the page of comments that holds the comment; to the first page if there is none."""
+        """Redirect (307) to the page of the item or huddle that holds the comment; to its first page if there is no
+        such comment.
+        """
         ctx.located_as(LocatedObject).required()
         href = item_page.redirect(
             ctx.reader,

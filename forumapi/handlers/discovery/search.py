@@ -70,9 +70,8 @@ class SearchHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """Matches that the caller may read and does not ignore.
-
-        `ignored` names keys of the query that can't be used.
+        """Matches that the caller may read and does not ignore; `ignored` names keys of the query that can't be
+        used.
         """
         ctx.check_paging()
         began = time.monotonic()
@@ -180,9 +179,8 @@ class SiteSearchHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
     def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
-        """Change the language of searches and new texts at once.
-
-        Older texts are found in both languages until they are indexed anew.
+        """Change the language: at once for searches and new texts; older texts are found in both until they are
+        indexed anew.
         """
         language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages

@@ -120,7 +120,9 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """Return the numbers of the item types in the body, without unknown names; None without that key."""
+    """Return the numbers of the item types named in the body, without unknown names; None if the body has no such
+    key.
+    """
     if isinstance(sent.itemTypes, UnsetType):
         return None
     known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}

@@ -26,9 +26,8 @@ class ModerationHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Items and comments with the flag `moderated` that are not deleted, oldest first.
-
-        403 for callers who moderate nothing.
+        """Items and comments with the flag `moderated` that are not deleted, oldest first; 403 for callers who
+        moderate nothing.
         """
         principal, tree, site_id = ctx.identity.principal, ctx.tree, ctx.site.id
         moderated, on_profiles = evaluator.moderated(principal, tree)

@@ -213,7 +213,9 @@ class WatcherHandler(Handler):
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Change the notifications about the thing in the body; without one, of the caller's watcher with that id."""
+        """Change the notifications about the thing in the body or, if the body names none, of the caller's watcher
+        with that id.
+        """
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
             Watcher.update(ctx.writer, ctx.author, [_change(sent)])
             return Done()

@@ -141,9 +141,8 @@ class WebhookPingHandler(Handler):
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
-        """Send a test delivery within a second or two, also while the webhook is paused.
-
-        The webhook's deliveries show the outcome.
+        """Send a test delivery within a second or two, also while the webhook is paused; its deliveries show the
+        outcome.
         """
         webhook = _lock(ctx)
         webhook.deliveries.ping(ctx.writer)
@@ -163,9 +162,8 @@ class WebhookDeliveriesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Deliveries in the state `state`, lowest cursor first.
-
-        Deliveries about huddles are shown only to the profile that the webhook acts as.
+        """Deliveries in the state `state`, lowest cursor first; those of huddles only for the profile that the
+        webhook acts as.
         """
         webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)

@@ -252,9 +252,8 @@ class HeldRolesHandler(Handler):
 
     @needs(UPDATE, answer=schemas.HeldRoles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The profile's roles with their reasons, in microcosms that the caller may read.
-
-        For the profile itself and the site's owner.
+        """The profile's roles, each with the reason, in microcosms that the caller may read; for the profile and the
+        site's owner.
         """
         profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
         held = {

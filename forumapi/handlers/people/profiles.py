@@ -263,9 +263,8 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Render the newest live comment on each profile as a comment summary, by profile id.
-
-    Profiles without a comment have no entry.
+    """Render the newest live comment on each profile as a comment summary, by profile id; profiles without one have
+    no entry.
     """
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
@@ -341,9 +340,8 @@ class ProfileReadHandler(Handler):
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Mark one thing as read.
-
-        An item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`).
+        """Mark an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) as
+        read.
         """
         _mark(ctx, [_readable(sent)])
         return Done()

@@ -49,7 +49,9 @@ def prefix(ctx: Context) -> str:
 
 
 def locate(ctx: Context) -> Located:
-    """Locate the thing that a manager of roles must moderate: the microcosm; for default roles the site."""
+    """Locate the thing that a manager of roles must moderate: the microcosm; for default roles the site, by its
+    owner.
+    """
     return _locate_in(ctx, ctx.tree)
 
 
@@ -376,9 +378,8 @@ class RoleProfilesHandler(Handler):
 
 
 def take_away_rights(ctx: Context, queued: Settling | None) -> None:
-    """Take away, between commit and answer, the rights that profiles lose by a change of `queued`.
-
-    None: nothing is queued.
+    """Take away, between commit and answer, the rights that profiles lose by the change of a queued role; None:
+    nothing is queued.
     """
     if queued is None:
         return

@@ -112,7 +112,9 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """Return the offset of an old page here, at most that of the last page (V-03); 0 for a thing without pages."""
+    """Return the offset of an old page among the pages here, at most that of the last page (V-03); 0 for a thing
+    without pages.
+    """
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:
         total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)

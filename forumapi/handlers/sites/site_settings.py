@@ -109,7 +109,9 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER, body=LegalBody, status=302)
     def put(self, ctx: Context, sent: LegalBody) -> Result:
-        """Replace the legal document by `html`, without scripts, forms and frames, or by a `link` to it."""
+        """Replace the legal document: by `html`, without scripts, forms and frames, or by a `link` to another
+        address.
+        """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         LegalText.upsert(ctx.writer, ctx.author, name, html, link)
@@ -171,9 +173,8 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteOffer)
     def get(self, ctx: Context) -> Result:
-        """The offer, for the owner and the profile that the site is offered to.
-
-        404 for everybody else, and while there is none.
+        """The offer; 404 while there is none, and for everybody but the owner and the profile that the site is
+        offered to.
         """
         offer = _known(ctx)
         people = profile_summary.summaries(

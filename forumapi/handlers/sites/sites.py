@@ -72,9 +72,8 @@ def find_named(ctx: Context) -> Site:
 
 
 def is_users(ctx: Context, owner_user_id: int) -> bool:
-    """Return True if the caller's user owns the site.
-
-    On the root host ownership is by user, not by profile (platform 2.3).
+    """Return True if the caller's user owns the site; on the root host ownership is by user, not by profile
+    (platform 2.3).
     """
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
 

@@ -197,7 +197,7 @@ class SiteView(SettingsView):
         if colour is None:
             return []
         paper = look.parse(look.PAPER) or (255, 255, 255)
-        ratio = look.contrast(colour, paper)
+        ratio = look.legibility(colour, paper)
         gettext = visit.language.gettext
         if ratio >= look.LEAST_CONTRAST:
             return [

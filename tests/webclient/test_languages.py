@@ -1,0 +1,132 @@
+"""Languages: nothing that the website says is left without a translation, and each writes dates and numbers its way."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+
+from forumapi.webclient import languages
+from forumapi.webclient.languages import PSEUDO
+from scripts import catalogs
+from tests.webclient.gallery import SCENES, Stage
+from tests.webclient.test_look import EACH
+
+# Not looked at: what people wrote, code, what says that it is English, and names that are the same in every language.
+_OTHERS: Final = (
+    "script, style, noscript, code, kbd, textarea, .text, .diff, [translate=no], [lang=en]"
+)
+_ATTRIBUTES: Final = ("aria-label", "placeholder", "title", "alt")
+# What people called things, in tests/factories.py, tests/webclient/gallery.py and the demonstration.
+_NAMES: Final = (
+    r"[\w-]+:(read|write)|site\w+\.forum\.test|\w+\.forum\.test"
+    r"|Site site\w+|A site for tests|A place of its own|A place|Forums|Moderators|Spam|Reader|Mine|Backup|Club"
+    r"|(Conversation|Event|Poll|Huddle|Microcosm) \d+"
+    r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half"
+    r"|like|love|laugh|surprise|sad|thanks"
+    r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
+    r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\d+"
+)
+
+
+def unmarked(text: str) -> str:
+    """What is left of a text without what is marked as translated and what people called things."""
+    before = ""
+    while before != text:
+        before, text = text, re.sub(r"⟦[^⟦⟧]*⟧", "", text)
+    return re.sub(rf"\b({_NAMES})(?!\w)", "", text)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_every_text_of_a_page_is_translated(stage: Stage, name: str) -> None:
+    page = stage.read(SCENES[name], language=PSEUDO)
+    tree = page.tree
+    assert tree.css_first("html").attributes["dir"] == "rtl"  # type: ignore[union-attr]
+    for node in tree.css(_OTHERS):
+        node.decompose()
+
+    # Whole, since what is translated may hold links. A number of up to three digits is the same in every language.
+    texts = [tree.css_first("title").text(), tree.body.text(separator=" ")]  # type: ignore[union-attr]
+    for attribute in _ATTRIBUTES:
+        texts += [node.attributes[attribute] or "" for node in tree.css(f"body [{attribute}]")]
+
+    left = [rest for text in texts for rest in unmarked(text).split("\n")]
+    assert not [rest.strip() for rest in left if re.search(r"[^\W\d_]|\d{4}", rest)]
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("code", catalogs.LANGUAGES)
+def test_a_catalog_is_whole(code: str) -> None:
+    wanted = {(one.id, one.context) for one in catalogs.extracted() if one.id}
+    catalog = catalogs.load(code)
+    said = {(one.id, one.context) for one in catalog if one.id}
+
+    assert catalogs.missing(catalog) == []
+    assert wanted - said == set()
+    assert said - wanted == set()
+
+
+@pytest.mark.parametrize("code", catalogs.LANGUAGES)
+def test_a_translation_has_the_places_of_its_text(code: str) -> None:
+    place = re.compile(r"%\(\w+\)[sd]|%(?!\()")
+    for message in catalogs.load(code):
+        ids = message.id if isinstance(message.id, (list, tuple)) else (message.id,)
+        strings = message.string if isinstance(message.string, (list, tuple)) else (message.string,)
+        places = {one for text in ids for one in place.findall(text)}
+        if message.id and all(strings):
+            assert {one for text in strings for one in place.findall(str(text))} == places, (
+                message.id
+            )
+
+
+def test_a_language_writes_dates_and_numbers_its_way() -> None:
+    text, number = "2026-03-09T14:05:00Z", 12_345
+    written = {
+        code: (
+            languages.dated(code, text, "day"),
+            languages.dated(code, text, "weekday"),
+            languages.dated(code, text),
+            languages.number(code, number),
+            languages.number(code, 1.5),
+        )
+        for code in languages.NAMES
+    }
+    assert written == {
+        "en": ("9 Mar 2026", "Monday 9 March 2026", "9 Mar 2026, 14:05", "12,345", "1.5"),
+        "de": ("9. März 2026", "Montag, 9. März 2026", "9. März 2026, 14:05", "12.345", "1,5"),
+        "fr": ("9 mars 2026", "lundi 9 mars 2026", "9 mars 2026, 14:05", "12\u202f345", "1,5"),
+        "es": ("9 mar 2026", "lunes, 9 de marzo de 2026", "9 mar 2026, 14:05", "12.345", "1,5"),
+        PSEUDO: (
+            "⟦9 Mar 2026⟧",
+            "⟦Monday 9 March 2026⟧",
+            "⟦9 Mar 2026, 14:05⟧",
+            "⟦12,345⟧",
+            "⟦1.5⟧",
+        ),
+    }
+
+
+def test_a_language_says_how_long_ago_its_way() -> None:
+    now = datetime(2026, 3, 9, 14, 5, tzinfo=UTC)
+    ages = (timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=3), timedelta(days=2))
+    said = {
+        code: [languages.ago(code, (now - age).isoformat(), now) for age in ages]
+        for code in ("de", "fr", "es")
+    }
+    assert said == {
+        "de": ["gerade eben", "vor 1 Minute", "vor 3 Stunden", "vor 2 Tagen"],
+        "fr": ["à l’instant", "il y a 1 minute", "il y a 3 heures", "il y a 2 jours"],
+        "es": ["ahora mismo", "hace 1 minuto", "hace 3 horas", "hace 2 días"],
+    }
+
+
+def test_a_visitor_gets_the_language_that_they_read() -> None:
+    assert languages.choose("de-AT,de;q=0.9,en;q=0.5") == "de"
+    assert languages.choose("it, fr-CA;q=0.8") == "fr"
+    assert languages.choose("es-MX") == "es"
+    assert languages.choose("ja, *;q=0.1") == "en"
+    assert languages.choose("") == "en"
+    # It is for tests and people who ask for it by name.
+    assert languages.choose("ar") == "en"

@@ -1,0 +1,63 @@
+"""Every template as it is drawn: whether it can be read, reached and said aloud, in each look and at each width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from selenium.webdriver import Chrome
+
+from tests.webclient import page_checks
+from tests.webclient.gallery import SCENES, Stage, templates
+from tests.webclient.page_checks import LIGHT, LOOKS, WIDTHS
+
+# `make test` looks at these, in one look; `make test-wide` at all.
+SLICE: Final = ("front.html", "conversation.html", "sign_in.html")
+EACH: Final = [
+    pytest.param(name, marks=() if name in SLICE else pytest.mark.wide) for name in templates()
+]
+
+
+def test_every_page_has_a_scene() -> None:
+    assert sorted(SCENES) == sorted(templates())
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_page_is_accessible(window: Chrome, stage: Stage, name: str) -> None:
+    page_checks.draw(window)
+    stage.open(window, SCENES[name])
+    found = {}
+    for look in (LIGHT,):
+        for width in WIDTHS:
+            page_checks.draw(window, look, width)
+            if wrong := page_checks.axe(window):
+                found[look.name, width] = wrong
+    assert not found
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("name", templates())
+def test_a_page_is_accessible_in_every_look(window: Chrome, stage: Stage, name: str) -> None:
+    page_checks.draw(window)
+    stage.open(window, SCENES[name])
+    found = {}
+    for look in LOOKS[1:]:
+        for width in WIDTHS:
+            page_checks.draw(window, look, width)
+            if wrong := page_checks.axe(window):
+                found[look.name, width] = wrong
+    assert not found
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_page_is_no_wider_than_the_window(window: Chrome, stage: Stage, name: str) -> None:
+    for language in ("en", "de", "ar-XB"):
+        page_checks.draw(window, LIGHT, 320)
+        stage.open(window, SCENES[name], language=language)
+        assert not page_checks.overflowing(window), language
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_a_page_is_valid(stage: Stage, name: str, tmp_path: Path) -> None:
+    assert not page_checks.invalid(stage.read(SCENES[name]).text, tmp_path)
