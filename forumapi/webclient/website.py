@@ -279,12 +279,14 @@ class Website:
     def _sealed(self, visit: Visit, answer: Answer) -> Answer:
         headers = dict(answer.headers)
         fields = [*answer.headers, *HEADERS]
-        body = answer.body
-        cursor = f'data-cursor="{visit.api.live_cursor}"'.encode()
-        followed = body.replace(NO_CURSOR, cursor, 1)
+        body = followed = answer.body
         status = answer.status
         # A form may have been answered with the page that it was sent from.
         method = visit.environ["REQUEST_METHOD"]
+        # Nothing is followed on a page that says why there is none.
+        if status < 400 or method == "POST":
+            cursor = f'data-cursor="{visit.api.live_cursor}"'.encode()
+            followed = body.replace(NO_CURSOR, cursor, 1)
         sets_cookies = "Set-Cookie" in headers
         if self.is_secure:
             fields.append(("Strict-Transport-Security", "max-age=31536000"))

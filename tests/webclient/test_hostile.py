@@ -34,6 +34,7 @@ _CHANGES = (
     re.compile(rb'(?<=name="proof" value=")[^"]*'),
     re.compile(rb'(?<=name="key" value=")[^"]*'),
     re.compile(rb'(?<=name="csrf" value=")[^"]*'),
+    re.compile(rb'(?<=data-cursor=")[^"]*'),
     re.compile(rb"<time [^>]*>[^<]*</time>"),
     re.compile(rb'(?<=data-cursor=")[^"]*'),
 )
@@ -79,6 +80,8 @@ def exchange(server: Server, data: bytes) -> tuple[int, dict[str, str], bytes]:
         return 0, {}, b""
     fields = (line.partition(": ") for line in lines[1:])
     headers = {name.lower(): value for name, _, value in fields}
+    # Pages name their own address, with the port of the process that made them.
+    body = body.replace(b":%d/" % server.address[1], b"/")
     for change in _CHANGES:
         body = change.sub(b"", body)
     return (

@@ -196,6 +196,33 @@ def test_nothing_is_missed_while_the_connection_is_broken(
     hand.see("2 new")
 
 
+def test_a_page_that_nobody_sees_closes_its_stream(
+    browser: Chrome, website: Server, make: Factory
+) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    hand = Hand(browser, website.address[1], SCRIPT)
+    quick = """
+        const wait = window.setTimeout;
+        window.setTimeout = (act, ms, ...rest) => wait(act, ms === 60000 ? 50 : ms, ...rest);
+    """
+    seen = """
+        Object.defineProperty(document, "hidden", {value: arguments[0], configurable: true});
+        dispatchEvent(new Event("visibilitychange"));
+    """
+    made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": quick})
+    try:
+        hand.go(site, f"/conversations/{talk.id}/")
+        with Listener(website.address, site, site.owner) as other:
+            other.follow(f"conversation/{talk.id}", presence=True)
+            for is_hidden in (False, True, False):
+                browser.execute_script(seen, is_hidden)
+                while other.next("presence")["people"] != 2 - is_hidden:
+                    pass
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
 def test_networks_without_websockets_have_the_other_stream(
     browser: Chrome, website: Server, make: Factory, api_there: Api
 ) -> None:

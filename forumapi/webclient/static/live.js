@@ -226,8 +226,8 @@ async function count() {
   const answer = await fetch("/counts/").catch(() => null);
   if (!answer?.ok) return;
   known = { ...await answer.json(), at: Date.now() };
-  sessionStorage.setItem(store, JSON.stringify(known));
   bar();
+  sessionStorage.setItem(store, JSON.stringify(known));
 }
 
 function bar() {
