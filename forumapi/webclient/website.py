@@ -225,11 +225,26 @@ class Website:
     def _failed(self, visit: Visit, failure: Failure) -> Answer:
         if failure.status == 401 and visit.session.token:
             visit.forget_session()
+            if not visit.sent_to:
+                return self._as_guest(visit)
             return self._sign_in_first(visit, SignInFirst())
         is_guest = not visit.session.token
         if failure.status == 403 and is_guest and visit.sent_to and failure.code != 13:
             return self._sign_in_first(visit, SignInFirst())
         return self._refuse(visit, failure.status, failure=failure)
+
+    def _as_guest(self, visit: Visit) -> Answer:
+        """Answer a visitor whose session has ended as a guest: what is public is theirs all the same."""
+        visit.is_personal = True
+        visit.__dict__.pop("site", None)
+        try:
+            return self._answer(visit)
+        except SignInFirst as need:
+            return self._sign_in_first(visit, need)
+        except Refused as refusal:
+            return self._refuse(visit, refusal.status, text=refusal.text)
+        except Failure as failure:
+            return self._failed(visit, failure)
 
     def _refuse(
         self, visit: Visit, status: int, *, text: str = "", failure: Failure | None = None

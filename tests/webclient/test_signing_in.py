@@ -481,3 +481,18 @@ def test_forged_steps_are_refused(visitor: Visitor, bikes: Site) -> None:
     for form in steps:
         page = guest.post("/login/", form)
         assert (400 <= page.status < 500, "session" in guest.cookies) == (True, False), form
+
+
+def test_an_ended_session_reads_public_pages_as_a_guest(
+    visitor: Visitor, make: Factory, bikes: Site, website: Server
+) -> None:
+    chat = make.conversation(bikes)
+    person = make.person(bikes)
+    member = visitor.of(bikes, person)
+    make.sql("DELETE FROM access_tokens WHERE user_id = %(user)s", user=person.user_id)
+
+    page = member.get(f"/conversations/{chat.id}/")
+
+    assert page.status == 200
+    assert person.name not in page.text
+    assert member.get("/updates/").location.startswith("/login/")
