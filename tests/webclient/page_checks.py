@@ -16,7 +16,7 @@ WIDTHS: Final = (320, 768, 1280)
 
 
 class Look(NamedTuple):
-    """What a page is drawn with: media features of CSS by name."""
+    """Look that a page is drawn with: media features of CSS by name."""
 
     name: str
     features: dict[str, str]

@@ -32,7 +32,7 @@ _NAMES: Final = (
 
 
 def unmarked(text: str) -> str:
-    """What is left of a text without what is marked as translated and what people called things."""
+    """Return the rest of a text without what is marked as translated and what people called things."""
     before = ""
     while before != text:
         before, text = text, re.sub(r"⟦[^⟦⟧]*⟧", "", text)

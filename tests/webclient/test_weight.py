@@ -1,4 +1,4 @@
-"""What a page weighs on its way to somebody who comes for the first time."""
+"""Weight of a page on its way to somebody who comes for the first time."""
 
 from __future__ import annotations
 
