@@ -481,7 +481,7 @@ ABOVE = """
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
-    webclient.handlers.huddles.People.chosen webclient.handlers.huddles.People.unclear
+    webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.reactions
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
@@ -526,7 +526,7 @@ FIXED = """
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering._text
     webclient.rendering._whole webclient.rendering.environment webclient.static._all
-    webclient.handlers.updates.time_zones"""
+    webclient.handlers.notifications.updates.time_zones"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

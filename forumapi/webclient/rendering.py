@@ -156,8 +156,10 @@ def marked_in(title: Any, highlight: Any) -> Markup | None:
     """Mark what a search has found within a title; None where it has found something else than the title."""
     text = str(highlight or "")
     bare = plain(text.replace("<b>", "").replace("</b>", ""))
+    if not bare:
+        return None
     before, found, after = str(plain(title)).partition(bare)
-    if not bare or not found:
+    if not found:
         return None
     return escape(before) + marked(text) + escape(after)
 

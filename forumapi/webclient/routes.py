@@ -6,35 +6,30 @@ from typing import Final
 
 from werkzeug.routing import Map, Rule
 
-from forumapi.webclient.handlers import (
-    account,
-    administration,
+from forumapi.webclient.handlers.access import account, sign_in
+from forumapi.webclient.handlers.content import (
     conversations,
-    crawlers,
-    documents,
     drafts,
     events,
-    feeds,
     huddles,
+    marks,
+    polls,
+    revisions,
+    writing,
+)
+from forumapi.webclient.handlers.discovery import search, trending
+from forumapi.webclient.handlers.microcosms import microcosms, moderation, places
+from forumapi.webclient.handlers.notifications import live, updates
+from forumapi.webclient.handlers.people import own_profile, people, roles
+from forumapi.webclient.handlers.sites import (
+    administration,
+    crawlers,
+    documents,
+    feeds,
     installed,
     integrations,
     legal,
-    live,
-    marks,
-    microcosms,
-    moderation,
-    own_profile,
-    people,
-    places,
     platform,
-    polls,
-    revisions,
-    roles,
-    search,
-    sign_in,
-    trending,
-    updates,
-    writing,
 )
 from forumapi.webclient.view import View
 

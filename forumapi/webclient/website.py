@@ -217,7 +217,7 @@ class Website:
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
             asked = {"next": whole, **({"again": "1"} if need.is_stale else {})}
             return visit.redirect(f"/login/?{urlencode(asked, quote_via=quote)}")
-        from forumapi.webclient.handlers.sign_in import SignInView
+        from forumapi.webclient.handlers.access.sign_in import SignInView
 
         # What was typed goes with the visitor through the sign-in.
         return SignInView().interrupted(visit, is_stale=need.is_stale)

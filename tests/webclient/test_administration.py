@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.webclient.handlers.administration import PAGES
+from forumapi.webclient.handlers.sites.administration import PAGES
 from tests.factories import Factory, Site
 from tests.webclient.hand import Hand
 from tests.webclient.step import step

@@ -233,7 +233,9 @@ def test_signing_in_makes_a_new_session_and_takes_none_that_was_planted(
 
     assert victim.cookies["session"] != planted["session"]
     # What was planted ended with the sign-in, and shows nothing of the victim's.
-    assert attacker.get("/").location.startswith("/login/")
+    seen = attacker.get("/")
+    assert seen.status == 200 and seen.tree.css_first('form[action="/logout/"]') is None
+    assert "session" not in attacker.cookies
     assert f"/profiles/{bikes.member.id}/" in victim.get("/").text
     assert member.cookies["session"] != again.cookies["session"]
 

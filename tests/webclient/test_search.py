@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from forumapi.webclient.rendering import marked_in
 from forumapi.webclient.transport import Reply
 from forumapi.webclient.transport import Visitor as Caller
 from forumapi.webclient.website import Website
@@ -238,3 +239,9 @@ def test_a_search_that_takes_too_long_says_what_helps() -> None:
     # What was typed is still there, and the way to try again asks the same.
     assert 'value="the &lt;b&gt;"' in page
     assert 'href="/search/?q=the+%3Cb%3E&amp;type=comment"' in page
+
+
+def test_a_hit_without_a_highlight_is_no_mark() -> None:
+    assert marked_in("Bikes", "") is None
+    assert marked_in("Bikes", None) is None
+    assert marked_in("Bikes & cake", "<b>cake</b>") == "Bikes &amp; <mark>cake</mark>"

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers import huddles
+from forumapi.webclient.handlers.content import huddles
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

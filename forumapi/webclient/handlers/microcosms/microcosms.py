@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forumapi.webclient.handlers.platform import is_platform, show_front
+from forumapi.webclient.handlers.sites.platform import is_platform, show_front
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 

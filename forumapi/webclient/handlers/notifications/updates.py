@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.account import SHOWN
+from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.sign_in import json_object, passkey_flow, passkey_options
+from forumapi.webclient.handlers.access.sign_in import json_object, passkey_flow, passkey_options
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

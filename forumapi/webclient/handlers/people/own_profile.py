@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.account import SHOWN
+from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.administration import owner
-from forumapi.webclient.handlers.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.threads import REFUSALS, begin, edit_reason
+from forumapi.webclient.handlers.content.threads import REFUSALS, begin, edit_reason
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

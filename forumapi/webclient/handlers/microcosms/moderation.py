@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit, is_own_path
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.moderation import creatable, possible
-from forumapi.webclient.handlers.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.microcosms.moderation import creatable, possible
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

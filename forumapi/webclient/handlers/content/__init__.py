@@ -1,0 +1,1 @@
+"""Pages of content that people write, and of what belongs to it."""

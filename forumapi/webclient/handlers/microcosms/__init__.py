@@ -1,0 +1,1 @@
+"""Pages of microcosms, and of moderation in them."""

@@ -1,0 +1,1 @@
+"""Pages of updates, and what live pages ask for."""

@@ -1,0 +1,1 @@
+"""Pages of people, of one's own profile, and of roles."""
