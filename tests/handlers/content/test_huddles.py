@@ -274,15 +274,19 @@ def test_another_sites_huddle_or_profile_is_none(
     foreign, own, never = make.huddle(trains.member), make.huddle(bikes.member), 987_654_321
     for _, by in bikes.cast().items():
         for method in ("GET", "PUT", "DELETE"):
-            told = []
-            for huddle, profile in (
-                (foreign.id, trains.member.id),
-                (never, trains.member.id),
-                (never, never),
-            ):
-                path = f"{HUDDLES}/{huddle}/participants/{profile}"
-                answer = api.request(method, path, site=bikes, by=by)
-                told.append((answer.status, answer.body, answer.statements))
+            # What the process knows for a second may end between two of the three.
+            for _ in range(3):
+                told = []
+                for huddle, profile in (
+                    (foreign.id, trains.member.id),
+                    (never, trains.member.id),
+                    (never, never),
+                ):
+                    path = f"{HUDDLES}/{huddle}/participants/{profile}"
+                    answer = api.request(method, path, site=bikes, by=by)
+                    told.append((answer.status, answer.body, answer.statements))
+                if told[0] == told[1] == told[2]:
+                    break
             assert told[0] == told[1] == told[2]
             assert told[0][0] == 403
     for method, status in (("GET", 404), ("PUT", 404), ("DELETE", 400)):
