@@ -24,7 +24,7 @@ _NAMES: Final = (
     r"[\w-]+:(read|write)|site\w+\.forum\.test|[\w.]*\.forum\.test"
     r"|Site site\w+|A site for tests|A place of its own|A place|Forums|Moderators|Spam|Reader|Mine|Backup|Club"
     r"|(Conversation|Event|Poll|Huddle|Microcosm) \d+"
-    r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half"
+    r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half|Another name"
     r"|The platform's own site"
     r"|like|love|laugh|surprise|sad|thanks"
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"

@@ -108,7 +108,7 @@ EVENTS = Query(
              LIMIT %(limit)s OFFSET %(offset)s) i
       {item_page.SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
-    replica=Replica.ACKNOWLEDGED,
+    replica=Replica.ALL,
 )
 
 COUNT_EVENTS = Query(

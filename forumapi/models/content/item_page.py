@@ -684,7 +684,7 @@ LIST = Query(
              LIMIT %(limit)s OFFSET %(offset)s) i
       {SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
-    replica=Replica.ACKNOWLEDGED,
+    replica=Replica.ALL,
 )
 
 COUNT = Query(
