@@ -317,3 +317,18 @@ def test_an_event_of_another_site_is_none(
 
     assert there.status == nothing.status == 403
     assert there.main == nothing.main
+
+
+def test_a_form_sent_again_with_another_title_is_another_event(
+    visitor: Visitor, bikes: Site, place: Thing
+) -> None:
+    path = f"/microcosms/{place.id}/create/event/"
+    form = {"day": "2047-01-01", "time": "10:00", "hours": "1", "tz": "UTC", "key": "of-one-form"}
+    member = visitor.of(bikes, bikes.member)
+
+    first, again, other = (
+        member.post(path, {**form, "title": title}) for title in ("Once", "Once", "Corrected")
+    )
+
+    assert (first.status, again.status, other.status) == (303, 303, 303)
+    assert first.location == again.location != other.location

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.visit import Answer, Visit
+from forumapi.webclient.writing import once
 
 # Refusals of the API after which a form stands again, with what was typed.
 REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
@@ -18,13 +19,13 @@ def begin(visit: Visit, kind: str, body: dict[str, Any], markdown: str) -> Answe
     a first comment that is refused comes back as it was typed, in a form of its own.
     """
     key = visit.field("key")
-    made = visit.api.post(f"/{kind}s", body, key=key)
+    made = visit.api.post(f"/{kind}s", body, key=once(key, body))
     path = f"/{kind}s/{made.data['id']}/"
     if not markdown.strip():
         return visit.redirect(path)
     comment = {"itemType": kind, "itemId": made.data["id"], "markdown": markdown}
     try:
-        visit.api.post("/comments", comment, key=f"{key}c" if key else "")
+        visit.api.post("/comments", comment, key=once(key, comment))
     except Failure as failure:
         if failure.status not in REFUSALS:
             raise
