@@ -1,0 +1,636 @@
+"""Neutral layout of a forum: what a reader yields, the loader stores, and an export writes.
+
+Ids are the old forum's, as text of 1 to 64 characters, and unique within their kind. A missing boolean is false, so a
+conversation without `isOpen` is closed. Times have a zone. In JSON the names are in camel case: `dateCreated`.
+
+**Texts** are Markdown, as a member would type it here. A reader turns BBCode and HTML into Markdown, and never writes
+HTML itself. Links to the forum's own things are either its old addresses, which the loader resolves by the rules in
+`wire/legacy_urls`, or addresses of the scheme `old:`, which name kind and id and need no rule:
+
+    [the thread](old:conversation/12)      [post](old:comment/345)       [forum](old:forum/3)
+    [@Anna Lee](old:profile/7)             a mention: the link's text begins with @
+    ![map.png](old:attachment/9)           a file in its place: shown, when it is a picture
+    [list.pdf](old:attachment/10)          a file in its place: linked
+
+An attachment that no text names is shown below its comment. A link to something that does not come along is its text.
+
+**Authors.** `author` is a profile's id. Where it is empty, `authorName` is the name under which a guest, or somebody
+whose account is gone, wrote; both empty: nothing is known.
+
+**Rights** never grow: a role or a forum says who may do something, and what no one says, nobody may.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import IO, Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+# Version of the layout, in `site.json` of an export.
+VERSION: Final = 1
+MAX_ID: Final = 64
+OldId: TypeAlias = str
+# Kinds of things that another can hang on, or point to.
+Kind: TypeAlias = Literal[
+    "site",
+    "profile",
+    "role",
+    "forum",
+    "conversation",
+    "event",
+    "poll",
+    "comment",
+    "message",
+    "attachment",
+]
+
+
+class PortedDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Base of all documents; a member that equals its default is left out of JSON."""
+
+
+class Board(PortedDocument, frozen=True, kw_only=True):
+    """Forum as a whole: `site.json`."""
+
+    title: str
+    description: str = ""
+    # Product whose rules resolve old addresses: the name of a file in `wire/legacy_urls`, or another name.
+    product: str
+    product_version: str = ""
+    # Addresses that the forum had, without a trailing slash: `https://forum.example.org/board`. Links to them are
+    # internal.
+    addresses: tuple[str, ...] = ()
+    owner: OldId = ""
+    language: str = ""
+    layout: int = VERSION
+
+
+class PortedRef(PortedDocument, frozen=True, kw_only=True):
+    """Thing of a list, by its id alone."""
+
+    id: OldId
+
+
+class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
+    """Value that a thing holds under a key, such as a custom field or a signature."""
+
+    key: str
+    value: str | bool | float
+    # The value is a date, `2021-05-30`.
+    is_date: bool = False
+    # Profile that wrote it; empty: the one that holds it.
+    written_by: OldId = ""
+    written: datetime.datetime | None = None
+    # True: an owner of the old forum wrote it, as a fact about the person. The loader asks for `--granted KEY` too.
+    is_granted: bool = False
+
+
+class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
+    """Thing that a file hangs on."""
+
+    on_type: Kind
+    on_id: OldId
+
+
+class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
+    """File and what it hangs on. Its bytes come from `ForumReader.open`, or in `contentUrl` as a base64 data URL."""
+
+    id: OldId
+    author: OldId = ""
+    author_name: str = ""
+    date_created: datetime.datetime | None = None
+    associations: tuple[PortedAssociation, ...] = ()
+    name: str = ""
+    content_size: int = 0
+    content_url: str = ""
+    # Where the reader finds the bytes, below the root that it was opened with.
+    path: str = ""
+    mimetype: str = ""
+    width: int = 0
+    height: int = 0
+    # Line about the file that its author wrote.
+    comment: str = ""
+
+
+class PortedProfile(PortedDocument, frozen=True, kw_only=True):
+    """Person of the forum. A dump gives no privilege: the address is never trusted, and signs nobody in by itself."""
+
+    id: OldId
+    name: str
+    # Empty: nobody can claim the profile.
+    email: str = ""
+    date_created: datetime.datetime | None = None
+    last_active: datetime.datetime | None = None
+    ip_address: str = ""
+    receive_email_from_admins: bool = False
+    receive_email_notifications: bool = False
+    is_banned: bool = False
+    # False: listed nowhere.
+    is_visible: bool = True
+    # Words about oneself, in Markdown, which become the comment on one's own profile.
+    text: str = ""
+    usergroups: tuple[PortedRef, ...] = ()
+    avatar: PortedAttachment | None = None
+    attributes: tuple[PortedAttribute, ...] = ()
+    time_zone: str = ""
+
+
+class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
+    """Rights that a role gives in a forum."""
+
+    can_view: bool = False
+    can_post_new: bool = False
+    # Ours have no right of their own for answers: whoever may view and has one of both may answer.
+    can_reply: bool = False
+    can_edit_own: bool = False
+    can_edit_others: bool = False
+    can_delete_own: bool = False
+    can_delete_others: bool = False
+    can_close_own: bool = False
+    can_open_own: bool = False
+
+
+class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
+    """Condition of membership in a role: the same `orGroup` is AND, different ones are OR."""
+
+    or_group: int = 0
+    key: str
+    predicate: Literal["eq", "ne", "lt", "le", "ge", "gt", "substr", "nsubstr"]
+    value: str | bool | float
+
+
+class PortedRole(PortedDocument, frozen=True, kw_only=True):
+    """Group of people, and what it may do: everywhere, or in the forum that lists it."""
+
+    id: OldId
+    name: str = ""
+    text: str = ""
+    is_banned: bool = False
+    is_moderator: bool = False
+    include_registered_users: bool = False
+    include_guests: bool = False
+    # Applies to all forums that list no groups of their own.
+    default: bool = False
+    forum_permissions: ForumPermissions = ForumPermissions()
+    # Members; people who are members by `criteria` are not among them.
+    users: tuple[PortedRef, ...] = ()
+    criteria: tuple[PortedCriterion, ...] = ()
+
+
+class PortedForum(PortedDocument, frozen=True, kw_only=True):
+    """Forum or category; becomes a microcosm."""
+
+    id: OldId
+    parent_id: OldId = ""
+    name: str
+    author: OldId = ""
+    # Markdown.
+    text: str = ""
+    date_created: datetime.datetime | None = None
+    # Lower is higher up among those with the same parent.
+    display_order: int = 0
+    is_open: bool = False
+    is_sticky: bool = False
+    is_moderated: bool = False
+    is_deleted: bool = False
+    # Category or link: holds forums, and no conversations.
+    is_category: bool = False
+    # None: as above it. Else roles with their rights here: one whose id is also in `roles()` has other rights here than
+    # elsewhere, but the same members; one with an id of its own is a role of this forum alone, for example for one
+    # person. A role with `isBanned` and members keeps these out, whatever else they are in.
+    usergroups: tuple[PortedRole, ...] | None = None
+    # True: `usergroups` are all there are; whoever is in none may do nothing, also not view. False, as in old exports:
+    # the default roles that are not listed keep their rights.
+    usergroups_only: bool = False
+    moderators: tuple[PortedRef, ...] = ()
+    attributes: tuple[PortedAttribute, ...] = ()
+
+
+class PortedAttendee(PortedDocument, frozen=True, kw_only=True):
+    """Answer of a person to an event."""
+
+    id: OldId
+    state: Literal["yes", "maybe", "no", "invited"]
+    date: datetime.datetime | None = None
+
+
+class PortedEvent(PortedDocument, frozen=True, kw_only=True):
+    """Time and place of a conversation that is an event."""
+
+    # Clock time at `timeZone`, without a zone; None: to be agreed.
+    when: datetime.datetime | None = None
+    time_zone: str = ""
+    # Minutes.
+    duration: int = 0
+    place: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    status: Literal["proposed", "upcoming", "postponed", "cancelled", "past"] = "proposed"
+    # 0: without a limit.
+    rsvp_limit: int = 0
+    attendees: tuple[PortedAttendee, ...] = ()
+
+
+class PortedConversation(PortedDocument, frozen=True, kw_only=True):
+    """Thread of a forum, without its posts; with `event` an event. Signs of moved threads are left out."""
+
+    id: OldId
+    name: str
+    forum_id: OldId
+    author: OldId = ""
+    author_name: str = ""
+    date_created: datetime.datetime | None = None
+    date_edited: datetime.datetime | None = None
+    edited_by: OldId = ""
+    edit_reason: str = ""
+    view_count: int = 0
+    is_open: bool = False
+    is_sticky: bool = False
+    # Waits for a moderator.
+    is_moderated: bool = False
+    is_deleted: bool = False
+    event: PortedEvent | None = None
+    attributes: tuple[PortedAttribute, ...] = ()
+
+
+class PortedChoice(PortedDocument, frozen=True, kw_only=True):
+    """Option of a poll."""
+
+    id: OldId
+    text: str
+    # Counter that the forum showed; it may exceed the ballots, which are those of people still known.
+    votes: int = 0
+
+
+class PortedBallot(PortedDocument, frozen=True, kw_only=True):
+    """Vote of a person: ids of choices."""
+
+    author: OldId
+    choices: tuple[OldId, ...]
+    date: datetime.datetime | None = None
+
+
+class PortedPoll(PortedDocument, frozen=True, kw_only=True):
+    """Poll, at a conversation or by itself in a forum."""
+
+    id: OldId
+    # Empty: a poll of its own, with comments `onType` poll.
+    conversation_id: OldId = ""
+    # Of a poll without a conversation; else that of the conversation counts.
+    forum_id: OldId = ""
+    # Empty: the question.
+    name: str = ""
+    question: str
+    author: OldId = ""
+    author_name: str = ""
+    date_created: datetime.datetime | None = None
+    # Answers a person may choose; 0: as many as there are.
+    max_choices: int = 1
+    closes: datetime.datetime | None = None
+    # Votes are still taken, until `closes`.
+    is_poll_open: bool = False
+    is_named: bool = False
+    results: Literal["always", "voted", "closed"] = "always"
+    choices: tuple[PortedChoice, ...] = ()
+    ballots: tuple[PortedBallot, ...] = ()
+    voter_count: int = 0
+    view_count: int = 0
+    is_open: bool = False
+    is_sticky: bool = False
+    is_moderated: bool = False
+    is_deleted: bool = False
+
+
+class PortedVersion(PortedDocument, frozen=True, kw_only=True):
+    """Wording of a comment or message. Versions come oldest first; the last one is what is shown."""
+
+    # Empty: the author.
+    editor: OldId = ""
+    date_modified: datetime.datetime | None = None
+    # Subject of its own, of a message or a post. A post's is given only where it differs from its thread's title.
+    headline: str = ""
+    # Markdown.
+    text: str = ""
+    edit_reason: str = ""
+    ip_address: str = ""
+
+
+class PortedComment(PortedDocument, frozen=True, kw_only=True):
+    """Post. Those of one thing come in the order in which they are read."""
+
+    id: OldId
+    on_type: Literal["conversation", "event", "poll", "profile"] = "conversation"
+    on_id: OldId
+    in_reply_to: OldId = ""
+    author: OldId = ""
+    author_name: str = ""
+    date_created: datetime.datetime | None = None
+    ip_address: str = ""
+    is_moderated: bool = False
+    is_deleted: bool = False
+    versions: tuple[PortedVersion, ...] = ()
+
+
+class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
+    """Person who got a message."""
+
+    id: OldId
+    # Has removed their copy, so that they never see it again.
+    is_deleted: bool = False
+    is_read: bool = False
+
+
+class PortedMessage(PortedDocument, frozen=True, kw_only=True):
+    """Private message. It is seen by those with a copy, and by nobody else: author, `to`, and each of `bcc` alone."""
+
+    id: OldId
+    # Message that began the talk, or the talk's own id; empty: this one. Messages of one root and the same people
+    # become one huddle; those of a root come oldest first.
+    root_id: OldId = ""
+    name: str = ""
+    author: OldId = ""
+    author_name: str = ""
+    # The sender has removed their own copy.
+    is_deleted: bool = False
+    # Everybody with a copy at the time of reading. Groups are expanded by the reader.
+    to: tuple[PortedRecipient, ...] = ()
+    # Not known to each other nor to those in `to`.
+    bcc: tuple[PortedRecipient, ...] = ()
+    in_reply_to: OldId = ""
+    date_created: datetime.datetime | None = None
+    ip_address: str = ""
+    versions: tuple[PortedVersion, ...] = ()
+
+
+class PortedReaction(PortedDocument, frozen=True, kw_only=True):
+    """Like, or another answer of one sign."""
+
+    author: OldId
+    on_type: Literal["conversation", "event", "poll", "comment", "message"]
+    on_id: OldId
+    # The sign itself, as an emoji.
+    name: str = "👍"
+    date: datetime.datetime | None = None
+
+
+class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
+    """Thing that a person has kept for themselves."""
+
+    author: OldId
+    on_type: Literal["conversation", "event", "poll", "comment"]
+    on_id: OldId
+    text: str = ""
+    date: datetime.datetime | None = None
+
+
+class PortedFollowed(PortedDocument, frozen=True, kw_only=True):
+    """Thing that a person follows."""
+
+    id: OldId
+    notify: bool = False
+
+
+class PortedFollow(PortedDocument, frozen=True, kw_only=True):
+    """All that one person follows and ignores."""
+
+    author: OldId
+    users: tuple[PortedFollowed, ...] = ()
+    forums: tuple[PortedFollowed, ...] = ()
+    conversations: tuple[PortedFollowed, ...] = ()
+    users_ignored: tuple[OldId, ...] = ()
+    forums_ignored: tuple[OldId, ...] = ()
+    conversations_ignored: tuple[OldId, ...] = ()
+
+
+class PortedBan(PortedDocument, frozen=True, kw_only=True):
+    """Ban of a person, or of all addresses of a domain or of a network. One of the three is set."""
+
+    profile: OldId = ""
+    # Whole address, or with `*`.
+    email: str = ""
+    ip_address: str = ""
+    # The opposite: whom other bans spare.
+    is_exception: bool = False
+    date_created: datetime.datetime | None = None
+    # None: for good. A ban that is over is left out.
+    expires: datetime.datetime | None = None
+    # Shown to the banned.
+    reason: str = ""
+    # For moderators.
+    note: str = ""
+
+
+class PortedWarning(PortedDocument, frozen=True, kw_only=True):
+    """Warning that a moderator gave a person."""
+
+    profile: OldId
+    author: OldId = ""
+    comment_id: OldId = ""
+    date_created: datetime.datetime | None = None
+    text: str = ""
+    points: int = 0
+
+
+class PortedReport(PortedDocument, frozen=True, kw_only=True):
+    """Report of a post by a reader."""
+
+    id: OldId
+    on_type: Literal["comment", "message", "profile"] = "comment"
+    on_id: OldId
+    author: OldId = ""
+    date_created: datetime.datetime | None = None
+    text: str = ""
+    is_closed: bool = False
+    closed_by: OldId = ""
+
+
+class PortedAlias(PortedDocument, frozen=True, kw_only=True):
+    """Further old id of a thing, by which an old address may name it: a name, a slug, a secret."""
+
+    on_type: Kind
+    on_id: OldId
+    alias: str
+
+
+class Loss(PortedDocument, frozen=True, kw_only=True):
+    """Part of a product that a reader cannot say in this layout, or does not read."""
+
+    # "passwords", "ranks", "smilies' pictures".
+    subject: str
+    reason: str
+
+
+class Unreadable(PortedDocument, frozen=True, kw_only=True):
+    """Row of a source that cannot be a document. A reader yields it in the document's place and goes on."""
+
+    kind: str
+    id: OldId
+    # One sentence that names field and rule: "dateCreated: 'soon' is no time".
+    reason: str
+
+
+@runtime_checkable
+class ForumReader(Protocol):
+    """Source of a forum's documents. It only reads, row by row, and keeps no more in memory than it needs for the next.
+
+    Each stream can be asked for more than once, and yields the same documents in the same order while the source is
+    unchanged: the loader goes on after a break by skipping what it already has. A stream that a product lacks is empty.
+    The loader asks for them in the order in which they stand here.
+    """
+
+    # Name of the product: `phpbb`.
+    name: str
+    # Parts that never come along, whatever the board holds.
+    losses: tuple[Loss, ...]
+
+    def board(self) -> Board: ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Return about how many documents each stream has, by its name, for the estimate; a stream may be missing."""
+
+    def unsaid(self) -> Mapping[str, int]:
+        """Return what texts held that Markdown cannot say, and how often so far: `{"colour": 12, "font size": 3}`."""
+
+    def profiles(self) -> Iterator[PortedProfile | Unreadable]: ...
+
+    def roles(self) -> Iterator[PortedRole | Unreadable]: ...
+
+    def forums(self) -> Iterator[PortedForum | Unreadable]:
+        """Yield each forum after its parent."""
+
+    def conversations(self) -> Iterator[PortedConversation | Unreadable]: ...
+
+    def polls(self) -> Iterator[PortedPoll | Unreadable]: ...
+
+    def attachments(self) -> Iterator[PortedAttachment | Unreadable]: ...
+
+    def comments(self) -> Iterator[PortedComment | Unreadable]:
+        """Yield the comments of each thing in reading order; those of different things may take turns."""
+
+    def messages(self) -> Iterator[PortedMessage | Unreadable]: ...
+
+    def reactions(self) -> Iterator[PortedReaction | Unreadable]: ...
+
+    def bookmarks(self) -> Iterator[PortedBookmark | Unreadable]: ...
+
+    def follows(self) -> Iterator[PortedFollow | Unreadable]: ...
+
+    def bans(self) -> Iterator[PortedBan | Unreadable]: ...
+
+    def warnings(self) -> Iterator[PortedWarning | Unreadable]: ...
+
+    def reports(self) -> Iterator[PortedReport | Unreadable]: ...
+
+    def aliases(self) -> Iterator[PortedAlias | Unreadable]: ...
+
+    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
+        """Open an attachment's bytes; None when the file is lost."""
+
+    def close(self) -> None: ...
+
+
+class BaseReader:
+    """Reader without anything: a product's reader inherits what that product does not have."""
+
+    name: str = ""
+    losses: tuple[Loss, ...] = ()
+
+    def board(self) -> Board:
+        return Board(title="", product=self.name)
+
+    def counts(self) -> Mapping[str, int]:
+        return {}
+
+    def unsaid(self) -> Mapping[str, int]:
+        return {}
+
+    def profiles(self) -> Iterator[PortedProfile | Unreadable]:
+        return iter(())
+
+    def roles(self) -> Iterator[PortedRole | Unreadable]:
+        return iter(())
+
+    def forums(self) -> Iterator[PortedForum | Unreadable]:
+        return iter(())
+
+    def conversations(self) -> Iterator[PortedConversation | Unreadable]:
+        return iter(())
+
+    def polls(self) -> Iterator[PortedPoll | Unreadable]:
+        return iter(())
+
+    def attachments(self) -> Iterator[PortedAttachment | Unreadable]:
+        return iter(())
+
+    def comments(self) -> Iterator[PortedComment | Unreadable]:
+        return iter(())
+
+    def messages(self) -> Iterator[PortedMessage | Unreadable]:
+        return iter(())
+
+    def reactions(self) -> Iterator[PortedReaction | Unreadable]:
+        return iter(())
+
+    def bookmarks(self) -> Iterator[PortedBookmark | Unreadable]:
+        return iter(())
+
+    def follows(self) -> Iterator[PortedFollow | Unreadable]:
+        return iter(())
+
+    def bans(self) -> Iterator[PortedBan | Unreadable]:
+        return iter(())
+
+    def warnings(self) -> Iterator[PortedWarning | Unreadable]:
+        return iter(())
+
+    def reports(self) -> Iterator[PortedReport | Unreadable]:
+        return iter(())
+
+    def aliases(self) -> Iterator[PortedAlias | Unreadable]:
+        return iter(())
+
+    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+# Streams of a reader in the loader's order; also the names of an export's folders.
+STREAMS: Final = (
+    "profiles",
+    "roles",
+    "forums",
+    "conversations",
+    "polls",
+    "attachments",
+    "comments",
+    "messages",
+    "reactions",
+    "bookmarks",
+    "follows",
+    "bans",
+    "warnings",
+    "reports",
+    "aliases",
+)
+# Type of each stream's documents.
+DOCUMENTS: Final[Mapping[str, type[PortedDocument]]] = {
+    "profiles": PortedProfile,
+    "roles": PortedRole,
+    "forums": PortedForum,
+    "conversations": PortedConversation,
+    "polls": PortedPoll,
+    "attachments": PortedAttachment,
+    "comments": PortedComment,
+    "messages": PortedMessage,
+    "reactions": PortedReaction,
+    "bookmarks": PortedBookmark,
+    "follows": PortedFollow,
+    "bans": PortedBan,
+    "warnings": PortedWarning,
+    "reports": PortedReport,
+    "aliases": PortedAlias,
+}

@@ -1,0 +1,1 @@
+"""Readers of other forums' storage, one module a product, that write nothing."""
