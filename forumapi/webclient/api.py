@@ -11,6 +11,8 @@ import msgspec
 from forumapi.webclient.transport import ApiTransport, Unreachable, Visitor
 
 PREFIX: Final = "/api/v1"
+# Statuses of refusals after which a form stands again, with what was typed; after others a page of its own says why.
+FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 
 class Failure(Exception):

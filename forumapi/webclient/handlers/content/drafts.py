@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.writing import again
+from forumapi.webclient.handlers.content.item_forms import again
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing
