@@ -533,6 +533,8 @@ ELSEWHERE = (
     "command.seed.",
     "cron.",
     "database.embedded_postgres.",
+    # Readers live as long as an import, which the command or cron runs.
+    "porting.",
     "server.listener_holder.",
 )
 

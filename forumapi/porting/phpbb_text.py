@@ -1,0 +1,596 @@
+"""Texts of phpBB 3.0 to 3.3 as Markdown, from both forms in which its tables hold them.
+
+From 3.2 on a text is XML of its text engine and begins with `<r>` or `<t>`; the form of 3.0 and 3.1 is HTML-escaped
+text with BBCode whose tags end in `:uid`. One table may hold both, whatever its `bbcode_uid` says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
+from typing import Final, NamedTuple
+from xml.parsers import expat
+
+from forumapi.porting.smilies import EMOJI
+from forumapi.porting.text_tree import Node, Unsaid, to_markdown
+
+MAX_NESTING: Final = 100
+_IS_XML = re.compile(r"<[rt][ >]")
+# Characters that XML 1.0 has no place for.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#([0-9]{1,7})|#x([0-9a-f]{1,6}));", re.I)
+_NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\xa0"}
+_TAG = re.compile(r"<[^>]*>")
+
+
+def decoded(text: str) -> str:
+    """Decode the entities of a text that phpBB stored escaped, exactly once."""
+    return _ENTITY.sub(_character, text) if "&" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[1]:
+        return _NAMED[match[1].lower()]
+    number = int(match[2]) if match[2] else int(match[3], 16)
+    if 0 < number < 0xD800 or 0xDFFF < number < 0x110000:
+        return chr(number)
+    return "\ufffd"
+
+
+class PostFile(NamedTuple):
+    """File of a post, in the order by which texts number them."""
+
+    id: str
+    name: str
+    is_picture: bool
+
+
+class CustomTag(NamedTuple):
+    """BBCode of the board's own: its attributes by the names in its template, and the template."""
+
+    tokens: Mapping[str, str]
+    template: str
+
+
+class Converted(NamedTuple):
+    """Text as Markdown. `answered`: ids of the posts that its outermost quotes are of. `shown`: its files in place."""
+
+    markdown: str
+    answered: tuple[str, ...] = ()
+    shown: frozenset[str] = frozenset()
+
+
+class PhpbbText:
+    """Converter of one board's texts."""
+
+    def __init__(
+        self,
+        custom: Mapping[str, CustomTag] | None = None,
+        resolve: Callable[[str], str] | None = None,
+    ) -> None:
+        """`custom`: BBCodes of the board by name, lower case. `resolve`: changes the address of a link."""
+        self.unsaid = Unsaid()
+        self._custom = custom or {}
+        self._resolve = resolve or (lambda href: href)
+
+    def convert(
+        self,
+        text: str,
+        uid: str = "",
+        files: Sequence[PostFile] = (),
+        *,
+        smilies: bool = True,
+        links: bool = True,
+    ) -> Converted:
+        """Convert a stored text; the flags count for the old form alone."""
+        builder = _Builder(self, files)
+        if _IS_XML.match(text):
+            _read_xml(builder, text)
+        else:
+            _read_old(builder, text, uid, smilies, links)
+        root = builder.finish()
+        return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
+
+    def link(self, href: str) -> str:
+        return self._resolve(href)
+
+    def custom(self, name: str) -> CustomTag | None:
+        return self._custom.get(name)
+
+
+class _Builder:
+    """Builder of a tree from tags in both forms."""
+
+    def __init__(self, texts: PhpbbText, files: Sequence[PostFile]) -> None:
+        self.texts = texts
+        self._files = files
+        self._root = Node("block")
+        self._stack = [self._root]
+        self._names = [""]
+        self.answered: list[str] = []
+        self.shown: set[str] = set()
+        # Depth of tags that are beyond the limit, and left out.
+        self._too_deep = 0
+
+    def finish(self) -> Node:
+        return self._root
+
+    def text(self, text: str) -> None:
+        if text:
+            self._stack[-1].children.append(text)
+
+    def add(self, node: Node) -> None:
+        self._stack[-1].children.append(node)
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if len(self._stack) > MAX_NESTING:
+            self._too_deep += 1
+            return
+        node = self._node(name, attributes)
+        self._stack[-1].children.append(node)
+        # A template may put its content deeper.
+        self._stack.append(_hole(node))
+        self._names.append(name)
+
+    def end(self, name: str) -> None:
+        if self._too_deep:
+            self._too_deep -= 1
+            return
+        for place in range(len(self._names) - 1, 0, -1):
+            if self._names[place] == name:
+                del self._stack[place:], self._names[place:]
+                return
+
+    def is_open(self, name: str) -> bool:
+        return name in self._names
+
+    def quote(self, attributes: Mapping[str, str]) -> Node:
+        post = attributes.get("post_id", "")
+        user = attributes.get("user_id", "")
+        href = ""
+        if post.isdigit():
+            href = f"old:comment/{int(post)}"
+            if "quote" not in self._names:
+                self.answered.append(str(int(post)))
+        elif user.isdigit() and int(user) > 1:
+            href = f"old:profile/{int(user)}"
+        return Node("quote", author=attributes.get("author", ""), href=href)
+
+    def file(self, index: str, name: str) -> None:
+        number = int(index) if index.isdigit() and len(index) < 6 else -1
+        if 0 <= number < len(self._files):
+            one = self._files[number]
+            self.shown.add(one.id)
+            self.add(
+                Node(
+                    "file",
+                    id=one.id,
+                    name=name or one.name,
+                    is_picture="1" if one.is_picture else "",
+                )
+            )
+        else:
+            self.texts.unsaid["file that is not there"] += 1
+            self.text(name)
+
+    def smiley(self, code: str) -> None:
+        if code not in EMOJI:
+            self.texts.unsaid[f"smiley {code}"[:40]] += 1
+        self.text(EMOJI.get(code, code))
+
+    def _node(self, name: str, attributes: Mapping[str, str]) -> Node:
+        if simple := _SIMPLE.get(name):
+            return Node(simple)
+        if name == "quote":
+            return self.quote(attributes)
+        if name == "list":
+            return Node("list", start=self._list_start(attributes.get("type", "")))
+        if name == "url":
+            href = attributes.get("url", "")
+            return Node("link", href=self.texts.link(href)) if href else Node("plain")
+        if name == "email":
+            return Node("link", href=f"mailto:{attributes.get('email', '')}")
+        if name == "code":
+            return Node("pre", language=attributes.get("lang", ""))
+        if name in ("color", "size", "font", "align"):
+            self.texts.unsaid[_UNSAID[name]] += 1
+            return Node("plain")
+        custom = self.texts.custom(name)
+        if custom is not None:
+            return _from_template(custom, attributes, self.texts)
+        if name not in ("r", "t"):
+            self.texts.unsaid[f"tag {name}"[:40]] += 1
+        return Node("plain")
+
+    def _list_start(self, kind: str) -> str:
+        if kind in ("", "disc", "circle", "square", "none"):
+            return ""
+        if kind not in ("decimal", "1"):
+            self.texts.unsaid["letters of a list"] += 1
+        return "1"
+
+
+_SIMPLE: Final = {"b": "b", "i": "i", "u": "u", "li": "item", "*": "item", "p": "block"}
+_UNSAID: Final = {
+    "color": "colour",
+    "size": "size of type",
+    "font": "typeface",
+    "align": "alignment",
+}
+
+
+def _hole(node: Node) -> Node:
+    """Return the node that takes the content: the one a template marks, else the node itself.
+
+    The content of a template without a place for it goes into a node that is shown nowhere.
+    """
+    if node.attributes.pop("is_whole", ""):
+        return Node("plain")
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        if one.attributes.pop("hole", ""):
+            return one
+        stack.extend(child for child in one.children if isinstance(child, Node))
+    return node
+
+
+# The XML of the text engine
+
+
+class _Refused(Exception):
+    """Declaration of a document type or an entity, which the text engine never writes."""
+
+
+def _read_xml(builder: _Builder, text: str) -> None:
+    try:
+        _parse(builder, _NO_XML.sub("", text))
+    except (expat.ExpatError, _Refused, ValueError, OverflowError):
+        # Nothing was read from it: a text is whole or plain.
+        builder.__init__(builder.texts, builder._files)  # type: ignore[misc]
+        builder.texts.unsaid["damaged markup"] += 1
+        builder.text(decoded(_TAG.sub("", text.replace("<br/>", "\n"))))
+
+
+class _Engine:
+    """Handler of the XML's events."""
+
+    def __init__(self, builder: _Builder) -> None:
+        self._builder = builder
+        self._skipped = 0
+        self._held: list[tuple[str, Mapping[str, str], list[str]]] = []
+        self._code = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._held:
+            self._held.append((name, attributes, self._held[-1][2]))
+        elif self._skipped or name in ("s", "e", "i"):
+            self._skipped += 1
+        elif name in ("br",):
+            self._builder.text("\n")
+        elif name in _HELD:
+            self._held.append((name, attributes, []))
+        elif name in ("r", "t"):
+            pass
+        else:
+            self._code += name == "CODE"
+            self._builder.start(name.lower(), attributes)
+
+    def end(self, name: str) -> None:
+        if self._held:
+            _, attributes, parts = self._held.pop()
+            if not self._held:
+                self._finish(name, attributes, "".join(parts))
+        elif self._skipped:
+            self._skipped -= 1
+        elif name not in ("r", "t", "br"):
+            self._code -= name == "CODE"
+            self._builder.end(name.lower())
+
+    def data(self, text: str) -> None:
+        if self._held:
+            # The typed tags around a held element's text.
+            if self._held[-1][0] not in ("s", "e", "i"):
+                self._held[-1][2].append(text)
+        elif not self._skipped:
+            self._builder.text(text if self._code else text.replace("\n", " "))
+
+    def _finish(self, name: str, attributes: Mapping[str, str], text: str) -> None:
+        builder = self._builder
+        if name == "E":
+            builder.smiley(text)
+        elif name == "IMG":
+            _add_image(builder, attributes.get("src", ""))
+        elif name == "FLASH":
+            builder.texts.unsaid["film"] += 1
+            _add_link(builder, attributes.get("url", ""))
+        elif name == "ATTACHMENT":
+            builder.file(attributes.get("index", ""), attributes.get("filename", "") or text)
+        elif name == "LINK_TEXT":
+            builder.text(attributes.get("text", "") or text)
+        else:
+            builder.text(text)
+
+
+# Elements whose text is not shown as it stands.
+_HELD: Final = frozenset(("E", "EMOJI", "IMG", "FLASH", "ATTACHMENT", "LINK_TEXT"))
+
+
+def _parse(builder: _Builder, text: str) -> None:
+    parser = expat.ParserCreate("utf-8")
+    parser.buffer_text = True
+    engine = _Engine(builder)
+    parser.StartElementHandler = engine.start
+    parser.EndElementHandler = engine.end
+    parser.CharacterDataHandler = engine.data
+
+    def refuse(*_: object) -> int:
+        raise _Refused
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    parser.Parse(text.encode("utf-8", "replace"), True)
+
+
+def _add_image(builder: _Builder, source: str) -> None:
+    if source:
+        builder.add(Node("image", src=source, alt="Image"))
+    else:
+        builder.text("Image")
+
+
+def _add_link(builder: _Builder, href: str) -> None:
+    builder.add(Node("link", href, href=href))
+
+
+# Templates of the board's own BBCodes
+
+_TOKEN = re.compile(r"\{([A-Z_]+[0-9]*)(?:[;=][^{}]*)?\}")
+_MATCH = re.compile(
+    r"\[(?P<name>[a-z0-9_*-]+)(?P<attributes>[^\]]*)\](?P<content>.*)\[/", re.I | re.S
+)
+_ASSIGNED = re.compile(r"(?:^|\s)(?P<name>[a-z0-9_-]*)=\{(?P<token>[A-Z_]+[0-9]*)", re.I)
+
+
+def custom_tag(name: str, match: str, template: str) -> CustomTag:
+    """Read a BBCode's definition: `[name={TEXT1;optional}]{TEXT2}[/name]`."""
+    tokens: dict[str, str] = {}
+    if found := _MATCH.match(match):
+        for assigned in _ASSIGNED.finditer(found["attributes"]):
+            tokens[assigned["token"]] = assigned["name"].lower() or name.lower()
+        if content := _TOKEN.search(found["content"]):
+            tokens[content[1]] = "content"
+    return CustomTag(tokens, template)
+
+
+_TEMPLATE_KINDS: Final = {
+    name: kind
+    for kind, names in {
+        "b": "b strong",
+        "i": "i em",
+        "u": "u ins",
+        "s": "s del strike",
+        "sub": "sub",
+        "sup": "sup",
+        "mark": "mark",
+        "small": "small",
+        "code": "code tt kbd",
+        "block": "div p center section article",
+        "table": "table",
+        "row": "tr",
+        "cell": "td",
+        "heading_cell": "th",
+        "list": "ul ol",
+        "item": "li",
+        "quote": "blockquote",
+        "spoiler": "details",
+        "pre": "pre",
+        "link": "a iframe embed",
+        "title": "h1 h2 h3 h4 h5 h6",
+    }.items()
+    for name in names.split()
+}
+_DROPPED: Final = frozenset(("script", "style", "noscript", "template"))
+_VOID: Final = frozenset(
+    ("br", "hr", "img", "input", "embed", "source", "param", "wbr", "meta", "link")
+)
+
+
+class _Template(HTMLParser):
+    """Reader of a template's HTML; the place of `{TEXT}` becomes the hole for the content."""
+
+    def __init__(self, tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> None:
+        super().__init__(convert_charrefs=True)
+        self._tag = tag
+        self._values = attributes
+        self._texts = texts
+        self.root = Node("plain")
+        self._stack: list[tuple[str, Node]] = [("", self.root)]
+        self._dropped = 0
+        self._summary: list[str] | None = None
+        self.has_hole = False
+
+    def _filled(self, text: str) -> str:
+        return _TOKEN.sub(
+            lambda match: self._values.get(self._tag.tokens.get(match[1], ""), ""), text
+        )
+
+    def handle_starttag(self, name: str, attrs: list[tuple[str, str | None]]) -> None:
+        if name in _DROPPED:
+            self._dropped += 1
+        elif name == "summary":
+            self._summary = []
+        elif name == "br":
+            self._stack[-1][1].children.append("\n")
+        elif name == "hr":
+            self._stack[-1][1].children.append(Node("rule"))
+        else:
+            given = {key: self._filled(value or "") for key, value in attrs}
+            if name == "img":
+                if given.get("src"):
+                    image = Node("image", src=given["src"], alt=given.get("alt", ""))
+                    self._stack[-1][1].children.append(image)
+                return
+            node = self._made(name, given)
+            self._stack[-1][1].children.append(node)
+            if name not in _VOID:
+                self._stack.append((name, node))
+
+    def _made(self, name: str, given: Mapping[str, str]) -> Node:
+        kind = _TEMPLATE_KINDS.get(name, "plain")
+        if kind == "link":
+            href = given.get("href") or given.get("src") or ""
+            if not href:
+                return Node("plain")
+            node = Node("link", href=self._texts.link(href))
+            if name != "a":
+                node.children.append(href)
+            return node
+        if kind == "list":
+            return Node("list", start="1" if name == "ol" else "")
+        if kind == "title":
+            return Node("title", level=name[1])
+        return Node(kind)
+
+    def handle_endtag(self, name: str) -> None:
+        if name in _DROPPED:
+            self._dropped = max(0, self._dropped - 1)
+        elif name == "summary" and self._summary is not None:
+            for _, node in reversed(self._stack):
+                if node.kind == "spoiler":
+                    node.attributes["title"] = "".join(self._summary)
+                    break
+            self._summary = None
+        else:
+            for place in range(len(self._stack) - 1, 0, -1):
+                if self._stack[place][0] == name:
+                    del self._stack[place:]
+                    break
+
+    def handle_data(self, data: str) -> None:
+        if self._dropped:
+            return
+        if self._summary is not None:
+            self._summary.append(self._filled(data))
+            return
+        into = self._stack[-1][1].children
+        done = 0
+        for match in _TOKEN.finditer(data):
+            into.append(data[done : match.start()])
+            name = self._tag.tokens.get(match[1], "")
+            if name == "content" and not self.has_hole and "content" not in self._values:
+                self.has_hole = True
+                into.append(Node("plain", hole="1"))
+            else:
+                into.append(self._values.get(name, ""))
+            done = match.end()
+        into.append(data[done:])
+
+
+def _from_template(tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> Node:
+    template = _Template(tag, attributes, texts)
+    template.feed(tag.template)
+    template.close()
+    if not template.has_hole:
+        # The content is an attribute, or is not shown at all.
+        template.root.attributes["is_whole"] = "1"
+    return template.root
+
+
+# The form of 3.0 and 3.1
+
+_COMMENTED = re.compile(
+    r"<!-- s(?P<code>\S+?) --><img [^>]*><!-- s(?P=code) -->"
+    r'|<!-- (?P<link>[mlwe]) --><a [^>]*?href="(?P<href>[^"]*)"[^>]*>(?P<shown>.*?)</a><!-- (?P=link) -->',
+    re.S,
+)
+
+
+def _read_old(builder: _Builder, text: str, uid: str, smilies: bool, links: bool) -> None:
+    tags = _old_tags(uid)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    position = 0
+    while tags and (match := tags.search(text, position)):
+        _read_plain(builder, text[position : match.start()], smilies, links)
+        position = match.end()
+        name = match["name"].lower()
+        if match["close"]:
+            builder.end(name)
+            continue
+        if name in ("code", "img", "flash", "attachment"):
+            close = re.compile(rf"\[/{name}(?::[a-z])?:{re.escape(uid)}\]", re.I).search(
+                text, position
+            )
+            if close is not None:
+                _add_verbatim(
+                    builder, name, match["argument"] or "", text[position : close.start()]
+                )
+                position = close.end()
+                continue
+        content = ""
+        if name in ("url", "email") and not match["argument"]:
+            close = tags.search(text, position)
+            content = text[position : close.start()] if close else ""
+        builder.start(name, _old_attributes(name, match["argument"] or "", content))
+    _read_plain(builder, text[position:], smilies, links)
+
+
+def _old_tags(uid: str) -> re.Pattern[str] | None:
+    if not uid:
+        return None
+    end = rf"(?::[a-z])?:{re.escape(uid)}\]"
+    return re.compile(
+        rf"\[(?P<close>/)?(?P<name>\*|[a-z0-9_-]++)"
+        rf"(?:=(?P<argument>&quot;(?:(?!\[quote=).)*?&quot;(?={end})|[^\[\]\n]*?(?={end})))?{end}",
+        re.I | re.S,
+    )
+
+
+def _old_attributes(name: str, argument: str, content: str) -> dict[str, str]:
+    value = decoded(argument)
+    if name == "quote":
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = re.sub(r"\\([\\\"'])", r"\1", value[1:-1])
+        return {"author": value}
+    if name == "list":
+        return {"type": value}
+    if name == "url":
+        return {"url": value or decoded(content)}
+    if name == "email":
+        return {"email": value or decoded(content)}
+    return {name: value}
+
+
+def _add_verbatim(builder: _Builder, name: str, argument: str, content: str) -> None:
+    if name == "code":
+        text = decoded(_TAG.sub("", content.replace("<br />", "\n")))
+        builder.add(Node("pre", text, language=decoded(argument)))
+    elif name == "img":
+        _add_image(builder, decoded(content))
+    elif name == "flash":
+        builder.texts.unsaid["film"] += 1
+        _add_link(builder, decoded(content))
+    else:
+        builder.file(argument, decoded(re.sub(r"<!-- ia[0-9]+ -->", "", content)))
+
+
+def _read_plain(builder: _Builder, text: str, smilies: bool, links: bool) -> None:
+    position = 0
+    while match := _COMMENTED.search(text, position):
+        builder.text(decoded(text[position : match.start()]))
+        position = match.end()
+        if match["code"] is not None:
+            code = decoded(match["code"])
+            if smilies:
+                builder.smiley(code)
+            else:
+                builder.text(code)
+            continue
+        href, shown = decoded(match["href"]), decoded(_TAG.sub("", match["shown"]))
+        if links and not builder.is_open("url"):
+            builder.add(Node("link", shown, href=builder.texts.link(href)))
+        else:
+            builder.text(shown)
+    builder.text(decoded(text[position:]))
