@@ -93,7 +93,7 @@ TESTS: Final = (
         "forumapi/models/sites/site_validation.py",
         (
             "tests/handlers/sites/test_sites.py tests/handlers/sites/test_web_url.py"
-            " tests/handlers/sites/test_site_settings.py"
+            " tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_menu.py"
         ),
     ),
     (
@@ -102,7 +102,7 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/*/site*.py",
-        "tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
+        "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
     ),
     (
         "forumapi/models/access/sign_in*.py",
