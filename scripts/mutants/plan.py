@@ -173,7 +173,7 @@ TESTS: Final = (
         "forumapi/models/access/permission_target*.py",
         (
             "tests/handlers/access/test_permission.py tests/handlers/access/test_permission_batch.py"
-            " tests/handlers/notifications/test_watchers.py"
+            " tests/handlers/notifications/test_watchers.py tests/handlers/content/test_attendees.py"
         ),
     ),
     ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),
