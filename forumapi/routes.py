@@ -5,7 +5,7 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 
 from __future__ import annotations
 
-from forumapi.handlers.access.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
 from forumapi.handlers.access.keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
@@ -32,7 +32,6 @@ from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandle
 from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.access.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.access.sign_in_methods import (
-    AuthBeginHandler,
     AuthMethodsHandler,
     SiteAuthHandler,
     SiteAuthMethodHandler,

@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.mail import outbox
 from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal

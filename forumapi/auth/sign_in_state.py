@@ -11,7 +11,8 @@ import secrets
 from typing import Any, Final
 
 from forumapi.auth.backends import Attempt
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.wire import client_address, json_fragments

@@ -40,7 +40,10 @@ class _Hold:
 
 
 class KeyedSemaphore:
-    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit."""
+    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit.
+
+    Who comes later waits in `hold`, PATIENCE_S at most.
+    """
 
     PATIENCE_S: ClassVar[float] = 10.0
 

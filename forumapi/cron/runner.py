@@ -22,7 +22,8 @@ from croniter import croniter
 from forumapi.concurrency import signals
 from forumapi.config import Config, Settings
 from forumapi.cron.schedule import JOBS, Job
-from forumapi.database.connections import Database, Query, Reader, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError, ConfigError
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability import log, metrics

@@ -23,7 +23,8 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Connection, Database, Params, Query, Reader, Replica, Row
+from forumapi.database.connections import Connection, Database, Reader
+from forumapi.database.query import Params, Query, Replica, Row
 from forumapi.errors import ApiError, TooSlow
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
@@ -118,11 +119,11 @@ class Standby(Connection):
             same.shutdown(socket.SHUT_RDWR)
 
 
-class Standbys:
+class StandbyPool:
     """Pool of one process's connections to the standby at `url`, and the health of the standby.
 
-    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens and proves
-    connections; a request that finds none free asks the primary.
+    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens connections and
+    checks that each leads to a standby of this primary; a request that finds none free asks the primary.
     """
 
     def __init__(self, url: str, primary: Database, *, size: int, timeout_ms: int) -> None:
@@ -303,7 +304,7 @@ class StandbyReader(Reader):
 
     __slots__ = ("_is_refused", "_min_lsn", "_standby", "_standbys")
 
-    def __init__(self, primary: Database, standbys: Standbys) -> None:
+    def __init__(self, primary: Database, standbys: StandbyPool) -> None:
         super().__init__(primary)
         self._standbys = standbys
         self._standby: Standby | None = None

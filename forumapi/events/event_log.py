@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Connection, Query, Reader, Transaction
+from forumapi.database.connections import Connection, Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.events.lease import HOLD as HOLD_LEASE
 from forumapi.events.lease import Lease, LostError
 

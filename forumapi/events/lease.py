@@ -17,7 +17,8 @@ from typing import Final
 
 import psycopg
 
-from forumapi.database.connections import Connection, Query, Reader
+from forumapi.database.connections import Connection, Reader
+from forumapi.database.query import Query
 from forumapi.errors import Unavailable
 
 # Another process leads within TTL_S and TRY_S after one was frozen.

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError, TooSlow
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent

@@ -105,16 +105,16 @@ class LiveClient:
         "caller",
         "connection",
         "ended",
-        "feed",
         "follows",
         "is_live",
         "is_over",
+        "listeners",
         "position",
         "typed",
     )
 
-    def __init__(self, feed: Any, caller: Any, connection: LiveConnection) -> None:
-        self.feed = feed
+    def __init__(self, listeners: Any, caller: Any, connection: LiveConnection) -> None:
+        self.listeners = listeners
         self.caller = caller
         self.connection = connection
         self.follows: dict[Topic, Follow] = {}

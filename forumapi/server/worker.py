@@ -45,7 +45,8 @@ from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
 from forumapi.server.fair_accept import LISTENER, FairServer
 from forumapi.wire import client_address
-from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.client_address import Proxies
+from forumapi.wire.front_ends import FrontEnds
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal

@@ -17,10 +17,11 @@ import msgspec
 import nh3
 
 from forumapi import templates
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.mail.outbox import plain
-from forumapi.text.nesting import nested
+from forumapi.text.tag_nesting import nested
 from forumapi.wire.json_fragments import dumps
 
 MAX_SUBJECT: Final = 200

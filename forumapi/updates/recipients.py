@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal

@@ -63,7 +63,8 @@ class Asked(NamedTuple):
 class Api:
     """Public API, called with a visitor's token ("" for guests). `calls` counts what was asked.
 
-    `asked` are the calls so far, None once one of them is more than a document with an entity tag.
+    `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
+    was anything but a plain GET with an entity tag, or failed.
 
     Every method raises Failure for an answer of 400 or above.
     """

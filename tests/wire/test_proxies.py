@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.client_address import Proxies
+from forumapi.wire.front_ends import FrontEnds
 
 TRUSTED = ("127.0.0.1", "10.0.0.0/8", "fd00::/8")
 

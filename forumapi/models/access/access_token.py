@@ -11,7 +11,8 @@ import string
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.identity import token_hash
 from forumapi.models.people import user
 from forumapi.wire import json_fragments

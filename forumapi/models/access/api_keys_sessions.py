@@ -10,7 +10,8 @@ import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.access.access_token import DAY_S, KEY, SESSION, AccessToken, NewToken
 from forumapi.models.pages import page_with_total

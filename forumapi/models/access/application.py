@@ -7,7 +7,8 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Invalid, NotFound, Unauthorized
 from forumapi.models.access.access_token import new_secret
 

@@ -6,7 +6,8 @@ import secrets
 import time
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.access.oauth_grant import secret_hash
 from forumapi.wire import json_fragments
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
 from forumapi.models.people import ban, profile_page, user

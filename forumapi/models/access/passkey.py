@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid, NotFound
 from forumapi.text import clean
 from forumapi.wire import json_fragments

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.models.content import comment_page
 from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Principal, Target, Tree

@@ -5,7 +5,8 @@ The ten newest of each user within half a year, as keyed hashes. An address of I
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Replica, Row
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
 from forumapi.models.content import item_details, item_page
 from forumapi.models.content.event import Event

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

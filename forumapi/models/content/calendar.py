@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.models.content.event import STATUS
 from forumapi.text.calendar import CalendarEvent
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary

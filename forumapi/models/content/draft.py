@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid, TooLarge
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author

@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UnsetType
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal.journal import Author
 from forumapi.text import clean, rfc3339
 from forumapi.wire import json_fragments
@@ -103,7 +104,7 @@ def _until(text: str) -> datetime.datetime | None:
     return over.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeSpec(_SQL, _members, _MINE, _flags, until=_until)
+SPEC: Final = ItemTypeDetails(_SQL, _members, _MINE, _flags, until=_until)
 
 
 # ---------------------------------------------------------------- writing

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import FILE_TOO_LARGE, TooLarge
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree

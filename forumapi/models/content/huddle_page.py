@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import bookmark, comment_page, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState
@@ -528,7 +529,8 @@ def participants(
 ) -> Participants | None:
     """Read the page `at` of a huddle's participants, or only the profile `one`.
 
-    None if the huddle doesn't exist, or `me` does not participate in it.
+    None if the huddle doesn't exist, or `me` does not participate in it. For a `one` that does not participate the page
+    is empty, and the total stays.
     """
     rows: list[Row] = tx.rows(
         PARTICIPANTS,

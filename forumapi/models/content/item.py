@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft
 from forumapi.models.journal import journal

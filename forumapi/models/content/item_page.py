@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import bookmark, comment_page, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
@@ -225,7 +226,7 @@ class ItemView(NamedTuple):
 
     @property
     def unread(self) -> list[bool]:
-        """Return, for each comment of the page, True if the viewer has not read it."""
+        """Return, for each comment of the page, True if the viewer has not read it; False for each for a guest."""
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]

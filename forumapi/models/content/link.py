@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit

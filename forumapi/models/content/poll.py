@@ -11,12 +11,13 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import text
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import given
@@ -134,7 +135,7 @@ def _until(text: str) -> datetime.datetime | None:
     return poll.closes.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeSpec(
+SPEC: Final = ItemTypeDetails(
     _SQL, _members, _MINE, has_last_comment=False, until=_until, summary=_summary_members
 )
 

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

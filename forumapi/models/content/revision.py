@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
 from forumapi.text import difference

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import link
 from forumapi.models.sites.site import Site

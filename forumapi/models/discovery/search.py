@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow

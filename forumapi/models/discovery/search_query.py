@@ -208,7 +208,8 @@ class ParsedSearch:
     def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
         """Return `query` of the answer: keys that are not empty, in the order of discovery 8.7.
 
-        `forum_ids`: the searched microcosms with their descendants.
+        `forum_ids`: the searched microcosms with their descendants. `was_made`: the search was carried out; only then
+        has the answer `searched`.
         """
         dates = {key: sent for key, (sent, _) in self.dates.items()}
         shown: dict[str, Any] = {

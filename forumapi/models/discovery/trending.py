@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import item_details, item_page
 
 SHOWN: Final = 25

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from forumapi.database.connections import PLATFORM, Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 

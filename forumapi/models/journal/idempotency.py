@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Conflict, Invalid, Unavailable, Unprocessable
 
 MAX_LENGTH: Final = 255

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Encoded, Query, Reader, Replica, Row, encoded
+from forumapi.database.connections import Reader
+from forumapi.database.query import Encoded, Query, Replica, Row, encoded
 from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.permissions.evaluator import Target, Tree
 
 # ---------------------------------------------------------------- what is new

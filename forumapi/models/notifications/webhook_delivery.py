@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments
@@ -469,7 +470,7 @@ class DeliveryQueue(NamedTuple):
         return DisabledWebhook(*row) if row is not None else None
 
     def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
-        """Return a page of the deliveries in a state, lowest number first, and the total.
+        """Return a page of the deliveries in `state`, one of STATES, lowest number first, and the total.
 
         Deliveries about huddles are included only if the profile `viewer` takes part.
         """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.wire.paging import Paging
 
 

@@ -9,7 +9,8 @@ import datetime
 import re
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import role_members

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, role_members

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit

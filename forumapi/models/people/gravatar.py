@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal

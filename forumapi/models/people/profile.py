@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.text import clean
 from forumapi.wire.paging import Paging
 

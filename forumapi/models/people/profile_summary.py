@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.text import avatar as avatars
 from forumapi.wire import json_fragments

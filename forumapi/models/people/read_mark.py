@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import Tree
 

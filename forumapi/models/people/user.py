@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.errors import Invalid
 from forumapi.text import email
 from forumapi.wire import json_fragments

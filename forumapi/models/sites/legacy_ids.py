@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.models.content import item_page
 from forumapi.wire.legacy_urls import Old, RuleSet
 

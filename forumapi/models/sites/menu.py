@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

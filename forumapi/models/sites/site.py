@@ -14,7 +14,8 @@ from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import size
-from forumapi.database.connections import PLATFORM, Query, Row, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

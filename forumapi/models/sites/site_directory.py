@@ -14,7 +14,8 @@ import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.concurrency.single_flight import SingleFlight
-from forumapi.database.connections import PLATFORM, Database, Query, Reader, Row
+from forumapi.database.connections import Database, Reader
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site

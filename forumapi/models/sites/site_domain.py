@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, UnansweredError

@@ -1,4 +1,4 @@
-"""Connections that carry frames: WebSocket and server-sent events. Protocol: docs/api/live.md.
+"""Connections of live clients, WebSocket and server-sent events, with their bounded queues. Protocol: docs/api/live.md.
 
 Sending never blocks: bytes that the network does not accept at once wait in a bounded queue, which a greenlet empties;
 it exists only while the queue is not empty. A client beyond the limit is disconnected.
