@@ -82,15 +82,22 @@ class PhpbbText:
         *,
         smilies: bool = True,
         links: bool = True,
+        is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text; the flags count for the old form alone."""
-        builder = _Builder(self, files)
-        if _IS_XML.match(text):
-            _read_xml(builder, text)
-        else:
-            _read_old(builder, text, uid, smilies, links)
+        """Convert a stored text. The flags on smilies and links count for the old form alone.
+
+        `is_message`: quotes name no posts.
+        """
+        builder = _Builder(self, files, is_message)
+        builder.read(text, uid, smilies, links)
         root = builder.finish()
         return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
+
+    def plain(self, text: str, uid: str = "") -> str:
+        """Return what a stored line shows, without markup."""
+        builder = _Builder(self, ())
+        builder.read(text, uid, True, True)
+        return " ".join(builder.finish().text().split())
 
     def link(self, href: str) -> str:
         return self._resolve(href)
@@ -102,9 +109,15 @@ class PhpbbText:
 class _Builder:
     """Builder of a tree from tags in both forms."""
 
-    def __init__(self, texts: PhpbbText, files: Sequence[PostFile]) -> None:
+    def __init__(
+        self, texts: PhpbbText, files: Sequence[PostFile], is_message: bool = False
+    ) -> None:
         self.texts = texts
         self._files = files
+        self._is_message = is_message
+        self._begin()
+
+    def _begin(self) -> None:
         self._root = Node("block")
         self._stack = [self._root]
         self._names = [""]
@@ -112,6 +125,19 @@ class _Builder:
         self.shown: set[str] = set()
         # Depth of tags that are beyond the limit, and left out.
         self._too_deep = 0
+
+    def read(self, text: str, uid: str, smilies: bool, links: bool) -> None:
+        """Read a text in either form."""
+        if not _IS_XML.match(text):
+            _read_old(self, text, uid, smilies, links)
+            return
+        try:
+            _parse(self, _NO_XML.sub("", text))
+        except (expat.ExpatError, _Refused, ValueError, OverflowError):
+            # A text is whole or plain: what was read before the fault is dropped.
+            self._begin()
+            self.texts.unsaid["damaged markup"] += 1
+            self.text(decoded(_TAG.sub("", text.replace("<br/>", "\n"))))
 
     def finish(self) -> Node:
         return self._root
@@ -149,7 +175,7 @@ class _Builder:
         post = attributes.get("post_id", "")
         user = attributes.get("user_id", "")
         href = ""
-        if post.isdigit():
+        if post.isdigit() and not self._is_message:
             href = f"old:comment/{int(post)}"
             if "quote" not in self._names:
                 self.answered.append(str(int(post)))
@@ -241,16 +267,6 @@ def _hole(node: Node) -> Node:
 
 class _Refused(Exception):
     """Declaration of a document type or an entity, which the text engine never writes."""
-
-
-def _read_xml(builder: _Builder, text: str) -> None:
-    try:
-        _parse(builder, _NO_XML.sub("", text))
-    except (expat.ExpatError, _Refused, ValueError, OverflowError):
-        # Nothing was read from it: a text is whole or plain.
-        builder.__init__(builder.texts, builder._files)  # type: ignore[misc]
-        builder.texts.unsaid["damaged markup"] += 1
-        builder.text(decoded(_TAG.sub("", text.replace("<br/>", "\n"))))
 
 
 class _Engine:

@@ -30,14 +30,23 @@ _BATCH_BYTES: Final = 4 * 1024 * 1024
 class Source(Protocol):
     """Tables of a forum's database, named without their prefix."""
 
-    tables: Mapping[str, tuple[str, ...]]
-    """Names of the columns by table, for the tables that are there."""
-    skipped: Sequence[SkippedRow]
+    @property
+    def tables(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the columns by table, for the tables that are there."""
+
+    @property
+    def skipped(self) -> Sequence[SkippedRow]:
+        """Rows that were left out."""
+
+    def close(self) -> None: ...
 
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
         """Read rows of a table; a column that is not there reads as None, a table that is not there has no rows."""
+
+    def count(self, table: str) -> int:
+        """Return the number of rows."""
 
 
 class BoundedStream(io.RawIOBase):
@@ -99,9 +108,10 @@ class DumpSource:
         `tables`: names without prefix. `marker`: a table that the product alone has, which tells the prefix where the
         caller doesn't. `encoding`: of the text, where the dump's own statement of it is wrong.
         """
-        self.tables: dict[str, tuple[str, ...]] = {}
-        self.skipped: list[SkippedRow] = []
+        self._columns: dict[str, tuple[str, ...]] = {}
+        self._skipped: list[SkippedRow] = []
         self._names: dict[str, str] = {}
+        self._indexes: set[str] = set()
         self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
             prefix="forumapi-import-", suffix=".sqlite", dir=folder
         )
@@ -126,21 +136,47 @@ class DumpSource:
         self._database.close()
         self._file.close()
 
+    @property
+    def tables(self) -> Mapping[str, tuple[str, ...]]:
+        return self._columns
+
+    @property
+    def skipped(self) -> Sequence[SkippedRow]:
+        return self._skipped
+
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        there = self.tables.get(table)
+        there = self._columns.get(table)
         if there is None:
             return
         kept = [column for column in columns if column in there]
         sql = f"SELECT {', '.join(map(_quoted, kept)) or '1'} FROM {_quoted(self._names[table])}"
+        if any(column not in there for column in equal):
+            return
         if equal:
+            self._index(table, tuple(equal))
             sql += " WHERE " + " AND ".join(f"{_quoted(name)} = ?" for name in equal)
         if order := [_quoted(column) for column in order if column in there]:
             sql += f" ORDER BY {', '.join(order)}"
         absent: Row = dict.fromkeys(columns)
         for row in self._database.execute(sql, tuple(equal.values())):
             yield {**absent, **dict(zip(kept, row, strict=False))}
+
+    def count(self, table: str) -> int:
+        if table not in self._columns:
+            return 0
+        name = _quoted(self._names[table])
+        return int(self._database.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
+
+    def _index(self, table: str, columns: tuple[str, ...]) -> None:
+        """Make the index by which rows are found, once."""
+        name = "-".join((table, *columns))
+        if name not in self._indexes:
+            listed = ", ".join(map(_quoted, columns))
+            on = _quoted(self._names[table])
+            self._database.execute(f"CREATE INDEX {_quoted(name)} ON {on} ({listed})")
+            self._indexes.add(name)
 
     def _load(self, path: Path, wanted: frozenset[str], encoding: str, most: int) -> None:
         def is_wanted(name: str) -> bool:
@@ -168,8 +204,8 @@ class DumpSource:
                     statements[found.name] = self._create(found)
                     continue
                 if found.problem:
-                    if len(self.skipped) < MAX_SKIPPED:
-                        self.skipped.append(SkippedRow(found.table, found.number, found.problem))
+                    if len(self._skipped) < MAX_SKIPPED:
+                        self._skipped.append(SkippedRow(found.table, found.number, found.problem))
                     continue
                 if found.table != last or len(batch) >= _BATCH_ROWS or weight >= _BATCH_BYTES:
                     flush()
@@ -189,7 +225,7 @@ class DumpSource:
             )
             self._database.execute(f"CREATE TABLE {name} ({declared})")
             self._names[table.name] = table.name
-            self.tables[table.name] = tuple(table.columns)
+            self._columns[table.name] = tuple(table.columns)
         columns = ", ".join(_quoted(column) for column in table.columns)
         return f"INSERT INTO {name} ({columns}) VALUES ({', '.join('?' * len(table.columns))})"
 
@@ -205,7 +241,7 @@ class DumpSource:
     ) -> None:
         found = sorted(
             one.removesuffix(marker)
-            for one in self.tables
+            for one in self._columns
             if one == marker or one.endswith(f"_{marker}")
         )
         if prefix is None:
@@ -220,10 +256,10 @@ class DumpSource:
             raise DumpError(f"{name}: no table {prefix}{marker}")
         self._names = {
             one.removeprefix(prefix): one
-            for one in self.tables
+            for one in self._columns
             if one.startswith(prefix) and one.removeprefix(prefix) in wanted
         }
-        self.tables = {short: self.tables[whole] for short, whole in self._names.items()}
+        self._columns = {short: self._columns[whole] for short, whole in self._names.items()}
 
 
 def _quoted(name: str) -> str:

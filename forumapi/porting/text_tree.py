@@ -471,7 +471,8 @@ def _destination(href: str) -> str:
     """Write an address between the parentheses of a link; "" if it can be none."""
     href = "".join(href.split())
     # What the address may hold as it is; also what is encoded already.
-    return quote(href, safe="%/:?#@!$&'*+,;=~._-|{}^").replace("&", "\\&") if href else ""
+    encoded = quote(href, safe="%/:?#@!$&'*+,;=~._-|{}^")
+    return re.sub(r"&(?=#?\w+;)", r"\\&", encoded)
 
 
 def _embedded(node: Node) -> str:
