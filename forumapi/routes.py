@@ -1,4 +1,4 @@
-"""Routing table: every URL and its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
+"""Routing tables: each address with its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
 
 One literal a line, whole address, alphabetical: grep finds it and a diff reads as an API change.
 """

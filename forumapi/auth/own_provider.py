@@ -1,4 +1,4 @@
-"""Sign-ins through a provider that a site's owner set up, of people who used another method on the site before.
+"""Confirmation of sign-ins through a provider that a site's owner set up, by people who used another method before.
 
 The owner's provider can name whom it likes, so it opens no huddles (models/access/identity.py) until the person
 confirms it once: by the link in the mail that they get, or with a token of the other method (decision 9).

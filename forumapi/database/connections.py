@@ -146,7 +146,7 @@ class Connection:
         return result
 
     def command(self, sql: bytes) -> None:
-        """Run a statement without parameters and without rows."""
+        """Run one statement without parameters and without rows. Raises psycopg.Error."""
         self._pg.send_query(sql)
         self._result()
 
@@ -176,7 +176,7 @@ class Connection:
         return self._pg.socket
 
     def was_notified(self) -> bool:
-        """Take all notifications; return True if any has come since the last call. Raises psycopg.Error."""
+        """Return True if a notification has come since the last call; take all that have. Raises psycopg.Error."""
         return bool(self.notifications())
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
@@ -403,12 +403,12 @@ class Reader:
                 raise Unavailable("The database is not available right now") from again
 
     def row(self, query: Query, **params: object) -> Row | None:
-        """Return the first row; None if there is none."""
+        """Return the first row of `query`; None if there is none. Raises as `rows` does."""
         rows = self.rows(query, **params)
         return rows[0] if rows else None
 
     def value(self, query: Query, **params: object) -> Any:
-        """Return the first column of the first row; None if there is no row."""
+        """Return the first column of the first row of `query`; None if there is no row. Raises as `rows` does."""
         row = self.row(query, **params)
         return row[0] if row else None
 
@@ -495,7 +495,7 @@ class Transaction(Reader):
             raise self._unavailable(error) from error
 
     def run_many(self, query: Query, many: Sequence[Params]) -> None:
-        """Run `query` once for each of a few parameter sets."""
+        """Run `query` once for each of a few sets of parameters."""
         for params in many:
             self.run(query, **params)
 

@@ -121,7 +121,7 @@ def dump(value: object) -> bytes | None:
 
 
 def encoded(values: Any) -> Encoded:
-    """Encode an array parameter once."""
+    """Encode an array parameter once, for use in several statements."""
     return Encoded(_dump_array(values))
 
 

@@ -90,7 +90,10 @@ class Standby(Connection):
         self.replayed = 0
 
     def prove(self, system: int, timeline: str) -> str:
-        """Return the reason why this is no standby of that primary and timeline; "" if it is. Raises psycopg.Error."""
+        """Return the reason why this is no standby of the primary `system` on that timeline; "" if it is one.
+
+        Raises psycopg.Error.
+        """
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
             return "there is a pooler before it, give the address of the standby itself"
@@ -180,7 +183,7 @@ class StandbyPool:
                 self.lose(standby)
 
     def lose(self, standby: Standby) -> None:
-        """Close one connection."""
+        """Close a connection that can't be used any more."""
         self._open.discard(standby)
         standby.close()
 

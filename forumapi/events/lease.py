@@ -80,7 +80,7 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Loss of the lease: another process has taken over the work."""
+    """Loss of a lease: another process holds it now and has taken over the work."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")
@@ -108,7 +108,7 @@ class Lease:
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the present term of this process, or its last."""
+        """Return the parameters of HOLD: the name and the epoch of this process's present term, or of its last one."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:

@@ -27,7 +27,7 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader: the name of its cursors, its work, and the statement that finds sites with unread events."""
+    """Reader of the event log: name of its cursors, its work, and the statement that finds sites with unread events."""
 
     name: str
     work: Work

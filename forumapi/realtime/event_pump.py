@@ -185,7 +185,10 @@ class SiteListeners:
 
 
 class Live:
-    """All listeners of this process, and the threads that serve them. `url`: direct address of the database."""
+    """Live events of one process: its listeners by site, and the threads that serve them.
+
+    `url`: direct address of the database, without a pooler.
+    """
 
     POLL_S: Final = 0.4  # interval of polls without a notification
     KEEP_S: Final = 30.0  # how long a site without listeners is still polled
@@ -239,7 +242,7 @@ class Live:
     # ---------------------------------------------------------------- the process
 
     def start(self) -> None:
-        """Allow listeners; the threads start with the first listener."""
+        """Admit listeners from now on; the threads start with the first listener."""
         self._stopping.clear()
         self.is_stopping = False
 
@@ -253,7 +256,7 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """Return the number of sockets that this process holds."""
+        """Return the number of live connections that this process holds."""
         return self._count.total()
 
     def close_connections(self) -> None:
@@ -339,7 +342,7 @@ class Live:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client without subscriptions. `identity` was read within the last minute.
+        """Add a client without subscriptions and return it. `identity` was read within the last minute.
 
         Raises NotFound, Unauthorized or Forbidden if the caller no longer has access to the site.
         """

@@ -36,7 +36,7 @@ class _Message(msgspec.Struct):
 
 
 class Presence:
-    """Readers and writers of topics, counted in this process and received from others.
+    """Counts of the readers and typists of topics: those of this process, and those that other processes have sent.
 
     `name` returns a topic's name.
     """
@@ -58,7 +58,7 @@ class Presence:
         self._repeated = 0.0
 
     def typing(self, place: TopicKey, profile_id: int) -> None:
-        """Record that a profile is typing; the next tick sends it."""
+        """Record that a profile is typing in the topic `place`; the next tick sends it."""
         self._typing.setdefault(place, set()).add(profile_id)
 
     def receive(self, text: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Answers into bytes: the envelope, its switches, headers and error objects (platform 1.4 to 1.7).
+"""Results of handlers and their form in bytes: envelope, switches, headers, error objects (platform 1.4 to 1.7).
 
 HTTP statuses of answers stand in this module alone; JSON is made here and in `json_fragments`.
 """

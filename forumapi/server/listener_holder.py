@@ -44,7 +44,7 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write a word to the process that holds this process's sockets; do nothing without one."""
+    """Write a word (ENDED, or a number of workers) to the process that holds this process's sockets, if any."""
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
         with contextlib.suppress(OSError):
@@ -90,8 +90,10 @@ def _lock_path(data: Path) -> Path:
 
 @dataclass
 class HolderState:
-    """State of the holding process, in a file for other programs on its machine: process ids, and results of
-    replacements.
+    """State of the holding process, in a file for other programs on its machine.
+
+    `pid` and `web`: ids of the holding process and of the web process; `attempts`: number of replacements that have
+    succeeded or failed; `failure`: reason why the last one failed, "" if it did not.
     """
 
     pid: int
@@ -272,7 +274,7 @@ class WebProcess:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """End the trial of the process, and the probing."""
+        """End the trial of the process and stop its prober, since it was accepted or refused."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None

@@ -591,7 +591,7 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[int]:
-        """Yield a pipe to which each new worker writes a byte once it has loaded."""
+        """Yield the pipe to which each new worker writes a byte once it has loaded; closed after the with statement."""
         reading, self._loaded = os.pipe()
         try:
             yield reading

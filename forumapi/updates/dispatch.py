@@ -129,7 +129,7 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class LiveComment(NamedTuple):
-    """Row of COMMENTS."""
+    """Comment as dispatch reads it: a row of COMMENTS. `mentioned`: profiles not yet notified of being mentioned."""
 
     id: int
     created: datetime.datetime
@@ -154,7 +154,7 @@ class LiveComment(NamedTuple):
 
 
 class LiveItem(NamedTuple):
-    """Row of ITEMS."""
+    """Item as dispatch reads it: a row of ITEMS."""
 
     id: int
     item_type: int

@@ -107,7 +107,7 @@ CONTEXTS = Query(
 
 
 class MailContext:
-    """Context of one mail."""
+    """Context of one mail: reader, rights, preferences, item and comment, on one snapshot."""
 
     __slots__ = (
         "acl_version",

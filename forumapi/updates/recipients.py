@@ -220,7 +220,7 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Read these profiles as recipients."""
+    """Read these profiles as recipients of an update about `subject`; unknown profiles are left out."""
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
     if _settle(tx, site_id, rows):

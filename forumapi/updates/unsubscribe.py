@@ -152,7 +152,7 @@ def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> s
 
 
 def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
-    """Verify a code of this site; return profile and kind of mail, None for any other text."""
+    """Verify a code of this site; return the profile and the kind of mail in it, None for any other text."""
     match = _CODE.fullmatch(given)
     if match is None:
         return None

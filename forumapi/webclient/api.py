@@ -1,4 +1,4 @@
-"""Calls of the public API for one visitor."""
+"""Client of the public API for one visitor to the website: calls, their failures, and what they asked for."""
 
 from __future__ import annotations
 

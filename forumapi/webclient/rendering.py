@@ -1,4 +1,4 @@
-"""Templates of the website, one environment a language."""
+"""Rendering of the website's templates: one Jinja environment for each language, and the filters that templates use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request to the website: who visits, what they sent, what the API says, and how a page is answered."""
+"""One request to the website: its visitor, what was sent, calls of the API, and the answer with a page."""
 
 from __future__ import annotations
 

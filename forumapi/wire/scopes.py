@@ -1,4 +1,4 @@
-"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables.
+"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables; and their words.
 
 The resource of an operation is the first part of its address below /api/v1, so that an address that is added has its
 scopes at once; the tables below hold the exceptions. Docs: docs/api/oauth.md.

@@ -1,4 +1,4 @@
-"""Redirection of addresses of the old site of an imported community. Wire: docs/api/resolve.md."""
+"""Look-up of the present address for one of an imported community's old site. Wire: docs/api/resolve.md."""
 
 from __future__ import annotations
 

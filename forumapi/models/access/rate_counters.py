@@ -40,7 +40,7 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """Limit of `most` attempts of `kind` in each window of `window_s` seconds (at most a day, except LONG)."""
+    """Limit of `most` attempts of `kind` in each window of `window_s` seconds: at most a day, for LONG a month."""
 
     kind: str
     most: int

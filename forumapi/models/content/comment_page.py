@@ -135,10 +135,10 @@ DETAIL: Final = Kind("comment.detail/4", _load_details)
 
 
 class CommentRow(NamedTuple):
-    """Row of a comment in a page statement: ids and versions of all that its summary shows, and the viewer's flag.
+    """Row of a comment in a page statement: ids and versions of all that its summary shows.
 
-    Fields are in the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and on the same
-    parent.
+    Fields are in the order of COLUMNS. `is_unread`: the viewer has not read it. `reply_author_id` is 0 unless the
+    comment replied to is live and on the same parent.
     """
 
     id: int
@@ -414,7 +414,10 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its replies, as its viewer sees them."""
+    """Comment with the comment that it replies to and its replies, as its viewer sees them.
+
+    `is_participant`: the viewer participates in the huddle that it is in; `revisions`: their number.
+    """
 
     comment: CommentRow
     replied_to: CommentRow | None

@@ -79,7 +79,10 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return the SQL that deletes the draft of `me` at the place of the row inserted; the arguments are SQL too."""
+    """Return the SQL that deletes the draft of `me` from which a row is made, for the statement that inserts it.
+
+    The arguments are SQL too: type and id of the draft's place, and the type of what it was to become.
+    """
     return f"""
         DELETE FROM drafts d
          WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = {place_type}

@@ -220,7 +220,7 @@ class StoredFile(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """Return True if everybody who has the hash may see the file; `access`: the setting `file_access`."""
+        """Return True if everybody who has the hash may see the file. `access`: the setting `file_access`."""
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 

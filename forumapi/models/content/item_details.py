@@ -31,7 +31,10 @@ MINE: Final = "CASE i.item_type_id {} END".format(
 
 
 def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any]:
-    """Render the type's own members of a detail, in wire order; none for a type without details."""
+    """Render the type's own members of a detail, in wire order; none for a type without details.
+
+    `text` and `mine`: results of the type's `sql` and `mine` (ItemTypeDetails), as in all functions below.
+    """
     return SPECS[item_type].members(text, mine) if text else {}
 
 

@@ -641,7 +641,7 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """Render a list entry; the previous one for this view if nothing that it shows has changed since."""
+    """Return the JSON of a list entry: of an earlier call for this view if it shows the same, else a new one."""
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
@@ -759,7 +759,7 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """Return the 1-based position of the comment with number `seq` among those that the viewer sees."""
+    """Return the 1-based position of the comment with the number `seq`, among those that the viewer sees."""
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 
 

@@ -77,7 +77,10 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
-    """Return True if somebody may see how others voted; their role does not matter."""
+    """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED.
+
+    Moderators see no more than others.
+    """
     return results == ALWAYS or not is_open or (results == VOTED and has_voted)
 
 

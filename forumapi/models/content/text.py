@@ -130,7 +130,7 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return a required line of text, cleaned (content 1.7).
+    """Return a required line of text, cleaned (content 1.7); `quiet`: a text in capitals is put into small letters.
 
     Raises Invalid if it is missing, empty or over the limit.
     """

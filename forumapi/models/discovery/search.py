@@ -213,7 +213,12 @@ class Viewer(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """Row of a result. `item` and `times`: columns for item_page.summary, of the item or of the comment's item."""
+    """Row of a result: a thing that matches, and all that its entry shows.
+
+    `item` and `times`: columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part
+    of the item's details. `stub`: row of a comment, None for another thing; `person_…`: author of a comment, or the
+    profile.
+    """
 
     item_type: int
     id: int
@@ -475,7 +480,7 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data beside the hits: microcosms and huddles among them, and the microcosms that are unread."""
+    """Data beside the hits: microcosms and huddles among them, by id, and ids of the unread microcosms."""
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]

@@ -135,9 +135,9 @@ def last_word(text: str) -> str:
 
 
 def forgiving(run: str) -> list[str]:
-    """Return the alternatives of a text without spaces with one letter wrong, missing, added or swapped.
+    """Return searches that find a text without spaces although a letter of it is wrong, missing or too many.
 
-    Each alternative is the parts that remain right if the error is at one place.
+    Each is the text without the place of the error, as words that must all occur; [] for fewer than three letters.
     """
     if len(run) < 3:
         return []

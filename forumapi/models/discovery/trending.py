@@ -32,7 +32,7 @@ HOTTEST = Query(
 
 
 class Hot(NamedTuple):
-    """Trending item. `row` and `times`: columns for models/item_page.summary."""
+    """Trending item. `row` and `times`: columns for item_page.summary; `mine`: the viewer's part of its details."""
 
     row: Row
     times: Row

@@ -153,7 +153,11 @@ class MicrocosmHead(NamedTuple):
 
 
 class MicrocosmViewer(NamedTuple):
-    """Part of a page that only one member sees; never cached."""
+    """Part of a page that only one member sees; never cached.
+
+    `all_read`: time up to which the member has marked all of the site as read; `marks`: read marks of items and
+    microcosms on the page; `mine`: the member's part of items' details, by item id.
+    """
 
     all_read: datetime.datetime | None = None
     send_email: bool | None = None  # None: not watched
@@ -174,7 +178,7 @@ class MicrocosmViewer(NamedTuple):
 
 
 class MicrocosmScope(NamedTuple):
-    """Request for a page of a microcosm's list, by one caller."""
+    """Request of the caller `me` (0: a guest) for the page `at` of a microcosm's list."""
 
     site_id: int
     id: int

@@ -1,4 +1,4 @@
-"""Statements of live events: changes of rights and sites, identities of listeners, subjects of events.
+"""Statements for live events: changes of rights and sites, facts about the things of events, tickets, versions.
 
 Each is one statement for any number of sites, listeners or events.
 """

@@ -239,7 +239,10 @@ OWN = Query(
 
 
 class UpdateEntry(NamedTuple):
-    """Entry of the list of updates. Ids are 0 for none, but `comment.id` and the item's are None."""
+    """Entry of the list of updates: the update, its actor, and the item, comment or profile that it is about.
+
+    Ids are 0 for none, but None in `stub` and `row` of an update without comment or item.
+    """
 
     id: int
     type: int

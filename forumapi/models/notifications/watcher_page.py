@@ -75,7 +75,7 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """Entry of the list."""
+    """Entry of the list of followed things: a watcher with the row of the item, huddle or profile that it follows."""
 
     id: int
     item_type: int

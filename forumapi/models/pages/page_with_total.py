@@ -1,4 +1,4 @@
-"""Short lists that are counted in the statement that reads a page of them."""
+"""Function that reads a page of a short list together with the number of all its rows, in one statement."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Settling(NamedTuple):
             tx.run(REPEAT, **self._asdict(), again_s=AGAIN_S)
 
     def release(self, tx: Transaction) -> None:
-        """Give up the claim, so that the next process that looks can take the role."""
+        """Give up the claim before the work is done, so that the next process that looks can take the role."""
         tx.run(RELEASE, **self._asdict())
 
 

@@ -128,7 +128,7 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """Read another user as the owner of a site sees it, as a dict for JSON; None if there is none."""
+    """Read the user of a profile as the site's owner sees other users, as a dict for JSON; None if there is none."""
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
         return None

@@ -288,9 +288,7 @@ class Site:
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
-        """Return the whole address of `path` among the site's pages; for a site without pages, of the thing in the
-        API.
-        """
+        """Return the whole address of `path` among the site's pages; without pages, of the same thing in the API."""
         if path.startswith("/api/"):
             return self._origin + path
         if self.pages:
@@ -300,7 +298,7 @@ class Site:
         return f"{self._origin}/api/v1{name}{mark}{query}" if name else self._origin
 
     def stats_json(self) -> bytes:
-        """Return meta.stats as JSON: six metrics."""
+        """Return meta.stats of the site document as JSON: the six figures of `stats`, with their names."""
         return json_fragments.dumps(
             [
                 {"metric": name, "value": value}
@@ -510,7 +508,7 @@ def _person(site_id: int, columns: Row) -> bytes:
 
 
 def lock_for_update(tx: Transaction, site_id: int) -> None:
-    """Lock the site's row until the end of the transaction; others that lock it wait."""
+    """Lock the site's row until the end of the transaction; another transaction that locks it waits."""
     tx.row(LOCK_ONLY, site_id=site_id)
 
 

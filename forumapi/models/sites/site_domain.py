@@ -145,7 +145,10 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS: `is_there` None: no server answered; `found`: the records found, for the owner."""
+    """Answer of DNS to the question for a proof. `is_there`: True if the proof is there, None if no server answered.
+
+    `found`: the records found, as text for the owner.
+    """
 
     is_there: bool | None
     found: str = ""
@@ -311,7 +314,7 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
-    """Check by DNS whether `domain` belongs to the site of `host`."""
+    """Ask DNS if `domain` belongs to the site with the API host `host`: by a CNAME to that, or by a TXT record."""
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):

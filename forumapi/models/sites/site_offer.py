@@ -58,7 +58,7 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer in force: its receiver, its author, its end."""
+    """Offer of a site in force: the profile that it is offered to, the profile that offers it, and its end."""
 
     profile_id: int
     offered_by: int

@@ -91,7 +91,7 @@ class SiteBody(Struct, kw_only=True):
 
 
 def names_domain_alone(body: SiteBody) -> bool:
-    """Return True if `domain` is the only key that was sent."""
+    """Return True if `domain` is the only setting in the body."""
     sent = {name for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     return sent == {"domain"}
 
@@ -123,7 +123,7 @@ def given(value: T | UnsetType, otherwise: T) -> T:
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
-    """Return meta.flags.deleted after `body` is applied."""
+    """Return the flag `deleted` of a site once `body` is applied: the flag in the body, else the `stored` one."""
     meta = given(body.meta, SiteMeta())
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 
@@ -277,7 +277,10 @@ def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
 
 
 def check_color(field: str, text: str) -> str:
-    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17). Raises Invalid."""
+    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17).
+
+    Raises Invalid, which names `field`.
+    """
     color = text.strip()
     if not _HEX_COLOR.fullmatch(color) and color.lower() not in COLOR_NAMES:
         raise Invalid(field, "must be a colour: # with 3 or 6 hex digits, or a CSS colour name")
@@ -291,7 +294,10 @@ def position(text: str) -> str:
 
 
 def check_url(field: str, text: str) -> str:
-    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17). Raises Invalid."""
+    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17).
+
+    Raises Invalid, which names `field`.
+    """
     url = text.strip()
     if len(url) > MAX_URL:
         raise Invalid(field, f"may have at most {MAX_URL} characters")
@@ -331,7 +337,7 @@ def check_auth0_domain(text: str) -> str:
 
 
 def check_word(field: str, text: str) -> str:
-    """Return an identity provider's id or secret, unchanged. Raises Invalid."""
+    """Return an id or secret of an identity provider, without spaces around it. Raises Invalid, which names `field`."""
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):
         raise Invalid(

@@ -1,4 +1,4 @@
-"""Drafts: what somebody has begun to write, kept on the server for all their devices."""
+"""Pages of one's drafts, texts begun and kept on the server: the list of them, saving one, discarding one."""
 
 from __future__ import annotations
 

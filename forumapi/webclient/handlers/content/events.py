@@ -1,4 +1,4 @@
-"""Pages of events and of those who come."""
+"""Pages of events and of their attendees: to read, to answer, to announce and change one, and as calendar files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of polls and votes."""
+"""Pages of polls: to read, to vote, to see the voters, and to begin and change one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages on the platform's own host: communities are found and begun there, and its operator looks after them."""
+"""Pages of the platform's own host: the list of communities, the form to begin one, and the tools of its operator."""
 
 from __future__ import annotations
 
