@@ -228,14 +228,14 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 # ---------------------------------------------------------------- forms on pages
 
 
-def comment_form(visit: Visit, kind: str, item: int) -> Writing:
+def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
     """Return what stands in the form of a comment on something: what was sent and refused, or the draft, or nothing.
 
     `?reply=` and `?quote=` of the page's address name the comment that is answered.
     """
     if visit.writing is not None:
         return visit.writing
-    made = draft_of(visit, f"/{kind}s/{item}") or Writing()
+    made = (draft_of(visit, f"/{kind}s/{item}") if has_draft else None) or Writing()
     quoted = _number(visit.query.get("quote", ""))
     reply = quoted or _number(visit.query.get("reply", ""))
     if reply:

@@ -32,6 +32,12 @@ _HERE: Final = """
        WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = %(place_type)s
          AND d.place_id = %(place_id)s"""
 
+# SQL: whether `me` has a draft of a comment on the item `i`.
+IS_THERE: Final = """
+           EXISTS (SELECT FROM drafts d
+                    WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = i.item_type_id
+                      AND d.place_id = i.item_id)"""
+
 FIND = Query("draft.find", f"SELECT {_COLUMNS} FROM drafts d {_HERE}")
 
 LOCK = Query("draft.lock", f"SELECT d.version FROM drafts d {_HERE} FOR UPDATE")

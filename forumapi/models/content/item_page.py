@@ -14,7 +14,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import bookmark, comment_page, item_details, reaction
+from forumapi.models.content import bookmark, comment_page, draft, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
@@ -131,7 +131,8 @@ VIEWER = Query(
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
            {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
            {bookmark.IS_OWN.strip()},
-           {bookmark.OWN_OF_COMMENTS.strip()}
+           {bookmark.OWN_OF_COMMENTS.strip()},
+           {draft.IS_THERE.strip()}
       FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
                    %(microcosm_id)s::bigint AS microcosm_id) i
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -212,6 +213,13 @@ class ViewerState(NamedTuple):
     reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
     is_bookmarked: bool
     bookmarked: list[int]  # which of the comments
+    has_draft: bool  # of a comment on it
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """Return the viewer's own marks on the item as flags, true ones alone."""
+        marks = {"bookmarked": self.is_bookmarked, "drafted": self.has_draft}
+        return {name: True for name, is_there in marks.items() if is_there}
 
     def has_unread(self, moment: datetime.datetime) -> bool:
         """Return True if something that happened at `moment` was not read yet."""
@@ -417,8 +425,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
     }
     if viewer is not None:
         shown |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
-        if viewer.is_bookmarked:
-            shown["bookmarked"] = True
+        shown |= viewer.flags
     mine = viewer.mine if viewer is not None else None
     for name, value in item_details.flags(page.item_type, page.details, mine).items():
         if value is not None:

@@ -18,6 +18,13 @@ class MenuEntry(Struct, kw_only=True):
     text: Text
 
 
+class ReactionKind(Struct, kw_only=True):
+    """A reaction that can be given on this site."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
+    text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
+
+
 class SiteFlags(Struct, kw_only=True):
     """Flag of a site: `deleted`."""
 
@@ -67,6 +74,10 @@ class Site(Struct, kw_only=True):
     menu: list[MenuEntry]
     auth0Domain: str | UnsetType = UNSET
     auth0ClientId: str | UnsetType = UNSET
+    reactions: Annotated[
+        list[ReactionKind] | UnsetType,
+        Meta(description="Kinds of reactions that can be given; on the site's own host alone."),
+    ] = UNSET
     meta: SiteMeta
 
 
