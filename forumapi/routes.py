@@ -144,6 +144,7 @@ from forumapi.handlers.people.roles import (
 from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.people.whoami import WhoamiHandler
 from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.sites.index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.legal import (
@@ -357,6 +358,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
+    "/api/v1/site/export": SiteExportHandler,
+    "/api/v1/site/export/archive": ExportArchiveHandler,
     "/api/v1/site/legal": SiteLegalHandler,
     "/api/v1/site/legal/<document>": SiteLegalDocumentHandler,
     "/api/v1/site/mail": MailTemplatesHandler,

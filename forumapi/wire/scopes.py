@@ -47,7 +47,13 @@ _OPEN_RESOURCES: Final = frozenset(
 # With these a limited token could make itself an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
-    ("/api/v1/site/auth", "/api/v1/site/auth/<method>", "/api/v1/site/offer")
+    (
+        "/api/v1/site/auth",
+        "/api/v1/site/auth/<method>",
+        "/api/v1/site/export",
+        "/api/v1/site/export/archive",
+        "/api/v1/site/offer",
+    )
 )
 
 # Parts of a URL that, wherever they stand, decide before the first part.

@@ -166,6 +166,28 @@ class SiteOffer(Struct, kw_only=True):
     expires: Time
 
 
+class SiteExport(Struct, kw_only=True):
+    """An export of the site, on its way or done."""
+
+    state: Annotated[str, Meta(description="waiting, running, done, failed or expired.")]
+    created: Time
+    started: Annotated[Time | UnsetType, Meta(description="Once a process works on it.")] = UNSET
+    finished: Annotated[Time | UnsetType, Meta(description="Once it is done or failed.")] = UNSET
+    documents: Annotated[int, Meta(description="Written so far.")]
+    total: Annotated[int, Meta(description="About how many there are; 0 while unknown.")]
+    reason: Annotated[str | UnsetType, Meta(description="Of a failure.")] = UNSET
+    archive: Annotated[
+        str | UnsetType,
+        Meta(description="The address of the archive, a ZIP file, while it is there."),
+    ] = UNSET
+    expires: Annotated[Time | UnsetType, Meta(description="The end of the archive.")] = UNSET
+    size: Annotated[int | UnsetType, Meta(description="Of the archive, in bytes.")] = UNSET
+    sha256: Annotated[str | UnsetType, Meta(description="Of the archive's bytes.")] = UNSET
+    hash: Annotated[
+        str | UnsetType, Meta(description="Of the content, equal for equal sites (docs/export.md).")
+    ] = UNSET
+
+
 class SiteAvatars(Struct, kw_only=True):
     """The source of pictures of people who uploaded none."""
 
