@@ -251,9 +251,9 @@ def ticket(ctx: Context) -> str:
 
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
-    """Return the statement that identifies the caller.
+    """Return the statement that identifies the caller, by token or ticket.
 
-    It uses up a ticket, if that is for this page's origin and `stream`.
+    It uses up the ticket of the request, if there is one, which must be good for this page's origin and `stream`.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
@@ -300,7 +300,7 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """Return a stream as the text that a ticket is bound to: its topics in order, and `documents` or `events`."""
+    """Return the text to which a ticket for one stream is bound: the topics in order, and `documents` or `events`."""
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 

@@ -252,7 +252,7 @@ class CommentRights(NamedTuple):
         return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
-        """Return everything that `members` of these rows depend on."""
+        """Return everything that the result of `members` for these rows depends on, for the entity tag."""
         mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 

@@ -185,7 +185,10 @@ class EventDetails(NamedTuple):
 
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details `before`, changed by a body (handlers.events.EventBody). Raises Invalid."""
+    """Return the details `before` with what a body (handlers.events.EventBody) sends in place of them.
+
+    Raises Invalid for the first bad field.
+    """
     when_local = before.when_local
     if not isinstance(sent.when, UnsetType):
         when_local = wall_clock(sent.when) if sent.when else None
@@ -225,13 +228,13 @@ def wall_clock(text: str) -> datetime.datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all time zones."""
+    """Return the names of all time zones that an event may have."""
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 
 
 def zone(name: str) -> str:
-    """Return the name of a time zone, checked; "" is the default zone. Raises Invalid (C-25)."""
+    """Return `name` if it is the name of a time zone, for "" the default zone. Raises Invalid (C-25)."""
     if not name:
         return DEFAULT_ZONE
     if len(name) > MAX_ZONE or name not in zones():

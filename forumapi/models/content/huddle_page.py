@@ -382,7 +382,7 @@ class HuddleRow(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers everything the summary shows."""
+        """Return plain data that covers everything the summary shows, for the entity tag."""
         return self[:12]
 
     @property
@@ -405,7 +405,7 @@ def own(
     *,
     unread: bool,
 ) -> tuple[int, list[HuddleRow]]:
-    """Read (total, page `at`) of the huddles of `me`, last activity first; with `unread` only unread ones."""
+    """Read the total and the page `at` of the huddles of `me`, last activity first; with `unread` only unread ones."""
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -440,7 +440,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Return those of the huddles `ids` in which `me` participates and which `me` does not ignore, by id."""
+    """Return, by id, those of the huddles `ids` in which `me` participates and which `me` does not ignore."""
     rows = tx.rows(
         SOME,
         site_id=site_id,

@@ -106,7 +106,7 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """Title, place and reason of a PUT of any item."""
+    """New title, place and edit reason of an item, as a PUT of any type of item sends them."""
 
     title: str
     microcosm_id: int

@@ -434,7 +434,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
 
 
 def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
-    """Return the versions of the documents that the detail is made of, by kind and id."""
+    """Return the versions of the documents that the detail of `page` is made of, by kind of document and id."""
     people = comment_page.profiles_of(page.comments)
     people[page.author_id] = page.author_version
     if page.editor_id:
@@ -669,7 +669,7 @@ def container(item_type: int, item: bytes) -> bytes:
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """Make the document of a list: the page under its key, and meta with links and permissions."""
+    """Return the document of a list as JSON: the page under its `key`, and meta with links and permissions."""
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),
         page,

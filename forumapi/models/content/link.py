@@ -408,7 +408,7 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 
 def checked_domain(text: str) -> str:
-    """Return a domain as hosts are looked up. Raises Invalid if it is none."""
+    """Return a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is none."""
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")

@@ -319,7 +319,10 @@ def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> Po
 
 
 def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
-    """Return the details `before`, changed by a body (handlers.polls.PollBody). Raises Invalid."""
+    """Return the details `before` and what a body (handlers.polls.PollBody) makes of them.
+
+    `is_new`: question and choices are required. Raises Invalid for the first bad field.
+    """
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):
         question = text.title(_sent(sent.question), "question", MAX_QUESTION)

@@ -147,7 +147,11 @@ class KindBody(Struct):
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Return the kinds of a site, checked. Raises Invalid with position and name of the field."""
+    """Return the kinds of reactions that a site is to have, in the order sent.
+
+    Raises Invalid with position and field for a bad or repeated name and for a text that is empty or too long; also for
+    too many.
+    """
     if len(sent) > MAX_KINDS:
         raise Invalid("", f"A site has at most {MAX_KINDS} reactions")
     kinds: dict[str, ReactionKind] = {}

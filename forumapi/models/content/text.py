@@ -85,7 +85,7 @@ def finish(
 
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """Render a text that is not stored: its links are not shortened."""
+    """Render a text that is not stored into HTML: as `prepare` and `finish` do, but its links are not shortened."""
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html

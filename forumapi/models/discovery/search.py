@@ -265,7 +265,7 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return the microcosms `forum_ids`, each with the descendants that the viewer may read."""
+    """Return the microcosms `forum_ids` and the descendants of each that the viewer may read."""
     found = list(forum_ids)
     for id in forum_ids:
         node = tree.nodes.get(id)
@@ -377,7 +377,7 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """Return the number of matches to collect for a page, with one beyond it to know if another page follows."""
+    """Return the number of matches to collect for the page `at`: up to its end and one more, within bounds."""
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 
 
@@ -525,7 +525,7 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
 def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
-    """Return the hits as a JSON array (discovery 8.7). `site`: document of the site itself."""
+    """Return the hits as a JSON array (discovery 8.7). `rest`: result of `more`; `site`: document of the site."""
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
     people |= comment_page.profiles_of(stubs)

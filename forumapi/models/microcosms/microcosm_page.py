@@ -434,7 +434,7 @@ def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
 
 
 def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
-    """Return the documents that a microcosm's page needs: versions by id, for each kind."""
+    """Return the versions of the documents that a microcosm's page is made of, by kind of document and id."""
     head = seen.head
     people = item_page.summary_people(head.items)
     people[head.author_id] = head.author_version

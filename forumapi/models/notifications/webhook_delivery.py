@@ -400,7 +400,7 @@ class DeliveryQueue(NamedTuple):
     webhook_id: int
 
     def ping(self, tx: Transaction) -> None:
-        """Queue a test delivery, unless one waits already."""
+        """Queue a test delivery of the webhook, unless one waits already."""
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
@@ -408,7 +408,7 @@ class DeliveryQueue(NamedTuple):
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
-        """End the claim."""
+        """End this process's claim of the queue, so that another may take it."""
         tx.run(RELEASE, **self._asdict())
 
     def next(self, tx: Reader) -> DueDelivery | None:

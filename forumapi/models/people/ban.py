@@ -294,7 +294,7 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """Return an e-mail domain in lower case, without a leading @. Raises Invalid."""
+    """Return an e-mail domain in lower case, without a leading @. Raises Invalid for a text that is no domain."""
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")

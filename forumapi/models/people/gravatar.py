@@ -92,7 +92,7 @@ def due(tx: Reader, most: int) -> list[GravatarRequest]:
 
 
 def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Record that the pictures of a site's profiles were requested, up to this profile."""
+    """Record that the pictures of a site's profiles were requested up to and with this profile."""
     tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 

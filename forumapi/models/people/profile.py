@@ -266,7 +266,10 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return a profile name, cleaned (platform 4.3). Raises Invalid."""
+    """Return a profile name, cleaned (platform 4.3).
+
+    Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
+    """
     name = clean.word(text)
     if not NAME_MIN <= clean.length(name) <= NAME_MAX:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
@@ -279,7 +282,7 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return a gender, cleaned; "" clears it. Raises Invalid."""
+    """Return a gender, cleaned; "" clears it. Raises Invalid beyond GENDER_MAX characters."""
     gender = clean.sentence(text, quiet=False)
     if clean.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)

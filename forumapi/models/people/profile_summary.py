@@ -82,7 +82,7 @@ def summaries(
 
 
 def person(people: Mapping[int, Fragment], id: int) -> Any:
-    """Return the summary of a profile in `people` as a JSON value; None if it is not there."""
+    """Return the summary of the profile `id` as a JSON value; None if it is not in `people`."""
     document = people.get(id)
     return json_fragments.raw(document[0]) if document else None
 

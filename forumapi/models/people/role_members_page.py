@@ -254,7 +254,7 @@ def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> d
 
 
 def held(tx: Reader, site_id: int, profile_id: int) -> list[HeldRole]:
-    """Read every role that a profile is in, by id."""
+    """Read every role of the site that a profile is in, with the reasons, by id of the role."""
     found: dict[int, HeldRole] = {}
     for row in tx.rows(HELD, site_id=site_id, profile_id=profile_id):
         id, microcosm_id, everyone, is_explicit, *criterion, actual = row

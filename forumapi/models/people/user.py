@@ -103,7 +103,7 @@ class User(NamedTuple):
 
 
 def checked_email(text: str) -> str:
-    """Return `text` without the spaces around it if it is a plain e-mail address. Raises Invalid."""
+    """Return `text` without the spaces around it. Raises Invalid if it is no plain e-mail address."""
     address = text.strip()
     if not email.valid(address):
         raise Invalid("email", "must be an e-mail address")

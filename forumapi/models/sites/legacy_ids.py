@@ -88,10 +88,10 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of an item's comments for a viewer who ignores these people."""
+    """Return the number of an item's comments for a viewer who ignores the profiles `ignored`."""
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
 def items(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of items in a microcosm's list for a viewer who ignores these items."""
+    """Return the number of items in a microcosm's list for a viewer who ignores the items `ignored`."""
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

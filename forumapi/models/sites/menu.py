@@ -85,7 +85,7 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Replace the whole menu of the author's site."""
+        """Store this menu in place of the one of the author's site."""
         version = tx.value(
             UPDATE,
             site_id=author.site_id,
