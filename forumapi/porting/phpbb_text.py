@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from xml.parsers import expat
 
 from forumapi.porting.smilies import EMOJI
-from forumapi.porting.text_tree import Node, Unsaid, to_markdown
+from forumapi.porting.text_tree import TextNode, Unsaid, to_markdown
 
 MAX_NESTING: Final = 100
 _IS_XML = re.compile(r"<[rt][ >]")
@@ -118,7 +118,7 @@ class _Builder:
         self._begin()
 
     def _begin(self) -> None:
-        self._root = Node("block")
+        self._root = TextNode("block")
         self._stack = [self._root]
         self._names = [""]
         self.answered: list[str] = []
@@ -139,14 +139,14 @@ class _Builder:
             self.texts.unsaid["damaged markup"] += 1
             self.text(decoded(_TAG.sub("", text.replace("<br/>", "\n"))))
 
-    def finish(self) -> Node:
+    def finish(self) -> TextNode:
         return self._root
 
     def text(self, text: str) -> None:
         if text:
             self._stack[-1].children.append(text)
 
-    def add(self, node: Node) -> None:
+    def add(self, node: TextNode) -> None:
         self._stack[-1].children.append(node)
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
@@ -171,7 +171,7 @@ class _Builder:
     def is_open(self, name: str) -> bool:
         return name in self._names
 
-    def quote(self, attributes: Mapping[str, str]) -> Node:
+    def quote(self, attributes: Mapping[str, str]) -> TextNode:
         post = attributes.get("post_id", "")
         user = attributes.get("user_id", "")
         href = ""
@@ -181,7 +181,7 @@ class _Builder:
                 self.answered.append(str(int(post)))
         elif user.isdigit() and int(user) > 1:
             href = f"old:profile/{int(user)}"
-        return Node("quote", author=attributes.get("author", ""), href=href)
+        return TextNode("quote", author=attributes.get("author", ""), href=href)
 
     def file(self, index: str, name: str) -> None:
         number = int(index) if index.isdigit() and len(index) < 6 else -1
@@ -189,7 +189,7 @@ class _Builder:
             one = self._files[number]
             self.shown.add(one.id)
             self.add(
-                Node(
+                TextNode(
                     "file",
                     id=one.id,
                     name=name or one.name,
@@ -205,29 +205,29 @@ class _Builder:
             self.texts.unsaid[f"smiley {code}"[:40]] += 1
         self.text(EMOJI.get(code, code))
 
-    def _node(self, name: str, attributes: Mapping[str, str]) -> Node:
+    def _node(self, name: str, attributes: Mapping[str, str]) -> TextNode:
         if simple := _SIMPLE.get(name):
-            return Node(simple)
+            return TextNode(simple)
         if name == "quote":
             return self.quote(attributes)
         if name == "list":
-            return Node("list", start=self._list_start(attributes.get("type", "")))
+            return TextNode("list", start=self._list_start(attributes.get("type", "")))
         if name == "url":
             href = attributes.get("url", "")
-            return Node("link", href=self.texts.link(href)) if href else Node("plain")
+            return TextNode("link", href=self.texts.link(href)) if href else TextNode("plain")
         if name == "email":
-            return Node("link", href=f"mailto:{attributes.get('email', '')}")
+            return TextNode("link", href=f"mailto:{attributes.get('email', '')}")
         if name == "code":
-            return Node("pre", language=attributes.get("lang", ""))
+            return TextNode("pre", language=attributes.get("lang", ""))
         if name in ("color", "size", "font", "align"):
             self.texts.unsaid[_UNSAID[name]] += 1
-            return Node("plain")
+            return TextNode("plain")
         custom = self.texts.custom(name)
         if custom is not None:
             return _from_template(custom, attributes, self.texts)
         if name not in ("r", "t"):
             self.texts.unsaid[f"tag {name}"[:40]] += 1
-        return Node("plain")
+        return TextNode("plain")
 
     def _list_start(self, kind: str) -> str:
         if kind in ("", "disc", "circle", "square", "none"):
@@ -246,19 +246,19 @@ _UNSAID: Final = {
 }
 
 
-def _hole(node: Node) -> Node:
+def _hole(node: TextNode) -> TextNode:
     """Return the node that takes the content: the one a template marks, else the node itself.
 
     The content of a template without a place for it goes into a node that is shown nowhere.
     """
     if node.attributes.pop("is_whole", ""):
-        return Node("plain")
+        return TextNode("plain")
     stack = [node]
     while stack:
         one = stack.pop()
         if one.attributes.pop("hole", ""):
             return one
-        stack.extend(child for child in one.children if isinstance(child, Node))
+        stack.extend(child for child in one.children if isinstance(child, TextNode))
     return node
 
 
@@ -352,13 +352,13 @@ def _parse(builder: _Builder, text: str) -> None:
 
 def _add_image(builder: _Builder, source: str) -> None:
     if source:
-        builder.add(Node("image", src=source, alt="Image"))
+        builder.add(TextNode("image", src=source, alt="Image"))
     else:
         builder.text("Image")
 
 
 def _add_link(builder: _Builder, href: str) -> None:
-    builder.add(Node("link", href, href=href))
+    builder.add(TextNode("link", href, href=href))
 
 
 # Templates of the board's own BBCodes
@@ -422,8 +422,8 @@ class _Template(HTMLParser):
         self._tag = tag
         self._values = attributes
         self._texts = texts
-        self.root = Node("plain")
-        self._stack: list[tuple[str, Node]] = [("", self.root)]
+        self.root = TextNode("plain")
+        self._stack: list[tuple[str, TextNode]] = [("", self.root)]
         self._dropped = 0
         self._summary: list[str] | None = None
         self.has_hole = False
@@ -441,12 +441,12 @@ class _Template(HTMLParser):
         elif name == "br":
             self._stack[-1][1].children.append("\n")
         elif name == "hr":
-            self._stack[-1][1].children.append(Node("rule"))
+            self._stack[-1][1].children.append(TextNode("rule"))
         else:
             given = {key: self._filled(value or "") for key, value in attrs}
             if name == "img":
                 if given.get("src"):
-                    image = Node("image", src=given["src"], alt=given.get("alt", ""))
+                    image = TextNode("image", src=given["src"], alt=given.get("alt", ""))
                     self._stack[-1][1].children.append(image)
                 return
             node = self._made(name, given)
@@ -454,21 +454,21 @@ class _Template(HTMLParser):
             if name not in _VOID:
                 self._stack.append((name, node))
 
-    def _made(self, name: str, given: Mapping[str, str]) -> Node:
+    def _made(self, name: str, given: Mapping[str, str]) -> TextNode:
         kind = _TEMPLATE_KINDS.get(name, "plain")
         if kind == "link":
             href = given.get("href") or given.get("src") or ""
             if not href:
-                return Node("plain")
-            node = Node("link", href=self._texts.link(href))
+                return TextNode("plain")
+            node = TextNode("link", href=self._texts.link(href))
             if name != "a":
                 node.children.append(href)
             return node
         if kind == "list":
-            return Node("list", start="1" if name == "ol" else "")
+            return TextNode("list", start="1" if name == "ol" else "")
         if kind == "title":
-            return Node("title", level=name[1])
-        return Node(kind)
+            return TextNode("title", level=name[1])
+        return TextNode(kind)
 
     def handle_endtag(self, name: str) -> None:
         if name in _DROPPED:
@@ -498,14 +498,14 @@ class _Template(HTMLParser):
             name = self._tag.tokens.get(match[1], "")
             if name == "content" and not self.has_hole and "content" not in self._values:
                 self.has_hole = True
-                into.append(Node("plain", hole="1"))
+                into.append(TextNode("plain", hole="1"))
             else:
                 into.append(self._values.get(name, ""))
             done = match.end()
         into.append(data[done:])
 
 
-def _from_template(tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> Node:
+def _from_template(tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> TextNode:
     template = _Template(tag, attributes, texts)
     template.feed(tag.template)
     template.close()
@@ -582,7 +582,7 @@ def _old_attributes(name: str, argument: str, content: str) -> dict[str, str]:
 def _add_verbatim(builder: _Builder, name: str, argument: str, content: str) -> None:
     if name == "code":
         text = decoded(_TAG.sub("", content.replace("<br />", "\n")))
-        builder.add(Node("pre", text, language=decoded(argument)))
+        builder.add(TextNode("pre", text, language=decoded(argument)))
     elif name == "img":
         _add_image(builder, decoded(content))
     elif name == "flash":
@@ -606,7 +606,7 @@ def _read_plain(builder: _Builder, text: str, smilies: bool, links: bool) -> Non
             continue
         href, shown = decoded(match["href"]), decoded(_TAG.sub("", match["shown"]))
         if links and not builder.is_open("url"):
-            builder.add(Node("link", shown, href=builder.texts.link(href)))
+            builder.add(TextNode("link", shown, href=builder.texts.link(href)))
         else:
             builder.text(shown)
     builder.text(decoded(text[position:]))

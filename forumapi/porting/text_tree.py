@@ -21,7 +21,7 @@ MAX_DEPTH: Final = 24
 """Blocks within blocks; deeper ones lose their frame, not their text. The renderer takes 50 elements."""
 
 
-class Node:
+class TextNode:
     """Part of a text: its kind, what the kind needs, and its children.
 
     Kinds within a paragraph: those of INLINE (`link` has `href`), `image` (`src`, `alt`), `file` (`id`, `name`,
@@ -31,10 +31,10 @@ class Node:
 
     __slots__ = ("attributes", "children", "kind")
 
-    def __init__(self, kind: str, *children: Node | str, **attributes: str) -> None:
+    def __init__(self, kind: str, *children: TextNode | str, **attributes: str) -> None:
         self.kind = kind
         self.attributes = attributes
-        self.children: list[Node | str] = list(children)
+        self.children: list[TextNode | str] = list(children)
 
     def get(self, name: str) -> str:
         return self.attributes.get(name, "")
@@ -42,7 +42,7 @@ class Node:
     def text(self) -> str:
         """Return the text without any markup."""
         parts: list[str] = []
-        stack: list[Node | str] = [self]
+        stack: list[TextNode | str] = [self]
         while stack:
             one = stack.pop()
             if isinstance(one, str):
@@ -52,7 +52,7 @@ class Node:
         return "".join(parts)
 
 
-def to_markdown(root: Node) -> str:
+def to_markdown(root: TextNode) -> str:
     """Write a tree as Markdown."""
     return "\n".join(_Blocks(0).write(root.children)).strip("\n")
 
@@ -67,15 +67,15 @@ class _Blocks:
         self._depth = depth
         self._lines: list[str] = []
         self._tokens: list[_Token] = []
-        self._open: list[Node] = []
+        self._open: list[TextNode] = []
         self._last_marker = ""
 
-    def write(self, children: Sequence[Node | str]) -> list[str]:
+    def write(self, children: Sequence[TextNode | str]) -> list[str]:
         self._walk(children)
         self._end_paragraph()
         return self._lines
 
-    def _walk(self, children: Sequence[Node | str], level: int = 0) -> None:
+    def _walk(self, children: Sequence[TextNode | str], level: int = 0) -> None:
         for child in _joined(children):
             if isinstance(child, str):
                 self._text(child)
@@ -96,7 +96,7 @@ class _Blocks:
             if part:
                 self._tokens.append(_Token("text", None, part))
 
-    def _inline(self, node: Node, level: int) -> None:
+    def _inline(self, node: TextNode, level: int) -> None:
         if node.kind == "plain" or any(
             one.kind == node.kind and node.kind != "code" for one in self._open
         ):
@@ -132,10 +132,10 @@ class _Blocks:
         self._lines.extend(lines)
         self._last_marker = marker
 
-    def _inside(self, node: Node) -> list[str]:
+    def _inside(self, node: TextNode) -> list[str]:
         return _Blocks(self._depth + 1).write(node.children)
 
-    def _block(self, node: Node, level: int) -> None:
+    def _block(self, node: TextNode, level: int) -> None:
         if self._depth >= MAX_DEPTH or node.kind not in _WRITERS:
             self._break()
             if node.kind == "pre":
@@ -147,7 +147,7 @@ class _Blocks:
         self._break()
         _WRITERS[node.kind](self, node)
 
-    def _quote(self, node: Node) -> None:
+    def _quote(self, node: TextNode) -> None:
         lines = self._inside(node)
         if node.get("author"):
             name = _escaped(node.get("author"), True, True)
@@ -156,7 +156,7 @@ class _Blocks:
             lines = [f"<cite>{name}:</cite>", "", *lines]
         self._add([f"> {line}" if line else ">" for line in lines] or [">"])
 
-    def _pre(self, node: Node) -> None:
+    def _pre(self, node: TextNode) -> None:
         text = node.text().replace("\r\n", "\n").removesuffix("\n")
         longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
         fence = "`" * max(3, longest + 1)
@@ -165,7 +165,7 @@ class _Blocks:
             language = ""
         self._add([f"{fence}{language}", *text.split("\n"), fence])
 
-    def _list(self, node: Node) -> None:
+    def _list(self, node: TextNode) -> None:
         items: list[list[str]] = []
         for one in _items(node):
             items.append(_Blocks(self._depth + 1).write(one.children))
@@ -187,15 +187,15 @@ class _Blocks:
             lines.extend(indent + line if line else "" for line in more)
         self._add(lines, mark)
 
-    def _spoiler(self, node: Node) -> None:
+    def _spoiler(self, node: TextNode) -> None:
         title = " ".join(node.get("title").split())
         lines = self._inside(node)
         summary = _html(title) or "…"
         self._add(["<details>", f"<summary>{summary}</summary>", "", *lines, "", "</details>"])
 
-    def _table(self, node: Node) -> None:
+    def _table(self, node: TextNode) -> None:
         lines: list[str] = []
-        outside: list[Node | str] = []
+        outside: list[TextNode | str] = []
         for row in node.children:
             if isinstance(row, str) or row.kind != "row":
                 outside.append(row)
@@ -215,13 +215,13 @@ class _Blocks:
         if lines:
             self._add(["<table>", *lines, "</table>"])
 
-    def _title(self, node: Node) -> None:
+    def _title(self, node: TextNode) -> None:
         line = " ".join(" ".join(self._inside(node)).split())
         level = int(node.get("level") or 3)
         if line:
             self._add([f"{'#' * min(max(level, 1), 6)} {line}"])
 
-    def _rule(self, node: Node) -> None:
+    def _rule(self, node: TextNode) -> None:
         self._add(["---"])
 
 
@@ -236,7 +236,7 @@ _WRITERS = {
 }
 
 
-def _joined(children: Sequence[Node | str]) -> Iterator[Node | str]:
+def _joined(children: Sequence[TextNode | str]) -> Iterator[TextNode | str]:
     """Join texts that follow each other, since a blank line may lie in two of them."""
     texts: list[str] = []
     for child in children:
@@ -251,19 +251,19 @@ def _joined(children: Sequence[Node | str]) -> Iterator[Node | str]:
         yield "".join(texts)
 
 
-def _items(node: Node) -> Iterator[Node]:
+def _items(node: TextNode) -> Iterator[TextNode]:
     """Return the items of a list; what stands between them becomes an item of its own."""
-    between: list[Node | str] = []
+    between: list[TextNode | str] = []
     for child in node.children:
-        if isinstance(child, Node) and child.kind == "item":
-            if Node("block", *between).text().strip():
-                yield Node("item", *between)
+        if isinstance(child, TextNode) and child.kind == "item":
+            if TextNode("block", *between).text().strip():
+                yield TextNode("item", *between)
             between = []
             yield child
         else:
             between.append(child)
-    if Node("block", *between).text().strip():
-        yield Node("item", *between)
+    if TextNode("block", *between).text().strip():
+        yield TextNode("item", *between)
 
 
 # Paragraphs
@@ -274,7 +274,7 @@ class _Token:
 
     __slots__ = ("kind", "node", "written")
 
-    def __init__(self, kind: str, node: Node | None, written: str) -> None:
+    def __init__(self, kind: str, node: TextNode | None, written: str) -> None:
         self.kind = kind
         self.node = node
         self.written = written
@@ -368,7 +368,7 @@ def _written(tokens: list[_Token]) -> str:
     return "".join(parts)
 
 
-def _delimiters(tokens: list[_Token], place: int, node: Node, in_link: bool) -> tuple[str, str]:
+def _delimiters(tokens: list[_Token], place: int, node: TextNode, in_link: bool) -> tuple[str, str]:
     """Choose what is written around a node: Markdown where it is sure to be read as such, else HTML."""
     alone = tokens[place + 1].kind == "text" and tokens[place + 2].kind == "close"
     text = tokens[place + 1].written if alone else ""
@@ -475,7 +475,7 @@ def _destination(href: str) -> str:
     return re.sub(r"&(?=#?\w+;)", r"\\&", encoded)
 
 
-def _embedded(node: Node) -> str:
+def _embedded(node: TextNode) -> str:
     if node.kind == "file":
         name = _escaped(" ".join(node.get("name").split()), False, True)
         sign = "!" if node.get("is_picture") else ""

@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 
-from forumapi.porting.text_tree import Node, to_markdown
+from forumapi.porting.text_tree import TextNode, to_markdown
 from forumapi.text import render
 from forumapi.text.markup import strip_tags
 
@@ -23,68 +23,82 @@ def shown(markdown: str) -> str:
 @pytest.mark.parametrize(
     ("tree", "markdown"),
     [
-        (Node("block", "plain ", Node("b", "bold"), "."), "plain **bold**."),
-        (Node("block", "x", Node("b", "bold"), "y"), "x<strong>bold</strong>y"),
-        (Node("block", Node("b", "one\n\ntwo")), "**one**\n\n**two**"),
-        (Node("block", Node("i", " spaced "), "x"), "*spaced* x"),
-        (Node("block", Node("b"), "x", Node("link", href="https://a.example/")), "x"),
+        (TextNode("block", "plain ", TextNode("b", "bold"), "."), "plain **bold**."),
+        (TextNode("block", "x", TextNode("b", "bold"), "y"), "x<strong>bold</strong>y"),
+        (TextNode("block", TextNode("b", "one\n\ntwo")), "**one**\n\n**two**"),
+        (TextNode("block", TextNode("i", " spaced "), "x"), "*spaced* x"),
+        (TextNode("block", TextNode("b"), "x", TextNode("link", href="https://a.example/")), "x"),
         (
-            Node("block", Node("link", "https://a.example/", href="https://a.example/")),
+            TextNode("block", TextNode("link", "https://a.example/", href="https://a.example/")),
             "<https://a.example/>",
         ),
-        (Node("block", Node("link", "a]b", href="/x y(z)")), "[a\\]b](/xy%28z%29)"),
+        (TextNode("block", TextNode("link", "a]b", href="/x y(z)")), "[a\\]b](/xy%28z%29)"),
         (
-            Node("block", Node("quote", "said", author="Mira", href="old:comment/4"), "own"),
+            TextNode(
+                "block", TextNode("quote", "said", author="Mira", href="old:comment/4"), "own"
+            ),
             "> <cite>[Mira](old:comment/4):</cite>\n>\n> said\n\nown",
         ),
-        (Node("block", Node("quote", Node("quote", "in"), "out")), "> > in\n>\n> out"),
+        (TextNode("block", TextNode("quote", TextNode("quote", "in"), "out")), "> > in\n>\n> out"),
         (
-            Node("block", Node("list", "\n", Node("item", "a"), "\n", Node("item", "b"))),
+            TextNode(
+                "block", TextNode("list", "\n", TextNode("item", "a"), "\n", TextNode("item", "b"))
+            ),
             "- a\n- b",
         ),
         (
-            Node(
-                "block", Node("list", Node("item", "a", Node("list", Node("item", "b"), start="1")))
+            TextNode(
+                "block",
+                TextNode(
+                    "list",
+                    TextNode("item", "a", TextNode("list", TextNode("item", "b"), start="1")),
+                ),
             ),
             "- a\n\n  1. b",
         ),
         (
-            Node("block", Node("list", Node("item", "a")), Node("list", Node("item", "b"))),
+            TextNode(
+                "block",
+                TextNode("list", TextNode("item", "a")),
+                TextNode("list", TextNode("item", "b")),
+            ),
             "- a\n\n* b",
         ),
-        (Node("block", Node("pre", "```\n  x\n", language="py")), "````py\n```\n  x\n````"),
+        (TextNode("block", TextNode("pre", "```\n  x\n", language="py")), "````py\n```\n  x\n````"),
         (
-            Node("block", Node("spoiler", "x", title="A <b>")),
+            TextNode("block", TextNode("spoiler", "x", title="A <b>")),
             "<details>\n<summary>A &lt;b&gt;</summary>\n\nx\n\n</details>",
         ),
         (
-            Node("block", Node("table", Node("row", Node("cell", "a"), Node("cell")))),
+            TextNode(
+                "block", TextNode("table", TextNode("row", TextNode("cell", "a"), TextNode("cell")))
+            ),
             "<table>\n<tr>\n<td>\n\na\n\n</td>\n<td></td>\n</tr>\n</table>",
         ),
         (
-            Node("block", Node("file", id="9", name="map.png", is_picture="1")),
+            TextNode("block", TextNode("file", id="9", name="map.png", is_picture="1")),
             "![map.png](old:attachment/9)",
         ),
         (
-            Node("block", "[b] [1] www.a.example http://a.example"),
+            TextNode("block", "[b] [1] www.a.example http://a.example"),
             "&#91;b] \\[1] www&#46;a.example http&#58;//a.example",
         ),
-        (Node("block", "# a\n1. b\n- c\n    d"), "\\# a\n1\\. b\n\\- c\nd"),
+        (TextNode("block", "# a\n1. b\n- c\n    d"), "\\# a\n1\\. b\n\\- c\nd"),
     ],
 )
-def test_markdown_of_a_tree(tree: Node, markdown: str) -> None:
+def test_markdown_of_a_tree(tree: TextNode, markdown: str) -> None:
     assert to_markdown(tree) == markdown
 
 
 def test_a_tree_of_any_depth_keeps_its_text() -> None:
     for kind in ("quote", "list", "b", "spoiler", "link"):
-        tree: Node = Node("block", "core")
+        tree: TextNode = TextNode("block", "core")
         for _ in range(500):
-            tree = Node(
-                kind, Node("item", tree) if kind == "list" else tree, href="https://a.example/"
+            tree = TextNode(
+                kind, TextNode("item", tree) if kind == "list" else tree, href="https://a.example/"
             )
 
-        assert "core" in shown(to_markdown(Node("block", tree)))
+        assert "core" in shown(to_markdown(TextNode("block", tree)))
 
 
 PIECES = [
@@ -122,9 +136,9 @@ PIECES = [
 KINDS = ("b", "i", "s", "u", "link", "quote", "list", "spoiler", "pre", "table", "plain")
 
 
-def drawn(dice: random.Random, depth: int = 0) -> tuple[list[Node | str], str]:
+def drawn(dice: random.Random, depth: int = 0) -> tuple[list[TextNode | str], str]:
     """Draw nodes, and the text that they must show."""
-    nodes: list[Node | str] = []
+    nodes: list[TextNode | str] = []
     text = ""
     for _ in range(dice.randint(1, 4)):
         kind = dice.choice(KINDS) if depth < 3 and dice.random() < 0.4 else ""
@@ -134,17 +148,19 @@ def drawn(dice: random.Random, depth: int = 0) -> tuple[list[Node | str], str]:
             text += piece
         elif kind == "pre":
             piece = f"a{dice.choice(PIECES)}z"
-            nodes.append(Node("pre", piece))
+            nodes.append(TextNode("pre", piece))
             text += piece
         else:
             children, inner = drawn(dice, depth + 1)
             if kind == "list":
-                nodes.append(Node("list", Node("item", *children), start=dice.choice(["", "1"])))
+                nodes.append(
+                    TextNode("list", TextNode("item", *children), start=dice.choice(["", "1"]))
+                )
             elif kind == "table":
-                nodes.append(Node("table", Node("row", Node("cell", *children))))
+                nodes.append(TextNode("table", TextNode("row", TextNode("cell", *children))))
             else:
                 nodes.append(
-                    Node(kind, *children, href="http://y.example/(a)?c=1&amp;d", title="w")
+                    TextNode(kind, *children, href="http://y.example/(a)?c=1&amp;d", title="w")
                 )
                 inner = f"w{inner}" if kind == "spoiler" else inner
             text += inner
@@ -155,6 +171,6 @@ def drawn(dice: random.Random, depth: int = 0) -> tuple[list[Node | str], str]:
 def test_any_text_is_shown_as_it_is(start: int) -> None:
     for seed in range(start, start + 150):
         nodes, text = drawn(random.Random(seed))
-        markdown = to_markdown(Node("block", *nodes, "xq"))
+        markdown = to_markdown(TextNode("block", *nodes, "xq"))
 
         assert shown(markdown) == re.sub(r"\s", "", text + "xq"), (seed, markdown)

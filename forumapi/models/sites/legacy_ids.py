@@ -70,11 +70,11 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
     """Return the thing at an old address, readable or not; None if it was not imported. Two statements at most."""
     asked: list[tuple[int, Old]] = []
     for origin_id, product in tx.rows(ORIGINS, site_id=site_id):
-        old = rules[product].read(url) if product in rules else None
-        if old is not None and not old.old_id:
-            return LegacyMatch(old)
-        if old is not None:
-            asked.append((origin_id, old))
+        for old in rules[product].read_all(url) if product in rules else ():
+            if old.old_id:
+                asked.append((origin_id, old))
+            elif not asked:
+                return LegacyMatch(old)
     if not asked:
         return None
     row = tx.row(

@@ -273,6 +273,15 @@ class PhpbbReader(BaseReader):
                 alias = "@" + decoded(_text(row["username"])).casefold()
                 if len(alias) <= 64:
                     yield PortedAlias(on_type="profile", on_id=str(id), alias=alias)
+        # The sign of a moved topic has an address of its own; it leads those to the topic who may read that.
+        columns = ("topic_id", "topic_moved_id")
+        for row in self._source.rows("topics", columns, ("topic_id",)):
+            if row["topic_moved_id"]:
+                yield PortedAlias(
+                    on_type="conversation",
+                    on_id=str(row["topic_moved_id"]),
+                    alias=str(row["topic_id"]),
+                )
 
     def follows(self) -> Iterator[PortedFollow | Unreadable]:
         source = self._source
