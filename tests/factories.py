@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forumapi import itemtypes
-from forumapi.database.connections import Database, Transaction
-from forumapi.database.query import Query
+from forumapi.database.connections import Database, Query, Transaction
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import identity
 from forumapi.models.access.access_token import AccessToken

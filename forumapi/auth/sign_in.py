@@ -1,4 +1,4 @@
-"""Sign-in of a person with a proven e-mail address: user, profile, token, audit, for all back ends (platform 3.5)."""
+"""From a proven e-mail address to a token: user, profile, token, audit; alike for all back ends (platform 3.5)."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def complete(
             is_root=site.is_root,
             ip=ip,
             uses_platform=not by_site,
+            claims=verified.is_platforms,
         )
         secret = AccessToken.insert_session(
             tx,

@@ -12,8 +12,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.observability.log import logger
 from forumapi.text import email
 
@@ -39,10 +38,7 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an e-mail address. `word`: spam (reported within a year), clean, or unknown without a usable answer.
-
-    `confidence`: the service's own figure, None if the service gave none.
-    """
+    """Verdict on an e-mail address: spam, clean, or unknown if the service did not answer."""
 
     word: str
     confidence: float | None = None

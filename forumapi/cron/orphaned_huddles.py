@@ -6,8 +6,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Query, Transaction
 
 # Huddles of one run, which is one transaction.
 MOST: Final = 1000

@@ -17,8 +17,7 @@ from typing import Final
 
 import psycopg
 
-from forumapi.database.connections import Connection, Reader
-from forumapi.database.query import Query
+from forumapi.database.connections import Connection, Query, Reader
 from forumapi.errors import Unavailable
 
 # Another process leads within TTL_S and TRY_S after one was frozen.
@@ -80,7 +79,7 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Loss of a lease: another process holds it now and has taken over the work."""
+    """Loss of the lease: another process has taken over the work."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")
@@ -108,7 +107,7 @@ class Lease:
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the name and the epoch of this process's present term, or of its last one."""
+        """Return the parameters of HOLD: the present term of this process, or its last."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:

@@ -22,10 +22,7 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket that several workers share.
-
-    It accepts one connection for each wake-up, after a delay that grows with this worker's load.
-    """
+    """Server of one listening socket that several workers share: one connection per wake-up, after a delay by load."""
 
     max_accept = 1
 

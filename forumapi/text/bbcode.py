@@ -49,6 +49,12 @@ def rewrite(text: str) -> str:
     return _unmask(text, code)
 
 
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Return a text that `change` was applied to, except for its code. Its characters are filtered already."""
+    masked, code = _mask_code(text)
+    return _unmask(change(masked), code)
+
+
 def _pairs(text: str, name: str, rewrite_pair: _Rewrite) -> str:
     """Replace each `[name=argument]content[/name]`, not nested, by `rewrite_pair(argument, content)`."""
     written: list[str] = []

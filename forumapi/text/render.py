@@ -6,7 +6,7 @@ Two steps, since links and mentions need the database in between, which this pac
     # look up draft.mention_names, find or make short links for draft.urls
     content = finish(draft, mentions=..., short_links=...)
 
-Markup for the sanitiser is written from tokens (`markup`, `tag_nesting`), never by replacing strings in HTML; only the
+Markup for the sanitiser is written from tokens (`markup`, `nesting`), never by replacing strings in HTML; only the
 image class and the embeds follow the sanitiser (C-49).
 """
 
@@ -22,6 +22,7 @@ from forumapi.text.chars import block_characters, lower_if_all_caps
 from forumapi.text.clean import escape as escape_stored
 from forumapi.text.markdown import to_html
 from forumapi.text.markup import attributes_of, steps
+from forumapi.text.nesting import STRUCTURE, Nesting
 from forumapi.text.sanitise import (
     ELEMENTS,
     EXTERNAL_REL,
@@ -31,7 +32,6 @@ from forumapi.text.sanitise import (
     escape_text,
     sanitise,
 )
-from forumapi.text.tag_nesting import STRUCTURE, Nesting
 from forumapi.text.urls import target, usable_image
 
 RENDERER_VERSION = 2
@@ -87,15 +87,20 @@ class Content:
 
 
 def prepare(
-    markdown: str, *, own_hosts: frozenset[str], file_host: str | None, jump: str = ""
+    markdown: str,
+    *,
+    own_hosts: frozenset[str],
+    file_host: str | None,
+    jump: str = "",
+    limit: int | None = MAX_SOURCE,
 ) -> RenderDraft:
     """Run steps 1 to 7 of content 11.1, as far as they need no database.
 
     `own_hosts` and `file_host`: see `urls.target`. `jump`: prefix of short links, which are left unchanged. Raises
-    ValueError for a text longer than MAX_SOURCE.
+    ValueError for a text longer than `limit`; None, for texts that stand in the database already or are imported: any.
     """
-    if len(markdown) > MAX_SOURCE:
-        raise ValueError(f"a comment is at most {MAX_SOURCE} characters")
+    if limit is not None and len(markdown) > limit:
+        raise ValueError(f"a comment is at most {limit} characters")
     source = markdown.replace("\r\n", "\n").replace("\r", "\n")
     source = rewrite(lower_if_all_caps(block_characters(source)))
     writer = _Writer(source, own_hosts, file_host, jump)

@@ -1,4 +1,4 @@
-"""One request to the website: its visitor, what was sent, calls of the API, and the answer with a page."""
+"""One request to the website: who visits, what they sent, what the API says, and how a page is answered."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ class Visit:
             found = self.api.get(path, **asked)
         return found
 
-    @property
+    @cached_property
     def reactions(self) -> list[dict[str, Any]]:
         """Reactions that the site has, in its order: the name and text of each."""
-        found: list[dict[str, Any]] = self.site["reactions"]
+        found: list[dict[str, Any]] = self.api.get("/site/reactions")
         return found
 
     def member(self) -> dict[str, Any]:
@@ -259,12 +259,9 @@ class Visit:
         except ValueError:
             self.is_malformed = True
 
-    def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
-        """Return what stands in the form of a comment on something. Raises Failure.
-
-        `has_draft` False: the API has said that there is none.
-        """
-        return comment_form(self, kind, item, has_draft=has_draft)
+    def comment_form(self, kind: str, item: int) -> Writing:
+        """Return what stands in the form of a comment on something. Raises Failure."""
+        return comment_form(self, kind, item)
 
     @property
     def wants_json(self) -> bool:

@@ -1,4 +1,4 @@
-"""WSGI application of the website: the match of an address to its view, kept pages, and pages about errors."""
+"""WSGI application of the website."""
 
 from __future__ import annotations
 

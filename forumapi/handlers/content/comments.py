@@ -191,26 +191,22 @@ def prepare(ctx: Context, source: str) -> text.PreparedText:
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
-def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> text.RenderedText:
-    """Finish rendering the text `prepared` for the comment's parent, into the HTML that is stored and shown."""
+def finish(ctx: Context, draft: text.PreparedText, parent: CommentParent) -> text.RenderedText:
+    """Finish rendering `draft` for its parent, into the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
-    return text.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
+    return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
 
 
 # ---------------------------------------------------------------- new comments
 
 
 class LocatedParent(Located):
-    """Item or profile that a new comment would stand on.
+    """Item or profile that a new comment would stand on; `parent` is None if there is no such thing."""
 
-    `parent` is None if there is no such thing, and for a guest; `source`: the text as sent; `prepared`: the same text
-    rendered up to the steps that depend on the parent, None for a guest.
-    """
+    __slots__ = ("draft", "parent", "source")
 
-    __slots__ = ("parent", "prepared", "source")
-
+    draft: text.PreparedText | None
     parent: CommentParent | None
-    prepared: text.PreparedText | None
     source: str
 
 
@@ -239,9 +235,9 @@ class CommentsHandler(Handler):
         if id <= 0:
             raise Invalid("itemId", "must be a positive number", code=OUT_OF_RANGE)
         source = text.source(sent.markdown)
-        prepared = parent = None
+        draft = parent = None
         if not ctx.identity.is_guest:
-            prepared = prepare(ctx, source)
+            draft = prepare(ctx, source)
             parent = _lock_parent(ctx, ItemRef(kind.id, id))
         if parent is None:
             located = LocatedParent(Target(kind.id, id))
@@ -253,7 +249,7 @@ class CommentsHandler(Handler):
                 is_hidden=_is_hidden(ctx, parent),
             )
         located.parent = parent
-        located.prepared = prepared
+        located.draft = draft
         located.source = source
         return located
 
@@ -261,8 +257,8 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment. The same text again within minutes leads to the comment that exists."""
         located = ctx.located_as(LocatedParent)
-        parent, prepared = located.parent, located.prepared
-        if parent is None or prepared is None:
+        parent, draft = located.parent, located.draft
+        if parent is None or draft is None:
             raise NotFound("There is no such item")
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
         if parent.item is not None and not parent.item.is_open and not is_moderator:
@@ -272,7 +268,7 @@ class CommentsHandler(Handler):
         is_new = comment.insert(
             ctx.writer,
             ctx.author,
-            finish(ctx, prepared, parent),
+            finish(ctx, draft, parent),
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )

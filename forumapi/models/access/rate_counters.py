@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Transaction
-from forumapi.database.query import Query
+from forumapi.database.connections import Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.wire.client_address import network
 
@@ -40,7 +39,7 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """Limit of `most` attempts of `kind` in each window of `window_s` seconds: at most a day, for LONG a month."""
+    """Limit of `most` attempts of `kind` in each window of `window_s` seconds (at most a day, except LONG)."""
 
     kind: str
     most: int

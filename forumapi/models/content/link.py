@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -143,6 +142,25 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
             url, _ = wanted.pop(url_hash)
             result[url] = ShortLink(link_id, base + code)
     return result
+
+
+KNOWN = Query(
+    "link.known",
+    """
+    SELECT l.url, l.link_id, l.code
+      FROM links l
+     WHERE l.url_hash = ANY(%(hashes)s::bytea[]) AND l.code IS NOT NULL""",
+)
+
+
+def known(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
+    """Return the short links of those of `urls` that have one. Writes nothing."""
+    hashes = [hashlib.sha256(url.encode()).digest() for url, _ in _web(urls)]
+    if not hashes:
+        return {}
+    return {
+        url: ShortLink(link_id, base + code) for url, link_id, code in tx.rows(KNOWN, hashes=hashes)
+    }
 
 
 def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
@@ -408,7 +426,7 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 
 def checked_domain(text: str) -> str:
-    """Return a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is none."""
+    """Return a domain as hosts are looked up. Raises Invalid if it is none."""
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")

@@ -6,11 +6,10 @@ is locked; `finish` takes the comment's place, and locks links after items.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Reader
-from forumapi.database.query import Query
+from forumapi.database.connections import Query, Reader
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import link
 from forumapi.models.sites.site import Site
@@ -48,7 +47,14 @@ class PreparedText(NamedTuple):
 NOTHING: Final = RenderedText("", (), [])
 
 
-def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> PreparedText:
+def prepare(
+    tx: Reader,
+    site: Site,
+    source: str,
+    *,
+    short_links: str,
+    limit: int | None = render.MAX_SOURCE,
+) -> PreparedText:
     """Render a comment up to the steps that depend on its place. `short_links`: address that codes are appended to."""
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
@@ -56,6 +62,7 @@ def prepare(tx: Reader, site: Site, source: str, *, short_links: str) -> Prepare
         own_hosts=hosts,
         file_host=site.host if site.domain else None,
         jump=short_links,
+        limit=limit,
     )
     names: dict[str, int] = {}
     if draft.mention_names:
@@ -84,8 +91,51 @@ def finish(
     return RenderedText(content.html, content.mentioned, ids)
 
 
+def render_many(
+    tx: Reader,
+    site: Site,
+    sources: Sequence[tuple[str, int | None]],
+    tree: Tree,
+    *,
+    short_links: str,
+    makes_links: bool = True,
+) -> list[RenderedText]:
+    """Render imported comments, however long, each with its place as in `finish`, in at most two statements.
+
+    `makes_links` False: links without a short one stay as they are, and nothing is written.
+    """
+    hosts = frozenset(host for host in (site.host, site.domain) if host)
+    file_host = site.host if site.domain else None
+    drafts = [
+        render.prepare(source, own_hosts=hosts, file_host=file_host, jump=short_links, limit=None)
+        for source, _ in sources
+    ]
+    wanted = {name for draft in drafts for name in draft.mention_names}
+    names: dict[str, int] = {}
+    if wanted:
+        names = dict(tx.rows(NAMES, site_id=site.id, names=sorted(wanted)))
+    guests = tree.view(GUEST_CALLER).set
+    is_open = [place == 0 or place in guests for _, place in sources]
+    urls = [
+        url for draft, shown in zip(drafts, is_open, strict=True) if shown for url in draft.urls
+    ]
+    shorten = link.shorten if makes_links else link.known
+    public = shorten(tx, list(dict.fromkeys(urls)), short_links) if urls else {}
+    rendered = []
+    for draft, shown in zip(drafts, is_open, strict=True):
+        short = public if shown else link.unshortened(draft.urls)
+        content = render.finish(
+            draft,
+            mentions=names,
+            short_links={url: short[url].url for url in draft.urls if url in short},
+        )
+        ids = [short[url].id for url in content.urls if short[url].id]
+        rendered.append(RenderedText(content.html, content.mentioned, ids))
+    return rendered
+
+
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """Render a text that is not stored into HTML: as `prepare` and `finish` do, but its links are not shortened."""
+    """Render a text that is not stored: its links are not shortened."""
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html
@@ -116,7 +166,8 @@ def rerender(
     Nobody is notified. If the comment was edited meanwhile nothing is stored, and the version is 0, so that caches drop
     it.
     """
-    prepared = prepare(tx, site, source, short_links=short_links)
+    # An imported text may be longer than a typed one.
+    prepared = prepare(tx, site, source, short_links=short_links, limit=None)
     rendered = finish(tx, prepared, tree, microcosm_id)
     version = tx.value(
         STORE,
@@ -130,7 +181,7 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return a required line of text, cleaned (content 1.7); `quiet`: a text in capitals is put into small letters.
+    """Return a required line of text, cleaned (content 1.7).
 
     Raises Invalid if it is missing, empty or over the limit.
     """

@@ -9,8 +9,7 @@ import datetime
 import secrets
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
 
 MAX_ENTRIES: Final = 1000
 

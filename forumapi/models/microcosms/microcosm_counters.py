@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Database, Transaction
-from forumapi.database.query import Query
+from forumapi.database.connections import Database, Query, Transaction
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 

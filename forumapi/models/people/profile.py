@@ -8,12 +8,11 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Query, Transaction
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import imported_profile, role_members
 from forumapi.text import clean
 from forumapi.text.looks import looks
 
@@ -183,11 +182,19 @@ class Profile(NamedTuple):
         is_root: bool,
         ip: str = "",
         uses_platform: bool = True,
+        claims: bool = False,
     ) -> int:
-        """Find the profile of a user on a site, or create it under a suggested name; return its id. See `insert`."""
+        """Find the profile of a user on a site, or create it under a suggested name; return its id. See `insert`.
+
+        `claims`: the user is signing in, by something that the platform vouches for; an imported profile with their
+        proven address becomes theirs instead.
+        """
         found = tx.value(FIND_OF_USER, site_id=site_id, user_id=user_id)
         if found:
             return int(found)
+        if claims and (claimed := imported_profile.claim(tx, site_id, user_id)):
+            _record(tx, Author(site_id, claimed, ip), journal.PATCHED, claimed, None)
+            return claimed
         name = suggested_name(is_root, user_id, email)
         return cls.insert(tx, site_id, user_id, name, ip=ip, uses_platform=uses_platform)
 
@@ -234,7 +241,9 @@ class Profile(NamedTuple):
         _record(tx, author, journal.PATCHED, self.id, version)
 
 
-def _record(tx: Transaction, author: Author, kind: str, profile_id: int, version: int) -> None:
+def _record(
+    tx: Transaction, author: Author, kind: str, profile_id: int, version: int | None
+) -> None:
     journal.record(tx, author, kind, itemtypes.PROFILE, profile_id, version=version)
 
 
@@ -266,10 +275,7 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return a profile name, cleaned (platform 4.3).
-
-    Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
-    """
+    """Return a profile name, cleaned (platform 4.3). Raises Invalid."""
     name = clean.word(text)
     if not NAME_MIN <= clean.length(name) <= NAME_MAX:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
@@ -282,7 +288,7 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return a gender, cleaned; "" clears it. Raises Invalid beyond GENDER_MAX characters."""
+    """Return a gender, cleaned; "" clears it. Raises Invalid."""
     gender = clean.sentence(text, quiet=False)
     if clean.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)

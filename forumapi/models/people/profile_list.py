@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import Reader
-from forumapi.database.query import Query, Replica, Row
+from forumapi.database.connections import Query, Reader, Replica, Row
 from forumapi.text import clean
 from forumapi.wire.paging import Paging
 
@@ -23,10 +22,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Filter and order of the list (platform 4.3, list parameters).
-
-    `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`, `online`: only such profiles.
-    """
+    """Filter and order of the list (platform 4.3, list parameters)."""
 
     prefix: str = ""  # of the stored name, any case
     top: bool = False
@@ -40,10 +36,7 @@ class Filter(NamedTuple):
 
 
 class PeoplePage(NamedTuple):
-    """Page of profiles: their versions by id, in order; `total`: number of all of them.
-
-    `send_email` and `send_sms`: flags of the viewer's watcher of the list as a whole, None if it is not followed.
-    """
+    """Page of profiles: their versions by id, in order, and the viewer's watcher of the list as a whole."""
 
     total: int
     send_email: bool | None

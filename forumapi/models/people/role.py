@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Transaction
-from forumapi.database.query import Query
+from forumapi.database.connections import Query, Transaction
 from forumapi.errors import NotFound
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

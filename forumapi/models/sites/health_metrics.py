@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from forumapi.database.connections import Database, Reader
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.connections import PLATFORM, Database, Query, Reader
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.observability import metrics

@@ -14,8 +14,7 @@ import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.concurrency.single_flight import SingleFlight
-from forumapi.database.connections import Database, Reader
-from forumapi.database.query import PLATFORM, Query, Row
+from forumapi.database.connections import PLATFORM, Database, Query, Reader, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
@@ -291,7 +290,7 @@ class SiteDirectory(PollingThread):
         return len(self._by_id)
 
     def forget(self, site_id: int) -> None:
-        """Evict the site of that id from memory, so that the next request reads it anew."""
+        """Evict this site, so that the next request reads it."""
         self._by_id.pop(site_id, None)
         self._seen.pop(site_id, None)
         self._written.pop(site_id, None)
@@ -317,7 +316,7 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- poll
 
     def pause_s(self, took_s: float) -> float:
-        """Return the pause after a poll that took `took_s`: long enough that polls take a tenth of the time at most."""
+        """Return the pause between polls with which they take a tenth of the time."""
         return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:

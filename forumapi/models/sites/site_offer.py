@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import Query
+from forumapi.database.connections import Query, Reader, Transaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 
@@ -58,7 +57,7 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer of a site in force: the profile that it is offered to, the profile that offers it, and its end."""
+    """Offer in force: its receiver, its author, its end."""
 
     profile_id: int
     offered_by: int

@@ -1,1 +1,21 @@
 """Readers of other forums' storage, one module a product, that write nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from forumapi.porting.layout import ForumReader
+
+# Products that can be read, by the names of the command.
+NAMES: Final = ("microcosm",)
+
+
+def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
+    """Open a forum's storage. `files`: folder of its uploads. Raises LayoutError, OSError."""
+    if product == "microcosm":
+        from forumapi.porting.readers.microcosm import MicrocosmReader
+
+        return MicrocosmReader(source)
+    raise ValueError(f"no reader of {product}")

@@ -1,4 +1,4 @@
-"""Buttons and lists of the marks that members put on things: reactions, bookmarks, following, ignoring, reading."""
+"""Marks that members put on things: reactions, bookmarks, what they follow, ignore and have read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Page of the earlier versions of a comment, listed and compared, and the button that makes one current again."""
+"""Earlier versions of comments: listed, compared, and brought back."""
 
 from __future__ import annotations
 

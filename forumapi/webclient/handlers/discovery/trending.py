@@ -1,4 +1,4 @@
-"""Page of the trending items of a site."""
+"""Pages of what is hot."""
 
 from __future__ import annotations
 

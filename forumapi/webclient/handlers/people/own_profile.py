@@ -1,4 +1,4 @@
-"""Form of one's own profile: name, picture, and the text about oneself."""
+"""Pages of one's own profile: name, picture, and what one says about oneself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,289 @@
+"""Command `import`: forums of other software, moved into a site (docs/moving.md)."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forumapi.command.nouns.common import (
+    FAILED,
+    OK,
+    CommandError,
+    Commands,
+    open_database,
+    print_rows,
+)
+from forumapi.config import Config
+
+if TYPE_CHECKING:
+    from forumapi.database.connections import Database, Transaction
+    from forumapi.models.sites.site import Site
+    from forumapi.porting.layout import Board, ForumReader
+    from forumapi.porting.loader import ImportProgress
+    from forumapi.porting.mapping import Origin
+
+
+def add(commands: Commands) -> None:
+    """Add `import` and its commands."""
+    imports = commands.group("import", "move a forum of other software into a site")
+    run = imports.add("run", _run, "load a forum, or go on where an earlier run ended")
+    _name_source(run)
+    _name_site(run)
+    run.add_argument(
+        "--owner", metavar="EMAIL", help="make the site, owned by this person, if there is none"
+    )
+    run.add_argument(
+        "--granted",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field of people that counts for roles' criteria, since the site's owner vouches for it; repeatable",
+    )
+    verify = imports.add("verify", _verify, "compare what was loaded with its source")
+    _name_source(verify)
+    _name_site(verify)
+    left = imports.add("leftovers", _leftovers, "list what was left out, and why")
+    _name_site(left)
+    left.add_argument("--json", action="store_true", help="as JSON, for programs")
+    switch = imports.add("switch", _switch, "let old addresses lead to what was imported")
+    _name_site(switch)
+    switch.add_argument("--off", action="store_true", help="let them lead nowhere again")
+    listed = imports.add("list", _list, "all imports of a site")
+    listed.add_argument("--site", required=True, metavar="KEY", help="subdomain of the site")
+    listed.add_argument("--json", action="store_true", help="as JSON, for programs")
+    refuse = imports.add(
+        "refuse", _refuse, "let nobody take over the imported profiles of an address"
+    )
+    refuse.add_argument("--site", required=True, metavar="KEY", help="subdomain of the site")
+    refuse.add_argument("--email", required=True, help="the address that the profiles had")
+
+
+def _name_source(command: argparse.ArgumentParser) -> None:
+    from forumapi.porting.readers import NAMES
+
+    command.add_argument("product", choices=NAMES, help="the software that the forum ran on")
+    command.add_argument("source", type=Path, help="its dump, export or folder")
+    command.add_argument(
+        "--files", type=Path, metavar="FOLDER", help="folder of its uploads, where a dump has none"
+    )
+    command.add_argument(
+        "--address",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an address that the forum had, as https://forum.example.org/board; repeatable",
+    )
+
+
+def _name_site(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--site", required=True, metavar="KEY", help="subdomain of the site")
+    command.add_argument(
+        "--title", default="import", help="a name for this import, if the site has several"
+    )
+
+
+def _run(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.porting.loader import Loader, PortingError
+    from forumapi.porting.mapping import Origin
+
+    with _reading(args) as reader, open_database(current) as database:
+        board = _board(args, reader)
+        with database.write() as tx:
+            site_id = _site_id(tx, args, current)
+            origin = Origin.find_or_create(tx, site_id, args.title, board)
+        if origin.product != board.product:
+            raise CommandError(
+                f"import {args.title} is of {origin.product}; name another one: --title"
+            )
+        site = _site(database, current, site_id)
+        show = _Bar()
+        try:
+            loader = Loader(
+                database, current.beside_run, site, origin, reader, granted=args.granted, show=show
+            )
+            outcome = loader.run()
+        except PortingError as error:
+            raise CommandError(str(error)) from None
+        finally:
+            show.end()
+        tx_read = database.read()
+        try:
+            left = len(origin.left_out(tx_read))
+        finally:
+            tx_read.end()
+    for name, count in outcome.read.items():
+        print(f"{name:14}{count:>10,}")
+    texts = outcome.read.get("comments", 0) + outcome.read.get("messages", 0)
+    pace = texts / outcome.seconds if outcome.seconds else 0
+    print(f"{outcome.seconds:.1f} s, {pace:,.0f} posts a second; {left:,} left out")
+    if left:
+        print(f"forumapi import leftovers --site {args.site} --title {args.title}: which, and why")
+    return OK
+
+
+def _verify(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.porting import verification
+
+    with _reading(args) as reader, open_database(current) as database:
+        origin = _origin(database, args)
+        site = _site(database, current, origin.site_id)
+        tx = database.read()
+        try:
+            report = verification.Verifier(tx, current.beside_run, site, origin, reader).run()
+        finally:
+            tx.end()
+    for line in verification.table(report):
+        print(line)
+    print("all is there" if report.is_right else "there are differences")
+    return OK if report.is_right else FAILED
+
+
+def _leftovers(args: argparse.Namespace, current: Config) -> int:
+    with open_database(current) as database:
+        origin = _origin(database, args)
+        tx = database.read()
+        try:
+            left = origin.left_out(tx)
+        finally:
+            tx.end()
+    print_rows(args, [{"kind": one.kind, "id": one.id, "reason": one.reason} for one in left])
+    return OK
+
+
+def _switch(args: argparse.Namespace, current: Config) -> int:
+    with open_database(current) as database:
+        origin = _origin(database, args)
+        if origin.stage != "done" and not args.off:
+            raise CommandError(
+                f"import {args.title} has come to {origin.stage}: `forumapi import run` goes on"
+            )
+        with database.write() as tx:
+            origin.switch(tx, on=not args.off)
+    print(f"old addresses of {args.title} lead {'nowhere' if args.off else 'here'}")
+    return OK
+
+
+def _list(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.porting import mapping
+
+    with open_database(current) as database:
+        tx = database.read()
+        try:
+            rows = tx.rows(mapping.ORIGINS, site_id=admin.site_id(tx, args.site))
+        finally:
+            tx.end()
+    names = ("title", "product", "version", "switched", "stage", "begun", "finished")
+    print_rows(args, [dict(zip(names, row, strict=True)) for row in rows])
+    return OK
+
+
+def _refuse(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.people import imported_profile, user
+    from forumapi.text import email
+
+    key = email.same_person_key(user.checked_email(args.email))
+    with open_database(current) as database, database.write() as tx:
+        freed = imported_profile.refuse(tx, admin.site_id(tx, args.site), key)
+    print(f"{len(freed)} profiles that {args.email} does not take over")
+    return OK
+
+
+# ---------------------------------------------------------------- helpers
+
+
+@contextlib.contextmanager
+def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
+    from forumapi.porting import readers
+    from forumapi.porting.readers.microcosm import LayoutError
+
+    try:
+        reader = readers.open_reader(args.product, args.source, args.files)
+    except (LayoutError, OSError) as error:
+        raise CommandError(str(error)) from None
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _board(args: argparse.Namespace, reader: ForumReader) -> Board:
+    import msgspec
+
+    board = reader.board()
+    addresses = tuple(dict.fromkeys((*board.addresses, *args.address)))
+    return msgspec.structs.replace(board, addresses=addresses)
+
+
+def _site_id(tx: Transaction, args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.errors import NotFound
+
+    try:
+        return admin.site_id(tx, args.site)
+    except NotFound:
+        if not args.owner:
+            raise CommandError(
+                f"there is no site {args.site}; --owner EMAIL makes it, owned by this person"
+            ) from None
+    title = args.site
+    return admin.create_site(tx, current.beside_run, args.site, title, title, args.owner)
+
+
+def _site(database: Database, current: Config, site_id: int) -> Site:
+    from forumapi.models.sites.site_directory import SiteDirectory
+
+    tx = database.read()
+    try:
+        site = SiteDirectory(database, current.beside_run.platform_domain).by_id(site_id, tx)
+    finally:
+        tx.end()
+    if site is None:
+        raise CommandError("the site is deleted")
+    return site
+
+
+def _origin(database: Database, args: argparse.Namespace) -> Origin:
+    from forumapi.command import admin
+    from forumapi.porting.mapping import Origin
+
+    tx = database.read()
+    try:
+        found = Origin.find(tx, admin.site_id(tx, args.site), args.title)
+    finally:
+        tx.end()
+    if found is None:
+        raise CommandError(
+            f"{args.site} has no import {args.title}: `forumapi import list --site {args.site}`"
+        )
+    return found
+
+
+class _Bar:
+    """Line on a terminal that says how far a run is."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._width = 0
+
+    def __call__(self, progress: ImportProgress) -> None:
+        told = f"{progress.stage}: {progress.done:,}"
+        if progress.total:
+            told += f" of {progress.total:,}"
+        if progress.seconds_left is not None and progress.stage != "done":
+            left = time.strftime("%H:%M:%S", time.gmtime(progress.seconds_left))
+            told += f", about {left} left"
+        if self._is_shown:
+            print(f"\r{told.ljust(self._width)}", end="", file=sys.stderr, flush=True)
+            self._width = len(told)
+
+    def end(self) -> None:
+        """End the line."""
+        if self._is_shown and self._width:
+            print(file=sys.stderr)

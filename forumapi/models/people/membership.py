@@ -1,0 +1,39 @@
+"""Membership of a signed-in caller: the profile on this site, created or brought up to date at its first request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forumapi.database.connections import Database, Query
+from forumapi.models.people import role_members
+from forumapi.models.people.profile import Profile
+
+if TYPE_CHECKING:
+    from forumapi.models.access.identity import Identity
+
+FIND_USER = Query(
+    "membership.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
+)
+
+# A provider that the site's owner set up opens no huddles from now on, until it is confirmed (auth/own_provider.py).
+INTRODUCE = Query(
+    "membership.introduce",
+    """
+    UPDATE profiles p
+       SET uses_platform = true
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
+)
+
+
+def ensure(database: Database, site_id: int, identity: Identity, *, is_root: bool) -> None:
+    """Create the caller's profile on this site, or recompute its roles if they are due (platform 4.4)."""
+    with database.write() as tx:
+        if identity.profile_id:
+            role_members.recompute_roles(tx, site_id, [identity.profile_id])
+            if identity.is_introduced:
+                tx.run(INTRODUCE, site_id=site_id, profile_id=identity.profile_id)
+        else:
+            email = tx.value(FIND_USER, user_id=identity.user_id)
+            Profile.find_or_create(
+                tx, site_id, identity.user_id, email, is_root=is_root, claims=True
+            )

@@ -1,0 +1,536 @@
+"""Comments of an import, and the texts of its huddles: rendered by the pipeline of typed ones, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.models.content import text
+from forumapi.models.content.text import RenderedText
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.sites.site import Site
+from forumapi.permissions.evaluator import Tree
+from forumapi.porting import fields
+from forumapi.porting.layout import PortedComment, PortedVersion, Unreadable
+from forumapi.porting.links import Key, OldLinks
+from forumapi.porting.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.people import ImportedPeople
+from forumapi.text.render import RENDERER_VERSION
+
+# Items of a batch with the number of their last comment, locked until its end, in the order that others lock them in.
+LOCK_ITEMS = Query(
+    "comments.lock_items",
+    """
+    SELECT i.item_id, i.last_seq, coalesce(i.microcosm_id, 0), i.created
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+     ORDER BY i.item_id
+       FOR NO KEY UPDATE""",
+)
+INSERT = Query(
+    "comments.insert",
+    """
+    INSERT INTO comments (site_id, comment_id, item_id, on_profile_id, seq, in_reply_to, created, created_by, edited,
+                          edited_by, revisions, is_deleted, is_moderated, renderer, markdown, html)
+    SELECT %(site_id)s, r.id, r.item_id, r.on_profile_id, r.seq, r.in_reply_to, r.created, r.created_by, r.edited,
+           r.edited_by, r.revisions, r.is_deleted, r.is_moderated, %(renderer)s, r.markdown, r.html
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (id bigint, item_id bigint, on_profile_id bigint, seq integer, in_reply_to bigint, created timestamptz,
+                 created_by bigint, edited timestamptz, edited_by bigint, revisions integer, is_deleted boolean,
+                 is_moderated boolean, markdown text, html text)
+     ORDER BY r.id""",
+)
+INSERT_REVISIONS = Query(
+    "comments.insert_revisions",
+    """
+    INSERT INTO comment_revisions (site_id, comment_id, revision, markdown, created, created_by)
+    SELECT %(site_id)s, r.comment_id, r.revision, r.markdown, r.created, r.created_by
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (comment_id bigint, revision integer, markdown text, created timestamptz, created_by bigint)""",
+)
+# Nobody is notified of an imported mention, also not when the comment is edited.
+INSERT_MENTIONS = Query(
+    "comments.insert_mentions",
+    """
+    INSERT INTO comment_mentions (site_id, comment_id, profile_id, told)
+    SELECT %(site_id)s, r.comment_id, r.profile_id, true
+      FROM json_to_recordset(%(rows)s::json) AS r (comment_id bigint, profile_id bigint)
+        ON CONFLICT DO NOTHING""",
+)
+INSERT_LINKS = Query(
+    "comments.insert_links",
+    """
+    INSERT INTO link_uses (site_id, comment_id, revision, link_id)
+    SELECT %(site_id)s, r.comment_id, r.revision, r.link_id
+      FROM json_to_recordset(%(rows)s::json) AS r (comment_id bigint, revision integer, link_id bigint)
+        ON CONFLICT DO NOTHING""",
+)
+SET_LAST_SEQ = Query(
+    "comments.set_last_seq",
+    """
+    UPDATE items i
+       SET last_seq = r.last_seq
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, last_seq integer)
+     WHERE i.site_id = %(site_id)s AND i.item_id = r.id""",
+)
+ACL_VERSION = Query(
+    "comments.acl_version", "SELECT s.acl_version FROM sites s WHERE s.site_id = %(site_id)s"
+)
+# Comments whose text names something that came later: links and replies.
+UNFINISHED = Query(
+    "comments.unfinished",
+    f"""
+    SELECT i.old_id, i.item_id, i.detail
+      FROM imported_items i
+     WHERE i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s AND i.item_type_id = {itemtypes.COMMENT}
+       AND i.detail IS NOT NULL AND i.old_id > %(after)s
+     ORDER BY i.old_id
+     LIMIT %(limit)s""",
+    unrestricted="for the operator who imports them",
+)
+TEXTS = Query(
+    "comments.texts",
+    """
+    SELECT c.comment_id, c.markdown, c.item_id, c.on_profile_id, c.revisions, coalesce(i.microcosm_id, 0)
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+       FOR NO KEY UPDATE OF c""",
+)
+FINISH = Query(
+    "comments.finish",
+    """
+    UPDATE comments c
+       SET markdown = r.markdown, html = r.html, version = c.version + 1
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, markdown text, html text)
+     WHERE c.site_id = %(site_id)s AND c.comment_id = r.id""",
+)
+REPLY = Query(
+    "comments.reply",
+    """
+    UPDATE comments c
+       SET in_reply_to = a.comment_id, version = c.version + 1
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, answers bigint)
+      JOIN comments a ON a.site_id = %(site_id)s AND a.comment_id = r.answers
+     WHERE c.site_id = %(site_id)s AND c.comment_id = r.id AND c.in_reply_to IS NULL
+       AND c.item_id IS NOT DISTINCT FROM a.item_id AND c.on_profile_id IS NOT DISTINCT FROM a.on_profile_id""",
+)
+DETAIL = Query(
+    "comments.detail",
+    f"""
+    UPDATE imported_items i
+       SET detail = NULL
+     WHERE i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s AND i.item_type_id = {itemtypes.COMMENT}
+       AND i.old_id = ANY(%(old_ids)s::text[])""",
+)
+
+# The older versions of a text that was rewritten a thousand times are no use to anybody.
+MOST_REVISIONS: Final = 100
+_EMPTY: Final = "…"
+
+
+class TextPlace(NamedTuple):
+    """Thing that comments stand on: an item or a profile. `microcosm_id` None: a huddle; 0: a profile."""
+
+    item_id: int
+    on_profile_id: int
+    microcosm_id: int | None
+
+
+class NewText(NamedTuple):
+    """Comment that is about to be stored."""
+
+    old_id: str
+    place: TextPlace
+    author_id: int
+    created: str
+    versions: tuple[PortedVersion, ...]
+    answers: str = ""
+    is_deleted: bool = False
+    is_moderated: bool = False
+    # Line below the text, in Markdown.
+    below: str = ""
+
+
+class StoredText(NamedTuple):
+    """Comment that was stored."""
+
+    old_id: str
+    id: int
+    # Links and answers that are still to come.
+    unfinished: str
+
+
+class TextWriter:
+    """Writer of comments of one import."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        site: Site,
+        people: ImportedPeople,
+        links: OldLinks,
+        *,
+        short_links: str,
+    ) -> None:
+        self._origin = origin
+        self._site = site
+        self._people = people
+        self._links = links
+        self._short_links = short_links
+        self._tree: Tree | None = None
+
+    def tree(self, tx: Reader) -> Tree:
+        """Return the tree of the site, as of now."""
+        version = int(tx.value(ACL_VERSION, site_id=self._site.id))
+        if self._tree is None or self._tree.acl_version != version:
+            self._tree = load_tree(tx, self._site.id, version)
+        return self._tree
+
+    def write(
+        self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
+    ) -> list[StoredText]:
+        """Store texts in this order. `answered`: ids of comments that they may answer, by old id.
+
+        `waits`: links to comments that did not come yet stay as they are, until `finish`.
+        """
+        if not texts:
+            return []
+        origin = self._origin
+        named = {
+            key
+            for one in texts
+            for version in one.versions[-MOST_REVISIONS:]
+            for key in self._links.named(version.text)
+        }
+        found = origin.find_items(tx, named)
+        ids = allocate(tx, "comments_comment_id_seq", len(texts))
+        later: frozenset[Key] = frozenset()
+        if waits:
+            found |= {
+                ("comment", one.old_id): ImportedThing(itemtypes.COMMENT, id)
+                for one, id in zip(texts, ids, strict=True)
+            }
+            later = frozenset(key for key in named if key[0] == "comment") - found.keys()
+        by_old = dict(answered)
+        seqs = {
+            row[0]: row[1]
+            for row in tx.rows(
+                LOCK_ITEMS,
+                site_id=origin.site_id,
+                ids=sorted({one.place.item_id for one in texts} - {0}),
+            )
+        }
+        rendered, sources, mentions = self._rendered(tx, texts, found, later)
+        rows: list[dict[str, Any]] = []
+        revisions: list[dict[str, Any]] = []
+        links: list[dict[str, Any]] = []
+        stored: list[StoredText] = []
+        mentioned: list[dict[str, Any]] = []
+        for one, id, html, markdown, extra in zip(
+            texts, ids, rendered, sources, mentions, strict=True
+        ):
+            place = one.place
+            seq = 0
+            if place.item_id:
+                seq = seqs[place.item_id] = seqs[place.item_id] + 1
+            versions = one.versions[-MOST_REVISIONS:]
+            answers = by_old.get(one.answers, 0) if one.answers else 0
+            edited, editor = self._edited(one, versions)
+            rows.append(
+                {
+                    "id": id,
+                    "item_id": place.item_id or None,
+                    "on_profile_id": place.on_profile_id or None,
+                    "seq": seq,
+                    "in_reply_to": answers or None,
+                    "created": one.created,
+                    "created_by": one.author_id,
+                    "edited": edited,
+                    "edited_by": editor,
+                    "revisions": max(1, len(versions)),
+                    "is_deleted": one.is_deleted,
+                    "is_moderated": one.is_moderated,
+                    "markdown": markdown,
+                    "html": html.html,
+                }
+            )
+            revisions += self._older(one, id, versions, found)
+            links += [
+                {"comment_id": id, "revision": max(1, len(versions)), "link_id": link_id}
+                for link_id in html.link_ids
+            ]
+            if place.microcosm_id is not None:
+                mentioned += [
+                    {"comment_id": id, "profile_id": profile_id}
+                    for profile_id in dict.fromkeys((*html.mentioned, *extra))
+                ]
+            by_old[one.old_id] = id
+            stored.append(StoredText(one.old_id, id, self._unfinished(one, answers, later)))
+        origin.run(tx, INSERT, rows, renderer=RENDERER_VERSION)
+        origin.run(tx, INSERT_REVISIONS, revisions)
+        origin.run(tx, INSERT_MENTIONS, mentioned)
+        origin.run(tx, INSERT_LINKS, links)
+        origin.run(
+            tx, SET_LAST_SEQ, [{"id": id, "last_seq": last} for id, last in sorted(seqs.items())]
+        )
+        return stored
+
+    def _rendered(
+        self,
+        tx: Reader,
+        texts: Sequence[NewText],
+        found: Mapping[Key, ImportedThing],
+        later: frozenset[Key],
+    ) -> tuple[list[RenderedText], list[str], list[tuple[int, ...]]]:
+        """Return HTML, source and further mentions of each text."""
+        sources, mentions = [], []
+        for one in texts:
+            last = one.versions[-1].text if one.versions else ""
+            whole, named = self.source(last, one.below, found, later)
+            sources.append(whole)
+            mentions.append(named)
+        rendered = text.render_many(
+            tx,
+            self._site,
+            [(source, one.place.microcosm_id) for source, one in zip(sources, texts, strict=True)],
+            self.tree(tx),
+            short_links=self._short_links,
+        )
+        return rendered, sources, mentions
+
+    def source(
+        self,
+        written: str,
+        below: str,
+        found: Mapping[Key, ImportedThing],
+        later: frozenset[Key] = frozenset(),
+    ) -> tuple[str, tuple[int, ...]]:
+        """Return a text as it is stored, and whom it mentions."""
+        whole, mentioned = self._links.rewrite(fields.plain(written), found, later=later)
+        if not whole.strip():
+            whole = _EMPTY
+        return (f"{whole.rstrip()}\n\n{below}" if below else whole), mentioned
+
+    def finish(self, tx: Transaction, ids: Sequence[int]) -> None:
+        """Render stored comments again whose links to later comments stayed as they were."""
+        if not ids:
+            return
+        rows = tx.rows(TEXTS, site_id=self._origin.site_id, ids=list(ids))
+        named = {key for row in rows for key in self._links.named(row[1])}
+        found = self._origin.find_items(tx, named)
+        sources, mentions = [], []
+        for row in rows:
+            whole, mentioned = self._links.rewrite(row[1], found)
+            sources.append(whole)
+            mentions.append(mentioned)
+        rendered = text.render_many(
+            tx,
+            self._site,
+            [(source, row[5]) for source, row in zip(sources, rows, strict=True)],
+            self.tree(tx),
+            short_links=self._short_links,
+        )
+        stored, links, told = [], [], []
+        for row, source, html, extra in zip(rows, sources, rendered, mentions, strict=True):
+            id, revision = row[0], row[4]
+            stored.append({"id": id, "markdown": source, "html": html.html})
+            links += [
+                {"comment_id": id, "revision": revision, "link_id": link_id}
+                for link_id in html.link_ids
+            ]
+            told += [
+                {"comment_id": id, "profile_id": profile_id}
+                for profile_id in dict.fromkeys((*html.mentioned, *extra))
+            ]
+        self._origin.run(tx, FINISH, stored)
+        self._origin.run(tx, INSERT_MENTIONS, told)
+        self._origin.run(tx, INSERT_LINKS, links)
+
+    def _edited(self, one: NewText, versions: Sequence[PortedVersion]) -> tuple[str | None, int]:
+        """Return when, and by whom, the text was last edited; by its author, if it never was."""
+        if not versions:
+            return None, one.author_id
+        last = versions[-1]
+        when = fields.time(last.date_modified, fields.EPOCH) if last.date_modified else None
+        if len(versions) == 1 and (when is None or when == one.created):
+            return None, one.author_id
+        return when or one.created, self._people.id(last.editor) or one.author_id
+
+    def _older(
+        self,
+        one: NewText,
+        id: int,
+        versions: Sequence[PortedVersion],
+        found: Mapping[Key, ImportedThing],
+    ) -> list[dict[str, Any]]:
+        return [
+            {
+                "comment_id": id,
+                "revision": number,
+                "markdown": self.source(version.text, "", found)[0],
+                "created": (
+                    fields.time(version.date_modified, fields.EPOCH)
+                    if version.date_modified
+                    else one.created
+                ),
+                "created_by": self._people.id(version.editor) or one.author_id,
+            }
+            for number, version in enumerate(versions[:-1], 1)
+        ]
+
+    def _unfinished(self, one: NewText, answers: int, later: frozenset[Key]) -> str:
+        """Return what is looked up again at the end: `links`, and the comment that is answered."""
+        parts = []
+        if later and one.versions and later & self._links.named(one.versions[-1].text):
+            parts.append("links")
+        if one.answers and not answers:
+            parts.append(f"answers:{one.answers}")
+        return " ".join(parts)
+
+
+class CommentWriter:
+    """Writer of the comments on items and profiles."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        people: ImportedPeople,
+        texts: TextWriter,
+        polls: Mapping[str, tuple[int, str]],
+    ) -> None:
+        self._origin = origin
+        self._people = people
+        self._texts = texts
+        self._polls = polls
+
+    def insert(self, tx: Transaction, comments: Sequence[PortedComment]) -> list[Unreadable]:
+        """Insert comments that did not come yet, in this order; return what was left out."""
+        origin = self._origin
+        wanted: list[Key] = [("comment", one.id) for one in comments]
+        wanted += [(one.on_type, one.on_id) for one in comments if one.on_type != "profile"]
+        wanted += [("comment", one.in_reply_to) for one in comments if one.in_reply_to]
+        found = origin.find_items(tx, wanted)
+        left: list[Unreadable] = []
+        fresh: dict[str, PortedComment] = {}
+        for one in comments:
+            if ("comment", one.id) in found or one.id in fresh:
+                continue
+            if one.on_type == "profile":
+                is_there = bool(self._people.id(one.on_id))
+            else:
+                is_there = (one.on_type, one.on_id) in found
+            if is_there:
+                fresh[one.id] = one
+            else:
+                reason = f"onId: {one.on_type} {one.on_id} did not come"
+                left.append(Unreadable(kind="comment", id=one.id, reason=reason))
+        self._people.ensure_authors(tx, ((one.author, one.author_name) for one in fresh.values()))
+        items = {
+            found[one.on_type, one.on_id].id for one in fresh.values() if one.on_type != "profile"
+        }
+        facts = {
+            row[0]: row[1:]
+            for row in tx.rows(LOCK_ITEMS, site_id=origin.site_id, ids=sorted(items))
+        }
+        begun = {id for id, (last_seq, *_) in facts.items() if last_seq}
+        texts = []
+        for one in fresh.values():
+            if one.on_type == "profile":
+                place = TextPlace(0, self._people.id(one.on_id), 0)
+                fallback = fields.EPOCH
+                below = ""
+            else:
+                id = found[one.on_type, one.on_id].id
+                _, microcosm_id, fallback = facts[id]
+                place = TextPlace(id, 0, microcosm_id)
+                below = "" if id in begun else self.below(one)
+                begun.add(id)
+            texts.append(
+                NewText(
+                    one.id,
+                    place,
+                    self._people.author(one.author, one.author_name),
+                    fields.time(one.date_created, fallback),
+                    one.versions,
+                    one.in_reply_to,
+                    one.is_deleted,
+                    one.is_moderated,
+                    below,
+                )
+            )
+        answered = {old: thing.id for (kind, old), thing in found.items() if kind == "comment"}
+        stored = self._texts.write(tx, texts, _same_place(tx, origin, answered, texts), waits=True)
+        origin.remember(
+            tx, [(itemtypes.COMMENT, one.old_id, one.id, one.unfinished) for one in stored]
+        )
+        return left
+
+    def below(self, first: PortedComment) -> str:
+        """Return the link from a conversation's first comment to its poll, which is an item of its own here."""
+        poll = self._polls.get(first.on_id) if first.on_type == "conversation" else None
+        return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
+
+    def finish(self, tx: Transaction, after: str, limit: int) -> str | None:
+        """Resolve links and answers of some comments to what came later.
+
+        Return the old id of the last of them, None at the end.
+        """
+        origin = self._origin
+        rows = tx.rows(
+            UNFINISHED, site_id=origin.site_id, origin_id=origin.id, after=after, limit=limit
+        )
+        if not rows:
+            return None
+        answers = {
+            id: part.removeprefix("answers:")
+            for _, id, detail in rows
+            for part in detail.split(" ")
+            if part.startswith("answers:")
+        }
+        linking = [id for _, id, detail in rows if "links" in detail.split(" ")]
+        found = origin.find_items(tx, [("comment", old) for old in answers.values()])
+        origin.run(
+            tx,
+            REPLY,
+            [
+                {"id": id, "answers": found["comment", old].id}
+                for id, old in answers.items()
+                if ("comment", old) in found
+            ],
+        )
+        self._texts.finish(tx, linking)
+        tx.run(
+            DETAIL,
+            site_id=origin.site_id,
+            origin_id=origin.id,
+            old_ids=[old for old, _, _ in rows],
+        )
+        return str(rows[-1][0])
+
+
+def _same_place(
+    tx: Reader, origin: Origin, answered: Mapping[str, int], texts: Iterable[NewText]
+) -> dict[str, int]:
+    """Return those of the answered comments that stand on the same thing as what answers them."""
+    places = {one.answers: one.place for one in texts if one.answers in answered}
+    if not places:
+        return {}
+    rows = tx.rows(PLACES, site_id=origin.site_id, ids=sorted(answered[old] for old in places))
+    stands = {id: (item_id or 0, profile_id or 0) for id, item_id, profile_id in rows}
+    return {
+        old: answered[old]
+        for old, place in places.items()
+        if stands.get(answered[old]) == (place.item_id, place.on_profile_id)
+    }
+
+
+PLACES = Query(
+    "comments.places",
+    """
+    SELECT c.comment_id, c.item_id, c.on_profile_id
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
+)

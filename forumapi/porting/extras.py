@@ -1,0 +1,406 @@
+"""Parts of an import that hang on its people, items and comments: attributes, reactions, bookmarks, follows, bans."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.models.content import attribute, reaction
+from forumapi.porting import fields
+from forumapi.porting.layout import (
+    PortedAlias,
+    PortedAttribute,
+    PortedBan,
+    PortedBookmark,
+    PortedFollow,
+    PortedReaction,
+    Unreadable,
+)
+from forumapi.porting.mapping import TYPES, ImportedThing, Origin
+from forumapi.porting.people import ImportedPeople
+
+INSERT_ATTRIBUTES = Query(
+    "extras.insert_attributes",
+    """
+    INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
+                            boolean_value, written_by, written, is_granted)
+    SELECT DISTINCT ON (r.type, r.item_id, r.key)
+           %(site_id)s, r.type, r.item_id, r.key, r.value_type, r.string_value, r.date_value, r.number_value,
+           r.boolean_value, CASE WHEN r.is_granted THEN s.owned_by ELSE r.written_by END, r.written, r.is_granted
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (type smallint, item_id bigint, key text, value_type smallint, string_value text, date_value date,
+                 number_value numeric, boolean_value boolean, written_by bigint, written timestamptz,
+                 is_granted boolean)
+      JOIN sites s ON s.site_id = %(site_id)s
+        ON CONFLICT (site_id, item_type_id, item_id, key) DO NOTHING""",
+)
+INSERT_REACTIONS = Query(
+    "extras.insert_reactions",
+    """
+    INSERT INTO reactions (site_id, item_type_id, item_id, profile_id, name, created)
+    SELECT %(site_id)s, r.type, r.item_id, r.profile_id, r.name, r.created
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (type smallint, item_id bigint, profile_id bigint, name text, created timestamptz)
+        ON CONFLICT DO NOTHING""",
+)
+_COUNTED: Final = """
+           (SELECT jsonb_object_agg(n.name, n.times)
+              FROM (SELECT x.name, count(*) AS times FROM reactions x
+                     WHERE x.site_id = %(site_id)s AND x.item_type_id = r.type AND x.item_id = r.item_id
+                     GROUP BY x.name) n)"""
+COUNT_ON_COMMENTS = Query(
+    "extras.count_on_comments",
+    f"""
+    UPDATE comments c
+       SET reactions = {_COUNTED}
+      FROM (SELECT DISTINCT x.type, x.item_id
+              FROM json_to_recordset(%(rows)s::json) AS x (type smallint, item_id bigint)) r
+     WHERE c.site_id = %(site_id)s AND c.comment_id = r.item_id AND r.type = {itemtypes.COMMENT}""",
+)
+COUNT_ON_ITEMS = Query(
+    "extras.count_on_items",
+    f"""
+    UPDATE items i
+       SET reactions = {_COUNTED}
+      FROM (SELECT DISTINCT x.type, x.item_id
+              FROM json_to_recordset(%(rows)s::json) AS x (type smallint, item_id bigint)) r
+     WHERE i.site_id = %(site_id)s AND i.item_id = r.item_id AND i.item_type_id = r.type""",
+)
+INSERT_BOOKMARKS = Query(
+    "extras.insert_bookmarks",
+    """
+    INSERT INTO bookmarks (site_id, profile_id, item_type_id, item_id, created)
+    SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.created
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (profile_id bigint, type smallint, item_id bigint, created timestamptz)
+     ORDER BY r.created
+        ON CONFLICT DO NOTHING""",
+)
+INSERT_WATCHERS = Query(
+    "extras.insert_watchers",
+    """
+    INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email)
+    SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.send_email
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (profile_id bigint, type smallint, item_id bigint, send_email boolean)
+        ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO NOTHING""",
+)
+INSERT_IGNORES = Query(
+    "extras.insert_ignores",
+    """
+    INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
+    SELECT %(site_id)s, r.profile_id, r.type, r.item_id
+      FROM json_to_recordset(%(rows)s::json) AS r (profile_id bigint, type smallint, item_id bigint)
+        ON CONFLICT DO NOTHING""",
+)
+INSERT_BANS = Query(
+    "extras.insert_bans",
+    """
+    INSERT INTO bans (site_id, user_id, created, expires, display_reason, admin_reason)
+    SELECT %(site_id)s, r.user_id, r.created, r.expires, r.display_reason, r.admin_reason
+      FROM (SELECT DISTINCT ON (x.user_id) x.user_id, x.created, x.expires, x.display_reason, x.admin_reason
+              FROM json_to_recordset(%(rows)s::json)
+                   AS x (user_id bigint, created timestamptz, expires timestamptz, display_reason text,
+                         admin_reason text)
+             ORDER BY x.user_id, x.expires DESC NULLS FIRST) r
+     WHERE NOT EXISTS (SELECT FROM bans b WHERE b.site_id = %(site_id)s AND b.user_id = r.user_id)""",
+)
+INSERT_DOMAIN_BANS = Query(
+    "extras.insert_domain_bans",
+    """
+    INSERT INTO bans (site_id, email_domain, created, expires, display_reason, admin_reason)
+    SELECT %(site_id)s, r.domain, r.created, r.expires, r.display_reason, r.admin_reason
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (domain text, created timestamptz, expires timestamptz, display_reason text, admin_reason text)
+        ON CONFLICT (site_id, email_domain) WHERE email_domain IS NOT NULL DO NOTHING""",
+)
+
+_KEY: Final = re.compile(r"[^0-9A-Za-z_-]+")
+_MAX_KEY: Final = 50
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DOMAIN: Final = re.compile(r"\*@([a-z0-9.-]{1,253})")
+
+
+class ExtrasWriter:
+    """Writer of attributes, reactions, bookmarks, follows, bans and further old ids.
+
+    `granted`: keys of attributes that count for criteria, since the site's owner vouches for them.
+    """
+
+    def __init__(self, origin: Origin, people: ImportedPeople, granted: Collection[str]) -> None:
+        self._origin = origin
+        self._people = people
+        self._granted = frozenset(granted)
+        self._now = datetime.datetime.now(datetime.UTC)
+        self._kinds: dict[str, str] | None = None
+
+    def insert_attributes(
+        self, tx: Transaction, holders: Iterable[tuple[int, int, Sequence[PortedAttribute], str]]
+    ) -> list[Unreadable]:
+        """Insert attributes of things: (type, id, attributes, old id)."""
+        rows: list[dict[str, Any]] = []
+        left: list[Unreadable] = []
+        for item_type, item_id, attributes, old_id in holders:
+            for one in attributes:
+                key = field_key(one.key)
+                is_granted = one.key in self._granted
+                if not key or (key == attribute.IS_MEMBER and item_type == itemtypes.PROFILE):
+                    reason = "key: is the site's own" if key else "key: has no letter or digit"
+                    left.append(
+                        Unreadable(kind="attribute", id=f"{old_id}:{one.key}", reason=reason)
+                    )
+                    continue
+                by = self._people.id(one.written_by)
+                holder = item_id if item_type == itemtypes.PROFILE else 0
+                rows.append(
+                    {
+                        "type": item_type,
+                        "item_id": item_id,
+                        "key": key,
+                        "written_by": by or holder or None,
+                        "written": fields.time(one.written, self._now),
+                        "is_granted": is_granted,
+                        **_value(one),
+                    }
+                )
+        self._origin.run(tx, INSERT_ATTRIBUTES, rows)
+        return left
+
+    def insert_reactions(
+        self, tx: Transaction, reactions: Sequence[PortedReaction]
+    ) -> list[Unreadable]:
+        """Insert reactions of kinds that the site has; return what was left out."""
+        kinds = self._reaction_kinds(tx)
+        found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in reactions])
+        rows, left = [], []
+        for one in reactions:
+            thing = found.get((one.on_type, one.on_id))
+            profile_id = self._people.id(one.author)
+            name = kinds.get(_sign(one.name)) or kinds.get(one.name)
+            on = (thing.type, thing.id) if thing else (0, 0)
+            if thing and one.on_type == "message":
+                on = (itemtypes.COMMENT, int(thing.detail or 0))
+            if not on[1] or not profile_id or name is None:
+                reason = (
+                    f"name: {one.name} is no reaction of this site"
+                    if name is None
+                    else _missing(profile_id, one.author, one.on_type, one.on_id)
+                )
+                left.append(
+                    Unreadable(
+                        kind="reaction",
+                        id=f"{one.on_type}:{one.on_id}:{one.author}:{one.name}",
+                        reason=reason,
+                    )
+                )
+                continue
+            rows.append(
+                {
+                    "type": on[0],
+                    "item_id": on[1],
+                    "profile_id": profile_id,
+                    "name": name,
+                    "created": fields.time(one.date, self._now),
+                }
+            )
+        self._origin.run(tx, INSERT_REACTIONS, rows)
+        self._origin.run(tx, COUNT_ON_COMMENTS, rows)
+        self._origin.run(tx, COUNT_ON_ITEMS, rows)
+        return left
+
+    def insert_bookmarks(
+        self, tx: Transaction, bookmarks: Sequence[PortedBookmark]
+    ) -> list[Unreadable]:
+        """Insert bookmarks; return what was left out."""
+        found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
+        rows, left = [], []
+        for one in bookmarks:
+            thing = found.get((one.on_type, one.on_id))
+            profile_id = self._people.id(one.author)
+            if thing is None or not profile_id:
+                left.append(
+                    Unreadable(
+                        kind="bookmark",
+                        id=f"{one.on_type}:{one.on_id}:{one.author}",
+                        reason=_missing(profile_id, one.author, one.on_type, one.on_id),
+                    )
+                )
+                continue
+            rows.append(
+                {
+                    "profile_id": profile_id,
+                    "type": thing.type,
+                    "item_id": thing.id,
+                    "created": fields.time(one.date, self._now),
+                }
+            )
+        self._origin.run(tx, INSERT_BOOKMARKS, rows)
+        return left
+
+    def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
+        """Insert what people follow and ignore; return what was left out."""
+        wanted = [
+            (kind, id)
+            for one in follows
+            for kind, id, _ in (*_followed(one), *((kind, id, False) for kind, id in _ignored(one)))
+        ]
+        found = self._origin.find_items(tx, wanted)
+        watched, ignored = [], []
+        left: list[Unreadable] = []
+
+        def known(one: PortedFollow, kind: str, id: str) -> ImportedThing | None:
+            thing = found.get((kind, id))
+            if thing is None:
+                left.append(
+                    Unreadable(
+                        kind="follow",
+                        id=f"{one.author}:{kind}:{id}",
+                        reason=f"{kind} {id} did not come",
+                    )
+                )
+            return thing
+
+        for one in follows:
+            profile_id = self._people.id(one.author)
+            if not profile_id:
+                reason = f"author: profile {one.author} did not come"
+                left.append(Unreadable(kind="follow", id=one.author, reason=reason))
+                continue
+            for kind, id, notify in _followed(one):
+                if (thing := known(one, kind, id)) is not None:
+                    watched.append(
+                        {
+                            "profile_id": profile_id,
+                            "type": thing.type,
+                            "item_id": thing.id,
+                            "send_email": notify,
+                        }
+                    )
+            for kind, id in _ignored(one):
+                thing = known(one, kind, id)
+                if thing is not None and (thing.type, thing.id) != (itemtypes.PROFILE, profile_id):
+                    ignored.append(
+                        {"profile_id": profile_id, "type": thing.type, "item_id": thing.id}
+                    )
+        self._origin.run(tx, INSERT_WATCHERS, watched)
+        self._origin.run(tx, INSERT_IGNORES, ignored)
+        return left
+
+    def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
+        """Insert bans of profiles and of domains of addresses; return those that ours has no word for."""
+        users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
+        people, domains = [], []
+        left: list[Unreadable] = []
+        for one in bans:
+            row = {
+                "created": fields.time(one.date_created, self._now),
+                "expires": fields.time(one.expires, self._now) if one.expires else None,
+                "display_reason": fields.line(one.reason),
+                "admin_reason": fields.line(one.note),
+            }
+            user_id = users.get(self._people.id(one.profile)) if one.profile else None
+            domain = _DOMAIN.fullmatch(one.email.strip().lower())
+            if one.expires and one.expires <= self._now:
+                continue
+            if one.is_exception:
+                reason = "isException: there are no exceptions from bans here"
+            elif user_id:
+                people.append(row | {"user_id": user_id})
+                continue
+            elif domain:
+                domains.append(row | {"domain": domain[1]})
+                continue
+            elif one.profile:
+                reason = f"profile: profile {one.profile} did not come"
+            elif one.email:
+                reason = "email: one address or a pattern is not banned here, a whole domain is"
+            else:
+                reason = "ipAddress: addresses of machines are not banned here"
+            left.append(
+                Unreadable(kind="ban", id=one.profile or one.email or one.ip_address, reason=reason)
+            )
+        self._origin.run(tx, INSERT_BANS, people)
+        self._origin.run(tx, INSERT_DOMAIN_BANS, domains)
+        return left
+
+    def insert_aliases(self, tx: Transaction, aliases: Sequence[PortedAlias]) -> list[Unreadable]:
+        """Insert further old ids of things; return what was left out."""
+        found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in aliases])
+        rows, left = [], []
+        for one in aliases:
+            thing = found.get((one.on_type, one.on_id))
+            if thing is None:
+                reason = f"{one.on_type} {one.on_id} did not come"
+                left.append(Unreadable(kind="alias", id=one.alias, reason=reason))
+            else:
+                rows.append((TYPES[one.on_type][0], one.alias, thing.id, "alias"))
+        self._origin.remember(tx, rows)
+        return left
+
+    def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
+        """Return the names of the site's reactions, by sign and by name."""
+        if self._kinds is None:
+            kinds = reaction.kinds(tx, self._origin.site_id)
+            self._kinds = {one.name: one.name for one in kinds}
+            self._kinds |= {_sign(one.text): one.name for one in kinds}
+        return self._kinds
+
+
+def field_key(key: str) -> str:
+    """Return the key under which an attribute is kept; "" for one without letters or digits."""
+    return _KEY.sub("_", fields.plain(key)).strip("_")[:_MAX_KEY]
+
+
+def _sign(text: str) -> str:
+    """Return a sign without the selector of its colour, by which the same one is written in two ways."""
+    return text.replace("\ufe0f", "").strip()
+
+
+def _followed(one: PortedFollow) -> Iterable[tuple[str, str, bool]]:
+    for kind, all in (
+        ("profile", one.users),
+        ("forum", one.forums),
+        ("conversation", one.conversations),
+    ):
+        for followed in all:
+            yield kind, followed.id, followed.notify
+
+
+def _ignored(one: PortedFollow) -> Iterable[tuple[str, str]]:
+    for kind, all in (
+        ("profile", one.users_ignored),
+        ("forum", one.forums_ignored),
+        ("conversation", one.conversations_ignored),
+    ):
+        for id in all:
+            yield kind, id
+
+
+def _missing(profile_id: int, author: str, on_type: str, on_id: str) -> str:
+    if not profile_id:
+        return f"author: profile {author} did not come"
+    return f"onId: {on_type} {on_id} did not come"
+
+
+def _value(one: PortedAttribute) -> dict[str, Any]:
+    value = one.value
+    if isinstance(value, bool):
+        return {"value_type": attribute.BOOLEAN, "boolean_value": value}
+    if isinstance(value, (int, float)):
+        return {"value_type": attribute.NUMBER, "number_value": value}
+    text = fields.plain(value)
+    if one.is_date and _DATE.fullmatch(text):
+        try:
+            datetime.date.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return {"value_type": attribute.DATE, "date_value": text}
+    return {
+        "value_type": attribute.STRING,
+        "string_value": fields.block(text[: attribute.MAX_STRING], "—"),
+    }

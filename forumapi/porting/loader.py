@@ -1,0 +1,414 @@
+"""Loader of a forum into a site, stream by stream and batch by batch (porting/layout.py).
+
+A batch of rows and their ids in `imported_items` are one transaction, and what has an id is skipped: the loader may
+end anywhere, and the same command goes on there. Nothing is sent, nobody is notified, and no event is recorded. A row
+that PostgreSQL refuses is found by halving its batch, left out with the reason, and the others come in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from html import unescape
+from typing import Any, Final, NamedTuple, TypeVar
+
+import psycopg
+from psycopg import errors as pgerrors
+
+from forumapi import itemtypes
+from forumapi.config import Config
+from forumapi.database.connections import Database, Query, Reader, Transaction
+from forumapi.errors import ApiError
+from forumapi.models.sites.site import Site
+from forumapi.porting import attachments, counters, forums
+from forumapi.porting.attachments import AttachmentWriter, FileStore
+from forumapi.porting.comments import CommentWriter, TextWriter
+from forumapi.porting.extras import ExtrasWriter
+from forumapi.porting.forums import ForumWriter
+from forumapi.porting.huddles import HuddleWriter
+from forumapi.porting.items import ItemWriter
+from forumapi.porting.layout import (
+    ForumReader,
+    PortedAttachment,
+    PortedAttribute,
+    PortedBan,
+    PortedComment,
+    PortedForum,
+    PortedProfile,
+    PortedRole,
+    PortedVersion,
+    Unreadable,
+)
+from forumapi.porting.links import OldLinks
+from forumapi.porting.mapping import Origin
+from forumapi.porting.people import ImportedPeople
+from forumapi.porting.rights import Rights
+from forumapi.wire import legacy_urls
+from forumapi.wire.legacy_urls import RuleSet
+
+TITLES = Query(
+    "loader.titles",
+    """
+    SELECT i.item_id, i.title
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])""",
+)
+
+T = TypeVar("T")
+Insert = Callable[[Transaction, Sequence[Any]], list[Unreadable]]
+
+# Rows of a batch. Files are stored one after the other, so fewer of them wait for their transaction.
+BATCH: Final = 500
+FILES: Final = 20
+# Characters of texts in one batch: a few very long ones are a batch of their own.
+_BATCH_CHARACTERS: Final = 2_000_000
+# Comment that a profile's words about itself become, by the profile's id.
+ABOUT: Final = "about:"
+
+
+class PortingError(Exception):
+    """Failure of an import; the message is for the person who runs it."""
+
+
+class ImportProgress(NamedTuple):
+    """State of a run. `seconds_left`: an estimate; None without one."""
+
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+class Outcome(NamedTuple):
+    """Result of a run: documents read and left out by stream, and the seconds that it took."""
+
+    read: dict[str, int]
+    left_out: int
+    seconds: float
+
+
+class Loader:
+    """Loader of one reader's forum into one site.
+
+    `granted`: keys of attributes that count for criteria. `show` is called about once a second.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: Config,
+        site: Site,
+        origin: Origin,
+        reader: ForumReader,
+        *,
+        granted: Collection[str] = (),
+        show: Callable[[ImportProgress], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._site = site
+        self._origin = origin
+        self._reader = reader
+        self._show = show
+        self.people = ImportedPeople(origin)
+        self._store = FileStore(database, config)
+        self._links = OldLinks(origin.addresses, rules_of(config, origin.product))
+        self._texts = TextWriter(
+            origin, site, self.people, self._links, short_links=config.short_links
+        )
+        self._extras = ExtrasWriter(origin, self.people, granted)
+        self._items = ItemWriter(origin, self.people)
+        self._files = AttachmentWriter(origin, self.people, self._store, reader.open)
+        self._totals = dict(reader.counts())
+        self._read: dict[str, int] = {}
+        self._left = 0
+        self._began = self._shown = time.monotonic()
+        self._done = 0
+
+    def run(self) -> Outcome:
+        """Load everything that did not come yet, and count it."""
+        reader = self._database.read()
+        try:
+            self.people.load(reader)
+        finally:
+            reader.end()
+        with contextlib.closing(self._store):
+            self._load()
+        return Outcome(self._read, self._left, time.monotonic() - self._began)
+
+    def _load(self) -> None:
+        source = self._reader
+        self._stage("profiles", source.profiles(), self._insert_profiles)
+        roles = [one for one in source.roles() if isinstance(one, PortedRole)]
+        all_forums = [one for one in source.forums() if isinstance(one, PortedForum)]
+        placed, circling = forums.acyclic(all_forums)
+        self._note([*_unreadable(source.roles()), *_unreadable(source.forums()), *circling])
+        writer = ForumWriter(self._origin, self._site, self.people, Rights(roles, placed))
+        self._stage("forums", placed, self._with_attributes(writer.insert, "forum"))
+        self._stage(
+            "conversations",
+            source.conversations(),
+            self._with_attributes(self._items.insert_conversations, "conversation"),
+        )
+        self._stage("polls", source.polls(), self._items.insert_polls)
+        self._stage("attachments", self._attachments(), self._files.store, size=FILES)
+        comments = CommentWriter(self._origin, self.people, self._texts, self._polls())
+        self._stage("comments", itertools.chain(self._abouts(), source.comments()), comments.insert)
+        huddles = HuddleWriter(self._origin, self.people, self._texts)
+        self._stage("messages", source.messages(), huddles.insert)
+        self._set_stage("links")
+        self._finish(comments)
+        self._stage("files", self._attachments(), self._files.hang)
+        self._stage("reactions", source.reactions(), self._extras.insert_reactions)
+        self._stage("bookmarks", source.bookmarks(), self._extras.insert_bookmarks)
+        self._stage("follows", source.follows(), self._extras.insert_follows)
+        self._stage("bans", self._bans(), self._extras.insert_bans)
+        for name in ("warnings", "reports"):
+            self._stage(name, getattr(source, name)(), _no_place(name))
+        self._stage("aliases", source.aliases(), self._extras.insert_aliases)
+        self._set_stage("counters")
+        for counted in counters.count_all(self._database, self._origin, self.people):
+            self._advance("counters", counted)
+        self._set_stage("done")
+        self._tell("done", force=True)
+
+    # ---------------------------------------------------------------- stages
+
+    def _stage(
+        self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
+    ) -> None:
+        self._set_stage(name)
+        for batch in _batches(stream, size):
+            self._insert(name, batch, insert)
+            self._read[name] = self._read.get(name, 0) + len(batch)
+            self._advance(name, len(batch))
+
+    def _set_stage(self, name: str) -> None:
+        with self._database.write() as tx:
+            self._origin.set_stage(tx, name)
+        self._tell(name, force=True)
+
+    def _insert(self, name: str, batch: Sequence[T | Unreadable], insert: Insert) -> None:
+        """Insert a batch in one transaction; if PostgreSQL refuses a row, its halves, down to the row itself."""
+        try:
+            with self._database.write() as tx:
+                self._origin.lock(tx)
+                left = [one for one in batch if isinstance(one, Unreadable)]
+                documents = [one for one in batch if not isinstance(one, Unreadable)]
+                if documents:
+                    left += insert(tx, documents)
+                self._origin.leave_out(tx, left)
+                kind = _KINDS.get(name)
+                if kind:
+                    refused = {one.id for one in left if one.kind == kind}
+                    came = [id for one in documents if (id := _id(one)) and id not in refused]
+                    self._origin.take_in(tx, kind, came)
+        except (pgerrors.DataError, pgerrors.IntegrityError, ValueError, OverflowError) as error:
+            self._reload_people()
+            if len(batch) > 1:
+                half = len(batch) // 2
+                self._insert(name, batch[:half], insert)
+                self._insert(name, batch[half:], insert)
+                return
+            told = _first_line(error)
+            self._note([Unreadable(kind=_KINDS.get(name, name), id=_id(batch[0]), reason=told)])
+        except ApiError as error:
+            raise PortingError(
+                f"{name}: {error.message}; nothing of this batch was written, the same command goes on from here"
+            ) from error
+        else:
+            self._left += len(left)
+
+    def _reload_people(self) -> None:
+        """Read the profiles anew, since those of a transaction that was rolled back are not there."""
+        reader = self._database.read()
+        try:
+            self.people.load(reader)
+        finally:
+            reader.end()
+
+    def _note(self, left: Sequence[Unreadable]) -> None:
+        if left:
+            with self._database.write() as tx:
+                self._origin.leave_out(tx, left)
+            self._left += len(left)
+
+    # ---------------------------------------------------------------- what is put together here
+
+    def _insert_profiles(
+        self, tx: Transaction, profiles: Sequence[PortedProfile]
+    ) -> list[Unreadable]:
+        left = self.people.insert(tx, profiles)
+        return left + self._extras.insert_attributes(
+            tx,
+            (
+                (itemtypes.PROFILE, id, one.attributes, one.id)
+                for one in profiles
+                if one.attributes and (id := self.people.id(one.id))
+            ),
+        )
+
+    def _with_attributes(self, insert: Insert, kind: str) -> Insert:
+        def inserted(tx: Transaction, documents: Sequence[Any]) -> list[Unreadable]:
+            left = insert(tx, documents)
+            having = [one for one in documents if one.attributes]
+            if having:
+                found = self._origin.find_items(tx, [(kind, one.id) for one in having])
+                holders: list[tuple[int, int, Sequence[PortedAttribute], str]] = [
+                    (thing.type, thing.id, one.attributes, one.id)
+                    for one in having
+                    if (thing := found.get((kind, one.id)))
+                ]
+                left = left + self._extras.insert_attributes(tx, holders)
+            return left
+
+        return inserted
+
+    def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
+        """Yield the attachments, and before them pictures of profiles."""
+        for profile in self._reader.profiles():
+            if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
+                yield own
+        yield from self._reader.attachments()
+
+    def _abouts(self) -> Iterator[PortedComment]:
+        """Yield what people wrote about themselves as comments on their profiles."""
+        for profile in self._reader.profiles():
+            if isinstance(profile, PortedProfile) and profile.text.strip():
+                yield about(profile)
+
+    def _bans(self) -> Iterator[PortedBan | Unreadable]:
+        for profile in self._reader.profiles():
+            if isinstance(profile, PortedProfile) and profile.is_banned:
+                yield PortedBan(profile=profile.id)
+        yield from self._reader.bans()
+
+    def _polls(self) -> dict[str, tuple[int, str]]:
+        """Return id and question of the polls of conversations, by the conversation's old id."""
+        reader = self._database.read()
+        try:
+            return polls_of(reader, self._origin)
+        finally:
+            reader.end()
+
+    def _finish(self, comments: CommentWriter) -> None:
+        after: str | None = ""
+        while after is not None:
+            with self._database.write() as tx:
+                self._origin.lock(tx)
+                after = comments.finish(tx, after, BATCH)
+            self._tell("links")
+
+    # ---------------------------------------------------------------- progress
+
+    def _advance(self, stage: str, count: int) -> None:
+        self._done += count
+        self._tell(stage)
+
+    def _tell(self, stage: str, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._shown < 1:
+            return
+        self._shown = now
+        done, total = self._read.get(stage, 0), self._totals.get(stage, 0)
+        whole = sum(self._totals.values())
+        took = now - self._began
+        left = None
+        if whole and self._done:
+            left = max(0.0, took / self._done * (whole - self._done))
+        self._show(ImportProgress(stage, done, total, left))
+
+
+def about(profile: PortedProfile) -> PortedComment:
+    """Return what somebody wrote about themselves as the comment on their profile."""
+    return PortedComment(
+        id=f"{ABOUT}{profile.id}",
+        on_type="profile",
+        on_id=profile.id,
+        author=profile.id,
+        date_created=profile.date_created,
+        versions=(PortedVersion(text=profile.text),),
+    )
+
+
+def rules_of(config: Config, product: str) -> RuleSet | None:
+    """Return the rules of a product's old addresses; None if there are none."""
+    return legacy_urls.load(config.old_sites_folder).get(product)
+
+
+def polls_of(tx: Reader, origin: Origin) -> dict[str, tuple[int, str]]:
+    """Return id and title of the polls of conversations, by the conversation's old id."""
+    held = {
+        thing.detail.removeprefix("conversation:"): thing.id
+        for thing in origin.all_of(tx, itemtypes.POLL).values()
+        if thing.detail.startswith("conversation:")
+    }
+    if not held:
+        return {}
+    titles: dict[int, str] = dict(
+        tx.rows(TITLES, site_id=origin.site_id, ids=sorted(held.values()))
+    )
+    return {old: (id, _label(titles[id])) for old, id in held.items()}
+
+
+def _label(title: str) -> str:
+    """Return a stored title as the words of a Markdown link."""
+    return "".join(f"\\{c}" if c in "\\[]*_`<>&" else c for c in unescape(title))
+
+
+def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the stream in lists of `size`, shorter where texts are long."""
+    batch: list[T] = []
+    characters = 0
+    for one in stream:
+        batch.append(one)
+        for version in getattr(one, "versions", ()):
+            characters += len(version.text)
+        if len(batch) == size or characters > _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _unreadable(stream: Iterable[Any]) -> list[Unreadable]:
+    return [one for one in stream if isinstance(one, Unreadable)]
+
+
+def _id(document: object) -> str:
+    return str(getattr(document, "id", "") or getattr(document, "author", ""))
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    return str(error).partition("\n")[0]
+
+
+def _no_place(name: str) -> Insert:
+    """Return an insertion of what ours keeps nowhere: everything is left out."""
+
+    def insert(tx: Transaction, documents: Sequence[Any]) -> list[Unreadable]:
+        return [
+            Unreadable(
+                kind=name.removesuffix("s"),
+                id=getattr(one, "id", "") or f"{one.profile}:{one.date_created or ''}",
+                reason="there is no place for it here",
+            )
+            for one in documents
+        ]
+
+    return insert
+
+
+# Kinds of what streams hold, as reasons name them.
+_KINDS: Final = {
+    "profiles": "profile",
+    "forums": "forum",
+    "conversations": "conversation",
+    "polls": "poll",
+    "attachments": "attachment",
+    "comments": "comment",
+    "messages": "message",
+}

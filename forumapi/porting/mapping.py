@@ -1,0 +1,271 @@
+"""Ids of imported things: from the old forum's to ours, and what was left out with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.porting import fields
+from forumapi.porting.layout import Board, Unreadable
+
+LOCK = Query(
+    "mapping.lock",
+    "SELECT pg_advisory_xact_lock(hashtextextended('import:' || %(site_id)s::bigint::text, 0))",
+)
+FIND = Query(
+    "mapping.find",
+    """
+    SELECT i.item_type_id, i.old_id, i.item_id, coalesce(i.detail, '')
+      FROM unnest(%(types)s::smallint[], %(old_ids)s::text[]) AS n (item_type_id, old_id)
+      JOIN imported_items i ON i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s
+                           AND i.item_type_id = n.item_type_id AND i.old_id = n.old_id""",
+)
+ALL_OF_TYPE = Query(
+    "mapping.all_of_type",
+    """
+    SELECT i.old_id, i.item_id, coalesce(i.detail, '')
+      FROM imported_items i
+     WHERE i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s AND i.item_type_id = %(type)s
+     ORDER BY i.old_id""",
+    unrestricted="for the operator who imports them",
+)
+INSERT = Query(
+    "mapping.insert",
+    """
+    INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id, detail)
+    SELECT %(site_id)s, %(origin_id)s, r.type, r.old_id, r.id, nullif(r.detail, '')
+      FROM json_to_recordset(%(rows)s::json) AS r (type smallint, old_id text, id bigint, detail text)
+        ON CONFLICT (site_id, origin_id, item_type_id, old_id) DO NOTHING""",
+)
+ALLOCATE = Query(
+    "mapping.allocate",
+    "SELECT nextval(%(sequence)s::text::regclass) FROM generate_series(1, %(count)s::int)",
+)
+LEAVE_OUT = Query(
+    "mapping.leave_out",
+    """
+    INSERT INTO import_leftouts (site_id, origin_id, kind, old_id, reason)
+    SELECT %(site_id)s, %(origin_id)s, r.kind, r.old_id, r.reason
+      FROM (SELECT DISTINCT ON (x.kind, x.old_id) x.kind, x.old_id, x.reason
+              FROM json_to_recordset(%(rows)s::json) AS x (kind text, old_id text, reason text)) AS r
+        ON CONFLICT (site_id, origin_id, kind, old_id) DO UPDATE SET reason = EXCLUDED.reason""",
+)
+# What came in after all, in a later run.
+TAKE_IN = Query(
+    "mapping.take_in",
+    """
+    DELETE FROM import_leftouts l
+     WHERE l.site_id = %(site_id)s AND l.origin_id = %(origin_id)s AND l.kind = %(kind)s
+       AND l.old_id = ANY(%(old_ids)s::text[])""",
+)
+LEFT_OUT = Query(
+    "mapping.left_out",
+    """
+    SELECT l.kind, l.old_id, l.reason
+      FROM import_leftouts l
+     WHERE l.site_id = %(site_id)s AND l.origin_id = %(origin_id)s
+     ORDER BY l.kind, length(l.old_id), l.old_id""",
+)
+
+FIND_ORIGIN = Query(
+    "mapping.find_origin",
+    """
+    SELECT o.origin_id, o.product, o.is_resolved, o.stage, o.addresses
+      FROM import_origins o
+     WHERE o.site_id = %(site_id)s AND o.title = %(title)s""",
+)
+ORIGINS = Query(
+    "mapping.origins",
+    """
+    SELECT o.title, o.product, o.product_version, o.is_resolved, o.stage, o.created, o.finished
+      FROM import_origins o
+     WHERE o.site_id = %(site_id)s
+     ORDER BY o.origin_id""",
+)
+INSERT_ORIGIN = Query(
+    "mapping.insert_origin",
+    """
+    INSERT INTO import_origins (site_id, title, product, product_version, is_resolved, addresses, stage)
+    VALUES (%(site_id)s, %(title)s, %(product)s, %(version)s, false, %(addresses)s::text[], 'profiles')
+        ON CONFLICT (site_id, title) DO NOTHING
+ RETURNING origin_id""",
+)
+SET_STAGE = Query(
+    "mapping.set_stage",
+    """
+    UPDATE import_origins o
+       SET stage = %(stage)s, finished = CASE WHEN %(stage)s = 'done' THEN now() END
+     WHERE o.site_id = %(site_id)s AND o.origin_id = %(origin_id)s""",
+)
+SWITCH = Query(
+    "mapping.switch",
+    """
+    UPDATE import_origins o
+       SET is_resolved = %(is_resolved)s
+     WHERE o.site_id = %(site_id)s AND o.origin_id = %(origin_id)s""",
+)
+
+# Types under which things of a layout's kind may be stored; the first that is found counts.
+TYPES: Final[Mapping[str, tuple[int, ...]]] = {
+    "site": (itemtypes.SITE,),
+    "profile": (itemtypes.PROFILE,),
+    "role": (itemtypes.ROLE,),
+    "forum": (itemtypes.MICROCOSM,),
+    "conversation": (itemtypes.CONVERSATION, itemtypes.EVENT),
+    "event": (itemtypes.EVENT, itemtypes.CONVERSATION),
+    "poll": (itemtypes.POLL,),
+    "comment": (itemtypes.COMMENT,),
+    "message": (itemtypes.HUDDLE,),
+    "attachment": (itemtypes.ATTACHMENT,),
+}
+
+
+class ImportedThing(NamedTuple):
+    """Imported thing: our type and id, and what else its row says."""
+
+    type: int
+    id: int
+    detail: str = ""
+
+
+class Origin(NamedTuple):
+    """Import into a site, found again by its title."""
+
+    site_id: int
+    id: int
+    product: str
+    is_resolved: bool
+    stage: str
+    addresses: tuple[str, ...]
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, title: str) -> Origin | None:
+        """Find an import by its title; None if there is none."""
+        row = tx.row(FIND_ORIGIN, site_id=site_id, title=title)
+        if row is None:
+            return None
+        origin_id, product, is_resolved, stage, addresses = row
+        return cls(site_id, origin_id, product, is_resolved, stage, tuple(addresses))
+
+    @classmethod
+    def find_or_create(cls, tx: Transaction, site_id: int, title: str, board: Board) -> Origin:
+        """Find an import by its title, or begin it."""
+        tx.run(
+            INSERT_ORIGIN,
+            site_id=site_id,
+            title=title,
+            product=board.product,
+            version=board.product_version,
+            addresses=list(board.addresses),
+        )
+        found = cls.find(tx, site_id, title)
+        assert found is not None, "it was just inserted"
+        return found
+
+    def lock(self, tx: Transaction) -> None:
+        """Let no other run write into this site until the transaction ends."""
+        tx.rows(LOCK, site_id=self.site_id)
+
+    def set_stage(self, tx: Transaction, stage: str) -> None:
+        """Store how far the import is."""
+        tx.run(SET_STAGE, site_id=self.site_id, origin_id=self.id, stage=stage)
+
+    def switch(self, tx: Transaction, *, on: bool) -> None:
+        """Let old addresses lead to what was imported, or not."""
+        tx.run(SWITCH, site_id=self.site_id, origin_id=self.id, is_resolved=on)
+
+    def find_items(
+        self, tx: Reader, wanted: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], ImportedThing]:
+        """Find imported things by kind and old id, in one statement."""
+        asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
+        for kind, id in set(wanted):
+            for item_type in TYPES[kind]:
+                asked.setdefault((item_type, fields.old_id(id)), []).append((kind, id))
+        if not asked:
+            return {}
+        rows = tx.rows(
+            FIND,
+            site_id=self.site_id,
+            origin_id=self.id,
+            types=[item_type for item_type, _ in asked],
+            old_ids=[id for _, id in asked],
+        )
+        stored = {(row[0], row[1]): ImportedThing(row[0], row[2], row[3]) for row in rows}
+        found: dict[tuple[str, str], ImportedThing] = {}
+        for key, names in asked.items():
+            if key in stored:
+                for name in names:
+                    first = found.get(name)
+                    types = TYPES[name[0]]
+                    if first is None or types.index(key[0]) < types.index(first.type):
+                        found[name] = stored[key]
+        return found
+
+    def all_of(self, tx: Reader, item_type: int) -> dict[str, ImportedThing]:
+        """Return everything of one type, by old id. For types of which memory holds all."""
+        rows = tx.rows(ALL_OF_TYPE, site_id=self.site_id, origin_id=self.id, type=item_type)
+        return {row[0]: ImportedThing(item_type, row[1], row[2]) for row in rows}
+
+    def remember(self, tx: Transaction, rows: Collection[tuple[int, str, int, str]]) -> None:
+        """Store ids of new things: (type, old id, id, detail)."""
+        self.run(
+            tx,
+            INSERT,
+            [
+                {"type": type, "old_id": fields.old_id(old), "id": id, "detail": detail}
+                for type, old, id, detail in rows
+            ],
+        )
+
+    def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:
+        """Store what was left out, and why."""
+        self.run(
+            tx,
+            LEAVE_OUT,
+            [
+                {
+                    "kind": row.kind,
+                    "old_id": fields.old_id(row.id),
+                    "reason": fields.plain(row.reason)[:500],
+                }
+                for row in rows
+            ],
+        )
+
+    def take_in(self, tx: Transaction, kind: str, ids: Collection[str]) -> None:
+        """Strike out of the list what came in after all."""
+        if ids:
+            tx.run(
+                TAKE_IN,
+                site_id=self.site_id,
+                origin_id=self.id,
+                kind=kind,
+                old_ids=[fields.old_id(id) for id in ids],
+            )
+
+    def left_out(self, tx: Reader) -> list[Unreadable]:
+        """Return everything that was left out."""
+        rows = tx.rows(LEFT_OUT, site_id=self.site_id, origin_id=self.id)
+        return [Unreadable(kind=kind, id=id, reason=reason) for kind, id, reason in rows]
+
+    def run(
+        self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]], **more: object
+    ) -> int:
+        """Run a statement over rows, which it reads from the parameter `rows` as JSON; nothing for no rows."""
+        if not rows:
+            return 0
+        if "origin_id" in query.names:
+            more["origin_id"] = self.id
+        return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
+
+
+def allocate(tx: Reader, sequence: str, count: int) -> list[int]:
+    """Take ids of a table's sequence, rising."""
+    if not count:
+        return []
+    return sorted(row[0] for row in tx.rows(ALLOCATE, sequence=sequence, count=count))

@@ -1,0 +1,279 @@
+"""Profiles of an import: inserted without accounts, found by their old ids, one more for each name of a guest.
+
+A profile belongs to a user, and a dump makes no account: the user of an imported profile has no address and nobody can
+sign in as them, since their key is no address. Who proves the address by a code takes the profile over
+(models/people/imported_profile.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.porting import fields
+from forumapi.porting.layout import PortedProfile, Unreadable
+from forumapi.porting.mapping import Origin, allocate
+from forumapi.text import email
+from forumapi.text.looks import looks
+
+TAKEN_NAMES = Query(
+    "people.taken_names",
+    """
+    SELECT n.name
+      FROM unnest(%(names)s::text[]) AS n (name)
+     WHERE EXISTS (SELECT FROM profiles p
+                    WHERE p.site_id = %(site_id)s AND lower(p.profile_name) = lower(n.name))""",
+)
+# Names that others of the site, not of this import, could be taken for.
+TAKEN_LOOKS = Query(
+    "people.taken_looks",
+    f"""
+    SELECT DISTINCT o.look
+      FROM profiles p
+     CROSS JOIN unnest(p.name_looks) AS o (look)
+     WHERE p.site_id = %(site_id)s AND p.name_looks && %(looks)s::text[] AND o.look = ANY(%(looks)s::text[])
+       AND NOT EXISTS (SELECT FROM imported_items i
+                        WHERE i.site_id = p.site_id AND i.item_type_id = {itemtypes.PROFILE}
+                          AND i.item_id = p.profile_id AND i.origin_id = %(origin_id)s)""",
+)
+INSERT_USERS = Query(
+    "people.insert_users",
+    """
+    INSERT INTO users (user_id, email, canonical_email, person_key, created)
+    SELECT r.user_id, '', '', r.person_key, r.created
+      FROM json_to_recordset(%(rows)s::json) AS r (user_id bigint, person_key text, created timestamptz)
+     WHERE %(site_id)s::bigint > 0""",
+)
+INSERT = Query(
+    "people.insert",
+    """
+    WITH made AS (
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, name_looks, is_visible, created, all_read_at)
+        SELECT %(site_id)s, r.id, r.user_id, r.name, r.looks, r.is_visible, r.created, now()
+          FROM json_to_recordset(%(rows)s::json)
+               AS r (id bigint, user_id bigint, name text, looks text[], is_visible boolean, created timestamptz)
+     RETURNING site_id, profile_id, profile_name),
+    counters AS (
+        INSERT INTO profile_counters (site_id, profile_id, name_key, last_active)
+        SELECT made.site_id, made.profile_id, lower(made.profile_name), r.last_active
+          FROM json_to_recordset(%(rows)s::json) AS r (id bigint, last_active timestamptz)
+          JOIN made ON made.profile_id = r.id),
+    claims AS (
+        INSERT INTO imported_profiles (site_id, profile_id, origin_id, person_key, email, send_email)
+        SELECT made.site_id, made.profile_id, %(origin_id)s, r.claimed_by, r.email, r.send_email
+          FROM json_to_recordset(%(rows)s::json)
+               AS r (id bigint, claimed_by text, email text, send_email boolean)
+          JOIN made ON made.profile_id = r.id
+         WHERE r.claimed_by <> '')
+    INSERT INTO profile_options (site_id, profile_id, send_email, send_sms, time_zone)
+    SELECT made.site_id, made.profile_id, false, false, r.time_zone
+      FROM json_to_recordset(%(rows)s::json) AS r (id bigint, time_zone text)
+      JOIN made ON made.profile_id = r.id""",
+)
+# Unclaimed profiles of these addresses, for duplicates in the same forum.
+OF_KEYS = Query(
+    "people.of_keys",
+    """
+    SELECT p.person_key, p.profile_id
+      FROM imported_profiles p
+     WHERE p.site_id = %(site_id)s AND p.origin_id = %(origin_id)s AND p.person_key = ANY(%(keys)s::text[])""",
+)
+USERS_OF = Query(
+    "people.users_of",
+    """
+    SELECT p.profile_id, p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s::bigint[])""",
+)
+
+# Shown where nothing is known of an author.
+DELETED: Final = "deleted"
+_MAX_SUFFIX: Final = 10_000
+
+
+class ImportedPeople:
+    """Profiles of an import by old id. Memory holds all of them: some 150 bytes each."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self._ids: dict[str, int] = {}
+
+    def load(self, tx: Reader) -> None:
+        """Read the ids of all profiles that came so far."""
+        found = self.origin.all_of(tx, itemtypes.PROFILE)
+        self._ids = {old: thing.id for old, thing in found.items()}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def id(self, old_id: str) -> int:
+        """Return the id of a profile; 0 for an unknown one."""
+        return self._ids.get(fields.old_id(old_id), 0) if old_id else 0
+
+    def everybody(self) -> Iterable[int]:
+        """Return the ids of all imported profiles, some more than once."""
+        return self._ids.values()
+
+    def author(self, old_id: str, author_name: str) -> int:
+        """Return the profile of an author; 0: of a guest who has none yet, or of somebody unknown."""
+        return self.id(old_id) or self._ids.get(fields.guest_id(author_name), 0)
+
+    def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
+        """Make profiles for the guests among these authors (old id, name), and one for those nothing is known of."""
+        missing: dict[str, str] = {}
+        for old_id, author_name in authors:
+            if not self.id(old_id):
+                key = fields.guest_id(author_name)
+                if key not in self._ids:
+                    missing.setdefault(key, author_name or DELETED)
+        if missing:
+            self._insert(
+                tx,
+                [
+                    PortedProfile(id=key, name=shown, is_visible=False)
+                    for key, shown in missing.items()
+                ],
+            )
+
+    def insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> list[Unreadable]:
+        """Insert profiles that did not come yet; return what was left out.
+
+        One with the address of another is the same profile.
+        """
+        left: list[Unreadable] = []
+        fresh: dict[str, PortedProfile] = {}
+        same: list[tuple[str, str]] = []
+        keys: dict[str, str] = {}
+        for profile in profiles:
+            if self.id(profile.id) or profile.id in fresh:
+                continue
+            if not fields.name(profile.name):
+                left.append(Unreadable(kind="profile", id=profile.id, reason="name: is empty"))
+                continue
+            key = person_key(profile.email)
+            if key and key in keys:
+                same.append((profile.id, keys[key]))
+                continue
+            if key:
+                keys[key] = profile.id
+            fresh[profile.id] = profile
+        merged: list[tuple[int, str, int, str]] = []
+        if keys:
+            rows = tx.rows(
+                OF_KEYS, site_id=self.origin.site_id, origin_id=self.origin.id, keys=list(keys)
+            )
+            for key, profile_id in rows:
+                old = keys[key]
+                if old in fresh:
+                    del fresh[old]
+                    merged.append((itemtypes.PROFILE, old, profile_id, "same address"))
+        self._insert(tx, list(fresh.values()))
+        ids = {old: id for _, old, id, _ in merged}
+        for old, first in same:
+            id = ids.get(first) or self.id(first)
+            merged.append((itemtypes.PROFILE, old, id, "same address"))
+        self.origin.remember(tx, merged)
+        self._ids |= {fields.old_id(old): id for _, old, id, _ in merged}
+        return left
+
+    def users(self, tx: Reader, ids: Iterable[int]) -> dict[int, int]:
+        """Return the user of each of these profiles."""
+        wanted = sorted(set(ids))
+        return dict(tx.rows(USERS_OF, site_id=self.origin.site_id, ids=wanted)) if wanted else {}
+
+    def forget(self, old_ids: Iterable[str]) -> None:
+        """Drop ids of a transaction that was rolled back."""
+        for old_id in old_ids:
+            self._ids.pop(fields.old_id(old_id), None)
+
+    def _insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> None:
+        if not profiles:
+            return
+        count = len(profiles)
+        user_ids = allocate(tx, "users_user_id_seq", count)
+        ids = allocate(tx, "profiles_profile_id_seq", count)
+        names = self._free_names(tx, [fields.name(one.name) or DELETED for one in profiles])
+        now = datetime.datetime.now(datetime.UTC)
+        site_id, origin_id = self.origin.site_id, self.origin.id
+        users: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        for profile, id, user_id, name in zip(profiles, ids, user_ids, names, strict=True):
+            created = fields.time(profile.date_created, now)
+            key = person_key(profile.email)
+            users.append(
+                {
+                    "user_id": user_id,
+                    "person_key": f"imported:{site_id}:{origin_id}:{fields.old_id(profile.id)}",
+                    "created": created,
+                }
+            )
+            rows.append(
+                {
+                    "id": id,
+                    "user_id": user_id,
+                    "name": name,
+                    "looks": looks(name),
+                    "is_visible": profile.is_visible,
+                    "created": created,
+                    "last_active": max(created, fields.time(profile.last_active, fields.EPOCH)),
+                    "claimed_by": key,
+                    "email": profile.email.strip() if key else "",
+                    "send_email": profile.receive_email_notifications,
+                    "time_zone": fields.time_zone(profile.time_zone, "UTC"),
+                }
+            )
+        self.origin.run(tx, INSERT_USERS, users)
+        self.origin.run(tx, INSERT, rows)
+        self.origin.remember(
+            tx,
+            [
+                (itemtypes.PROFILE, profile.id, id, "")
+                for profile, id in zip(profiles, ids, strict=True)
+            ],
+        )
+        self._ids |= {fields.old_id(one.id): id for one, id in zip(profiles, ids, strict=True)}
+
+    def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
+        """Return the names, those that others have with a number appended."""
+        seen = {name: looks(name) for name in wanted}
+        site_id = self.origin.site_id
+        taken = {
+            row[0].lower() for row in tx.rows(TAKEN_NAMES, site_id=site_id, names=sorted(seen))
+        }
+        strange = {
+            row[0]
+            for row in tx.rows(
+                TAKEN_LOOKS,
+                site_id=site_id,
+                origin_id=self.origin.id,
+                looks=sorted({look for all in seen.values() for look in all}),
+            )
+        }
+        taken |= {name.lower() for name, all in seen.items() if not strange.isdisjoint(all)}
+        chosen: list[str] = []
+        for name in wanted:
+            free = name
+            if free.lower() in taken:
+                free = self._numbered(tx, name, taken)
+            taken.add(free.lower())
+            chosen.append(free)
+        return chosen
+
+    def _numbered(self, tx: Reader, name: str, taken: set[str]) -> str:
+        site_id = self.origin.site_id
+        for number in range(2, _MAX_SUFFIX):
+            free = f"{name}_{number}"
+            if free.lower() not in taken and not tx.rows(
+                TAKEN_NAMES, site_id=site_id, names=[free]
+            ):
+                return free
+        raise ValueError(f"no free name like {name}")
+
+
+def person_key(address: str) -> str:
+    """Return the key of an address that somebody could prove; "" for none."""
+    address = address.strip()
+    return email.same_person_key(address) if email.valid(address) else ""

@@ -1,0 +1,258 @@
+"""Rights of imported forums: roles of the old forum as roles of each microcosm, never with more than they had.
+
+- A right that ours has no finer word for is given only to whoever had all of it: `create` is both to begin a
+  conversation and to answer, and no right counts without the right to view.
+- A moderator here moderates everything below too, and reads it. So one who did not moderate all forums below gets the
+  rights of a moderator in this forum alone, in a role of the ordinary kind.
+- A microcosm with roles of its own takes none from above. One that nobody may do anything in has a role without rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from forumapi.porting.layout import ForumPermissions, PortedCriterion, PortedForum, PortedRole
+
+# Columns of a role's rights.
+RIGHTS: Final = (
+    "can_create",
+    "can_read",
+    "can_update",
+    "can_delete",
+    "can_close_own",
+    "can_open_own",
+    "can_read_others",
+)
+ALL: Final = frozenset(RIGHTS)
+MODERATORS: Final = "Moderators"
+NOBODY: Final = "Nobody"
+
+
+class Grant(NamedTuple):
+    """Role of a microcosm. `key` names it within the forum, for later runs; members are old ids."""
+
+    key: str
+    title: str
+    rights: frozenset[str] = frozenset()
+    is_moderator: bool = False
+    is_banned: bool = False
+    include_guests: bool = False
+    include_users: bool = False
+    members: tuple[str, ...] = ()
+    criteria: tuple[PortedCriterion, ...] = ()
+
+
+class ForumRights(NamedTuple):
+    """Roles of one forum; None: those of the microcosm above it.
+
+    `reduced`: moderators who get their rights in this forum alone.
+    """
+
+    grants: tuple[Grant, ...] | None
+    reduced: tuple[str, ...] = ()
+
+
+class Allowed(NamedTuple):
+    """People who may do something: guests, all members, and members by their old ids."""
+
+    guests: bool
+    members: bool
+    people: frozenset[str]
+
+
+class Rights:
+    """Roles of all forums, worked out from the roles and forums of a reader."""
+
+    def __init__(self, roles: Iterable[PortedRole], forums: Sequence[PortedForum]) -> None:
+        self._roles = {role.id: role for role in roles}
+        self._forums = {forum.id: forum for forum in forums}
+        self._below: dict[str, list[str]] = {}
+        for forum in forums:
+            if forum.parent_id:
+                self._below.setdefault(forum.parent_id, []).append(forum.id)
+        self._moderators = {forum.id: self._moderators_of(forum) for forum in forums}
+
+    def of(self, forum: PortedForum) -> ForumRights:
+        """Return the roles of a forum."""
+        own = self._listed(forum)
+        moderators = self._moderators[forum.id]
+        if own is None and not moderators:
+            return ForumRights(None)
+        grants = [grant for role in own or () if (grant := self._grant(role)) is not None]
+        full = [id for id in moderators if self._moderates_below(forum.id, id)]
+        reduced = [id for id in moderators if id not in full]
+        if full:
+            grants.append(
+                Grant("moderators", MODERATORS, ALL, is_moderator=True, members=tuple(full))
+            )
+        if reduced and own is not None:
+            grants.append(Grant("moderators-here", MODERATORS, ALL, members=tuple(reduced)))
+        if own is not None and not any(_is_plain(grant) for grant in grants):
+            grants.append(Grant("nobody", NOBODY))
+        return ForumRights(tuple(grants), tuple(reduced))
+
+    def allowed(
+        self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
+    ) -> Allowed | None:
+        """Return who may do something in a forum by the source, moderators apart. None: the source says nothing."""
+        own = self._listed(forum)
+        if own is None:
+            parent = self._forums.get(forum.parent_id)
+            return self.allowed(parent, has) if parent else None
+        giving = [
+            role
+            for role in own
+            if role.forum_permissions.can_view
+            and has(role.forum_permissions)
+            and not role.is_banned
+        ]
+        return Allowed(
+            any(role.include_guests for role in giving),
+            any(role.include_registered_users for role in giving),
+            frozenset(user.id for role in giving for user in role.users),
+        )
+
+    def moderators(self, forum: PortedForum) -> Collection[str]:
+        """Return the moderators of a forum who may also view it."""
+        return self._moderators[forum.id]
+
+    def barred(self, forum: PortedForum) -> frozenset[str]:
+        """Return the people whom a forum, or one above it, keeps out by name."""
+        own = self._listed(forum) or ()
+        parent = self._forums.get(forum.parent_id)
+        above = self.barred(parent) if parent else frozenset[str]()
+        return above | {user.id for role in own if role.is_banned for user in role.users}
+
+    def _listed(self, forum: PortedForum) -> tuple[PortedRole, ...] | None:
+        """Return the roles of a forum with their rights there; None: it takes those of the forum above."""
+        if forum.usergroups is None:
+            if forum.parent_id or not self._roles:
+                return None
+            return _without_barred([role for role in self._roles.values() if role.default])
+        listed = [self._complete(role) for role in forum.usergroups]
+        if not forum.usergroups_only:
+            named = {role.id for role in listed}
+            listed += [
+                role for role in self._roles.values() if role.default and role.id not in named
+            ]
+        return _without_barred(listed)
+
+    def _complete(self, listed: PortedRole) -> PortedRole:
+        """Return a role as a forum lists it, with the name and members that it has everywhere."""
+        role = self._roles.get(listed.id)
+        if role is None:
+            return listed
+        return PortedRole(
+            id=role.id,
+            name=listed.name or role.name,
+            is_banned=role.is_banned or listed.is_banned,
+            is_moderator=role.is_moderator or listed.is_moderator,
+            include_registered_users=role.include_registered_users,
+            include_guests=role.include_guests,
+            forum_permissions=listed.forum_permissions,
+            users=role.users,
+            criteria=role.criteria,
+        )
+
+    def _grant(self, role: PortedRole) -> Grant | None:
+        """Return the role of a microcosm; None if it says nothing about anybody."""
+        rights = _rights(role.forum_permissions)
+        is_somebody = role.users or role.criteria
+        everybody = role.include_guests or role.include_registered_users
+        if role.is_banned:
+            # All members at once are kept out by the rights that others do not give them.
+            if not is_somebody:
+                return None
+            rights = frozenset()
+        elif not rights or not (is_somebody or everybody):
+            return None
+        return Grant(
+            f"role:{role.id or role.name}",
+            role.name or "Members",
+            rights,
+            is_banned=role.is_banned,
+            include_guests=role.include_guests and not role.is_banned,
+            include_users=role.include_registered_users and not role.is_banned,
+            members=tuple(dict.fromkeys(user.id for user in role.users)),
+            criteria=role.criteria,
+        )
+
+    def _moderators_of(self, forum: PortedForum) -> dict[str, None]:
+        """Return the moderators of a forum who may also view it."""
+        own = self._listed(forum)
+        wanted = dict.fromkeys(one.id for one in forum.moderators)
+        for role in own or ():
+            if role.is_moderator and role.forum_permissions.can_view:
+                wanted |= dict.fromkeys(user.id for user in role.users)
+        seen = self.allowed(forum, lambda rights: rights.can_view)
+        if seen is None:
+            return wanted
+        _, everybody, people = seen
+        barred = self.barred(forum)
+        return {id: None for id in wanted if (everybody or id in people) and id not in barred}
+
+    def _moderates_below(self, forum_id: str, person: str) -> bool:
+        waiting = list(self._below.get(forum_id, ()))
+        seen: set[str] = set()
+        while waiting:
+            id = waiting.pop()
+            if id in seen:
+                continue
+            seen.add(id)
+            has_own = self._listed(self._forums[id]) is not None
+            if has_own and person not in self._moderators[id]:
+                return False
+            waiting += self._below.get(id, ())
+        return True
+
+
+def _rights(allowed: ForumPermissions) -> frozenset[str]:
+    if not allowed.can_view:
+        return frozenset()
+    given = {
+        "can_read": True,
+        "can_read_others": True,
+        "can_create": allowed.can_post_new and allowed.can_reply,
+        "can_update": allowed.can_edit_others,
+        "can_delete": allowed.can_delete_others,
+        "can_close_own": allowed.can_close_own,
+        "can_open_own": allowed.can_open_own,
+    }
+    return frozenset(name for name, is_given in given.items() if is_given)
+
+
+def _without_barred(listed: Sequence[PortedRole]) -> tuple[PortedRole, ...]:
+    """Return roles of a forum, after those that bar all members, or all guests, have taken effect on the others."""
+    barring = [role for role in listed if role.is_banned]
+    no_guests = any(role.include_guests for role in barring)
+    no_members = any(role.include_registered_users for role in barring)
+    if not no_guests and not no_members:
+        return tuple(listed)
+    return tuple(
+        msgspec.structs.replace(
+            role,
+            include_guests=role.include_guests and not no_guests,
+            include_registered_users=role.include_registered_users and not no_members,
+            users=() if no_members else role.users,
+            criteria=() if no_members else role.criteria,
+        )
+        for role in listed
+        if not role.is_banned or not no_members
+    )
+
+
+def _is_plain(grant: Grant) -> bool:
+    return not grant.is_moderator and not grant.is_banned
+
+
+def columns(grant: Grant) -> Mapping[str, bool]:
+    """Return the columns of a role's rights."""
+    return {name: name in grant.rights for name in RIGHTS}
+
+
+def members(grants: Iterable[Grant]) -> Collection[str]:
+    """Return the old ids of everybody whom roles name."""
+    return {id for grant in grants for id in grant.members}

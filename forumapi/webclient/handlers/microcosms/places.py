@@ -1,0 +1,162 @@
+"""Forms of microcosms: creation and change."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from urllib3.filepost import encode_multipart_formdata
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.handlers.microcosms.moderation import creatable, possible
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+FIELDS: Final = ("title", "description", "visibility", "parent", "removeLogo")
+TYPES: Final = ("microcosm", "conversation", "event", "poll")
+# Pixels that a logo may be wide and high.
+LOGO_SIDE: Final = 512
+
+
+class CreateMicrocosmView(View):
+    """Form of a new microcosm below another one."""
+
+    takes_files = True
+
+    def get(self, visit: Visit, microcosm: int) -> Answer:
+        """Show it, empty."""
+        visit.member()
+        typed = {"visibility": "public", "parent": str(microcosm)}
+        return self._show(visit, typed, ["conversation", "event", "poll"])
+
+    def post(self, visit: Visit, microcosm: int) -> Answer:
+        """Create it and lead there."""
+        visit.member()
+        typed, types = _typed(visit)
+        typed["parent"] = typed["parent"] or str(microcosm)
+        try:
+            body = _body(visit, typed, types)
+            made = visit.api.post("/microcosms", body, key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            return self._show(visit, typed, types, failure)
+        return visit.redirect(f"/microcosms/{made.data['id']}/")
+
+    def _show(
+        self, visit: Visit, typed: dict[str, str], types: list[str], failure: Failure | None = None
+    ) -> Answer:
+        if not visit.site["meta"]["permissions"]["create"]:
+            raise Refused(403)
+        return visit.page(
+            "microcosm_form.html",
+            status=failure.status if failure else 200,
+            microcosm=None,
+            typed=typed,
+            types=types,
+            places=_parents(visit, None),
+            failure=failure,
+            match="",
+            may=[],
+        )
+
+
+class EditMicrocosmView(View):
+    """Form of a microcosm that is there."""
+
+    takes_files = True
+
+    def get(self, visit: Visit, microcosm: int) -> Answer:
+        """Show it as it is."""
+        visit.member()
+        found = visit.api.document(f"/microcosms/{microcosm}", limit=5)
+        if not found.data["meta"]["permissions"]["update"]:
+            raise Refused(403)
+        now = found.data
+        typed = {name: str(now.get(name, "")) for name in ("title", "description", "visibility")}
+        typed["parent"] = str(now.get("parentId", ""))
+        return self._show(visit, now, typed, now["itemTypes"], found.etag)
+
+    def post(self, visit: Visit, microcosm: int) -> Answer:
+        """Change it."""
+        visit.member()
+        typed, types = _typed(visit)
+        match = visit.field("match")
+        path = f"/microcosms/{microcosm}"
+        try:
+            body = _body(visit, typed, types)
+            body["meta"] = {"editReason": edit_reason(visit)}
+            visit.api.put(path, body, key=visit.field("key"), match=match)
+        except Failure as failure:
+            if failure.status not in REFUSALS:
+                raise
+            now = visit.api.document(path, limit=5)
+            tag = now.etag if failure.status == 412 else match
+            return self._show(visit, now.data, typed, types, tag, failure)
+        return visit.redirect(f"{path}/")
+
+    def _show(
+        self,
+        visit: Visit,
+        microcosm: dict[str, Any],
+        typed: dict[str, str],
+        types: list[str],
+        match: str,
+        failure: Failure | None = None,
+    ) -> Answer:
+        return visit.page(
+            "microcosm_form.html",
+            status=failure.status if failure else 200,
+            microcosm=microcosm,
+            typed=typed,
+            types=types,
+            places=_parents(visit, microcosm) if "parentId" in microcosm else [],
+            failure=failure,
+            match=match,
+            may=possible(microcosm, with_thread=True),
+        )
+
+
+def _typed(visit: Visit) -> tuple[dict[str, str], list[str]]:
+    types = visit.form.getlist("itemType") if visit.form is not None else []
+    return {name: visit.field(name) for name in FIELDS}, [one for one in types if one in TYPES]
+
+
+def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, Any]:
+    """Return the body of a microcosm; a logo that was chosen is uploaded first."""
+    body: dict[str, Any] = {
+        "title": typed["title"],
+        "description": typed["description"],
+        "visibility": typed["visibility"],
+        "itemTypes": types,
+    }
+    if typed["parent"].isascii() and typed["parent"].isdigit():
+        body["parentId"] = int(typed["parent"])
+    if typed["removeLogo"]:
+        body["removeLogo"] = True
+    logo = visit.files.get("logo") if visit.files is not None else None
+    if logo is not None and logo.filename:
+        data, kind = encode_multipart_formdata({"file": (logo.filename, logo.read())})
+        stored = visit.api.call(
+            "POST",
+            "/files",
+            query={"maxWidth": LOGO_SIDE, "maxHeight": LOGO_SIDE},
+            headers={"Content-Type": kind},
+            raw=data,
+        ).data[0]
+        body["logoUrl"] = f"/api/v1/files/{stored['fileHash']}.{stored['fileExt']}"
+    return body
+
+
+def _parents(visit: Visit, moved: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the microcosms that another one can stand in: not itself, nor one below it."""
+    tree = visit.api.get("/microcosms/tree")
+    allowed = creatable(visit, [one["id"] for one in tree], "microcosm")
+    below = {moved["id"]} if moved else set()
+    found = []
+    for one in tree:
+        if one["id"] in below or one.get("parentId") in below:
+            below.add(one["id"])
+        elif one["id"] in allowed or (moved and one["id"] == moved.get("parentId")):
+            found.append(one)
+    return found

@@ -1,0 +1,71 @@
+"""A site that a small forum was loaded into, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forumapi.config import Config
+from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.porting.layout import ForumReader
+from forumapi.porting.loader import Loader, Outcome
+from forumapi.porting.mapping import Origin
+from tests.factories import Factory, Site
+from tests.porting import boards
+
+
+class Moved:
+    """A site that a forum was loaded into."""
+
+    def __init__(self, make: Factory, config: Config, site: Site, reader: ForumReader) -> None:
+        self.make = make
+        self.config = config
+        self.site = site
+        self.reader = reader
+        with make.database.write() as tx:
+            self.origin = Origin.find_or_create(tx, site.id, "import", reader.board())
+
+    def load(self, *granted: str) -> Outcome:
+        """Load what did not come yet."""
+        tx = self.make.database.read()
+        site = SiteDirectory(self.make.database, self.make.platform_domain).by_id(self.site.id, tx)
+        tx.end()
+        assert site is not None
+        return Loader(
+            self.make.database, self.config, site, self.origin, self.reader, granted=granted
+        ).run()
+
+    def rows(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
+        """Rows of a statement about the site."""
+        return self.make.sql(statement, s=self.site.id, **params)
+
+    def ids(self, item_type: int) -> dict[str, int]:
+        """Our ids of a type by old ids."""
+        return dict(
+            self.rows(
+                "SELECT old_id, item_id FROM imported_items WHERE site_id = %(s)s AND item_type_id = %(t)s",
+                t=item_type,
+            )
+        )
+
+
+@pytest.fixture
+def config(tmp_path: Path, database_url: str) -> Config:
+    """Settings with a store of files of its own."""
+    return Config(
+        environment="embedded",
+        database_url=database_url,
+        data_dir=str(tmp_path),
+        files_path="files",
+    )
+
+
+@pytest.fixture
+def moved(make: Factory, config: Config) -> Iterator[Moved]:
+    """A new site with the forum about bikes."""
+    made = Moved(make, config, make.site(), boards.bikes())
+    made.load()
+    yield made

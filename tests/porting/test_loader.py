@@ -1,0 +1,221 @@
+"""Loading of a forum into a site: rows, texts, rights and counters, again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from forumapi.command.seed import verification
+from forumapi.config import Config
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.permissions import evaluator
+from tests.factories import Factory
+from tests.porting import boards
+from tests.porting.moved import Moved
+
+TABLES = (
+    "profiles profile_counters microcosms microcosm_counts roles role_profiles items item_views item_authors polls"
+    " poll_choices poll_ballots huddles huddle_participants comments comment_revisions comment_mentions attachments"
+    " attributes reactions bookmarks watchers ignores bans read_marks imported_items import_leftouts"
+)
+
+
+def test_people_come_without_accounts(moved: Moved) -> None:
+    people = moved.rows(
+        """SELECT i.old_id, p.profile_name, u.email, u.email_verified, u.person_key LIKE 'imported:%%'
+             FROM imported_items i
+             JOIN profiles p ON p.site_id = i.site_id AND p.profile_id = i.item_id
+             JOIN users u ON u.user_id = p.user_id
+            WHERE i.site_id = %(s)s AND i.item_type_id = 3 ORDER BY i.old_id"""
+    )
+
+    assert [row[:2] for row in people if row[0].isdigit()] == [
+        ("0", "deleted"),
+        ("1", "Anna_Lee"),
+        ("2", "ben"),
+        ("3", "Cid"),
+        ("4", "Anna_Lee"),
+    ]
+    assert {row[2:] for row in people} == {("", False, True)}
+    assert moved.rows("SELECT count(*) FROM mail_outbox WHERE site_id = %(s)s") == [(0,)]
+    assert moved.rows(
+        "SELECT person_key, send_email FROM imported_profiles WHERE site_id = %(s)s ORDER BY 1"
+    ) == [("anna@example.org", True), ("ben@example.org", False), ("cid@example.org", False)]
+
+
+def test_counters_are_right_and_stay_so_when_it_is_run_again(
+    moved: Moved, database_url: str
+) -> None:
+    before = _everything(moved)
+    moved.load()
+
+    assert _everything(moved) == before
+    found = [one for one in verification.recount(database_url) if f"({moved.site.id}," in one]
+    # Times of an old forum need not rise; ours do within an item.
+    assert [
+        one for one in found if not one.startswith(("comments.seq", "comments.revisions"))
+    ] == []
+    assert moved.rows(
+        "SELECT comment_count, last_seq FROM items WHERE site_id = %(s)s AND item_id = %(i)s",
+        i=moved.ids(6)["20"],
+    ) == [(3, 5)]
+
+
+def _everything(moved: Moved) -> dict[str, list[tuple[Any, ...]]]:
+    tables = TABLES.split()
+    return {
+        table: sorted(
+            moved.rows(
+                f"SELECT (to_jsonb(t) - 'version')::text FROM {table} t WHERE t.site_id = %(s)s"
+            )
+        )
+        for table in tables
+    }
+
+
+def test_texts_go_through_the_pipeline_with_their_links(moved: Moved) -> None:
+    comments, polls, conversations = moved.ids(4), moved.ids(7), moved.ids(6)
+    texts = dict(moved.rows("SELECT comment_id, html FROM comments WHERE site_id = %(s)s"))
+    first = texts[comments["300"]]
+
+    assert "/api/v1/files/" in first
+    assert f'<a href="/comments/{comments["302"]}/">the answer</a>' in first
+    assert f'href="/conversations/{conversations["21"]}/"' in first
+    assert f'<a href="/profiles/{moved.ids(3)["2"]}">@ben</a>' in first
+    assert f'<a href="/polls/{polls["20"]}/">Which [oil]?</a>' in first
+    assert "<script" not in texts[comments["302"]]
+    assert "/out/" in texts[comments["301"]]
+    assert len(texts[comments["305"]]) > 60_000
+
+
+def test_titles_come_in_whole_and_escaped(moved: Moved) -> None:
+    assert moved.rows(
+        "SELECT title FROM items WHERE site_id = %(s)s AND item_id = %(i)s", i=moved.ids(6)["20"]
+    ) == [("WHICH oil? &lt;b&gt;&amp;amp;",)]
+    ((title,),) = moved.rows(
+        "SELECT title FROM microcosms WHERE site_id = %(s)s AND microcosm_id = %(i)s",
+        i=moved.ids(2)["10"],
+    )
+    assert (
+        title
+        == "Garage &amp; &lt;tools&gt; of a name that is longer than the fifty letters of ours"
+    )
+
+
+def test_answers_revisions_and_states_are_kept(moved: Moved) -> None:
+    ids = moved.ids(4)
+    people = moved.ids(3)
+    rows = {
+        row[0]: row[1:]
+        for row in moved.rows(
+            """SELECT comment_id, seq, in_reply_to, created_by, edited_by, revisions, is_deleted, is_moderated
+                 FROM comments WHERE site_id = %(s)s"""
+        )
+    }
+
+    assert rows[ids["300"]] == (1, None, people["1"], people["2"], 2, False, False)
+    assert rows[ids["301"]][1] == ids["300"]
+    assert rows[ids["302"]][1] == ids["301"]
+    assert rows[ids["303"]][2] == people["0"]
+    assert rows[ids["303"]][5:] == (True, False)
+    assert rows[ids["304"]][5:] == (False, True)
+    assert moved.rows(
+        "SELECT markdown FROM comment_revisions WHERE site_id = %(s)s AND comment_id = %(i)s",
+        i=ids["300"],
+    ) == [("First",)]
+
+
+def test_nobody_sees_a_message_that_they_never_had(moved: Moved) -> None:
+    people = moved.ids(3)
+    rows = moved.rows(
+        """SELECT array_agg(DISTINCT h.profile_id ORDER BY h.profile_id),
+                  array_agg(DISTINCT c.markdown ORDER BY c.markdown)
+             FROM huddle_participants h JOIN comments c ON c.site_id = h.site_id AND c.item_id = h.item_id
+            WHERE h.site_id = %(s)s GROUP BY h.item_id"""
+    )
+
+    anna, ben, cid = people["1"], people["2"], people["3"]
+    assert sorted(rows) == sorted(
+        [
+            (sorted([anna, ben]), ["Come over", "I will", "Now"]),
+            (sorted([ben, cid]), ["I will"]),
+        ]
+    )
+    unread = dict(
+        moved.rows("SELECT profile_id, unread_huddles FROM profile_counters WHERE site_id = %(s)s")
+    )
+    assert (unread[anna], unread[ben], unread[cid]) == (0, 1, 1)
+
+
+def test_rights_are_those_of_the_forum_and_no_more(moved: Moved) -> None:
+    places, people = moved.ids(2), moved.ids(3)
+    tx = moved.make.database.read()
+    tree = load_tree(tx, moved.site.id, 0)
+    tx.end()
+    roles = dict(moved.rows("SELECT profile_id, role_ids FROM profiles WHERE site_id = %(s)s"))
+
+    def sees(old: str) -> set[str]:
+        rights = tree.access(tuple(roles[people[old]]) if old else None).rights
+        return {name for name, id in places.items() if rights[id] & evaluator.READ}
+
+    assert sees("") == {"10"}
+    assert sees("1") == {"10", "11"}
+    assert sees("2") == {"10", "11", "12"}
+    assert sees("3") == {"10"}
+    anna = tree.access(tuple(roles[people["1"]])).rights
+    assert anna[places["10"]] & evaluator.MODERATOR == 0  # Ben's workshop is below it
+    assert anna[places["10"]] & evaluator.DELETE
+    assert not anna[places["11"]] & evaluator.DELETE
+
+
+def test_files_hang_where_they_did(moved: Moved) -> None:
+    comments = moved.ids(4)
+    rows = moved.rows(
+        "SELECT item_type_id, item_id, file_name FROM attachments WHERE site_id = %(s)s ORDER BY file_name"
+    )
+    ((note,),) = moved.rows(
+        "SELECT detail FROM imported_items WHERE site_id = %(s)s AND item_type_id = 5 AND old_id = '400'"
+    )
+
+    assert rows == [
+        (3, moved.ids(3)["1"], "me.png"),
+        (4, int(note), "note.txt"),
+        (4, comments["300"], "oil.png"),
+    ]
+
+
+def test_each_thing_left_out_has_its_reason(moved: Moved) -> None:
+    tx = moved.make.database.read()
+    left = {(one.kind, one.id): one.reason for one in moved.origin.left_out(tx)}
+    tx.end()
+
+    assert left["conversation", "23"] == "forumId: forum 99 did not come"
+    assert left["comment", "306"] == "onId: conversation 23 did not come"
+    assert left["attachment", "52"] == "bytes: the file is lost"
+    assert left["reaction", "comment:300:2:🦄"] == "name: 🦄 is no reaction of this site"
+    assert ("ban", "192.0.2.*") in left
+    assert ("moderator", "10:1") in left
+    assert len(left) == 6
+
+
+def test_granted_fields_alone_count_for_criteria(make: Factory, config: Config) -> None:
+    made = Moved(make, config, make.site(), boards.bikes())
+    made.load("paid")
+
+    assert made.rows(
+        """SELECT key, is_granted, written_by = %(o)s FROM attributes
+            WHERE site_id = %(s)s AND item_type_id = 3 ORDER BY key""",
+        o=made.site.owner.id,
+    ) == [("Rank", False, False), ("paid", True, True)]
+
+
+def test_a_row_that_the_database_refuses_is_left_out_alone(make: Factory, config: Config) -> None:
+    board = boards.bikes()
+    huge = board.streams["conversations"][0]
+    board.streams["conversations"].append(msgspec.structs.replace(huge, id="29", view_count=2**80))
+    made = Moved(make, config, make.site(), board)
+    made.load()
+
+    assert {"20", "21", "22"} <= made.ids(6).keys()
+    assert "29" not in made.ids(6)
