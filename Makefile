@@ -13,8 +13,7 @@ FILE ?= dist/forumapi
 WITH ?=
 RUN ?=
 
-# A file's tests stay together, in one of at most eight processes: what they set up is set up once.
-PYTEST := $(BIN)/python -m pytest --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+SUITE := $(BIN)/python scripts/suite
 
 # Without bytecode every process that is started would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,11 +42,11 @@ run: $(STAMP) ## run everything: PostgreSQL, demo sites, web, cron; Ctrl-C stops
 test: $(STAMP) ## run the test suite but its wide part (T=tests/test_config.py for a part of it)
 	@scripts/testdb prepare
 	@# More processes than there are cores: many tests wait for others' processes.
-	@$(PYTEST) -n $$(($$(nproc) + 2)) -m "not wide" $(T)
+	@$(SUITE) -n $$(($$(nproc) + 2)) -m "not wide" $(T)
 
 test-wide: $(STAMP) ## run what takes long: the large matrices, whole, and what lasts minutes
 	@scripts/testdb prepare
-	@$(PYTEST) -n $$(($$(nproc) + 2)) -m wide $(T)
+	@$(SUITE) -n $$(($$(nproc) + 2)) -m wide $(T)
 
 chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 for a try, OPERATIONS=10000 random writes)
 	@scripts/testdb prepare
@@ -68,7 +67,7 @@ mutants: $(STAMP) ## put 300 faults into copies of the code, one at a time, list
 	@$(BIN)/python -m scripts.mutants $(MUTANTS)
 
 test-quick: $(STAMP) ## run the tests that are not marked slow
-	@$(PYTEST) -n logical -m "not slow and not wide" $(T)
+	@$(SUITE) -n logical -m "not slow and not wide" $(T)
 
 lint: $(STAMP) ## check format, lint and types
 	@$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ from forumapi.cache.documents import OVERHEAD, Cache
 from forumapi.cache.eviction import Lru, plainly
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
-from forumapi.database.standby import Standbys
+from forumapi.database.standby import StandbyPool
 from forumapi.errors import Unavailable
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
@@ -39,7 +39,7 @@ from forumapi.updates import dispatch, mail_queue
 from forumapi.updates.mail_request import MailRequest
 from forumapi.updates.writer import EmailWriter
 from forumapi.webhooks.sender import Deliverer
-from forumapi.wire import client_address, legacy_urls, scopes
+from forumapi.wire import client_address, front_ends, legacy_urls, scopes
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -69,7 +69,7 @@ class App(Services):
         self.standbys = None
         self.read = self.database.read
         if config.database_replica_url:
-            self.standbys = Standbys(
+            self.standbys = StandbyPool(
                 config.database_replica_url,
                 self.database,
                 size=config.database_connections,
@@ -145,7 +145,7 @@ class App(Services):
         self.geocoder = choose_geocoder(config)
         self.deliverer.apply(config)
         self.proxies = client_address.Proxies(config.trusted_proxies)
-        self.front_ends = client_address.FrontEnds(config.front_ends)
+        self.front_ends = front_ends.FrontEnds(config.front_ends)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
         self.cache_control = (

@@ -1,11 +1,11 @@
-"""Routing table: every URL and its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
+"""Routing tables: each address with its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
 
 One literal a line, whole address, alphabetical: grep finds it and a diff reads as an API change.
 """
 
 from __future__ import annotations
 
-from forumapi.handlers.access.auth import Auth0Handler, AuthHandler, TokenHandler
+from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
 from forumapi.handlers.access.keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
@@ -32,7 +32,6 @@ from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandle
 from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.access.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.access.sign_in_methods import (
-    AuthBeginHandler,
     AuthMethodsHandler,
     SiteAuthHandler,
     SiteAuthMethodHandler,
@@ -145,6 +144,7 @@ from forumapi.handlers.people.roles import (
 from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.people.whoami import WhoamiHandler
 from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
 from forumapi.handlers.sites.index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.legal import (
@@ -358,6 +358,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
+    "/api/v1/site/export": SiteExportHandler,
+    "/api/v1/site/export/archive": ExportArchiveHandler,
     "/api/v1/site/legal": SiteLegalHandler,
     "/api/v1/site/legal/<document>": SiteLegalDocumentHandler,
     "/api/v1/site/mail": MailTemplatesHandler,

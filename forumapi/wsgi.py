@@ -1,4 +1,4 @@
-"""WSGI application around one App."""
+"""WSGI application of a web process: one App, its health endpoints, and the website beside the API."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forumapi import itemtypes
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import identity
 from forumapi.models.access.access_token import AccessToken

@@ -371,7 +371,7 @@ def a_site(app: App, number: int) -> SiteSnapshot:
         (
             10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
             1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
-            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 12,
+            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None,
         ),
         "forum.test",
     )  # fmt: skip
@@ -486,7 +486,7 @@ BRIEF = """
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
-    models.access.identity.Identity.ignored_items text.nesting.Nesting.open text.nesting.Nesting._too_deep
+    models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
     files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
     text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
@@ -502,17 +502,17 @@ BRIEF = """
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
     realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost realtime.hub.LiveClient.ended
-    realtime.event_pump.Feed.clients realtime.event_pump.Feed.callers realtime.event_pump.Live._feeds
-    realtime.event_pump.Live._threads
+    realtime.event_pump.SiteListeners.clients realtime.event_pump.SiteListeners.callers
+    realtime.event_pump.Live._by_site realtime.event_pump.Live._threads
     realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.LiveClient.follows
     realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
-    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.push_connections.Pipe._queue
+    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.live_connections.Pipe._queue
     server.worker.ConnectionCounter._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
-    wire.client_address.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
-    observability.crash_reports.Gate._seen database.connections.Query.all database.connections.Connection._prepared
+    wire.front_ends.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
+    observability.crash_reports.Gate._seen database.query.Query.all database.connections.Connection._prepared
     database.connections.Database._idle outbound.geocoders.Gazetteer._cities
     outbound.geocoders.Gazetteer._regions request.handler.Handler.operations request.handler.Handler.also_reads
     request.handler.Handler.leads_to
@@ -520,8 +520,8 @@ FIXED = """
     observability.metrics._State.inherited observability.metrics.Metric.all
     observability.metrics.Metric._slots observability.metrics._slots_of models.content.event.zones
     models.sites.legal._packaged outbound.safe_http_client._trusted
-    database.standby.Standbys._idle database.standby._NOTHING
-    database.standby.Standbys._open
+    database.standby.StandbyPool._idle database.standby._NOTHING
+    database.standby.StandbyPool._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering._text
@@ -533,15 +533,8 @@ ELSEWHERE = (
     "command.seed.",
     "cron.",
     "database.embedded_postgres.",
-    "porting.comments.",
-    "porting.extras.",
-    "porting.fields.",
-    "porting.items.",
-    "porting.loader.",
-    "porting.people.",
-    "porting.readers.",
-    "porting.rights.",
-    "porting.verification.",
+    # Readers live as long as an import, which the command or cron runs.
+    "porting.",
     "server.listener_holder.",
 )
 

@@ -66,3 +66,35 @@ def test_a_skipped_test_fails_where_everything_is_required(
 
     assert outcome in done.stdout
     assert "curl is not installed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("unstable", "broken", "code"), [(3, 0, 0), (4, 0, 1), (0, 1, 1), (1, 1, 1)]
+)
+def test_what_fails_is_run_again_alone_unless_too_much_fails(
+    tmp_path: Path, unstable: int, broken: int, code: int
+) -> None:
+    lines = ["from pathlib import Path", "import pytest", ""]
+    for number in range(unstable):
+        mark = tmp_path / f"ran{number}"
+        lines += [
+            f"def test_unstable{number}():",
+            f"    mark = Path({str(mark)!r})",
+            "    ran, _ = mark.exists(), mark.touch()",
+            "    assert ran",
+        ]
+    lines += [f"def test_broken{number}():\n    assert False" for number in range(broken)]
+    (tmp_path / "test_some.py").write_text("\n".join([*lines, "def test_sound(): ..."]))
+    script = Path(__file__).parent.parent / "scripts" / "suite"
+    done = subprocess.run(
+        [sys.executable, str(script), "-c", os.devnull, "--rootdir", ".", "-n", "2", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stdout
+    assert done.stdout.count("unstable, passed alone") == (unstable if code == 0 else 0)

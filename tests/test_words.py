@@ -97,8 +97,19 @@ def test_a_class_has_its_name_alone() -> None:
     assert {name for name, times in classes.items() if times > 1} == set()
 
 
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _documented(node: ast.AST) -> Iterator[_Documented]:
+    """Find what can have a docstring at or below a node; expressions, most of a tree, hold none."""
+    if isinstance(node, _Documented):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _documented(child)
+
+
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     trees = {
         name: ast.parse(text)
         for name, text in _files("tests", "scripts").items()
@@ -107,8 +118,8 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     vague = {
         name
         for name, tree in (_modules() | trees).items()
-        for node in ast.walk(tree)
-        if isinstance(node, kinds) and _VAGUE.match(ast.get_docstring(node) or "")
+        for node in _documented(tree)
+        if _VAGUE.match(ast.get_docstring(node) or "")
     }
 
     assert vague == set()

@@ -13,7 +13,8 @@ from oauthlib.oauth2 import WebApplicationClient
 from forumapi.auth import identity_provider_client
 from forumapi.auth.identity_provider_client import Provider
 from forumapi.auth.openid import verified_email
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import BadGateway, Invalid, Unauthorized
 
 if TYPE_CHECKING:

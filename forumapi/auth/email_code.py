@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forumapi.auth.backends import Attempt, Backend, Browser, SignIn, Verified
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Invalid, Unauthorized
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters, sign_in_place

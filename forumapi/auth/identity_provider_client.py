@@ -1,4 +1,4 @@
-"""Talking to an identity provider: discovery, keys, tokens; every answer is checked before anything is believed.
+"""Client of an identity provider: discovery, keys and tokens, with every answer checked before anything is believed.
 
 Documents and keys of a provider are kept for an hour in this process. A key that is not among them is asked for anew, a
 few times in five minutes at most, so that made-up key ids do not become requests.

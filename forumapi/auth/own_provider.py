@@ -1,4 +1,4 @@
-"""Sign-ins through a provider that a site's owner set up, of people who used another method on the site before.
+"""Confirmation of sign-ins through a provider that a site's owner set up, by people who used another method before.
 
 The owner's provider can name whom it likes, so it opens no huddles (models/access/identity.py) until the person
 confirms it once: by the link in the mail that they get, or with a token of the other method (decision 9).
@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.mail import outbox
 from forumapi.models.access import platform_secret
 from forumapi.models.journal import journal

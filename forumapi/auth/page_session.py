@@ -12,7 +12,8 @@ import re
 import secrets
 from typing import Any, Final
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Unauthorized
 from forumapi.models.access import identity
 from forumapi.models.access.identity import IDENTITY, Identity, IdentityQuery

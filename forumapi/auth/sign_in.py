@@ -1,4 +1,4 @@
-"""From a proven e-mail address to a token: user, profile, token, audit; alike for all back ends (platform 3.5)."""
+"""Sign-in of a person with a proven e-mail address: user, profile, token, audit, for all back ends (platform 3.5)."""
 
 from __future__ import annotations
 

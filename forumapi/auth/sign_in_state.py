@@ -1,4 +1,4 @@
-"""Flows: state of a sign-in between its steps, in single-use rows that only the client that began can claim.
+"""State of a sign-in between its steps (a flow), in single-use rows that only the client that began can claim.
 
 A flow's secret goes to the client that begins, in a body, and never into a URL. Its row is found by a hash of that
 secret (with the OAuth state, where there is one), so what a stranger brings back finds nothing and uses nothing up.
@@ -11,7 +11,8 @@ import secrets
 from typing import Any, Final
 
 from forumapi.auth.backends import Attempt
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.wire import client_address, json_fragments

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.observability.log import logger
 from forumapi.text import email
 
@@ -38,7 +39,10 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an e-mail address: spam, clean, or unknown if the service did not answer."""
+    """Verdict on an e-mail address. `word`: spam (reported within a year), clean, or unknown without a usable answer.
+
+    `confidence`: the service's own figure, None if the service gave none.
+    """
 
     word: str
     confidence: float | None = None

@@ -10,7 +10,8 @@ from forumapi import itemtypes
 from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import NotFound
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access.auth_backend import SiteAuthBackend

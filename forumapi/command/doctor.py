@@ -23,7 +23,7 @@ from forumapi.cache import documents
 from forumapi.config import Config, url_of
 from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
-from forumapi.database.standby import Standbys
+from forumapi.database.standby import StandbyPool
 from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.people import role_members_page
 from forumapi.models.sites import health_metrics
@@ -306,7 +306,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 def replica(config: Config) -> Finding:
     """Check that the standby can be read from."""
     primary = Database(config.direct_url, size=1)
-    found = Standbys(config.database_replica_url, primary, size=1, timeout_ms=5_000)
+    found = StandbyPool(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
         wrong = found.fault()
     finally:

@@ -1,4 +1,4 @@
-"""Per-address concurrency limit (a FIFO semaphore per key) for guest reads, in each process.
+"""Semaphore per key, first come first served: the limit on the guest reads of one address at a time, in each process.
 
 A crawler with sixteen connections takes no more of a process than a guest with two, so its neighbours hardly notice it.
 """
@@ -40,7 +40,10 @@ class _Hold:
 
 
 class KeyedSemaphore:
-    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit."""
+    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit.
+
+    Who comes later waits in `hold`, PATIENCE_S at most.
+    """
 
     PATIENCE_S: ClassVar[float] = 10.0
 

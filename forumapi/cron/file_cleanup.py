@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.files.storage import open_storage
 
 # Rows of one run.
@@ -116,7 +117,10 @@ def unused_files(tx: Transaction, config: Config) -> str:
 
 
 def stray_objects(tx: Transaction, config: Config) -> str:
-    """Delete objects from the store that have had no row for an hour. Raises StorageError; the next run retries."""
+    """Delete objects from the store that have had no row for an hour; return a line for the job's log.
+
+    Raises StorageError; the next run tries again.
+    """
     rows = tx.rows(STRAYS, most=MOST)
     strays = [hash for hash, has_row in rows if not has_row]
     storage = open_storage(config)

@@ -12,7 +12,8 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.auth import spam_check
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode
@@ -22,7 +23,7 @@ from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_members
 from forumapi.models.people.ban import Ban
-from forumapi.models.sites import growth_samples
+from forumapi.models.sites import platform_growth
 from forumapi.updates import digest
 
 # Days for which events are kept, for readers that are behind; at least one.
@@ -352,7 +353,7 @@ def metrics(tx: Transaction, config: Config) -> str:
     """Store one sample of the platform's metrics (platform 8); in prod only."""
     if config.mode != "prod":
         return "not in this environment"
-    return f"{growth_samples.sample(tx)} sample"
+    return f"{platform_growth.sample(tx)} sample"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:

@@ -6,7 +6,8 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 
 # Huddles of one run, which is one transaction.
 MOST: Final = 1000

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal import journal
 
 # An event with a new start gets a new reminder, an hour after the last at the earliest: whoever moves it all the time

@@ -22,7 +22,9 @@ from croniter import croniter
 from forumapi.concurrency import signals
 from forumapi.config import Config, Settings
 from forumapi.cron.schedule import JOBS, Job
-from forumapi.database.connections import Database, Query, Reader, Transaction
+from forumapi.cron.site_exports import ExportThread
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError, ConfigError
 from forumapi.events.lease import TRY_S, Lease, LostError
 from forumapi.observability import log, metrics
@@ -344,8 +346,11 @@ def run(config: Config) -> None:
     log.start()
     reporter = Reporter(lambda: settings.current)
     reporter.start()
+    exports = ExportThread(config.direct_url, settings)
+    exports.start()
     logger.info("cron: started with %d jobs", len(JOBS))
     runner.run()
+    exports.stop()
     reporter.stop()
     logger.info("cron: %s", "restarting" if begins_anew.is_set() else "stopped")
     log.stop()

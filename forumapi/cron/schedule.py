@@ -14,6 +14,7 @@ from forumapi.cron import (
     orphaned_huddles,
     reminders,
     search_indexing,
+    site_exports,
     trending,
 )
 from forumapi.database.connections import Transaction
@@ -78,6 +79,13 @@ JOBS: Final = (
         "50 * * * * 0",
         "hourly at minute 50",
         file_cleanup.stray_objects,
+        WITHIN_THE_HOUR,
+    ),
+    Job(
+        "expired_exports",
+        "40 * * * * 0",
+        "hourly at minute 40",
+        site_exports.expired_exports,
         WITHIN_THE_HOUR,
     ),
     Job(

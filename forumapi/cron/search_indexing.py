@@ -6,7 +6,8 @@ import time
 from typing import Final
 
 from forumapi.config import Config
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 
 # Texts of one run, about half a second's work, and its maximum duration. They are locked while it runs.
 MOST: Final = 10_000

@@ -7,7 +7,8 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.maintenance_jobs import LIVE
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 
 # Items kept of each microcosm, so that readers of only a few have a full list, which shows 25.
 KEPT: Final = 100

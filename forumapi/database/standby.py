@@ -23,7 +23,8 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Connection, Database, Params, Query, Reader, Replica, Row
+from forumapi.database.connections import Connection, Database, Reader
+from forumapi.database.query import Params, Query, Replica, Row
 from forumapi.errors import ApiError, TooSlow
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
@@ -89,7 +90,10 @@ class Standby(Connection):
         self.replayed = 0
 
     def prove(self, system: int, timeline: str) -> str:
-        """Return the reason why this is no standby of that primary and timeline; "" if it is. Raises psycopg.Error."""
+        """Return the reason why this is no standby of the primary `system` on that timeline; "" if it is one.
+
+        Raises psycopg.Error.
+        """
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
             return "there is a pooler before it, give the address of the standby itself"
@@ -118,11 +122,11 @@ class Standby(Connection):
             same.shutdown(socket.SHUT_RDWR)
 
 
-class Standbys:
+class StandbyPool:
     """Pool of one process's connections to the standby at `url`, and the health of the standby.
 
-    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens and proves
-    connections; a request that finds none free asks the primary.
+    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens connections and
+    checks that each leads to a standby of this primary; a request that finds none free asks the primary.
     """
 
     def __init__(self, url: str, primary: Database, *, size: int, timeout_ms: int) -> None:
@@ -179,7 +183,7 @@ class Standbys:
                 self.lose(standby)
 
     def lose(self, standby: Standby) -> None:
-        """Close one connection."""
+        """Close a connection that can't be used any more."""
         self._open.discard(standby)
         standby.close()
 
@@ -303,7 +307,7 @@ class StandbyReader(Reader):
 
     __slots__ = ("_is_refused", "_min_lsn", "_standby", "_standbys")
 
-    def __init__(self, primary: Database, standbys: Standbys) -> None:
+    def __init__(self, primary: Database, standbys: StandbyPool) -> None:
         super().__init__(primary)
         self._standbys = standbys
         self._standby: Standby | None = None

@@ -1,4 +1,4 @@
-"""One event log, many readers: numbers in commit order, cursors (docs/decisions/0010).
+"""Event log: numbers for committed events in the order of commits, and cursors of readers (docs/decisions/0010).
 
 Writers only insert (models/journal/journal.py). An event has its number once a sequencer has seen it committed: what
 becomes visible later gets a later number, so that no number is ever given before one that a reader has passed, and a
@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Connection, Query, Reader, Transaction
+from forumapi.database.connections import Connection, Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.events.lease import HOLD as HOLD_LEASE
 from forumapi.events.lease import Lease, LostError
 
@@ -176,8 +177,9 @@ def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
-    """Return the ids of sites with events that `reader` has not read; `query` may leave out events that it does not
-    need.
+    """Return the ids of sites with events that the reader `reader` has not read.
+
+    `query`: the statement that finds them; it may leave out events that the reader does not need.
     """
     return [row[0] for row in tx.rows(query, reader=reader)]
 

@@ -17,7 +17,8 @@ from typing import Final
 
 import psycopg
 
-from forumapi.database.connections import Connection, Query, Reader
+from forumapi.database.connections import Connection, Reader
+from forumapi.database.query import Query
 from forumapi.errors import Unavailable
 
 # Another process leads within TTL_S and TRY_S after one was frozen.
@@ -79,7 +80,7 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Loss of the lease: another process has taken over the work."""
+    """Loss of a lease: another process holds it now and has taken over the work."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")
@@ -107,7 +108,7 @@ class Lease:
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the present term of this process, or its last."""
+        """Return the parameters of HOLD: the name and the epoch of this process's present term, or of its last one."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:

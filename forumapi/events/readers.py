@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError, TooSlow
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
@@ -26,7 +27,7 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader: the name of its cursors, its work, and the statement that finds sites with unread events."""
+    """Reader of the event log: name of its cursors, its work, and the statement that finds sites with unread events."""
 
     name: str
     work: Work

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import templates
 from forumapi.concurrency.background_thread import PollingThread
-from forumapi.database.connections import PLATFORM, Database, Query, Reader, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ApiError
 from forumapi.mail.smtp import (
     Message,

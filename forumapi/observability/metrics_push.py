@@ -147,7 +147,10 @@ def riemann_messages(events: Iterable[Any]) -> list[bytes]:
 def riemann_services(
     points: Sequence[Point], prefix: str, interval_s: float
 ) -> list[tuple[str, float, str]]:
-    """Convert points for Riemann: service, value, tag. Counters become rates a second; timings mean, p95, p99, max."""
+    """Convert points into (service, value, tag) for Riemann; a tag is rate, gauge or timing.
+
+    A counter becomes a rate a second; timings become four services: mean, p95, p99 and max.
+    """
     told: list[tuple[str, float, str]] = []
     timings: dict[str, list[float]] = {}
     for point in points:

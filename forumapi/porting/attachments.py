@@ -20,7 +20,8 @@ import msgspec
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.files import file_types
 from forumapi.files.images.image_worker_pool import ImageWorker

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.models.people import read_mark, role_members
 from forumapi.porting.mapping import Origin
 from forumapi.porting.people import ImportedPeople

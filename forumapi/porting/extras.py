@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.content import attribute, reaction
 from forumapi.porting import fields
 from forumapi.porting.layout import (

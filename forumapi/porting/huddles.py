@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.porting import fields
 from forumapi.porting.comments import NewText, TextPlace, TextWriter
 from forumapi.porting.layout import PortedMessage, PortedRecipient, Unreadable

@@ -19,7 +19,8 @@ from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Database, Query, Reader, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.models.sites.site import Site
 from forumapi.porting import attachments, counters, forums

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.porting import fields
 from forumapi.porting.layout import PortedProfile, Unreadable
 from forumapi.porting.mapping import Origin, allocate

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.files.storage import open_storage
 from forumapi.models.content import text
 from forumapi.models.sites.site import Site

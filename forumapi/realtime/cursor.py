@@ -1,4 +1,4 @@
-"""Cursors: opaque texts for positions in a site's events.
+"""Codec of cursors: opaque texts for positions in a site's events.
 
 A plain event number would reveal how much happens in places that the reader may not see. So a cursor is one AES block
 of site, number and random bits, under a key that all processes of the platform share. The same position has a
@@ -22,7 +22,7 @@ _LENGTH: Final = 22  # of a block in base64 without padding
 
 
 class Cursors:
-    """Codec of cursors. `key`: 16 bytes."""
+    """Codec of cursors, which nobody without the `key` of 16 bytes can make or read."""
 
     def __init__(self, key: bytes) -> None:
         cipher = Cipher(algorithms.AES(key), modes.ECB())
@@ -61,7 +61,7 @@ class Cursors:
         return name + self._mac(site_id, token_id, bound)
 
     def holder(self, site_id: int, proof: str, bound: bytes) -> int:
-        """Verify a proof. Returns the id of its token, 0 for an invalid proof or one with another `bound`."""
+        """Verify a proof; return the id of its token, 0 for an invalid proof or one with another `bound`."""
         token_id = self.read(site_id, proof[:_LENGTH])
         if not token_id:
             return 0

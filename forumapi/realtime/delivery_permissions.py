@@ -60,7 +60,7 @@ class Caller:
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
-        """Replace the identity by a newer one."""
+        """Replace the caller's identity by a newer one of the same token."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
@@ -183,7 +183,7 @@ class DeliveryPolicy:
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Return True if a caller may see a thing and comment on it."""
+        """Return True if a caller may see the thing of `fact` and comment on it."""
         target = fact.target
         if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
             return False

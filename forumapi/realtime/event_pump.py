@@ -2,8 +2,9 @@
 
 One thread polls the database, when a notification wakes it and at a fixed interval. What permissions depend on is read
 after the events, so that nobody receives an event after the loss of the right to it. Each site has one position,
-`Feed.position`, up to which all live listeners have received everything; a new listener first catches up to that
-position from the log. The lock of a feed keeps both apart: no listener becomes live in the middle of a batch.
+`SiteListeners.position`, up to which all live listeners have received everything; a new listener first catches up to
+that position from the log. The lock of the site's listeners keeps both apart: no listener becomes live in the middle
+of a batch.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def bye_frame(reason: str, cursor: str = "") -> Frame:
     return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
 
 
-class Feed:
+class SiteListeners:
     """Listeners of one site in this process. `position`: number of the last event that all live listeners received."""
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:
@@ -184,7 +185,10 @@ class Feed:
 
 
 class Live:
-    """All listeners of this process, and the threads that serve them. `url`: direct address of the database."""
+    """Live events of one process: its listeners by site, and the threads that serve them.
+
+    `url`: direct address of the database, without a pooler.
+    """
 
     POLL_S: Final = 0.4  # interval of polls without a notification
     KEEP_S: Final = 30.0  # how long a site without listeners is still polled
@@ -206,7 +210,7 @@ class Live:
         self._config = config
         self._presence = Presence(database, topic_name)
         self._listener = Listener(url, self.wake, self._presence.receive)
-        self._feeds: dict[int, Feed] = {}
+        self._by_site: dict[int, SiteListeners] = {}
         self._lock = threading.RLock()
         self._turns = threading.Semaphore(TURNS)
         self._wake = threading.Event()
@@ -238,7 +242,7 @@ class Live:
     # ---------------------------------------------------------------- the process
 
     def start(self) -> None:
-        """Allow listeners; the threads start with the first listener."""
+        """Admit listeners from now on; the threads start with the first listener."""
         self._stopping.clear()
         self.is_stopping = False
 
@@ -252,15 +256,15 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """Return the number of sockets that this process holds."""
+        """Return the number of live connections that this process holds."""
         return self._count.total()
 
     def close_connections(self) -> None:
         """Send every client its last frame, with the time within which to reconnect, because this process stops."""
         self.is_stopping = True
-        for feed in list(self._feeds.values()):
-            with feed.lock:
-                for client in list(feed.clients):
+        for listeners in list(self._by_site.values()):
+            with listeners.lock:
+                for client in list(listeners.clients):
                     self._end(client, "stopping")
 
     def wake(self) -> None:
@@ -295,7 +299,7 @@ class Live:
         while not self._stopping.wait(1.0):
             now = time.monotonic()
             try:
-                self._presence.tick(list(self._feeds.values()))
+                self._presence.tick(list(self._by_site.values()))
             except (ApiError, OSError, psycopg.Error) as error:
                 logger.debug("presence is not sent: %s", error)
             frames: dict[int, Frame] = {}
@@ -303,12 +307,12 @@ class Live:
                 _, client = self._beats.popleft()
                 if client.is_over:
                     continue
-                feed: Feed = client.feed
+                listeners: SiteListeners = client.listeners
                 if client.is_live:
-                    site_id = feed.site.id
+                    site_id = listeners.site.id
                     if site_id not in frames:
                         frames[site_id] = Frame(
-                            "heartbeat", self.cursors.make(site_id, feed.position)
+                            "heartbeat", self.cursors.make(site_id, listeners.position)
                         )
                     client.push(frames[site_id])
                 client.connection.ping()
@@ -338,29 +342,29 @@ class Live:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client without subscriptions. `identity` was read within the last minute.
+        """Add a client without subscriptions and return it. `identity` was read within the last minute.
 
         Raises NotFound, Unauthorized or Forbidden if the caller no longer has access to the site.
         """
         with self._lock:
-            feed = self._feeds.get(site.id)
-            if feed is None:
-                feed = self._open(site)
-            caller = feed.callers.get(identity.token_id)
+            listeners = self._by_site.get(site.id)
+            if listeners is None:
+                listeners = self._open(site)
+            caller = listeners.callers.get(identity.token_id)
             if caller is None:
-                caller = feed.callers[identity.token_id] = Caller(identity)
+                caller = listeners.callers[identity.token_id] = Caller(identity)
                 is_known = False
             else:
                 is_known = True
-            client = LiveClient(feed, caller, connection)
+            client = LiveClient(listeners, caller, connection)
             caller.clients.add(client)
-            feed.clients.add(client)
+            listeners.clients.add(client)
         self._run_threads()
         try:
             if identity.token_id and not is_known:
                 # The identity was read before its changes were watched, and its `more` holds no times.
                 with self._turns:
-                    self._refresh_callers(feed, [caller])
+                    self._refresh_callers(listeners, [caller])
         except BaseException:
             self.leave(client)
             raise
@@ -373,36 +377,36 @@ class Live:
 
     def leave(self, client: LiveClient) -> None:
         """Remove a client whose connection has ended."""
-        feed: Feed = client.feed
+        listeners: SiteListeners = client.listeners
         client.is_over = True
-        feed.index.leave(client)
-        feed.clients.discard(client)
+        listeners.index.leave(client)
+        listeners.clients.discard(client)
         caller: Caller = client.caller
         caller.clients.discard(client)
-        if not caller.clients and feed.callers.get(caller.token_id) is caller:
-            del feed.callers[caller.token_id]
-        feed.left = time.monotonic()
+        if not caller.clients and listeners.callers.get(caller.token_id) is caller:
+            del listeners.callers[caller.token_id]
+        listeners.left = time.monotonic()
 
     def drop(self, client: LiveClient, reason: str) -> None:
         """Disconnect a client; its last frame has its cursor. `reason`: a key of CODES."""
-        client.feed.index.leave(client)
+        client.listeners.index.leave(client)
         self._end(client, reason)
 
-    def _open(self, site: Site) -> Feed:
+    def _open(self, site: Site) -> SiteListeners:
         reader = self._database.read()
         try:
             tree = self._sites.tree(site, reader)
-            feed = Feed(site, tree, live.head(reader, site.id))
+            listeners = SiteListeners(site, tree, live.head(reader, site.id))
         finally:
             reader.end()
-        self._feeds[site.id] = feed
-        feed.left = time.monotonic()
-        return feed
+        self._by_site[site.id] = listeners
+        listeners.left = time.monotonic()
+        return listeners
 
     def _end(self, client: LiveClient, reason: str) -> None:
         cursor = ""
         if client.is_live:
-            cursor = self.cursors.make(client.feed.site.id, client.feed.position)
+            cursor = self.cursors.make(client.listeners.site.id, client.listeners.position)
         client.end(CODES[reason], bye_frame(reason, cursor))
 
     # ---------------------------------------------------------------- following
@@ -413,22 +417,22 @@ class Live:
         Raises Forbidden, and subscribes to none, if one of the topics is unreadable or does not exist.
         """
         self._poll_if_stale()
-        feed: Feed = client.feed
+        listeners: SiteListeners = client.listeners
         reader = self._database.read()
         try:
             topics = [follow.topic for follow in follows]
             caller: Caller = client.caller
             with self._turns:
-                check_topics(reader, feed.site.id, feed.tree, caller, topics)
+                check_topics(reader, listeners.site.id, listeners.tree, caller, topics)
                 if caller.readable is None:
-                    caller.regained(feed.tree, feed.position)
+                    caller.regained(listeners.tree, listeners.position)
                 reader.end()
             after = self._place(client, cursor)
-            with feed.lock:
-                feed.index.leave(client)
+            with listeners.lock:
+                listeners.index.leave(client)
                 if client.is_live:
                     client.is_live = False
-                    client.position = feed.position
+                    client.position = listeners.position
             wanted = {follow.topic: follow for follow in follows}
             try:
                 if after is not None:
@@ -445,14 +449,14 @@ class Live:
                 self.drop(client, "away")
 
     def _catch_up(self, client: LiveClient, new: Iterable[Topic], reader: Reader) -> None:
-        """Replay events to a client until it has reached the feed's position, then make it live."""
-        feed: Feed = client.feed
+        """Replay events to a client until it has reached the position of its site's listeners, then make it live."""
+        listeners: SiteListeners = client.listeners
         while not client.is_over:
-            with feed.lock:
-                upto = feed.position
+            with listeners.lock:
+                upto = listeners.position
                 if client.position >= upto:
                     client.is_live = True
-                    feed.index.enter(client)
+                    listeners.index.enter(client)
                     told = [topic for topic in new if topic in client.follows]
                     if told:
                         names = [topic_name(topic) for topic in told]
@@ -466,13 +470,13 @@ class Live:
     def _welcome(self, client: LiveClient, follow: Follow) -> None:
         """Send a new follower the number of people present, even if it has not changed."""
         if follow.wants_presence and follow.topic.kind > 0:
-            frame = self._presence.welcome((client.feed.site.id, *follow.topic))
+            frame = self._presence.welcome((client.listeners.site.id, *follow.topic))
             if frame is not None:
                 client.push(frame)
 
     def unfollow(self, client: LiveClient, topic: Topic) -> bool:
         """End a subscription; return False if there was none."""
-        client.feed.index.discard(client, topic)
+        client.listeners.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
 
     def typing(self, client: LiveClient, topic: Topic) -> None:
@@ -487,34 +491,36 @@ class Live:
         if now - client.typed < TYPING_S:
             return
         client.typed = now
-        feed: Feed = client.feed
+        listeners: SiteListeners = client.listeners
         named = (topic.kind, topic.id, 0)
         reader = self._database.read()
         try:
-            fact = live.facts(reader, feed.site.id, feed.tree, [named]).get(named)
+            fact = live.facts(reader, listeners.site.id, listeners.tree, [named]).get(named)
         finally:
             reader.end()
-        if fact is None or not DeliveryPolicy(feed.tree).may_comment(client.caller.principal, fact):
+        if fact is None or not DeliveryPolicy(listeners.tree).may_comment(
+            client.caller.principal, fact
+        ):
             raise Forbidden("You may not comment on this", code=NO_CREATE)
-        self._presence.typing((feed.site.id, *topic), client.caller.principal.profile_id)
+        self._presence.typing((listeners.site.id, *topic), client.caller.principal.profile_id)
 
     def cursor(self, client: LiveClient) -> str:
         """Return the cursor of the last event that a client has received."""
-        feed: Feed = client.feed
-        number = feed.position if client.is_live else client.position
-        return self.cursors.make(feed.site.id, number)
+        listeners: SiteListeners = client.listeners
+        number = listeners.position if client.is_live else client.position
+        return self.cursors.make(listeners.site.id, number)
 
     def _place(self, client: LiveClient, cursor: str | None) -> int | None:
         """Decode a client's cursor into an event number. For an unknown cursor send `resync` and return None."""
         if not cursor:
             return None
-        feed: Feed = client.feed
-        number = self.cursors.read(feed.site.id, cursor)
-        if number is None or number > feed.position:
+        listeners: SiteListeners = client.listeners
+        number = self.cursors.read(listeners.site.id, cursor)
+        if number is None or number > listeners.position:
             if number is not None:
                 # The cursor may come from another process that is ahead of this one.
                 self.poll()
-            if number is None or number > feed.position:
+            if number is None or number > listeners.position:
                 client.push(
                     Frame(
                         "resync", self.cursor(client), reason="The cursor is not one of this site"
@@ -529,27 +535,27 @@ class Live:
         """Announce gaps before the cursor `after`: events that the client may not have been allowed to see then, and
         is now.
         """
-        feed: Feed = client.feed
+        listeners: SiteListeners = client.listeners
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
         caller: Caller = client.caller
         with self._turns:
-            if live.rights_changed(reader, feed.site.id, caller.user_id, after):
+            if live.rights_changed(reader, listeners.site.id, caller.user_id, after):
                 holes = dict.fromkeys(follows, 0) | holes
             reader.end()
         for topic, since in holes.items():
             if since < after:
                 self._push_gap(client, topic, since, after, after)
 
-    def _announce_regained(self, feed: Feed, callers: Iterable[Caller]) -> None:
+    def _announce_regained(self, listeners: SiteListeners, callers: Iterable[Caller]) -> None:
         """Announce gaps to callers who may read microcosms that they could not read at the last poll."""
         for caller in callers:
-            regained = caller.regained(feed.tree, feed.position)
+            regained = caller.regained(listeners.tree, listeners.position)
             if not regained:
                 continue
-            parents = {feed.tree.nodes[id].parent_id for id in regained}
+            parents = {listeners.tree.nodes[id].parent_id for id in regained}
             since = min(regained.values())
             for client in caller.clients:
-                place = feed.position if client.is_live else client.position
+                place = listeners.position if client.is_live else client.position
                 for topic in client.follows:
                     if topic.kind == SITE or (
                         topic.kind == itemtypes.MICROCOSM and topic.id in parents
@@ -565,25 +571,25 @@ class Live:
         reader: Reader,
     ) -> None:
         """Send a client the stored events from `after` to `upto` that it may see now."""
-        feed: Feed = client.feed
+        listeners: SiteListeners = client.listeners
         alone = Index()
         for follow in follows.values():
             alone.add(client, follow)
         most = self._config().realtime_replay_events
         if upto - after > most:
-            self._push_gaps(feed, alone, after, upto - most)
+            self._push_gaps(listeners, alone, after, upto - most)
             after = upto - most
         while after < upto and not client.is_over:
             with self._turns:
-                events = event_log.between(reader, feed.site.id, after, upto, BATCH)
+                events = event_log.between(reader, listeners.site.id, after, upto, BATCH)
                 reached = events[-1].number if len(events) == BATCH else upto
-                self._deliver(feed, alone, events, after, reached, reader)
+                self._deliver(listeners, alone, events, after, reached, reader)
                 # No database connection is held while a slow client receives.
                 reader.end()
             after = reached
             client.connection.wait_for_room()
 
-    def _push_gaps(self, feed: Feed, index: Index, after: int, upto: int) -> None:
+    def _push_gaps(self, listeners: SiteListeners, index: Index, after: int, upto: int) -> None:
         """Announce on each topic of `index` that its events from `after` to `upto` are no longer stored."""
         topics: dict[LiveClient, list[Topic]] = {}
         for topic, followers in index.items():
@@ -598,7 +604,7 @@ class Live:
         self, client: LiveClient, topic: Topic, after: int, upto: int, place: int
     ) -> None:
         """Announce that events of a topic from `after` to `upto` are left out. `place`: number of the cursor."""
-        make, site_id = self.cursors.make, client.feed.site.id
+        make, site_id = self.cursors.make, client.listeners.site.id
         client.push(
             Frame(
                 "gap",
@@ -621,67 +627,71 @@ class Live:
     def poll(self) -> None:
         """Read what is new on the sites that have listeners, and deliver it. Raises Unavailable, psycopg.Error."""
         with self._lock:
-            if not self._feeds:
+            if not self._by_site:
                 self._seen = ""
                 return
             began = time.monotonic()
             reader = self._database.read()
             try:
                 seen = self._seen if began - self._began < self.SURE_S else ""
-                changes = live.changes_since(reader, seen, self._feeds)
+                changes = live.changes_since(reader, seen, self._by_site)
                 changed = set(changes.user_ids)
                 known = {site.site_id: site for site in changes.sites}
-                for site_id, feed in list(self._feeds.items()):
-                    if not feed.clients and began - feed.left > self.KEEP_S:
-                        del self._feeds[site_id]
+                for site_id, listeners in list(self._by_site.items()):
+                    if not listeners.clients and began - listeners.left > self.KEEP_S:
+                        del self._by_site[site_id]
                     else:
-                        self._update_feed(feed, known.get(site_id), changed, reader)
+                        self._update_site(listeners, known.get(site_id), changed, reader)
             finally:
                 reader.end()
             # Only now: the next poll repeats what a failed poll left undone.
             self._seen, self._began = changes.snapshot, began
 
-    def _update_feed(
-        self, feed: Feed, now: live.SiteVersions | None, changed: set[int], reader: Reader
+    def _update_site(
+        self,
+        listeners: SiteListeners,
+        now: live.SiteVersions | None,
+        changed: set[int],
+        reader: Reader,
     ) -> None:
         """Bring one site up to date: identities of its listeners, their subscriptions, new events."""
         try:
             if now is None or now.is_deleted:
                 raise NotFound("There is no such site")
-            site = self._sites.confirmed(feed.site, now.version, now.acl_version, reader)
+            site = self._sites.confirmed(listeners.site, now.version, now.acl_version, reader)
         except NotFound:
-            for client in list(feed.clients):
+            for client in list(listeners.clients):
                 self._end(client, "siteGone")
             return
-        feed.site = site
-        tree = feed.tree = self._sites.tree(site, reader)
+        listeners.site = site
+        tree = listeners.tree = self._sites.tree(site, reader)
         # Until all of this is done: after a failure the next poll checks every subscription.
-        before, feed.checked_tree = feed.checked_tree, None
-        concerned = self._concerned(feed, changed)
+        before, listeners.checked_tree = listeners.checked_tree, None
+        concerned = self._concerned(listeners, changed)
         if concerned:
-            self._refresh_callers(feed, concerned, reader)
+            self._refresh_callers(listeners, concerned, reader)
         # Events up to here were delivered by the former rights; later ones are by the present rights.
-        position = feed.checked_position
-        with feed.lock:
+        position = listeners.checked_position
+        with listeners.lock:
             self._announce_regained(
-                feed, list(feed.callers.values()) if tree is not before else concerned
+                listeners, list(listeners.callers.values()) if tree is not before else concerned
             )
-        moved = self._advance(feed, now.head, reader)
+        moved = self._advance(listeners, now.head, reader)
         if tree is not before:
-            self._recheck(feed, list(feed.clients), position, reader)
+            self._recheck(listeners, list(listeners.clients), position, reader)
         else:
             some = {one for caller in concerned for one in caller.clients}
             if moved:
-                some |= {one for one in feed.clients if not moved.isdisjoint(one.follows)}
+                some |= {one for one in listeners.clients if not moved.isdisjoint(one.follows)}
             if some:
-                self._recheck(feed, some, position, reader)
-        feed.checked_tree, feed.checked_position = tree, feed.position
+                self._recheck(listeners, some, position, reader)
+        listeners.checked_tree, listeners.checked_position = tree, listeners.position
 
-    def _concerned(self, feed: Feed, changed: set[int]) -> list[Caller]:
+    def _concerned(self, listeners: SiteListeners, changed: set[int]) -> list[Caller]:
         now = time.time()
         return [
             caller
-            for caller in feed.callers.values()
+            for caller in listeners.callers.values()
             if caller.token_id
             and (
                 0 in changed
@@ -692,7 +702,7 @@ class Live:
         ]
 
     def _refresh_callers(
-        self, feed: Feed, callers: Sequence[Caller], reader: Reader | None = None
+        self, listeners: SiteListeners, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
         """Read the identities of these callers anew; disconnect those that are signed out or banned."""
         own = reader or self._database.read()
@@ -700,13 +710,13 @@ class Live:
             for at in range(0, len(callers), PEOPLE):
                 some = callers[at : at + PEOPLE]
                 ids = [caller.token_id for caller in some]
-                found = identities.find_many(own, feed.site.id, ids)
+                found = identities.find_many(own, listeners.site.id, ids)
                 due = [one.profile_id for one in found.values() if one.needs_roles]
                 if due:
                     own.end()
                     with self._database.write() as tx:
-                        role_members.recompute_roles(tx, feed.site.id, sorted(set(due)))
-                    found = identities.find_many(own, feed.site.id, ids)
+                        role_members.recompute_roles(tx, listeners.site.id, sorted(set(due)))
+                    found = identities.find_many(own, listeners.site.id, ids)
                 for caller in some:
                     self._become(caller, found.get(caller.token_id))
         finally:
@@ -722,21 +732,29 @@ class Live:
             caller.become(identity)
             return
         for client in list(caller.clients):
-            feed: Feed = client.feed
+            listeners: SiteListeners = client.listeners
             # A new connection with the same token reads its identity anew.
-            if feed.callers.get(caller.token_id) is caller:
-                del feed.callers[caller.token_id]
-            feed.index.leave(client)
+            if listeners.callers.get(caller.token_id) is caller:
+                del listeners.callers[caller.token_id]
+            listeners.index.leave(client)
             self._end(client, reason)
 
     def _recheck(
-        self, feed: Feed, clients: Collection[LiveClient], position: int, reader: Reader
+        self,
+        listeners: SiteListeners,
+        clients: Collection[LiveClient],
+        position: int,
+        reader: Reader,
     ) -> None:
         """End a client's subscriptions to topics that it may no longer read; it has their events up to `position`."""
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
-        found = live.facts(reader, feed.site.id, feed.tree, list(named.values())) if named else {}
-        policy = DeliveryPolicy(feed.tree)
+        found = (
+            live.facts(reader, listeners.site.id, listeners.tree, list(named.values()))
+            if named
+            else {}
+        )
+        policy = DeliveryPolicy(listeners.tree)
         for client in clients:
             for topic in list(client.follows):
                 if topic in named and not may_follow(
@@ -752,30 +770,36 @@ class Live:
 
     # ---------------------------------------------------------------- handing out
 
-    def _advance(self, feed: Feed, head: int, reader: Reader) -> set[Topic]:
+    def _advance(self, listeners: SiteListeners, head: int, reader: Reader) -> set[Topic]:
         """Deliver events up to `head` to the live listeners of a site. Returns the items that were moved."""
         moved: set[Topic] = set()
-        with feed.lock:
-            while feed.position < head:
-                events = event_log.between(reader, feed.site.id, feed.position, head, BATCH)
+        with listeners.lock:
+            while listeners.position < head:
+                events = event_log.between(
+                    reader, listeners.site.id, listeners.position, head, BATCH
+                )
                 reached = events[-1].number if len(events) == BATCH else head
-                if feed.index:
+                if listeners.index:
                     try:
-                        self._deliver(feed, feed.index, events, feed.position, reached, reader)
+                        self._deliver(
+                            listeners, listeners.index, events, listeners.position, reached, reader
+                        )
                     except (ApiError, OSError, psycopg.Error):
                         raise
                     except Exception:  # noqa: BLE001 - one bad event must not end all deliveries
-                        logger.exception("live events of site %d are not delivered", feed.site.id)
-                        self._push_gaps(feed, feed.index, feed.position, reached)
+                        logger.exception(
+                            "live events of site %d are not delivered", listeners.site.id
+                        )
+                        self._push_gaps(listeners, listeners.index, listeners.position, reached)
                 moved.update(
                     Topic(event.item_type, event.item_id) for event in events if event.moved_from
                 )
-                feed.position = reached
+                listeners.position = reached
         return moved
 
     def _deliver(
         self,
-        feed: Feed,
+        listeners: SiteListeners,
         index: Index,
         events: Sequence[LoggedEvent],
         after: int,
@@ -785,18 +809,18 @@ class Live:
         """Deliver `events`, all those still stored between `after` and `upto`, to the listeners in `index`."""
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
-        facts = live.facts(reader, feed.site.id, feed.tree, things) if things else {}
-        made = deliveries(events, facts, index, feed.tree)
-        documents = self._documents_of(feed, made, reader)
+        facts = live.facts(reader, listeners.site.id, listeners.tree, things) if things else {}
+        made = deliveries(events, facts, index, listeners.tree)
+        documents = self._documents_of(listeners, made, reader)
         for one in made:
             while missing and missing[0][1] < one.event.number:
-                self._push_gaps(feed, index, *missing.popleft())
-            self._push(feed, one, documents.get(_thing(one)))
+                self._push_gaps(listeners, index, *missing.popleft())
+            self._push(listeners, one, documents.get(_thing(one)))
         for gap in missing:
-            self._push_gaps(feed, index, *gap)
+            self._push_gaps(listeners, index, *gap)
 
     def _documents_of(
-        self, feed: Feed, made: Sequence[Delivery], reader: Reader
+        self, listeners: SiteListeners, made: Sequence[Delivery], reader: Reader
     ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
         """Read the documents that deliveries include: one statement for each type."""
         wanted: dict[int, set[ThingKey]] = {}
@@ -804,7 +828,7 @@ class Live:
             if not one.is_gone and any(wants for _, wants in one.clients):
                 named = _thing(one)
                 wanted.setdefault(named[0], set()).add(named)
-        site_id, kept = feed.site.id, self._documents
+        site_id, kept = listeners.site.id, self._documents
         found: dict[ThingKey, bytes] = {}
         for item_type, read in (
             (itemtypes.COMMENT, comment_page.by_ids),
@@ -828,7 +852,7 @@ class Live:
 
     def _push(
         self,
-        feed: Feed,
+        listeners: SiteListeners,
         one: Delivery,
         document: Callable[[Tree, ReadableMicrocosms], bytes] | None,
     ) -> None:
@@ -837,21 +861,21 @@ class Live:
         whole: dict[ReadableMicrocosms, Frame] = {}
         for place, (client, wants_document) in enumerate(one.clients, 1):
             if wants_document and document is not None and not one.is_gone:
-                view = feed.tree.view(client.caller.principal)
+                view = listeners.tree.view(client.caller.principal)
                 if view not in whole:
-                    whole[view] = self._frame(feed, one, document(feed.tree, view))
+                    whole[view] = self._frame(listeners, one, document(listeners.tree, view))
                 client.push(whole[view])
             else:
                 if plain is None:
-                    plain = self._frame(feed, one, None)
+                    plain = self._frame(listeners, one, None)
                 client.push(plain)
             if place % TURN == 0:
                 time.sleep(0)
 
-    def _frame(self, feed: Feed, one: Delivery, document: bytes | None) -> Frame:
+    def _frame(self, listeners: SiteListeners, one: Delivery, document: bytes | None) -> Frame:
         return Frame(
             "event",
-            self.cursors.make(feed.site.id, one.event.number),
+            self.cursors.make(listeners.site.id, one.event.number),
             **event_members(one.event, one.fact, is_gone=one.is_gone),
             **({} if document is None else {"document": json_fragments.raw(document)}),
         )
@@ -922,4 +946,13 @@ def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple
     return found
 
 
-__all__ = ["CODES", "Feed", "Live", "ThingKey", "Topic", "parse_topic", "state_href", "topic_name"]
+__all__ = [
+    "CODES",
+    "Live",
+    "SiteListeners",
+    "ThingKey",
+    "Topic",
+    "parse_topic",
+    "state_href",
+    "topic_name",
+]

@@ -18,8 +18,9 @@ UPDATES: Final = -2
 
 
 class Topic(NamedTuple):
-    """Subject of a subscription: an item type or a constant above, and an id; for HUDDLES and UPDATES the profile's
-    id.
+    """Subject of a subscription. `kind`: an item type or a constant above.
+
+    `id`: of the thing; for HUDDLES and UPDATES of the profile.
     """
 
     kind: int
@@ -86,7 +87,7 @@ class LiveConnection(Protocol):
 
 
 class Follow:
-    """Subscription of a client to a topic, with its options."""
+    """Subscription of a client to a topic; `wants_documents` with events, `wants_presence`: who reads the topic."""
 
     __slots__ = ("topic", "wants_documents", "wants_presence")
 
@@ -105,16 +106,16 @@ class LiveClient:
         "caller",
         "connection",
         "ended",
-        "feed",
         "follows",
         "is_live",
         "is_over",
+        "listeners",
         "position",
         "typed",
     )
 
-    def __init__(self, feed: Any, caller: Any, connection: LiveConnection) -> None:
-        self.feed = feed
+    def __init__(self, listeners: Any, caller: Any, connection: LiveConnection) -> None:
+        self.listeners = listeners
         self.caller = caller
         self.connection = connection
         self.follows: dict[Topic, Follow] = {}

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.observability.log import logger
 from forumapi.realtime.hub import Frame, Topic
 
 if TYPE_CHECKING:
-    from forumapi.realtime.event_pump import Feed
+    from forumapi.realtime.event_pump import SiteListeners
 
 NOTIFY = Query("presence.notify", "SELECT pg_notify('forumapi_presence', %(text)s)")
 
@@ -35,7 +36,7 @@ class _Message(msgspec.Struct):
 
 
 class Presence:
-    """Readers and writers of topics, counted in this process and received from others.
+    """Counts of the readers and typists of topics: those of this process, and those that other processes have sent.
 
     `name` returns a topic's name.
     """
@@ -57,7 +58,7 @@ class Presence:
         self._repeated = 0.0
 
     def typing(self, place: TopicKey, profile_id: int) -> None:
-        """Record that a profile is typing; the next tick sends it."""
+        """Record that a profile is typing in the topic `place`; the next tick sends it."""
         self._typing.setdefault(place, set()).add(profile_id)
 
     def receive(self, text: bytes) -> None:
@@ -75,10 +76,14 @@ class Presence:
         for site_id, kind, id, people in told.typing:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
-    def tick(self, feeds: Iterable[Feed]) -> None:
-        """Count, send the counts to other processes, and push changes to clients. Raises Unavailable."""
-        by_site = {feed.site.id: feed for feed in feeds}
-        own = {place: count for feed in by_site.values() for place, count in _counts(feed).items()}
+    def tick(self, sites: Iterable[SiteListeners]) -> None:
+        """Count readers on `sites`, tell other processes, and push changed counts to clients. Raises Unavailable."""
+        by_site = {listeners.site.id: listeners for listeners in sites}
+        own = {
+            place: count
+            for listeners in by_site.values()
+            for place, count in _counts(listeners).items()
+        }
         now = time.monotonic()
         repeats = now - self._repeated > self.REPEAT_S
         changed = {
@@ -115,7 +120,7 @@ class Presence:
 
     def _push_changes(
         self,
-        feeds: dict[int, Feed],
+        by_site: dict[int, SiteListeners],
         typing: dict[TopicKey, set[int]],
         heard: dict[TopicKey, set[int]],
     ) -> None:
@@ -125,12 +130,12 @@ class Presence:
             shown[place] = count + sum(number for number, _ in others)
             if shown[place] != self._shown.get(place):
                 frame = Frame("presence", topic=self._name(Topic(*place[1:])), people=shown[place])
-                _push(feeds[place[0]], place, frame)
+                _push(by_site[place[0]], place, frame)
         self._shown = shown
         for place in typing.keys() | heard.keys():
             people = typing.get(place, set()) | heard.get(place, set())
             if place in self._own:
-                _push_typing(feeds[place[0]], place, self._name(Topic(*place[1:])), people)
+                _push_typing(by_site[place[0]], place, self._name(Topic(*place[1:])), people)
 
     def welcome(self, place: TopicKey) -> Frame | None:
         """Make the frame with the present count for a new follower; None while no count is known."""
@@ -140,27 +145,27 @@ class Presence:
         return Frame("presence", topic=self._name(Topic(*place[1:])), people=people)
 
 
-def _counts(feed: Feed) -> dict[TopicKey, int]:
+def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
     """Count this process's readers of each topic, among clients that follow with presence."""
     people: dict[TopicKey, set[Any]] = {}
-    for client in feed.clients:
+    for client in listeners.clients:
         for follow in client.follows.values():
             if follow.wants_presence and follow.topic.kind > 0:
-                place = (feed.site.id, follow.topic.kind, follow.topic.id)
+                place = (listeners.site.id, follow.topic.kind, follow.topic.id)
                 people.setdefault(place, set()).add(client.caller.principal.profile_id or client)
     return {place: len(who) for place, who in people.items()}
 
 
-def _push(feed: Feed, place: TopicKey, frame: Frame) -> None:
-    for client, follow in list(feed.index.followers(Topic(*place[1:])).items()):
+def _push(listeners: SiteListeners, place: TopicKey, frame: Frame) -> None:
+    for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):
         if follow.wants_presence:
             client.push(frame)
 
 
-def _push_typing(feed: Feed, place: TopicKey, name: str, people: set[int]) -> None:
+def _push_typing(listeners: SiteListeners, place: TopicKey, name: str, people: set[int]) -> None:
     """Push the names of those who type to each follower, without the follower and people whom they ignore."""
     frames: dict[frozenset[int], Frame] = {}
-    for client, follow in list(feed.index.followers(Topic(*place[1:])).items()):
+    for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):
         if not follow.wants_presence:
             continue
         caller = client.caller

@@ -7,7 +7,7 @@ from forumapi.request.context import Context
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
-    """Return site, route and caller of a failed request, for crash reports and traces."""
+    """Return site, route and caller of a failed request by name, for crash reports and traces."""
     site = getattr(ctx, "site", None)
     return {
         "request": ctx.request_id,

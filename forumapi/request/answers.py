@@ -149,7 +149,7 @@ def forbid_storing(headers: Headers) -> None:
 
 
 def options_headers(allow: str) -> Headers:
-    """Make the headers of an answer to OPTIONS."""
+    """Make the headers of an answer to OPTIONS. `allow`: the methods, as in the header Allow."""
     return [
         ("Allow", allow),
         ("Access-Control-Allow-Origin", "*"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forumapi import errors
 from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Unauthorized
 from forumapi.models.access import identity as identities
-from forumapi.models.people import membership
+from forumapi.models.people import caller_profile
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
 from forumapi.wire import scopes
@@ -102,7 +102,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.reader.end()
-        membership.ensure(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
+        caller_profile.ensure(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
         found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(

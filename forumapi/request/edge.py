@@ -1,4 +1,4 @@
-"""Edge of a request: query and switches, method override, visitors of front ends, double slashes in the path."""
+"""First steps of a request: query and switches, method override, a front end's visitor, double slashes in the path."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_query(ctx: Context) -> None:
 
 
 def overridden(ctx: Context, method: str) -> str:
-    """Return the method that counts: a POST may name another, in the query or else in a header (platform 1.3)."""
+    """Return the method to run: `method`, or the one that a POST names in its query or a header (platform 1.3)."""
     if method != "POST":
         return method
     for name in (ctx.query.get("method", ""), ctx.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "")):

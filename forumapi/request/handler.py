@@ -25,7 +25,7 @@ METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Need(enum.Enum):
-    """Right that a method demands of the caller on the located object."""
+    """Right on the located object that a method demands of the caller, such as READ or MODERATE."""
 
     ANYONE = "anyone"
     LOGIN = "signed in"
@@ -174,10 +174,7 @@ class Handler:
         return shaped(ctx.query.get("access_token", ""))
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Return the statement that identifies the caller.
-
-        An override raises nothing, since identity comes before all checks.
-        """
+        """Return the statement that identifies the caller. An override raises nothing: it runs before all checks."""
         return self.identity
 
     def locate(self, ctx: Context) -> Located | None:

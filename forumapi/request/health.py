@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forumapi import __version__, build
 from forumapi.cache import documents
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.files.storage import StorageError
 from forumapi.models.sites import health_metrics

@@ -1,4 +1,4 @@
-"""Pages of `wire/html_pages.py` as answers, under the title of the site."""
+"""Answers with a page of `wire/html_pages.py`, under the title of the site."""
 
 from __future__ import annotations
 

@@ -104,5 +104,5 @@ def permit(change: Change, can: PermissionSet) -> None:
 
 
 def reason(change: Change) -> str:
-    """Return the edit reason of a flag's change."""
+    """Return the edit reason that is stored with the change of a flag: a sentence with the flag and its value."""
     return f"Set {FLAGS[change.path][1]} to {'true' if change.value else 'false'}"

@@ -1,4 +1,4 @@
-"""Permission of the caller on the object that the address names, and a GET under it."""
+"""Check of the caller's permission on the object that the address names, and the course of a GET under it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
 
 
 def permit(ctx: Context, need: Need) -> None:
-    """Set `ctx.can`, the caller's permissions on the located object. Raises Forbidden unless they include `need`."""
+    """Set `ctx.can`, the caller's permissions on the located object. Raises Forbidden unless these include `need`."""
     located = ctx.located
     if located is not None:
         ctx.can = evaluator.effective(

@@ -26,13 +26,13 @@ class Allowance(NamedTuple):
 
 # Rounding error of whole numbers that were converted to seconds and back.
 _NOISE: Final = 1e-6
-# Bytes that a bucket takes: its key, a number and its place in the dict; measured.
+# Bytes that a bucket takes: the hash of its key, a number and its place in the dict; measured.
 _BUCKET: Final = 250
 
 
-def key_of(text: str) -> bytes:
-    """Hash a token or address into the 16-byte key of its bucket, so that a memory dump reveals neither."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def hash_of(key: str) -> bytes:
+    """Hash the key of a bucket, a token or address, into 16 bytes, so that a memory dump reveals neither."""
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Buckets:
@@ -49,44 +49,44 @@ class Buckets:
         # When each is full again, on the monotonic clock.
         self._full: OrderedDict[bytes, float] = OrderedDict()
 
-    def take(self, text: str) -> Allowance | None:
-        """Take one request from the bucket of `text`; None if there is no limit.
+    def take(self, key: str) -> Allowance | None:
+        """Take one request from the bucket of `key`, a token or address; None if there is no limit.
 
         If the bucket is empty nothing is taken, and the allowance says how long to wait.
         """
-        key, now = key_of(text), time.monotonic()
-        full = max(self._full.get(key, 0.0), now)
+        hash, now = hash_of(key), time.monotonic()
+        full = max(self._full.get(hash, 0.0), now)
         if not self.limit:
-            self._keep(key, full)
+            self._keep(hash, full)
             return None
         level = self.limit - (full - now) * self._rate + _NOISE
         if level < 1:
-            self._keep(key, full)
+            self._keep(hash, full)
             wait = math.ceil((1 - level) / self._rate)
             return Allowance(self.limit, 0, math.ceil(full - now - _NOISE), max(1, wait))
         full += 1 / self._rate
-        self._keep(key, full)
+        self._keep(hash, full)
         return Allowance(self.limit, int(level - 1), math.ceil(full - now - _NOISE), 0)
 
-    def _keep(self, key: bytes, full: float) -> None:
-        self._full[key] = full
-        self._full.move_to_end(key)
+    def _keep(self, hash: bytes, full: float) -> None:
+        self._full[hash] = full
+        self._full.move_to_end(hash)
         while len(self._full) * _BUCKET > self.MOST_BYTES:
             self._full.popitem(last=False)
 
-    def knows(self, text: str) -> bool:
-        """Return True if `text` has a bucket: a request was taken from it lately."""
-        return key_of(text) in self._full
+    def knows(self, key: str) -> bool:
+        """Return True if `key` has a bucket: a request was taken from it lately."""
+        return hash_of(key) in self._full
 
-    def forget(self, text: str) -> None:
-        """Drop the bucket of `text`."""
-        self._full.pop(key_of(text), None)
+    def forget(self, key: str) -> None:
+        """Drop the bucket of `key`, which is full when it is used again."""
+        self._full.pop(hash_of(key), None)
 
-    def give_back(self, text: str) -> None:
-        """Undo one `take` of `text`."""
-        key = key_of(text)
-        if self.limit and key in self._full:
-            self._full[key] -= 1 / self._rate
+    def give_back(self, key: str) -> None:
+        """Undo one `take` of `key`."""
+        hash = hash_of(key)
+        if self.limit and hash in self._full:
+            self._full[hash] -= 1 / self._rate
 
 
 class AddressBuckets(Buckets):
@@ -95,10 +95,10 @@ class AddressBuckets(Buckets):
     IPv6 addresses of one network share one, since a household has a whole network.
     """
 
-    def take(self, text: str) -> Allowance | None:
-        """Take one request of the client address `text`."""
-        return super().take(network(text) if ":" in text else text) if self.limit else None
+    def take(self, key: str) -> Allowance | None:
+        """Take one request of the client address `key`; None if there is no limit."""
+        return super().take(network(key) if ":" in key else key) if self.limit else None
 
-    def give_back(self, text: str) -> None:
-        """Undo one `take` of the client address `text`."""
-        super().give_back(network(text) if ":" in text else text)
+    def give_back(self, key: str) -> None:
+        """Undo one `take` of the client address `key`."""
+        super().give_back(network(key) if ":" in key else key)

@@ -1,4 +1,4 @@
-"""Answers into bytes: the envelope, its switches, headers and error objects (platform 1.4 to 1.7).
+"""Results of handlers and their form in bytes: envelope, switches, headers, error objects (platform 1.4 to 1.7).
 
 HTTP statuses of answers stand in this module alone; JSON is made here and in `json_fragments`.
 """
@@ -98,7 +98,10 @@ class Done:
 
 
 class Found:
-    """Redirect 302 after a write that names one resource; 303 after a PUT by a page, which would repeat it on 302."""
+    """Redirect 302 to the resource that a write made or changed.
+
+    303 after a PUT from a web page, since a browser would repeat the PUT on 302.
+    """
 
     __slots__ = ("location",)
     status = 302
@@ -158,7 +161,7 @@ class StreamedBody:
 
 
 class StoredBytes:
-    """Result of stored bytes with all its headers; the envelope and its switches do not apply."""
+    """Result that is sent as it is: stored bytes with all its headers, without the envelope and its switches."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -217,7 +220,7 @@ class EnvelopeSwitches:
 
     @property
     def key(self) -> tuple[str, bool, bool, str]:
-        """Return all switches, for the entity tag."""
+        """Return the values of all switches, which the entity tag covers."""
         return (self.context, self.always200, self.bare, self.callback)
 
 

@@ -75,7 +75,7 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 
 
 def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
-    """Make an adapter that matches paths against a route table."""
+    """Make an adapter that matches paths against `routes`, handler classes by address."""
     instances = {handler: handler() for handler in set(routes.values())}
     rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")

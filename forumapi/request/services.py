@@ -12,7 +12,7 @@ from forumapi.cache.eviction import Lru
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
-from forumapi.database.standby import Standbys
+from forumapi.database.standby import StandbyPool
 from forumapi.events.sequencer import Sequencer
 from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import Storage
@@ -30,7 +30,8 @@ from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
-from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.client_address import Proxies
+from forumapi.wire.front_ends import FrontEnds
 from forumapi.wire.legacy_urls import RuleSet
 
 
@@ -51,7 +52,7 @@ class Services:
     database: Database
     # Makes the readers of requests: on a standby where there is one.
     read: Callable[[], Reader]
-    standbys: Standbys | None
+    standbys: StandbyPool | None
     cache: Cache
     documents: Documents
     pages: PageCache

@@ -22,7 +22,10 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket that several workers share: one connection per wake-up, after a delay by load."""
+    """Server of one listening socket that several workers share.
+
+    It accepts one connection for each wake-up, after a delay that grows with this worker's load.
+    """
 
     max_accept = 1
 

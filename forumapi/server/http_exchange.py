@@ -158,11 +158,11 @@ def _http_date() -> str:
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
-    """Call the application; return its whole answer, and True if the connection ends after it.
+    """Call the application; return its whole answer, and True if the connection ends after the answer.
 
     Of a StreamedBody or ConnectionUpgrade only the head is returned, and the object itself, which the caller sends and
-    closes. `closes` is called after the application. Raises ValueError for an answer that can't be framed safely; then
-    nothing has been sent.
+    closes. `closes` is called after the application, and returns True to end the connection. Raises ValueError for an
+    answer that can't be framed safely; then nothing has been sent.
     """
     started: list[Any] = []
 

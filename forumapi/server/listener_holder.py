@@ -44,7 +44,7 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write a word to the process that holds this process's sockets; do nothing without one."""
+    """Write a word (ENDED, or a number of workers) to the process that holds this process's sockets, if any."""
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
         with contextlib.suppress(OSError):
@@ -90,8 +90,10 @@ def _lock_path(data: Path) -> Path:
 
 @dataclass
 class HolderState:
-    """State of the holding process, in a file for other programs on its machine: process ids, and results of
-    replacements.
+    """State of the holding process, in a file for other programs on its machine.
+
+    `pid` and `web`: ids of the holding process and of the web process; `attempts`: number of replacements that have
+    succeeded or failed; `failure`: reason why the last one failed, "" if it did not.
     """
 
     pid: int
@@ -221,7 +223,7 @@ def _listeners(config: Config) -> list[socket.socket]:
 
 
 @dataclass
-class Web:
+class WebProcess:
     """Web process below this one. Each worker writes a line when it serves, with the number of workers.
 
     Its master writes ENDED for each worker that ended unasked. `file`: target of the program's path when the process
@@ -242,7 +244,7 @@ class Web:
     _text: bytes = b""
 
     def read(self) -> None:
-        """Read the lines that workers have written."""
+        """Take up what workers reported; when all of them serve, start the trial and send the signals that are due."""
         with contextlib.suppress(BlockingIOError):
             self._text += os.read(self.said, 4096)
         *lines, self._text = self._text.split(b"\n")
@@ -272,7 +274,7 @@ class Web:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """End the trial of the process, and the probing."""
+        """End the trial of the process and stop its prober, since it was accepted or refused."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None
@@ -373,14 +375,14 @@ class Hold:
         self.data = config.data_path
         self._program = [*program, "serve"]
         # Fallback: the file that ran before, and until when it may be gone back to.
-        self._fallback: Web | None = None
+        self._fallback: WebProcess | None = None
         self._fallback_until = 0.0
         self._rolls_back = ""
         self._config = config
         self._state = HolderState(os.getpid())
-        self._web: Web | None = None
-        self._next: Web | None = None
-        self._before: list[Web] = []
+        self._web: WebProcess | None = None
+        self._next: WebProcess | None = None
+        self._before: list[WebProcess] = []
         self._ends: deque[float] = deque(maxlen=MAX_ENDS)
         self._is_ready = False
         self._is_asked = False
@@ -515,7 +517,7 @@ class Hold:
 
     # ------------------------------------------------------------ replacing
 
-    def _try(self, like: Web | None = None) -> None:
+    def _try(self, like: WebProcess | None = None) -> None:
         """Start the present target of the program's path, or the file that `like` ran, on trial."""
         # The new web process reads the settings file as it is now, with or without a SIGHUP since.
         self._take_over_settings()
@@ -528,13 +530,13 @@ class Hold:
                 probe.end()
             self._fail(str(error))
 
-    def _is_looping(self, web: Web) -> bool:
+    def _is_looping(self, web: WebProcess) -> bool:
         """Return True if the workers of a recent successor end again and again."""
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
 
-    def _take_fallback(self) -> Web | None:
+    def _take_fallback(self) -> WebProcess | None:
         """Return the web process whose file to go back to, once; None if there is none."""
         fallback, self._fallback = self._fallback, None
         if fallback is None or time.monotonic() > self._fallback_until:
@@ -567,7 +569,7 @@ class Hold:
         log.logger.error("the web process ended by itself (%s)", code)
         return code if code > 0 else 1
 
-    def _start(self, like: Web | None = None, *, probe: Probe | None = None) -> Web:
+    def _start(self, like: WebProcess | None = None, *, probe: Probe | None = None) -> WebProcess:
         """Start a web process of the program; with `like`, of the very file that it ran. Raises HoldError."""
         command = list(self._program)
         if like is not None:
@@ -597,9 +599,9 @@ class Hold:
             raise HoldError(f"{command[0]}: {error.strerror}") from None
         finally:
             os.close(theirs)
-        return Web(process, ours, file, probe)
+        return WebProcess(process, ours, file, probe)
 
-    def _begin(self, web: Web) -> None:
+    def _begin(self, web: WebProcess) -> None:
         if web.served:
             self._is_ready = True
             self._notify(f"READY=1\nSTATUS=web process {web.process.pid} serves")
@@ -607,7 +609,7 @@ class Hold:
             web.end()
             raise HoldError(f"the web process did not serve within {START_S:.0f} s")
 
-    def _consider(self, new: Web) -> None:
+    def _consider(self, new: WebProcess) -> None:
         """Let the new web process take over if its trial is passed; end it if it has failed."""
         now = time.monotonic()
         code = new.process.poll()
@@ -632,7 +634,7 @@ class Hold:
             elif (is_judged and new.probe.is_fault) or now > over + ANSWER_S:
                 self._refuse(new, new.probe.wrong or "it does not answer any more")
 
-    def _take_over(self, new: Web) -> None:
+    def _take_over(self, new: WebProcess) -> None:
         """Put the new web process in the place of the old one."""
         old, self._web, self._next = self._web, new, None
         new.judged()
@@ -647,7 +649,7 @@ class Hold:
             self._fallback, self._fallback_until = old, time.monotonic() + LOOP_S
         self._tell()
 
-    def _count_success(self, new: Web) -> bool:
+    def _count_success(self, new: WebProcess) -> bool:
         """Count a replacement by `new`; return True if it was a roll-back."""
         why, self._rolls_back = self._rolls_back, ""
         if why:
@@ -656,7 +658,7 @@ class Hold:
         self._state.failure = f"rolled back: {why}" if why else ""
         return bool(why)
 
-    def _refuse(self, new: Web, why: str) -> None:
+    def _refuse(self, new: WebProcess, why: str) -> None:
         new.end()
         new.forget()
         self._next = None

@@ -1,4 +1,4 @@
-"""Status of this machine's web process for operators and deployments: in or out of service, healthy or not."""
+"""Client of this machine's web process for operators and deployments: its health, and taking it out of service."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
 from forumapi.server.fair_accept import LISTENER, FairServer
 from forumapi.wire import client_address
-from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.client_address import Proxies
+from forumapi.wire.front_ends import FrontEnds
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
@@ -590,7 +591,7 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[int]:
-        """Yield a pipe to which each new worker writes a byte once it has loaded."""
+        """Yield the pipe to which each new worker writes a byte once it has loaded; closed after the with statement."""
         reading, self._loaded = os.pipe()
         try:
             yield reading

@@ -1,4 +1,4 @@
-"""Embeds: players and maps shown under links to them (content 11.10, C-49, C-55).
+"""Players and maps that are shown under links to them (content 11.10, C-49, C-55).
 
 A rule matches whole addresses, and makes the address of the frame from captured digits and names, so that no other part
 of an author's URL reaches the page.

@@ -1,4 +1,4 @@
-"""Skeletons of names by Unicode Technical Standard 39. Names that share a skeleton are confusable.
+"""Skeletons of names (Unicode Technical Standard 39): two names that look alike have the same skeleton.
 
 The table is Unicode's confusables, from the package confusable-homoglyphs, which lists each pair both ways; the letter
 with the most pairs is the prototype of its group.

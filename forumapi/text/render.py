@@ -6,7 +6,7 @@ Two steps, since links and mentions need the database in between, which this pac
     # look up draft.mention_names, find or make short links for draft.urls
     content = finish(draft, mentions=..., short_links=...)
 
-Markup for the sanitiser is written from tokens (`markup`, `nesting`), never by replacing strings in HTML; only the
+Markup for the sanitiser is written from tokens (`markup`, `tag_nesting`), never by replacing strings in HTML; only the
 image class and the embeds follow the sanitiser (C-49).
 """
 
@@ -22,7 +22,6 @@ from forumapi.text.chars import block_characters, lower_if_all_caps
 from forumapi.text.clean import escape as escape_stored
 from forumapi.text.markdown import to_html
 from forumapi.text.markup import attributes_of, steps
-from forumapi.text.nesting import STRUCTURE, Nesting
 from forumapi.text.sanitise import (
     ELEMENTS,
     EXTERNAL_REL,
@@ -32,6 +31,7 @@ from forumapi.text.sanitise import (
     escape_text,
     sanitise,
 )
+from forumapi.text.tag_nesting import STRUCTURE, Nesting
 from forumapi.text.urls import target, usable_image
 
 RENDERER_VERSION = 2

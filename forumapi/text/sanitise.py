@@ -126,7 +126,7 @@ def sanitise(html: str) -> str:
     """Return the HTML without any but allowed elements and attributes; it is well-formed, other `<` and `>` are
     escaped.
 
-    The time is quadratic in the depth of the tree, which `nesting` must have bounded before.
+    The time is quadratic in the depth of the tree, which `tag_nesting` must have bounded before.
     """
     return _CLEANER.clean(html)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import Invalid
 from forumapi.models.content import event
 from forumapi.models.notifications import suppression
@@ -168,7 +169,7 @@ class DigestItem(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, profile_id: int) -> DigestSettings:
-    """Read the digest settings of a profile. One statement."""
+    """Read the digest settings of an existing profile in one statement; those that are not stored are the defaults."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
     assert row is not None, "profiles ask for their own"
     bounce = Suppression(*row[4:]) if row[4] else None

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import permission_target
 from forumapi.models.journal import journal
@@ -128,7 +129,7 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class LiveComment(NamedTuple):
-    """Row of COMMENTS."""
+    """Comment as dispatch reads it: a row of COMMENTS. `mentioned`: profiles not yet notified of being mentioned."""
 
     id: int
     created: datetime.datetime
@@ -153,7 +154,7 @@ class LiveComment(NamedTuple):
 
 
 class LiveItem(NamedTuple):
-    """Row of ITEMS."""
+    """Item as dispatch reads it: a row of ITEMS."""
 
     id: int
     item_type: int

@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.mail import outbox
 from forumapi.models.access import platform_secret, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit

@@ -1,7 +1,7 @@
-"""Context of mails about updates, read when they are sent: one statement for a batch of mails of any sites.
+"""Decision on sending a mail about an update, and the variables of its template, in one statement for a batch.
 
-Decides if a mail is sent, by the evaluator that answers requests, on one snapshot of reader, roles, preferences, item
-and comment. If anything is missing, the mail is dropped.
+The mails of a batch may be of any sites. The decision is made when a mail is sent, by the evaluator that answers
+requests, on one snapshot of reader, roles, preferences, item and comment. If anything is missing, the mail is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import permission_target
 from forumapi.models.notifications import suppression
 from forumapi.models.notifications.update_types import (
@@ -106,7 +107,7 @@ CONTEXTS = Query(
 
 
 class MailContext:
-    """Context of one mail."""
+    """Context of one mail: reader, rights, preferences, item and comment, on one snapshot."""
 
     __slots__ = (
         "acl_version",

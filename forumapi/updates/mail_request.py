@@ -1,4 +1,4 @@
-"""Request for one mail, made by updates/dispatch.py and queued by updates/mail_queue.py."""
+"""Struct of a request for one mail, which updates/dispatch.py makes and updates/mail_queue.py queues."""
 
 from __future__ import annotations
 

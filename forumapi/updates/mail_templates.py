@@ -17,10 +17,11 @@ import msgspec
 import nh3
 
 from forumapi import templates
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.mail.outbox import plain
-from forumapi.text.nesting import nested
+from forumapi.text.tag_nesting import nested
 from forumapi.wire.json_fragments import dumps
 
 MAX_SUBJECT: Final = 200
@@ -174,7 +175,7 @@ def names(kind: TemplateKind) -> frozenset[str]:
 
 @cache
 def packaged(number: int) -> Parts:
-    """Return the default template of a kind, in the syntax of owners, who change it."""
+    """Return the package's own template of the kind `number`, in the syntax in which a site's owner changes it."""
     kind = KINDS[number]
     values = {name: f"${name}" for name in names(kind)} | {_HUDDLES: f"${{{_HUDDLES}}}"}
     made = (
@@ -194,7 +195,7 @@ class SiteTemplate(NamedTuple):
 
 
 def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
-    """Read a site's own templates, by number of their kind, with one statement."""
+    """Read the templates that a site has set itself, by the number of their kind, with one statement."""
     found = {}
     for name, body, modified in tx.rows(OWN, site_id=site_id):
         number = BY_NAME.get(name.removeprefix(PREFIX))
@@ -204,7 +205,7 @@ def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
 
 
 def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
-    """Store a template of a site, made by `checked`. The site's version moves with it."""
+    """Store a template of a site, made by `checked`, in place of an earlier one; the site's version moves."""
     name = PREFIX + KINDS[number].name
     body = dumps({"subject": parts.subject, "text": parts.text, "html": parts.html}).decode()
     tx.run(PUT, site_id=site_id, name=name, body=body)

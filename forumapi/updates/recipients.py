@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
 from forumapi.models.people import ban, role_members
 from forumapi.permissions.evaluator import Principal
@@ -219,7 +220,7 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Read these profiles as recipients."""
+    """Read these profiles as recipients of an update about `subject`; unknown profiles are left out."""
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
     if _settle(tx, site_id, rows):

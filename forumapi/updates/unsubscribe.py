@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.notifications import suppression, update_types
 from forumapi.updates.mail_context import MailContext
 
@@ -143,13 +144,15 @@ def headers(unsubscribe_url: str) -> dict[str, str]:
 
 
 def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the signed code of a link."""
+    """Return the code in the unsubscribe link of a profile for a kind of mail: its kind and ids in clear, then their
+    signature.
+    """
     text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
     return f"{text}.{_sign(secret, site_id, text)}"
 
 
 def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
-    """Verify a code of this site; return profile and kind of mail, None for any other text."""
+    """Verify a code of this site; return the profile and the kind of mail in it, None for any other text."""
     match = _CODE.fullmatch(given)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Calls of the public API for one visitor."""
+"""Client of the public API for one visitor to the website: calls, their failures, and what they asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import msgspec
 from forumapi.webclient.transport import ApiTransport, Unreachable, Visitor
 
 PREFIX: Final = "/api/v1"
+# Statuses of refusals after which a form stands again, with what was typed; after others a page of its own says why.
+FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 
 class Failure(Exception):
@@ -61,7 +63,8 @@ class Asked(NamedTuple):
 class Api:
     """Public API, called with a visitor's token ("" for guests). `calls` counts what was asked.
 
-    `asked` are the calls so far, None once one of them is more than a document with an entity tag.
+    `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
+    was anything but a plain GET with an entity tag, or failed.
 
     Every method raises Failure for an answer of 400 or above.
     """

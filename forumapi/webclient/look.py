@@ -1,4 +1,4 @@
-"""Look of a site: its colours, with the contrast that reading needs, as a style sheet of a few lines."""
+"""Style sheet with the colours of a site, each with the contrast that reading needs."""
 
 from __future__ import annotations
 

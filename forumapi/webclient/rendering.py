@@ -1,4 +1,4 @@
-"""Templates of the website, one environment a language."""
+"""Rendering of the website's templates: one Jinja environment for each language, and the filters that templates use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import lru_cache
 from html import unescape
 from typing import Any, Final
 
-from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined, nodes
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
 from forumapi.webclient import languages, static, structured
@@ -43,8 +44,34 @@ _SYSTEMS: Final = (
 _ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
 
 
+class _Translator(NodeTransformer):
+    """Translation of texts without values at the compilation of a template: each language has templates of its own."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
+        """Replace `_('text')` by its translation, which the compiler joins with the markup around it."""
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
+        if not is_text or node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != 1:
+            return node
+        text = node.args[0]
+        if not isinstance(text, nodes.Const):
+            return node
+        said = nodes.Const(str(_whole(self._code, text.value)), lineno=node.lineno)
+        return nodes.MarkSafe(said, lineno=node.lineno)
+
+
 class _Environment(Environment):
     """Environment in which `a.b` of a JSON object is its member; an absent one counts as false, and prints nothing."""
+
+    def __init__(self, code: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._code = code
+
+    def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
+        return super()._generate(_Translator(self._code).visit(source), *args, **options)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if type(obj) is dict:
@@ -67,6 +94,7 @@ _ABSENT: Final = object()
 def environment(code: str) -> Environment:
     """Return the templates of a language, compiled when they are first used."""
     made = _Environment(
+        code,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

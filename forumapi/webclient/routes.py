@@ -8,6 +8,7 @@ from werkzeug.routing import Map, Rule
 
 from forumapi.webclient.handlers.access import account, sign_in
 from forumapi.webclient.handlers.content import (
+    comments,
     conversations,
     drafts,
     events,
@@ -15,21 +16,25 @@ from forumapi.webclient.handlers.content import (
     marks,
     polls,
     revisions,
-    writing,
 )
 from forumapi.webclient.handlers.discovery import search, trending
-from forumapi.webclient.handlers.microcosms import microcosms, moderation, places
+from forumapi.webclient.handlers.microcosms import (
+    front_page,
+    microcosm_forms,
+    microcosms,
+    moderation,
+)
 from forumapi.webclient.handlers.notifications import live, updates
 from forumapi.webclient.handlers.people import own_profile, people, roles
 from forumapi.webclient.handlers.sites import (
     administration,
     crawlers,
-    documents,
     feeds,
     installed,
     integrations,
     legal,
     platform,
+    static_files,
 )
 from forumapi.webclient.view import View
 
@@ -37,29 +42,29 @@ from forumapi.webclient.view import View
 THREADS: Final = "<any(conversations, events, polls, huddles):kind>"
 
 ROUTES: Final[dict[str, type[View]]] = {
-    "/": microcosms.FrontView,
+    "/": front_page.FrontView,
     "/microcosms/": microcosms.MicrocosmsView,
     "/microcosms/<int:microcosm>/": microcosms.MicrocosmPageView,
     "/conversations/": conversations.ConversationsView,
     "/conversations/<int:item>/": conversations.ConversationView,
-    f"/{THREADS}/<int:item>/newest/": conversations.NewestView,
-    f"/{THREADS}/<int:item>/last/": conversations.LastView,
+    f"/{THREADS}/<int:item>/newest/": comments.NewestView,
+    f"/{THREADS}/<int:item>/last/": comments.LastView,
     f"/{THREADS}/<int:item>/after/<int:comment>/": live.NewCommentsView,
     "/live-ticket/": live.LiveTicketView,
     "/profiles/<int:profile>/name/": live.NameView,
     "/counts/": live.CountsView,
-    "/comments/<int:comment>/": conversations.CommentView,
-    "/comments/<int:comment>/incontext/": conversations.InContextView,
-    "/comments/create/": writing.CreateCommentView,
-    "/comments/<int:comment>/edit/": writing.EditCommentView,
-    "/comments/<int:comment>/delete/": writing.DeleteCommentView,
-    "/comments/<int:comment>/restore/": writing.RestoreCommentView,
-    "/comments/<int:comment>/quote/": writing.QuoteView,
+    "/comments/<int:comment>/": comments.CommentView,
+    "/comments/<int:comment>/incontext/": comments.InContextView,
+    "/comments/create/": comments.CreateCommentView,
+    "/comments/<int:comment>/edit/": comments.EditCommentView,
+    "/comments/<int:comment>/delete/": comments.DeleteCommentView,
+    "/comments/<int:comment>/restore/": comments.RestoreCommentView,
+    "/comments/<int:comment>/quote/": comments.QuoteView,
     "/comments/<int:comment>/revisions/": revisions.RevisionsView,
-    "/conversations/create/": writing.CreateConversationView,
-    "/microcosms/<int:microcosm>/create/conversation/": writing.CreateConversationView,
-    "/conversations/<int:item>/edit/": writing.EditConversationView,
-    "/files/upload/": writing.UploadView,
+    "/conversations/create/": conversations.CreateConversationView,
+    "/microcosms/<int:microcosm>/create/conversation/": conversations.CreateConversationView,
+    "/conversations/<int:item>/edit/": conversations.EditConversationView,
+    "/files/upload/": comments.UploadView,
     "/drafts/": drafts.DraftListView,
     f"/drafts/<{drafts.DRAFTED}:place>/<int:id>/": drafts.SaveDraftView,
     f"/drafts/<{drafts.DRAFTED}:place>/<int:id>/delete/": drafts.DiscardDraftView,
@@ -90,8 +95,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/moderation/": moderation.ModerationView,
     "/<any(conversations,events,polls,microcosms):kinds>/<int:item>/moderate/": moderation.ModerateView,
     "/comments/<int:comment>/moderate/": moderation.ModerateCommentView,
-    "/microcosms/<int:microcosm>/edit/": places.EditMicrocosmView,
-    "/microcosms/<int:microcosm>/create/microcosm/": places.CreateMicrocosmView,
+    "/microcosms/<int:microcosm>/edit/": microcosm_forms.EditMicrocosmView,
+    "/microcosms/<int:microcosm>/create/microcosm/": microcosm_forms.CreateMicrocosmView,
     "/microcosms/<int:microcosm>/roles/": roles.RolesView,
     "/microcosms/<int:microcosm>/roles/<int:role>/": roles.RoleView,
     "/microcosms/<int:microcosm>/roles/<int:role>/members/": roles.RoleMembersView,
@@ -158,9 +163,9 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/sites/create/": platform.BeginCommunityView,
     "/sites/<int:community>/": platform.CommunityView,
     "/platform/": platform.OperatorView,
-    "/static/<name>": documents.StaticView,
-    "/theme.<key>.css": documents.ThemeView,
-    "/favicon.ico": documents.IconView,
+    "/static/<name>": static_files.StaticView,
+    "/theme.<key>.css": static_files.ThemeView,
+    "/favicon.ico": static_files.IconView,
 }
 
 MAP: Final = Map(

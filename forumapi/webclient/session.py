@@ -1,4 +1,4 @@
-"""Session cookie: the API's token, sealed for one host, so that the website keeps nothing itself."""
+"""Session cookie of the website: the API's token, sealed for one host, so that the website stores nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages as other programs read them: what a shared link shows, and posts as search engines know them (schema.org)."""
+"""Metadata of pages for other programs: previews of links, and posts as search engines read them (schema.org)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 class View:
     """Handler of one URL. `get` shows, `post` does what a form asks for; a method that is not defined is 405.
 
-    `takes_files`: its form may carry files. `is_for_guests_alike`: no cookie changes its answer, so it may be kept.
+    `takes_files`: the form that is sent to it may carry files.
     """
 
     takes_files: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""One request to the website: who visits, what they sent, what the API says, and how a page is answered."""
+"""One request to the website: its visitor, what was sent, calls of the API, and the answer with a page."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ class Visit:
             found = self.api.get(path, **asked)
         return found
 
-    @cached_property
+    @property
     def reactions(self) -> list[dict[str, Any]]:
         """Reactions that the site has, in its order: the name and text of each."""
-        found: list[dict[str, Any]] = self.api.get("/site/reactions")
+        found: list[dict[str, Any]] = self.site["reactions"]
         return found
 
     def member(self) -> dict[str, Any]:
@@ -259,9 +259,12 @@ class Visit:
         except ValueError:
             self.is_malformed = True
 
-    def comment_form(self, kind: str, item: int) -> Writing:
-        """Return what stands in the form of a comment on something. Raises Failure."""
-        return comment_form(self, kind, item)
+    def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
+        """Return what stands in the form of a comment on something. Raises Failure.
+
+        `has_draft` False: the API has said that there is none.
+        """
+        return comment_form(self, kind, item, has_draft=has_draft)
 
     @property
     def wants_json(self) -> bool:

@@ -1,4 +1,4 @@
-"""WSGI application of the website."""
+"""WSGI application of the website: the match of an address to its view, kept pages, and pages about errors."""
 
 from __future__ import annotations
 

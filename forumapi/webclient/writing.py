@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TEXT_LENGTH: Final = 50_000
 TITLE_LENGTH: Final = 150
 MOST_FILES: Final = 25
-# Refusals after which the form stands again; anything else is a page of its own.
-REFUSALS: Final = (400, 403, 404, 409, 412, 413, 422, 429, 503)
+# Statuses after which a form with a text stands again: also those of a place that is gone, so that no text is lost.
+WRITING_REFUSALS: Final = (400, 403, 404, 409, 412, 413, 422, 429, 503)
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -151,7 +151,7 @@ class Writing:
 
     def failed(self, failure: Failure) -> None:
         """Keep a refusal of the API. Raises it again where the form can't say it."""
-        if failure.status not in REFUSALS:
+        if failure.status not in WRITING_REFUSALS:
             raise failure
         if not self.is_refused:
             self.failure, self.status = failure, failure.status
@@ -228,14 +228,14 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 # ---------------------------------------------------------------- forms on pages
 
 
-def comment_form(visit: Visit, kind: str, item: int) -> Writing:
+def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
     """Return what stands in the form of a comment on something: what was sent and refused, or the draft, or nothing.
 
     `?reply=` and `?quote=` of the page's address name the comment that is answered.
     """
     if visit.writing is not None:
         return visit.writing
-    made = draft_of(visit, f"/{kind}s/{item}") or Writing()
+    made = (draft_of(visit, f"/{kind}s/{item}") if has_draft else None) or Writing()
     quoted = _number(visit.query.get("quote", ""))
     reply = quoted or _number(visit.query.get("reply", ""))
     if reply:

@@ -1,13 +1,11 @@
-"""Client address, taken from configured proxies (P-60) and front ends alone."""
+"""Client address of a request, taken from trusted proxies alone (P-60), and the network by which it is counted."""
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
-import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 # Cached results, and the longest X-Forwarded-For that is cached: a client behind the proxy sends many requests.
 KEPT: Final = 4096
@@ -57,11 +55,11 @@ class Proxies:
         return last
 
     def _believes(self, address: str) -> bool:
-        found = _plain(address)
+        found = plain(address)
         return any(found in network for network in self._networks)
 
 
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Parse an address; an IPv4-mapped IPv6 address, as on [::], becomes IPv4."""
     found = ipaddress.ip_address(text)
     return (found.version == 6 and found.ipv4_mapped) or found
@@ -81,74 +79,3 @@ def network(ip: str) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-
-
-# ---------------------------------------------------------------- front ends
-
-_FRONT_END: Final = re.compile(r"[a-z0-9-]{1,40}")
-_KEY: Final = re.compile(r"[a-z0-9]{1,50}")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-EVERY_SITE: Final = "*"
-
-
-class FrontEnd(NamedTuple):
-    """Front end: a program that shows sites to its own visitors, identified by `network` or by `digest`.
-
-    `digest`: SHA-256 of its secret. `keys`: keys of its sites, or EVERY_SITE alone.
-    """
-
-    name: str
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
-    digest: str
-    keys: frozenset[str]
-
-
-def front_end(text: str) -> FrontEnd:
-    """Parse an entry of `front_ends`: name; address, network or sha256:<hash>; sites. Raises ValueError."""
-    name, known_by, *keys = [*text.split(), "", ""][: max(2, len(text.split()))]
-    if not _FRONT_END.fullmatch(name):
-        raise ValueError("must begin with a name of small letters, digits and hyphens")
-    network = None
-    if not _DIGEST.fullmatch(known_by):
-        try:
-            network = ipaddress.ip_network(known_by, strict=False)
-        except ValueError:
-            network = None
-        if network is None or network.prefixlen == 0:
-            raise ValueError("must name an address, a network or sha256: with the hash of a secret")
-    if keys != [EVERY_SITE] and (not keys or not all(map(_KEY.fullmatch, keys))):
-        raise ValueError("must end with the keys of its sites, or with * for all of them")
-    return FrontEnd(name, network, "" if network else known_by, frozenset(keys))
-
-
-class FrontEnds:
-    """Front ends of the settings. Raises ValueError for a malformed entry."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        named = [front_end(text) for text in texts]
-        self._by_network = [one for one in named if one.network]
-        self._by_digest: dict[str, list[FrontEnd]] = {}
-        for one in named:
-            if one.digest:
-                self._by_digest.setdefault(one.digest, []).append(one)
-
-    def find(self, peer: str, secret: str, key: str) -> str:
-        """Return the name of the front end that calls from `peer`, or with `secret`, for the site `key`; "" for
-        none.
-        """
-        if secret:
-            digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
-            known = self._by_digest.get(digest, [])
-        else:
-            known = self._at(peer)
-        return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
-
-    def holds(self, peer: str) -> bool:
-        """Return True if `peer` is the address of a front end."""
-        return bool(self._at(peer))
-
-    def _at(self, peer: str) -> list[FrontEnd]:
-        if not self._by_network or not peer:
-            return []
-        address = _plain(peer)
-        return [one for one in self._by_network if one.network and address in one.network]

@@ -1,4 +1,4 @@
-"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables.
+"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables; and their words.
 
 The resource of an operation is the first part of its address below /api/v1, so that an address that is added has its
 scopes at once; the tables below hold the exceptions. Docs: docs/api/oauth.md.
@@ -47,7 +47,13 @@ _OPEN_RESOURCES: Final = frozenset(
 # With these a limited token could make itself an unlimited one.
 _WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
-    ("/api/v1/site/auth", "/api/v1/site/auth/<method>", "/api/v1/site/offer")
+    (
+        "/api/v1/site/auth",
+        "/api/v1/site/auth/<method>",
+        "/api/v1/site/export",
+        "/api/v1/site/export/archive",
+        "/api/v1/site/offer",
+    )
 )
 
 # Parts of a URL that, wherever they stand, decide before the first part.

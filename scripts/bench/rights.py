@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import psycopg
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns

@@ -6,7 +6,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.models.microcosms import microcosm_summary
 from scripts.bench import proc
 

@@ -93,7 +93,7 @@ TESTS: Final = (
         "forumapi/models/sites/site_validation.py",
         (
             "tests/handlers/sites/test_sites.py tests/handlers/sites/test_web_url.py"
-            " tests/handlers/sites/test_site_settings.py"
+            " tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_menu.py"
         ),
     ),
     (
@@ -102,7 +102,7 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/*/site*.py",
-        "tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
+        "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
     ),
     (
         "forumapi/models/access/sign_in*.py",
@@ -173,7 +173,7 @@ TESTS: Final = (
         "forumapi/models/access/permission_target*.py",
         (
             "tests/handlers/access/test_permission.py tests/handlers/access/test_permission_batch.py"
-            " tests/handlers/notifications/test_watchers.py"
+            " tests/handlers/notifications/test_watchers.py tests/handlers/content/test_attendees.py"
         ),
     ),
     ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),

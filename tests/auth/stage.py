@@ -163,8 +163,8 @@ class Stage:
         for name, value in (headers or {}).items():
             environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
         line, given, data = respond(self.app, environ)
-        assert isinstance(data, bytes)
-        answer = Response(int(line[:3]), Headers(given), data)
+        whole = data if isinstance(data, bytes) else b"".join(data)
+        answer = Response(int(line[:3]), Headers(given), whole)
         schema_check.check(answer, method, f"{below}{path}", headers=headers or {})
         return answer
 

@@ -74,7 +74,7 @@ def email_of(stage: Stage, site: Site, token: str) -> str:
 # ---------------------------------------------------------------- Auth0, as it always was
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client_secret(stage: Stage) -> str:
     """The secret of an application, as the command that registers it prints it."""
     return forumapi(stage.url, "client", "create", "a client")

@@ -56,7 +56,7 @@ def provider(answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[str]
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Answering)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -45,6 +45,7 @@ def site(make: Factory) -> Site:
     return make.site()
 
 
+@pytest.mark.wide
 def test_a_site_beyond_the_listed_ones_is_found_by_the_address(
     browser: Chrome, api: Api, make: Factory
 ) -> None:
@@ -147,6 +148,7 @@ def test_what_is_written_changed_and_deleted_shows_at_once(
     assert _complaints(browser) == []
 
 
+@pytest.mark.wide
 def test_another_conversation_is_chosen_with_the_keyboard(
     browser: Chrome, api: Api, make: Factory, site: Site
 ) -> None:

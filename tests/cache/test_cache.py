@@ -217,6 +217,7 @@ def test_a_server_that_hangs_is_not_waited_for_twice(silent: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.wide
 def test_after_a_while_one_request_alone_finds_out_whether_it_is_well_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         cache = Cache([f"127.0.0.1:{server.getsockname()[1]}"])

@@ -135,6 +135,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_written_twice(tmp_path: Pat
             server.stop()
 
 
+@pytest.mark.wide
 def test_a_claim_of_a_killed_worker_is_held_while_it_may_still_be_done(tmp_path: Path) -> None:
     with own_database("claim") as url, factory(url) as make:
         site = make.site()

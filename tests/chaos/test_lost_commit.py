@@ -64,6 +64,7 @@ def test_it_is_502_with_the_advice_to_send_it_again(tmp_path: Path) -> None:
             server.stop()
 
 
+@pytest.mark.wide
 def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> None:
     with own_database("commit") as url, factory(url) as make:
         site = make.site()

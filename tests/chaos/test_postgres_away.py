@@ -232,6 +232,7 @@ def refusal(api: Api, chat: Thing, site: Site) -> bool:
     return refused.status == 503 and int(refused.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.wide
 def test_nothing_acknowledged_is_lost_in_a_crash_under_writes(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -22,8 +22,9 @@ from psycopg import errors as pgerrors
 from forumapi.command import doctor
 from forumapi.config import Config
 from forumapi.database import embedded_postgres, migrations
-from forumapi.database.connections import Database, Query, Replica
-from forumapi.database.standby import Standbys
+from forumapi.database.connections import Database
+from forumapi.database.query import Query, Replica
+from forumapi.database.standby import StandbyPool
 from scripts import cluster
 from tests import services
 from tests.api import Api
@@ -440,10 +441,10 @@ def test_a_standby_that_repeats_nothing_is_degraded_and_comes_back(scene: Scene)
 
 
 @contextlib.contextmanager
-def standbys(url: str, primary: str) -> Iterator[tuple[Standbys, Database]]:
+def standbys(url: str, primary: str) -> Iterator[tuple[StandbyPool, Database]]:
     """Connections of this process, which was not patched by gevent."""
     database = Database(primary)
-    made = Standbys(url, database, size=4, timeout_ms=10_000)
+    made = StandbyPool(url, database, size=4, timeout_ms=10_000)
     made.start()
     try:
         yield made, database

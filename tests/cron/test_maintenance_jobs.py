@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
 from forumapi.cron.schedule import JOBS
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
 from tests.factories import Factory

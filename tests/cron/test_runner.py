@@ -19,7 +19,7 @@ from forumapi.config import Config, Settings
 from forumapi.cron import runner, schedule
 from forumapi.cron.runner import LeadsElsewhereError, Runner
 from forumapi.cron.schedule import Job, RetryPolicy
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.events.lease import Lease
 from tests.fixtures import PROJECT
 

@@ -14,7 +14,8 @@ import pytest
 from psycopg import conninfo
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.errors import OutcomeUnknown, TooSlow, Unavailable
 from tests.fixtures import PROJECT
 
@@ -355,7 +356,8 @@ from gevent import monkey
 
 monkey.patch_all()
 import sys
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 
 nap = Query("test.nap", "SELECT pg_sleep(0.3)")
 database = Database(sys.argv[1], timeout_ms=2000)

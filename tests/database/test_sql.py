@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import forumapi
-from forumapi.database.connections import PLATFORM, Query
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.notifications import update_types
 from tests.database import read_conditions
 from tests.database.site_conditions import Checker

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OutcomeUnknown
 from forumapi.events import event_log, lease
 from forumapi.events.event_log import LoggedEvent

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from forumapi.config import Config
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.mail import outbox as mail
 from forumapi.mail import smtp
 from forumapi.mail.outbox import Sender

@@ -138,7 +138,7 @@ def test_what_was_held_back_is_said_when_it_comes_again() -> None:
 def sink() -> Iterator[Sink]:
     """A running sink."""
     with Sink() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 

@@ -10,7 +10,8 @@ from random import Random
 from types import ModuleType
 from typing import NamedTuple
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Target, Tree
 from tests.oracle import draw, limits, store

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.models.people import role_members, role_members_page
 from forumapi.wire.paging import Paging
 from tests.factories import Factory

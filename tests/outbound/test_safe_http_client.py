@@ -50,7 +50,7 @@ class Web(BaseHTTPRequestHandler):
 def port() -> Iterator[int]:
     """The port of a web server on loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
     server.server_close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.porting.verification import ImportReport, Verifier, table
 from tests.porting.moved import Moved

@@ -264,6 +264,7 @@ def test_ten_thousand_listeners_are_told_what_the_oracle_says(tenth: list[Told])
 
 
 @pytest.mark.slow
+@pytest.mark.wide
 def test_a_hundred_thousand_listeners_are_told_what_the_oracle_says(
     database_url: str, make: Factory
 ) -> None:

@@ -23,7 +23,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notifications import live

@@ -21,6 +21,7 @@ def people(there: Listener, wanted: int) -> None:
         pass
 
 
+@pytest.mark.wide
 def test_people_are_counted_across_processes(
     server: Server, elsewhere: Server, make: Factory, site: Site
 ) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Connection, Database, Query, Reader, Row
+from forumapi.database.connections import Connection, Database, Reader
+from forumapi.database.query import Query, Row
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.models.access import identity
@@ -371,7 +372,7 @@ def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
         connection = Connection(database_url, prepare=False, timeout_s=10)
         event_log.number(connection)
         connection.close()
-        position = client.feed.position
+        position = client.listeners.position
         database.away, database.passing = away, passing
         with pytest.raises(Unavailable):
             pushing.poll()

@@ -60,7 +60,7 @@ class _Take(http.server.BaseHTTPRequestHandler):
 def collector() -> Iterator[Collector]:
     """A running collector."""
     with Collector() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 

@@ -274,6 +274,7 @@ def test_sighup_replaces_the_workers_where_a_setting_needs_it_and_loses_no_reque
     assert len(_workers(web)) == 2
 
 
+@pytest.mark.wide
 def test_new_workers_that_do_not_start_leave_the_old_ones_at_work(database_url, tmp_path):
     file = tmp_path / "forumapi.toml"
     port = free_port()

@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch

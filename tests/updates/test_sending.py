@@ -56,6 +56,7 @@ def later(box: Postbox, seconds: int) -> None:
 # ---------------------------------------------------------------- at least once
 
 
+@pytest.mark.wide
 def test_an_hour_without_a_mail_server_loses_nothing_and_sends_nothing_twice(
     box: Postbox, site: Site
 ) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.events.readers import EventReader, Readers
 from forumapi.updates.dispatch import NAME, Dispatch
 from forumapi.updates.mail_request import MailRequest

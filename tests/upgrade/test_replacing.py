@@ -283,6 +283,7 @@ def test_sockets_are_told_to_come_back_and_miss_nothing(
     assert heard == made
 
 
+@pytest.mark.wide
 def test_a_disk_that_takes_nothing_ends_nobody(node: Held) -> None:
     until(lambda: len(node.web()) == 1, node)  # one that was replaced before may still be ending
     (before,) = node.web()
@@ -306,6 +307,7 @@ def test_a_web_process_that_is_killed_is_started_again(node: Held) -> None:
     assert "ended by itself" in node.text
 
 
+@pytest.mark.wide
 def test_workers_that_can_not_start_end_none_that_serves(
     database_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:

@@ -19,7 +19,7 @@ PAGES = {
     "/": (4, 5),
     "/microcosms/": (2, 3),
     "/conversations/": (2, 3),
-    "/conversations/{talk}/": (2, 5),
+    "/conversations/{talk}/": (2, 3),
     "/profiles/": (2, 3),
     "/profiles/{member}/": (3, 4),
     "/profiles/{member}/roles/": (0, 3),

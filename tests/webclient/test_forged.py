@@ -6,6 +6,8 @@ Forms are found, not listed: by parsing templates, by the table of routes, by op
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -17,6 +19,10 @@ from tests.webclient.crawl import Crawl, Town, build, crawl, filled, route_of, t
 from tests.webclient.visitor import Page, Visitor
 
 CAST: Final = ("guest", "member", "moderator", "owner")
+# `make test` goes as the first two; `make test-wide` as all.
+EACH_OF_CAST: Final = [
+    pytest.param(name, marks=() if name in CAST[:2] else pytest.mark.wide) for name in CAST
+]
 # Origins of pages that are not this host's. None: the header is not sent, and no proof either.
 ORIGINS: Final = (
     "https://evil.example",
@@ -41,10 +47,10 @@ def town(make: Factory) -> Town:
 
 
 @pytest.fixture(scope="module")
-def crawls(website: Server, town: Town) -> dict[str, Crawl]:
-    """Findings of each of the cast."""
+def crawls(website: Server, town: Town) -> Callable[[str], Crawl]:
+    """Findings of one of the cast, looked for once."""
     cast = town.site.cast()
-    return {name: crawl(website.address, town, cast[name]) for name in CAST}
+    return cache(lambda name: crawl(website.address, town, cast[name]))
 
 
 def refused(page: Page) -> bool:
@@ -67,11 +73,11 @@ def test_every_form_of_every_template_carries_the_proof_and_has_a_case() -> None
     assert not without_case
 
 
-@pytest.mark.parametrize("name", CAST)
+@pytest.mark.parametrize("name", EACH_OF_CAST)
 def test_every_form_that_is_shown_carries_the_proof_and_has_a_case(
-    name: str, crawls: dict[str, Crawl]
+    name: str, crawls: Callable[[str], Crawl]
 ) -> None:
-    forms = crawls[name].forms.values()
+    forms = crawls(name).forms.values()
 
     assert forms
     assert not [one for one in forms if "proof" not in dict(one.fields)]
@@ -95,9 +101,9 @@ def snapshot(make: Factory) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", CAST)
+@pytest.mark.parametrize("name", EACH_OF_CAST)
 def test_no_form_is_taken_from_elsewhere(
-    name: str, crawls: dict[str, Crawl], website: Server, town: Town, make: Factory
+    name: str, crawls: Callable[[str], Crawl], website: Server, town: Town, make: Factory
 ) -> None:
     visitor = Visitor(website.address).of(town.site, town.site.cast()[name])
     other = Visitor(website.address).of(town.site, town.site.newcomer)
@@ -106,7 +112,7 @@ def test_no_form_is_taken_from_elsewhere(
     visitor.get("/login/")
     before = snapshot(make)
     taken = []
-    for form in crawls[name].forms.values():
+    for form in crawls(name).forms.values():
         fields = dict(form.fields) | ({form.button[0]: form.button[1]} if form.button[0] else {})
         for origin in ORIGINS:
             sent = {key: value for key, value in fields.items() if key != "proof"}
@@ -127,7 +133,7 @@ def test_no_form_is_taken_from_elsewhere(
 @pytest.mark.parametrize(
     "path", [path for path, view in ROUTES.items() if "POST" in view.methods()]
 )
-@pytest.mark.parametrize("name", CAST)
+@pytest.mark.parametrize("name", EACH_OF_CAST)
 def test_no_address_takes_a_form_from_elsewhere(
     name: str, path: str, website: Server, town: Town
 ) -> None:
@@ -189,9 +195,9 @@ def test_no_other_method_does_what_a_form_does(
 # ---------------------------------------------------------------- frames
 
 
-@pytest.mark.parametrize("name", CAST)
-def test_no_page_is_shown_in_a_frame(name: str, crawls: dict[str, Crawl]) -> None:
-    for path, page in crawls[name].pages.items():
+@pytest.mark.parametrize("name", EACH_OF_CAST)
+def test_no_page_is_shown_in_a_frame(name: str, crawls: Callable[[str], Crawl]) -> None:
+    for path, page in crawls(name).pages.items():
         policy = page.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in policy, path
         assert "unsafe" not in policy, path

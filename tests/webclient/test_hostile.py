@@ -210,6 +210,7 @@ def test_a_form_sent_twice_is_done_once_on_either_way_and_across_both(
     ) == [(1,)]
 
 
+@pytest.mark.wide
 def test_requests_are_counted_once_and_for_the_visitor(
     database_url: str, bikes: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

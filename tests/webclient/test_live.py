@@ -115,6 +115,7 @@ def test_unread_counts_move(hand: Hand, make: Factory, api_there: Api) -> None:
     assert hand.find('nav a[href="/updates/"] .count').text.endswith("unread")
 
 
+@pytest.mark.wide
 def test_a_page_that_is_not_the_last_leads_to_what_is_new(
     browser: Chrome, website: Server, make: Factory, api_there: Api
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_page_that_is_not_the_last_leads_to_what_is_new(
     assert "offset=25" in hand.path
 
 
+@pytest.mark.wide
 def test_a_comment_that_is_deleted_meanwhile_is_announced_no_more(
     browser: Chrome, website: Server, make: Factory, api_there: Api
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_comment_that_is_deleted_meanwhile_is_announced_no_more(
     hand.gone("1 new")
 
 
+@pytest.mark.wide
 def test_a_session_that_ends_elsewhere_ends_the_stream(
     browser: Chrome, website: Server, make: Factory, api_there: Api
 ) -> None:
@@ -196,6 +199,7 @@ def test_nothing_is_missed_while_the_connection_is_broken(
     hand.see("2 new")
 
 
+@pytest.mark.wide
 def test_a_page_that_nobody_sees_closes_its_stream(
     browser: Chrome, website: Server, make: Factory
 ) -> None:

@@ -13,7 +13,7 @@ from tests.webclient.gallery import SCENES, Stage, templates
 from tests.webclient.page_checks import LIGHT, LOOKS, WIDTHS
 
 # `make test` looks at these, in one look; `make test-wide` at all.
-SLICE: Final = ("front.html", "conversation.html", "sign_in.html")
+SLICE: Final = ("conversation.html", "sign_in.html")
 EACH: Final = [
     pytest.param(name, marks=() if name in SLICE else pytest.mark.wide) for name in templates()
 ]

@@ -182,6 +182,7 @@ def test_no_form_is_lost_while_the_api_is_away(bikes: Site, tmp_path: Path) -> N
     assert not wrong
 
 
+@pytest.mark.wide
 def test_a_slow_api_is_said_in_a_page_and_what_was_typed_is_kept(
     bikes: Site, tmp_path: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_slow_api_is_said_in_a_page_and_what_was_typed_is_kept(
     assert sent.field("/login/", "next") == "/huddles/"
 
 
+@pytest.mark.wide
 def test_a_member_sends_again_what_the_api_was_away_for(
     database_url: str, bikes: Site, make: Factory, tmp_path: Path
 ) -> None:

@@ -127,7 +127,14 @@ def test_only_paths_of_the_host_are_its_own(target: str) -> None:
     assert re.fullmatch(r"/([!-.0-\[\]-~][!-\[\]-~]*)?", made), made
 
 
-@pytest.mark.parametrize("path", list(ROUTES))
+@pytest.mark.parametrize(
+    "path",
+    # `make test` asks one of three; `make test-wide` all others.
+    [
+        pytest.param(path, marks=[pytest.mark.wide] if index % 3 else [])
+        for index, path in enumerate(ROUTES)
+    ],
+)
 def test_no_parameter_of_any_page_leads_elsewhere(path: str, website: Server, town: Town) -> None:
     guest = Visitor(website.address, town.site.host)
     member = Visitor(website.address).of(town.site, town.site.member)

@@ -297,6 +297,7 @@ def scripted(browser: Chrome, website: Server) -> Iterator[Hand]:
     made.leave()
 
 
+@pytest.mark.wide
 def test_files_are_pasted_and_dropped(
     scripted: Hand, bikes: Site, make: Factory, picture_bytes: bytes
 ) -> None:
@@ -320,6 +321,7 @@ def test_files_are_pasted_and_dropped(
     assert sorted(names) == ["a.png", "c.txt"]
 
 
+@pytest.mark.wide
 def test_marks_do_not_load_the_page(scripted: Hand, bikes: Site, make: Factory) -> None:
     hand = scripted
     comment = make.comment(make.conversation(bikes))
@@ -359,6 +361,7 @@ def test_a_reply_begun_while_writing_keeps_the_words(
     hand.see_no("in reply to")
 
 
+@pytest.mark.wide
 def test_a_draft_that_another_device_changed_is_not_lost(
     scripted: Hand, bikes: Site, make: Factory, api: Api
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.wire.client_address import FrontEnds, Proxies
+from forumapi.wire.client_address import Proxies
 
 TRUSTED = ("127.0.0.1", "10.0.0.0/8", "fd00::/8")
 
@@ -57,12 +57,3 @@ def test_a_socket_of_this_machine_is_believed_only_where_this_machine_is() -> No
 def test_a_text_that_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         Proxies(("nonsense",))
-
-
-def test_a_front_end_is_known_however_its_address_is_written() -> None:
-    front_ends = FrontEnds(("web 203.0.113.0/24 bikes", "web 2001:db8::7 *"))
-
-    for peer in ("203.0.113.7", "::ffff:203.0.113.7", "2001:db8::7", "2001:0DB8:0::7"):
-        assert (front_ends.find(peer, "", "bikes"), front_ends.holds(peer)) == ("web", True)
-    for peer in ("203.0.114.7", "::ffff:203.0.114.7", "2001:db8::8", ""):
-        assert (front_ends.find(peer, "", "bikes"), front_ends.holds(peer)) == ("", False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.auth import auth0, backend_list, backends, sign_in
-from forumapi.auth.backends import SignIn, Verified
+from forumapi.auth.backends import Begin, SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.access.access_lists import note
@@ -22,7 +23,7 @@ from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas
 
-__all__ = ["Auth0Handler", "AuthHandler", "TokenHandler", "backend_list"]
+__all__ = ["Auth0Handler", "AuthBeginHandler", "AuthHandler", "TokenHandler", "backend_list"]
 
 
 class AuthHandler(Handler):
@@ -72,6 +73,32 @@ class AuthHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Sign out: the presented token is refused from the next request on."""
         return _revoke(ctx)
+
+
+class AuthBeginHandler(Handler):
+    """The first step of signing in through a provider's page or with a passkey."""
+
+    signs_in = True
+    takes_idempotency_key = False
+    also_answers = {"POST": (501, 502)}
+
+    @needs(ANYONE, body=Begin, answer=schemas.Begun)
+    def post(self, ctx: Context, sent: Begin) -> Result:
+        """Begin a sign-in: the client keeps `flow` and sends it once, with the last step, within ten minutes.
+
+        `location`: the provider's page, for the browser to visit next; `publicKey`: the argument of
+        `navigator.credentials.get`.
+        """
+        # Nothing is held while a provider is asked.
+        ctx.end_writer()
+        app = ctx.app
+        begun = backends.begin(sent, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
+        data: dict[str, Any] = {"flow": begun.flow}
+        if begun.location:
+            data["location"] = begun.location
+        if begun.public_key is not None:
+            data["publicKey"] = begun.public_key
+        return Data(json_fragments.dumps(data))
 
 
 class TokenHandler(Handler):

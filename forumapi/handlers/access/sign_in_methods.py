@@ -1,4 +1,4 @@
-"""Sign-in methods: the list for clients, the first step, the settings of a site's owner. Wire: docs/api/auth.md."""
+"""Sign-in methods of a site: the list for clients, and the settings of its owner. Wire: docs/api/auth.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.auth import backend_list, backends
-from forumapi.auth.backends import Backend, Begin, State
+from forumapi.auth.backends import Backend, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.access import sign_in_rules
@@ -21,7 +21,6 @@ from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas
 
 __all__ = [
-    "AuthBeginHandler",
     "AuthMethodsHandler",
     "SiteAuthHandler",
     "SiteAuthMethodHandler",
@@ -49,32 +48,6 @@ class AuthMethodsHandler(Handler):
             if method.is_enabled and method.is_ready
         ]
         return Data(json_fragments.dumps({"methods": shown}))
-
-
-class AuthBeginHandler(Handler):
-    """The first step of signing in through a provider's page or with a passkey."""
-
-    signs_in = True
-    takes_idempotency_key = False
-    also_answers = {"POST": (501, 502)}
-
-    @needs(ANYONE, body=Begin, answer=schemas.Begun)
-    def post(self, ctx: Context, sent: Begin) -> Result:
-        """Begin a sign-in: the client keeps `flow` and sends it once, with the last step, within ten minutes.
-
-        `location`: the provider's page, for the browser to visit next; `publicKey`: the argument of
-        `navigator.credentials.get`.
-        """
-        # Nothing is held while a provider is asked.
-        ctx.end_writer()
-        app = ctx.app
-        begun = backends.begin(sent, ctx.site, ctx.ip, app.config, app.database, ctx.reader)
-        data: dict[str, Any] = {"flow": begun.flow}
-        if begun.location:
-            data["location"] = begun.location
-        if begun.public_key is not None:
-            data["publicKey"] = begun.public_key
-        return Data(json_fragments.dumps(data))
 
 
 def _shown(method: State) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Carriers of attributes, reactions and bookmarks: any item, comment, microcosm, profile or site."""
+"""Look-up of the carrier of attributes, reactions or bookmarks: item, comment, microcosm, profile or site."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import hashlib
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Row
+from forumapi.database.query import Row
 from forumapi.errors import NotFound, known
 from forumapi.models.access import permission_target
 from forumapi.models.content import calendar

@@ -191,22 +191,26 @@ def prepare(ctx: Context, source: str) -> text.PreparedText:
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
-def finish(ctx: Context, draft: text.PreparedText, parent: CommentParent) -> text.RenderedText:
-    """Finish rendering `draft` for its parent, into the HTML that is stored and shown."""
+def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> text.RenderedText:
+    """Finish rendering the text `prepared` for the comment's parent, into the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
-    return text.finish(ctx.writer, draft, lambda: ctx.tree, microcosm_id)
+    return text.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
 
 
 # ---------------------------------------------------------------- new comments
 
 
 class LocatedParent(Located):
-    """Item or profile that a new comment would stand on; `parent` is None if there is no such thing."""
+    """Item or profile that a new comment would stand on.
 
-    __slots__ = ("draft", "parent", "source")
+    `parent` is None if there is no such thing, and for a guest; `source`: the text as sent; `prepared`: the same text
+    rendered up to the steps that depend on the parent, None for a guest.
+    """
 
-    draft: text.PreparedText | None
+    __slots__ = ("parent", "prepared", "source")
+
     parent: CommentParent | None
+    prepared: text.PreparedText | None
     source: str
 
 
@@ -235,9 +239,9 @@ class CommentsHandler(Handler):
         if id <= 0:
             raise Invalid("itemId", "must be a positive number", code=OUT_OF_RANGE)
         source = text.source(sent.markdown)
-        draft = parent = None
+        prepared = parent = None
         if not ctx.identity.is_guest:
-            draft = prepare(ctx, source)
+            prepared = prepare(ctx, source)
             parent = _lock_parent(ctx, ItemRef(kind.id, id))
         if parent is None:
             located = LocatedParent(Target(kind.id, id))
@@ -249,7 +253,7 @@ class CommentsHandler(Handler):
                 is_hidden=_is_hidden(ctx, parent),
             )
         located.parent = parent
-        located.draft = draft
+        located.prepared = prepared
         located.source = source
         return located
 
@@ -257,8 +261,8 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment. The same text again within minutes leads to the comment that exists."""
         located = ctx.located_as(LocatedParent)
-        parent, draft = located.parent, located.draft
-        if parent is None or draft is None:
+        parent, prepared = located.parent, located.prepared
+        if parent is None or prepared is None:
             raise NotFound("There is no such item")
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
         if parent.item is not None and not parent.item.is_open and not is_moderator:
@@ -268,7 +272,7 @@ class CommentsHandler(Handler):
         is_new = comment.insert(
             ctx.writer,
             ctx.author,
-            finish(ctx, draft, parent),
+            finish(ctx, prepared, parent),
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound, RangeNotSatisfiable
+from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound
 from forumapi.files import file_types
 from forumapi.files.storage import MissingError
 from forumapi.files.thumbnails import Box, scratch
@@ -20,6 +20,7 @@ from forumapi.models.content import file
 from forumapi.models.content.file import File, Quota, StoredFile
 from forumapi.models.journal import idempotency
 from forumapi.request import multipart
+from forumapi.request.byte_range import byte_range
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
 from forumapi.request.multipart import Part, UploadLimits
@@ -38,7 +39,6 @@ from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import files as schemas
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 # Objects up to this size are cached in the process once they were requested (Services.small_files).
 SMALL: Final = 256 * 1024
 _NEVER_CHANGED: Final = "Thu, 01 Jan 2026 00:00:00 GMT"  # the time of all generated pictures
@@ -317,7 +317,12 @@ def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Resu
         if address := storage.redirect(download.object, download):
             return TemporaryRedirect(address)
     status, start, length = 200, 0, download.size
-    asked = _range(environ.get("HTTP_RANGE", ""), environ.get("HTTP_IF_RANGE", ""), download)
+    asked = byte_range(
+        environ.get("HTTP_RANGE", ""),
+        environ.get("HTTP_IF_RANGE", ""),
+        download.size,
+        (download.etag, download.modified),
+    )
     if asked is not None:
         status, (start, length) = 206, asked
         headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{download.size}"))
@@ -354,25 +359,3 @@ def _headers(download: Download) -> list[tuple[str, str]]:
         # Revalidated each time: permission may end.
         headers.append(("Cache-Control", "private, no-cache"))
     return headers
-
-
-def _range(asked: str, condition: str, download: Download) -> tuple[int, int] | None:
-    """(first byte, length) of a single range; None for the whole. Raises RangeNotSatisfiable."""
-    match = _RANGE.fullmatch(asked.replace(" ", ""))
-    if match is None or match.groups() == ("", ""):
-        return None
-    if condition and condition.strip() not in (download.etag, download.modified):
-        return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last), download.size)
-        start = download.size - length
-    else:
-        start = int(first)
-        if last and int(last) < start:
-            return None
-        end = min(int(last) + 1, download.size) if last else download.size
-        length = end - start
-    if length <= 0:
-        raise RangeNotSatisfiable(download.size)
-    return start, length

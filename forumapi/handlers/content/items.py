@@ -12,7 +12,7 @@ from functools import partial
 from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page, reaction, text

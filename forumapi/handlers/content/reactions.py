@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from forumapi.errors import Invalid
 from forumapi.handlers.content import attached_to
 from forumapi.models.content import reaction
-from forumapi.models.content.reaction import KindBody, Reaction
+from forumapi.models.content.reaction import KindBody, Reaction, ReactionKind
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, needs
 from forumapi.request.response import Done, Found, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import personal as schemas
+from forumapi.wire.schemas import sites as site_schemas
 
 
 class ReactionKindsHandler(Handler):
     """The kinds of reactions that this site has."""
 
-    @needs(ANYONE, answer=list[schemas.ReactionKind])
+    @needs(ANYONE, answer=list[site_schemas.ReactionKind])
     def get(self, ctx: Context) -> Result:
         """The site's kinds of reactions in its order; the platform's list if the owner has set none."""
         kinds = reaction.kinds(ctx.reader, ctx.site.id)
         return Page(
             0,
             [tuple(kind) for kind in kinds],
-            lambda: dumps([{"name": kind.name, "text": kind.text} for kind in kinds]),
+            lambda: dumps([kind.document for kind in kinds]),
         )
 
     @needs(OWNER, body=list[KindBody])
     def put(self, ctx: Context, sent: list[KindBody]) -> Result:
         """Replace the site's list of kinds: up to 20; an empty list turns reactions off."""
-        reaction.set_kinds(ctx.writer, ctx.author, reaction.checked(sent))
+        _set(ctx, reaction.checked(sent))
         return Done()
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Delete the site's list of kinds; the platform's list applies again."""
-        reaction.set_kinds(ctx.writer, ctx.author, None)
+        _set(ctx, None)
         return Done()
+
+
+def _set(ctx: Context, kinds: Sequence[ReactionKind] | None) -> None:
+    reaction.set_kinds(ctx.writer, ctx.author, kinds)
+    # The site's document shows them: this process reads it again at once, the others soon.
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
 
 
 class ReactionsHandler(Handler):

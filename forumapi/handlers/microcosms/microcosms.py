@@ -36,7 +36,7 @@ def _target(node: Node) -> Target:
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
-    """Locate the microcosm `id` and read the page of it that the query asks for."""
+    """Read the microcosm `id` with the page of its list that the query asks for; without page if there is none."""
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
     scope = MicrocosmScope(

@@ -13,7 +13,7 @@ from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
 from forumapi.models.notifications import live
 from forumapi.observability import metrics
-from forumapi.realtime import long_polling, push_connections, websocket
+from forumapi.realtime import live_connections, long_polling, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
@@ -78,7 +78,7 @@ class LiveHandler(Handler):
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
-            connection = push_connections.SocketConnection(client, app.live, config, left)
+            connection = live_connections.SocketConnection(client, app.live, config, left)
             metrics.SOCKETS.add(1)
             try:
                 connection.serve(site, identity, config)
@@ -130,7 +130,7 @@ class LiveEventsHandler(Handler):
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
-            connection = push_connections.StreamConnection(client, app.live, config, proof)
+            connection = live_connections.StreamConnection(client, app.live, config, proof)
             try:
                 connection.serve(site, identity, config, follows, cursor)
             finally:
@@ -234,8 +234,8 @@ def _protocol(environ: dict[str, Any]) -> str:
     """Return the sub-protocol of live events if the client offers it, else "": a token in the list is never echoed."""
     offered = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(",")
     return (
-        push_connections.PROTOCOL
-        if push_connections.PROTOCOL in (one.strip() for one in offered)
+        live_connections.PROTOCOL
+        if live_connections.PROTOCOL in (one.strip() for one in offered)
         else ""
     )
 
@@ -251,9 +251,9 @@ def ticket(ctx: Context) -> str:
 
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
-    """Return the statement that identifies the caller.
+    """Return the statement that identifies the caller, by token or ticket.
 
-    It uses up a ticket, if that is for this page's origin and `stream`.
+    It uses up the ticket of the request, if there is one, which must be good for this page's origin and `stream`.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
@@ -300,7 +300,7 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """Return a stream as the text that a ticket is bound to: its topics in order, and `documents` or `events`."""
+    """Return the text to which a ticket for one stream is bound: the topics in order, and `documents` or `events`."""
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 

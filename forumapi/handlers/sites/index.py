@@ -1,4 +1,4 @@
-"""Entry points of a site host, as links. Wire: docs/api/sites.md."""
+"""Entry points of a site host: links to the versions and collections of the API. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.errors import NEEDS_OWNER, Forbidden
-from forumapi.models.sites import growth_samples
+from forumapi.models.sites import platform_growth
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Result
@@ -24,11 +24,11 @@ class MetricsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The last sample of figures of each day, oldest first."""
         check_admin(ctx)
-        return Data(json_fragments.dumps({"metrics": growth_samples.daily(ctx.reader)}))
+        return Data(json_fragments.dumps({"metrics": platform_growth.daily(ctx.reader)}))
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
         """Take a sample of the figures now."""
         check_admin(ctx)
-        growth_samples.sample(ctx.writer)
+        platform_growth.sample(ctx.writer)
         return Done()

@@ -1,4 +1,4 @@
-"""Redirection of addresses of the old site of an imported community. Wire: docs/api/resolve.md."""
+"""Look-up of the present address for one of an imported community's old site. Wire: docs/api/resolve.md."""
 
 from __future__ import annotations
 
@@ -88,6 +88,8 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
     """Return the answer that leads to the list of a type; `action` and `search` "" for none."""
     path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
     if action == _SEARCH:
+        # Conversations are searched with all else.
+        path = "/api/v1/search" if kind == itemtypes.CONVERSATION else path
         path = paging.href(path, (), q=search)
     elif action == _ONLINE:
         path = paging.href(path, (), online="true")

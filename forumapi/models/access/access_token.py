@@ -11,7 +11,8 @@ import string
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.identity import token_hash
 from forumapi.models.people import user
 from forumapi.wire import json_fragments
@@ -208,7 +209,10 @@ class AccessToken(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, secret: str) -> int:
-        """Delete the token; return its user's id, 0 if there was none. Effective on the next request, everywhere."""
+        """Delete the token with this secret; return its user's id, 0 if there was none.
+
+        It is refused from the next request on, everywhere.
+        """
         return int(tx.value(DELETE, token_hash=token_hash(secret)) or 0)
 
     @staticmethod

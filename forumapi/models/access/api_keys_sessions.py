@@ -10,7 +10,8 @@ import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.access.access_token import DAY_S, KEY, SESSION, AccessToken, NewToken
 from forumapi.models.pages import page_with_total
@@ -122,7 +123,7 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
-        """Delete every token of the caller but that with the id `but`; return the number."""
+        """Delete all tokens of the caller of this kind but the one with the id `but` (0: none); return their number."""
         return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
 
     @classmethod
@@ -208,7 +209,7 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return the cleaned name. Raises Invalid unless it has 1 to `most` characters."""
+    """Return the name of a token, cleaned. Raises Invalid unless it has 1 to `most` characters."""
     name = clean.sentence(text, quiet=False)
     if not 1 <= clean.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")

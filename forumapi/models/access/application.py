@@ -7,7 +7,8 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Invalid, NotFound, Unauthorized
 from forumapi.models.access.access_token import new_secret
 
@@ -85,7 +86,10 @@ class OperatorApplication(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
-        """Register an application; return its id and its secret, `secret` or a new one for "". Raises Invalid."""
+        """Register an application; return its id and its secret, which is `secret` or, for "", a new one.
+
+        Raises Invalid for a name without letters or over MAX_NAME characters.
+        """
         name = " ".join(name.split())
         if not 1 <= len(name) <= MAX_NAME:
             raise Invalid("name", f"must have 1 to {MAX_NAME} characters")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.wire import json_fragments
@@ -86,6 +87,8 @@ class SiteAuthBackend(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, author: Author, name: str) -> None:
-        """Delete the settings of the author's site, so that the platform's are in force again."""
+        """Delete the own settings of the author's site for the sign-in method `name`, so that the platform's are in
+        force again.
+        """
         tx.run(DELETE, site_id=author.site_id, name=name)
         journal.record_site(tx, author)

@@ -6,7 +6,8 @@ import secrets
 import time
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.access.oauth_grant import secret_hash
 from forumapi.wire import json_fragments
 
@@ -75,7 +76,10 @@ DENIED: Final = "denied"
 
 
 class DeviceCode(NamedTuple):
-    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `user` is 0 until granted."""
+    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `user` is 0 until granted.
+
+    `polled`: Unix time at which the device last asked; `interval`: seconds that it must wait between two polls.
+    """
 
     client: int
     scopes: list[str]
@@ -114,7 +118,10 @@ class DeviceCode(NamedTuple):
 
 
 class DevicePoll(NamedTuple):
-    """Answer to a device that polls. `is_hasty`: the device polled too soon."""
+    """Answer to a device that polls: the request as it stands. `is_live`: it has not expired.
+
+    `is_hasty`: the device polled sooner than the interval allows.
+    """
 
     code: DeviceCode
     is_live: bool
@@ -122,9 +129,9 @@ class DevicePoll(NamedTuple):
 
     @classmethod
     def take(cls, tx: Transaction, site_id: int, client_id: int, device: str) -> DevicePoll | None:
-        """Return the state of a device's request; None for a code that this client was never given.
+        """Record a poll and return the state of the device's request; None for a code that this client was never given.
 
-        A decision is returned once.
+        A decision is returned once: the request is deleted with it.
         """
         row = tx.row(POLL, **_by_device(site_id, device))
         if row is None:

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
 from forumapi.models.people import ban, profile_page, user
@@ -279,7 +280,8 @@ def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
     """Return the identities of tokens on this site, by token id; unknown and expired tokens are left out.
 
-    `more` is (expiry of the token, time at which its owner's roles are due or None), in seconds since the epoch.
+    `more` of an identity is (expiry of the token, time at which its owner's roles are due or None), in seconds since
+    the epoch.
     """
     rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
     return {row[9]: Identity(row) for row in rows if row[1]}

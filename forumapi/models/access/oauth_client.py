@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.access.access_token import new_secret
 from forumapi.models.journal.journal import Author

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.access_token import GRANT, AccessToken
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments, scopes

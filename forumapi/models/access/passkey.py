@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid, NotFound
 from forumapi.text import clean
 from forumapi.wire import json_fragments
@@ -170,17 +171,17 @@ class PasskeyCredential(NamedTuple):
         return cls(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
 
     def mark_used(self, tx: Transaction, sign_count: int, *, is_backed_up: bool) -> None:
-        """Record a sign-in."""
+        """Record a sign-in with the passkey: the time, the authenticator's counter, and `is_backed_up`."""
         tx.run(MARK_USED, passkey_id=self.id, sign_count=sign_count, is_backed_up=is_backed_up)
 
 
 def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
-    """Return the ids by which authenticators know a user's passkeys for a domain."""
+    """Return the ids by which authenticators know a user's passkeys for the domain `rp_id`."""
     return [bytes(row[0]) for row in tx.rows(CREDENTIAL_IDS, user_id=user_id, rp_id=rp_id)]
 
 
 def checked_name(text: str) -> str:
-    """Return the cleaned name of a passkey. Raises Invalid."""
+    """Return the name of a passkey, cleaned. Raises Invalid for an empty or too long one."""
     name = clean.sentence(text, quiet=False)
     if not name:
         raise Invalid("name", "must not be blank")

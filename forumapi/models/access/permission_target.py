@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.models.content import comment_page
 from forumapi.models.people import role_members
 from forumapi.permissions.evaluator import Principal, Target, Tree
@@ -152,7 +153,7 @@ _OWNED_BY_ONE = {
 class PermissionTarget(NamedTuple):
     """Target of a permission. `exists` False: there is no such thing on this site.
 
-    `is_hidden`: it, or something above it, is deleted or moderated.
+    `is_hidden`: it, or something above it, is deleted or moderated. `version`: its own, 0 for none.
     """
 
     target: Target
@@ -164,9 +165,10 @@ class PermissionTarget(NamedTuple):
 def find(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, item_type: int, item_id: int
 ) -> PermissionTarget:
-    """Return the thing of that type and id, as far as it exists for `principal`. At most one statement.
+    """Return the target of a permission on the thing of that type and id, with at most one statement.
 
-    An id of an attendee or attribute alone names nothing: use `attendee`, or the thing that has the attribute.
+    `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate. An id of an
+    attendee or attribute alone names nothing: use `attendee`, or the thing that has the attribute.
     """
     nowhere = PermissionTarget(Target(item_type, item_id))
     if item_type == itemtypes.SITE:
@@ -212,7 +214,7 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock the row of a site, microcosm, item, comment or profile, as far as it exists for `principal`.
+    """Lock the row of a site, microcosm, item, comment or profile, unless it does not exist for `principal`.
 
     The result of `find` afterwards holds until the transaction ends. A comment's item is not locked: take no lock on it
     later.

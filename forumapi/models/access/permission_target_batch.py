@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
 from forumapi.models.access.permission_target import PermissionTarget

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 
 # Secret that signs links and message ids of mail, and keys the hashes of suppressed addresses.
 MAIL: Final = "mail"

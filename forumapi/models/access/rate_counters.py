@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.wire.client_address import network
 
@@ -39,7 +40,7 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """Limit of `most` attempts of `kind` in each window of `window_s` seconds (at most a day, except LONG)."""
+    """Limit of `most` attempts of `kind` in each window of `window_s` seconds: at most a day, for LONG a month."""
 
     kind: str
     most: int

@@ -5,7 +5,8 @@ The ten newest of each user within half a year, as keyed hashes. An address of I
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -54,10 +55,10 @@ FORGET_OLD = Query(
 
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
-    """Count one attempt to sign in with an address. Raises TooMany.
+    """Count one attempt from `ip` to sign in as the person with `person_key`. Raises TooMany.
 
-    If its person has signed in from this network before, the network's own limit `known_kind` counts first, then the
-    general one.
+    If the person has signed in from the network of `ip` before, the limit of that network counts first, under the kind
+    `known_kind`; beyond it, and for any other network, the general `limit` counts.
     """
     row = tx.row(
         TAKE,

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 import pyotp
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 

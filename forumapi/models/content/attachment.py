@@ -9,7 +9,8 @@ from urllib.parse import quote
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.errors import FILE_UNKNOWN, Invalid
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import journal

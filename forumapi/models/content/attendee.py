@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Replica, Row
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
 from forumapi.models.content import item_details, item_page
 from forumapi.models.content.event import Event
@@ -140,7 +141,7 @@ class Attendee(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return everything that the document shows, for the entity tag: each answer has a time of its own."""
+        """Return everything that the document shows, for the entity tag; each answer has a time of its own in it."""
         return (
             self.profile_id,
             self.profile_version,
@@ -178,7 +179,7 @@ class EventAttendance(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAttendance | None:
-    """Return the event with the answer of one profile; None if there never was such an event here."""
+    """Return the event with the answer of one profile; None if there never was such an event on this site."""
     row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
         return None

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -122,7 +123,7 @@ MIRROR_MEMBER = Query(
 
 
 def checked_key(key: object, field: str) -> str:
-    """Return the key of an attribute, checked. Raises Invalid, which names `field`."""
+    """Return `key` if it is 1 to 50 letters, digits, hyphens or underscores. Raises Invalid, which names `field`."""
     if not isinstance(key, str):
         raise Invalid(field, "is required")
     if not _KEY.fullmatch(key):
@@ -131,7 +132,10 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return the value of an attribute, checked; a string of the form YYYY-MM-DD becomes a date. Raises Invalid."""
+    """Return the value of an attribute: a string is cleaned, one of the form YYYY-MM-DD becomes a date.
+
+    Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
+    """
     if isinstance(value, (bool, int, float)):
         return value
     if not isinstance(value, str):

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.wire import json_fragments

@@ -1,11 +1,12 @@
-"""Events for calendars: one event, all of some microcosms, or all that a profile attends."""
+"""Events as rows for calendars: one event, those of some microcosms, or those that a profile attends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.models.content.event import STATUS
 from forumapi.text.calendar import CalendarEvent
 
@@ -87,7 +88,10 @@ def of_profile(
 
 
 def entry(row: Row, page: Callable[[str], str], host: str) -> CalendarEvent:
-    """Make a calendar entry of a row. `page` makes addresses of the site's pages."""
+    """Make a calendar entry of a row.
+
+    `page` makes an address among the site's pages of a path; `host`: the part of the entry's UID behind the @.
+    """
     event_id, title, start, clock, *rest = row
     return CalendarEvent(
         f"event-{event_id}@{host}", page(f"/events/{event_id}/"), title, start, clock, *rest

@@ -7,7 +7,8 @@ import datetime
 from typing import NamedTuple, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import TooMany
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft, link

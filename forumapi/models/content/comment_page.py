@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary
@@ -134,10 +135,10 @@ DETAIL: Final = Kind("comment.detail/4", _load_details)
 
 
 class CommentRow(NamedTuple):
-    """Row of a comment in a page statement: ids and versions of all that its summary shows, and the viewer's flag.
+    """Row of a comment in a page statement: ids and versions of all that its summary shows.
 
-    Fields are in the order of COLUMNS. `reply_author_id` is 0 unless the comment replied to is live and on the same
-    parent.
+    Fields are in the order of COLUMNS. `is_unread`: the viewer has not read it. `reply_author_id` is 0 unless the
+    comment replied to is live and on the same parent.
     """
 
     id: int
@@ -251,7 +252,7 @@ class CommentRights(NamedTuple):
         return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
-        """Return everything that `members` of these rows depend on."""
+        """Return everything that the result of `members` for these rows depends on, for the entity tag."""
         mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
@@ -413,7 +414,10 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its replies, as its viewer sees them."""
+    """Comment with the comment that it replies to and its replies, as its viewer sees them.
+
+    `is_participant`: the viewer participates in the huddle that it is in; `revisions`: their number.
+    """
 
     comment: CommentRow
     replied_to: CommentRow | None

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid, TooLarge
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
@@ -30,6 +31,12 @@ _COLUMNS: Final = (
 _HERE: Final = """
        WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = %(place_type)s
          AND d.place_id = %(place_id)s"""
+
+# SQL: whether `me` has a draft of a comment on the item `i`.
+IS_THERE: Final = """
+           EXISTS (SELECT FROM drafts d
+                    WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = i.item_type_id
+                      AND d.place_id = i.item_id)"""
 
 FIND = Query("draft.find", f"SELECT {_COLUMNS} FROM drafts d {_HERE}")
 
@@ -78,7 +85,10 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return the SQL that deletes the draft of `me` at the place of the row inserted; the arguments are SQL too."""
+    """Return the SQL that deletes the draft of `me` from which a row is made, for the statement that inserts it.
+
+    The arguments are SQL too: type and id of the draft's place, and the type of what it was to become.
+    """
     return f"""
         DELETE FROM drafts d
          WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = {place_type}

@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UnsetType
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal.journal import Author
 from forumapi.text import clean, rfc3339
 from forumapi.wire import json_fragments
@@ -103,7 +104,7 @@ def _until(text: str) -> datetime.datetime | None:
     return over.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeSpec(_SQL, _members, _MINE, _flags, until=_until)
+SPEC: Final = ItemTypeDetails(_SQL, _members, _MINE, _flags, until=_until)
 
 
 # ---------------------------------------------------------------- writing
@@ -184,7 +185,10 @@ class EventDetails(NamedTuple):
 
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details `before`, changed by a body (handlers.events.EventBody). Raises Invalid."""
+    """Return the details `before` with what a body (handlers.events.EventBody) sends in place of them.
+
+    Raises Invalid for the first bad field.
+    """
     when_local = before.when_local
     if not isinstance(sent.when, UnsetType):
         when_local = wall_clock(sent.when) if sent.when else None
@@ -224,13 +228,13 @@ def wall_clock(text: str) -> datetime.datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all time zones."""
+    """Return the names of all time zones that an event may have."""
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 
 
 def zone(name: str) -> str:
-    """Return the name of a time zone, checked; "" is the default zone. Raises Invalid (C-25)."""
+    """Return `name` if it is the name of a time zone, for "" the default zone. Raises Invalid (C-25)."""
     if not name:
         return DEFAULT_ZONE
     if len(name) > MAX_ZONE or name not in zones():

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import FILE_TOO_LARGE, TooLarge
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree
@@ -219,7 +220,7 @@ class StoredFile(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """Return True if everybody who has the hash may see the file; `access`: the setting `file_access`."""
+        """Return True if everybody who has the hash may see the file. `access`: the setting `file_access`."""
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 

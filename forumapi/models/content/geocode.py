@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.wire.json_fragments import dumps, loads
 
 KEEP_DAYS: Final = 30

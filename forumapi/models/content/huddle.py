@@ -7,7 +7,8 @@ from collections.abc import Collection
 from typing import Final, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content.item import COLUMNS, SERIALISE, Item

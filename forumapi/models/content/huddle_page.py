@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row, Transaction
-from forumapi.models.content import bookmark, comment_page, item_page
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Replica, Row
+from forumapi.models.content import bookmark, comment_page, draft, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
@@ -41,7 +42,7 @@ _PARENT: Final = f"""
            i.item_id, i.version, i.title, i.is_confidential, i.created_by, ia.version, i.total, people.ids,
            people.versions, i.created, i.last_activity,
            nullif(i.read_time, '-infinity'), w.send_email, w.send_sms,
-           {bookmark.IS_OWN.strip()},
+           {bookmark.IS_OWN.strip()}, {draft.IS_THERE.strip()},
            ARRAY(SELECT b.item_id FROM picked p
                    JOIN comments k ON k.site_id = %(site_id)s AND k.item_id = %(item_id)s AND k.seq = p.seq
                    JOIN bookmarks b ON b.site_id = k.site_id AND b.profile_id = %(me)s
@@ -88,7 +89,7 @@ VIEWER = Query(
     "huddle_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({item_page.READ_TIME}, '-infinity'), w.send_email,
-           w.send_sms, {bookmark.IS_OWN.strip()},
+           w.send_sms, {bookmark.IS_OWN.strip()}, {draft.IS_THERE.strip()},
            {bookmark.OWN_OF_COMMENTS.strip()}
       FROM (SELECT {itemtypes.HUDDLE}::smallint AS item_type_id, me.item_id, NULL::bigint AS microcosm_id
               FROM huddle_participants me
@@ -192,8 +193,10 @@ def page(
 
 def _viewer(columns: Sequence[Any]) -> ViewerState:
     """Return the state of a viewer; reactions are those of the viewer's own page."""
-    read_time, send_email, send_sms, is_bookmarked, bookmarked = columns
-    return ViewerState(read_time, send_email, send_sms, None, None, is_bookmarked, bookmarked)
+    read_time, send_email, send_sms, is_bookmarked, has_draft, bookmarked = columns
+    return ViewerState(
+        read_time, send_email, send_sms, None, None, is_bookmarked, bookmarked, has_draft
+    )
 
 
 def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
@@ -275,7 +278,7 @@ def detail(
                     **profile_summary.relation(
                         viewer.send_email, viewer.send_sms, is_ignored=is_ignored
                     ),
-                    **({"bookmarked": True} if viewer.is_bookmarked else {}),
+                    **viewer.flags,
                 },
                 "links": [{"rel": "self", "href": itemtypes.href(itemtypes.HUDDLE, page.id)}],
                 "permissions": json_fragments.raw(permissions),
@@ -379,7 +382,7 @@ class HuddleRow(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers everything the summary shows."""
+        """Return plain data that covers everything the summary shows, for the entity tag."""
         return self[:12]
 
     @property
@@ -402,7 +405,7 @@ def own(
     *,
     unread: bool,
 ) -> tuple[int, list[HuddleRow]]:
-    """Read (total, page `at`) of the huddles of `me`, last activity first; with `unread` only unread ones."""
+    """Read the total and the page `at` of the huddles of `me`, last activity first; with `unread` only unread ones."""
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -437,7 +440,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Return those of the huddles `ids` in which `me` participates and which `me` does not ignore, by id."""
+    """Return, by id, those of the huddles `ids` in which `me` participates and which `me` does not ignore."""
     rows = tx.rows(
         SOME,
         site_id=site_id,
@@ -528,7 +531,8 @@ def participants(
 ) -> Participants | None:
     """Read the page `at` of a huddle's participants, or only the profile `one`.
 
-    None if the huddle doesn't exist, or `me` does not participate in it.
+    None if the huddle doesn't exist, or `me` does not participate in it. For a `one` that does not participate the page
+    is empty, and the total stays.
     """
     rows: list[Row] = tx.rows(
         PARTICIPANTS,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft
 from forumapi.models.journal import journal
@@ -105,7 +106,7 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """Title, place and reason of a PUT of any item."""
+    """New title, place and edit reason of an item, as a PUT of any type of item sends them."""
 
     title: str
     microcosm_id: int

@@ -1,7 +1,7 @@
 """Details that some types of item have beyond what all items share: one column of the statements of pages and lists.
 
 The column is the text of a JSON array, so that a page or list of mixed types costs one statement, an item without
-details costs nothing, and an entry is decoded only when it is rendered. A type describes itself by an `ItemTypeSpec`.
+details costs nothing, and an entry is decoded only when it is rendered. A type describes itself by `ItemTypeDetails`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.models.content import event, poll
-from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.wire.json_fragments import dumps
 
-SPECS: Final[Mapping[int, ItemTypeSpec]] = {
+SPECS: Final[Mapping[int, ItemTypeDetails]] = {
     itemtypes.EVENT: event.SPEC,
     itemtypes.POLL: poll.SPEC,
 }
@@ -31,7 +31,10 @@ MINE: Final = "CASE i.item_type_id {} END".format(
 
 
 def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any]:
-    """Render the type's own members of a detail, in wire order; none for a type without details."""
+    """Render the type's own members of a detail, in wire order; none for a type without details.
+
+    `text` and `mine`: results of the type's `sql` and `mine` (ItemTypeDetails), as in all functions below.
+    """
     return SPECS[item_type].members(text, mine) if text else {}
 
 

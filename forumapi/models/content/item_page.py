@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import bookmark, comment_page, item_details, reaction
+from forumapi.models.content import bookmark, comment_page, draft, item_details, reaction
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
@@ -130,7 +131,8 @@ VIEWER = Query(
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
            {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
            {bookmark.IS_OWN.strip()},
-           {bookmark.OWN_OF_COMMENTS.strip()}
+           {bookmark.OWN_OF_COMMENTS.strip()},
+           {draft.IS_THERE.strip()}
       FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
                    %(microcosm_id)s::bigint AS microcosm_id) i
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -211,6 +213,13 @@ class ViewerState(NamedTuple):
     reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
     is_bookmarked: bool
     bookmarked: list[int]  # which of the comments
+    has_draft: bool  # of a comment on it
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        """Return the viewer's own marks on the item as flags, true ones alone."""
+        marks = {"bookmarked": self.is_bookmarked, "drafted": self.has_draft}
+        return {name: True for name, is_there in marks.items() if is_there}
 
     def has_unread(self, moment: datetime.datetime) -> bool:
         """Return True if something that happened at `moment` was not read yet."""
@@ -225,7 +234,7 @@ class ItemView(NamedTuple):
 
     @property
     def unread(self) -> list[bool]:
-        """Return, for each comment of the page, True if the viewer has not read it."""
+        """Return, for each comment of the page, True if the viewer has not read it; False for each for a guest."""
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
@@ -416,8 +425,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
     }
     if viewer is not None:
         shown |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
-        if viewer.is_bookmarked:
-            shown["bookmarked"] = True
+        shown |= viewer.flags
     mine = viewer.mine if viewer is not None else None
     for name, value in item_details.flags(page.item_type, page.details, mine).items():
         if value is not None:
@@ -426,7 +434,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
 
 
 def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
-    """Return the versions of the documents that the detail is made of, by kind and id."""
+    """Return the versions of the documents that the detail of `page` is made of, by kind of document and id."""
     people = comment_page.profiles_of(page.comments)
     people[page.author_id] = page.author_version
     if page.editor_id:
@@ -640,7 +648,7 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """Render a list entry; the previous one for this view if nothing that it shows has changed since."""
+    """Return the JSON of a list entry: of an earlier call for this view if it shows the same, else a new one."""
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
@@ -661,7 +669,7 @@ def container(item_type: int, item: bytes) -> bytes:
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """Make the document of a list: the page under its key, and meta with links and permissions."""
+    """Return the document of a list as JSON: the page under its `key`, and meta with links and permissions."""
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),
         page,
@@ -758,7 +766,7 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """Return the 1-based position of the comment with number `seq` among those that the viewer sees."""
+    """Return the 1-based position of the comment with the number `seq`, among those that the viewer sees."""
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 
 

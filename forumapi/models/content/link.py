@@ -15,7 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Forbidden, Invalid, NotFound, TooMany
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -426,7 +427,7 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 
 def checked_domain(text: str) -> str:
-    """Return a domain as hosts are looked up. Raises Invalid if it is none."""
+    """Return a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is none."""
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")

@@ -11,12 +11,13 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import text
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_spec import ItemTypeSpec
+from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import given
@@ -76,7 +77,10 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
-    """Return True if somebody may see how others voted; their role does not matter."""
+    """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED.
+
+    Moderators see no more than others.
+    """
     return results == ALWAYS or not is_open or (results == VOTED and has_voted)
 
 
@@ -134,7 +138,7 @@ def _until(text: str) -> datetime.datetime | None:
     return poll.closes.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeSpec(
+SPEC: Final = ItemTypeDetails(
     _SQL, _members, _MINE, has_last_comment=False, until=_until, summary=_summary_members
 )
 
@@ -315,7 +319,10 @@ def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> Po
 
 
 def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
-    """Return the details `before`, changed by a body (handlers.polls.PollBody). Raises Invalid."""
+    """Return the details `before` and what a body (handlers.polls.PollBody) makes of them.
+
+    `is_new`: question and choices are required. Raises Invalid for the first bad field.
+    """
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):
         question = text.title(_sent(sent.question), "question", MAX_QUESTION)

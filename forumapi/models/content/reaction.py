@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -30,6 +31,11 @@ class ReactionKind(NamedTuple):
 
     name: str
     text: str
+
+    @property
+    def document(self) -> dict[str, str]:
+        """Return the kind for JSON."""
+        return {"name": self.name, "text": self.text}
 
 
 DEFAULTS: Final = (
@@ -77,16 +83,28 @@ def own_of_comments(own: str | None) -> dict[int, list[str]]:
     return {int(id): names for id, names in loads(own).items()} if own else {}
 
 
+# The kinds are part of the site document: the site's version moves with them.
 SET_KINDS = Query(
     "reaction.set_kinds",
     """
-    INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'reactions', %(value)s::jsonb)
-        ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
+    WITH put AS (
+        INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'reactions', %(value)s::jsonb)
+            ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value)
+    UPDATE sites s
+       SET version = s.version + 1
+     WHERE s.site_id = %(site_id)s
+ RETURNING s.version""",
 )
 
 RESET_KINDS = Query(
     "reaction.reset_kinds",
-    "DELETE FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'reactions'",
+    """
+    WITH gone AS (
+        DELETE FROM site_settings g WHERE g.site_id = %(site_id)s AND g.key = 'reactions')
+    UPDATE sites s
+       SET version = s.version + 1
+     WHERE s.site_id = %(site_id)s
+ RETURNING s.version""",
 )
 
 
@@ -129,7 +147,11 @@ class KindBody(Struct):
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Return the kinds of a site, checked. Raises Invalid with position and name of the field."""
+    """Return the kinds of reactions that a site is to have, in the order sent.
+
+    Raises Invalid with position and field for a bad or repeated name and for a text that is empty or too long; also for
+    too many.
+    """
     if len(sent) > MAX_KINDS:
         raise Invalid("", f"A site has at most {MAX_KINDS} reactions")
     kinds: dict[str, ReactionKind] = {}
@@ -147,23 +169,24 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
     return list(kinds.values())
 
 
-def _kinds(value: str | None) -> Sequence[ReactionKind]:
+def stored(value: str | None) -> Sequence[ReactionKind]:
+    """Return the kinds of the value of a site's setting; None: the platform's."""
     return DEFAULTS if value is None else [ReactionKind(*pair) for pair in loads(value)]
 
 
 def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
     """Read the kinds of reactions that a site has, in its order."""
-    return _kinds(tx.value(KINDS, site_id=site_id))
+    return stored(tx.value(KINDS, site_id=site_id))
 
 
 def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | None) -> None:
     """Set the kinds of a site; None: the platform's. Reactions of kinds that are no longer there stay stored."""
     if wanted is None:
-        tx.run(RESET_KINDS, site_id=author.site_id)
+        version = tx.value(RESET_KINDS, site_id=author.site_id)
     else:
         value = dumps([list(kind) for kind in wanted]).decode()
-        tx.run(SET_KINDS, site_id=author.site_id, value=value)
-    journal.record_site(tx, author, audit=False)
+        version = tx.value(SET_KINDS, site_id=author.site_id, value=value)
+    journal.record_site(tx, author, version=version, audit=False)
 
 
 def shown(counts: str | None) -> bytes:
@@ -184,7 +207,7 @@ def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str,
             "count": counts.get(kind.name, 0),
             "own": kind.name in own,
         }
-        for kind in _kinds(value)
+        for kind in stored(value)
     ]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
 from forumapi.text import difference
@@ -135,7 +136,7 @@ def _document(
 
 
 def links(comment_id: int, own: str) -> list[dict[str, str]]:
-    """Return the links of a document about revisions: `own`, to itself, and to the comment."""
+    """Return the links of a document about revisions: to itself, at the address `own`, and to the comment."""
     return [
         {"rel": "self", "href": own},
         {"rel": "comment", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},
@@ -143,7 +144,7 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """Render the difference from revision `old` (0: nothing) to `new`."""
+    """Render the difference from revision `old` (0: nothing) with the text `before` to `new` with the text `after`."""
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)
     return dumps(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import link
 from forumapi.models.sites.site import Site
@@ -135,7 +136,7 @@ def render_many(
 
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """Render a text that is not stored: its links are not shortened."""
+    """Render a text that is not stored into HTML: as `prepare` and `finish` do, but its links are not shortened."""
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html
@@ -181,7 +182,7 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return a required line of text, cleaned (content 1.7).
+    """Return a required line of text, cleaned (content 1.7); `quiet`: a text in capitals is put into small letters.
 
     Raises Invalid if it is missing, empty or over the limit.
     """

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow
@@ -212,7 +213,12 @@ class Viewer(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """Row of a result. `item` and `times`: columns for item_page.summary, of the item or of the comment's item."""
+    """Row of a result: a thing that matches, and all that its entry shows.
+
+    `item` and `times`: columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part
+    of the item's details. `stub`: row of a comment, None for another thing; `person_…`: author of a comment, or the
+    profile.
+    """
 
     item_type: int
     id: int
@@ -259,7 +265,7 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return the microcosms `forum_ids`, each with the descendants that the viewer may read."""
+    """Return the microcosms `forum_ids` and the descendants of each that the viewer may read."""
     found = list(forum_ids)
     for id in forum_ids:
         node = tree.nodes.get(id)
@@ -371,7 +377,7 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """Return the number of matches to collect for a page, with one beyond it to know if another page follows."""
+    """Return the number of matches to collect for the page `at`: up to its end and one more, within bounds."""
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 
 
@@ -474,7 +480,7 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data beside the hits: microcosms and huddles among them, and the microcosms that are unread."""
+    """Data beside the hits: microcosms and huddles among them, by id, and ids of the unread microcosms."""
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
@@ -519,7 +525,7 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
 def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
-    """Return the hits as a JSON array (discovery 8.7). `site`: document of the site itself."""
+    """Return the hits as a JSON array (discovery 8.7). `rest`: result of `more`; `site`: document of the site."""
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
     people |= comment_page.profiles_of(stubs)

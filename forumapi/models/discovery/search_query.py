@@ -135,9 +135,9 @@ def last_word(text: str) -> str:
 
 
 def forgiving(run: str) -> list[str]:
-    """Return the alternatives of a text without spaces with one letter wrong, missing, added or swapped.
+    """Return searches that find a text without spaces although a letter of it is wrong, missing or too many.
 
-    Each alternative is the parts that remain right if the error is at one place.
+    Each is the text without the place of the error, as words that must all occur; [] for fewer than three letters.
     """
     if len(run) < 3:
         return []
@@ -208,7 +208,8 @@ class ParsedSearch:
     def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
         """Return `query` of the answer: keys that are not empty, in the order of discovery 8.7.
 
-        `forum_ids`: the searched microcosms with their descendants.
+        `forum_ids`: the searched microcosms with their descendants. `was_made`: the search was carried out; only then
+        has the answer `searched`.
         """
         dates = {key: sent for key, (sent, _) in self.dates.items()}
         shown: dict[str, Any] = {

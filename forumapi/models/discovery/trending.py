@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import item_details, item_page
 
 SHOWN: Final = 25
@@ -31,7 +32,7 @@ HOTTEST = Query(
 
 
 class Hot(NamedTuple):
-    """Trending item. `row` and `times`: columns for models/item_page.summary."""
+    """Trending item. `row` and `times`: columns for item_page.summary; `mine`: the viewer's part of its details."""
 
     row: Row
     times: Row

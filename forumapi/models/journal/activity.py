@@ -1,4 +1,4 @@
-"""Views and last activity: counted in the process, written in batches. The only writes that may be lost in a crash."""
+"""Buffers of views, used links and last activity, written in batches: the only writes that a crash may lose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 
 import psycopg
 
-from forumapi.database.connections import PLATFORM, Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 
@@ -71,7 +72,10 @@ ADD_HITS = Query(
 
 
 class Activity:
-    """Buffers of one process. `flush_s`: seconds after which counted views are written."""
+    """Buffers of one process for views, uses of links, activity of profiles and use of tokens, written together.
+
+    `flush_s`: seconds after which the buffers are written.
+    """
 
     ACTIVE_EVERY_S: Final = 60.0  # lastActive moves at most this often (platform 3.7)
     # So many things are remembered or wait of each kind, some 100 bytes each. Beyond, while the database is away, views

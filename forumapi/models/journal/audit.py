@@ -9,7 +9,8 @@ import datetime
 import secrets
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 
 MAX_ENTRIES: Final = 1000
 

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Conflict, Invalid, Unavailable, Unprocessable
 
 MAX_LENGTH: Final = 255
@@ -55,7 +56,7 @@ FINISH = Query(
 
 
 class KeyScope(NamedTuple):
-    """Scope within which a key is unique."""
+    """Scope within which an idempotency key is unique."""
 
     site_id: int
     profile_id: int
@@ -72,14 +73,14 @@ class Finished(NamedTuple):
 
 
 def check(key: str) -> str:
-    """Return `key` if it has 1 to 255 printable ASCII characters. Raises Invalid."""
+    """Return the idempotency key `key` if it has 1 to 255 printable ASCII characters. Raises Invalid."""
     if not 1 <= len(key) <= MAX_LENGTH or not key.isascii() or not key.isprintable():
         raise Invalid("Idempotency-Key", f"must be 1 to {MAX_LENGTH} printable ASCII characters")
     return key
 
 
 def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
-    """Claim the key for this transaction and return None; the outcome of an earlier request with it, if there was one.
+    """Claim the key for this transaction; return the outcome of an earlier request with it, None if there was none.
 
     Raises Conflict (409) while an earlier request runs, Unprocessable (422) for another body.
     """

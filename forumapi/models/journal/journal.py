@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.observability import metrics
 
 CREATED: Final = "created"
@@ -116,7 +117,7 @@ def record_site(
 
 
 def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
-    """Count a write in the metrics after its commit, for writes that do not use `record`."""
+    """Count `by` writes of `kind` in the metrics after the commit, for writes that do not use `record`."""
     name = itemtypes.name_of(item_type)
     tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.tree import load_tree

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Database, Query, Transaction
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.observability.log import logger
 

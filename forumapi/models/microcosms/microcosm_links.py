@@ -104,7 +104,7 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """Return `view` without ignored microcosms and their descendants."""
+    """Return the readable microcosms of `view` without the `ignored` ones and their descendants."""
     if not ignored:
         return view
     key = ("visible", tuple(ignored))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Encoded, Query, Reader, Replica, Row, encoded
+from forumapi.database.connections import Reader
+from forumapi.database.query import Encoded, Query, Replica, Row, encoded
 from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
@@ -152,7 +153,11 @@ class MicrocosmHead(NamedTuple):
 
 
 class MicrocosmViewer(NamedTuple):
-    """Part of a page that only one member sees; never cached."""
+    """Part of a page that only one member sees; never cached.
+
+    `all_read`: time up to which the member has marked all of the site as read; `marks`: read marks of items and
+    microcosms on the page; `mine`: the member's part of items' details, by item id.
+    """
 
     all_read: datetime.datetime | None = None
     send_email: bool | None = None  # None: not watched
@@ -173,7 +178,7 @@ class MicrocosmViewer(NamedTuple):
 
 
 class MicrocosmScope(NamedTuple):
-    """Request for a page of a microcosm's list, by one caller."""
+    """Request of the caller `me` (0: a guest) for the page `at` of a microcosm's list."""
 
     site_id: int
     id: int
@@ -429,7 +434,7 @@ def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
 
 
 def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
-    """Return the documents that a microcosm's page needs: versions by id, for each kind."""
+    """Return the versions of the documents that a microcosm's page is made of, by kind of document and id."""
     head = seen.head
     people = item_page.summary_people(head.items)
     people[head.author_id] = head.author_version

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Encoded, Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Encoded, Query, Replica, Row
 from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES

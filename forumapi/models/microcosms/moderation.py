@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.content import comment_page
 from forumapi.models.microcosms import microcosm_links

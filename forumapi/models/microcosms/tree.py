@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.permissions import evaluator as p
 from forumapi.permissions.evaluator import Node, RoleGrant, Tree
 

@@ -1,4 +1,4 @@
-"""Statements of live events: changes of rights and sites, identities of listeners, subjects of events.
+"""Statements for live events: changes of rights and sites, facts about the things of events, tickets, versions.
 
 Each is one statement for any number of sites, listeners or events.
 """
@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.permissions.evaluator import Target, Tree
 
 # ---------------------------------------------------------------- what is new

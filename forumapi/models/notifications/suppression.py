@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.access import platform_secret
 from forumapi.text import email
 

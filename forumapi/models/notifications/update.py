@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
@@ -238,7 +239,10 @@ OWN = Query(
 
 
 class UpdateEntry(NamedTuple):
-    """Entry of the list of updates. Ids are 0 for none, but `comment.id` and the item's are None."""
+    """Entry of the list of updates: the update, its actor, and the item, comment or profile that it is about.
+
+    Ids are 0 for none, but None in `stub` and `row` of an update without comment or item.
+    """
 
     id: int
     type: int

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import huddle_page, item_details, item_page
 from forumapi.models.content.huddle_page import HuddleRow
 from forumapi.models.microcosms import microcosm_summary
@@ -74,7 +75,7 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """Entry of the list."""
+    """Entry of the list of followed things: a watcher with the row of the item, huddle or profile that it follows."""
 
     id: int
     item_type: int

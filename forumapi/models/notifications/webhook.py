@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.pages import page_with_total
 from forumapi.wire import json_fragments
@@ -399,7 +400,7 @@ class DeliveryQueue(NamedTuple):
     webhook_id: int
 
     def ping(self, tx: Transaction) -> None:
-        """Queue a test delivery, unless one waits already."""
+        """Queue a test delivery of the webhook, unless one waits already."""
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
@@ -407,7 +408,7 @@ class DeliveryQueue(NamedTuple):
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
-        """End the claim."""
+        """End this process's claim of the queue, so that another may take it."""
         tx.run(RELEASE, **self._asdict())
 
     def next(self, tx: Reader) -> DueDelivery | None:
@@ -469,7 +470,7 @@ class DeliveryQueue(NamedTuple):
         return DisabledWebhook(*row) if row is not None else None
 
     def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
-        """Return a page of the deliveries in a state, lowest number first, and the total.
+        """Return a page of the deliveries in `state`, one of STATES, lowest number first, and the total.
 
         Deliveries about huddles are included only if the profile `viewer` takes part.
         """

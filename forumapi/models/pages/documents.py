@@ -1,4 +1,4 @@
-"""Fetching versioned documents: from this process, memcached in one multi-get, PostgreSQL in one statement a kind."""
+"""Reader of versioned documents: from this process, memcached in one multi-get, PostgreSQL in one statement a kind."""
 
 from __future__ import annotations
 

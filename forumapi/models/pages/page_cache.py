@@ -18,7 +18,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from forumapi.cache.eviction import Lru, size
 from forumapi.concurrency.single_flight import SingleFlight
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.observability import metrics
 
 # The snapshot of a statement, as a column of it.
@@ -74,9 +75,9 @@ class CachedPage(Generic[T]):
         return time.monotonic() < self._expires
 
     def revalidate(self, tx: Reader, query: Query, **params: object) -> Row | None:
-        """Run a statement that begins with IS_CURRENT and SNAPSHOT and return its row; None if it has none.
+        """Run `query`, whose first columns are IS_CURRENT and SNAPSHOT; return its whole row, None without a row.
 
-        If the page is current, its snapshot becomes that of the answer.
+        If IS_CURRENT is true, the page takes SNAPSHOT as its own.
         """
         row = tx.row(query, snapshot=self.snapshot, **params)
         if row is not None and row[0]:

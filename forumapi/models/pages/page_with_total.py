@@ -1,8 +1,9 @@
-"""Short lists that are counted in the statement that reads a page of them."""
+"""Function that reads a page of a short list together with the number of all its rows, in one statement."""
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.wire.paging import Paging
 
 

@@ -9,7 +9,8 @@ import datetime
 import re
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import role_members
@@ -293,7 +294,7 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """Return an e-mail domain in lower case, without a leading @. Raises Invalid."""
+    """Return an e-mail domain in lower case, without a leading @. Raises Invalid for a text that is no domain."""
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")

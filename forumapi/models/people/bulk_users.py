@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, role_members
@@ -185,7 +186,10 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
 
 
 def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:
-    """Grant or revoke the flag `member` of profiles and recompute their roles; return the ids of changed profiles."""
+    """Set the flag `member` of profiles to the values in `wanted`, by profile id, and recompute their roles.
+
+    Returns the ids of profiles that had another value.
+    """
     rows = tx.rows(
         TO_CHANGE,
         site_id=author.site_id,

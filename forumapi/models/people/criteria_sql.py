@@ -63,7 +63,10 @@ ATTRIBUTE: Final = f"{ANY_ATTRIBUTE} AND {GRANTED.format(a='a')}"
 
 
 def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
-    """Return the SQL condition that the profile wrote a value itself under one of the keys of these tests."""
+    """Return the SQL condition that the profile itself, not the site's owner, wrote a value under a key of these tests.
+
+    The arguments are SQL: an expression for the profile's id, the name of the table of tests, the condition `granted`.
+    """
     return f"""EXISTS (
             SELECT FROM attributes own
              WHERE own.site_id = %(site_id)s AND own.item_type_id = {itemtypes.PROFILE} AND own.item_id = {profile_id}

@@ -10,7 +10,8 @@ import datetime
 import re
 from typing import Any, Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.observability.log import logger
 from forumapi.text import clean

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
 
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
@@ -122,7 +123,10 @@ def checked(text: str, current: str) -> str:
 
 
 def count_send(tx: Transaction, user_id: int, address: str) -> None:
-    """Count a mail. Raises TooMany beyond the limit. Call it in a transaction of its own."""
+    """Count a mail with a code to `address` against the limits of user and address. Raises TooMany beyond one.
+
+    Call it in a transaction of its own.
+    """
     rate_counters.take(tx, SENDS_PER_USER, str(user_id))
     rate_counters.take(tx, SENDS_PER_EMAIL, email.same_person_key(address))
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
@@ -91,7 +92,7 @@ def due(tx: Reader, most: int) -> list[GravatarRequest]:
 
 
 def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Record that the pictures of a site's profiles were requested, up to this profile."""
+    """Record that the pictures of a site's profiles were requested up to and with this profile."""
     tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 

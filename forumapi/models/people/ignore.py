@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import read_mark

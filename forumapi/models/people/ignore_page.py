@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.models.content import item_page
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm

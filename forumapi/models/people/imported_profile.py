@@ -6,7 +6,8 @@ that the platform vouches for, and not before.
 
 from __future__ import annotations
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.people import role_members
 
 # The first of several imports of a site. A token of the site's own provider proves no address.

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -275,7 +276,10 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return a profile name, cleaned (platform 4.3). Raises Invalid."""
+    """Return a profile name, cleaned (platform 4.3).
+
+    Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
+    """
     name = clean.word(text)
     if not NAME_MIN <= clean.length(name) <= NAME_MAX:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
@@ -288,7 +292,7 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return a gender, cleaned; "" clears it. Raises Invalid."""
+    """Return a gender, cleaned; "" clears it. Raises Invalid beyond GENDER_MAX characters."""
     gender = clean.sentence(text, quiet=False)
     if clean.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)

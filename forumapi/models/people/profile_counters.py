@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.people import role_members
 
 _CROSSES: Final = """

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import Lru, plainly
-from forumapi.database.connections import Query, Reader, Replica, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica, Row
 from forumapi.text import clean
 from forumapi.wire.paging import Paging
 
@@ -22,7 +23,10 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Filter and order of the list (platform 4.3, list parameters)."""
+    """Filter and order of the list (platform 4.3, list parameters).
+
+    `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`, `online`: only such profiles.
+    """
 
     prefix: str = ""  # of the stored name, any case
     top: bool = False
@@ -36,7 +40,10 @@ class Filter(NamedTuple):
 
 
 class PeoplePage(NamedTuple):
-    """Page of profiles: their versions by id, in order, and the viewer's watcher of the list as a whole."""
+    """Page of profiles: their versions by id, in order; `total`: number of all of them.
+
+    `send_email` and `send_sms`: flags of the viewer's watcher of the list as a whole, None if it is not followed.
+    """
 
     total: int
     send_email: bool | None

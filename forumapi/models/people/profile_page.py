@@ -7,7 +7,8 @@ from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.models.people import profile_summary
 from forumapi.text import avatar as avatars
 from forumapi.wire import json_fragments

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Replica
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Replica
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.text import avatar as avatars
 from forumapi.wire import json_fragments
@@ -81,7 +82,7 @@ def summaries(
 
 
 def person(people: Mapping[int, Fragment], id: int) -> Any:
-    """Return the summary of a profile in `people` as a JSON value; None if it is not there."""
+    """Return the summary of the profile `id` as a JSON value; None if it is not in `people`."""
     document = people.get(id)
     return json_fragments.raw(document[0]) if document else None
 

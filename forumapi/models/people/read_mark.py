@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import Tree
 
@@ -144,6 +145,6 @@ class ReadMark(NamedTuple):
 
 
 def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:
-    """Count the unread huddles of these profiles anew (discovery 7.5). Locks their counters."""
+    """Count the unread huddles of these profiles anew and store the number (discovery 7.5). Locks their counters."""
     tx.rows(LOCK_COUNTERS, site_id=site_id, profile_ids=profile_ids)
     tx.run(COUNT_HUDDLES, site_id=site_id, profile_ids=profile_ids)

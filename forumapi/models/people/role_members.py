@@ -14,7 +14,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Unavailable
 from forumapi.models.people.criteria_sql import (
     ATTRIBUTE,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.models.people.criteria_sql import (
     ANY_ATTRIBUTE,
     ATTRIBUTE,
@@ -186,7 +187,7 @@ class Met(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Reasons for which a profile is in a role: by name, or by which criteria."""
+    """Why a profile is in a role. `is_explicit`: it is named in it; `met`: the criteria that it meets."""
 
     is_explicit: bool
     met: list[Met]
@@ -253,7 +254,7 @@ def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> d
 
 
 def held(tx: Reader, site_id: int, profile_id: int) -> list[HeldRole]:
-    """Read every role that a profile is in, by id."""
+    """Read every role of the site that a profile is in, with the reasons, by id of the role."""
     found: dict[int, HeldRole] = {}
     for row in tx.rows(HELD, site_id=site_id, profile_id=profile_id):
         id, microcosm_id, everyone, is_explicit, *criterion, actual = row

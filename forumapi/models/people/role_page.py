@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
 from forumapi.models.people import role_members_page
 from forumapi.models.people.role import FLAG_COLUMNS, FLAGS
 from forumapi.models.people.role_members_page import MemberChange

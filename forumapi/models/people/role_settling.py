@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 
 # The process that queues a role works on it at once. If that process ends, another takes over after so many seconds.
 LEASE_S: Final = 30
@@ -98,7 +99,7 @@ class Settling(NamedTuple):
             tx.run(REPEAT, **self._asdict(), again_s=AGAIN_S)
 
     def release(self, tx: Transaction) -> None:
-        """Give up the claim, so that the next process that looks can take the role."""
+        """Give up the claim before the work is done, so that the next process that looks can take the role."""
         tx.run(RELEASE, **self._asdict())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader, Row, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
 from forumapi.errors import Invalid
 from forumapi.text import email
 from forumapi.wire import json_fragments
@@ -102,7 +103,7 @@ class User(NamedTuple):
 
 
 def checked_email(text: str) -> str:
-    """Return `text` without the spaces around it if it is a plain e-mail address. Raises Invalid."""
+    """Return `text` without the spaces around it. Raises Invalid if it is no plain e-mail address."""
     address = text.strip()
     if not email.valid(address):
         raise Invalid("email", "must be an e-mail address")
@@ -127,7 +128,7 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """Read another user as the owner of a site sees it, as a dict for JSON; None if there is none."""
+    """Read the user of a profile as the site's owner sees other users, as a dict for JSON; None if there is none."""
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
         return None

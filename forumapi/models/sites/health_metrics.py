@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from forumapi.database.connections import PLATFORM, Database, Query, Reader
+from forumapi.database.connections import Database, Reader
+from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.observability import metrics

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from forumapi import itemtypes
-from forumapi.database.connections import Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
 from forumapi.models.content import item_page
 from forumapi.wire.legacy_urls import Old, RuleSet
 
@@ -73,11 +74,11 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
     """Return the thing at an old address, readable or not; None if it was not imported. Two statements at most."""
     asked: list[tuple[int, Old]] = []
     for origin_id, product in tx.rows(ORIGINS, site_id=site_id):
-        old = rules[product].read(url) if product in rules else None
-        if old is not None and not old.old_id:
-            return LegacyMatch(old)
-        if old is not None:
-            asked.append((origin_id, old))
+        for old in rules[product].read_all(url) if product in rules else ():
+            if old.old_id:
+                asked.append((origin_id, old))
+            elif not asked:
+                return LegacyMatch(old)
     if not asked:
         return None
     row = tx.row(
@@ -91,10 +92,10 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of an item's comments for a viewer who ignores these people."""
+    """Return the number of an item's comments for a viewer who ignores the profiles `ignored`."""
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
 def items(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of items in a microcosm's list for a viewer who ignores these items."""
+    """Return the number of items in a microcosm's list for a viewer who ignores the items `ignored`."""
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

@@ -17,13 +17,14 @@ from typing import Any, Final, NamedTuple
 import nh3
 
 from forumapi import templates
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_validation import check_url
-from forumapi.text.nesting import nested
+from forumapi.text.tag_nesting import nested
 from forumapi.wire import json_fragments
 
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.database.connections import Query, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -84,7 +85,7 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Replace the whole menu of the author's site."""
+        """Store this menu in place of the one of the author's site."""
         version = tx.value(
             UPDATE,
             site_id=author.site_id,

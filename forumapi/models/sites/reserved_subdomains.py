@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi.database.connections import PLATFORM, Query, Reader
+from forumapi.database.connections import Reader
+from forumapi.database.query import PLATFORM, Query
 
 IS_RESERVED: Final = Query(
     "reserved_subdomains.is_reserved",
@@ -26,5 +27,5 @@ def is_reserved(tx: Reader, key: str) -> bool:
 
 
 def is_taken(tx: Reader, key: str) -> bool:
-    """Return True if the key, in any case, is reserved or a live site has it."""
+    """Return True if the subdomain `key`, whatever its upper and lower case, is reserved or a live site has it."""
     return bool(tx.value(IS_TAKEN, key=key.lower()))

@@ -14,8 +14,10 @@ from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
 from forumapi.cache.eviction import size
-from forumapi.database.connections import PLATFORM, Query, Row, Transaction
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
+from forumapi.models.content import reaction
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, profile_summary
@@ -47,7 +49,8 @@ COLUMNS: Final = """
     owner.profile_id, owner.profile_name, owner.is_visible, owner.avatar_url,
     maker.profile_id, maker.profile_name, maker.is_visible, maker.avatar_url,
     coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0),
-    coalesce(s.web_url, ''), s.web_url_is_operators"""
+    coalesce(s.web_url, ''), s.web_url_is_operators,
+    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'reactions')"""
 
 FROM: Final = """
       FROM sites s
@@ -238,6 +241,7 @@ class Site:
         self.head: int = row[40]
         self._web_url: str = row[41]
         self._any_web_url: bool = row[42]
+        self._reactions: str | None = row[43]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -287,9 +291,7 @@ class Site:
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
-        """Return the whole address of `path` among the site's pages; for a site without pages, of the thing in the
-        API.
-        """
+        """Return the whole address of `path` among the site's pages; without pages, of the same thing in the API."""
         if path.startswith("/api/"):
             return self._origin + path
         if self.pages:
@@ -299,7 +301,7 @@ class Site:
         return f"{self._origin}/api/v1{name}{mark}{query}" if name else self._origin
 
     def stats_json(self) -> bytes:
-        """Return meta.stats as JSON: six metrics."""
+        """Return meta.stats of the site document as JSON: the six figures of `stats`, with their names."""
         return json_fragments.dumps(
             [
                 {"metric": name, "value": value}
@@ -314,20 +316,28 @@ class Site:
             self._finished = {}
 
     def render(self, permissions: bytes | None = None) -> bytes:
-        """Return the site document as JSON; `permissions` None leaves them out (platform 2.3)."""
+        """Return the site document as JSON; `permissions` None leaves them and the reactions out (platform 2.3)."""
         rendered = self._finished.get(permissions)
         if rendered is None:
             if self._document is None:
                 self._document = self._build_document()
             # Taken before the holes are filled: figures that change meanwhile start another dict.
             finished = self._finished
+            own = {}
+            if permissions is not None:
+                kinds = json_fragments.dumps(
+                    [kind.document for kind in reaction.stored(self._reactions)]
+                )
+                own = {
+                    b"permissions": b',"permissions":' + permissions,
+                    b"reactions": b',"reactions":' + kinds,
+                }
             rendered = finished[permissions] = json_fragments.fill(
                 self._document,
                 {
                     b"stats": self.stats_json(),
-                    b"permissions": b""
-                    if permissions is None
-                    else b',"permissions":' + permissions,
+                    **dict.fromkeys((b"permissions", b"reactions"), b""),
+                    **own,
                 },
             )
         return rendered
@@ -341,7 +351,7 @@ class Site:
         ]
 
     def _build_document(self) -> Fragment:
-        """Return the site document of platform 2.2 with the holes `stats` and `permissions`.
+        """Return the site document of platform 2.2 with the holes `reactions`, `stats` and `permissions`.
 
         It shows owner and creator, so a rename of either moves the site's version.
         """
@@ -374,6 +384,7 @@ class Site:
             data["auth0Domain"] = self.auth0_domain
         if self.auth0_client_id:
             data["auth0ClientId"] = self.auth0_client_id
+        data[json_fragments.OPTIONAL] = Hole("reactions")
         data["meta"] = {
             "created": json_fragments.format_time(self.created),
             "createdBy": json_fragments.raw(self.creator),
@@ -509,7 +520,7 @@ def _person(site_id: int, columns: Row) -> bytes:
 
 
 def lock_for_update(tx: Transaction, site_id: int) -> None:
-    """Lock the site's row until the end of the transaction; others that lock it wait."""
+    """Lock the site's row until the end of the transaction; another transaction that locks it waits."""
     tx.row(LOCK_ONLY, site_id=site_id)
 
 

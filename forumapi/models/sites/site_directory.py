@@ -14,7 +14,8 @@ import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.concurrency.single_flight import SingleFlight
-from forumapi.database.connections import PLATFORM, Database, Query, Reader, Row
+from forumapi.database.connections import Database, Reader
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
@@ -290,7 +291,7 @@ class SiteDirectory(PollingThread):
         return len(self._by_id)
 
     def forget(self, site_id: int) -> None:
-        """Evict this site, so that the next request reads it."""
+        """Evict the site of that id from memory, so that the next request reads it anew."""
         self._by_id.pop(site_id, None)
         self._seen.pop(site_id, None)
         self._written.pop(site_id, None)
@@ -316,7 +317,7 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- poll
 
     def pause_s(self, took_s: float) -> float:
-        """Return the pause between polls with which they take a tenth of the time."""
+        """Return the pause after a poll that took `took_s`: long enough that polls take a tenth of the time at most."""
         return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, UnansweredError
@@ -144,7 +145,10 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS: `is_there` None: no server answered; `found`: the records found, for the owner."""
+    """Answer of DNS to the question for a proof. `is_there`: True if the proof is there, None if no server answered.
+
+    `found`: the records found, as text for the owner.
+    """
 
     is_there: bool | None
     found: str = ""
@@ -310,7 +314,7 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
-    """Check by DNS whether `domain` belongs to the site of `host`."""
+    """Ask DNS if `domain` belongs to the site with the API host `host`: by a CNAME to that, or by a TXT record."""
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):

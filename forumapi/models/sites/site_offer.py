@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
-from forumapi.database.connections import Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 
@@ -57,7 +58,7 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer in force: its receiver, its author, its end."""
+    """Offer of a site in force: the profile that it is offered to, the profile that offers it, and its end."""
 
     profile_id: int
     offered_by: int

@@ -91,7 +91,7 @@ class SiteBody(Struct, kw_only=True):
 
 
 def names_domain_alone(body: SiteBody) -> bool:
-    """Return True if `domain` is the only key that was sent."""
+    """Return True if `domain` is the only setting in the body."""
     sent = {name for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     return sent == {"domain"}
 
@@ -123,7 +123,7 @@ def given(value: T | UnsetType, otherwise: T) -> T:
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
-    """Return meta.flags.deleted after `body` is applied."""
+    """Return the flag `deleted` of a site once `body` is applied: the flag in the body, else the `stored` one."""
     meta = given(body.meta, SiteMeta())
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 
@@ -228,8 +228,9 @@ def check_key(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """Return `text` as a host name of two labels or more, in lower case and ASCII; "" for an IP address or anything
-    else.
+    """Return `text` as a host name of two labels or more, in lower case and ASCII; "" for anything else.
+
+    An IP address is no host name.
     """
     name = text.strip().removesuffix(".")
     try:
@@ -244,7 +245,10 @@ def host_name(text: str) -> str:
 
 
 def check_domain(text: str, platform_domain: str) -> str:
-    """Return a custom domain: a host name outside the platform's (P-16). Raises Invalid."""
+    """Return a custom domain in lower case (P-16).
+
+    Raises Invalid unless it is a host name outside the platform's domain.
+    """
     name = host_name(text)
     if not name:
         raise Invalid("domain", "must be a host name such as www.example.org")
@@ -254,9 +258,9 @@ def check_domain(text: str, platform_domain: str) -> str:
 
 
 def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
-    """Return the address of a site's pages, without a trailing slash: https, on one of `hosts` (empty: any).
+    """Return the address of a site's pages, without a trailing slash.
 
-    Raises Invalid.
+    Raises Invalid unless it is https on one of `hosts` (empty: on any), with nothing but a path.
     """
     try:
         parts = urlsplit(text.strip())
@@ -277,7 +281,10 @@ def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
 
 
 def check_color(field: str, text: str) -> str:
-    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17). Raises Invalid."""
+    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17).
+
+    Raises Invalid, which names `field`.
+    """
     color = text.strip()
     if not _HEX_COLOR.fullmatch(color) and color.lower() not in COLOR_NAMES:
         raise Invalid(field, "must be a colour: # with 3 or 6 hex digits, or a CSS colour name")
@@ -285,13 +292,16 @@ def check_color(field: str, text: str) -> str:
 
 
 def position(text: str) -> str:
-    """Return a background position; `tile` for an unknown one."""
+    """Return the name of a background position in lower case; `tile` for an unknown one."""
     name = text.strip().lower()
     return name if name in POSITIONS else "tile"
 
 
 def check_url(field: str, text: str) -> str:
-    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17). Raises Invalid."""
+    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17).
+
+    Raises Invalid, which names `field`.
+    """
     url = text.strip()
     if len(url) > MAX_URL:
         raise Invalid(field, f"may have at most {MAX_URL} characters")
@@ -312,7 +322,7 @@ def check_url(field: str, text: str) -> str:
 
 
 def check_analytics(text: str) -> str:
-    """Return an analytics id. Raises Invalid."""
+    """Return an analytics id. Raises Invalid unless it begins with UA- or G- and is short enough."""
     name = text.strip()
     if len(name) > MAX_ANALYTICS or not _ANALYTICS.fullmatch(name):
         raise Invalid(
@@ -323,7 +333,7 @@ def check_analytics(text: str) -> str:
 
 
 def check_auth0_domain(text: str) -> str:
-    """Return the host name of a tenant at Auth0, which requests are sent to. Raises Invalid."""
+    """Return the host name of a tenant at Auth0, which requests are sent to. Raises Invalid if it is no host name."""
     name = host_name(text)
     if not name or len(name) > MAX_AUTH0:
         raise Invalid("auth0Domain", f"must be a host name of at most {MAX_AUTH0} characters")
@@ -331,7 +341,7 @@ def check_auth0_domain(text: str) -> str:
 
 
 def check_word(field: str, text: str) -> str:
-    """Return an identity provider's id or secret, unchanged. Raises Invalid."""
+    """Return an id or secret of an identity provider, without spaces around it. Raises Invalid, which names `field`."""
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):
         raise Invalid(
@@ -342,7 +352,10 @@ def check_word(field: str, text: str) -> str:
 
 
 def check_href(field: str, text: str) -> str:
-    """Return the target of a menu entry, checked: relative, http, https or mailto (P-20). Raises Invalid."""
+    """Return the target of a menu entry: relative, http, https or mailto (P-20).
+
+    Raises Invalid, which names `field`.
+    """
     href = clean.sentence(text, quiet=False)
     if not href:
         raise Invalid(field, "must not be blank")

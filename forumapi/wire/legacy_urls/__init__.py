@@ -1,7 +1,8 @@
-"""Addresses of other forum software, as data: one TOML file a product, named after it.
+r"""Addresses of other forum software, as data: one TOML file a product, named after it.
 
 A file holds, all of it optional:
 
+    separators = ";"        # characters that part the keys of a query, beside "&"
     [pages]                 # entries on an old page, by target; `page = n` leads to entry (n - 1) * size
     conversation = 50
     [page]
@@ -12,24 +13,32 @@ A file holds, all of it optional:
     newpost = "newcomment"
     [[query]]               # the first key that is there decides
     key = "t"
+    path = 'viewtopic\.php$'  # on these pages alone
     target = "conversation" # microcosm, conversation, comment, profile, huddle, attachment or update
-    [[path]]                # where no key is there, the first pattern found in the path decides
-    pattern = 'thread(?P<id>\\d+)\\.html$'
+    [[address]]             # where no key is there, the first pattern found in path and query, parted by "?", decides
+    pattern = 'showthread\.php\?(?P<id>\d+)-'
+    target = "conversation"
+    [[path]]                # else the first pattern found in the path decides
+    pattern = 'thread(?P<id>\d+)\.html$'
     target = "conversation"
 
-A pattern may also name `page` and `search`. Further keys of both kinds of rule: `id`, a pattern for the whole old id
-(digits by default); `action`; `go`, as `[goto]` gives it; and `is_list` for a target that is the list of its kind.
+A pattern may also name `page` (from 1), `start` (entries before), `number` (of the entry, from 1) and `search`. Further
+keys of all kinds of rule: `when`, patterns by query key that whole values must match ("" where the key is missing);
+`id`, a pattern for the whole old id (digits by default); `prefix`, which is put before the old id; `is_folded`, for ids
+without case; `action`; `go`, as `[goto]` gives it; and `is_list` for a target that is the list of its kind. An `id`
+that names parts, such as `(?P<id>\d+)\.(?P<start>\d+)`, lets the next rule have its turn where it does not match; where
+it does, the next rule says what counts if the first thing was not imported. Addresses may be HTML-escaped.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from forumapi import itemtypes
 from forumapi.errors import ConfigError
@@ -46,7 +55,10 @@ TARGETS: Final = (
 GOING: Final = ("newcomment", "lastcomment")
 ACTIONS: Final = ("incontext", "search", "online")
 _PRODUCT: Final = re.compile(r"[a-z0-9]{1,32}")
-_RULE_KEYS: Final = {"key", "pattern", "target", "id", "action", "go", "is_list"}
+_RULE_KEYS: Final = {
+    *("key", "pattern", "path", "when", "target", "id", "prefix", "is_folded", "action", "go"),
+    *("is_list", "search"),
+}
 # No id is longer (imported_items), and no community has that many pages.
 _MAX_ID: Final = 64
 _MAX_OFFSET: Final = 10**9
@@ -61,11 +73,23 @@ class Rule(NamedTuple):
 
     key: str
     pattern: re.Pattern[str] | None
+    path: re.Pattern[str] | None
+    when: tuple[tuple[str, re.Pattern[str]], ...]
     target: int
     id: re.Pattern[str]
+    prefix: str
+    is_folded: bool
     action: str
     go: str
     is_list: bool
+    # Query key with the words to search for.
+    search: str
+
+    def is_for(self, path: str, query: Mapping[str, str]) -> bool:
+        """Return True if the rule counts for pages with this path and query."""
+        if self.path is not None and self.path.search(path) is None:
+            return False
+        return all(pattern.fullmatch(query.get(key, "")) for key, pattern in self.when)
 
 
 class Old(NamedTuple):
@@ -83,51 +107,74 @@ class RuleSet(NamedTuple):
     """Rules of one product."""
 
     queries: tuple[Rule, ...]
+    addresses: tuple[Rule, ...]
     paths: tuple[Rule, ...]
     sizes: Mapping[int, int]
     page_key: str
     start_key: str
     goto_key: str
     goto: Mapping[str, str]
+    separators: str
 
     def read(self, url: str) -> Old | None:
         """Find the target of a URL by its path and query; None if no rule matches."""
-        try:
-            parts = urlsplit(url)
-            query = dict(reversed(parse_qsl(parts.query, max_num_fields=100)))
-        except ValueError:
-            return None
-        for rule in self.queries:
-            if rule.key in query:
-                return self._named(rule, query[rule.key], query, "", "")
-        for rule in self.paths:
-            assert rule.pattern is not None
-            found = rule.pattern.search(parts.path)
-            if found is not None:
-                named = found.groupdict(default="")
-                page, search = named.get("page", ""), named.get("search", "")
-                return self._named(rule, named.get("id", ""), query, page, search)
-        return None
+        return next(self.read_all(url), None)
 
-    def _named(
-        self, rule: Rule, text: str, query: Mapping[str, str], page: str, search: str
-    ) -> Old | None:
+    def read_all(self, url: str) -> Iterator[Old]:
+        """Find the targets of a URL, the best first; the others count where that was not imported."""
+        try:
+            parts = urlsplit(url.replace("&amp;", "&"))
+            written = parts.query
+            for separator in self.separators:
+                written = written.replace(separator, "&")
+            pairs = parse_qsl(written, keep_blank_values=True, max_num_fields=100)
+            query = dict(reversed(pairs))
+            path = unquote(parts.path)
+        except ValueError:
+            return
+        for rule in self.queries:
+            if rule.key in query and rule.is_for(path, query):
+                yield from self._found(rule, query[rule.key], query, {})
+                if "id" not in rule.id.groupindex:
+                    return
+        address = f"{path}?{unquote(parts.query)}"
+        for rule in (*self.addresses, *self.paths):
+            assert rule.pattern is not None
+            found = rule.pattern.search(path if rule in self.paths else address)
+            if found is not None and rule.is_for(path, query):
+                named = found.groupdict(default="")
+                yield from self._found(rule, named.get("id", ""), query, named)
+                return
+
+    def _found(
+        self, rule: Rule, text: str, query: Mapping[str, str], named: Mapping[str, str]
+    ) -> Iterator[Old]:
+        search = query.get(rule.search, "") if rule.search else named.get("search", "")
         if rule.is_list:
-            return Old(rule.target, "", action=rule.action, search=search)
-        if not rule.id.fullmatch(text) or len(text) > _MAX_ID:
-            return None
-        old_id = text.lstrip("0") or "0" if text.isdigit() else text
+            yield Old(rule.target, "", action=rule.action, search=search)
+            return
+        matched = rule.id.fullmatch(text)
+        if matched is None:
+            return
+        named = {**named, **matched.groupdict(default="")}
+        text = named.get("id", text) if "id" in rule.id.groupindex else text
+        old_id = text.lstrip("0") or "0" if text.isdigit() and text.isascii() else text
+        old_id = rule.prefix + (old_id.casefold() if rule.is_folded else old_id)
+        if len(old_id) > _MAX_ID:
+            return
         go = self.goto.get(query.get(self.goto_key, ""), "") or rule.go
         offset = 0
-        if rule.key or "page" in (rule.pattern.groupindex if rule.pattern else {}):
-            offset = self._offset(rule.target, query, page)
-        return Old(rule.target, old_id, offset, rule.action, go, search)
+        if rule.key or named.keys() & {"page", "start", "number"} or not rule.pattern:
+            offset = self._offset(rule.target, query, named)
+        yield Old(rule.target, old_id, offset, rule.action, go, search)
 
-    def _offset(self, target: int, query: Mapping[str, str], page: str) -> int:
-        start = _number(query.get(self.start_key, ""))
+    def _offset(self, target: int, query: Mapping[str, str], named: Mapping[str, str]) -> int:
+        start = _number(named.get("start", "") or query.get(self.start_key, ""))
         if start:
             return start
-        number = _number(page or query.get(self.page_key, ""))
+        if number := _number(named.get("number", "")):
+            return number - 1
+        number = _number(named.get("page", "") or query.get(self.page_key, ""))
         return min((number - 1) * self.sizes.get(target, 0), _MAX_OFFSET) if number > 1 else 0
 
 
@@ -146,12 +193,16 @@ def parse(text: str, name: str) -> RuleSet:
             raise RulesError(f"{name}: [goto] leads to one of {', '.join(GOING)}")
         return RuleSet(
             tuple(_rule(one, f"{name}: query {n}", "key") for n, one in _each(data, "query")),
+            tuple(
+                _rule(one, f"{name}: address {n}", "pattern") for n, one in _each(data, "address")
+            ),
             tuple(_rule(one, f"{name}: path {n}", "pattern") for n, one in _each(data, "path")),
             {itemtypes.BY_NAME[key].id: int(size) for key, size in data.get("pages", {}).items()},
             str(page.get("key", "")),
             str(page.get("start", "")),
             goto_key,
             goto,
+            str(data.get("separators", "")),
         )
     except (tomllib.TOMLDecodeError, KeyError, AttributeError, TypeError, ValueError) as error:
         raise RulesError(f"{name}: {error}") from None
@@ -169,17 +220,25 @@ def _rule(data: dict[str, Any], where: str, needed: str) -> Rule:
         raise RulesError(f"{where}: action is one of {ACTIONS}, go one of {GOING}")
     try:
         pattern = re.compile(data["pattern"], re.ASCII) if needed == "pattern" else None
-        id = re.compile(data.get("id", r"[0-9]+"), re.ASCII)
+        path = re.compile(data["path"], re.ASCII) if "path" in data else None
+        # Names of people have letters of any script; digits are told by [0-9].
+        id = re.compile(data.get("id", r"[0-9]+"))
+        when = tuple((key, re.compile(value)) for key, value in data.get("when", {}).items())
     except re.error as error:
         raise RulesError(f"{where}: {error}") from None
     return Rule(
         str(data.get("key", "")),
         pattern,
+        path,
+        when,
         itemtypes.BY_NAME[data["target"]].id,
         id,
+        str(data.get("prefix", "")),
+        bool(data.get("is_folded", False)),
         data.get("action", ""),
         data.get("go", ""),
         bool(data.get("is_list", False)),
+        str(data.get("search", "")),
     )
 
 

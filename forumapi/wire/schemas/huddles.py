@@ -16,6 +16,9 @@ class HuddleFlags(RelationFlags, kw_only=True):
     """The caller's own relation to a huddle."""
 
     bookmarked: Literal[True] | UnsetType = UNSET
+    drafted: Annotated[
+        Literal[True] | UnsetType, Meta(description="The caller has a draft of a comment in it.")
+    ] = UNSET
 
 
 class HuddleMeta(FlaggedMeta[HuddleFlags], kw_only=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal
+from typing import Annotated, Generic, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta, StateFlags
 from forumapi.wire.schemas.comments import CommentSummary
@@ -38,6 +38,9 @@ class DetailFlags(StateFlags, kw_only=True):
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
     bookmarked: Literal[True] | UnsetType = UNSET
+    drafted: Annotated[
+        Literal[True] | UnsetType, Meta(description="The caller has a draft of a comment on it.")
+    ] = UNSET
 
 
 class EditableMeta(EditedMeta, Generic[T], kw_only=True):

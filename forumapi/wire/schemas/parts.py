@@ -139,7 +139,7 @@ class ErrorDetail(Struct, kw_only=True):
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET
-    errorCode: Annotated[int, Meta(ge=0, le=25, description="A stable code; 0 when none fits.")]
+    errorCode: Annotated[int, Meta(ge=0, le=26, description="A stable code; 0 when none fits.")]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
     rows: Annotated[

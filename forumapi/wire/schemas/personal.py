@@ -10,13 +10,6 @@ from forumapi.wire.schemas.parts import KeysetPage, Link, LinksMeta, Paged
 from forumapi.wire.schemas.values import Count, Id, ItemTypeName, Text, Time
 
 
-class ReactionKind(Struct, kw_only=True):
-    """A reaction that can be given on this site."""
-
-    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
-    text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
-
-
 class Reaction(Struct, kw_only=True):
     """Count of a reaction to an item or comment."""
 

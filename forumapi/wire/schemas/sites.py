@@ -18,6 +18,13 @@ class MenuEntry(Struct, kw_only=True):
     text: Text
 
 
+class ReactionKind(Struct, kw_only=True):
+    """A reaction that can be given on this site."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
+    text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
+
+
 class SiteFlags(Struct, kw_only=True):
     """Flag of a site: `deleted`."""
 
@@ -67,6 +74,10 @@ class Site(Struct, kw_only=True):
     menu: list[MenuEntry]
     auth0Domain: str | UnsetType = UNSET
     auth0ClientId: str | UnsetType = UNSET
+    reactions: Annotated[
+        list[ReactionKind] | UnsetType,
+        Meta(description="Kinds of reactions that can be given; on the site's own host alone."),
+    ] = UNSET
     meta: SiteMeta
 
 
@@ -153,6 +164,28 @@ class SiteOffer(Struct, kw_only=True):
     to: ProfileSummary
     by: ProfileSummary
     expires: Time
+
+
+class SiteExport(Struct, kw_only=True):
+    """An export of the site, on its way or done."""
+
+    state: Annotated[str, Meta(description="waiting, running, done, failed or expired.")]
+    created: Time
+    started: Annotated[Time | UnsetType, Meta(description="Once a process works on it.")] = UNSET
+    finished: Annotated[Time | UnsetType, Meta(description="Once it is done or failed.")] = UNSET
+    documents: Annotated[int, Meta(description="Written so far.")]
+    total: Annotated[int, Meta(description="About how many there are; 0 while unknown.")]
+    reason: Annotated[str | UnsetType, Meta(description="Of a failure.")] = UNSET
+    archive: Annotated[
+        str | UnsetType,
+        Meta(description="The address of the archive, a ZIP file, while it is there."),
+    ] = UNSET
+    expires: Annotated[Time | UnsetType, Meta(description="The end of the archive.")] = UNSET
+    size: Annotated[int | UnsetType, Meta(description="Of the archive, in bytes.")] = UNSET
+    sha256: Annotated[str | UnsetType, Meta(description="Of the archive's bytes.")] = UNSET
+    hash: Annotated[
+        str | UnsetType, Meta(description="Of the content, equal for equal sites (docs/export.md).")
+    ] = UNSET
 
 
 class SiteAvatars(Struct, kw_only=True):

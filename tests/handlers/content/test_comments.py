@@ -582,6 +582,9 @@ def test_a_profile_is_commented_on_by_itself_and_the_sites_owner(
     assert profile["commentCount"] == 1
     welcome = write(api, someone, bikes.owner, "Welcome")
     assert api.get(someone.path, site=bikes).data["profileComment"]["id"] == id_of(welcome)
+    for is_moderated, first in ((True, shown["id"]), (False, id_of(welcome))):
+        api.patch(welcome.location, ("moderated", is_moderated), by=bikes.owner)
+        assert api.get(someone.path, site=bikes).data["profileComment"]["id"] == first
     # Whoever wrote it and the site's owner take it away; the one before shows again.
     assert api.delete(welcome.location, by=someone).status == 403
     assert api.delete(welcome.location, by=bikes.moderator).status == 403

@@ -173,6 +173,25 @@ def test_only_the_owner_says_which(api: Api, bikes: Site) -> None:
         assert api.delete(KINDS, site=bikes, by=person).code == 8
 
 
+def test_the_site_shows_its_kinds(api: Api, make: Factory) -> None:
+    site = make.site()
+
+    def shown() -> list[str]:
+        found = api.get("/api/v1/site", site=site, by=site.member).data
+        assert found["reactions"] == api.get(KINDS, site=site).data
+        return [kind["name"] for kind in found["reactions"]]
+
+    assert shown()[:2] == ["like", "love"]
+    before = api.get("/api/v1/site", site=site).headers["etag"]
+    assert api.put(KINDS, [{"name": "chapeau", "text": "🎩"}], by=site.owner).status == 200
+    assert shown() == ["chapeau"]
+    assert api.get("/api/v1/site", site=site).headers["etag"] != before
+    assert api.put(KINDS, [], by=site.owner).status == 200
+    assert shown() == []
+    assert api.delete(KINDS, by=site.owner).status == 200
+    assert len(shown()) == 6
+
+
 @pytest.mark.parametrize(
     ("kinds", "field"),
     [

@@ -103,6 +103,30 @@ def test_a_thread_says_what_the_caller_bookmarked(
     assert bookmarked(site.member) == [None, None, True, None]
 
 
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll", "huddle"])
+def test_a_thread_says_that_the_caller_has_a_draft(
+    api: Api, make: Factory, site: Site, kind: str
+) -> None:
+    if kind == "huddle":
+        thread = make.huddle(site.member, site.newcomer)
+    else:
+        thread = getattr(make, kind)(site)
+    make.comment(thread)
+
+    def drafted(by: Person) -> Any:
+        return api.get(thread.path, by=by).data["meta"]["flags"].get("drafted")
+
+    before = api.get(thread.path, by=site.member).headers["etag"]
+    assert drafted(site.member) is None
+    draft = {"content": {"markdown": "Half a thought"}}
+    assert api.put(f"{thread.path}/draft", draft, by=site.member).status == 302
+    assert drafted(site.member) is True
+    assert drafted(site.newcomer) is None
+    assert api.get(thread.path, by=site.member).headers["etag"] != before
+    assert api.delete(f"{thread.path}/draft", by=site.member).status == 200
+    assert drafted(site.member) is None
+
+
 def test_each_comment_shows_its_files(api: Api, make: Factory, site: Site) -> None:
     thread = make.conversation(site, by=site.member)
     bare, full = make.comments(thread, 2, by=site.member)

@@ -420,6 +420,19 @@ def test_the_root_is_never_hidden(api: Api, site: Site, how: str) -> None:
     assert api.patch(path, ("open", True), by=site.owner).status == 200
 
 
+def test_a_microcosm_is_deleted_once(api: Api, make: Factory, site: Site) -> None:
+    place = make.microcosm(site)
+
+    def version() -> int:
+        query = "SELECT version FROM microcosms WHERE microcosm_id = %(id)s"
+        return int(make.sql(query, id=place.id)[0][0])
+
+    assert api.delete(place.path, by=site.owner).status == 200
+    deleted = version()
+    assert api.delete(place.path, by=site.owner).status == 200
+    assert version() == deleted
+
+
 def test_a_microcosm_takes_only_what_it_lists(api: Api, make: Factory, site: Site) -> None:
     place = make.microcosm(site, item_types=(itemtypes.MICROCOSM,))
     chat = make.conversation(site)

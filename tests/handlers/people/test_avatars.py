@@ -146,7 +146,7 @@ class Gravatar:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/avatar/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def has(self, person: Person, picture: bytes, status: int = 200) -> None:
         digest = hashlib.sha256(person.email.lower().encode()).hexdigest()

@@ -13,7 +13,7 @@ import pytest
 from forumapi.command import doctor
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import COLUMNS
 from forumapi.models.people.role_settler import Settler

@@ -99,6 +99,26 @@ def test_everything_that_was_imported_is_found(stage: Stage, site: Site) -> None
         assert resolve(stage, site, url) == GONE, url
 
 
+def test_the_next_best_thing_counts_where_the_best_was_not_imported(stage: Stage) -> None:
+    site = stage.make.site()
+    origin(stage, site, "smf")
+    chat = stage.make.conversation(site)
+    comment = stage.make.comment(chat)
+    imported(stage, site, "31", chat)
+    imported(stage, site, "9", comment)
+
+    assert resolve(stage, site, "/smf/index.php?topic=31.msg9")["itemId"] == comment.id
+    assert resolve(stage, site, "/smf/index.php?topic=31.msg10")["itemId"] == chat.id
+    assert resolve(stage, site, "/smf/index.php?topic=32.msg10") == GONE
+    assert resolve(stage, site, "/smf/index.php?action=search2;search=two+words") == {
+        "status": 301,
+        "redirect": {"rel": "conversation", "href": "/api/v1/search?q=two+words"},
+        "itemType": "conversation",
+        "action": "search",
+        "search": "two words",
+    }
+
+
 def test_lists_need_nothing_that_was_imported(stage: Stage, site: Site) -> None:
     for url, name, href, more in (
         ("/memberslist", "profile", "/api/v1/profiles", {}),

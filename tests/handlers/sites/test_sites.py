@@ -20,7 +20,7 @@ ALL = "/api/v1/sites"
 NEW = {"title": "Velo Club", "description": "Rides, repairs and cake."}
 KEYS = [
     "siteId", "siteURL", "title", "description", "subdomainKey", "domain", "ownedBy", "themeId", "logoUrl",
-    "faviconUrl", "backgroundColor", "backgroundUrl", "backgroundPosition", "linkColor", "menu", "meta",
+    "faviconUrl", "backgroundColor", "backgroundUrl", "backgroundPosition", "linkColor", "menu", "reactions", "meta",
 ]  # fmt: skip
 STATS = [
     "activeProfiles", "onlineProfiles", "totalProfiles", "totalConversations", "totalEvents", "totalComments",

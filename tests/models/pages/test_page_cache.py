@@ -1,4 +1,4 @@
-"""Kept pages hold exactly as long as the database would say the same (decision 0008)."""
+"""Cached pages hold exactly as long as the database would say the same (decision 0008)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from forumapi.database.connections import Query
+from forumapi.database.query import Query
 from forumapi.models.content import huddle_page, item_page
 from forumapi.models.content.comment import Comment
 from forumapi.models.journal import journal
@@ -288,7 +288,7 @@ class Circle:
         ]
 
     def warm(self) -> list[str]:
-        """The same when it is kept, all is read, and the kept page is what is shown."""
+        """The same when it is kept, all is read, and the cached page is what is shown."""
         self.pages()
         shown = self.pages()
         assert self.api.get(self.huddle.path, by=self.reader).statements == 2

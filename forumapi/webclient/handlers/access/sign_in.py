@@ -1,4 +1,4 @@
-"""Pages of signing in and out."""
+"""Pages of signing in, by a code, a passkey or a provider, and of signing out."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Drafts: what somebody has begun to write, kept on the server for all their devices."""
+"""Pages of one's drafts, texts begun and kept on the server: the list of them, saving one, discarding one."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.writing import again
+from forumapi.webclient.handlers.content.item_forms import again
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing

@@ -1,12 +1,12 @@
-"""Pages of events and of those who come."""
+"""Pages of events and of their attendees: to read, to answer, to announce and change one, and as calendar files."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS, begin, edit_reason
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.content.item_forms import begin, edit_reason
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -78,7 +78,7 @@ class AttendView(View):
         try:
             visit.api.put(f"/events/{item}/attendees/{me['id']}", body)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return EventView().show(visit, item, failure)
         return visit.redirect(f"/events/{item}/#attending")
@@ -137,7 +137,7 @@ class CreateEventView(View):
             body = {"microcosmId": microcosm, **_body(visit, typed)}
             return begin(visit, "event", body, typed["markdown"])
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, microcosm, typed, failure)
 
@@ -178,7 +178,7 @@ class EditEventView(View):
                 body["status"] = typed["status"]
             visit.api.put(f"/events/{item}", body, key=visit.field("key"), match=match)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             now = visit.api.document(f"/events/{item}", limit=5)
             is_conflict = failure.status == 412

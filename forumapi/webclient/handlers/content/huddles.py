@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
-from forumapi.webclient.handlers.content.conversations import in_context
+from forumapi.webclient.handlers.content.comments import in_context
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing, once

@@ -1,4 +1,4 @@
-"""Marks that members put on things: reactions, bookmarks, what they follow, ignore and have read."""
+"""Buttons and lists of the marks that members put on things: reactions, bookmarks, following, ignoring, reading."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Pages of polls and votes."""
+"""Pages of polls: to read, to vote, to see the voters, and to begin and change one."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS, begin, edit_reason
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.content.item_forms import begin, edit_reason
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -53,7 +53,7 @@ class VoteView(View):
         try:
             visit.api.put(f"/polls/{item}/votes", body)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return PollView().show(visit, item, failure)
         return visit.redirect(f"/polls/{item}/#poll")
@@ -91,7 +91,7 @@ class CreatePollView(View):
             body["named"] = bool(typed["named"])
             return begin(visit, "poll", body, typed["markdown"])
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, microcosm, typed, choices, failure)
 
@@ -144,7 +144,7 @@ class EditPollView(View):
             body["meta"] = {"editReason": edit_reason(visit)}
             visit.api.put(f"/polls/{item}", body, key=visit.field("key"), match=match)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             now = visit.api.document(f"/polls/{item}", limit=5)
             tag = now.etag if failure.status == 412 else match

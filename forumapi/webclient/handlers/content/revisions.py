@@ -1,4 +1,4 @@
-"""Earlier versions of comments: listed, compared, and brought back."""
+"""Page of the earlier versions of a comment, listed and compared, and the button that makes one current again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of searching."""
+"""Pages of search: the form with its results, completions for its script, and what was written today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of what is hot."""
+"""Page of the trending items of a site."""
 
 from __future__ import annotations
 

@@ -1,34 +1,11 @@
-"""Pages of the tree of places: the front page, and a microcosm."""
+"""Pages that show microcosms to read: one with what stands in it, and the root of their tree."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from forumapi.webclient.handlers.sites.platform import is_platform, show_front
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
-
-# Items that the front page lists, and people who are here now that it names.
-NEWEST = 20
-NAMED = 5
-
-
-class FrontView(View):
-    """Front page of a site: what is new of every type, its places as a tree, and who is here."""
-
-    def get(self, visit: Visit) -> Answer:
-        """Show it. Who may read nothing here finds out how to get in."""
-        if is_platform(visit):
-            return show_front(visit)
-        newest = visit.api.get(
-            "/search", type=["conversation", "event", "poll"], sort="date", limit=NEWEST
-        )
-        return visit.page(
-            "front.html",
-            places=visit.api.get("/microcosms/tree"),
-            newest=newest["results"]["items"],
-            online=visit.api.get("/profiles", online="true", limit=NAMED)["profiles"],
-        )
 
 
 class MicrocosmPageView(View):

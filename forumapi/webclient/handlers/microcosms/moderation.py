@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit, is_own_path
 
@@ -70,7 +70,7 @@ class ModerateView(View):
             else:
                 _set_flag(visit, path, do)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, kinds, item, failure)
         return _led_back(visit, do, path, visit.field("place"))
@@ -109,7 +109,7 @@ class ModerateCommentView(View):
         try:
             _set_flag(visit, path, visit.field("do"))
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, comment, failure)
         return _led_back(visit, visit.field("do"), path, "")

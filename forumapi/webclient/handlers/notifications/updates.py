@@ -1,4 +1,4 @@
-"""Pages of updates: what one is told of, and by which way."""
+"""Pages of a member's updates, and of the ways by which the member is notified of each type of update."""
 
 from __future__ import annotations
 

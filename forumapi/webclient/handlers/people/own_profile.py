@@ -1,4 +1,4 @@
-"""Pages of one's own profile: name, picture, and what one says about oneself."""
+"""Form of one's own profile: name, picture, and the text about oneself."""
 
 from __future__ import annotations
 

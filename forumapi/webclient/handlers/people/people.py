@@ -1,4 +1,4 @@
-"""Pages of people: all of a site, one of them, and the own roles."""
+"""Pages of people: the list of a site's profiles, one profile, and the roles that it is in."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
@@ -59,7 +59,7 @@ class RolesView(View):
                 f"/microcosms/{microcosm}/roles", body, key=visit.field("key")
             ).data
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, microcosm, typed, failure)
         return visit.redirect(f"/microcosms/{microcosm}/roles/{made['id']}/")
@@ -116,7 +116,7 @@ class RoleView(View):
         try:
             visit.api.put(path, body, key=visit.field("key"), match=visit.field("match"))
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self.show(visit, microcosm, role, failure=failure, typed=typed)
         return visit.redirect(f"{path}/")
@@ -179,7 +179,7 @@ class RoleMembersView(View):
                     return RoleView().show(visit, microcosm, role, sought=name, hits=hits)
                 visit.api.put(f"{path}/profiles/{hits[0]['id']}")
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return RoleView().show(visit, microcosm, role, failure=failure)
         return visit.redirect(f"{path}/#named")
@@ -217,7 +217,7 @@ class CriteriaView(View):
                 found = visit.api.call(method, one or path, _criterion(typed), query=asked)
                 return self._show(visit, microcosm, role, typed, effect=found.data)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, microcosm, role, typed, failure=failure)
         return visit.redirect(f"/microcosms/{microcosm}/roles/{role}/#criteria")

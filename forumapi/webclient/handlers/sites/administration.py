@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final, NamedTuple
 
 from forumapi.webclient import look
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS
+from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -124,7 +123,7 @@ class SettingsView(View):
         try:
             self.store(visit, args, typed)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, args, typed, failure)
         return visit.redirect(f"{visit.path}?saved=1")
@@ -241,7 +240,7 @@ class RowsView(View):
         try:
             visit.api.put(self.path, rows)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, rows, failure)
         return visit.redirect(f"{visit.path}?saved=1")
@@ -413,7 +412,7 @@ class BansView(View):
         try:
             visit.api.post("/bans", body, key=visit.field("key"))
         except Failure as failure:
-            if failure.status not in (*REFUSALS, 404):
+            if failure.status not in (*FORM_REFUSALS, 404):
                 raise
             return self._show(visit, typed, failure)
         return visit.redirect("/admin/bans/")
@@ -456,7 +455,7 @@ class SignInMethodsView(View):
         try:
             visit.api.put("/site/auth", {"secondFactor": bool(visit.field("secondFactor"))})
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             found = visit.api.get("/site/auth")
             return visit.page(

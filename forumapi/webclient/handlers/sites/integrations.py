@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS
+from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -42,7 +41,7 @@ class WebhooksView(View):
         try:
             made = visit.api.post("/webhooks", body)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, body, failure)
         return _secret(visit, made.data, "/admin/webhooks/")
@@ -87,7 +86,7 @@ class WebhookView(View):
             else:
                 raise Refused(400)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, webhook, failure)
         return visit.redirect(f"/admin/webhooks/{webhook}/")
@@ -135,7 +134,7 @@ class ClientsView(View):
         try:
             made = visit.api.post("/oauth/clients", body)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, body, failure)
         if made.data.get("secret"):
@@ -178,7 +177,7 @@ class ClientView(View):
             else:
                 raise Refused(400)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, client, failure)
         return visit.redirect("/admin/clients/")

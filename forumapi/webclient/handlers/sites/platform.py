@@ -1,11 +1,10 @@
-"""Pages on the platform's own host: communities are found and begun there, and its operator looks after them."""
+"""Pages of the platform's own host: the list of communities, the form to begin one, and the tools of its operator."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS
+from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -76,7 +75,7 @@ class BeginCommunityView(View):
         try:
             made = visit.api.post("/sites", typed, key=visit.field("key"))
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, typed, failure=failure, status=failure.status)
         return visit.redirect(f"/sites/{made.data['siteId']}/")

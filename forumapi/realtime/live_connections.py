@@ -1,4 +1,4 @@
-"""Connections that carry frames: WebSocket and server-sent events. Protocol: docs/api/live.md.
+"""Connections of live clients, WebSocket and server-sent events, with their bounded queues. Protocol: docs/api/live.md.
 
 Sending never blocks: bytes that the network does not accept at once wait in a bounded queue, which a greenlet empties;
 it exists only while the queue is not empty. A client beyond the limit is disconnected.
@@ -105,7 +105,7 @@ class Pipe:
             writer.join(within_s)
 
     def abort(self) -> None:
-        """Send nothing more, and end the reading side too."""
+        """Drop queued bytes, send nothing more, and end the reading side of the socket too."""
         if not self.is_broken:
             self.is_broken = True
             self._queue.clear()
@@ -275,7 +275,7 @@ class _Budget:
 def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Carry out a client's message. Raises ApiError."""
+    """Carry out a message of a client: subscribe, unsubscribe, or announce typing. Raises ApiError."""
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
         live.typing(client, parse_topic(message.topic, me))
@@ -331,7 +331,7 @@ class StreamConnection(_Carrier):
         self.pipe.send(frame.in_stream(self._proof) if self._proof else frame.for_stream)
 
     def ping(self) -> None:
-        """Do nothing, since an undelivered heartbeat ends in a TCP error."""
+        """Do nothing: if the client is gone, sending the next heartbeat ends in a TCP error."""
 
     def close(self, code: int, reason: str) -> None:
         gevent.spawn(self._part)

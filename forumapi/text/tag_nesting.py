@@ -1,4 +1,4 @@
-"""Correct nesting of markup, so that the sanitiser's parser never has to repair it.
+"""Correction of wrongly nested HTML tags, and their greatest depth, before the sanitiser parses them.
 
 An HTML parser repairs bad nesting by closing and re-opening elements, which hostile input makes expensive: an unclosed
 `<b title="…long…">` is copied into every later paragraph, and the cost of a tree is quadratic in its depth. So start

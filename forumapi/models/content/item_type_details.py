@@ -1,4 +1,4 @@
-"""Interface by which a type of item adds SQL columns and JSON members to what all items share.
+"""Struct with which a type of item says what is read and shown of it beside what all items share: SQL columns, members.
 
 item_details.py lists the types that do.
 """
@@ -18,7 +18,7 @@ def _never(_: str) -> datetime.datetime | None:
     return None
 
 
-class ItemTypeSpec(NamedTuple):
+class ItemTypeDetails(NamedTuple):
     """Details of one type of item, for reading.
 
     `sql` selects what everybody sees as the text of a JSON array, given the item `i`. `mine` selects what only the

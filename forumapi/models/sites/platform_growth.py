@@ -1,15 +1,16 @@
-"""Samples of the platform's growth figures over all sites, taken by a job or on request (platform 6.2 and 8)."""
+"""Figures of the growth of the platform over all sites, sampled by a job or on request (platform 6.2 and 8)."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import PLATFORM, Query, Reader, Transaction
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
 from forumapi.wire import json_fragments
 
 SAMPLE = Query(
-    "growth_samples.sample",
+    "platform_growth.sample",
     f"""
     INSERT INTO metrics (sampled, new_profiles, edited_profiles, total_profiles, signins, comments, conversations,
                          engaged_forums, total_forums)
@@ -32,7 +33,7 @@ SAMPLE = Query(
 
 # The last sample of each day (P-53), days in UTC as all times are.
 DAILY = Query(
-    "growth_samples.daily",
+    "platform_growth.daily",
     """
     SELECT DISTINCT ON ((m.sampled AT TIME ZONE 'UTC')::date)
            m.sampled, m.new_profiles, m.edited_profiles, m.total_profiles, m.signins, m.comments, m.conversations,
@@ -54,7 +55,7 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store the present figures; return the number of stored samples: 0 if there is one of the same moment."""
+    """Store the present figures; return 1, or 0 if there is a sample of this moment."""
     return tx.run(SAMPLE)
 
 

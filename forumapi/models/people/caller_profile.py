@@ -1,10 +1,11 @@
-"""Membership of a signed-in caller: the profile on this site, created or brought up to date at its first request."""
+"""Profile of a signed-in caller on this site, created or brought up to date at the first request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forumapi.database.connections import Database, Query
+from forumapi.database.connections import Database
+from forumapi.database.query import Query
 from forumapi.models.people import role_members
 from forumapi.models.people.profile import Profile
 
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
 
 FIND_USER = Query(
-    "membership.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
+    "caller_profile.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
 )
 
 # A provider that the site's owner set up opens no huddles from now on, until it is confirmed (auth/own_provider.py).
 INTRODUCE = Query(
-    "membership.introduce",
+    "caller_profile.introduce",
     """
     UPDATE profiles p
        SET uses_platform = true

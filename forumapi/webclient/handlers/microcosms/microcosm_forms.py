@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from urllib3.filepost import encode_multipart_formdata
 
-from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.threads import REFUSALS, edit_reason
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.microcosms.moderation import creatable, possible
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -38,7 +38,7 @@ class CreateMicrocosmView(View):
             body = _body(visit, typed, types)
             made = visit.api.post("/microcosms", body, key=visit.field("key"))
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, typed, types, failure)
         return visit.redirect(f"/microcosms/{made.data['id']}/")
@@ -88,7 +88,7 @@ class EditMicrocosmView(View):
             body["meta"] = {"editReason": edit_reason(visit)}
             visit.api.put(path, body, key=visit.field("key"), match=match)
         except Failure as failure:
-            if failure.status not in REFUSALS:
+            if failure.status not in FORM_REFUSALS:
                 raise
             now = visit.api.document(path, limit=5)
             tag = now.etag if failure.status == 412 else match

@@ -1,4 +1,4 @@
-"""Style sheets, scripts, pictures and other documents that are the same for everybody."""
+"""Style sheets, scripts, pictures and icon of the website, which are files and the same for everybody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class StaticView(View):
-    """File that comes with the website; its address names its content, so it may be kept for ever."""
+    """File that comes with the website; its address holds a hash of its content, so browsers keep it for ever."""
 
     def get(self, visit: Visit, name: str) -> Answer:
         """Send the file, compressed for those who take that."""

@@ -1,0 +1,176 @@
+"""Exports of sites that their owners asked for, made by a thread of the cron process, one at a time.
+
+Any cron process works on them, whichever leads: a claim in the row keeps two from one export, and passes to another
+process when one dies.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Final
+
+from forumapi.concurrency.background_thread import PollingThread
+from forumapi.config import Config, Settings
+from forumapi.database.connections import Database, Transaction
+from forumapi.files.storage import StorageError, open_storage
+from forumapi.files.thumbnails import scratch
+from forumapi.mail import outbox
+from forumapi.models.content import file
+from forumapi.models.sites import site_export
+from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_export import ExportClaim
+from forumapi.observability.log import logger
+from forumapi.porting import exporting
+from forumapi.porting.site_reader import SiteReader
+
+POLL_S: Final = 2.0
+# Interval of renewals and progress.
+RENEW_S: Final = 1.0
+_MEGABYTE: Final = 1_000_000
+
+
+class ClaimLostError(Exception):
+    """Loss of the claim: the export was deleted, or another process works on it."""
+
+
+class ExportThread(PollingThread):
+    """Thread that makes exports. `url`: direct address of the database."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        super().__init__("site-exports", "exports of sites: the work failed", POLL_S)
+        self._url = url
+        self._settings = settings
+        self._database = Database(url, size=1, prepare=False)
+
+    def poll(self) -> None:
+        """Make the exports that wait, oldest first."""
+        while not self.is_stopping:
+            with self._database.write() as tx:
+                claim = ExportClaim.take(tx)
+            if claim is None:
+                return
+            self._work(claim)
+
+    def stop(self) -> None:
+        """End the thread; a running export is begun anew by the next process."""
+        super().stop()
+        self._database.close()
+
+    def _work(self, claim: ExportClaim) -> None:
+        began = time.monotonic()
+        config = self._settings.current
+        try:
+            run = _ExportRun(self._database, self._url, config, claim, self)
+            run.make()
+        except ClaimLostError:
+            logger.info("export of site %d: ended", claim.site_id)
+            return
+        except (OSError, StorageError) as error:
+            # A full disk is the operator's to solve, and trying again would fill it again.
+            logger.error("export of site %d: %s", claim.site_id, getattr(error, "reason", error))
+            with self._database.write() as tx:
+                claim.fail(
+                    tx, "the archive could not be stored; the operator of the platform knows more"
+                )
+            return
+        logger.info("export of site %d: done in %.1f s", claim.site_id, time.monotonic() - began)
+
+
+class _ExportRun:
+    """One attempt at one export."""
+
+    def __init__(
+        self,
+        database: Database,
+        url: str,
+        config: Config,
+        claim: ExportClaim,
+        thread: PollingThread,
+    ) -> None:
+        self._database = database
+        self._url = url
+        self._config = config
+        self._claim = claim
+        self._thread = thread
+        self._total = 0
+        self._renewed = 0.0
+        self._folder = Path()
+
+    def make(self) -> None:
+        """Write the archive, store it, and notify who asked for it. Raises ClaimLostError, OSError, StorageError."""
+        config, claim = self._config, self._claim
+        storage = open_storage(config)
+        object = secrets.token_hex(20)
+        with scratch(storage) as folder:
+            self._folder = folder
+            path = folder / "export.zip"
+            with exporting.snapshot(self._url) as tx:
+                reader = SiteReader(tx, claim.site_id, config.platform_domain, storage)
+                self._total = sum(reader.counts().values())
+                archived = exporting.to_archive(reader, path, self._step)
+            self._renew(archived.written.documents)
+            with self._database.write() as tx:
+                file.announce(tx, [object])
+            storage.put(object, path, "application/zip")
+        with self._database.write() as tx:
+            email = claim.finish(
+                tx,
+                archived.written.documents,
+                object,
+                archived.size,
+                archived.sha256,
+                archived.written.hash,
+            )
+            if email is None:
+                raise ClaimLostError
+            _notify(tx, self._database, config, claim.site_id, email, archived.size)
+
+    def _step(self, documents: int) -> None:
+        if time.monotonic() - self._renewed >= RENEW_S:
+            self._renew(documents)
+
+    def _renew(self, documents: int) -> None:
+        if self._thread.is_stopping:
+            raise ClaimLostError
+        with self._database.write() as tx:
+            if not self._claim.renew(tx, documents, max(self._total, documents)):
+                raise ClaimLostError
+        # Leftovers are told by their age (files.storage.clear_scratch).
+        os.utime(self._folder)
+        self._renewed = time.monotonic()
+
+
+def _notify(
+    tx: Transaction, database: Database, config: Config, site_id: int, email: str, size: int
+) -> None:
+    if not outbox.is_possible(config):
+        return
+    directory = SiteDirectory(
+        database,
+        config.platform_domain,
+        scheme=config.scheme,
+        port_suffix=config.port_suffix,
+        has_website=config.has_website,
+    )
+    found = directory.by_id(site_id, tx)
+    assert found is not None, "rows of sites are not deleted"
+    title = outbox.plain(found.title)
+    outbox.queue_notice(
+        tx,
+        "site_exported",
+        cause=f"site-exported:{secrets.token_hex(16)}",
+        site_id=site_id,
+        recipient=email,
+        subject=f"The export of {title} is done",
+        site_title=title,
+        size=f"{max(size / _MEGABYTE, 0.1):,.1f} MB",
+        url=found.page(""),
+    )
+
+
+def expired_exports(tx: Transaction, config: Config) -> str:
+    """Delete the archives of exports that are over a day old."""
+    return f"{site_export.expire(tx)} archives"

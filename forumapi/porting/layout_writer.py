@@ -1,0 +1,225 @@
+"""Writer of the neutral layout: a reader's documents as files, in a folder or a ZIP file (docs/export.md).
+
+Each stream is a folder of parts, `comments/000001.jsonl`, with one JSON document a line. `index.json` is written last,
+so that a folder without it is known to be incomplete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from forumapi.porting.canonical_hash import HASHED, CanonicalHash
+from forumapi.porting.layout import STREAMS, VERSION, ForumReader, PortedAttachment, Unreadable
+
+INDEX: Final = "index.json"
+SITE: Final = "site.json"
+# Documents of a part, and bytes after which a part ends earlier.
+PART: Final = 5_000
+PART_BYTES: Final = 16 * 1024 * 1024
+_COPY: Final = 256 * 1024
+# Compresses at four times the speed of zipfile's default, to about the same size.
+_LEVEL: Final = 3
+_PACKED: Final = ("image/gif", "image/jpeg", "image/png", "image/webp", "application/zip")
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class LayoutSink(Protocol):
+    """Place for the files of a layout; they are written one at a time. `is_packed`: compressing it is no use."""
+
+    def open(
+        self, path: str, *, is_packed: bool = False
+    ) -> contextlib.AbstractContextManager[IO[bytes]]: ...
+
+
+class FolderSink:
+    """Sink in a folder, which is made. Raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
+        """Open a file to write; it appears whole, once it is closed."""
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        with part.open("wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(target)
+
+
+class ZipSink:
+    """Sink in a ZIP file that `zip_file` has opened."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    @contextlib.contextmanager
+    def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
+        """Open an entry to write."""
+        # An entry that is named by its path alone is compressed as the archive says.
+        entry = zipfile.ZipInfo(path, datetime.datetime.now(datetime.UTC).timetuple()[:6])
+        entry.external_attr = 0o600 << 16
+        with self._archive.open(entry if is_packed else path, "w", force_zip64=True) as handle:
+            yield handle
+
+
+def zip_file(path: Path) -> zipfile.ZipFile:
+    """Open a ZIP file to write, of any size."""
+    return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True, compresslevel=_LEVEL)
+
+
+class PartFile(msgspec.Struct, frozen=True):
+    """Part of a stream, in the index."""
+
+    path: str
+    documents: int
+    sha256: str
+
+
+class StreamIndex(msgspec.Struct, frozen=True):
+    """Stream in the index."""
+
+    documents: int
+    files: list[PartFile]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """Part of the forum that the export does not hold."""
+
+    subject: str
+    reason: str
+
+
+class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
+    """Contents of `index.json`. `files` are the bytes of attachments; `hash` is the canonical hash."""
+
+    layout: int
+    product: str
+    created: datetime.datetime
+    streams: dict[str, StreamIndex]
+    files: int
+    missing_files: list[str]
+    left_out: list[LeftOut]
+    hash: str
+
+
+class LayoutWritten(NamedTuple):
+    """Result of `write`: documents, files of attachments, and the canonical hash."""
+
+    documents: int
+    files: int
+    hash: str
+
+
+# Called with the number of documents so far; it may raise to end the export.
+Step = Callable[[int], None]
+
+
+def write(reader: ForumReader, sink: LayoutSink, step: Step = lambda _: None) -> LayoutWritten:
+    """Write all that a reader yields, and call `step` after each document.
+
+    Raises OSError, and the errors of reader and storage. Memory does not grow with the forum, but for eight bytes a
+    document and the names of files.
+    """
+    return _LayoutWriter(reader, sink, step).write()
+
+
+class _LayoutWriter:
+    """Run of `write`."""
+
+    def __init__(self, reader: ForumReader, sink: LayoutSink, step: Step) -> None:
+        self._reader = reader
+        self._sink = sink
+        self._step = step
+        self._hash = CanonicalHash()
+        self._documents = 0
+        # Digests of the paths of files that are written.
+        self._files: set[bytes] = set()
+        self._missing: list[str] = []
+
+    def write(self) -> LayoutWritten:
+        board = self._reader.board()
+        with self._sink.open(SITE) as handle:
+            handle.write(encode(board) + b"\n")
+        # Comments before attachments, which the canonical hash sees on their comments.
+        names = [*HASHED, *(name for name in STREAMS if name not in HASHED)]
+        streams = {name: self._stream(name) for name in names}
+        digest = self._hash.hexdigest()
+        index = LayoutIndex(
+            layout=VERSION,
+            product=board.product,
+            created=datetime.datetime.now(datetime.UTC),
+            streams={name: streams[name] for name in STREAMS if streams[name].documents},
+            files=len(self._files),
+            missing_files=self._missing,
+            left_out=[LeftOut(loss.subject, loss.reason) for loss in self._reader.losses],
+            hash=digest,
+        )
+        with self._sink.open(INDEX) as handle:
+            handle.write(msgspec.json.format(encode(index), indent=1) + b"\n")
+        return LayoutWritten(self._documents, len(self._files), digest)
+
+    def _stream(self, name: str) -> StreamIndex:
+        documents = self._lines(name)
+        parts: list[PartFile] = []
+        first = next(documents, None)
+        while first is not None:
+            path = f"{name}/{len(parts) + 1:06}.jsonl"
+            with self._sink.open(path) as handle:
+                digest, count, size = hashlib.sha256(), 0, 0
+                line: bytes | None = first
+                while line is not None:
+                    handle.write(line)
+                    digest.update(line)
+                    count, size = count + 1, size + len(line)
+                    line = next(documents, None)
+                    if count >= PART or size >= PART_BYTES:
+                        break
+            first = line
+            parts.append(PartFile(path, count, digest.hexdigest()))
+        if name in ("profiles", "attachments"):
+            self._copy_files(name)
+        return StreamIndex(sum(part.documents for part in parts), parts)
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        for document in getattr(self._reader, name)():
+            if isinstance(document, Unreadable):
+                continue
+            self._hash.add(name, document)
+            yield encode(document) + b"\n"
+            self._documents += 1
+            self._step(self._documents)
+
+    def _copy_files(self, name: str) -> None:
+        """Copy the files of a stream. A sink has one file open at a time, so the stream is read once more."""
+        for document in getattr(self._reader, name)():
+            file: Any = document.avatar if name == "profiles" else document
+            if isinstance(file, PortedAttachment) and file.path:
+                self._copy(file)
+
+    def _copy(self, file: PortedAttachment) -> None:
+        key = hashlib.sha256(file.path.encode()).digest()
+        if key in self._files:
+            return
+        source = self._reader.open(file)
+        if source is None:
+            self._missing.append(file.path)
+            return
+        with source, self._sink.open(file.path, is_packed=file.mimetype in _PACKED) as handle:
+            shutil.copyfileobj(source, handle, _COPY)
+        self._files.add(key)
+        self._step(self._documents)

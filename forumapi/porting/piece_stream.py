@@ -1,0 +1,34 @@
+"""Binary stream of bytes that come in pieces."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+
+class PieceStream(io.RawIOBase):
+    """Readable stream of `pieces`, which are closed with it if they have `close`."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what is left of a piece, or with the next; return the number of bytes, 0 at the end."""
+        if not self._left:
+            self._left = next((piece for piece in self._pieces if piece), b"")
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def close(self) -> None:
+        """Close the pieces."""
+        if not self.closed and (close := getattr(self._pieces, "close", None)) is not None:
+            close()
+        super().close()

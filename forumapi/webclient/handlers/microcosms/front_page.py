@@ -1,0 +1,29 @@
+"""Front page of a site: what is new, the tree of its microcosms, and who is here now."""
+
+from __future__ import annotations
+
+from forumapi.webclient.handlers.sites.platform import is_platform, show_front
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+# Items that the front page lists, and people who are here now that it names.
+NEWEST = 20
+NAMED = 5
+
+
+class FrontView(View):
+    """Front page of a site: what is new of every type, its places as a tree, and who is here."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it. Who may read nothing here finds out how to get in."""
+        if is_platform(visit):
+            return show_front(visit)
+        newest = visit.api.get(
+            "/search", type=["conversation", "event", "poll"], sort="date", limit=NEWEST
+        )
+        return visit.page(
+            "front.html",
+            places=visit.api.get("/microcosms/tree"),
+            newest=newest["results"]["items"],
+            online=visit.api.get("/profiles", online="true", limit=NAMED)["profiles"],
+        )

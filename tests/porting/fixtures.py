@@ -1,0 +1,121 @@
+"""Boards made by other products, with what an import must find (forum-import-fixture/1).
+
+They lie in the folder that FORUMAPI_FORUM_FIXTURES names; tests that need them are skipped without it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from forumapi.porting.layout import ForumReader, PortedComment, PortedForum, PortedRole, Unreadable
+from forumapi.text import render
+
+FOLDER = os.environ.get("FORUMAPI_FORUM_FIXTURES", "")
+needs_fixtures = pytest.mark.skipif(
+    not FOLDER, reason="FORUMAPI_FORUM_FIXTURES names no folder of boards"
+)
+
+
+class Board(NamedTuple):
+    """Board: its dump, its files, and what its product answered."""
+
+    dump: Path
+    files: Path
+    expected: Mapping[str, Any]
+
+
+def board(name: str, database: str = "mysql") -> Board:
+    """Return a board of the fixtures."""
+    folder = Path(FOLDER) / name
+    more = f"-{database}" if database == "postgresql" and (folder / "mysql.sql.gz").exists() else ""
+    expected = json.loads(gzip.decompress((folder / f"expected{more}.json.gz").read_bytes()))
+    return Board(folder / f"{database}.sql.gz", folder / f"files{more}", expected)
+
+
+def comparison() -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """Return the rules by which texts are compared: `visible_text` of HTML, and `loose` of a text."""
+    spec = importlib.util.spec_from_file_location("visible_text", Path(FOLDER) / "visible_text.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.visible_text, module.loose
+
+
+def rendered(markdown: str) -> str:
+    """Render Markdown as a comment's, with links to things of the old forum leading somewhere."""
+    resolved = re.sub(r"\]\(old:(\w+)/([^)]+)\)", r"](https://f.example/\1/\2)", markdown)
+    # Longer texts are the loader's affair.
+    pieces = []
+    for start in range(0, len(resolved), render.MAX_SOURCE):
+        piece = resolved[start : start + render.MAX_SOURCE]
+        draft = render.prepare(piece, own_hosts=frozenset(), file_host=None)
+        pieces.append(render.finish(draft, mentions={}, short_links={}).html)
+    return "".join(pieces)
+
+
+def whole(stream: Iterable[Any]) -> list[Any]:
+    """Return the documents of a stream; none of a fixture's is unreadable."""
+    found = list(stream)
+    assert not [one for one in found if isinstance(one, Unreadable)]
+    return found
+
+
+class Difference(NamedTuple):
+    """Text that is not shown as the product showed it."""
+
+    post: str
+    is_loose: bool
+    ours: str
+    theirs: str
+
+
+def compare_texts(
+    comments: Iterable[PortedComment],
+    posts: Iterable[Mapping[str, Any]],
+    theirs: Callable[[str], str],
+) -> list[Difference]:
+    """Compare the visible texts of posts. `theirs` prepares the product's HTML."""
+    visible, loose = comparison()
+    texts = {comment.id: comment.versions[-1].text for comment in comments}
+    found = []
+    for post in posts:
+        ours, other = visible(rendered(texts[str(post["id"])])), visible(theirs(post["html"]))
+        if ours != other:
+            is_loose = loose(ours) == loose(other)
+            found.append(Difference(str(post["id"]), is_loose, ours, other))
+    return found
+
+
+def readers_of(
+    forum: PortedForum, roles: Mapping[str, PortedRole], members: Iterable[str], guest: str
+) -> set[str]:
+    """Work out who may read a forum by the roles of the layout, the guest included."""
+    assert forum.usergroups is not None and forum.usergroups_only
+    reading: set[str] = set()
+    barred: set[str] = set()
+    for listed in forum.usergroups:
+        role = roles.get(listed.id, listed)
+        people = {one.id for one in role.users}
+        if role.include_registered_users:
+            people |= set(members)
+        if role.include_guests:
+            people.add(guest)
+        if listed.is_banned:
+            barred |= people
+        elif listed.forum_permissions.can_view:
+            reading |= people
+    return reading - barred
+
+
+def is_reader(reader: ForumReader) -> bool:
+    """Return True if a reader keeps to the protocol."""
+    return isinstance(reader, ForumReader)

@@ -1,0 +1,213 @@
+"""Dumps of other forums' databases, read without their servers."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forumapi.porting import dump_rows, mysql_dump, postgres_dump
+from forumapi.porting.dump_rows import DumpError
+from forumapi.porting.source import DumpSource
+
+MYSQL = """-- MySQL dump 10.19
+/*!40101 SET NAMES utf8mb4 */;
+/*!50003 CREATE TRIGGER t AFTER INSERT ON a FOR EACH ROW BEGIN INSERT INTO b VALUES (1); END */;
+DROP TABLE IF EXISTS `x_posts`;
+CREATE TABLE `x_posts` (
+  `id` int(10) unsigned NOT NULL AUTO_INCREMENT,
+  `text` mediumtext NOT NULL COMMENT 'with; a semicolon',
+  `ip` varbinary(16) DEFAULT NULL,
+  `score` float DEFAULT NULL,
+  PRIMARY KEY (`id`)
+) ENGINE=InnoDB;
+LOCK TABLES `x_posts` WRITE;
+INSERT INTO `x_posts` VALUES
+(2,'O\\'Neil; ''said'' \\\\ \\n(3,4),',0xC0000201,-1.5e2),
+(1,'Grüße 🚲\\0',NULL,3);
+INSERT INTO `other` VALUES (1,'ignored');
+INSERT INTO `x_posts` (`text`, `id`) VALUES ('named',3);
+-- Dump completed on 2026-01-01
+"""
+POSTGRES = """--
+-- PostgreSQL database dump
+--
+SET client_encoding = 'UTF8';
+CREATE TABLE public.x_posts (
+    id integer NOT NULL,
+    text text NOT NULL,
+    "ip" bytea,
+    score real
+);
+COPY public.x_posts (id, text, ip, score) FROM stdin;
+2\tO'Neil; 'said' \\\\ \\n(3,4),\t\\\\xc0000201\t-150
+1\tGrüße 🚲\\t\t\\N\t3
+\\.
+
+COPY public.other (id) FROM stdin;
+1
+\\.
+--
+-- PostgreSQL database dump complete
+--
+"""
+
+
+def _opened(folder: Path, text: str | bytes, **more: Any) -> DumpSource:
+    path = folder / "dump.sql"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return DumpSource(path, ["posts"], marker="posts", **more)
+
+
+def _rows(dump: DumpSource) -> list[tuple[object, ...]]:
+    columns = ("id", "text", "ip", "score", "absent")
+    return [tuple(row.values()) for row in dump.rows("posts", columns, ["id"])]
+
+
+def test_rows_of_a_mysql_dump(tmp_path: Path) -> None:
+    with _opened(tmp_path, MYSQL) as dump:
+        assert dump.tables == {"posts": ("id", "text", "ip", "score")}
+        assert _rows(dump) == [
+            (1, "Grüße 🚲\0", None, 3, None),
+            (2, "O'Neil; 'said' \\ \n(3,4),", b"\xc0\0\2\1", -150, None),
+            (3, "named", None, None, None),
+        ]
+        assert [row["id"] for row in dump.rows("posts", ["id"], text="named")] == [3]
+        assert list(dump.rows("nothing", ["id"])) == []
+
+
+def test_rows_of_a_postgresql_dump(tmp_path: Path) -> None:
+    with _opened(tmp_path, POSTGRES) as dump:
+        assert _rows(dump) == [
+            (1, "Grüße 🚲\t", None, 3, None),
+            (2, "O'Neil; 'said' \\ \n(3,4),", b"\xc0\0\2\1", -150, None),
+        ]
+
+
+@pytest.mark.parametrize("text", [MYSQL, POSTGRES])
+def test_a_compressed_dump_reads_alike(tmp_path: Path, text: str) -> None:
+    with (
+        _opened(tmp_path, text) as plain,
+        _opened(tmp_path, gzip.compress(text.encode())) as packed,
+    ):
+        assert _rows(plain) == _rows(packed)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_a_mysql_dump_reads_alike_in_small_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    with _opened(tmp_path, MYSQL) as whole:
+        expected = _rows(whole)
+    monkeypatch.setattr(mysql_dump, "_CHUNK", size)
+    with _opened(tmp_path, MYSQL) as dump:
+        assert _rows(dump) == expected
+
+
+@pytest.mark.parametrize("text", [MYSQL, POSTGRES])
+def test_a_dump_that_is_cut_off_anywhere_is_refused(tmp_path: Path, text: str) -> None:
+    whole = text.encode()
+    for end in range(text.index("posts"), len(whole) - 40, 5):
+        with pytest.raises(DumpError, match=r"cut off|no table"):
+            _opened(tmp_path, whole[:end])
+    with pytest.raises(DumpError, match="cut off or damaged"):
+        _opened(tmp_path, gzip.compress(whole)[:-9])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (MYSQL.replace("3);\n", "(SELECT 1));\n", 1), "row 2 of x_posts: value 4 is no literal"),
+        (MYSQL.replace(",NULL,3)", ",3)"), "row 2 of x_posts has 3 values, the table 4 columns"),
+        (MYSQL.replace("('named',3)", "SELECT 1"), "row 3 of x_posts"),
+        (MYSQL.replace("utf8mb4", "big5"), "big5"),
+        (POSTGRES.replace("\\t\t\\N\t3", ""), "row 2 of x_posts has 2 values, the table 4 columns"),
+        (POSTGRES.replace("UTF8", "BIG5"), "BIG5"),
+        (MYSQL.replace("x_posts", "x_threads"), "no table …posts"),
+        (MYSQL + MYSQL.replace("x_posts", "y_posts"), "the prefixes x_, y_"),
+        (b"PK\x03\x04whatever", "neither SQL text nor gzip"),
+        (b"PGDMP\x01", "neither SQL text nor gzip"),
+        ("", "no table …posts"),
+        ("\x00\x01" * 5000, "no SQL text"),
+    ],
+)
+def test_what_is_no_dump_is_refused_by_table_and_row(
+    tmp_path: Path, text: str | bytes, error: str
+) -> None:
+    with pytest.raises(DumpError) as refused:
+        _opened(tmp_path, text)
+
+    assert error in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [MYSQL, POSTGRES])
+def test_another_character_set_is_named_by_row_and_column(tmp_path: Path, text: str) -> None:
+    latin = text.replace("🚲", "").encode("latin-1")
+    with pytest.raises(DumpError, match=r"row 2 of x_posts, column text: byte 0xfc is not utf-8"):
+        _opened(tmp_path, latin)
+    with _opened(tmp_path, latin, encoding="cp1252") as dump:
+        assert str(_rows(dump)[0][1]).startswith("Grüße")
+    with pytest.raises(DumpError, match="no character set"):
+        _opened(tmp_path, MYSQL, encoding="klingon")
+
+
+def test_the_dump_names_its_own_character_set(tmp_path: Path) -> None:
+    latin = MYSQL.replace("🚲", "").replace("utf8mb4", "latin1").encode("cp1252")
+    with _opened(tmp_path, latin) as dump:
+        assert str(_rows(dump)[0][1]).startswith("Grüße")
+
+
+def test_one_of_several_boards_is_chosen_by_its_prefix(tmp_path: Path) -> None:
+    text = MYSQL + MYSQL.replace("x_posts", "y_posts").replace("named", "of y")
+    with _opened(tmp_path, text, prefix="y_") as dump:
+        assert _rows(dump)[2][1] == "of y"
+    with pytest.raises(DumpError, match="no table z_posts"):
+        _opened(tmp_path, text, prefix="z_")
+
+
+@pytest.mark.parametrize("text", [MYSQL, POSTGRES])
+def test_a_value_that_is_too_long_leaves_its_row_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    for module in (mysql_dump, postgres_dump):
+        monkeypatch.setattr(module, "MAX_VALUE", 4000)
+    monkeypatch.setattr(mysql_dump, "_CHUNK", 1000)
+    monkeypatch.setattr(postgres_dump, "_MAX_LINE", 16000)
+    for size in (5000, 20_000):
+        with _opened(tmp_path, text.replace("Grüße", "x" * size)) as dump:
+            assert 1 not in [row[0] for row in _rows(dump)]
+            assert [(row.table, row.number) for row in dump.skipped] == [("x_posts", 2)]
+            assert "longer than" in dump.skipped[0].reason
+
+
+def test_a_bomb_ends_at_its_limit(tmp_path: Path) -> None:
+    bomb = gzip.compress(MYSQL.encode() + b" " * 10_000_000)
+    with pytest.raises(DumpError, match="more than 1000000 bytes"):
+        _opened(tmp_path, bomb, most=1_000_000)
+
+
+def test_rows_are_read_as_a_stream() -> None:
+    class Endless(io.RawIOBase):
+        """Dump with rows without end."""
+
+        sent = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            head = b"CREATE TABLE `x_posts` (\n  `id` int\n);\nINSERT INTO `x_posts` VALUES "
+            data = b"(1)," * 256 if self.sent else head
+            buffer[: len(data)] = data
+            self.sent += len(data)
+            return len(data)
+
+    endless = Endless()
+    rows = mysql_dump.read(io.BufferedReader(endless), lambda _: True)
+    read = [next(rows) for _ in range(10)]
+
+    assert isinstance(read[9], dump_rows.DumpRow)
+    assert endless.sent < 5_000_000
