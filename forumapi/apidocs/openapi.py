@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from itertools import takewhile
-from typing import Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from werkzeug.routing import BaseConverter, MapAdapter
@@ -657,11 +657,6 @@ def _texts(text: str | None) -> tuple[str, str]:
 
 
 # ---------------------------------------------------------------- schemas
-
-
-def _unwrap(kind: Any) -> Any:
-    """Unwrap `list[T]` to T; other types are returned unchanged."""
-    return get_args(kind)[0] if get_origin(kind) is list else kind
 
 
 class _Schemas:

@@ -13,7 +13,7 @@ import contextlib
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final
 
@@ -174,10 +174,6 @@ class Connection:
     def socket(self) -> int:
         """Return the file descriptor, to wait on for notifications."""
         return self._pg.socket
-
-    def was_notified(self) -> bool:
-        """Return True if a notification has come since the last call; take all that have. Raises psycopg.Error."""
-        return bool(self.notifications())
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
         """Take the notifications since the last call, as (channel, text). Raises psycopg.Error."""
@@ -493,11 +489,6 @@ class Transaction(Reader):
             return self._execute(query, params)[1]
         except psycopg.OperationalError as error:
             raise self._unavailable(error) from error
-
-    def run_many(self, query: Query, many: Sequence[Params]) -> None:
-        """Run `query` once for each of a few sets of parameters."""
-        for params in many:
-            self.run(query, **params)
 
     def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
         if isinstance(error, _TOO_MUCH):

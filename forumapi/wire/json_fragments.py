@@ -16,7 +16,6 @@ import msgspec
 
 Fragment = tuple[bytes, ...]
 
-ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 # Key of a hole for members that may be absent.
 OPTIONAL: Final = "?"
 _FIRST: Final = b'{"?":'

@@ -100,6 +100,7 @@ TESTS: Final = (
         "forumapi/models/sites/legal.py",
         "tests/handlers/sites/test_legal.py tests/handlers/sites/test_site_settings.py",
     ),
+    ("forumapi/models/sites/site_domain.py", "tests/handlers/sites/test_domains.py"),
     (
         "forumapi/models/*/site*.py",
         "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
@@ -192,7 +193,7 @@ TESTS: Final = (
         "forumapi/models/content/item_page.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_microcosms.py"
-            " tests/handlers/content/test_comments.py"
+            " tests/handlers/content/test_comments.py tests/handlers/microcosms/test_moderation.py"
         ),
     ),
     (
@@ -214,7 +215,10 @@ TESTS: Final = (
         "forumapi/models/content/text.py",
         "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py",
     ),
-    ("forumapi/models/access/identity.py", "tests/permissions/test_limited_tokens.py"),
+    (
+        "forumapi/models/access/identity.py",
+        "tests/permissions/test_limited_tokens.py tests/handlers/people/test_ignored.py",
+    ),
     ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
     ("forumapi/models/notifications/suppression.py", "tests/updates/test_sending.py"),
@@ -237,7 +241,10 @@ TESTS: Final = (
     ),
     ("forumapi/updates/writer.py", "tests/updates/test_email.py tests/updates/test_digest.py"),
     ("forumapi/updates/dig*.py", "tests/updates/test_digest.py"),
-    ("forumapi/updates/[diru]*.py", "tests/updates/test_dispatch.py tests/updates/test_oracle.py"),
+    (
+        "forumapi/updates/[diru]*.py",
+        "tests/updates/test_dispatch.py tests/updates/test_oracle.py tests/updates/test_invitations.py",
+    ),
     (
         "forumapi/updates/*.py",
         "tests/updates/test_email.py tests/updates/test_mail_permissions.py tests/updates/test_sending.py",

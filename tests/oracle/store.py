@@ -12,6 +12,7 @@ from psycopg import sql
 
 from forumapi.database.connections import Database
 from forumapi.models.access import identity, permission_target
+from forumapi.models.content import attendee
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import criterion, role_members
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree, unseen_comment
@@ -181,10 +182,8 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
         for one in role.criteria:
             rows["criteria"].append((site, role.id, *criterion_row(one)))
     _content_rows(rows, world)
-    for attendee in world.attendees.values():
-        rows["attendees"].append(
-            (site, attendee.event_id, attendee.profile_id, 2, attendee.added_by)
-        )
+    for one in world.attendees.values():
+        rows["attendees"].append((site, one.event_id, one.profile_id, 2, one.added_by))
     for owned in world.owned.values():
         if owned.type == UPDATE:
             subject = next(iter(world.profiles))
@@ -339,15 +338,10 @@ class Loader:
         site_id, profile_id = self.world.site_id, principal.profile_id
         if asked.type == ATTENDEE and asked.id in self.world.attendees:
             # An attendance has no number of its own: it is an event's and a profile's.
-            attendee = self.world.attendees[asked.id]
-            return permission_target.attendee(
-                self.reader,
-                site_id,
-                self.tree,
-                profile_id,
-                attendee.event_id,
-                attendee.profile_id,
-            ).target
+            one = self.world.attendees[asked.id]
+            found = attendee.find(self.reader, site_id, one.event_id, one.profile_id)
+            assert found is not None
+            return found.attendee_target(one.profile_id, profile_id)
         place = permission_target.find(
             self.reader, site_id, self.tree, principal, asked.type, asked.id
         )

@@ -83,15 +83,6 @@ WATCHER = Query(
     "SELECT w.profile_id FROM watchers w WHERE w.site_id = %(site_id)s AND w.watcher_id = %(id)s",
 )
 
-ATTENDEE = Query(
-    "permission_target.attendee",
-    f"""
-    SELECT i.microcosm_id, i.is_deleted OR i.is_moderated, coalesce(a.created_by, 0)
-      FROM items i
-      LEFT JOIN attendees a ON a.site_id = i.site_id AND a.item_id = i.item_id AND a.profile_id = %(profile_id)s
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(event_id)s AND i.item_type_id = {itemtypes.EVENT}""",
-)
-
 LOCK_SITE = Query(
     "permission_target.lock_site",
     "SELECT s.site_id FROM sites s WHERE s.site_id = %(site_id)s AND s.site_id = %(id)s FOR NO KEY UPDATE",
@@ -221,24 +212,6 @@ def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, it
     """
     lock_it = _LOCKS.get(item_type, LOCK_ITEM)
     tx.rows(lock_it, site_id=site_id, id=item_id, me=principal.participant_id)
-
-
-def attendee(
-    tx: Reader, site_id: int, tree: Tree, me: int, event_id: int, profile_id: int
-) -> PermissionTarget:
-    """Return the attendance of a profile at an event; the target is of type attendee, with the event's microcosm."""
-    row = tx.row(ATTENDEE, site_id=site_id, event_id=event_id, profile_id=profile_id)
-    if row is None:
-        return PermissionTarget(Target(itemtypes.ATTENDEE, profile_id))
-    microcosm_id, is_hidden, added_by = row
-    target = Target(
-        itemtypes.ATTENDEE,
-        profile_id,
-        microcosm_id,
-        (profile_id, added_by) if added_by else (profile_id,),
-        is_attendee=bool(me) and me == profile_id,
-    )
-    return PermissionTarget(target, bool(added_by), is_hidden or not is_live(tree, microcosm_id))
 
 
 def is_live(tree: Tree, microcosm_id: int) -> bool:

@@ -18,7 +18,6 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree
 from forumapi.wire import json_fragments
 
-HASH_LENGTH: Final = 40
 PICTURES: Final = {
     "gif": "image/gif",
     "jpeg": "image/jpeg",

@@ -560,6 +560,19 @@ def test_an_old_code_of_what_guests_read_leads_on_until_they_do_not(platform: Pl
     assert platform.api.get(f"/out/{new}").location == url
 
 
+def test_an_old_code_of_a_deleted_site_leads_nowhere(platform: Platform) -> None:
+    site = platform.make.site()
+    url = f"https://{site.key}.example/"
+    said = platform.make.comment(platform.make.conversation(site), markdown=f"See {url}")
+    code = as_before(platform, url, said)
+    assert platform.api.get(f"/out/{code}").location == url
+
+    platform.sql(
+        "UPDATE sites SET is_deleted = true WHERE site_id = %(id)s RETURNING 1", id=site.id
+    )
+    assert platform.api.get(f"/out/{code}").status == 404
+
+
 def test_a_link_of_today_has_no_old_code(platform: Platform) -> None:
     site = platform.make.site()
     url = f"https://{site.key}.example/"
