@@ -182,8 +182,8 @@ def _rows(rows: dict[str, list[Row]], world: World) -> None:
         for one in role.criteria:
             rows["criteria"].append((site, role.id, *criterion_row(one)))
     _content_rows(rows, world)
-    for one in world.attendees.values():
-        rows["attendees"].append((site, one.event_id, one.profile_id, 2, one.added_by))
+    for rsvp in world.attendees.values():
+        rows["attendees"].append((site, rsvp.event_id, rsvp.profile_id, 2, rsvp.added_by))
     for owned in world.owned.values():
         if owned.type == UPDATE:
             subject = next(iter(world.profiles))
