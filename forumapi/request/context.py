@@ -269,7 +269,7 @@ class Context:
         return self._paging
 
     def check_paging(self) -> None:
-        """Check limit and offset, after the permission check (content 1.2). Raises Invalid."""
+        """Check limit and offset, after the permission check (content 1.2). Raises Invalid for values out of range."""
         if self.paging and self._paging_error is not None:
             raise self._paging_error
 

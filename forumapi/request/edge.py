@@ -25,7 +25,10 @@ _SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback
 
 
 def read_query(ctx: Context) -> None:
-    """Read the query into `ctx.pairs`, `ctx.query` and `ctx.switches`. Raises Invalid."""
+    """Read the query into `ctx.pairs`, `ctx.query` and `ctx.switches`.
+
+    Raises Invalid for one that is not form-encoded UTF-8, or has U+0000 or a bad switch in it.
+    """
     text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
     if not text:
         ctx.pairs, ctx.query = [], {}

@@ -30,7 +30,7 @@ _PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def template(url: str) -> str:
-    """Return a routing table's address as logs and metrics show it: `/api/v1/comments/{id}`."""
+    """Return the address `url` of a routing table in the form of logs and metrics: `/api/v1/comments/{id}`."""
     return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
 
 

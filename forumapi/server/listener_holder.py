@@ -262,7 +262,7 @@ class WebProcess:
                 self.signal(sign)
 
     def pass_on(self, sign: int) -> None:
-        """Send a signal once the process serves; before, it has no handler and the signal would end it."""
+        """Send a signal as soon as the process serves: before, it has no handler, and the signal would end it."""
         if self.served:
             self.signal(sign)
         else:

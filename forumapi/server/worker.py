@@ -625,7 +625,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self._leaving = {}
 
     def start(self) -> None:
-        """Take the sockets that `hold` opened; without any, open them."""
+        """Take over the sockets that `forumapi hold` has opened; without that process, open the sockets here."""
         if held := os.environ.pop(listener_holder.ENV_LISTENERS, ""):
             self.LISTENERS = sock.create_sockets(
                 self.cfg, self.log, list(map(int, held.split(",")))

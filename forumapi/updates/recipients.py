@@ -136,7 +136,7 @@ _SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
-    """State of a site on which rights in it depend."""
+    """State of a site on which rights in it depend: version of its rights, owner's profile, rule of a second factor."""
 
     acl_version: int
     owned_by: int

@@ -132,7 +132,7 @@ _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
 
 
 def edit_reason(sent: Meta | UnsetType) -> str:
-    """Return the checked meta.editReason that a PUT must give (C-14). Raises Invalid."""
+    """Return meta.editReason of a PUT, cleaned (C-14). Raises Invalid if it is missing, empty or too long."""
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
     return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
 

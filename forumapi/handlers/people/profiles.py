@@ -213,7 +213,7 @@ def _reserved(ctx: Context, current: str) -> set[str]:
 
 
 def show(ctx: Context, detail: ProfileDetail) -> Page:
-    """Answer with a profile as the caller sees it."""
+    """Answer with the profile of `detail` as the caller sees it."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)

@@ -329,7 +329,7 @@ class NamedBody(Body):
 
 
 def ids(sent: Sequence[NamedBody]) -> list[int]:
-    """Return the ids in a list of objects. Raises Invalid."""
+    """Return the ids in a list of objects, in order. Raises Invalid for an object without one."""
     found = []
     for number, one in enumerate(sent):
         if isinstance(one.id, UnsetType):

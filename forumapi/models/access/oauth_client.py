@@ -130,7 +130,7 @@ class OAuthClient(Struct, frozen=True):
 
     @property
     def client_id(self) -> str:
-        """Return the id as the protocol sends it, a string."""
+        """Return `id` as the protocol has it, a string."""
         return str(self.id)
 
     @classmethod
@@ -247,9 +247,9 @@ _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_redirect_uris(given: Iterable[str]) -> list[str]:
-    """Return redirect URIs that may be registered, each once, in order. Raises Invalid.
+    """Return the URIs in `given`, each once. Raises Invalid for too many, and for one that is not allowed.
 
-    https on any host, or http on loopback (RFC 8252); no fragment, no user, no dots that lead upwards.
+    Allowed are https on any host, and http on loopback (RFC 8252), without fragment, user, and dots that lead upwards.
     """
     found = list(dict.fromkeys(given))
     if len(found) > MOST_URIS:

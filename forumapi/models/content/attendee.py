@@ -191,7 +191,7 @@ def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAtten
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """Read (total, page `at`); `attending`: only those who answered yes."""
+    """Read the number of answers and the page `at` of them; `attending`: only those who answered yes."""
     rows = tx.rows(
         LIST,
         site_id=site_id,

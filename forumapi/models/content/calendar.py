@@ -61,7 +61,7 @@ def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
 def of_place(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Read the events of these microcosms, those nearest to now first."""
+    """Read the events of these microcosms without the items `ignored`, those nearest to now first."""
     return tx.rows(
         PLACE,
         site_id=site_id,
@@ -75,7 +75,10 @@ def of_place(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Read the events in `readable` microcosms that a profile answered yes to, those nearest to now first."""
+    """Read the events in `readable` microcosms to which a profile answered yes, those nearest to now first.
+
+    `ignored`: items that are left out.
+    """
     return tx.rows(
         PROFILE,
         site_id=site_id,

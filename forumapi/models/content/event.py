@@ -219,7 +219,7 @@ def checked(sent: Any, before: EventDetails) -> EventDetails:
 
 
 def wall_clock(text: str) -> datetime.datetime:
-    """Parse the digits of an RFC 3339 time and ignore its offset (content 5.3). Raises Invalid."""
+    """Return the date and time that an RFC 3339 text shows, without its offset (content 5.3). Raises Invalid."""
     digits = rfc3339.wall_clock(text)
     if digits is None:
         raise Invalid("when", "must be a time such as 2026-06-07T09:30:00Z", code=WRONG_TYPE)

@@ -411,7 +411,10 @@ class Poll(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, place and `details` of the locked poll. Raises Invalid."""
+        """Store title, place and `details` of the locked poll.
+
+        Raises Invalid where somebody has voted for several choices and the poll is to allow one.
+        """
         super().update(tx, author, change)
         assert self.details is not None
         before, after, choices = self.details

@@ -38,7 +38,10 @@ class RenderedText(NamedTuple):
 
 
 class PreparedText(NamedTuple):
-    """Comment that is rendered except for its links; `names`: profiles that it may mention."""
+    """Comment that is rendered except for its links (`draft`); `names`: profile ids of the names that it may mention.
+
+    `short_links`: address that codes of short links are appended to.
+    """
 
     draft: render.RenderDraft
     names: dict[str, int]

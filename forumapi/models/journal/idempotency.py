@@ -73,7 +73,7 @@ class Finished(NamedTuple):
 
 
 def check(key: str) -> str:
-    """Return the idempotency key `key` if it has 1 to 255 printable ASCII characters. Raises Invalid."""
+    """Return `key`, which a client sent. Raises Invalid unless it has 1 to 255 printable ASCII characters."""
     if not 1 <= len(key) <= MAX_LENGTH or not key.isascii() or not key.isprintable():
         raise Invalid("Idempotency-Key", f"must be 1 to {MAX_LENGTH} printable ASCII characters")
     return key

@@ -77,7 +77,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Cursor | None:
-        """Parse the cursor that a client sends back; None for "". Raises Invalid."""
+        """Parse the cursor that a client sends back; None for "". Raises Invalid for a text that is no cursor."""
         if not text:
             return None
         match = _CURSOR.fullmatch(text)

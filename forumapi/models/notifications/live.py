@@ -279,7 +279,7 @@ def add_ticket(
 
 
 def cursor_key(tx: Transaction) -> bytes:
-    """Return the key of all cursors of the platform; it is made once."""
+    """Return the key by which all processes of the platform encode cursors; it is made on first use."""
     return bytes(tx.value(CURSOR_KEY, secret=secrets.token_bytes(16)))
 
 
