@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from forumapi.porting import dump_rows, mysql_dump, postgres_dump
-from forumapi.porting.dump_rows import DumpError
-from forumapi.porting.source import DumpSource
+from forumapi.porting.dumps import dump_rows, mysql_dump, postgres_dump
+from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.source import DumpSource
 
 MYSQL = """-- MySQL dump 10.19
 /*!40101 SET NAMES utf8mb4 */;

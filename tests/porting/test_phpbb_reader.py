@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from forumapi.porting.dumps.row_values import decoded
 from forumapi.porting.layout import ForumReader, Unreadable
-from forumapi.porting.phpbb_text import decoded
+from forumapi.porting.markup.smilies import EMOJI
 from forumapi.porting.readers.phpbb import PhpbbReader, open_phpbb
-from forumapi.porting.smilies import EMOJI
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.porting.phpbb_text import PhpbbText, PostFile, custom_tag, decoded
+from forumapi.porting.dumps.row_values import decoded
+from forumapi.porting.markup.phpbb_text import PhpbbText, PostFile, custom_tag
 
 SPOILER = custom_tag(
     "spoiler",

@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 
-from forumapi.porting.text_tree import TextNode, to_markdown
+from forumapi.porting.markup.text_tree import TextNode, to_markdown
 from forumapi.text import render
 from forumapi.text.markup import strip_tags
 

@@ -201,11 +201,12 @@ def _refuse(args: argparse.Namespace, current: Config) -> int:
 @contextlib.contextmanager
 def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
     from forumapi.porting import readers
+    from forumapi.porting.dumps.dump_rows import DumpError
     from forumapi.porting.readers.microcosm import LayoutError
 
     try:
         reader = readers.open_reader(args.product, args.source, args.files)
-    except (LayoutError, OSError) as error:
+    except (LayoutError, DumpError, OSError) as error:
         raise CommandError(str(error)) from None
     try:
         yield reader

@@ -1,4 +1,4 @@
-"""Readers of other forums' storage, one module a product, that write nothing."""
+"""Readers of other forums' storage, one module a product, that write nothing; rights of some stand beside them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("microcosm",)
+NAMES: Final = ("microcosm", "phpbb")
 
 
 def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
-    """Open a forum's storage. `files`: folder of its uploads. Raises LayoutError, OSError."""
+    """Open a forum's storage. `files`: folder of its uploads. Raises LayoutError, DumpError, OSError."""
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader
 
         return MicrocosmReader(source)
+    if product == "phpbb":
+        from forumapi.porting.readers.phpbb import open_phpbb
+
+        return open_phpbb(source, files)
     raise ValueError(f"no reader of {product}")

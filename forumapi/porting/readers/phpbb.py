@@ -13,7 +13,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
-from forumapi.porting.dump_rows import Row
+from forumapi.porting.dumps.dump_rows import Row
+from forumapi.porting.dumps.row_values import (
+    UNTITLED,
+    as_number,
+    as_text,
+    as_time,
+    as_title,
+    decoded,
+)
+from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
     BaseReader,
     Board,
@@ -42,9 +51,8 @@ from forumapi.porting.layout import (
     PortedWarning,
     Unreadable,
 )
-from forumapi.porting.phpbb_rights import GUESTS, REGISTERED, PhpbbRights
-from forumapi.porting.phpbb_text import Converted, PhpbbText, PostFile, custom_tag, decoded
-from forumapi.porting.source import DumpSource, Source
+from forumapi.porting.markup.phpbb_text import Converted, PhpbbText, PostFile, custom_tag
+from forumapi.porting.readers.phpbb_rights import GUESTS, REGISTERED, PhpbbRights
 
 MARKER: Final = "privmsgs_to"
 TABLES: Final = (
@@ -87,7 +95,6 @@ TABLES: Final = (
     *("warnings", "zebra"),
 )
 ANONYMOUS: Final = 1
-UNTITLED: Final = "…"
 _IGNORED: Final = 2
 _APPROVED, _DELETED = 1, 2
 _GROUP_NAMES: Final = {
@@ -100,7 +107,6 @@ _GROUP_NAMES: Final = {
     "NEWLY_REGISTERED": "Newly registered users",
 }
 _FILE_NAME = re.compile(r"[\w.-]{1,200}")
-_MAX_TIME: Final = 253_402_300_799
 
 
 def open_phpbb(
@@ -223,36 +229,38 @@ class PhpbbReader(BaseReader):
             *("user_occ", "user_interests"),
         )
         for row in self._source.rows("users", columns, ("user_id",)):
-            id = _number(row["user_id"])
+            id = as_number(row["user_id"])
             if id not in self._people:
                 continue
-            if not (name := decoded(_text(row["username"])).strip()):
+            if not (name := decoded(as_text(row["username"])).strip()):
                 yield Unreadable(kind="profile", id=str(id), reason="name: is empty")
                 continue
             attributes = list(fields.of(id, row))
-            if signature := _text(row["user_sig"]):
+            if signature := as_text(row["user_sig"]):
                 text = self._converted(signature, row["user_sig_bbcode_uid"]).markdown
                 attributes.append(PortedAttribute(key="signature", value=text))
             yield PortedProfile(
                 id=str(id),
                 name=name,
-                email=_text(row["user_email"]),
-                date_created=_time(row["user_regdate"]),
-                last_active=_time(row["user_last_active"]) or _time(row["user_lastvisit"]),
-                ip_address=_text(row["user_ip"]),
+                email=as_text(row["user_email"]),
+                date_created=as_time(row["user_regdate"]),
+                last_active=as_time(row["user_last_active"]) or as_time(row["user_lastvisit"]),
+                ip_address=as_text(row["user_ip"]),
                 receive_email_from_admins=bool(row["user_allow_massemail"]),
                 is_banned=id in banned,
                 is_visible=row["user_type"] != 1,
                 avatar=self._avatar(id, row),
                 attributes=tuple(attributes),
-                time_zone=_text(row["user_timezone"]) if "/" in _text(row["user_timezone"]) else "",
+                time_zone=as_text(row["user_timezone"])
+                if "/" in as_text(row["user_timezone"])
+                else "",
             )
 
     def roles(self) -> Iterator[PortedRole | Unreadable]:
         columns = ("group_id", "group_name", "group_desc", "group_desc_uid")
         for row in self._source.rows("groups", columns, ("group_id",)):
-            id = _number(row["group_id"])
-            name = _text(row["group_name"])
+            id = as_number(row["group_id"])
+            name = as_text(row["group_name"])
             if name == "BOTS":
                 continue
             everybody = id in (GUESTS, REGISTERED)
@@ -260,7 +268,7 @@ class PhpbbReader(BaseReader):
             yield PortedRole(
                 id=str(id),
                 name=_GROUP_NAMES.get(name) or decoded(name),
-                text=self._converted(_text(row["group_desc"]), row["group_desc_uid"]).markdown,
+                text=self._converted(as_text(row["group_desc"]), row["group_desc_uid"]).markdown,
                 include_guests=id == GUESTS,
                 include_registered_users=id == REGISTERED,
                 users=tuple(PortedRef(id=str(member)) for member in members),
@@ -269,8 +277,8 @@ class PhpbbReader(BaseReader):
     def aliases(self) -> Iterator[PortedAlias | Unreadable]:
         columns = ("user_id", "username")
         for row in self._source.rows("users", columns, ("user_id",)):
-            if (id := _number(row["user_id"])) in self._people:
-                alias = "@" + decoded(_text(row["username"])).casefold()
+            if (id := as_number(row["user_id"])) in self._people:
+                alias = "@" + decoded(as_text(row["username"])).casefold()
                 if len(alias) <= 64:
                     yield PortedAlias(on_type="profile", on_id=str(id), alias=alias)
         # The sign of a moved topic has an address of its own; it leads those to the topic who may read that.
@@ -288,14 +296,14 @@ class PhpbbReader(BaseReader):
 
         def found(table: str, column: str) -> Iterator[tuple[int, str, str]]:
             for row in source.rows(table, ("user_id", column), ("user_id", column)):
-                yield _number(row["user_id"]), column, str(row[column])
+                yield as_number(row["user_id"]), column, str(row[column])
 
         def relations() -> Iterator[tuple[int, str, str]]:
             columns = ("user_id", "zebra_id", "friend", "foe")
             for row in source.rows("zebra", columns, ("user_id", "zebra_id")):
                 kind = "friend" if row["friend"] else "foe"
-                if _number(row["zebra_id"]) in self._people:
-                    yield _number(row["user_id"]), kind, str(row["zebra_id"])
+                if as_number(row["zebra_id"]) in self._people:
+                    yield as_number(row["user_id"]), kind, str(row["zebra_id"])
 
         merged = heapq.merge(
             found("forums_watch", "forum_id"),
@@ -323,41 +331,41 @@ class PhpbbReader(BaseReader):
             *("ban_reason", "ban_give_reason"),
         )
         for row in self._source.rows("banlist", columns, ("ban_id",)):
-            person = _number(row["ban_userid"])
+            person = as_number(row["ban_userid"])
             if self._is_over(row["ban_end"]) or (person and person not in self._people):
                 continue
             yield PortedBan(
                 profile=str(person) if person else "",
-                email=decoded(_text(row["ban_email"])),
-                ip_address=_text(row["ban_ip"]),
+                email=decoded(as_text(row["ban_email"])),
+                ip_address=as_text(row["ban_ip"]),
                 is_exception=bool(row["ban_exclude"]),
-                date_created=_time(row["ban_start"]),
-                expires=_time(row["ban_end"]),
-                reason=decoded(_text(row["ban_give_reason"])),
-                note=decoded(_text(row["ban_reason"])),
+                date_created=as_time(row["ban_start"]),
+                expires=as_time(row["ban_end"]),
+                reason=decoded(as_text(row["ban_give_reason"])),
+                note=decoded(as_text(row["ban_reason"])),
             )
 
     def warnings(self) -> Iterator[PortedWarning | Unreadable]:
         columns = ("warning_id", "user_id", "post_id", "log_id", "warning_time")
         for row in self._source.rows("warnings", columns, ("warning_id",)):
-            if _number(row["user_id"]) not in self._people:
+            if as_number(row["user_id"]) not in self._people:
                 continue
             entries = self._source.rows(
                 "log", ("user_id", "log_data", "log_operation"), log_id=row["log_id"]
             )
             entry = next(entries, {})
-            author = _number(entry.get("user_id"))
+            author = as_number(entry.get("user_id"))
             yield PortedWarning(
                 profile=str(row["user_id"]),
                 author=str(author) if author in self._people else "",
                 comment_id=str(row["post_id"]) if row["post_id"] else "",
-                date_created=_time(row["warning_time"]),
-                text=decoded(_first_of_array(_text(entry.get("log_data")))),
+                date_created=as_time(row["warning_time"]),
+                text=decoded(_first_of_array(as_text(entry.get("log_data")))),
             )
 
     def reports(self) -> Iterator[PortedReport | Unreadable]:
         reasons = {
-            row["reason_id"]: _text(row["reason_title"])
+            row["reason_id"]: as_text(row["reason_title"])
             for row in self._source.rows("reports_reasons", ("reason_id", "reason_title"))
         }
         columns = (
@@ -372,9 +380,9 @@ class PhpbbReader(BaseReader):
                 on_type=kind,
                 on_id=str(row["post_id"] or row["pm_id"]),
                 author=self._author(row["user_id"]),
-                date_created=_time(row["report_time"]),
+                date_created=as_time(row["report_time"]),
                 text="\n\n".join(
-                    part for part in (reason, decoded(_text(row["report_text"]))) if part
+                    part for part in (reason, decoded(as_text(row["report_text"]))) if part
                 ),
                 is_closed=bool(row["report_closed"]),
             )
@@ -388,18 +396,18 @@ class PhpbbReader(BaseReader):
             *("forum_type", "forum_status"),
         )
         rows = {
-            _number(row["forum_id"]): row
+            as_number(row["forum_id"]): row
             for row in self._source.rows("forums", columns, ("left_id", "forum_id"))
         }
         for id in _parents_first(rows):
             row = rows[id]
-            parent = _number(row["parent_id"])
-            name = decoded(_text(row["forum_name"])).strip() or f"Forum {id}"
-            link = decoded(_text(row["forum_link"])) if row["forum_type"] == 2 else ""
+            parent = as_number(row["parent_id"])
+            name = decoded(as_text(row["forum_name"])).strip() or f"Forum {id}"
+            link = decoded(as_text(row["forum_link"])) if row["forum_type"] == 2 else ""
             texts = (
-                self._converted(_text(row["forum_desc"]), row["forum_desc_uid"]).markdown,
-                self._converted(_text(row["forum_rules"]), row["forum_rules_uid"]).markdown,
-                *(f"<{url}>" for url in (link, decoded(_text(row["forum_rules_link"]))) if url),
+                self._converted(as_text(row["forum_desc"]), row["forum_desc_uid"]).markdown,
+                self._converted(as_text(row["forum_rules"]), row["forum_rules_uid"]).markdown,
+                *(f"<{url}>" for url in (link, decoded(as_text(row["forum_rules_link"]))) if url),
             )
             access = self._rights().of(id, name, is_locked_away=bool(row["forum_password"]))
             yield PortedForum(
@@ -407,7 +415,7 @@ class PhpbbReader(BaseReader):
                 parent_id=str(parent) if parent in rows and not _is_in_cycle(id, rows) else "",
                 name=name,
                 text="\n\n".join(text for text in texts if text),
-                display_order=_number(row["left_id"]),
+                display_order=as_number(row["left_id"]),
                 is_open=row["forum_status"] != 1,
                 is_moderated=access.is_moderated,
                 is_category=row["forum_type"] in (0, 2),
@@ -435,14 +443,14 @@ class PhpbbReader(BaseReader):
             state = _visibility(row["topic_visibility"], row["topic_approved"])
             yield PortedConversation(
                 id=id,
-                name=_title(row["topic_title"]),
+                name=as_title(row["topic_title"]),
                 forum_id=str(row["forum_id"]),
                 author=author,
-                author_name="" if author else decoded(_text(row["topic_first_poster_name"])),
-                date_created=_time(row["topic_time"]),
-                view_count=_number(row["topic_views"]),
+                author_name="" if author else decoded(as_text(row["topic_first_poster_name"])),
+                date_created=as_time(row["topic_time"]),
+                view_count=as_number(row["topic_views"]),
                 is_open=row["topic_status"] != 1,
-                is_sticky=_number(row["topic_type"]) > 0,
+                is_sticky=as_number(row["topic_type"]) > 0,
                 is_moderated=state not in (_APPROVED, _DELETED),
                 is_deleted=state == _DELETED,
             )
@@ -468,8 +476,8 @@ class PhpbbReader(BaseReader):
             choices = tuple(
                 PortedChoice(
                     id=str(option["poll_option_id"]),
-                    text=self._plain(_text(option["poll_option_text"]), uid),
-                    votes=_number(option["poll_option_total"]),
+                    text=self._plain(as_text(option["poll_option_text"]), uid),
+                    votes=as_number(option["poll_option_total"]),
                 )
                 for option in options
             )
@@ -481,22 +489,22 @@ class PhpbbReader(BaseReader):
                 topic_id=id,
             )
             ballots = []
-            for person, chosen in groupby(votes, key=lambda vote: _number(vote["vote_user_id"])):
+            for person, chosen in groupby(votes, key=lambda vote: as_number(vote["vote_user_id"])):
                 ids = tuple(dict.fromkeys(str(vote["poll_option_id"]) for vote in chosen))
                 if person in self._people and (ids := tuple(one for one in ids if one in known)):
                     ballots.append(PortedBallot(author=str(person), choices=ids))
-            length = _number(row["poll_length"])
+            length = as_number(row["poll_length"])
             author = self._author(row["topic_poster"])
             yield PortedPoll(
                 id=str(id),
                 conversation_id=str(id),
                 forum_id=str(row["forum_id"]),
-                question=self._plain(_text(row["poll_title"]), uid),
+                question=self._plain(as_text(row["poll_title"]), uid),
                 author=author,
-                author_name="" if author else decoded(_text(row["topic_first_poster_name"])),
-                date_created=_time(row["poll_start"]),
-                max_choices=_number(row["poll_max_options"]),
-                closes=_time(_number(row["poll_start"]) + length) if length else None,
+                author_name="" if author else decoded(as_text(row["topic_first_poster_name"])),
+                date_created=as_time(row["poll_start"]),
+                max_choices=as_number(row["poll_max_options"]),
+                closes=as_time(as_number(row["poll_start"]) + length) if length else None,
                 is_poll_open=row["topic_status"] != 1,
                 choices=choices,
                 ballots=tuple(ballots),
@@ -511,7 +519,7 @@ class PhpbbReader(BaseReader):
         for row in self._source.rows("attachments", columns, ("attach_id",)):
             if row["is_orphan"] or not row["post_msg_id"]:
                 continue
-            file = _text(row["physical_filename"])
+            file = as_text(row["physical_filename"])
             if not _FILE_NAME.fullmatch(file):
                 yield Unreadable(
                     kind="attachment", id=str(row["attach_id"]), reason="path: is no name of a file"
@@ -520,22 +528,22 @@ class PhpbbReader(BaseReader):
             yield PortedAttachment(
                 id=str(row["attach_id"]),
                 author=self._author(row["poster_id"]),
-                date_created=_time(row["filetime"]),
+                date_created=as_time(row["filetime"]),
                 associations=(
                     PortedAssociation(
                         on_type="message" if row["in_message"] else "comment",
                         on_id=str(row["post_msg_id"]),
                     ),
                 ),
-                name=decoded(_text(row["real_filename"])),
-                content_size=_number(row["filesize"]),
+                name=decoded(as_text(row["real_filename"])),
+                content_size=as_number(row["filesize"]),
                 path=f"{folder}/{file}",
-                mimetype=_text(row["mimetype"]),
-                comment=decoded(_text(row["attach_comment"])),
+                mimetype=as_text(row["mimetype"]),
+                comment=decoded(as_text(row["attach_comment"])),
             )
 
     def comments(self) -> Iterator[PortedComment | Unreadable]:
-        titles = {row["topic_id"]: _title(row["topic_title"]) for row in self._topics()}
+        titles = {row["topic_id"]: as_title(row["topic_title"]) for row in self._topics()}
         columns = (
             *("post_id", "topic_id", "poster_id", "poster_ip", "post_time", "post_username"),
             *("post_subject", "post_text", "bbcode_uid", "enable_smilies", "enable_magic_url"),
@@ -558,34 +566,34 @@ class PhpbbReader(BaseReader):
         id = str(row["post_id"])
         files = self._files_of(row["post_id"], 0) if row["post_attachment"] else ()
         text = self._converted(
-            _text(row["post_text"]),
+            as_text(row["post_text"]),
             row["bbcode_uid"],
             files,
             smilies=row["enable_smilies"] != 0,
             links=row["enable_magic_url"] != 0,
         )
-        subject = _title(row["post_subject"])
+        subject = as_title(row["post_subject"])
         author = self._author(row["poster_id"])
         state = _visibility(row["post_visibility"], row["post_approved"])
-        edited = _time(row["post_edit_time"])
+        edited = as_time(row["post_edit_time"])
         return PortedComment(
             id=id,
             on_id=str(row["topic_id"]),
             in_reply_to=next((one for one in text.answered if one in before), ""),
             author=author,
-            author_name="" if author else decoded(_text(row["post_username"])),
-            date_created=_time(row["post_time"]),
-            ip_address=_text(row["poster_ip"]),
+            author_name="" if author else decoded(as_text(row["post_username"])),
+            date_created=as_time(row["post_time"]),
+            ip_address=as_text(row["poster_ip"]),
             is_moderated=state not in (_APPROVED, _DELETED),
             is_deleted=state == _DELETED,
             versions=(
                 PortedVersion(
                     editor=self._author(row["post_edit_user"]) if edited else "",
-                    date_modified=edited or _time(row["post_time"]),
+                    date_modified=edited or as_time(row["post_time"]),
                     headline="" if subject in (title, f"Re: {title}", UNTITLED) else subject,
                     text=text.markdown,
-                    edit_reason=decoded(_text(row["post_edit_reason"])),
-                    ip_address=_text(row["poster_ip"]),
+                    edit_reason=decoded(as_text(row["post_edit_reason"])),
+                    ip_address=as_text(row["poster_ip"]),
                 ),
             ),
         )
@@ -593,7 +601,7 @@ class PhpbbReader(BaseReader):
     def bookmarks(self) -> Iterator[PortedBookmark | Unreadable]:
         columns = ("user_id", "topic_id")
         for row in self._source.rows("bookmarks", columns, columns):
-            if _number(row["user_id"]) in self._people:
+            if as_number(row["user_id"]) in self._people:
                 yield PortedBookmark(
                     author=str(row["user_id"]), on_type="conversation", on_id=str(row["topic_id"])
                 )
@@ -621,15 +629,15 @@ class PhpbbReader(BaseReader):
                 continue
             files = self._files_of(id, 1) if row["message_attachment"] else ()
             text = self._converted(
-                _text(row["message_text"]),
+                as_text(row["message_text"]),
                 row["bbcode_uid"],
                 files,
                 smilies=row["enable_smilies"] != 0,
                 links=row["enable_magic_url"] != 0,
                 is_message=True,
             )
-            edited = _time(row["message_edit_time"])
-            subject = decoded(_text(row["message_subject"]))
+            edited = as_time(row["message_edit_time"])
+            subject = decoded(as_text(row["message_subject"]))
             yield PortedMessage(
                 id=str(id),
                 root_id=str(row["root_level"] or id),
@@ -638,15 +646,15 @@ class PhpbbReader(BaseReader):
                 is_deleted=not author_has_copy,
                 to=to,
                 bcc=bcc,
-                date_created=_time(row["message_time"]),
-                ip_address=_text(row["author_ip"]),
+                date_created=as_time(row["message_time"]),
+                ip_address=as_text(row["author_ip"]),
                 versions=(
                     PortedVersion(
                         editor=self._author(row["message_edit_user"]) if edited else "",
-                        date_modified=edited or _time(row["message_time"]),
+                        date_modified=edited or as_time(row["message_time"]),
                         headline=subject,
                         text=text.markdown,
-                        ip_address=_text(row["author_ip"]),
+                        ip_address=as_text(row["author_ip"]),
                     ),
                 ),
             )
@@ -655,19 +663,19 @@ class PhpbbReader(BaseReader):
         self, message: Row
     ) -> tuple[tuple[PortedRecipient, ...], tuple[PortedRecipient, ...], bool]:
         """Return who has a copy: people who know of each other, blind ones, and True if the author has one."""
-        author = _number(message["author_id"])
-        to_people, to_groups = _addresses(_text(message["to_address"]))
-        bcc_people, bcc_groups = _addresses(_text(message["bcc_address"]))
+        author = as_number(message["author_id"])
+        to_people, to_groups = _addresses(as_text(message["to_address"]))
+        bcc_people, bcc_groups = _addresses(as_text(message["bcc_address"]))
         to: dict[int, bool] = {}
         bcc: dict[int, bool] = {}
         has_copy = False
         columns = ("user_id", "pm_unread", "pm_deleted", "folder_id")
         for row in self._source.rows(MARKER, columns, ("user_id",), msg_id=message["msg_id"]):
-            person = _number(row["user_id"])
+            person = as_number(row["user_id"])
             if person not in self._people:
                 continue
             # Folders -1 and -2 are the sender's copies.
-            if person == author and _number(row["folder_id"]) in (-1, -2):
+            if person == author and as_number(row["folder_id"]) in (-1, -2):
                 has_copy = True
                 continue
             if row["pm_deleted"]:
@@ -702,10 +710,10 @@ class PhpbbReader(BaseReader):
         return next((str(row["user_id"]) for row in founders), "")
 
     def _author(self, id: Any) -> str:
-        return str(id) if _number(id) in self._people else ""
+        return str(id) if as_number(id) in self._people else ""
 
     def _is_over(self, end: Any) -> bool:
-        ends = _time(end)
+        ends = as_time(end)
         return ends is not None and ends < self._now
 
     def _topics(self) -> Iterator[Row]:
@@ -728,8 +736,8 @@ class PhpbbReader(BaseReader):
         return [
             PostFile(
                 str(row["attach_id"]),
-                decoded(_text(row["real_filename"])),
-                _text(row["mimetype"]).startswith("image/"),
+                decoded(as_text(row["real_filename"])),
+                as_text(row["mimetype"]).startswith("image/"),
             )
             for row in rows
             if not row["is_orphan"]
@@ -738,13 +746,13 @@ class PhpbbReader(BaseReader):
     def _converted(
         self, text: str, uid: Any, files: Sequence[PostFile] = (), **flags: bool
     ) -> Converted:
-        return self._texts.convert(text, _text(uid), files, **flags)
+        return self._texts.convert(text, as_text(uid), files, **flags)
 
     def _plain(self, text: str, uid: Any) -> str:
-        return self._texts.plain(text, _text(uid))
+        return self._texts.plain(text, as_text(uid))
 
     def _avatar(self, id: int, row: Row) -> PortedAttachment | None:
-        kind, value = _text(row["user_avatar_type"]), decoded(_text(row["user_avatar"]))
+        kind, value = as_text(row["user_avatar_type"]), decoded(as_text(row["user_avatar"]))
         if not value:
             return None
         if kind in ("avatar.driver.upload", "1"):
@@ -792,12 +800,12 @@ class _ProfileFields:
         ]
         self._names: dict[Any, str] = {}
         for row in source.rows("profile_lang", ("field_id", "lang_name", "lang_id"), ("lang_id",)):
-            self._names.setdefault(row["field_id"], decoded(_text(row["lang_name"])))
+            self._names.setdefault(row["field_id"], decoded(as_text(row["lang_name"])))
         self._options: dict[Any, dict[int, str]] = {}
         values = ("field_id", "option_id", "lang_value", "lang_id")
         for row in source.rows("profile_fields_lang", values, ("lang_id",)):
             options = self._options.setdefault(row["field_id"], {})
-            options.setdefault(_number(row["option_id"]), decoded(_text(row["lang_value"])))
+            options.setdefault(as_number(row["option_id"]), decoded(as_text(row["lang_value"])))
 
     def of(self, id: int, user: Row) -> Iterator[PortedAttribute]:
         # 3.0 has four of them in the table of users.
@@ -807,22 +815,22 @@ class _ProfileFields:
             ("user_occ", "occupation"),
             ("user_interests", "interests"),
         ):
-            if value := decoded(_text(user[column])).strip():
+            if value := decoded(as_text(user[column])).strip():
                 yield PortedAttribute(key=key, value=value)
         if not self._fields:
             return
-        columns = ["pf_" + _text(row["field_ident"]) for row in self._fields]
+        columns = ["pf_" + as_text(row["field_ident"]) for row in self._fields]
         row = next(self._source.rows("profile_fields_data", columns, user_id=id), None)
         if row is None:
             return
         for field, column in zip(self._fields, columns, strict=True):
             found = self._value(field, row[column])
             if found is not None:
-                name = _text(field["field_ident"]).removeprefix("phpbb_")
+                name = as_text(field["field_ident"]).removeprefix("phpbb_")
                 yield PortedAttribute(key=name, value=found[0], is_date=found[1])
 
     def _value(self, field: Row, value: Any) -> tuple[str | bool | float, bool] | None:
-        kind = _text(field["field_type"]).rpartition(".")[2]
+        kind = as_text(field["field_type"]).rpartition(".")[2]
         # 3.0 has numbers for types.
         kind = {
             "1": "int",
@@ -832,21 +840,21 @@ class _ProfileFields:
             "5": "dropdown",
             "6": "date",
         }.get(kind, kind)
-        if value is None or _text(value).strip() in ("", _text(field["field_novalue"])):
+        if value is None or as_text(value).strip() in ("", as_text(field["field_novalue"])):
             return None
         if kind in ("dropdown", "bool"):
-            shown = self._options.get(field["field_id"], {}).get(_number(value) - 1)
+            shown = self._options.get(field["field_id"], {}).get(as_number(value) - 1)
             return (shown, False) if shown else None
         if kind == "int":
-            return float(_number(value)), False
+            return float(as_number(value)), False
         if kind == "date":
-            parts = [part.strip() for part in _text(value).split("-")]
+            parts = [part.strip() for part in as_text(value).split("-")]
             try:
                 day, month, year = map(int, parts)
                 return datetime.date(year, month, day).isoformat(), True
             except ValueError:
                 return None
-        return decoded(_text(value)), False
+        return decoded(as_text(value)), False
 
 
 def _address(config: Mapping[str, str]) -> str:
@@ -863,7 +871,7 @@ def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
     """Yield forums in the board's order, each after its parent; those in a cycle come as if they had none."""
     below: dict[int, list[int]] = {}
     for id, row in rows.items():
-        parent = _number(row["parent_id"])
+        parent = as_number(row["parent_id"])
         is_top = parent not in rows or _is_in_cycle(id, rows)
         below.setdefault(0 if is_top else parent, []).append(id)
     waiting = below.get(0, [])[::-1]
@@ -875,20 +883,20 @@ def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
 
 def _is_in_cycle(id: int, rows: Mapping[int, Row]) -> bool:
     seen = {id}
-    parent = _number(rows[id]["parent_id"])
+    parent = as_number(rows[id]["parent_id"])
     while parent in rows:
         if parent == id:
             return True
         if parent in seen:
             return False
         seen.add(parent)
-        parent = _number(rows[parent]["parent_id"])
+        parent = as_number(rows[parent]["parent_id"])
     return False
 
 
 def _visibility(visibility: Any, approved: Any) -> int:
     """Return 3.1's number for a state; 3.0 knows approved or not."""
-    return _number(visibility if visibility is not None else approved)
+    return as_number(visibility if visibility is not None else approved)
 
 
 def _addresses(written: str) -> tuple[set[int], set[int]]:
@@ -916,28 +924,3 @@ def _first_of_array(data: str) -> str:
         return ""
     rest = data[found.end() :].encode()
     return rest[: int(found[1])].decode("utf-8", "replace")
-
-
-def _title(value: Any) -> str:
-    title = decoded(_text(value))
-    return title if title.strip() else UNTITLED
-
-
-def _number(value: Any) -> int:
-    try:
-        return int(value or 0)
-    except (TypeError, ValueError):
-        return 0
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "" if value is None else str(value)
-
-
-def _time(value: Any) -> datetime.datetime | None:
-    seconds = _number(value)
-    if not 0 < seconds <= _MAX_TIME:
-        return None
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

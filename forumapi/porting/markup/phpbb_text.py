@@ -12,30 +12,15 @@ from html.parser import HTMLParser
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from forumapi.porting.smilies import EMOJI
-from forumapi.porting.text_tree import TextNode, Unsaid, to_markdown
+from forumapi.porting.dumps.row_values import decoded
+from forumapi.porting.markup.smilies import EMOJI
+from forumapi.porting.markup.text_tree import TextNode, Unsaid, to_markdown
 
 MAX_NESTING: Final = 100
 _IS_XML = re.compile(r"<[rt][ >]")
 # Characters that XML 1.0 has no place for.
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#([0-9]{1,7})|#x([0-9a-f]{1,6}));", re.I)
-_NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\xa0"}
 _TAG = re.compile(r"<[^>]*>")
-
-
-def decoded(text: str) -> str:
-    """Decode the entities of a text that phpBB stored escaped, exactly once."""
-    return _ENTITY.sub(_character, text) if "&" in text else text
-
-
-def _character(match: re.Match[str]) -> str:
-    if match[1]:
-        return _NAMED[match[1].lower()]
-    number = int(match[2]) if match[2] else int(match[3], 16)
-    if 0 < number < 0xD800 or 0xDFFF < number < 0x110000:
-        return chr(number)
-    return "\ufffd"
 
 
 class PostFile(NamedTuple):

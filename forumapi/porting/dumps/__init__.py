@@ -1,0 +1,1 @@
+"""Databases of other forums, read from dump files as rows of tables."""

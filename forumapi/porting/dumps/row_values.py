@@ -1,0 +1,66 @@
+"""Values of other forums' rows as the types of the layout."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from typing import Any, Final
+
+UNTITLED: Final = "…"
+"""Title of what has none."""
+
+_LATEST: Final = 253_402_300_799
+_ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#0*([0-9]{1,7})|#x([0-9a-f]{1,6}));", re.I)
+_NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\xa0"}
+
+
+def decoded(text: str) -> str:
+    """Decode the entities of a text that a board stored HTML-escaped, exactly once."""
+    return _ENTITY.sub(_character, text) if "&" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[1]:
+        return _NAMED[match[1].lower()]
+    number = int(match[2]) if match[2] else int(match[3], 16)
+    if 0 < number < 0xD800 or 0xDFFF < number < 0x110000:
+        return chr(number)
+    return "\ufffd"
+
+
+def as_number(value: Any) -> int:
+    """Return a value as an integer, 0 for anything else."""
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text, "" for none."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def as_time(value: Any) -> datetime.datetime | None:
+    """Return seconds since 1970 as a time; None for 0 and for what is out of range."""
+    seconds = as_number(value)
+    if not 0 < seconds <= _LATEST:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+
+def as_title(value: Any) -> str:
+    """Return a title that was stored HTML-escaped; one without any letter is UNTITLED."""
+    title = decoded(as_text(value))
+    return title if title.strip() else UNTITLED
+
+
+def as_address(value: Any) -> str:
+    """Return the address of a machine, of 4 or 16 bytes or as text; "" for none."""
+    try:
+        return str(ipaddress.ip_address(value)) if value else ""
+    except ValueError:
+        return ""

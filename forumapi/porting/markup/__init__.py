@@ -1,0 +1,1 @@
+"""Texts of other forums, converted to the Markdown that members type."""
