@@ -18,6 +18,7 @@ from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
 from forumapi.models.content import text
+from forumapi.models.journal import audit_chain
 from forumapi.models.journal.activity import Activity
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import PageCache
@@ -109,6 +110,7 @@ class App(Services):
             self.database,
             (
                 EventReader(dispatch.NAME, dispatch.Dispatch(self._queue_mail).work),
+                EventReader(audit_chain.NAME, audit_chain.work),
                 self.deliverer.reader,
             ),
             lambda: self.sequencer.leads,

@@ -714,6 +714,14 @@ class Config:
         reload=True,
         rule=_between(1, 36_500),
     )
+    audit_key: str = _setting(
+        "",
+        "text",
+        "Signs the audit; the same on all machines, and nowhere in the database. Several, separated by spaces: the"
+        " first signs, each verifies. Empty: a file in data_dir.",
+        reload=True,
+        secret=True,
+    )
     max_sites_per_user: int = _setting(
         100,
         "sites",

@@ -143,6 +143,7 @@ from forumapi.handlers.people.roles import (
 )
 from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.people.whoami import WhoamiHandler
+from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
@@ -209,6 +210,7 @@ SITE: dict[str, type[Handler]] = {
     "/api": ApiHandler,
     "/api/v1": V1Handler,
     "/api/v1/asyncapi.json": AsyncapiHandler,
+    "/api/v1/audit/me": OwnAuditHandler,
     "/api/v1/auth": AuthHandler,
     "/api/v1/auth/<token>": TokenHandler,
     "/api/v1/auth/begin": AuthBeginHandler,
@@ -355,6 +357,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/site/<site:item>/attributes": AttributesHandler,
     "/api/v1/site/<site:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/site/audit": AuditHandler,
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,

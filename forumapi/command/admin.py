@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.auth import backend_list, backends
@@ -19,7 +19,7 @@ from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.item import Item
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import profile, user
+from forumapi.models.people import ban, profile, user
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
@@ -95,7 +95,23 @@ COMMENTS_OF = Query(
 
 LEAVE_HUDDLES = Query(
     "admin.leave_huddles",
-    "DELETE FROM huddle_participants h WHERE h.site_id = %(site_id)s AND h.profile_id = %(profile_id)s",
+    """
+    DELETE FROM huddle_participants h
+     WHERE h.site_id = %(site_id)s AND h.profile_id = %(profile_id)s
+ RETURNING h.item_id""",
+)
+
+# Profiles that a ban from all sites affects.
+BANNED = Query(
+    "admin.banned",
+    """
+    SELECT p.site_id, p.profile_id
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE CASE WHEN %(domain)s::text = '' THEN u.user_id = %(user_id)s
+                ELSE lower(u.email) LIKE '%%@' || %(domain)s::text OR lower(u.email) LIKE '%%.' || %(domain)s::text END
+     ORDER BY p.site_id, p.profile_id""",
+    scope=PLATFORM,
 )
 
 
@@ -156,7 +172,7 @@ def create_site(
     return Site.insert(tx, body, user_id=person.id, platform_domain=config.platform_domain)
 
 
-def set_owner(tx: Transaction, key: str, address: str) -> int:
+def set_owner(tx: Transaction, key: str, address: str, operator: str = "") -> int:
     """Make the user with this address the owner of a site; return the id of their profile, created if there is none.
 
     The former owner keeps their profile and microcosms. Raises NotFound, Invalid.
@@ -166,20 +182,50 @@ def set_owner(tx: Transaction, key: str, address: str) -> int:
     name = profile.suggested_name(id == ROOT_ID, person.id, person.email)
     profile_id = Profile.insert(tx, id, person.id, name)
     tx.run(SET_OWNER, site_id=id, profile_id=profile_id)
-    journal.record_site(tx, Author(id, profile_id, ""))
+    journal.record_site(tx, Author(id, 0, "", operator))
     return profile_id
 
 
-def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Delete everything that a user wrote on a site and end their part in its huddles; return the number of rows.
+def record_ban(
+    tx: Transaction,
+    operator: str,
+    detail: Mapping[str, Any],
+    site_id: int,
+    user_id: int = 0,
+    domain: str = "",
+) -> None:
+    """Record that a ban of a user or a domain began or ended, for each profile that it concerns; site 0: on all sites.
 
-    Counters and events follow as if a moderator had deleted each row; the audit names the user's own profile (platform
-    3.6).
+    `detail`: for the audit.
     """
+    by_site: dict[int, list[int]] = {}
+    if site_id:
+        by_site[site_id] = ban.affected(tx, site_id, user_id=user_id, domain=domain)
+    else:
+        for site, id in tx.rows(BANNED, user_id=user_id, domain=domain):
+            by_site.setdefault(site, []).append(id)
+    for site, ids in by_site.items():
+        journal.record_many(
+            tx,
+            Author(site, 0, "", operator),
+            journal.PATCHED,
+            itemtypes.PROFILE,
+            ids,
+            versions=[None] * len(ids),
+            detail=detail,
+        )
+
+
+def delete_posts(tx: Transaction, author: Author, user_id: int) -> int:
+    """Delete everything that a user wrote on the author's site and end their part in its huddles; return the number of
+    rows.
+
+    Counters and events follow as if a moderator had deleted each row (platform 3.6).
+    """
+    site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
     if profile_id is None:
         return 0
-    author = Author(site_id, int(profile_id), "")
     items = [ItemRef(*row) for row in tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)]
     for ref in items:
         if ref.type in _ITEM_TYPES and (item := Item.lock(tx, site_id, ref)):
@@ -191,7 +237,16 @@ def delete_posts(tx: Transaction, site_id: int, user_id: int) -> int:
         item = None if ref.type == itemtypes.PROFILE else Item.lock(tx, site_id, ref)
         if comment := Comment.lock_on(tx, site_id, CommentParent(*ref, item), comment_id):
             comment.delete(tx, author)
-    tx.run(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)
+    left = [row[0] for row in tx.rows(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)]
+    journal.record_many(
+        tx,
+        author,
+        journal.PATCHED,
+        itemtypes.HUDDLE,
+        left,
+        versions=[None] * len(left),
+        detail={"verb": "leave", "subject": int(profile_id)},
+    )
     return len(items) + len(comments)
 
 
@@ -238,6 +293,7 @@ def set_sign_in(
     settings: Mapping[str, str],
     *,
     is_enabled: bool,
+    operator: str = "",
 ) -> bool:
     """Set up a sign-in method, for one site or, with `key` None, for all; return True if it is complete.
 
@@ -253,14 +309,18 @@ def set_sign_in(
         for field, value in settings.items()
     }
     laid = backends.merge_settings(backend, stored, given)
-    SiteAuthBackend.upsert(tx, Author(of, 0, ""), name, is_enabled=is_enabled, settings=laid)
+    SiteAuthBackend.upsert(
+        tx, Author(of, 0, "", operator), name, is_enabled=is_enabled, settings=laid
+    )
     return backend.is_ready(config, laid)
 
 
-def clear_sign_in(tx: Transaction, config: Config, key: str | None, name: str) -> None:
+def clear_sign_in(
+    tx: Transaction, config: Config, key: str | None, name: str, operator: str = ""
+) -> None:
     """Delete the settings of a sign-in method, for one site or, with `key` None, for all. Raises NotFound."""
     of = lock_site(tx, key or ROOT_KEY).site_id
-    SiteAuthBackend.delete(tx, Author(of, 0, ""), _backend(name, config).name)
+    SiteAuthBackend.delete(tx, Author(of, 0, "", operator), _backend(name, config).name)
 
 
 def _backend(name: str, config: Config) -> type[Backend]:

@@ -16,6 +16,7 @@ from typing import Final
 from forumapi import __version__, build, config
 from forumapi.command.nouns import (
     api,
+    audit,
     backup,
     ban,
     client,
@@ -51,6 +52,7 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
     export.add,
     import_forum.add,
     ban.add,
+    audit.add,
     mail.add,
     links.add,
     token.add,

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from forumapi.config import Config
 from forumapi.cron import (
+    audit_heads,
     domain_verification,
     file_cleanup,
     gravatars,
@@ -72,6 +73,13 @@ JOBS: Final = (
         "20 * * * * 0",
         "hourly at minute 20",
         maintenance_jobs.short_lived,
+        WITHIN_THE_HOUR,
+    ),
+    Job(
+        "audit_heads",
+        "5 * * * * 30",
+        "hourly at minute 5",
+        audit_heads.audit_heads,
         WITHIN_THE_HOUR,
     ),
     Job(

@@ -44,10 +44,11 @@ _OPEN_RESOURCES: Final = frozenset(
     ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out")
 )
 
-# With these a limited token could make itself an unlimited one.
-_WHOLE_RESOURCES: Final = frozenset(("auth", "keys", "oauth", "sessions"))
+# With these a limited token could make itself an unlimited one; the audit has all kinds of things in it.
+_WHOLE_RESOURCES: Final = frozenset(("audit", "auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
     (
+        "/api/v1/site/audit",
         "/api/v1/site/auth",
         "/api/v1/site/auth/<method>",
         "/api/v1/site/export",

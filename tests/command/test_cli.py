@@ -16,7 +16,8 @@ from forumapi import config
 from forumapi.command import cli, run_everything
 from forumapi.config import Config
 from forumapi.cron import schedule
-from tests.factories import Factory
+from tests.factories import Factory, Site
+from tests.models.journal.chains import KEY, chain, sign
 
 
 @pytest.fixture
@@ -437,6 +438,95 @@ def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make
         id=site.root_id,
     )
     assert counted == [(1, 1)]
+
+
+def audited(make: Factory, site: Site) -> list[tuple[object, ...]]:
+    """(what, which, who, verb, whether an operator's account is named) of the site's audit, without its making."""
+    return make.sql(
+        """SELECT a.item_type_id, a.item_id, a.profile_id, a.action, a.detail ->> 'verb', a.detail ? 'operator'
+             FROM audit_log a
+            WHERE a.site_id = %(id)s AND a.audit_id > %(after)s ORDER BY a.item_type_id, a.item_id, a.audit_id""",
+        id=site.id,
+        after=make.sql(
+            "SELECT max(audit_id) FROM audit_log WHERE site_id = %(id)s AND action = 'C'",
+            id=site.id,
+        )[0][0],
+    )
+
+
+@pytest.mark.slow
+def test_the_audit_of_bans_has_an_entry_for_each_thing_and_names_the_operator(
+    forumapi, make: Factory
+):
+    site = make.site()
+    chat = make.conversation(site, by=site.newcomer)
+    comments = make.comments(make.conversation(site), 62, by=site.newcomer)
+    huddle = make.huddle(site.member, site.newcomer)
+    where = ("--site", site.key)
+
+    out = forumapi(
+        "ban", "add", *where, "--profile", "newcomer", "--reason", "Spam", "--delete-posts"
+    )[1]
+    assert "63 items and comments deleted" in out
+    assert forumapi("ban", "lift", *where, "--profile", "newcomer")[0] == 0
+    domain = site.member.email.partition("@")[2]
+    assert forumapi("ban", "add", *where, "--domain", domain)[0] == 0
+    assert forumapi("ban", "lift", *where, "--domain", domain)[0] == 0
+    everywhere = ("--everywhere", "--email", site.newcomer.email)
+    assert forumapi("ban", "add", *everywhere)[0] == 0
+    assert forumapi("ban", "lift", *everywhere)[0] == 0
+
+    found = audited(make, site)
+    rows = make.sql(
+        """SELECT p.profile_id FROM profiles p JOIN users u USING (user_id)
+            WHERE p.site_id = %(id)s AND u.email LIKE '%%@' || %(domain)s""",
+        id=site.id,
+        domain=domain,
+    )
+    people = [row[0] for row in rows]
+    expected = [
+        *((3, site.newcomer.id, None, "U", verb, True) for verb in ("ban", "lift", "ban", "lift")),
+        *((3, id, None, "U", verb, True) for id in people for verb in ("ban", "lift")),
+        *((4, comment.id, None, "D", None, True) for comment in comments),
+        (5, huddle.id, None, "U", "leave", True),
+        (6, chat.id, None, "D", None, True),
+    ]
+    assert sorted(map(str, found)) == sorted(map(str, expected))
+
+
+def test_the_audit_is_verified_listed_and_erased(
+    forumapi, make: Factory, database_url: str, monkeypatch, caplog
+):
+    monkeypatch.setenv("FORUMAPI_AUDIT_KEY", KEY)
+    site = make.site()
+    make.comments(make.conversation(site, by=site.owner), 3, by=site.member)
+    chain(make, database_url, site)
+    head = sign(make, site)
+    verify = ("audit", "verify", "--site", site.key)
+
+    code, out, _ = forumapi(*verify, str(head))
+    assert (code, f"{head.number} entries, 1 to {head.number}" in out) == (0, True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"12:00 audit head {head}\nsomething else\n"))
+    code, out, _ = forumapi(*verify, "-", "--json")
+    assert [(one["signed"], one["faults"]) for one in json.loads(out)] == [(str(head), [])]
+    assert forumapi("audit", "verify", "nonsense")[0] == 1
+    listed = json.loads(
+        forumapi("audit", "list", "--site", site.key, "--profile", str(site.member.id), "--json")[1]
+    )
+    assert [one["type"] for one in listed[:3]] == ["comment"] * 3
+    code, out, _ = forumapi("audit", "erase", "--site", site.key, "--profile", str(site.member.id))
+    assert (code, "details of 4 entries erased" in out) == (0, True)
+    assert forumapi(*verify, str(head))[0] == 0
+    make.sql(
+        "UPDATE audit_entries SET actor_id = actor_id + 1 WHERE site_id = %(id)s AND number = 2 RETURNING 1",
+        id=site.id,
+    )
+    code, out, _ = forumapi(*verify)
+    assert (code, "  entry 2 was changed\n" in out) == (1, True)
+    # Of a site that is not in the tables at all a head still tells.
+    gone = head._replace(site_id=987_654)
+    code, out, _ = forumapi("audit", "verify", str(gone))
+    assert (code, "site 987654" in out) == (1, True)
 
 
 def test_an_application_is_registered_listed_and_removed(forumapi, make: Factory):

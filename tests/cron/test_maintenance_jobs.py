@@ -10,6 +10,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
+from forumapi.cron.audit_heads import audit_heads
 from forumapi.cron.schedule import JOBS
 from forumapi.database.query import Query
 from forumapi.models.journal import audit
@@ -17,7 +18,7 @@ from forumapi.models.microcosms import microcosm_counters
 from tests.factories import Factory
 from tests.services import wait_until
 
-CONFIG = Config(environment="development")
+CONFIG = Config(environment="development", audit_key="test")
 
 
 @pytest.fixture
@@ -190,6 +191,7 @@ def test_expired_tokens_lapsed_bans_and_old_audit_rows_are_gone(make, site):
     )
 
     perform(make, maintenance_jobs.expired_credentials)
+    perform(make, audit_heads)
 
     left = make.sql(
         "SELECT (SELECT count(*) FROM access_tokens WHERE user_id = %(member)s),"

@@ -14,6 +14,7 @@ from forumapi.command.nouns.common import (
     as_json,
     find_site,
     find_user,
+    operator,
     print_rows,
     reading,
     writing,
@@ -47,6 +48,7 @@ def add(commands: Commands) -> None:
 
 def _add(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
+    from forumapi.models.journal.journal import Author
     from forumapi.models.people import ban
     from forumapi.models.people.ban import Ban
 
@@ -70,7 +72,11 @@ def _add(args: argparse.Namespace, current: Config) -> int:
             display_reason=args.reason,
             admin_reason=args.note,
         )
-        deleted = admin.delete_posts(tx, site_id, user_id) if args.delete_posts else 0
+        account = operator()
+        told = {"verb": "ban", "reason": args.reason, "note": args.note}
+        admin.record_ban(tx, account, told, 0 if args.everywhere else site_id, user_id, domain)
+        author = Author(site_id, 0, "", account)
+        deleted = admin.delete_posts(tx, author, user_id) if args.delete_posts else 0
     print(
         f"ban {ban_id}" + (f"; {deleted} items and comments deleted" if args.delete_posts else "")
     )
@@ -78,16 +84,21 @@ def _add(args: argparse.Namespace, current: Config) -> int:
 
 
 def _lift(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
     from forumapi.models.people import ban
     from forumapi.models.people.ban import Ban
 
     with writing(current) as tx:
         site_id = find_site(tx, args)
         where = 0 if args.everywhere else site_id
-        if args.domain:
-            lifted = Ban.delete_of_domain(tx, ban.checked_domain(args.domain), site_id=where)
+        user_id = 0 if args.domain else find_user(tx, args, site_id)
+        domain = ban.checked_domain(args.domain) if args.domain else ""
+        if domain:
+            lifted = Ban.delete_of_domain(tx, domain, site_id=where)
         else:
-            lifted = Ban.delete_of_user(tx, find_user(tx, args, site_id), site_id=where)
+            lifted = Ban.delete_of_user(tx, user_id, site_id=where)
+        if lifted:
+            admin.record_ban(tx, operator(), {"verb": "lift"}, where, user_id, domain)
     print(f"{lifted} bans lifted")
     return OK if lifted else FAILED
 

@@ -7,6 +7,8 @@ import contextlib
 import datetime
 import json
 import os
+import pwd
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -130,6 +132,12 @@ def writing(current: Config) -> Iterator[Transaction]:
     """Open a transaction, committed at the end. Raises CommandError as `open_database` does."""
     with open_database(current) as database, database.write() as tx:
         yield tx
+
+
+def operator() -> str:
+    """Return the account of the machine in whose name the command runs, for the audit."""
+    account = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return f"{account}@{socket.gethostname()}"
 
 
 def as_json(command: argparse.ArgumentParser) -> None:

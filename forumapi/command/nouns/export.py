@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from forumapi.command.nouns.common import OK, CommandError, Commands, open_database
+from forumapi.command.nouns.common import OK, CommandError, Commands, open_database, operator
 from forumapi.config import Config
 
 _SHOWN_EVERY_S: Final = 1.0
@@ -42,7 +42,7 @@ def _export(args: argparse.Namespace, current: Config) -> int:
     with open_database(current) as database:
         with database.write() as tx:
             site_id = admin.site_id(tx, args.key)
-            site_export.audit(tx, Author(site_id, 0, ""))
+            site_export.audit(tx, Author(site_id, 0, "", operator()))
         with exporting.snapshot(database.url) as snapshot:
             reader = SiteReader(snapshot, site_id, config.platform_domain, open_storage(config))
             bar = _Bar(sum(reader.counts().values()), is_quiet=args.quiet)

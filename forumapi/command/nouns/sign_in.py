@@ -14,6 +14,7 @@ from forumapi.command.nouns.common import (
     as_json,
     find_site,
     find_user,
+    operator,
     print_rows,
     reading,
     writing,
@@ -64,7 +65,13 @@ def _set(args: argparse.Namespace, current: Config) -> int:
         settings[name] = sys.stdin.readline().strip() if value == "-" else value
     with writing(current) as tx:
         is_ready = admin.set_sign_in(
-            tx, current.beside_run, args.site, args.method, settings, is_enabled=not args.off
+            tx,
+            current.beside_run,
+            args.site,
+            args.method,
+            settings,
+            is_enabled=not args.off,
+            operator=operator(),
         )
     print(f"{args.method}: {'off' if args.off else 'on' if is_ready else 'on, but not complete'}")
     return OK
@@ -83,6 +90,6 @@ def _clear(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
 
     with writing(current) as tx:
-        admin.clear_sign_in(tx, current.beside_run, args.site, args.method)
+        admin.clear_sign_in(tx, current.beside_run, args.site, args.method, operator())
     print(f"{args.method}: cleared")
     return OK

@@ -10,6 +10,7 @@ from forumapi.command.nouns.common import (
     CommandError,
     Commands,
     as_json,
+    operator,
     print_rows,
     reading,
     writing,
@@ -84,7 +85,7 @@ def _owner(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
 
     with writing(current) as tx:
-        profile_id = admin.set_owner(tx, args.key, args.email)
+        profile_id = admin.set_owner(tx, args.key, args.email, operator())
     print(f"{args.key} is owned by profile {profile_id}")
     return OK
 
@@ -93,7 +94,7 @@ def _web_url(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
 
     with writing(current) as tx:
-        admin.lock_site(tx, args.key).set_web_url(tx, args.url)
+        admin.lock_site(tx, args.key).set_web_url(tx, args.url, operator())
     print(f"mails and feeds of {args.key} lead to {args.url or 'its API'}")
     return OK
 
@@ -113,7 +114,7 @@ def _options(args: argparse.Namespace, current: Config) -> int:
         wanted(args.send_sms),
     )
     with writing(current) as tx:
-        author = Author(admin.site_id(tx, args.key), 0, "")
+        author = Author(admin.site_id(tx, args.key), 0, "", operator())
         if given != (None, None, None):
             create, email, sms = given
             SiteOptions.update(tx, author, members_create=create, send_email=email, send_sms=sms)
@@ -135,7 +136,7 @@ def _legal(args: argparse.Namespace, current: Config) -> int:
     if args.document not in documents:
         raise CommandError(f"the documents of {args.key} are: {', '.join(documents)}")
     with writing(current) as tx:
-        author = Author(admin.site_id(tx, args.key), 0, "")
+        author = Author(admin.site_id(tx, args.key), 0, "", operator())
         if args.reset:
             LegalText.delete(tx, author, args.document)
         elif args.file or args.link:

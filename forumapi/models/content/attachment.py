@@ -210,7 +210,7 @@ class Attachment(NamedTuple):
 
     def insert(self, tx: Transaction, author: Author) -> int:
         """Attach the file; return the attachment's id, 0 if the comment has the file already. Raises Invalid."""
-        site_id, me, _ = author
+        site_id, me = author[:2]
         is_profile = self.carrier.item_type == itemtypes.PROFILE
         try:
             id = tx.value(

@@ -346,7 +346,7 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
     Raises Invalid (code 18) if there is no space, NotFound for a profile that is not of this site.
     """
-    site_id, me, _ = author
+    site_id, me = author[:2]
     key = {"site_id": site_id, "event_id": event.id}
     limit = event.details.rsvp_limit
     ids = sorted({rsvp.profile_id for rsvp in rsvps})

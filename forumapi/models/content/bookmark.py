@@ -137,7 +137,7 @@ class Bookmark:
         self._run(tx, DELETE, author)
 
     def _run(self, tx: Transaction, query: Query, author: Author) -> None:
-        site_id, me, _ = author
+        site_id, me = author[:2]
         tx.run(query, site_id=site_id, me=me, item_type=self.ref.type, item_id=self.ref.id)
 
     def document(self) -> dict[str, Any]:

@@ -89,15 +89,16 @@ INSERT = Query(
         UPDATE profiles p
            SET bio_comment_id = %(id)s, version = p.version + 1
          WHERE p.site_id = %(site_id)s AND p.profile_id = %(on_profile_id)s),
-    audited AS (
-        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
-        VALUES (%(site_id)s, {itemtypes.COMMENT}, %(id)s, %(me)s, 'C', %(ip)s::inet))
-    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
-                           version)
-    VALUES (%(site_id)s, 'created', {
+    logged AS (
+        INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
+                               version)
+        VALUES (%(site_id)s, 'created', {itemtypes.COMMENT}, %(id)s, %(parent_type)s::smallint,
+                %(parent_id)s::bigint, %(microcosm_id)s, %(me)s, 1)
+     RETURNING event_id)
+    INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip, event_id)
+    SELECT %(site_id)s, {
         itemtypes.COMMENT
-    }, %(id)s, %(parent_type)s::smallint, %(parent_id)s::bigint,
-            %(microcosm_id)s, %(me)s, 1)""",
+    }, %(id)s, %(me)s, 'C', %(ip)s::inet, l.event_id FROM logged l""",
 )
 
 # After something in a huddle was written or hidden. Authors have read their own comment. All participants are locked in
@@ -304,7 +305,7 @@ class Comment:
 
         `id` is then that comment's. Raises TooMany over `per_minute` (0: no limit).
         """
-        site_id, me, ip = author
+        site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
         item_id = item.id if item else None
         on_profile_id = None if item else parent.id
@@ -365,7 +366,7 @@ class Comment:
         """Store `markdown` as the current revision of the locked comment; the previous revision moves to its own
         table.
         """
-        site_id, me, _ = author
+        site_id, me = author[:2]
         revision = self.revisions + 1
         self.version = tx.value(
             UPDATE,

@@ -145,7 +145,7 @@ class Huddle(Item):
 
         `id` is then that huddle's. Raises NotFound for an unknown profile, Invalid for too many participants.
         """
-        site_id, me, _ = author
+        site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
         duplicate = tx.value(DUPLICATE, site_id=site_id, me=me, title=self.title, window_s=window_s)
         if duplicate:
@@ -171,7 +171,7 @@ class Huddle(Item):
         Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many; then
         none is added.
         """
-        site_id, me, _ = author
+        site_id, me = author[:2]
         row = tx.row(STATE, site_id=site_id, item_id=self.id)
         assert row is not None
         self.is_confidential, present = row
@@ -213,7 +213,7 @@ class Huddle(Item):
 
     def leave(self, tx: Transaction, author: Author) -> None:
         """Remove the author from the locked huddle. The nightly job deletes a huddle without participants."""
-        site_id, me, _ = author
+        site_id, me = author[:2]
         tx.run(LEAVE, site_id=site_id, item_id=self.id, me=me)
         self._touch(tx, author, journal.DELETED)
         read_mark.count_huddles(tx, site_id, [me])

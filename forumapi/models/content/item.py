@@ -176,7 +176,7 @@ class Item:
 
         `id` is then that item's.
         """
-        site_id, me, _ = author
+        site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
         role_members.lock_roles_shared(tx, site_id)
         values = {
@@ -207,7 +207,7 @@ class Item:
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
         """Change title and place of the locked item; counters of both microcosms follow (content 3.5)."""
-        site_id, me, _ = author
+        site_id, me = author[:2]
         self.title, microcosm_id, reason = change
         self.version = tx.value(
             UPDATE,

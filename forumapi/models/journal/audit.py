@@ -1,6 +1,6 @@
-"""Audit of changes: author, change and client address of each (platform 7.1).
+"""Audit of changes: author, change, client address and texts of each (platform 7.1).
 
-`journal.record` writes it; it has no HTTP interface.
+`journal.record` writes these rows; audit_chain.py gives each its entry in the site's chain, which outlives the row.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ from forumapi.database.query import PLATFORM, Query
 
 MAX_ENTRIES: Final = 1000
 
+# Rows without an entry: those of the chain go with it (audit_chain.py).
 FORGET = Query(
     "audit.forget",
-    "DELETE FROM audit_log a WHERE a.created < now() - make_interval(days => %(days)s)",
+    """
+    DELETE FROM audit_log a
+     WHERE a.audit_id IN (SELECT o.audit_id
+                            FROM audit_log o
+                           WHERE o.created < now() - make_interval(days => %(days)s)
+                             AND NOT EXISTS (SELECT 1 FROM audit_entries e
+                                              WHERE e.site_id = o.site_id AND e.audit_id = o.audit_id)
+                           LIMIT %(most)s)""",
     scope=PLATFORM,
 )
 
@@ -60,9 +68,9 @@ class AuditEntry(NamedTuple):
     ip: str
 
 
-def forget(tx: Transaction, days: int) -> int:
-    """Delete entries older than `days` (P-60); return their number."""
-    return tx.run(FORGET, days=days)
+def forget(tx: Transaction, days: int, most: int) -> int:
+    """Delete rows older than `days` that have no entry in a chain, `most` at most (P-60); return their number."""
+    return tx.run(FORGET, days=days, most=most)
 
 
 def hash_addresses(tx: Transaction, days: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
+from forumapi.models.journal import audit_detail
 from forumapi.observability import metrics
 
 CREATED: Final = "created"
@@ -20,43 +21,52 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
 class Author(NamedTuple):
-    """Author of a write, with client address: for rows, audit and events."""
+    """Author of a write, with client address: for rows, audit and events.
+
+    `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`.
+    """
 
     site_id: int
     profile_id: int
     ip: str
+    operator: str = ""
 
+
+_EVENT: Final = """
+        INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
+                               version, detail)"""
+_ENTRY: Final = """
+    INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip, event_id, detail)"""
 
 RECORD = Query(
     "journal.record",
-    """
-    WITH audited AS (
-        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
-        SELECT %(site_id)s, %(item_type)s, %(item_id)s, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
-         WHERE %(action)s::text IS NOT NULL)
-    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
-                           version, detail)
-    VALUES (%(site_id)s, %(kind)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
-            %(actor)s::bigint, %(version)s,
-            CASE WHEN %(moved_from)s::bigint > 0 THEN jsonb_build_object('movedFrom', %(moved_from)s::bigint) END)""",
+    f"""
+    WITH logged AS ({_EVENT}
+        VALUES (%(site_id)s, %(kind)s, %(item_type)s, %(item_id)s, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
+                %(actor)s::bigint, %(version)s,
+                CASE WHEN %(moved_from)s::bigint > 0 THEN jsonb_build_object('movedFrom', %(moved_from)s::bigint) END)
+     RETURNING event_id){_ENTRY}
+    SELECT %(site_id)s, %(item_type)s, %(item_id)s, %(actor)s::bigint, %(action)s::text, %(ip)s::inet, l.event_id,
+           %(audit_detail)s::jsonb
+      FROM logged l
+     WHERE %(action)s::text IS NOT NULL""",
 )
 
 RECORD_MANY = Query(
     "journal.record_many",
-    """
+    f"""
     WITH written AS (
         SELECT w.item_id, w.version
           FROM unnest(%(item_ids)s::bigint[], %(versions)s::int[]) WITH ORDINALITY AS w (item_id, version, place)
          ORDER BY w.place),
-    audited AS (
-        INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
-        SELECT %(site_id)s, %(item_type)s, w.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet
-          FROM written w)
-    INSERT INTO event_log (site_id, kind, item_type_id, item_id, parent_type_id, parent_id, microcosm_id, actor_id,
-                           version, detail)
-    SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
-           %(actor)s::bigint, w.version, %(detail)s::jsonb
-      FROM written w""",
+    logged AS ({_EVENT}
+        SELECT %(site_id)s, %(kind)s, %(item_type)s, w.item_id, %(parent_type)s, %(parent_id)s, %(microcosm_id)s,
+               %(actor)s::bigint, w.version, %(detail)s::jsonb
+          FROM written w
+     RETURNING item_id, event_id){_ENTRY}
+    SELECT %(site_id)s, %(item_type)s, l.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet, l.event_id,
+           %(audit_detail)s::jsonb
+      FROM logged l""",
 )
 
 
@@ -72,11 +82,13 @@ def record(
     microcosm_id: int | None = None,
     moved_from: int = 0,
     audit: bool = True,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Record in audit and event log that the author did `kind` to a thing, while its row is locked.
 
     The lock makes event ids follow the commit order of each thing. `moved_from`: the microcosm that it has left, 0 for
-    none. `audit` False: only the event, since platform 7.1 keeps no address for this type.
+    none. `audit` False: only the event, since platform 7.1 keeps no address for this type. `detail`: for the audit,
+    keys of audit_detail.py.
     """
     tx.run(
         RECORD,
@@ -92,6 +104,7 @@ def record(
         microcosm_id=microcosm_id or None,
         moved_from=moved_from,
         action=_ACTIONS[kind] if audit else None,
+        audit_detail=audit_detail.encode(detail, author.operator),
     )
     count(tx, kind, item_type)
 
@@ -104,7 +117,7 @@ def record_site(
     version: int | None = None,
     audit: bool = True,
 ) -> None:
-    """Record that the author created, changed or deleted their site, or changed one of its settings."""
+    """Record that the author created, changed or deleted the site, or changed one of its settings."""
     record(
         tx,
         author,
@@ -133,10 +146,12 @@ def record_many(
     parent: tuple[int, int] | None = None,
     microcosm_id: int | None = None,
     is_import: bool = False,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Record many things of one type on one parent. Without `versions` the things are new, at version 1.
 
     An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
+    `detail`: for the audit of each, keys of audit_detail.py.
     """
     if ids:
         tx.run(
@@ -153,5 +168,6 @@ def record_many(
             ip=author.ip or None,
             action=_ACTIONS[kind],
             detail='{"import": true}' if is_import else None,
+            audit_detail=audit_detail.encode(detail, author.operator),
         )
         count(tx, kind, item_type, len(ids))

@@ -501,11 +501,11 @@ class LockedSite(NamedTuple):
         kind = journal.DELETED if is_deleted and not self.is_deleted else journal.REPLACED
         journal.record_site(tx, self.owner(ip), kind, version=version)
 
-    def set_web_url(self, tx: Transaction, url: str) -> None:
+    def set_web_url(self, tx: Transaction, url: str, operator: str = "") -> None:
         """Set, for the operator, the address of the site's pages, on any host; "" for none. Raises Invalid."""
         checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)
-        journal.record_site(tx, self.owner(), version=version)
+        journal.record_site(tx, Author(self.site_id, 0, "", operator), version=version)
 
     def owner(self, ip: str = "") -> Author:
         """Return the site's owner as the author of a change."""

@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import audit_chain
 from forumapi.models.journal.journal import Author
 
 HOURS: Final = 24
@@ -65,13 +67,6 @@ DELETE = Query(
     WITH dropped AS (
         DELETE FROM site_exports e WHERE e.site_id = %(site_id)s RETURNING e.object)
     {_DROPPED}""",
-)
-
-AUDIT = Query(
-    "site_export.audit",
-    f"""
-    INSERT INTO audit_log (site_id, item_type_id, item_id, profile_id, action, ip)
-    VALUES (%(site_id)s, {itemtypes.SITE}, %(site_id)s, %(profile_id)s, 'E', %(ip)s::inet)""",
 )
 
 CLAIM = Query(
@@ -197,12 +192,8 @@ class SiteExport(NamedTuple):
 
 def audit(tx: Transaction, author: Author) -> None:
     """Record in the audit that the author exported their site; without profile: an operator did."""
-    tx.run(
-        AUDIT,
-        site_id=author.site_id,
-        profile_id=author.profile_id or None,
-        ip=author.ip or None,
-    )
+    ref = ItemRef(itemtypes.SITE, author.site_id)
+    audit_chain.record(tx, author, audit_chain.EXPORTED, ref)
 
 
 def expire(tx: Transaction) -> int:

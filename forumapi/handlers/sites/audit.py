@@ -1,0 +1,104 @@
+"""Audit of the site for its owner, and for each person what concerns them. Wire: docs/api/audit.md."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import audit_page
+from forumapi.models.journal.audit_page import EntryFilter, ListedEntry
+from forumapi.models.people import profile_summary
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, OWNER, Handler, Param, needs
+from forumapi.request.response import Data, Result
+from forumapi.text import rfc3339
+from forumapi.wire.schemas import audit as schemas
+
+_LIMIT: Final = Param("limit", int, "Entries on a page: 5 to 250, a multiple of 5.")
+_BEFORE: Final = Param("before", int, "Where to go on, as the link `next` says it.")
+
+
+def _before_next(found: list[ListedEntry], limit: int) -> int:
+    """Return the key of the next page; 0: this is the last one."""
+    return found[limit - 1].id if len(found) > limit else 0
+
+
+class AuditHandler(SiteSettingHandler):
+    """The site's audit, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(
+        OWNER,
+        answer=schemas.AuditEntries,
+        params=(
+            _LIMIT,
+            _BEFORE,
+            Param("actor", int, "Only what this profile did."),
+            Param("subject", int, "Only what was done to this profile or its things."),
+            Param("itemType", str, "With `itemId`: only what was done to this thing."),
+            Param("itemId", int, "With `itemType`: only what was done to this thing."),
+            Param("since", str, "Only from this time on, RFC 3339 with its offset."),
+            Param("until", str, "Only before this time, RFC 3339 with its offset."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The site's entries, newest first, without what is in huddles and how people sign in."""
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        found = audit_page.of_site(
+            ctx.reader,
+            ctx.site.id,
+            _filter(ctx),
+            ctx.number("before") or audit_page.NEWEST,
+            limit + 1,
+        )
+        ids = {id for one in found[:limit] for id in (one.actor_id, one.subject_id)} - {0}
+        people = profile_summary.summaries(ctx.reader, ctx.app.documents, ctx.site.id, sorted(ids))
+        items = [one.document(people) for one in found[:limit]]
+        return Data(ctx.keyset_listed("entries", items, _before_next(found, limit)))
+
+
+class OwnAuditHandler(Handler):
+    """Entries of the audit that concern the caller."""
+
+    @needs(LOGIN, answer=schemas.OwnAuditEntries, params=(_LIMIT, _BEFORE))
+    def get(self, ctx: Context) -> Result:
+        """The caller's changes, and those of them and their things by others, without these names; newest first."""
+        ctx.check_paging()
+        limit, me = ctx.paging.limit, ctx.identity.profile_id
+        before = ctx.number("before") or audit_page.NEWEST
+        found = audit_page.of_person(ctx.reader, ctx.site.id, me, before, limit + 1)
+        items = [one.own_document(me) for one in found[:limit]]
+        return Data(ctx.keyset_listed("entries", items, _before_next(found, limit)))
+
+
+def _filter(ctx: Context) -> EntryFilter:
+    """Parse the filters of the query. Raises Invalid."""
+    name, item_id = ctx.query.get("itemType", ""), ctx.number("itemId")
+    item = ItemRef(0, 0)
+    if name:
+        type = itemtypes.BY_NAME.get(name)
+        if type is None:
+            raise Invalid("itemType", "is no type of things", code=OUT_OF_RANGE)
+        if not item_id:
+            raise Invalid("itemId", "is required with itemType")
+        item = ItemRef(type.id, item_id)
+    elif item_id:
+        raise Invalid("itemType", "is required with itemId")
+    since, until = _time(ctx, "since"), _time(ctx, "until")
+    return EntryFilter(ctx.number("actor"), ctx.number("subject"), item, since, until)
+
+
+def _time(ctx: Context, name: str) -> datetime.datetime | None:
+    text = ctx.query.get(name, "")
+    if not text:
+        return None
+    found = rfc3339.instant(text)
+    if found is None:
+        raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
+    return found

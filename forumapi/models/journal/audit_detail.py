@@ -1,0 +1,36 @@
+"""Details of audit entries: the few keys of a moderator's action that the audit keeps beside who, what and when.
+
+Texts and the operator's account stand in the row that is erased one day; the chain holds a salted hash of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+# Keys and their types. `verb`: hide, ban, lift …; `reason`: shown to those concerned; `ground`, `note`: for the site's
+# staff; `action`, `case`: ids; `automated`: a rule decided; `subject`: profile concerned, where that is not the thing's
+# author; `operator`: account of the machine from which a command was run.
+KEYS: Final[dict[str, type]] = {
+    "verb": str,
+    "reason": str,
+    "ground": str,
+    "note": str,
+    "action": int,
+    "case": int,
+    "automated": bool,
+    "subject": int,
+    "operator": str,
+}
+
+
+def encode(detail: Mapping[str, Any] | None, operator: str = "") -> str | None:
+    """Encode details as JSON, without keys that have no value; None for none. Raises TypeError for unknown keys."""
+    found = {key: value for key, value in (detail or {}).items() if value not in (None, "", 0)}
+    for key, value in found.items():
+        if type(value) is not KEYS.get(key):
+            raise TypeError(f"the audit keeps no {key} of type {type(value).__name__}")
+    if operator:
+        found["operator"] = operator
+    return json.dumps(found, ensure_ascii=False) if found else None

@@ -1,0 +1,176 @@
+"""Hashes and signatures of the audit's chain (docs/operations.md, "Audit").
+
+An entry's hash covers its row, the hash before it, and a salted hash of what is erased one day. Heads of the chain and
+the checkpoints of retention are signed (Ed25519) by a key that the database does not hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+# What a signature is about; one cannot stand for the other.
+HEAD: Final = "head"
+BASE: Final = "base"
+
+SIGNED: Final = "S"  # action of an entry that ends a signed part of the chain
+ERASED: Final = "X"  # action of an entry after which the details of a profile's entries are erased
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+NO_DETAIL: Final = b""
+
+
+class ChainEntry(NamedTuple):
+    """Row of the chain, without its hash. Ids are 0 for none."""
+
+    site_id: int
+    number: int
+    event_number: int
+    audit_id: int
+    created: datetime.datetime
+    action: str
+    item_type: int
+    item_id: int
+    parent_type: int
+    parent_id: int
+    actor_id: int
+    subject_id: int
+    is_private: bool
+    detail_hash: bytes
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).digest()
+
+
+def genesis(site_id: int) -> bytes:
+    """Return the hash before a site's first entry."""
+    return _digest("forumapi audit", 1, site_id)
+
+
+def entry_hash(before: bytes, entry: ChainEntry) -> bytes:
+    """Return the hash of an entry that follows the one with the hash `before`."""
+    values = [_plain(value) for value in entry]
+    return _digest("entry", before.hex(), *values)
+
+
+def detail_hash(
+    salt: bytes | None, event_id: int, address_hash: bytes | None, detail: str
+) -> bytes:
+    """Return the salted hash of what stands in the erasable row. `address_hash`: keyed; `detail`: PostgreSQL's text."""
+    return _digest("detail", (salt or b"").hex(), event_id, (address_hash or b"").hex(), detail)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime.datetime):
+        return (value - _EPOCH) // _MICROSECOND
+    return value
+
+
+class Head(NamedTuple):
+    """Signed position of a site's chain, as the log has it: `<site>.<number>.<microseconds>.<hash>.<signature>`."""
+
+    site_id: int
+    number: int
+    created: datetime.datetime
+    hash: bytes
+    signature: bytes
+
+    def __str__(self) -> str:
+        hash, signature = _text(self.hash), _text(self.signature)
+        return f"{self.site_id}.{self.number}.{_plain(self.created)}.{hash}.{signature}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Parse the text of a head. Raises ValueError for any other text."""
+        site_id, number, created, hash, signature = text.strip().split(".")
+        at = _EPOCH + int(created) * _MICROSECOND
+        return cls(int(site_id), int(number), at, _bytes(hash), _bytes(signature))
+
+
+def _text(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+class Keys:
+    """Signing keys, made from secrets: the first one signs, each verifies."""
+
+    def __init__(self, secret_texts: Sequence[str]) -> None:
+        seeds = [
+            hashlib.sha256(b"forumapi audit key\n" + t.encode()).digest() for t in secret_texts
+        ]
+        self._private = [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
+        self._public: list[Ed25519PublicKey] = [key.public_key() for key in self._private]
+
+    def sign(
+        self, kind: str, site_id: int, number: int, created: datetime.datetime, hash: bytes
+    ) -> bytes:
+        """Sign a position of a site's chain; `kind`: HEAD or BASE."""
+        return self._private[0].sign(_message(kind, site_id, number, created, hash))
+
+    def signed(
+        self,
+        kind: str,
+        site_id: int,
+        number: int,
+        created: datetime.datetime,
+        hash: bytes,
+        signature: bytes,
+    ) -> bool:
+        """Return True if one of the keys has signed this."""
+        message = _message(kind, site_id, number, created, hash)
+        for key in self._public:
+            try:
+                key.verify(signature, message)
+            except InvalidSignature:
+                continue
+            return True
+        return False
+
+
+def _message(
+    kind: str, site_id: int, number: int, created: datetime.datetime, hash: bytes
+) -> bytes:
+    return _digest(f"forumapi audit {kind}", site_id, number, _plain(created), hash.hex())
+
+
+def keys(setting: str, data_folder: Path) -> Keys:
+    """Return the keys of the setting, separated by spaces; without any, one that is kept in the data folder."""
+    return Keys(setting.split() or [_kept(data_folder / "audit.key")])
+
+
+def _kept(path: Path) -> str:
+    """Return the secret in a file, which is made with the first call."""
+    while True:
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(secrets.token_hex(32))
+            try:
+                # The first of several processes wins.
+                os.link(made, path)
+            except FileExistsError:
+                pass
+            finally:
+                made.unlink()

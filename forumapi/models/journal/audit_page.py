@@ -1,0 +1,213 @@
+"""Pages of the audit: for the site's owner, and for each person what concerns them.
+
+Owners do not see what is in huddles nor how people sign in. Nobody sees client addresses, and a person does not see who
+acted on them or their things.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import audit_hash
+from forumapi.wire import json_fragments
+
+# Key of the first page.
+NEWEST: Final = 2**63 - 1
+
+ACTIONS: Final = {
+    "C": "created",
+    "R": "replaced",
+    "U": "patched",
+    "D": "deleted",
+    "E": "exported",
+    audit_hash.ERASED: "erased",
+}
+
+# Details that a person is shown of actions of others on them and their things. An action whose verb is not among these
+# is not shown at all: a report or a note about somebody is nothing that they may know of.
+VERBS: Final = (
+    *(
+        "hide",
+        "show",
+        "delete",
+        "restore",
+        "move",
+        "merge",
+        "split",
+        "lock",
+        "unlock",
+        "pin",
+        "unpin",
+    ),
+    *("warn", "silence", "ban", "lift", "redact", "undo"),
+)
+_SHOWN: Final = ("verb", "reason", "ground", "automated")
+_SHOWN_TO_OWNERS: Final = (*_SHOWN, "note", "action", "case")
+
+_COLUMNS: Final = """
+           e.audit_id, e.created, e.action, e.item_type_id, e.item_id, e.parent_type_id, e.parent_id, e.actor_id,
+           e.subject_id, coalesce(a.detail::text, ''), a.audit_id IS NULL"""
+_DETAIL: Final = """
+      LEFT JOIN audit_log a ON a.site_id = e.site_id AND a.audit_id = e.audit_id"""
+# A cursor whose entry is gone leads nowhere, and not to the beginning.
+_BEFORE: Final = f"""
+           (e.created, e.audit_id)
+           < (CASE WHEN %(before)s::bigint = {NEWEST} THEN 'infinity'
+                   ELSE (SELECT b.created FROM audit_entries b
+                          WHERE b.site_id = %(site_id)s AND b.audit_id = %(before)s::bigint) END, %(before)s::bigint)"""
+_OF_SITE: Final = f"""
+    SELECT {_COLUMNS}
+      FROM audit_entries e {_DETAIL}
+     WHERE e.site_id = %(site_id)s AND NOT e.is_private AND e.action <> '{audit_hash.SIGNED}'
+       AND e.created >= %(since)s::timestamptz AND e.created < %(until)s::timestamptz AND {_BEFORE}
+       {{and_more}}
+     ORDER BY e.created DESC, e.audit_id DESC
+     LIMIT %(limit)s"""
+_CONDITIONS: Final = {
+    "actor": "AND e.actor_id = %(actor)s AND e.actor_id > 0",
+    "subject": "AND e.subject_id = %(subject)s AND e.subject_id > 0",
+    "item": "AND e.item_type_id = %(item_type)s AND e.item_id = %(item_id)s",
+}
+
+
+def _of_site(*wanted: str) -> Query:
+    name = "_".join(("of_site", *wanted))
+    more = "\n       ".join(_CONDITIONS[one] for one in wanted)
+    return Query(f"audit_page.{name}", _OF_SITE.format(and_more=more))
+
+
+# One statement for each combination of filters, so that each walks an index.
+OF_SITE: Final = {
+    wanted: _of_site(*wanted)
+    for count in range(len(_CONDITIONS) + 1)
+    for wanted in itertools.combinations(_CONDITIONS, count)
+}
+
+# What one did, and what others did to one and one's things: not in huddles, which one may have left.
+OF_PERSON = Query(
+    "audit_page.of_person",
+    f"""
+    SELECT * FROM (
+        (SELECT {_COLUMNS}
+           FROM audit_entries e {_DETAIL}
+          WHERE e.site_id = %(site_id)s AND e.actor_id = %(me)s AND e.actor_id > 0 AND {_BEFORE}
+          ORDER BY e.created DESC, e.audit_id DESC
+          LIMIT %(limit)s)
+          UNION ALL
+        (SELECT {_COLUMNS}
+           FROM audit_entries e {_DETAIL}
+          WHERE e.site_id = %(site_id)s AND e.subject_id = %(me)s AND e.subject_id > 0 AND {_BEFORE}
+            AND e.actor_id <> %(me)s AND NOT e.is_private
+            AND coalesce(a.detail ->> 'verb' = ANY(%(verbs)s::text[]), true)
+          ORDER BY e.created DESC, e.audit_id DESC
+          LIMIT %(limit)s)) AS both_ways (audit_id, created)
+     ORDER BY created DESC, audit_id DESC
+     LIMIT %(limit)s""",
+)
+
+
+class EntryFilter(NamedTuple):
+    """Filter of the owner's list; 0 for any. `until` is exclusive."""
+
+    actor: int = 0
+    subject: int = 0
+    item: ItemRef = ItemRef(0, 0)
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+
+
+class ListedEntry(NamedTuple):
+    """Entry of the audit on a page. `detail`: keys of audit_detail.py; `is_erased`: they are stored no more."""
+
+    id: int
+    created: datetime.datetime
+    action: str
+    item_type: int
+    item_id: int
+    parent_type: int
+    parent_id: int
+    actor_id: int
+    subject_id: int
+    detail_text: str
+    is_erased: bool
+
+    def document(self, people: dict[int, bytes]) -> dict[str, Any]:
+        """Return the entry for the site's owner; `people`: summaries by profile id."""
+        return self._document(_SHOWN_TO_OWNERS) | {
+            "actor": _person(people, self.actor_id),
+            "subject": _person(people, self.subject_id),
+            "meta": self._meta(),
+        }
+
+    def own_document(self, me: int) -> dict[str, Any]:
+        """Return the entry for the person `me` whom it concerns, without who did it."""
+        return self._document(_SHOWN) | {"own": self.actor_id == me, "meta": self._meta()}
+
+    def _document(self, keys: tuple[str, ...]) -> dict[str, Any]:
+        detail = json.loads(self.detail_text) if self.detail_text else {}
+        document: dict[str, Any] = {
+            "id": self.id,
+            "created": json_fragments.format_time(self.created),
+            "action": ACTIONS[self.action],
+            "itemType": itemtypes.name_of(self.item_type),
+            "itemId": self.item_id,
+        }
+        if shown := {key: detail[key] for key in keys if key in detail}:
+            document["detail"] = shown
+        if "operator" in detail:
+            document["operator"] = True
+        return document
+
+    def _meta(self) -> dict[str, Any]:
+        links = [
+            {"rel": itemtypes.name_of(type), "href": ItemRef(type, id).href}
+            for type, id in ((self.item_type, self.item_id), (self.parent_type, self.parent_id))
+            if type in _LINKED
+        ]
+        return {"flags": {"erased": True} if self.is_erased else {}, "links": links}
+
+
+_LINKED: Final = frozenset(
+    (
+        *(itemtypes.MICROCOSM, itemtypes.PROFILE, itemtypes.COMMENT, itemtypes.HUDDLE),
+        *(itemtypes.CONVERSATION, itemtypes.POLL, itemtypes.EVENT),
+    )
+)
+
+
+def _person(people: dict[int, bytes], id: int) -> Any:
+    return json_fragments.raw(people[id]) if id in people else None
+
+
+def of_site(
+    tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
+) -> list[ListedEntry]:
+    """Read up to `limit` entries of a site before the entry `before`, newest first, without private ones."""
+    given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
+    query = OF_SITE[tuple(name for name, value in given.items() if value)]
+    params: dict[str, object] = {
+        "actor": which.actor,
+        "subject": which.subject,
+        "item_type": which.item.type,
+        "item_id": which.item.id,
+        "since": which.since or "-infinity",
+        "until": which.until or "infinity",
+        "before": before,
+        "site_id": site_id,
+        "limit": limit,
+    }
+    rows = tx.rows(query, **{name: params[name] for name in query.names})
+    return [ListedEntry(*row) for row in rows]
+
+
+def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
+    """Read up to `limit` entries that concern the profile `me`, before the entry `before`, newest first."""
+    rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
+    return [ListedEntry(*row) for row in rows]

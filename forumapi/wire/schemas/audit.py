@@ -1,0 +1,97 @@
+"""Entries of the audit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.parts import KeysetPage, Link, LinksMeta, ProfileSummary
+from forumapi.wire.schemas.values import Id, ItemTypeName, Time
+
+
+class OwnAuditDetail(Struct, kw_only=True):
+    """Details of a moderator's action, as far as those concerned are shown them."""
+
+    verb: Annotated[str, Meta(description="Such as hide, ban or lift.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="What those concerned are told.")] | UnsetType = UNSET
+    ground: Annotated[str, Meta(description="The rule or law.")] | UnsetType = UNSET
+    automated: Annotated[bool, Meta(description="No person decided.")] | UnsetType = UNSET
+
+
+class AuditDetail(OwnAuditDetail, kw_only=True):
+    """Details of a moderator's action."""
+
+    note: Annotated[str, Meta(description="For the site's staff.")] | UnsetType = UNSET
+    action: Id | UnsetType = UNSET
+    case: Id | UnsetType = UNSET
+
+
+class AuditFlags(Struct, kw_only=True):
+    """Flags of an entry."""
+
+    erased: Annotated[bool, Meta(description="Its details are stored no more.")] | UnsetType = UNSET
+
+
+class AuditMeta(Struct, kw_only=True):
+    """`meta` of an entry: links to the thing, and to what it hangs on."""
+
+    flags: AuditFlags
+    links: list[Link]
+
+
+class _Entry(Struct, kw_only=True):
+    """Keys that all entries have."""
+
+    id: Id
+    created: Time
+    action: Literal["created", "replaced", "patched", "deleted", "exported", "erased"]
+    itemType: ItemTypeName
+    itemId: Annotated[
+        Id, Meta(description="Of an attendee: the profile; of an attribute: what carries it.")
+    ]
+
+
+class AuditEntry(_Entry, kw_only=True):
+    """Change of one thing by somebody."""
+
+    detail: AuditDetail | UnsetType = UNSET
+    operator: (
+        Annotated[bool, Meta(description="An operator of the platform did it.")] | UnsetType
+    ) = UNSET
+    actor: Annotated[ProfileSummary, Meta(description="Who did it.")] | None
+    subject: Annotated[ProfileSummary, Meta(description="Whose thing it is.")] | None
+    meta: AuditMeta
+
+
+class OwnAuditEntry(_Entry, kw_only=True):
+    """Change by the caller, or of them or a thing of theirs."""
+
+    detail: OwnAuditDetail | UnsetType = UNSET
+    operator: (
+        Annotated[bool, Meta(description="An operator of the platform did it.")] | UnsetType
+    ) = UNSET
+    own: Annotated[bool, Meta(description="The caller did it.")]
+    meta: AuditMeta
+
+
+class AuditEntryPage(KeysetPage[AuditEntry]):
+    """A page of entries, newest first."""
+
+
+class OwnAuditEntryPage(KeysetPage[OwnAuditEntry]):
+    """A page of entries, newest first."""
+
+
+class AuditEntries(Struct, kw_only=True):
+    """The site's audit."""
+
+    entries: AuditEntryPage
+    meta: LinksMeta
+
+
+class OwnAuditEntries(Struct, kw_only=True):
+    """Entries of the audit that concern the caller."""
+
+    entries: OwnAuditEntryPage
+    meta: LinksMeta
