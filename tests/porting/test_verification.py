@@ -7,7 +7,7 @@ import pytest
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.sites.site_directory import SiteDirectory
-from forumapi.porting.verification import ImportReport, Verifier, table
+from forumapi.porting.loading.verification import ImportReport, Verifier, table
 from tests.porting.moved import Moved
 
 

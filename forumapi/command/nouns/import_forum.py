@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from forumapi.database.connections import Database, Transaction
     from forumapi.models.sites.site import Site
     from forumapi.porting.layout import Board, ForumReader
-    from forumapi.porting.loader import ImportProgress
-    from forumapi.porting.mapping import Origin
+    from forumapi.porting.loading.loader import ImportProgress
+    from forumapi.porting.loading.mapping import Origin
 
 
 def add(commands: Commands) -> None:
@@ -88,8 +88,8 @@ def _name_site(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.porting.loader import Loader, PortingError
-    from forumapi.porting.mapping import Origin
+    from forumapi.porting.loading.loader import Loader, PortingError
+    from forumapi.porting.loading.mapping import Origin
 
     with _reading(args) as reader, open_database(current) as database:
         board = _board(args, reader)
@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace, current: Config) -> int:
                 f"import {args.title} is of {origin.product}; name another one: --title"
             )
         site = _site(database, current, site_id)
-        show = _Bar()
+        show = _ImportBar()
         try:
             loader = Loader(
                 database, current.beside_run, site, origin, reader, granted=args.granted, show=show
@@ -127,7 +127,7 @@ def _run(args: argparse.Namespace, current: Config) -> int:
 
 
 def _verify(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.porting import verification
+    from forumapi.porting.loading import verification
 
     with _reading(args) as reader, open_database(current) as database:
         origin = _origin(database, args)
@@ -170,7 +170,7 @@ def _switch(args: argparse.Namespace, current: Config) -> int:
 
 def _list(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.porting import mapping
+    from forumapi.porting.loading import mapping
 
     with open_database(current) as database:
         tx = database.read()
@@ -252,7 +252,7 @@ def _site(database: Database, current: Config, site_id: int) -> Site:
 
 def _origin(database: Database, args: argparse.Namespace) -> Origin:
     from forumapi.command import admin
-    from forumapi.porting.mapping import Origin
+    from forumapi.porting.loading.mapping import Origin
 
     tx = database.read()
     try:
@@ -266,7 +266,7 @@ def _origin(database: Database, args: argparse.Namespace) -> Origin:
     return found
 
 
-class _Bar:
+class _ImportBar:
     """Line on a terminal that says how far a run is."""
 
     def __init__(self) -> None:

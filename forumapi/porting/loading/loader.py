@@ -23,13 +23,6 @@ from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.models.sites.site import Site
-from forumapi.porting import attachments, counters, forums
-from forumapi.porting.attachments import AttachmentWriter, FileStore
-from forumapi.porting.comments import CommentWriter, TextWriter
-from forumapi.porting.extras import ExtrasWriter
-from forumapi.porting.forums import ForumWriter
-from forumapi.porting.huddles import HuddleWriter
-from forumapi.porting.items import ItemWriter
 from forumapi.porting.layout import (
     ForumReader,
     PortedAttachment,
@@ -42,10 +35,17 @@ from forumapi.porting.layout import (
     PortedVersion,
     Unreadable,
 )
-from forumapi.porting.links import OldLinks
-from forumapi.porting.mapping import Origin
-from forumapi.porting.people import ImportedPeople
-from forumapi.porting.rights import Rights
+from forumapi.porting.loading import attachments, counters, forums
+from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
+from forumapi.porting.loading.comments import CommentWriter, TextWriter
+from forumapi.porting.loading.extras import ExtrasWriter
+from forumapi.porting.loading.forums import ForumWriter
+from forumapi.porting.loading.huddles import HuddleWriter
+from forumapi.porting.loading.items import ItemWriter
+from forumapi.porting.loading.links import OldLinks
+from forumapi.porting.loading.mapping import Origin
+from forumapi.porting.loading.people import ImportedPeople
+from forumapi.porting.loading.rights import Rights
 from forumapi.wire import legacy_urls
 from forumapi.wire.legacy_urls import RuleSet
 

@@ -12,11 +12,11 @@ from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.people.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
-from forumapi.porting import fields, rights
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
-from forumapi.porting.mapping import Origin, allocate
-from forumapi.porting.people import ImportedPeople
-from forumapi.porting.rights import Grant, Rights
+from forumapi.porting.loading import fields, rights
+from forumapi.porting.loading.mapping import Origin, allocate
+from forumapi.porting.loading.people import ImportedPeople
+from forumapi.porting.loading.rights import Grant, Rights
 
 # The site's owner is who made them: whoever owns a microcosm has every right in it.
 INSERT = Query(

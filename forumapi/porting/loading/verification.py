@@ -20,9 +20,6 @@ from forumapi.models.content import text
 from forumapi.models.sites.site import Site
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Tree
-from forumapi.porting import attachments, fields, forums, huddles, loader
-from forumapi.porting.comments import TextWriter
-from forumapi.porting.extras import field_key
 from forumapi.porting.layout import (
     ForumPermissions,
     ForumReader,
@@ -37,11 +34,14 @@ from forumapi.porting.layout import (
     PortedRole,
     Unreadable,
 )
-from forumapi.porting.links import Key, OldLinks
-from forumapi.porting.mapping import ImportedThing, Origin
-from forumapi.porting.people import ImportedPeople, person_key
-from forumapi.porting.rights import Rights
-from forumapi.porting.visible_text import visible_text
+from forumapi.porting.loading import attachments, fields, forums, huddles, loader
+from forumapi.porting.loading.comments import TextWriter
+from forumapi.porting.loading.extras import field_key
+from forumapi.porting.loading.links import Key, OldLinks
+from forumapi.porting.loading.mapping import ImportedThing, Origin
+from forumapi.porting.loading.people import ImportedPeople, person_key
+from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.visible_text import visible_text
 
 T = TypeVar("T")
 

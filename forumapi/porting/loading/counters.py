@@ -9,8 +9,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.people import read_mark, role_members
-from forumapi.porting.mapping import Origin
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading.mapping import Origin
+from forumapi.porting.loading.people import ImportedPeople
 
 NEXT_ITEMS: Final = Query(
     "counters.next_items",

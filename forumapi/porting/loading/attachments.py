@@ -30,10 +30,10 @@ from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file
 from forumapi.models.content.attachment import file_href
 from forumapi.models.content.file import File
-from forumapi.porting import fields
 from forumapi.porting.layout import PortedAssociation, PortedAttachment, PortedProfile, Unreadable
-from forumapi.porting.mapping import ImportedThing, Origin, allocate
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.loading.people import ImportedPeople
 
 Opener = Callable[[PortedAttachment], IO[bytes] | None]
 

@@ -10,8 +10,8 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
-from forumapi.porting import fields
 from forumapi.porting.layout import Board, Unreadable
+from forumapi.porting.loading import fields
 
 LOCK = Query(
     "mapping.lock",

@@ -11,7 +11,6 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.models.content import attribute, reaction
-from forumapi.porting import fields
 from forumapi.porting.layout import (
     PortedAlias,
     PortedAttribute,
@@ -21,8 +20,9 @@ from forumapi.porting.layout import (
     PortedReaction,
     Unreadable,
 )
-from forumapi.porting.mapping import TYPES, ImportedThing, Origin
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.mapping import TYPES, ImportedThing, Origin
+from forumapi.porting.loading.people import ImportedPeople
 
 INSERT_ATTRIBUTES = Query(
     "extras.insert_attributes",

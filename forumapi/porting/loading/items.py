@@ -9,10 +9,10 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.porting import fields
 from forumapi.porting.layout import PortedConversation, PortedPoll, Unreadable
-from forumapi.porting.mapping import ImportedThing, Origin, allocate
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.loading.people import ImportedPeople
 
 INSERT = Query(
     "items.insert",

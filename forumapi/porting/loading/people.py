@@ -14,9 +14,9 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
-from forumapi.porting import fields
 from forumapi.porting.layout import PortedProfile, Unreadable
-from forumapi.porting.mapping import Origin, allocate
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.mapping import Origin, allocate
 from forumapi.text import email
 from forumapi.text.looks import looks
 

@@ -13,11 +13,11 @@ from forumapi.models.content.text import RenderedText
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import Site
 from forumapi.permissions.evaluator import Tree
-from forumapi.porting import fields
 from forumapi.porting.layout import PortedComment, PortedVersion, Unreadable
-from forumapi.porting.links import Key, OldLinks
-from forumapi.porting.mapping import ImportedThing, Origin, allocate
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.links import Key, OldLinks
+from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.loading.people import ImportedPeople
 from forumapi.text.render import RENDERER_VERSION
 
 # Items of a batch with the number of their last comment, locked until its end, in the order that others lock them in.

@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.porting import fields
-from forumapi.porting.comments import NewText, TextPlace, TextWriter
 from forumapi.porting.layout import PortedMessage, PortedRecipient, Unreadable
-from forumapi.porting.mapping import Origin, allocate
-from forumapi.porting.people import ImportedPeople
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.comments import NewText, TextPlace, TextWriter
+from forumapi.porting.loading.mapping import Origin, allocate
+from forumapi.porting.loading.people import ImportedPeople
 
 INSERT = Query(
     "huddles.insert",
