@@ -25,6 +25,14 @@ MOST_FILES: Final = 25
 # Statuses after which a form with a text stands again: also those of a place that is gone, so that no text is lost.
 WRITING_REFUSALS: Final = (400, 403, 404, 409, 412, 413, 422, 429, 503)
 
+# Fields that only the form of an item of this type has. A field may stand in a form several times.
+FIELDS: Final = {
+    "event": ("day", "time", "tz", "hours", "where", "rsvpLimit", "status"),
+    "poll": ("question", "choice", "choiceId", "multi", "named", "results", "closes"),
+}
+# Fields of one name that are read.
+MOST_VALUES: Final = 200
+
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -48,7 +56,9 @@ class SentFile(NamedTuple):
 
 @dataclass
 class Writing:
-    """Fields of a form of a comment or a new item, and why it could not be posted.
+    """Fields of a form of a comment or an item, and why it could not be posted.
+
+    `fields` are those that only a type of item has (FIELDS), each with its values.
 
     `draft` is the version of the draft on the server that the form goes over, 0 for none; `saved` is when that was
     saved. `other` is the text that somebody else, or the same person elsewhere, has stored meanwhile. `kept` are the
@@ -58,6 +68,7 @@ class Writing:
     text: str = ""
     title: str = ""
     reply_to: int = 0
+    fields: dict[str, list[str]] = field(default_factory=dict)
     files: list[SentFile] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     draft: int = 0
@@ -70,8 +81,11 @@ class Writing:
     status: int = 200
 
     @classmethod
-    def read(cls, visit: Visit) -> Self:
-        """Read the fields of a form that was sent, and store the files that came with it."""
+    def read(cls, visit: Visit, kind: str = "") -> Self:
+        """Read the fields of a form that was sent, and store the files that came with it.
+
+        `kind`: the type of the item that the form is of.
+        """
         made = cls(
             text=visit.field("markdown"),
             title=visit.field("title"),
@@ -83,6 +97,8 @@ class Writing:
             made.reply_to = 0
         fields = visit.form
         if fields is not None:
+            for name in FIELDS.get(kind, ()):
+                made.fields[name] = fields.getlist(name)[:MOST_VALUES]
             made.kept = [one for one in fields.getlist("had") if _HASH.fullmatch(one)]
             found = (SentFile.parse(one) for one in fields.getlist("file")[:MOST_FILES])
             made.files = [one for one in found if one is not None]
@@ -101,12 +117,27 @@ class Writing:
         made.title = _text(content.get("title"))
         reply = content.get("inReplyTo")
         made.reply_to = reply if type(reply) is int and reply > 0 else 0
+        fields = content.get("fields")
+        for name, values in fields.items() if isinstance(fields, dict) else ():
+            if isinstance(values, list):
+                made.fields[name] = [_text(one) for one in values[:MOST_VALUES]]
         files = content.get("files")
         for one in files if isinstance(files, list) else []:
             found = SentFile.parse(one) if isinstance(one, str) else None
             if found is not None:
                 made.files.append(found)
         return made
+
+    def value(self, name: str) -> str:
+        """Return the first value of one of `fields`, "" for none."""
+        found = self.fields.get(name)
+        return found[0] if found else ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Return True while there is nothing in it that a draft would keep."""
+        has_fields = any(any(values) for values in self.fields.values())
+        return not (self.text.strip() or self.title.strip() or self.files or has_fields)
 
     @property
     def is_refused(self) -> bool:
@@ -120,13 +151,15 @@ class Writing:
             made["title"] = self.title
         if self.reply_to:
             made["inReplyTo"] = self.reply_to
+        if any(any(values) for values in self.fields.values()):
+            made["fields"] = self.fields
         if self.files:
             made["files"] = [one.value for one in self.files]
         if about:
             made["about"] = about[:300]
         return made
 
-    def check(self, visit: Visit, *, has_title: bool = False) -> None:
+    def check(self, visit: Visit, *, has_title: bool = False, needs_text: bool = True) -> None:
         """Say what is missing or too long."""
         gettext, ngettext = visit.language.gettext, visit.language.ngettext
         over = len(self.text) - TEXT_LENGTH
@@ -134,7 +167,7 @@ class Writing:
             self.refuse(gettext("A title is missing."))
         elif has_title and len(self.title) > TITLE_LENGTH:
             self.refuse(gettext("The title is too long: at most 150 characters."))
-        elif not self.text.strip():
+        elif needs_text and not self.text.strip():
             self.refuse(gettext("There is no text yet. Write something first."))
         elif over > 0:
             said = ngettext(

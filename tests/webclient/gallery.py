@@ -73,21 +73,6 @@ SCENES: Final[dict[str, Scene]] = {
     "poll.html": Scene("member", "/polls/{poll}/", "Poll"),
     "poll_form.html": Scene("member", "/microcosms/{microcosm}/create/poll/", "A new poll"),
     "voters.html": Scene("member", "/polls/{poll}/voters/", "Poll"),
-    "first_comment.html": Scene(
-        "member",
-        "/microcosms/{microcosm}/create/event/",
-        "Too much is said of it",
-        {
-            "title": "Too much is said of it",
-            "day": "",
-            "time": "",
-            "tz": "UTC",
-            "hours": "1",
-            "where": "",
-            "rsvpLimit": "0",
-            "markdown": "word " * 10_001,
-        },
-    ),
     # Writing, and what one marks
     "create_conversation.html": Scene(
         "member", "/microcosms/{microcosm}/create/conversation/", "New conversation"

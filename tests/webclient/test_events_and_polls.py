@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from forumapi import itemtypes
+from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
-from tests.webclient.visitor import Visitor
+from tests.webclient.test_writing_http import upload
+from tests.webclient.visitor import Page, Visitor
 
 ALL_TYPES = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
 
@@ -280,17 +283,17 @@ def test_a_conflict_shows_both_versions(
     path = f"/events/{one.id}/edit/"
     owner = visitor.of(bikes, bikes.member)
     form = owner.get(path)
-    match = form.value("input[name=match]")
+    match = form.value("input[name=etag]")
     sent = {"day": "2047-06-13", "time": "09:30", "hours": "2", "tz": "UTC"}
-    first = owner.post(path, {**sent, "title": "By me", "match": match})
+    first = owner.post(path, {**sent, "title": "By me", "etag": match})
     assert first.status == 303, first.main
 
-    late = owner.post(path, {**sent, "title": "Too late", "match": match})
+    late = owner.post(path, {**sent, "title": "Too late", "etag": match})
 
     assert late.status == 412
     assert "By me" in late.text and "Too late" in late.text
-    again = late.value("input[name=match]")
-    assert owner.post(path, {**sent, "title": "Too late", "match": again}).status == 303
+    again = late.value("input[name=etag]")
+    assert owner.post(path, {**sent, "title": "Too late", "etag": again}).status == 303
 
 
 @pytest.mark.parametrize("hours", ["many", "1e999", "nan"])
@@ -332,3 +335,154 @@ def test_a_form_sent_again_with_another_title_is_another_event(
 
     assert (first.status, again.status, other.status) == (303, 303, 303)
     assert first.location == again.location != other.location
+
+
+# ---------------------------------------------------------------- drafts, previews and files of their forms
+
+EVENT = {
+    "itemType": "event",
+    "title": "Ride & rest",
+    "day": "2047-01-01",
+    "time": "10:00",
+    "hours": "1.5",
+    "tz": "Europe/Berlin",
+    "where": "North & gate",
+    "rsvpLimit": "6",
+    "markdown": "Bring **lights**.",
+}
+POLL = [
+    ("itemType", "poll"),
+    ("title", "Jersey"),
+    ("question", "Which colour?"),
+    *(pair for text in ("Green", "", "Blue") for pair in (("choiceId", ""), ("choice", text))),
+    ("named", "1"),
+    ("results", "voted"),
+]
+
+
+def sent(somebody: Visitor, path: str, form: Sequence[tuple[str, str]]) -> Page:
+    """POST a form in which a field may stand several times."""
+    headers = {
+        "Origin": f"http://{somebody.host}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    return somebody.request("POST", path, urlencode(form).encode(), headers)
+
+
+def shown(page: Page) -> dict[str, str]:
+    """The fields of the form, as a browser shows them."""
+    names = ("title", "day", "time", "hours", "tz", "where", "rsvpLimit")
+    return {
+        **{name: page.value(f"#write [name={name}]") for name in names},
+        "markdown": page.find("#write textarea").text().strip(),
+    }
+
+
+def choices(page: Page) -> list[str]:
+    """The choices that are not empty."""
+    found = (node.attributes.get("value") or "" for node in page.tree.css("[name=choice]"))
+    return [text for text in found if text]
+
+
+def test_an_event_is_previewed_and_kept_as_a_draft(
+    visitor: Visitor, make: Factory, bikes: Site
+) -> None:
+    place = make.microcosm(bikes, item_types=ALL_TYPES)
+    path = f"/microcosms/{place.id}/create/event/"
+    member = visitor.of(bikes, bikes.member)
+    typed = {name: text for name, text in EVENT.items() if name != "itemType"}
+
+    preview = member.post(path, {**EVENT, "do": "preview"})
+    assert preview.status == 200
+    assert preview.find(".preview strong").text() == "lights"
+    assert shown(preview) == typed
+
+    saved = member.post(f"/drafts/microcosm/{place.id}/", EVENT)
+    assert (saved.status, saved.location) == (303, f"{path}#write")
+    draft = member.get(path)
+    assert shown(draft) == typed
+    assert "Ride &amp; rest" in member.get("/drafts/").text
+    # Whoever saves over a version that is gone sees both.
+    other = member.post(f"/drafts/microcosm/{place.id}/", {**EVENT, "where": "South"})
+    assert other.status == 409
+    assert other.value("[name=where]") == "South"
+
+    made = member.post(path, {**EVENT, "key": "k", "draft": draft.value("[name=draft]")})
+    assert made.status == 303
+    assert "North &amp; gate" in member.get(made.location).text
+    assert shown(member.get(path))["title"] == ""
+
+
+def test_files_hang_on_the_first_comment_of_an_event(
+    visitor: Visitor, bikes: Site, place: Thing
+) -> None:
+    path = f"/microcosms/{place.id}/create/event/"
+    member = visitor.of(bikes, bikes.member)
+    file = ("files", "route.txt", b"turn left", "text/plain")
+
+    bare = upload(member, path, {**EVENT, "markdown": "", "key": "a"}, file)
+    assert bare.status == 400
+    assert "There is no text yet" in bare.text
+    kept = bare.value("[name=file]")
+    made = member.post(path, {**EVENT, "file": kept, "key": "a"})
+
+    assert made.status == 303
+    assert "route.txt" in member.get(made.location).find(".comment .files").text()
+
+
+def test_a_poll_is_kept_as_a_draft_with_its_choices(
+    visitor: Visitor, make: Factory, bikes: Site
+) -> None:
+    place = make.microcosm(bikes, item_types=ALL_TYPES)
+    path = f"/microcosms/{place.id}/create/poll/"
+    member = visitor.of(bikes, bikes.member)
+
+    saved = sent(member, f"/drafts/microcosm/{place.id}/", POLL)
+    assert saved.status == 303, saved.main
+    draft = member.get(path)
+    assert choices(draft) == ["Green", "Blue"]
+    assert draft.value("[name=question]") == "Which colour?"
+    assert "checked" in draft.find("[name=named]").attributes
+    assert draft.value("option[selected]") == "voted"
+
+    made = sent(member, path, [*POLL, ("key", "k")])
+    assert made.status == 303, made.main
+    assert choices(member.get(path)) == []
+
+
+def test_choices_of_a_poll_keep_their_votes_after_a_refusal(
+    visitor: Visitor, api_there: Api, bikes: Site, place: Thing
+) -> None:
+    body = {
+        "microcosmId": place.id,
+        "title": "Which?",
+        "question": "Which?",
+        "choices": [{"choice": text} for text in ("Ash", "Birch", "Cedar")],
+        "results": "always",
+    }
+    made = api_there.post("/api/v1/polls", body, by=bikes.member)
+    poll = api_there.get(made.location, by=bikes.member).data
+    first, _, third = (str(one["id"]) for one in poll["choices"])
+    member = visitor.of(bikes, bikes.member)
+    path = f"/polls/{poll['id']}/edit/"
+    lines = [("choiceId", first), ("choice", "Ash"), ("choiceId", "0"), ("choice", "")]
+    lines += [
+        ("choiceId", third),
+        ("choice", "Cedar"),
+        ("question", "Which?"),
+        ("results", "always"),
+    ]
+
+    refused = sent(member, path, [*lines, ("title", "")])
+
+    assert refused.status == 400
+    pairs = zip(
+        (node.attributes["value"] for node in refused.tree.css("[name=choiceId]")),
+        (node.attributes["value"] for node in refused.tree.css("[name=choice]")),
+        strict=True,
+    )
+    assert [pair for pair in pairs if pair[1]] == [(first, "Ash"), (third, "Cedar")]
+    etag = member.get(path).value("[name=etag]")
+    assert sent(member, path, [*lines, ("title", "Two"), ("etag", etag)]).status == 303
+    left = api_there.get(made.location, by=bikes.member).data["choices"]
+    assert [(str(one["id"]), one["choice"]) for one in left] == [(first, "Ash"), (third, "Cedar")]

@@ -51,7 +51,7 @@ class SaveDraftView(View):
         item_type = visit.field("itemType")
         if place == "microcosm" and item_type not in DRAFTED_ITEMS:
             raise Refused(400)
-        writing = visit.writing = Writing.read(visit)
+        writing = visit.writing = Writing.read(visit, item_type if place == "microcosm" else "")
         path = f"/{place}s/{id}/draft"
         body: dict[str, Any] = {"content": writing.content(visit.field("about"))}
         if writing.draft:
@@ -61,7 +61,7 @@ class SaveDraftView(View):
         try:
             if writing.is_refused:
                 raise Failure(writing.status)
-            if not (writing.text.strip() or writing.title.strip() or writing.files):
+            if writing.is_empty:
                 visit.api.delete(path)
                 writing.draft, writing.saved = 0, ""
             else:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
-from forumapi.webclient.handlers.content.item_forms import begin, edit_reason
+from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
+from forumapi.webclient.rendering import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.writing import Writing
 
-# What a form asks for, in its order; the API has the rules.
-FIELDS: Final = ("title", "day", "time", "tz", "hours", "where", "rsvpLimit")
 ANSWERS: Final = ("yes", "maybe", "no")
 
 
@@ -118,131 +118,69 @@ class CalendarView(View):
         )
 
 
-class CreateEventView(View):
+class CreateEventView(CreateItemView):
     """Form of a new event in a microcosm."""
 
-    def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show it, empty."""
-        visit.member()
+    kind = "event"
+    template = "event_form.html"
+
+    def begun(self, visit: Visit) -> Writing:
+        """Propose an evening a week from now."""
         day = (visit.now + timedelta(days=7)).strftime("%Y-%m-%d")
-        return self._show(
-            visit, microcosm, {"day": day, "time": "19:00", "tz": "UTC", "hours": "2"}
-        )
+        fields = {"day": [day], "time": ["19:00"], "tz": ["UTC"], "hours": ["2"]}
+        return Writing(fields=fields)
 
-    def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create the event, with what was written about it as its first comment, and lead to it."""
-        visit.member()
-        typed = {name: visit.field(name) for name in (*FIELDS, "markdown")}
-        try:
-            body = {"microcosmId": microcosm, **_body(visit, typed)}
-            return begin(visit, "event", body, typed["markdown"])
-        except Failure as failure:
-            if failure.status not in FORM_REFUSALS:
-                raise
-            return self._show(visit, microcosm, typed, failure)
-
-    def _show(
-        self, visit: Visit, microcosm: int, typed: dict[str, str], failure: Failure | None = None
-    ) -> Answer:
-        place = visit.api.get(f"/microcosms/{microcosm}", limit=5)
-        return visit.page(
-            "event_form.html",
-            status=failure.status if failure else 200,
-            place=place,
-            item=None,
-            typed=typed,
-            failure=failure,
-            match="",
-            other=None,
-        )
+    def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
+        """Return when, where, and for how many. Raises Failure."""
+        return _body(visit, writing)
 
 
-class EditEventView(View):
+class EditEventView(EditItemView):
     """Form of an event that is there."""
 
-    def get(self, visit: Visit, item: int) -> Answer:
-        """Show it as it is."""
-        visit.member()
-        found = visit.api.document(f"/events/{item}", limit=5)
-        return self._show(visit, found.data, _typed(found.data), found.etag)
+    kind = "event"
+    template = "event_form.html"
 
-    def post(self, visit: Visit, item: int) -> Answer:
-        """Change it; where somebody else has changed it meanwhile, both versions are shown."""
-        visit.member()
-        typed = {name: visit.field(name) for name in (*FIELDS, "status")}
-        match = visit.field("match")
-        try:
-            body = _body(visit, typed)
-            body["meta"] = {"editReason": edit_reason(visit)}
-            if typed["status"]:
-                body["status"] = typed["status"]
-            visit.api.put(f"/events/{item}", body, key=visit.field("key"), match=match)
-        except Failure as failure:
-            if failure.status not in FORM_REFUSALS:
-                raise
-            now = visit.api.document(f"/events/{item}", limit=5)
-            is_conflict = failure.status == 412
-            return self._show(
-                visit,
-                now.data,
-                typed,
-                now.etag if is_conflict else match,
-                failure,
-                _typed(now.data) if is_conflict else None,
-            )
-        return visit.redirect(f"/events/{item}/")
+    def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
+        """Return when, where, and for how many."""
+        when = str(item.get("when", ""))
+        shown = {
+            "day": when[:10],
+            "time": when[11:16],
+            "tz": item.get("tz", "UTC"),
+            "hours": f"{int(item.get('duration', 0)) / 60:g}",
+            "where": plain(item.get("where", "")),
+            "rsvpLimit": str(item.get("rsvpLimit", 0)),
+        }
+        return {name: [text] for name, text in shown.items()}
 
-    def _show(
-        self,
-        visit: Visit,
-        item: dict[str, Any],
-        typed: dict[str, str],
-        match: str,
-        failure: Failure | None = None,
-        other: dict[str, str] | None = None,
-    ) -> Answer:
-        return visit.page(
-            "event_form.html",
-            status=failure.status if failure else 200,
-            place=None,
-            item=item,
-            typed=typed,
-            failure=failure,
-            match=match,
-            other=other,
-        )
+    def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
+        """Return when, where, for how many, and, if it was said, that it takes place. Raises Failure."""
+        made = _body(visit, writing)
+        if writing.value("status"):
+            made["status"] = writing.value("status")
+        return made
+
+    def words(self, visit: Visit, item: dict[str, Any]) -> str:
+        """Return title, time and place."""
+        stored = Writing(fields=self.fields(item))
+        when = f"{stored.value('day')} {stored.value('time')} ({stored.value('tz')})"
+        return "\n".join((plain(item["title"]), when, stored.value("where")))
 
 
-def _body(visit: Visit, typed: dict[str, str]) -> dict[str, Any]:
+def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
     """Make the API's body of what was typed. Raises Failure for what is no number."""
-    day, clock = typed["day"].strip(), typed["time"].strip() or "00:00"
+    day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:
-        minutes = round(float(typed["hours"].replace(",", ".") or 0) * 60)
-        limit = int(typed["rsvpLimit"] or 0)
+        minutes = round(float(writing.value("hours").replace(",", ".") or 0) * 60)
+        limit = int(writing.value("rsvpLimit") or 0)
     except (ValueError, OverflowError):
         text = visit.language.gettext("Hours and spaces must be numbers.")
         raise Failure(400, detail=text) from None
     return {
-        "title": typed["title"],
         "when": f"{day}T{clock}:00" if day else "",
-        "tz": typed["tz"].strip() or "UTC",
+        "tz": writing.value("tz").strip() or "UTC",
         "duration": minutes,
-        "where": typed["where"],
+        "where": writing.value("where"),
         "rsvpLimit": limit,
-    }
-
-
-def _typed(item: dict[str, Any]) -> dict[str, str]:
-    """Make the fields of a form of an event as the API has it."""
-    when = str(item.get("when", ""))
-    minutes = int(item.get("duration", 0))
-    return {
-        "title": item["title"],
-        "day": when[:10],
-        "time": when[11:16],
-        "tz": item.get("tz", "UTC"),
-        "hours": f"{minutes / 60:g}",
-        "where": item.get("where", ""),
-        "rsvpLimit": str(item.get("rsvpLimit", 0)),
-        "status": "",
     }

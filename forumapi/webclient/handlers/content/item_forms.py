@@ -1,44 +1,168 @@
-"""Functions that the forms of items and comments share: creation, preview, and the form again after a refusal."""
+"""Forms of items as all types have them, and what forms of comments share with them: preview, the form once more."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from forumapi.webclient.api import FORM_REFUSALS, Failure
-from forumapi.webclient.rendering import content
-from forumapi.webclient.visit import Answer, Visit
-from forumapi.webclient.writing import Writing, once
+from forumapi.webclient.api import Document, Failure
+from forumapi.webclient.rendering import content, plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+from forumapi.webclient.writing import Writing, attach, draft_of, once
 
 # Places that the API answers for in one call.
 MOST_PLACES: Final = 100
 
 
-def begin(visit: Visit, kind: str, body: dict[str, Any], markdown: str) -> Answer:
-    """Create an item, then its first comment, and lead there.
+class CreateItemView(View):
+    """Form of a new item in a microcosm with its first comment: draft, preview, files.
 
-    Both have idempotency keys, so that sending the form again does each once. Raises Failure when the item is refused;
-    a first comment that is refused comes back as it was typed, in a form of its own.
+    A subclass names its type and template, and makes the API's body of the fields that only its type has.
     """
-    key = visit.field("key")
-    made = visit.api.post(f"/{kind}s", body, key=once(key, body))
-    path = f"/{kind}s/{made.data['id']}/"
-    if not markdown.strip():
-        return visit.redirect(path)
-    comment = {"itemType": kind, "itemId": made.data["id"], "markdown": markdown}
-    try:
-        visit.api.post("/comments", comment, key=once(key, comment))
-    except Failure as failure:
-        if failure.status not in FORM_REFUSALS:
-            raise
+
+    takes_files = True
+    kind: ClassVar[str]
+    template: ClassVar[str]
+    # There is no item without a first comment.
+    needs_text: ClassVar[bool] = False
+
+    def begun(self, visit: Visit) -> Writing:
+        """Return what a form shows that nobody has filled yet."""
+        return Writing()
+
+    def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
+        """Return the members of the API's body that only this type has. Raises Failure."""
+        return {}
+
+    def get(self, visit: Visit, microcosm: int = 0) -> Answer:
+        """Show the form, with the draft that is kept for this place."""
+        visit.member()
+        writing = visit.writing
+        if writing is None and microcosm:
+            writing = draft_of(visit, f"/microcosms/{microcosm}")
+        writing = writing or Writing()
+        if not writing.is_refused:
+            begun = self.begun(visit)
+            writing.fields = {**begun.fields, **writing.fields}
+        return self.show(visit, microcosm, writing)
+
+    def post(self, visit: Visit, microcosm: int = 0) -> Answer:
+        """Post both. Sent twice, or again after half of it failed, it makes one item."""
+        visit.member()
+        microcosm = microcosm or visit.number("microcosmId")
+        writing = visit.writing = Writing.read(visit, self.kind)
+        if visit.field("do") == "preview":
+            preview(visit, writing, {"microcosmId": microcosm})
+            if visit.wants_json:
+                return said(visit, writing)
+        if visit.field("do") in ("preview", "more"):
+            return self.show(visit, microcosm, writing)
+        if not microcosm:
+            writing.refuse(visit.language.gettext("Choose a place for it."))
+        needs_text = self.needs_text or bool(writing.files)
+        writing.check(visit, has_title=True, needs_text=needs_text)
+        if writing.is_refused:
+            return self.show(visit, microcosm, writing)
+        key = visit.field("key")
+        try:
+            body = {"microcosmId": microcosm, "title": writing.title, **self.body(visit, writing)}
+            item = visit.api.post(f"/{self.kind}s", body, key=once(key, body)).data["id"]
+            if writing.text.strip():
+                body = {"itemType": self.kind, "itemId": item, "markdown": writing.text}
+                made = visit.api.post("/comments", body, key=once(key, body))
+                attach(visit, made.data["id"], writing.files)
+        except Failure as failure:
+            writing.failed(failure)
+            return self.show(visit, microcosm, writing)
+        return visit.redirect(f"/{self.kind}s/{item}/")
+
+    def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
+        """Show the form as it was filled, in a place or with the places to choose from. Raises Refused."""
+        place, places = None, []
+        if microcosm:
+            place = visit.api.get(f"/microcosms/{microcosm}", limit=5)
+            may = place["meta"]["permissions"]["create"] and self.kind in place["itemTypes"]
+            if not may and not writing.is_refused:
+                raise Refused(403, visit.language.gettext("You can’t begin this here."))
+        else:
+            places = places_for(visit, self.kind)
         return visit.page(
-            "first_comment.html",
-            status=failure.status,
-            kind=kind,
-            item=made.data,
-            typed=markdown,
-            failure=failure,
+            self.template,
+            status=writing.status,
+            item=None,
+            place=place,
+            places=places,
+            writing=writing,
         )
-    return visit.redirect(path)
+
+
+class EditItemView(View):
+    """Form of an item that is there: its title, and the fields that only its type has."""
+
+    kind: ClassVar[str]
+    template: ClassVar[str]
+
+    def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the fields of the form as the API has the item."""
+        return {}
+
+    def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
+        """Return the members of the API's body that only this type has. Raises Failure."""
+        return {}
+
+    def words(self, visit: Visit, item: dict[str, Any]) -> str:
+        """Return the version that somebody else has stored in words, a line a field."""
+        return str(plain(item["title"]))
+
+    def get(self, visit: Visit, item: int) -> Answer:
+        """Show the form."""
+        visit.member()
+        found = self._found(visit, item)
+        if not found.data["meta"]["permissions"]["update"]:
+            raise Refused(403)
+        writing = Writing(
+            title=plain(found.data["title"]), fields=self.fields(found.data), etag=found.etag
+        )
+        return self._show(visit, found, writing)
+
+    def post(self, visit: Visit, item: int) -> Answer:
+        """Store it, unless somebody else did meanwhile: then both versions are shown."""
+        visit.member()
+        writing = Writing.read(visit, self.kind)
+        is_more = visit.field("do") == "more"
+        try:
+            if not is_more:
+                writing.check(visit, has_title=True, needs_text=False)
+            if not is_more and not writing.is_refused:
+                body = {
+                    "title": writing.title,
+                    **self.body(visit, writing),
+                    "meta": {"editReason": edit_reason(visit)},
+                }
+                visit.api.put(f"/{self.kind}s/{item}", body, match=writing.etag)
+                return visit.redirect(f"/{self.kind}s/{item}/")
+        except Failure as failure:
+            writing.failed(failure)
+        found = self._found(visit, item)
+        if writing.status == 412:
+            writing.other, writing.etag = self.words(visit, found.data), found.etag
+        return self._show(visit, found, writing)
+
+    def _found(self, visit: Visit, item: int) -> Document:
+        return visit.api.document(f"/{self.kind}s/{item}", limit=5)
+
+    def _show(self, visit: Visit, found: Document, writing: Writing) -> Answer:
+        return visit.page(
+            self.template,
+            status=writing.status,
+            item=found.data,
+            kind=self.kind,
+            place=None,
+            writing=writing,
+            places=places_for(visit, self.kind),
+            chosen=visit.number("microcosmId") or found.data["microcosmId"],
+            reason=visit.field("editReason"),
+        )
 
 
 def edit_reason(visit: Visit) -> str:
