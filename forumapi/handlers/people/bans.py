@@ -68,7 +68,7 @@ class BansHandler(Handler):
             admin_reason=note,
             created_by=ctx.identity.profile_id,
         )
-        _record(ctx, affected)
+        _record(ctx, affected, {"verb": "ban", "reason": reason, "note": note})
         return Found(f"{PATH}/{id}")
 
 
@@ -89,7 +89,8 @@ class BanHandler(Handler):
         deleted = Ban.delete(ctx.writer, ctx.site.id, ctx.args["id"])
         if deleted is not None:
             user_id, domain = deleted
-            _record(ctx, ban.affected(ctx.writer, ctx.site.id, user_id=user_id, domain=domain))
+            affected = ban.affected(ctx.writer, ctx.site.id, user_id=user_id, domain=domain)
+            _record(ctx, affected, {"verb": "lift"})
         return Done()
 
 
@@ -115,8 +116,8 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
     return user_id, ""
 
 
-def _record(ctx: Context, profile_ids: list[int]) -> None:
-    """Record in the audit and the event log that a ban of these profiles began or ended."""
+def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
+    """Record in the audit, with `detail`, and the event log that a ban of these profiles began or ended."""
     journal.record_many(
         ctx.writer,
         ctx.author,
@@ -124,4 +125,5 @@ def _record(ctx: Context, profile_ids: list[int]) -> None:
         itemtypes.PROFILE,
         profile_ids,
         versions=[None] * len(profile_ids),
+        detail=detail,
     )

@@ -16,7 +16,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.events.event_log import LoggedEvent
 from forumapi.itemtypes import ItemRef
-from forumapi.models.journal import audit_detail, audit_hash
+from forumapi.models.journal import audit_hash
 from forumapi.models.journal.audit import SECRET
 from forumapi.models.journal.audit_hash import BASE, ERASED, HEAD, SIGNED, ChainEntry, Head, Keys
 from forumapi.models.journal.journal import Author
@@ -296,7 +296,7 @@ def record(
         # The row of an erasure says that something was deleted; its entry says what (ERASED).
         action="D" if action == ERASED else action,
         ip=author.ip or None,
-        detail=audit_detail.encode(detail, author.operator),
+        detail=author.encoded_detail(detail),
     )
     row = tx.row(RECORDED, site_id=author.site_id, audit_id=audit_id)
     assert row is not None  # it was inserted

@@ -23,13 +23,21 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 class Author(NamedTuple):
     """Author of a write, with client address: for rows, audit and events.
 
-    `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`.
+    `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: of all
+    that is written now, for the audit, with keys of audit_detail.py.
     """
 
     site_id: int
     profile_id: int
     ip: str
     operator: str = ""
+    detail: Mapping[str, Any] | None = None
+
+    def encoded_detail(self, more: Mapping[str, Any] | None = None) -> str | None:
+        """Encode the details of one write, `more` among them, for `audit_log`; None for none."""
+        if not (more or self.detail or self.operator):
+            return None
+        return audit_detail.encode({**(self.detail or {}), **(more or {})}, self.operator)
 
 
 _EVENT: Final = """
@@ -104,7 +112,7 @@ def record(
         microcosm_id=microcosm_id or None,
         moved_from=moved_from,
         action=_ACTIONS[kind] if audit else None,
-        audit_detail=audit_detail.encode(detail, author.operator),
+        audit_detail=author.encoded_detail(detail),
     )
     count(tx, kind, item_type)
 
@@ -168,6 +176,6 @@ def record_many(
             ip=author.ip or None,
             action=_ACTIONS[kind],
             detail='{"import": true}' if is_import else None,
-            audit_detail=audit_detail.encode(detail, author.operator),
+            audit_detail=author.encoded_detail(detail),
         )
         count(tx, kind, item_type, len(ids))

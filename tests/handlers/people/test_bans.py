@@ -263,3 +263,22 @@ def test_somebody_banned_sees_what_the_page_needs_and_nothing_else(
     assert {name for name, value in own.items() if value} == {"read", "banned"}
     other = stage.get(f"/profiles/{site.member.id}", by=person)
     assert (other.status, other.code) == (403, 13)
+
+
+def test_the_audit_says_of_each_profile_that_a_ban_began_and_ended(
+    stage: Stage, site: Site
+) -> None:
+    people = [person_at(stage, site, f"{site.key}.example") for _ in range(3)]
+    path = ban(stage, site, {"domain": f"{site.key}.example", "reason": "Spam", "note": "Again"})
+    assert stage.request("DELETE", path, by=site.owner).status == 200
+
+    rows = stage.sql(
+        """SELECT item_id, profile_id, detail::text FROM audit_log
+            WHERE site_id = %(id)s AND detail IS NOT NULL ORDER BY audit_id""",
+        id=site.id,
+    )
+    began = '{"note": "Again", "verb": "ban", "reason": "Spam"}'
+    assert [row[1:] for row in rows] == [(site.owner.id, began)] * 3 + [
+        (site.owner.id, '{"verb": "lift"}')
+    ] * 3
+    assert sorted(row[0] for row in rows[:3]) == sorted(one.id for one in people)
