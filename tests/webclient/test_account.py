@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 import pyotp
 import pytest
+import segno
 from selenium.webdriver.common.by import By
 
 from forumapi.webclient.session import FRESH_S, Seal, WebSession
@@ -186,6 +188,22 @@ def test_a_secret_is_shown_once_and_kept_by_nobody(visitor: Visitor, bikes: Site
 
     begun = member.post("/account/factor/", {"do": "begin"})
     assert begun.headers["cache-control"] == "no-store"
+
+
+def test_the_secret_of_a_second_factor_is_drawn_for_a_camera(visitor: Visitor, bikes: Site) -> None:
+    begun = visitor.of(bikes, bikes.member).post("/account/factor/", {"do": "begin"})
+
+    address = begun.find('#main a[href^="otpauth:"]').attributes["href"] or ""
+    assert begun.find(".shown code").text() in address
+    drawn = begun.find('#main [role="img"] svg')
+    dark = begun.find('#main [role="img"] svg path[stroke]').attributes["d"] or ""
+    # As many dark modules as the code of that address has, in lines of some modules each.
+    lines = re.findall(r"h(\d+)", dark)
+    code = segno.make(address, error="m", micro=False)
+    assert sum(map(int, lines)) == sum(map(sum, code.matrix))
+    # The policy admits neither.
+    assert "style" not in (drawn.html or "")
+    assert "data:" not in begun.text
 
 
 def test_a_key_that_is_refused_comes_back_as_it_was_typed(visitor: Visitor, bikes: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from markupsafe import Markup
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.sign_in import json_object, passkey_flow, passkey_options
@@ -148,6 +149,14 @@ class AddressView(View):
         )
 
 
+def _drawn(address: str) -> Markup:
+    """Draw an address as a QR code: an SVG element of attributes alone, black on white in any look."""
+    import segno  # by this page alone
+
+    code = segno.make(address, error="m", micro=False)
+    return Markup(code.svg_inline(scale=4, border=4, light="#fff"))
+
+
 class FactorView(View):
     """The second factor: codes of an app."""
 
@@ -201,6 +210,7 @@ class FactorView(View):
             status=failure.status if failure else 200,
             state=visit.api.get("/auth/totp"),
             secret=secret,
+            drawn=_drawn(secret["uri"]) if secret else "",
             sealed=sealed,
             step=step,
             failure=failure,
