@@ -99,6 +99,8 @@ _UNSAID: Final = {
 }
 _LINK_TO = re.compile(r"(?:topic=[0-9]+\.)?msg=?([0-9]{1,12})")
 _BARE = re.compile(r"(?:(?:https?|ftp)://|(?<![\w.@/])www\.)[^\s<>\[\]\"']{2,}", re.I)
+# A port is no scheme's rest.
+_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?![0-9])")
 _END_OF_LINK = ".,;:!?"
 
 
@@ -346,7 +348,7 @@ class _Reading:
             href = f"mailto:{href}"
         elif found := re.fullmatch(r"#msg([0-9]{1,12})", href):
             href = f"old:comment/{int(found[1])}"
-        elif "://" not in href and not href.startswith(("mailto:", "#", "/")):
+        elif not _HAS_SCHEME.match(href) and not href.startswith(("#", "/")):
             href = f"http://{href}"
         is_usable = href.partition(":")[0].lower() in ("http", "https", "ftp", "mailto", "old")
         node = TextNode("link", href=self._texts.link(href)) if is_usable else TextNode("plain")

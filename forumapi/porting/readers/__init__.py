@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("microcosm", "phpbb")
+NAMES: Final = ("microcosm", "phpbb", "smf")
 
 
 def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
@@ -22,4 +22,8 @@ def open_reader(product: str, source: Path, files: Path | None = None) -> ForumR
         from forumapi.porting.readers.phpbb import open_phpbb
 
         return open_phpbb(source, files)
+    if product == "smf":
+        from forumapi.porting.readers.smf import open_smf
+
+        return open_smf(source, files)
     raise ValueError(f"no reader of {product}")
