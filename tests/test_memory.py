@@ -488,6 +488,7 @@ BRIEF = """
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
     files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
+    models.journal.audit_check._Check._faults models.journal.audit_check._Check._erased
     text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
