@@ -367,6 +367,21 @@ def test_all_conversations(hand: Hand, bikes: Site, make: Factory) -> None:
     hand.see("One of all")
 
 
+def test_a_place_shows_its_newest_polls(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site)
+    bare = make.microcosm(site, item_types=(6,))
+    for number in range(6):
+        make.poll(site, microcosm=place, title=f"Which {number}?")
+    make.poll(site, title="Elsewhere")
+    member = visitor.of(site, site.member)
+
+    page = member.get(f"/microcosms/{place.id}/").main
+    assert "Elsewhere" not in page
+    assert [number for number in range(6) if f"Which {number}?" in page] == [1, 2, 3, 4, 5]
+    assert "Polls" not in member.get(f"/microcosms/{bare.id}/").main
+
+
 def without(page: Page, path: str) -> str:
     """The page without its own address and moment."""
     text = re.sub(r' data-cursor="[^"]*"', "", page.text)

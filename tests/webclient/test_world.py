@@ -102,6 +102,8 @@ def test_feeds_of_a_place_and_of_a_person(website: Server, make: Factory) -> Non
     site = make.site()
     place = make.microcosm(site, "Workshop")
     make.event(site, microcosm=place, title="Which tyre?")
+    make.poll(site, microcosm=place, title="Which pump?")
+    make.poll(site, title="Elsewhere")
     secret = private_place(make, site)
     make.comment(make.conversation(site, title="Open"), by=site.member, markdown="Said openly")
     make.comment(secret, by=site.member, markdown="Said in secret")
@@ -110,7 +112,7 @@ def test_feeds_of_a_place_and_of_a_person(website: Server, make: Factory) -> Non
     of_person = guest.get(f"/profiles/{site.member.id}/feed.json").text
     member = Visitor(website.address).of(site, site.member)
 
-    assert [one["title"] for one in of_place["items"]] == ["Which tyre?"]
+    assert [one["title"] for one in of_place["items"]] == ["Which pump?", "Which tyre?"]
     assert "Said openly" in of_person
     assert "secret" not in of_person
     assert "secret" not in member.get(f"/profiles/{site.member.id}/feed.json").text

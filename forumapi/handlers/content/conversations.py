@@ -40,7 +40,7 @@ class ConversationsHandler(ItemsHandler):
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
     item_type = itemtypes.CONVERSATION
 
-    @needs(READ, answer=schemas.Conversations, paged=True)
+    @needs(READ, answer=schemas.Conversations, paged=True, params=(items.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Conversations that the caller may read and does not ignore: sticky ones first, then by last activity."""
         return items.list_items(ctx, self.item_type, "conversations")

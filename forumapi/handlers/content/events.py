@@ -73,7 +73,10 @@ class EventsHandler(ItemsHandler):
         READ,
         answer=schemas.Events,
         paged=True,
-        params=(Param("isAttending", bool, "Only the events that the caller said yes to."),),
+        params=(
+            items.IN_MICROCOSM,
+            Param("isAttending", bool, "Only the events that the caller said yes to."),
+        ),
     )
     def get(self, ctx: Context) -> Result:
         """Events that the caller may read and does not ignore: sticky ones first, then by last activity."""

@@ -24,7 +24,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located, LocatedObject
-from forumapi.request.handler import DELETE, READ, UPDATE, Handler, needs
+from forumapi.request.handler import DELETE, READ, UPDATE, Handler, Param, needs
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
@@ -286,17 +286,25 @@ class Listing(NamedTuple):
     total: Query
 
 
+IN_MICROCOSM: Final = Param("microcosmId", int, "Only what stands in this microcosm itself.")
 ALL: Final = Listing(item_page.LIST, item_page.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
-    """Answer with a page of the items of `item_type` that `listing` selects, under the name `key` (content 3.6)."""
+    """Answer with a page of the items of `item_type` that `listing` selects, under the name `key` (content 3.6).
+
+    A microcosm that the caller may not list is as empty as one that never was.
+    """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)
+    readable = ctx.listable.ids
+    if "microcosmId" in ctx.query:
+        wanted = ctx.number("microcosmId")
+        readable = (wanted,) if wanted in ctx.listable.set else ()
     scope = {
         "site_id": site_id,
         "item_type": item_type,
-        "readable": ctx.listable.ids,
+        "readable": readable,
         "ignored": ctx.identity.ignored_items,
         "me": ctx.identity.profile_id,
     }

@@ -81,7 +81,7 @@ class PollsHandler(ItemsHandler):
     required_keys: ClassVar = {"POST": ("microcosmId", "title", "question", "choices")}
     item_type = itemtypes.POLL
 
-    @needs(READ, answer=schemas.Polls, paged=True)
+    @needs(READ, answer=schemas.Polls, paged=True, params=(items.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Polls that the caller may read and does not ignore: sticky ones first, then by last activity."""
         return items.list_items(ctx, self.item_type, "polls")

@@ -140,6 +140,28 @@ def test_authors_close_what_they_began_but_do_not_reopen_it(
 
 
 @pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
+def test_a_list_of_one_microcosm(api: Api, make: Factory, kind: str) -> None:
+    site = make.site()
+    place, secret = make.microcosm(site, "Open"), make.microcosm(site, "Closed")
+    make.role(site, secret.id, "Committee", rights=("read",))
+    inner = make.microcosm(site, "Inner", parent=place)
+    one = getattr(make, kind)(site, microcosm=place)
+    for other in (secret, inner, None):
+        getattr(make, kind)(site, **({"microcosm": other} if other else {}))
+
+    def listed(microcosm: object, by: Person | None = site.member) -> list[int]:
+        path = f"/api/v1/{kind}s?microcosmId={microcosm}"
+        found = api.get(path, by=by, site=site).data[f"{kind}s"]
+        assert found["total"] == len(found["items"])
+        return [item["id"] for item in found["items"]]
+
+    assert listed(place.id) == listed(place.id, None) == [one.id]
+    assert listed(secret.id) == listed(10**9) == listed(0) == []
+    assert len(listed(secret.id, site.owner)) == 1
+    assert api.get(f"/api/v1/{kind}s?microcosmId=x", by=site.member).status == 400
+
+
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
 def test_lists_tell_a_member_what_is_unread(api: Api, make: Factory, kind: str) -> None:
     site = make.site()
     thing = getattr(make, kind)(site, by=site.owner)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
+
+# Polls that the page of a microcosm shows; all others are behind a link.
+POLLS: Final = 5
 
 
 class MicrocosmPageView(View):
@@ -16,8 +19,11 @@ class MicrocosmPageView(View):
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
-        """Show a microcosm."""
-        return visit.page("microcosm.html", microcosm=found)
+        """Show a microcosm. Its polls, which no list of several types has, stand on its first page."""
+        polls: dict[str, Any] | None = None
+        if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:
+            polls = visit.api.get("/polls", microcosmId=found["id"], limit=POLLS)["polls"]
+        return visit.page("microcosm.html", microcosm=found, polls=polls)
 
 
 class MicrocosmsView(MicrocosmPageView):

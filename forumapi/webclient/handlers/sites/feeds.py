@@ -69,7 +69,7 @@ class SiteFeedView(FeedView):
 
 
 class MicrocosmFeedView(FeedView):
-    """Feed of a place: what stands in it."""
+    """Feed of a place: what stands in it, those first in which somebody wrote last."""
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
         """Send it."""
@@ -78,6 +78,10 @@ class MicrocosmFeedView(FeedView):
         items = [one for one in found["items"]["items"] if one["itemType"] in _ITEMS]
         page = f"{visit.base_url}/microcosms/{microcosm}/"
         entries = [_found(visit, one) for one in items]
+        if "poll" in found["itemTypes"]:
+            polls = visit.api.get("/polls", microcosmId=microcosm, limit=ENTRIES)["polls"]["items"]
+            entries += [_found(visit, {"itemType": "poll", "item": one}) for one in polls]
+            entries = sorted(entries, key=lambda one: one.updated, reverse=True)[:ENTRIES]
         return self.send(
             visit, FeedDocument(plain(found["title"]), page, f"{page}feed", entries), form
         )
