@@ -164,6 +164,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/sites/<int:community>/": platform.CommunityView,
     "/platform/": platform.OperatorView,
     "/static/<name>": static_files.StaticView,
+    "/static/img/favico.png": static_files.DefaultLogoView,
+    "/static/themes/1/logo.png": static_files.DefaultLogoView,
     "/theme.<key>.css": static_files.ThemeView,
     "/favicon.ico": static_files.IconView,
 }

@@ -382,6 +382,19 @@ def test_a_place_shows_its_newest_polls(visitor: Visitor, make: Factory) -> None
     assert "Polls" not in member.get(f"/microcosms/{bare.id}/").main
 
 
+def test_the_logo_of_a_site_without_one_is_a_picture(
+    visitor: Visitor, api_there: Api, make: Factory
+) -> None:
+    site = make.site()
+    shown = api_there.get("/api/v1/site", site=site).data
+    guest = visitor.of(site)
+
+    for address in (shown["logoUrl"], shown["faviconUrl"]):
+        picture = guest.get(guest.get(address).location)
+        assert picture.status == 200, address
+        assert picture.headers["content-type"] == "image/png"
+
+
 def without(page: Page, path: str) -> str:
     """The page without its own address and moment."""
     text = re.sub(r' data-cursor="[^"]*"', "", page.text)

@@ -35,6 +35,14 @@ class ThemeView(View):
         )
 
 
+class DefaultLogoView(View):
+    """Logo and favicon of a site that has none of its own, at the addresses that the API gives for them."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Lead to the picture that every site has."""
+        return visit.redirect(static.address("icon-192.png"), status=302)
+
+
 class IconView(View):
     """Icon of a site."""
 
