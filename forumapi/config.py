@@ -1043,6 +1043,12 @@ class Config:
         "What a backup leaves when it has ended well; relative to the data folder; empty: nobody looks.",
         reload=True,
     )
+    erasure_journal: str = _setting(
+        "erasures.jsonl",
+        "file",
+        "Which people were erased, by number, for `backup restore`; relative to the data folder. Copy it elsewhere.",
+        reload=True,
+    )
     backup_max_age_hours: int = _setting(
         26,
         "hours",
@@ -1099,6 +1105,11 @@ class Config:
     def backup_status_path(self) -> Path | None:
         """Return the absolute path of the status file of backups; None if it is not configured."""
         return self.data_path / self.backup_status_file if self.backup_status_file else None
+
+    @property
+    def erasure_journal_path(self) -> Path:
+        """Return the absolute path of the journal of erasures."""
+        return self.data_path / self.erasure_journal
 
     @property
     def direct_url(self) -> str:

@@ -126,7 +126,12 @@ from forumapi.handlers.people.criteria import (
     HeldRolesHandler,
     RoleMembersHandler,
 )
+from forumapi.handlers.people.erasures import AccountErasureHandler, ProfileErasureHandler
 from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
+from forumapi.handlers.people.personal_exports import (
+    PersonalExportFileHandler,
+    PersonalExportHandler,
+)
 from forumapi.handlers.people.profiles import (
     ProfileHandler,
     ProfileOptionsHandler,
@@ -192,6 +197,9 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/attachments/<name>": AttachmentHandler,
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
+    "/api/v1/profiles/<profile:item>/erasure": ProfileErasureHandler,
+    "/api/v1/profiles/<profile:item>/export": PersonalExportHandler,
+    "/api/v1/profiles/<profile:item>/export/file": PersonalExportFileHandler,
     "/api/v1/reserved/<subdomain>": ReservedHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/sites": SitesHandler,
@@ -337,6 +345,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/attributes": AttributesHandler,
     "/api/v1/profiles/<profile:item>/attributes/<key:key>": AttributeHandler,
     "/api/v1/profiles/<profile:item>/draft": DraftHandler,
+    "/api/v1/profiles/<profile:item>/erasure": ProfileErasureHandler,
+    "/api/v1/profiles/<profile:item>/export": PersonalExportHandler,
+    "/api/v1/profiles/<profile:item>/export/file": PersonalExportFileHandler,
     "/api/v1/profiles/<profile:item>/ical": ProfileCalendarHandler,
     "/api/v1/profiles/<profile:item>/roles": HeldRolesHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
@@ -379,6 +390,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/updates/preferences/<number:type>": PreferenceHandler,
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,
+    "/api/v1/users/<user:item>/erasure": AccountErasureHandler,
     "/api/v1/users/batch": UsersBatchHandler,
     "/api/v1/watchers": WatchersHandler,
     "/api/v1/watchers/<number:watcher>": WatcherHandler,

@@ -127,6 +127,19 @@ class Cache:
         else:
             self._clients.append(client)
 
+    def delete_many(self, keys: Iterable[Key]) -> None:
+        """Remove documents from memcached, for texts that must be nowhere; the memory of processes evicts them."""
+        names = [self._name(key) for key in keys]
+        if not self._servers or not names:
+            return
+        client = self._clients.pop() if self._clients else self._connect()
+        try:
+            client.delete_many(names, noreply=False)
+        except _TROUBLE:
+            self._fail(client)
+        else:
+            self._clients.append(client)
+
     def _name(self, key: Key) -> str:
         return f"{self._prefix}:{key[0]}:{key[1]}:{key[2]}:{key[3]}"
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from forumapi import __version__
+from forumapi.config import Config
+from forumapi.cron import erasures
 from forumapi.database import embedded_postgres
+from forumapi.database.connections import Database
+from forumapi.errors import ApiError
 
 FORMAT: Final = 1
 DUMP: Final = "database.dump"
@@ -267,6 +271,21 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
     if unlike:
         raise BackupError(f"not what was backed up: {', '.join(unlike)}")
     return manifest
+
+
+def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
+    """Erase in a restored database, and in its store, who was erased after the backup; return the number of profiles.
+
+    A database of an earlier release has to be migrated first. Raises OSError, ValueError, BackupError.
+    """
+    entries = list(erasures.read_journal(journals))
+    database = Database(config.direct_url, size=1, prepare=False, timeout_ms=600_000)
+    try:
+        return erasures.replay(database, config, entries)
+    except ApiError as error:
+        raise BackupError(f"people who were erased are in the database again: {error}") from error
+    finally:
+        database.close()
 
 
 def _restore(dump: Path, url: str, major: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.files.storage import open_storage
 
 # Rows of one run.
@@ -100,6 +101,32 @@ STRAYS = Query(
      LIMIT %(most)s
        FOR UPDATE SKIP LOCKED""",
 )
+OBJECTS = Query(
+    "file_cleanup.objects",
+    """
+    SELECT h.file_hash FROM unnest(%(hashes)s::text[]) AS h (file_hash)
+     UNION
+    SELECT v.variant_hash FROM file_variants v
+     WHERE v.file_hash = ANY(%(hashes)s) AND v.variant_hash IS NOT NULL""",
+)
+STRAYS_OF = Query(
+    "file_cleanup.strays_of",
+    f"""
+    SELECT s.file_hash, {_HAS_ROW}
+      FROM file_strays s
+     WHERE s.file_hash = ANY(%(hashes)s)
+     ORDER BY s.file_hash
+       FOR UPDATE""",
+)
+LINKED = Query(
+    "file_cleanup.linked",
+    f"""
+    SELECT DISTINCT found[1]
+      FROM ({_TEXTS}) AS written, regexp_matches(written.text, '/files/([0-9a-f]{{40}})', 'g') AS found
+     WHERE found[1] = ANY(%(hashes)s)""",
+    scope=PLATFORM,
+    unrestricted="finds files that texts name; only hashes come back",
+)
 FORGET_STRAYS = Query(
     "file_cleanup.forget_strays", "DELETE FROM file_strays s WHERE s.file_hash = ANY(%(hashes)s)"
 )
@@ -110,9 +137,7 @@ def unused_files(tx: Transaction, config: Config) -> str:
     if not config.file_orphan_days:
         return "kept for good"
     hashes = [row[0] for row in tx.rows(UNUSED, days=config.file_orphan_days, most=MOST)]
-    if hashes:
-        for query in DROP_UNUSED:
-            tx.run(query, hashes=hashes)
+    drop_unused(tx, hashes)
     return f"{len(hashes)} files"
 
 
@@ -121,11 +146,35 @@ def stray_objects(tx: Transaction, config: Config) -> str:
 
     Raises StorageError; the next run tries again.
     """
-    rows = tx.rows(STRAYS, most=MOST)
+    return f"{_delete_strays(tx, config, tx.rows(STRAYS, most=MOST))} objects"
+
+
+def drop_unused(tx: Transaction, hashes: Sequence[str]) -> None:
+    """Delete the rows of files that nobody has; their objects are strays then."""
+    for query in DROP_UNUSED if hashes else ():
+        tx.run(query, hashes=list(hashes))
+
+
+def linked(tx: Transaction, hashes: Sequence[str]) -> set[str]:
+    """Return those of the files that a text of any site links to."""
+    return {row[0] for row in tx.rows(LINKED, hashes=list(hashes))} if hashes else set()
+
+
+def objects(tx: Transaction, hashes: Sequence[str]) -> list[str]:
+    """Return the objects of files, with those of their thumbnails."""
+    return [row[0] for row in tx.rows(OBJECTS, hashes=list(hashes))] if hashes else []
+
+
+def delete_objects(tx: Transaction, config: Config, hashes: Sequence[str]) -> int:
+    """Delete strays from the store without waiting for an hour; return their number. Raises StorageError."""
+    return _delete_strays(tx, config, tx.rows(STRAYS_OF, hashes=list(hashes)))
+
+
+def _delete_strays(tx: Transaction, config: Config, rows: Sequence[Row]) -> int:
     strays = [hash for hash, has_row in rows if not has_row]
     storage = open_storage(config)
     for hash in strays:
         storage.delete(hash)
     if rows:
         tx.run(FORGET_STRAYS, hashes=[hash for hash, _ in rows])
-    return f"{len(strays)} objects"
+    return len(strays)

@@ -21,6 +21,7 @@ from croniter import croniter
 
 from forumapi.concurrency import signals
 from forumapi.config import Config, Settings
+from forumapi.cron.personal_exports import Exporter
 from forumapi.cron.schedule import JOBS, Job
 from forumapi.cron.site_exports import ExportThread
 from forumapi.database.connections import Database, Reader, Transaction
@@ -349,8 +350,11 @@ def run(config: Config) -> None:
     exports = ExportThread(config.direct_url, settings)
     exports.start()
     logger.info("cron: started with %d jobs", len(JOBS))
+    exporter = Exporter(lambda: settings.current)
+    exporter.start()
     runner.run()
     exports.stop()
+    exporter.stop()
     reporter.stop()
     logger.info("cron: %s", "restarting" if begins_anew.is_set() else "stopped")
     log.stop()

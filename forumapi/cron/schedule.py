@@ -9,6 +9,7 @@ from forumapi.config import Config
 from forumapi.cron import (
     audit_heads,
     domain_verification,
+    erasures,
     file_cleanup,
     gravatars,
     maintenance_jobs,
@@ -58,6 +59,7 @@ JOBS: Final = (
     Job("search_documents", "* * * * * 25", "every minute", search_indexing.search_documents),
     Job("search_words", "* * * * * 55", "every minute", search_indexing.search_words),
     Job("gravatars", "* * * * * 35", "every minute", gravatars.gravatars),
+    Job("erasures", "* * * * * 0", "every minute", erasures.erasures),
     Job("due_roles", "* * * * * 50", "every minute", maintenance_jobs.due_roles),
     Job("name_looks", "* * * * * 10", "every minute", maintenance_jobs.name_looks),
     Job("digests", "*/5 * * * * 20", "every five minutes", maintenance_jobs.digests),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def add(commands: Commands) -> None:
     back.add_argument("backup", type=Path)
     back.add_argument("--database", required=True, metavar="URL", help="an empty one")
     back.add_argument("--files", type=Path, metavar="DIR", help="where the files are to stand")
+    back.add_argument(
+        "--erasures",
+        type=Path,
+        nargs="*",
+        metavar="FILE",
+        help="journals of erasures to repeat; without it the one of the settings, if it is there",
+    )
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:
@@ -84,11 +92,33 @@ def _restore(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import backup
 
     with _errors():
+        journals = _journals(args, current)
         manifest = backup.restore(args.backup, args.database, args.files)
+        if journals:
+            erased = backup.replay_erasures(
+                replace(
+                    current,
+                    database_url=args.database,
+                    database_direct_url="",
+                    files_path=str(args.files.absolute()) if args.files else current.files_path,
+                ),
+                journals,
+            )
+            print(f"erased again: {erased} profiles of {len(journals)} journals")
     print(
         f"the same as on {manifest.finished}: {len(manifest.tables)} tables, {manifest.files:,} files"
     )
     return OK
+
+
+def _journals(args: argparse.Namespace, current: Config) -> list[Path]:
+    """Return the journals of erasures to repeat. Raises CommandError for a named one that is not there."""
+    if args.erasures is None:
+        return [path for path in [current.erasure_journal_path] if path.exists()]
+    for path in args.erasures:
+        if not path.is_file():
+            raise CommandError(f"{path}: there is no such journal")
+    return list(args.erasures)
 
 
 @contextlib.contextmanager
@@ -99,5 +129,5 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
-    except (backup.BackupError, OSError, psycopg.Error) as error:
+    except (backup.BackupError, OSError, ValueError, psycopg.Error) as error:
         raise CommandError(str(error)) from None

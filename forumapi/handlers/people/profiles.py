@@ -8,7 +8,8 @@ from typing import ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
-from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, NotImplementedHere, known
+from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, known
+from forumapi.handlers.people import erasures
 from forumapi.models.access import permission_target_batch
 from forumapi.models.content import comment_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
@@ -143,7 +144,7 @@ class ProfileHandler(Handler):
     """One profile. On the platform's host, only for the profile itself."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
-    also_answers = {"DELETE": (501,)}
+    also_answers: ClassVar = {"DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True if a banned caller asks for their own profile."""
@@ -197,10 +198,13 @@ class ProfileHandler(Handler):
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
 
-    @needs(ANYONE)
+    @needs(ANYONE, answer=schemas.Erasure, params=erasures.WORDS)
     def delete(self, ctx: Context) -> Result:
-        """Not implemented: 501 for everybody."""
-        raise NotImplementedHere("Profiles can't be deleted")
+        """Request that the caller's own profile be erased, in 30 days; it can be taken back until then.
+
+        With `words=remove` also what the profile has written. 409 for the site's owner. Needs a fresh sign-in.
+        """
+        return erasures.request(ctx)
 
 
 def _locked(ctx: Context) -> Profile:
@@ -217,6 +221,9 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
+    if ctx.identity.is_of_site:
+        # The site's owner can sign in as anybody there, and learns nothing of the account.
+        detail = detail._replace(account_erasure_due=None)
     is_ignored = detail.id in ctx.identity.ignored_profiles
     moderates = _moderates(ctx, detail.id)
 

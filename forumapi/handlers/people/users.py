@@ -17,7 +17,7 @@ from forumapi.errors import (
     InvalidRows,
     NotImplementedHere,
 )
-from forumapi.handlers.people import profiles
+from forumapi.handlers.people import erasures, profiles
 from forumapi.mail import outbox
 from forumapi.models.access import permission_target
 from forumapi.models.people import bulk_users, user
@@ -25,7 +25,7 @@ from forumapi.models.people.bulk_users import MemberRow
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
-from forumapi.request.handler import OWNER, READ, Handler, Param, needs
+from forumapi.request.handler import ANYONE, OWNER, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Result
 from forumapi.text import email
 from forumapi.updates import invitation
@@ -88,7 +88,11 @@ class UserHandler(Handler):
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
-    also_answers: ClassVar = {"PUT": (501,), "DELETE": (501,)}
+    also_answers: ClassVar = {"PUT": (501,), "DELETE": (409,)}
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True if a banned caller asks for their own account to be erased."""
+        return ctx.is_write and bool(ctx.args["item"].id == ctx.identity.user_id)
 
     def locate(self, ctx: Context) -> Located:
         """Locate the user; a user without a profile on this site counts as missing."""
@@ -118,11 +122,14 @@ class UserHandler(Handler):
         _only_oneself(ctx)
         raise NotImplementedHere("Users can't be changed")
 
-    @needs(READ)
+    @needs(ANYONE, answer=schemas.Erasure, params=erasures.WORDS)
     def delete(self, ctx: Context) -> Result:
-        """Not implemented: 501 for the user, 403 for everybody else."""
-        _only_oneself(ctx)
-        raise NotImplementedHere("Users can't be deleted")
+        """Request that the caller's account be erased with all its profiles, in 30 days; it can be taken back.
+
+        With `words=remove` also what they have written, except on sites that keep it. 409 for the owner of a site.
+        Needs a fresh sign-in.
+        """
+        return erasures.request_account(ctx)
 
 
 def _only_oneself(ctx: Context) -> None:

@@ -21,6 +21,11 @@ DETAIL_COLUMNS: Final = """
     p.created, CASE p.profile_id WHEN {viewer} THEN u.email ELSE u.person_key END,
     coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
     coalesce(n.last_active, p.created), w.send_email, w.send_sms,
+    CASE p.profile_id WHEN {viewer} THEN (SELECT e.due FROM erasures e
+                                           WHERE e.site_id = p.site_id AND e.profile_id = p.profile_id
+                                             AND e.state = 'waiting') END,
+    CASE p.profile_id WHEN {viewer} THEN (SELECT a.due FROM account_erasures a
+                                           WHERE a.user_id = p.user_id AND a.state = 'waiting') END,
     coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
     false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, ''),
     bio.reactions::text"""
@@ -74,6 +79,8 @@ class ProfileDetail(NamedTuple):
     last_active: datetime.datetime
     send_email: bool | None  # None: the viewer doesn't watch this profile
     send_sms: bool | None
+    erasure_due: datetime.datetime | None  # of the viewer's own profile alone
+    account_erasure_due: datetime.datetime | None
     bio: Row  # the columns of a CommentRow; its id is 0 if there is none
 
     @classmethod
@@ -84,10 +91,14 @@ class ProfileDetail(NamedTuple):
     @property
     def stamp(self) -> tuple[Any, ...]:
         """Return plain data that covers every input of the document except the viewer's rights."""
-        return (*self[:8], json_fragments.format_time(self.last_active), *self[9:13], *self[14:])
+        times = [
+            json_fragments.format_time(one) if one else ""
+            for one in (self.last_active, self.erasure_due, self.account_erasure_due)
+        ]
+        return (*self[:8], *times, *self[9:13], *self[14:16], self.bio)
 
 
-_DETAIL_WIDTH: Final = 16
+_DETAIL_WIDTH: Final = 18
 
 
 def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDetail | None:
@@ -145,6 +156,12 @@ def detail_document(
         meta["flags"]["moderates"] = True
     if is_self:
         meta["stats"] = [{"metric": "unreadHuddles", "value": detail.unread_huddles}]
+    for name, due in (
+        ("erasureDue", detail.erasure_due),
+        ("accountErasureDue", detail.account_erasure_due),
+    ):
+        if due:
+            meta[name] = json_fragments.format_time(due)
     meta["links"] = [
         {"rel": "self", "href": itemtypes.href(itemtypes.PROFILE, detail.id)},
         {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},

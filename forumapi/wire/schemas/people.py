@@ -26,8 +26,37 @@ class ProfileMeta(Struct, kw_only=True):
 
     flags: ProfileFlags
     stats: Annotated[list[Stat], Meta(description="unreadHuddles.")] | UnsetType = UNSET
+    erasureDue: (
+        Annotated[Time, Meta(description="When the own profile is going to be erased.")] | UnsetType
+    ) = UNSET
+    accountErasureDue: (
+        Annotated[Time, Meta(description="When the own account is going to be erased.")] | UnsetType
+    ) = UNSET
     links: list[Link]
     permissions: Permissions
+
+
+class Erasure(Struct, kw_only=True):
+    """Waiting request to erase the caller's profile or account."""
+
+    words: Annotated[
+        Literal["keep", "remove"], Meta(description="Whether what was written goes, too.")
+    ]
+    requested: Time
+    due: Annotated[Time, Meta(description="Until then it can be taken back.")]
+    meta: LinksMeta
+
+
+class PersonalExport(Struct, kw_only=True):
+    """Copy of what belongs to the caller: being made, or ready for a day."""
+
+    state: Literal["queued", "running", "ready", "failed"]
+    requested: Time
+    done: Annotated[int, Meta(ge=0, description="Rows that are in it.")]
+    total: Annotated[int, Meta(ge=0, description="Rows that it is going to have, at least.")]
+    bytes: int | UnsetType = UNSET
+    ends: Time | UnsetType = UNSET
+    meta: LinksMeta
 
 
 class Profile(Struct, kw_only=True):

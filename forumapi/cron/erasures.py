@@ -1,0 +1,200 @@
+"""Erasing of profiles and accounts that are due, and the journal by which a restored backup repeats it.
+
+The journal is a file outside the database, one JSON object a line: numbers of sites, profiles and users, no names. A
+line is on the disk before the first batch of its erasure.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from forumapi.cache.documents import Cache
+from forumapi.config import Config
+from forumapi.cron import file_cleanup
+from forumapi.database.connections import Database, Transaction
+from forumapi.database.query import Query
+from forumapi.models.content import comment_page
+from forumapi.models.people import profile_summary
+from forumapi.models.privacy import erasing
+from forumapi.models.privacy.erasing import Erasing
+
+# How long one run works; the next one, a minute later, goes on.
+WORKING_S: Final = 20.0
+
+# Documents by what `Erasing.stale` calls them.
+_KINDS: Final = {
+    "comment": (comment_page.SUMMARY.name, comment_page.DETAIL.name),
+    "profile": (profile_summary.SUMMARY.name,),
+}
+
+REPLAY_PROFILE = Query(
+    "erasures.replay_profile",
+    """
+    INSERT INTO erasures AS e (site_id, profile_id, words, state, due, is_journaled)
+    SELECT p.site_id, p.profile_id, %(words)s, 'running', now(), true
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s AND p.created = %(created)s::timestamptz
+        ON CONFLICT (site_id, profile_id) DO UPDATE
+       SET state = 'running', words = EXCLUDED.words, is_journaled = true
+     WHERE e.state <> 'done'""",
+)
+REPLAY_ACCOUNT = Query(
+    "erasures.replay_account",
+    """
+    INSERT INTO account_erasures AS e (user_id, words, state, due, is_journaled)
+    SELECT u.user_id, %(words)s, 'running', now(), true
+      FROM users u
+     WHERE u.user_id = %(user_id)s AND u.created = %(created)s::timestamptz
+       AND u.email NOT LIKE 'erased-user-%%@erased.invalid'
+        ON CONFLICT (user_id) DO UPDATE SET state = 'running', words = EXCLUDED.words, is_journaled = true""",
+)
+
+
+class JournalEntry(NamedTuple):
+    """Line of the journal. `site_id` 0: `id` is a user, else a profile; `created`: when that was made."""
+
+    site_id: int
+    id: int
+    created: datetime.datetime
+    words: str
+
+    @property
+    def line(self) -> str:
+        """Return the entry as JSON."""
+        return json.dumps(
+            {
+                "site": self.site_id,
+                "id": self.id,
+                "created": self.created.isoformat(),
+                "words": self.words,
+            }
+        )
+
+
+def erasures(tx: Transaction, config: Config) -> str:
+    """Erase what is due, in transactions of its own, for 20 seconds at most."""
+    database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
+    try:
+        done = work_off(database, config, until=time.monotonic() + WORKING_S)
+    finally:
+        database.close()
+    return f"{done} profiles erased"
+
+
+def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
+    """Erase what is due until nothing is, or until this time of the monotonic clock; return the number of profiles
+    that were finished.
+    """
+    done = 0
+    cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
+    while until is None or time.monotonic() < until:
+        with database.write() as tx:
+            began = erasing.begin(tx)
+        with database.write() as tx:
+            _note(tx, config.erasure_journal_path)
+        with database.write() as tx:
+            moved = erasing.advance_account(tx)
+        with database.write() as tx:
+            _note(tx, config.erasure_journal_path)
+        work = _advance(database, config, cache)
+        if work is not None:
+            done += work.is_done
+        elif not began and not moved:
+            break
+    return done
+
+
+def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None:
+    with database.write() as tx:
+        work = erasing.lock(tx)
+        if work is None:
+            return None
+        erasing.advance(tx, work)
+        if work.uploads:
+            work.objects += _drop_uploads(tx, work)
+    if work.objects:
+        with database.write() as tx:
+            file_cleanup.delete_objects(tx, config, work.objects)
+    cache.delete_many(
+        (work.site_id, name, id, version)
+        for part, id, newest in work.stale
+        for version in range(1, newest + 1)
+        for name in _KINDS[part]
+    )
+    return work
+
+
+def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
+    """Give back uploads that no text links to; return the objects of those that nobody has any more."""
+    linked = file_cleanup.linked(tx, work.uploads)
+    free = [hash for hash in work.uploads if hash not in linked]
+    tx.run(erasing.GIVE_BACK, hashes=free, **work.where)
+    unheld = [row[0] for row in tx.rows(erasing.UNHELD, hashes=free)]
+    objects = file_cleanup.objects(tx, unheld)
+    file_cleanup.drop_unused(tx, unheld)
+    return objects
+
+
+# ---------------------------------------------------------------- the journal
+
+
+def _note(tx: Transaction, path: Path) -> None:
+    """Append to the journal what runs and is not in it."""
+    entries = [JournalEntry(*row) for row in tx.rows(erasing.UNJOURNALED)]
+    if not entries:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as journal:
+        journal.writelines(f"{entry.line}\n" for entry in entries)
+        journal.flush()
+        os.fsync(journal.fileno())
+    for entry in entries:
+        if entry.site_id:
+            tx.run(erasing.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
+        else:
+            tx.run(erasing.JOURNALED_ACCOUNT, user_id=entry.id)
+
+
+def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
+    """Yield the entries of journals, the same ones once. A last line that was cut off is left out.
+
+    Raises OSError, and ValueError for any other line that is no entry.
+    """
+    seen = set()
+    for path in paths:
+        lines = path.read_text().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            if number == len(lines) and not line.endswith("\n"):
+                continue
+            try:
+                known = json.loads(line)
+                created = datetime.datetime.fromisoformat(known["created"])
+                entry = JournalEntry(known["site"], known["id"], created, known["words"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path}, line {number}: no entry of a journal: {error}") from None
+            if entry not in seen:
+                seen.add(entry)
+                yield entry
+
+
+def replay(database: Database, config: Config, entries: Iterable[JournalEntry]) -> int:
+    """Erase again what a restored database has of people who were erased; return the number of profiles."""
+    for entry in entries:
+        with database.write() as tx:
+            if entry.site_id:
+                tx.run(
+                    REPLAY_PROFILE,
+                    site_id=entry.site_id,
+                    profile_id=entry.id,
+                    created=entry.created,
+                    words=entry.words,
+                )
+            else:
+                tx.run(REPLAY_ACCOUNT, user_id=entry.id, created=entry.created, words=entry.words)
+    return work_off(database, config)

@@ -1,0 +1,152 @@
+"""Requests to erase the caller's profile or account, and taking them back. Wire: docs/api/persons.md."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import NO_DELETE, SIGN_IN, Forbidden, NotFound
+from forumapi.handlers.access.access_lists import note
+from forumapi.mail import outbox
+from forumapi.models.access.account_owner import AccountOwner
+from forumapi.models.access.fresh_sign_in import FreshSignIn
+from forumapi.models.journal import journal
+from forumapi.models.privacy import erasure
+from forumapi.models.privacy.erasure import ErasureRequest
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, Param, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import people as schemas
+
+WORDS: Final = (
+    Param("words", str, "keep (default): what was written stays, without its author; or remove."),
+)
+
+
+def request(ctx: Context) -> Result:
+    """Request the erasure of the caller's profile, which the address names."""
+    check_own(ctx)
+    words = erasure.checked_words(ctx.query.get("words", ""))
+    person = _fresh(ctx)
+    ErasureRequest.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, words)
+    _notify(ctx, person, f"Your profile on {outbox.plain(ctx.site.title)} is going to be erased")
+    return _show_profile(ctx)
+
+
+def request_account(ctx: Context) -> Result:
+    """Request the erasure of the caller's account, which the address names."""
+    _check_own_account(ctx)
+    words = erasure.checked_words(ctx.query.get("words", ""))
+    person = _fresh(ctx)
+    ErasureRequest.insert_account(ctx.writer, person.user_id, words)
+    _notify(ctx, person, "Your account is going to be erased on all sites")
+    return _show_account(ctx)
+
+
+def _fresh(ctx: Context) -> FreshSignIn:
+    person = FreshSignIn.find(ctx.writer, ctx.identity)
+    person.check()
+    return person
+
+
+def check_own(ctx: Context) -> None:
+    """Check that the address names the caller's profile. Raises Forbidden, the same whether the other one exists."""
+    if ctx.identity.is_guest:
+        raise Forbidden("Sign in to do this", code=SIGN_IN)
+    if ctx.args["item"].id != ctx.identity.profile_id:
+        raise Forbidden("Only the profile itself may do this", code=NO_DELETE)
+
+
+def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
+    """Record in the audit that the erasure was requested, and notify the person, so that nobody else does it unseen."""
+    note(ctx, journal.PATCHED, ctx.identity.profile_id)
+    if not outbox.is_possible(ctx.app.config):
+        return
+    outbox.queue_notice(
+        ctx.writer,
+        "erasure",
+        cause=f"erasure:{secrets.token_hex(16)}",
+        site_id=ctx.site.id,
+        recipient=person.email,
+        subject=text,
+        what=text,
+        days=erasure.DAYS,
+        site_title=outbox.plain(ctx.site.title),
+    )
+    ctx.writer.after_commit(ctx.app.mail.wake)
+
+
+def _show_profile(ctx: Context) -> Result:
+    me = ctx.identity.profile_id
+    tx = ctx.writer if ctx.is_write else ctx.reader
+    found = ErasureRequest.find(tx, ctx.site.id, me)
+    return _shown(found, f"{itemtypes.href(itemtypes.PROFILE, me)}/erasure")
+
+
+def _show_account(ctx: Context) -> Result:
+    me = ctx.identity.user_id
+    tx = ctx.writer if ctx.is_write else ctx.reader
+    found = ErasureRequest.find_account(tx, me)
+    return _shown(found, f"{itemtypes.href(itemtypes.USER, me)}/erasure")
+
+
+def _shown(found: ErasureRequest | None, href: str) -> Result:
+    if found is None:
+        raise NotFound("No erasure is waiting")
+    return Data(dumps(found.document(href)))
+
+
+class ProfileErasureHandler(Handler):
+    """The waiting request to erase the caller's profile."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True: what belongs to a person is theirs while they are banned, too."""
+        return True
+
+    @needs(ANYONE, answer=schemas.Erasure)
+    def get(self, ctx: Context) -> Result:
+        """The waiting request with its time; 404 for none, 403 for another's profile."""
+        check_own(ctx)
+        return _show_profile(ctx)
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Take the request back: the profile stays. 404 if none waits, also once it is being carried out."""
+        check_own(ctx)
+        if not ErasureRequest.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
+            raise NotFound("No erasure is waiting")
+        note(ctx, journal.PATCHED, ctx.identity.profile_id)
+        return Done()
+
+
+class AccountErasureHandler(Handler):
+    """The waiting request to erase the caller's account."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True: what belongs to a person is theirs while they are banned, too."""
+        return True
+
+    @needs(ANYONE, answer=schemas.Erasure)
+    def get(self, ctx: Context) -> Result:
+        """The waiting request with its time; 404 for none, 403 for another's account."""
+        _check_own_account(ctx)
+        return _show_account(ctx)
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Take the request back: the account stays. 404 if none waits, also once it is being carried out."""
+        _check_own_account(ctx)
+        if not ErasureRequest.delete_account(ctx.writer, ctx.identity.user_id):
+            raise NotFound("No erasure is waiting")
+        note(ctx, journal.PATCHED, ctx.identity.profile_id)
+        return Done()
+
+
+def _check_own_account(ctx: Context) -> None:
+    if ctx.identity.is_guest:
+        raise Forbidden("Sign in to do this", code=SIGN_IN)
+    if ctx.args["item"].id != ctx.identity.user_id:
+        raise Forbidden("Only the user may do this", code=NO_DELETE)
+    AccountOwner.find(ctx.reader, ctx.identity)

@@ -1,0 +1,108 @@
+"""Copies of what belongs to the caller, on request. Wire: docs/api/persons.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from forumapi import itemtypes
+from forumapi.errors import NotFound, known
+from forumapi.files.storage import MissingError
+from forumapi.handlers.access.access_lists import note
+from forumapi.handlers.people.erasures import check_own
+from forumapi.models.access import rate_counters
+from forumapi.models.access.fresh_sign_in import FreshSignIn
+from forumapi.models.access.rate_counters import DAY_S, Limit
+from forumapi.models.journal import journal
+from forumapi.models.privacy.personal_export import READY, PersonalExport
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, ANYTHING, Handler, needs
+from forumapi.request.response import Data, Done, Result, StoredBytes, StreamedBody, plain_headers
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import people as schemas
+
+EXPORTS_PER_USER: Final = Limit("personal-export", 5, DAY_S)
+
+
+class PersonalExportHandler(Handler):
+    """The copy of what belongs to the caller."""
+
+    takes_idempotency_key = False
+    also_answers: ClassVar = {"POST": (429,)}
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True: what belongs to a person is theirs while they are banned, too."""
+        return True
+
+    @needs(ANYONE, answer=schemas.PersonalExport)
+    def get(self, ctx: Context) -> Result:
+        """The state of the copy, with progress, and the address of its file once it is ready; 404 for none."""
+        check_own(ctx)
+        return _show(ctx)
+
+    @needs(ANYONE, answer=schemas.PersonalExport)
+    def post(self, ctx: Context) -> Result:
+        """Ask for a copy, in place of an earlier one; five a day. A copy that is being made goes on.
+
+        Needs a fresh sign-in on the platform.
+        """
+        check_own(ctx)
+        person = FreshSignIn.find(ctx.writer, ctx.identity)
+        person.check()
+        me = ctx.identity.profile_id
+        if PersonalExport.insert(ctx.writer, ctx.site.id, me):
+            rate_counters.take(ctx.writer, EXPORTS_PER_USER, str(person.user_id))
+            note(ctx, journal.CREATED, me)
+        return _show(ctx)
+
+    @needs(ANYONE)
+    def delete(self, ctx: Context) -> Result:
+        """Delete the copy, also while it is being made; 404 for none."""
+        check_own(ctx)
+        if not PersonalExport.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
+            raise NotFound("There is no such export")
+        note(ctx, journal.DELETED, ctx.identity.profile_id)
+        return Done()
+
+
+class PersonalExportFileHandler(Handler):
+    """The file of the copy, for the person alone."""
+
+    is_limited_per_guest = False
+
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True: what belongs to a person is theirs while they are banned, too."""
+        return True
+
+    @needs(ANYONE, media_type=ANYTHING)
+    def get(self, ctx: Context) -> Result:
+        """The ZIP, for a session of the person alone; 404 until it is ready, and after a day."""
+        check_own(ctx)
+        FreshSignIn.find(ctx.reader, ctx.identity)
+        found = known(_find(ctx), "export")
+        if found.state != READY:
+            raise NotFound("There is no such export yet")
+        headers = [
+            *plain_headers("Authorization"),
+            ("Content-Type", "application/zip"),
+            ("Content-Disposition", 'attachment; filename="export.zip"'),
+            ("Cache-Control", "private, no-store"),
+        ]
+        if ctx.is_head:
+            return StoredBytes(200, headers, StreamedBody(found.bytes, iter(())))
+        try:
+            pieces = ctx.app.storage.read(found.object, 0, found.bytes)
+        except MissingError:
+            raise NotFound("There is no such export") from None
+        ctx.reader.end()
+        return StoredBytes(200, headers, StreamedBody(found.bytes, pieces))
+
+
+def _find(ctx: Context) -> PersonalExport | None:
+    tx = ctx.writer if ctx.is_write else ctx.reader
+    return PersonalExport.find(tx, ctx.site.id, ctx.identity.profile_id)
+
+
+def _show(ctx: Context) -> Result:
+    found = known(_find(ctx), "export")
+    href = f"{itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id)}/export"
+    return Data(dumps(found.document(href)))

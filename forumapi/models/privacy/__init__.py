@@ -1,0 +1,1 @@
+"""Personal data: what each table holds of people, copies of it, and its erasing."""

@@ -1,0 +1,915 @@
+"""Erasing of a profile and of an account: the steps, each in batches that go on where the last one committed.
+
+Each batch is one transaction, which locks the row of `erasures` and moves its step: whatever is killed goes on from
+there, and two processes never work on one profile. The first step makes the profile nobody's; what the person could
+still reach is gone with it. Words that stay are from then on those of a profile without a person.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, SITE, Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.access import access_token
+from forumapi.models.content.comment import Comment
+from forumapi.models.content.huddle import Huddle
+from forumapi.models.journal import audit_chain, journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import role_members
+from forumapi.models.privacy import erasure
+from forumapi.text.looks import looks
+from forumapi.text.render import RENDERER_VERSION
+
+# Put in place of words that are removed.
+REMOVED: Final = "[removed]"
+REMOVED_HTML: Final = "<p>[removed]</p>"
+
+# Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.
+MOST: Final = 500
+MOST_READ: Final = 5_000
+MOST_HUDDLES: Final = 20
+
+# ---------------------------------------------------------------- begin
+
+# An owner's request waits until the site is handed over.
+DUE_ACCOUNT = Query(
+    "erasing.due_account",
+    """
+    UPDATE account_erasures e
+       SET state = 'running'
+     WHERE e.user_id = (SELECT w.user_id FROM account_erasures w
+                         WHERE w.state = 'waiting' AND w.due <= now()
+                           AND NOT EXISTS (SELECT FROM sites s
+                                             JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+                                            WHERE p.user_id = w.user_id AND NOT s.is_deleted)
+                         ORDER BY w.due LIMIT 1 FOR UPDATE SKIP LOCKED)""",
+    scope=PLATFORM,
+)
+DUE_PROFILE = Query(
+    "erasing.due_profile",
+    """
+    UPDATE erasures e
+       SET state = 'running'
+      FROM (SELECT w.site_id, w.profile_id FROM erasures w
+             WHERE w.state = 'waiting' AND w.due <= now()
+               AND NOT EXISTS (SELECT FROM sites s
+                                WHERE s.site_id = w.site_id AND s.owned_by = w.profile_id AND NOT s.is_deleted)
+             ORDER BY w.due LIMIT 1 FOR UPDATE SKIP LOCKED) due
+     WHERE e.site_id = due.site_id AND e.profile_id = due.profile_id""",
+    scope=PLATFORM,
+)
+
+# What runs and is not in the journal of erasures yet: names no person, and the time of creation tells an id from the
+# same id that a restored database gave to somebody else.
+UNJOURNALED = Query(
+    "erasing.unjournaled",
+    """
+    SELECT 0::bigint AS site_id, e.user_id, u.created, e.words
+      FROM account_erasures e
+      JOIN users u ON u.user_id = e.user_id
+     WHERE e.state = 'running' AND NOT e.is_journaled
+     UNION ALL
+    SELECT e.site_id, e.profile_id, p.created, e.words
+      FROM erasures e
+      JOIN profiles p ON p.site_id = e.site_id AND p.profile_id = e.profile_id
+     WHERE e.state = 'running' AND NOT e.is_journaled""",
+    scope=PLATFORM,
+)
+JOURNALED_ACCOUNT = Query(
+    "erasing.journaled_account",
+    "UPDATE account_erasures e SET is_journaled = true WHERE e.user_id = %(user_id)s",
+)
+JOURNALED_PROFILE = Query(
+    "erasing.journaled_profile",
+    "UPDATE erasures e SET is_journaled = true WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s",
+)
+
+LOCK_ACCOUNT = Query(
+    "erasing.lock_account",
+    """
+    SELECT e.user_id, e.words
+      FROM account_erasures e
+     WHERE e.state = 'running' AND e.is_journaled
+     ORDER BY e.due
+     LIMIT 1
+       FOR UPDATE SKIP LOCKED""",
+)
+
+# A site that keeps words keeps them here too.
+SPREAD = Query(
+    "erasing.spread",
+    """
+    INSERT INTO erasures AS e (site_id, profile_id, words, state, of_account, due)
+    SELECT p.site_id, p.profile_id,
+           CASE WHEN EXISTS (SELECT FROM site_settings s WHERE s.site_id = p.site_id AND s.key = 'erasure'
+                                AND s.value ->> 'words' = 'keep') THEN 'keep' ELSE %(words)s END,
+           'running', true, now()
+      FROM profiles p
+     WHERE p.user_id = %(user_id)s
+     ORDER BY p.site_id, p.profile_id
+        ON CONFLICT (site_id, profile_id) DO UPDATE
+       SET state = 'running', of_account = true, words = EXCLUDED.words
+     WHERE e.state = 'waiting'""",
+    scope=PLATFORM,
+)
+
+PROFILES_LEFT = Query(
+    "erasing.profiles_left",
+    "SELECT count(*) FROM profiles p WHERE p.user_id = %(user_id)s",
+    scope=PLATFORM,
+)
+
+# ---------------------------------------------------------------- the account
+
+# Bans in force stay, with the number of a user without address; their texts may name the person.
+
+
+def _of_account(table: str) -> Query:
+    return Query(
+        f"erasing.account_{table}",
+        f"DELETE FROM {table} t WHERE t.user_id = %(user_id)s",
+        scope=PLATFORM if table == "access_tokens" else SITE,
+    )
+
+
+ACCOUNT_ROWS: Final = (
+    _of_account("access_tokens"),
+    _of_account("one_time_secrets"),
+    _of_account("recovery_codes"),
+    _of_account("passkeys"),
+    _of_account("sign_in_places"),
+    _of_account("right_changes"),
+)
+ACCOUNT_CODES = Query(
+    "erasing.account_codes",
+    """
+    DELETE FROM single_use s
+     USING users u
+     WHERE u.user_id = %(user_id)s
+       AND (s.subject IN (u.person_key, lower(u.email)) OR s.payload ->> 'email' = u.email
+            OR s.kind = 'email-change' AND s.subject = u.user_id::text
+            OR s.payload ->> 'user' = u.user_id::text)""",
+    scope=PLATFORM,
+)
+ACCOUNT_ATTEMPTS = Query(
+    "erasing.account_attempts",
+    """
+    DELETE FROM attempt_counters a
+     USING users u
+     WHERE u.user_id = %(user_id)s
+       AND (a.subject IN (u.person_key, lower(u.email)) OR starts_with(a.subject, u.person_key || ' '))""",
+)
+ACCOUNT_MAIL = Query(
+    "erasing.account_mail",
+    """
+    DELETE FROM mail_outbox m
+     USING users u
+     WHERE u.user_id = %(user_id)s AND lower(m.recipient) IN (lower(u.email), u.person_key)""",
+    scope=PLATFORM,
+)
+ACCOUNT_BANS = Query(
+    "erasing.account_bans",
+    "DELETE FROM bans b WHERE b.user_id = %(user_id)s AND b.expires < now()",
+    scope=PLATFORM,
+)
+ACCOUNT_BAN_TEXTS = Query(
+    "erasing.account_ban_texts",
+    "UPDATE bans b SET display_reason = '', admin_reason = '' WHERE b.user_id = %(user_id)s",
+    scope=PLATFORM,
+)
+END_ACCOUNT = Query(
+    "erasing.end_account",
+    "DELETE FROM account_erasures e WHERE e.user_id = %(user_id)s",
+)
+HIDE_USER = Query(
+    "erasing.hide_user",
+    """
+    UPDATE users u
+       SET email = 'erased-user-' || u.user_id || '@erased.invalid',
+           canonical_email = 'erased-user-' || u.user_id || '@erased.invalid',
+           person_key = 'erased-user-' || u.user_id || '@erased.invalid', email_verified = false, language = '',
+           gender = NULL, state = NULL, dob_day = NULL, dob_month = NULL, dob_year = NULL
+     WHERE u.user_id = %(user_id)s""",
+)
+DELETE_USER = Query(
+    "erasing.delete_user",
+    """
+    DELETE FROM users u
+     WHERE u.user_id = %(user_id)s AND NOT EXISTS (SELECT FROM bans b WHERE b.user_id = u.user_id)""",
+    scope=PLATFORM,
+)
+
+# ---------------------------------------------------------------- one profile
+
+LOCK = Query(
+    "erasing.lock",
+    """
+    SELECT e.site_id, e.profile_id, e.words, e.step, nullif(e.upto_time, '-infinity'), e.upto_id, e.old_name,
+           e.old_email, p.user_id, p.version
+      FROM erasures e
+      JOIN profiles p ON p.site_id = e.site_id AND p.profile_id = e.profile_id
+     WHERE e.state = 'running' AND e.is_journaled
+     ORDER BY e.due, e.site_id, e.profile_id
+     LIMIT 1
+       FOR UPDATE OF e SKIP LOCKED""",
+    scope=PLATFORM,
+)
+MOVE = Query(
+    "erasing.move",
+    """
+    UPDATE erasures e
+       SET step = %(step)s, upto_time = coalesce(%(upto_time)s::timestamptz, '-infinity'), upto_id = %(upto_id)s
+     WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s""",
+)
+FINISH = Query(
+    "erasing.finish",
+    """
+    UPDATE erasures e
+       SET state = 'done', finished = now(), old_name = '', old_email = '', upto_time = '-infinity', upto_id = 0
+     WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s""",
+)
+
+# The person's user stays where they have other profiles; this one gets a user of its own, that nobody is.
+HOLD = Query(
+    "erasing.hold",
+    f"""
+    SELECT p.profile_name, u.email
+      FROM {role_members.LOCK_ROLES_SHARED} AS held
+     CROSS JOIN profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+       FOR NO KEY UPDATE OF p""",
+)
+REMEMBER = Query(
+    "erasing.remember",
+    """
+    UPDATE erasures e
+       SET old_name = %(name)s, old_email = %(email)s
+     WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s""",
+)
+NOBODY = Query(
+    "erasing.nobody",
+    """
+    INSERT INTO users (email, canonical_email, person_key)
+    VALUES (%(key)s, %(key)s, %(key)s)
+        ON CONFLICT (person_key) DO UPDATE SET email = EXCLUDED.email
+ RETURNING user_id""",
+)
+END_ACCESS: Final = (
+    Query(
+        "erasing.end_grants",
+        "DELETE FROM oauth_grants t WHERE t.site_id = %(site_id)s AND t.user_id = %(user_id)s",
+    ),
+    Query(
+        "erasing.end_tokens",
+        "DELETE FROM access_tokens t WHERE t.site_id = %(site_id)s AND t.user_id = %(user_id)s",
+    ),
+)
+MOVE_BALLOTS = Query(
+    "erasing.move_ballots",
+    """
+    UPDATE poll_ballots b
+       SET user_id = %(nobody)s::bigint
+     WHERE b.site_id = %(site_id)s AND b.user_id = %(user_id)s""",
+)
+NAME_IS_FREE = Query(
+    "erasing.name_is_free",
+    """
+    SELECT NOT EXISTS (SELECT FROM profiles o
+                        WHERE o.site_id = %(site_id)s AND o.profile_id <> %(profile_id)s
+                          AND (lower(o.profile_name) = lower(%(name)s::text) OR o.name_looks && %(looks)s::text[]))""",
+)
+ANONYMISE = Query(
+    "erasing.anonymise",
+    """
+    WITH changed AS (
+        UPDATE profiles p
+           SET user_id = %(nobody)s::bigint, profile_name = %(name)s, name_looks = %(looks)s::text[], gender = NULL,
+               style_id = 0, avatar_url = '', avatar_id = NULL, is_member = false, huddles_confirmed = NULL,
+               all_read_at = '-infinity', huddles_read_at = '-infinity', version = p.version + 1
+         WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+     RETURNING p.site_id, p.profile_id, p.version),
+    options AS (
+        UPDATE profile_options o
+           SET show_dob = false, show_dob_year = false, send_email = false, send_sms = false, is_discouraged = false,
+               time_zone = 'UTC', digest = 'none', digest_due = NULL
+          FROM changed
+         WHERE o.site_id = changed.site_id AND o.profile_id = changed.profile_id),
+    shown AS (
+        UPDATE sites s
+           SET version = s.version + 1
+          FROM changed
+         WHERE s.site_id = changed.site_id AND changed.profile_id IN (s.owned_by, s.created_by))
+    SELECT version FROM changed""",
+)
+
+
+def _own(table: str, condition: str = "t.profile_id = %(profile_id)s", label: str = "") -> Query:
+    return Query(
+        f"erasing.{label or table}",
+        f"DELETE FROM {table} t WHERE t.site_id = %(site_id)s AND {condition}",
+    )
+
+
+_ON_PROFILE: Final = f"t.item_type_id = {itemtypes.PROFILE} AND t.item_id = %(profile_id)s"
+
+# What only the person had, and what others keep about the person alone.
+OWN_ROWS: Final = (
+    _own("role_profiles"),
+    _own("watchers"),
+    _own("ignores"),
+    _own("read_marks"),
+    _own("updates"),
+    _own("update_options"),
+    _own("drafts"),
+    _own("bookmarks"),
+    _own("idempotency_keys"),
+    _own("site_offers", "%(profile_id)s IN (t.profile_id, t.offered_by)"),
+    _own("watchers", _ON_PROFILE, "watchers_of_profile"),
+    _own("ignores", _ON_PROFILE, "ignores_of_profile"),
+    _own("attributes", _ON_PROFILE, "attributes_of_profile"),
+    _own("imported_items", _ON_PROFILE, "imported_profile"),
+    _own("personal_exports"),
+    _own("site_exports"),
+    _own("imported_profiles"),
+)
+LEAVE_EXPORT = Query(
+    "erasing.leave_export",
+    """
+    INSERT INTO file_strays (file_hash)
+    SELECT x.object FROM personal_exports x
+     WHERE x.site_id = %(site_id)s AND x.profile_id = %(profile_id)s AND x.object <> ''
+     UNION
+    SELECT s.object FROM site_exports s
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(profile_id)s AND s.object IS NOT NULL
+        ON CONFLICT (file_hash) DO UPDATE SET since = now()
+ RETURNING file_hash""",
+)
+# Rows that the chain of the audit does not have yet: it takes them as they are then.
+FORGET_ADDRESSES = Query(
+    "erasing.forget_addresses",
+    """
+    UPDATE audit_log a
+       SET ip = NULL, ip_hash = NULL, detail = NULL
+     WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s
+       AND (a.ip IS NOT NULL OR a.ip_hash IS NOT NULL OR a.detail IS NOT NULL)
+       AND NOT EXISTS (SELECT FROM audit_entries e WHERE e.site_id = %(site_id)s AND e.audit_id = a.audit_id)""",
+)
+
+HUDDLES = Query(
+    "erasing.huddles",
+    """
+    SELECT h.item_id
+      FROM huddle_participants h
+     WHERE h.site_id = %(site_id)s AND h.profile_id = %(profile_id)s
+     ORDER BY h.item_id
+     LIMIT %(most)s""",
+    unrestricted="the huddles that the person themself takes part in",
+)
+BIOS = Query(
+    "erasing.bios",
+    """
+    SELECT c.comment_id
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.on_profile_id = %(profile_id)s AND c.created_by = %(profile_id)s
+       AND c.markdown <> %(removed)s
+     ORDER BY c.comment_id
+     LIMIT %(most)s""",
+)
+
+# ---------------------------------------------------------------- words
+
+WORDS = Query(
+    "erasing.words",
+    """
+    SELECT c.comment_id, c.version, c.created
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.created_by = %(profile_id)s
+       AND c.created >= coalesce(%(upto_time)s::timestamptz, '-infinity')
+       AND c.markdown <> %(removed)s
+     ORDER BY c.created
+     LIMIT %(most)s""",
+    unrestricted="what the person themself has written",
+)
+LOCK_COMMENTS = Query(
+    "erasing.lock_comments",
+    """
+    SELECT c.comment_id
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE""",
+)
+_OF_COMMENTS: Final = "t.comment_id = ANY(%(ids)s::bigint[])"
+_ON_COMMENTS: Final = f"t.item_type_id = {itemtypes.COMMENT} AND t.item_id = ANY(%(ids)s::bigint[])"
+DROP_ATTACHMENTS = Query(
+    "erasing.drop_attachments",
+    f"""
+    WITH gone AS (
+        DELETE FROM attachments t WHERE t.site_id = %(site_id)s AND {_ON_COMMENTS}
+     RETURNING t.file_hash)
+    UPDATE files f
+       SET attach_count = f.attach_count - n.hung
+      FROM (SELECT g.file_hash, count(*)::int AS hung FROM gone g GROUP BY g.file_hash) n
+     WHERE f.file_hash = n.file_hash""",
+)
+# Links that no text holds any more go with the texts.
+DROP_LINKS = Query(
+    "erasing.drop_links",
+    f"DELETE FROM link_uses t WHERE t.site_id = %(site_id)s AND {_OF_COMMENTS} RETURNING t.link_id",
+)
+DROP_UNUSED_LINKS: Final = (
+    Query(
+        "erasing.drop_link_hits",
+        """
+        DELETE FROM link_hits h
+         WHERE h.link_id = ANY(%(link_ids)s::bigint[])
+           AND NOT EXISTS (SELECT FROM link_uses u WHERE u.link_id = h.link_id)""",
+        scope=PLATFORM,
+    ),
+    Query(
+        "erasing.drop_unused_links",
+        """
+        DELETE FROM links l
+         WHERE l.link_id = ANY(%(link_ids)s::bigint[])
+           AND NOT EXISTS (SELECT FROM link_uses u WHERE u.link_id = l.link_id)
+           AND NOT EXISTS (SELECT FROM link_hits h WHERE h.link_id = l.link_id)""",
+        scope=PLATFORM,
+    ),
+)
+WORDS_BESIDE: Final = (
+    _own("comment_revisions", _OF_COMMENTS),
+    _own("comment_mentions", _OF_COMMENTS),
+    _own("attributes", _ON_COMMENTS, "attributes_of_comments"),
+)
+REMOVE_WORDS = Query(
+    "erasing.remove_words",
+    """
+    UPDATE comments c
+       SET markdown = %(removed)s, html = %(html)s, renderer = %(renderer)s, revisions = 1, attachments = 0,
+           version = c.version + 1
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
+)
+
+# What an edit of another's text said of it.
+REASONS: Final = tuple(
+    Query(
+        f"erasing.reasons_of_{table}",
+        f"""
+        UPDATE {table} t
+           SET edit_reason = '', version = t.version + 1
+         WHERE t.site_id = %(site_id)s AND t.edited_by = %(profile_id)s AND t.edit_reason <> ''""",
+    )
+    for table in ("items", "microcosms", "roles")
+)
+ITEMS = Query(
+    "erasing.items",
+    """
+    SELECT i.item_id
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.created_by = %(profile_id)s
+       AND i.created >= coalesce(%(upto_time)s::timestamptz, '-infinity')
+       AND i.title <> %(removed)s
+     ORDER BY i.created
+     LIMIT %(most)s""",
+    unrestricted="what the person themself has begun",
+)
+REMOVE_TITLES = Query(
+    "erasing.remove_titles",
+    """
+    WITH held AS (
+        SELECT i.item_id FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+         ORDER BY i.item_id FOR NO KEY UPDATE)
+    UPDATE items i
+       SET title = %(removed)s, edit_reason = '', version = i.version + 1
+      FROM held
+     WHERE i.site_id = %(site_id)s AND i.item_id = held.item_id""",
+)
+REMOVE_DETAILS: Final = (
+    Query(
+        "erasing.remove_places",
+        """
+        UPDATE events e
+           SET place = '', lat = NULL, lon = NULL, north = NULL, east = NULL, south = NULL, west = NULL
+         WHERE e.site_id = %(site_id)s AND e.item_id = ANY(%(ids)s::bigint[])""",
+    ),
+    Query(
+        "erasing.remove_questions",
+        """
+        UPDATE polls o
+           SET question = %(removed)s
+         WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
+    ),
+    Query(
+        "erasing.remove_choices",
+        """
+        UPDATE poll_choices o
+           SET choice = %(removed)s || ' ' || o.sequence
+         WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
+    ),
+    Query(
+        "erasing.attributes_of_items",
+        f"""
+        DELETE FROM attributes t
+         WHERE t.site_id = %(site_id)s AND t.item_id = ANY(%(ids)s::bigint[])
+           AND t.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.EVENT}, {itemtypes.POLL}, {itemtypes.HUDDLE})""",
+    ),
+)
+
+# ---------------------------------------------------------------- mentions
+
+PAGE = Query(
+    "erasing.page",
+    """
+    SELECT max(n.comment_id), count(*)
+      FROM (SELECT c.comment_id FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.comment_id > %(after)s::bigint
+             ORDER BY c.comment_id LIMIT %(most)s) n""",
+    unrestricted="numbers of comments, which are shown to nobody",
+)
+MENTIONS = Query(
+    "erasing.mentions",
+    """
+    SELECT c.comment_id, c.version, c.markdown, c.html
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id > %(after)s::bigint AND c.comment_id <= %(upto)s::bigint
+       AND strpos(c.html, %(link)s) > 0
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE""",
+    unrestricted="texts with the name of the person, which is replaced in them",
+)
+RENAME_MENTION = Query(
+    "erasing.rename_mention",
+    """
+    UPDATE comments c
+       SET markdown = %(markdown)s, html = %(html)s, version = c.version + 1
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s""",
+)
+OLD_MENTIONS = Query(
+    "erasing.old_mentions",
+    """
+    SELECT r.comment_id, r.revision, r.markdown
+      FROM comment_revisions r
+     WHERE r.site_id = %(site_id)s AND r.comment_id > %(after)s::bigint AND r.comment_id <= %(upto)s::bigint
+       AND strpos(lower(r.markdown), lower(%(name)s::text)) > 0
+     ORDER BY r.comment_id, r.revision
+       FOR NO KEY UPDATE""",
+    unrestricted="texts with the name of the person, which is replaced in them",
+)
+RENAME_OLD_MENTION = Query(
+    "erasing.rename_old_mention",
+    """
+    UPDATE comment_revisions r
+       SET markdown = %(markdown)s
+     WHERE r.site_id = %(site_id)s AND r.comment_id = %(id)s AND r.revision = %(revision)s""",
+)
+
+# ---------------------------------------------------------------- files and mail
+
+DROP_AVATARS = Query(
+    "erasing.drop_avatars",
+    f"""
+    WITH gone AS (
+        DELETE FROM attachments t WHERE t.site_id = %(site_id)s AND {_ON_PROFILE}
+     RETURNING t.file_hash)
+    UPDATE files f
+       SET attach_count = f.attach_count - 1
+      FROM gone g
+     WHERE f.file_hash = g.file_hash""",
+)
+UPLOADS = Query(
+    "erasing.uploads",
+    """
+    SELECT u.file_hash
+      FROM file_uploads u
+     WHERE u.site_id = %(site_id)s AND u.profile_id = %(profile_id)s
+     ORDER BY u.file_hash""",
+)
+FORGET_NAMES = Query(
+    "erasing.forget_names",
+    """
+    UPDATE file_uploads u
+       SET file_name = ''
+     WHERE u.site_id = %(site_id)s AND u.profile_id = %(profile_id)s AND u.file_name <> ''""",
+)
+GIVE_BACK = Query(
+    "erasing.give_back",
+    """
+    WITH gone AS (
+        DELETE FROM file_uploads u
+         WHERE u.site_id = %(site_id)s AND u.profile_id = %(profile_id)s AND u.file_hash = ANY(%(hashes)s::text[])
+     RETURNING u.file_hash),
+    freed AS (
+        SELECT p.profile_id, sum(f.file_size) AS bytes
+          FROM gone g
+          JOIN files f ON f.file_hash = g.file_hash, unnest(ARRAY[0, %(profile_id)s::bigint]) AS p (profile_id)
+         GROUP BY p.profile_id)
+    UPDATE file_usage t
+       SET bytes = t.bytes - freed.bytes
+      FROM freed
+     WHERE t.site_id = %(site_id)s AND t.profile_id = freed.profile_id""",
+)
+UNHELD = Query(
+    "erasing.unheld",
+    """
+    SELECT f.file_hash
+      FROM files f
+     WHERE f.file_hash = ANY(%(hashes)s::text[])
+       AND NOT EXISTS (SELECT FROM attachments a WHERE a.file_hash = f.file_hash)
+       AND NOT EXISTS (SELECT FROM file_uploads u WHERE u.file_hash = f.file_hash)
+       FOR UPDATE""",
+    scope=PLATFORM,
+)
+
+# Mail about the person, and texts of mail that was sent.
+MAIL: Final = (
+    _own("mail_outbox", "%(profile_id)s IN (t.profile_id, t.by_profile_id)"),
+    _own(
+        "mail_outbox",
+        "%(email)s <> '' AND lower(t.recipient) = lower(%(email)s::text)",
+        "mail_to_address",
+    ),
+    Query(
+        "erasing.mail_texts",
+        """
+        UPDATE mail_outbox m
+           SET subject = '', text_body = '', html_body = NULL
+         WHERE m.site_id = %(site_id)s AND m.state IN ('sent', 'dead', 'dropped') AND %(name)s::text <> ''
+           AND strpos(lower(concat_ws(' ', m.subject, m.text_body, m.html_body)), lower(%(name)s::text)) > 0""",
+    ),
+)
+
+
+@dataclass
+class Erasing:
+    """Erasing of one profile whose row is locked. `stale`: documents, as (kind's part, id, version), that caches hold.
+
+    `uploads`: hashes of files that the person uploaded; `objects`: objects of the store to delete after the commit.
+    """
+
+    site_id: int
+    profile_id: int
+    words: str
+    step: int
+    upto_time: datetime.datetime | None
+    upto_id: int
+    old_name: str
+    old_email: str
+    user_id: int
+    version: int
+    stale: list[tuple[str, int, int]] = field(default_factory=list)
+    uploads: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    is_done: bool = False
+
+    @property
+    def author(self) -> Author:
+        """Return the profile as the author of what is changed, without client address."""
+        return Author(self.site_id, self.profile_id, "")
+
+    @property
+    def where(self) -> dict[str, int]:
+        """Return site and profile as parameters."""
+        return {"site_id": self.site_id, "profile_id": self.profile_id}
+
+
+def _identity(tx: Transaction, work: Erasing) -> bool:
+    """Make the profile nobody's, with a name that tells nothing."""
+    row = tx.row(HOLD, **work.where)
+    assert row is not None, "an erasure refers to its profile"
+    work.old_name, work.old_email = row
+    tx.run(REMEMBER, name=work.old_name, email=work.old_email, **work.where)
+    nobody = tx.value(NOBODY, key=f"erased-{work.site_id}-{work.profile_id}@erased.invalid")
+    for query in END_ACCESS:
+        tx.run(query, site_id=work.site_id, user_id=work.user_id)
+    tx.run(MOVE_BALLOTS, site_id=work.site_id, user_id=work.user_id, nobody=nobody)
+    name = _free_name(tx, work)
+    version = tx.value(ANONYMISE, nobody=nobody, name=name, looks=looks(name), **work.where)
+    work.objects = [row[0] for row in tx.rows(LEAVE_EXPORT, **work.where)]
+    for query in OWN_ROWS:
+        tx.run(query, **work.where)
+    role_members.recompute_roles(tx, work.site_id, [work.profile_id])
+    journal.record(
+        tx,
+        Author(work.site_id, 0, ""),
+        journal.REPLACED,
+        itemtypes.PROFILE,
+        work.profile_id,
+        version=version,
+    )
+    return True
+
+
+def _free_name(tx: Transaction, work: Erasing) -> str:
+    plain = f"deleted{work.profile_id}"
+    for number in range(1, 50):
+        name = plain if number == 1 else f"{plain}x{number}"
+        if tx.value(NAME_IS_FREE, name=name, looks=looks(name), **work.where):
+            return name
+    raise RuntimeError(f"all names like {plain} are taken")
+
+
+def _addresses(tx: Transaction, work: Erasing) -> bool:
+    audit_chain.erase(tx, Author(work.site_id, 0, ""), work.profile_id)
+    tx.run(FORGET_ADDRESSES, **work.where)
+    return True
+
+
+def _huddles(tx: Transaction, work: Erasing) -> bool:
+    """Leave huddles: the others keep their conversation."""
+    ids = [row[0] for row in tx.rows(HUDDLES, most=MOST_HUDDLES, **work.where)]
+    for id in ids:
+        ref = ItemRef(itemtypes.HUDDLE, id)
+        huddle = Huddle.lock(tx, work.site_id, ref, work.profile_id)
+        if huddle is not None:
+            huddle.leave(tx, work.author)
+    return len(ids) < MOST_HUDDLES
+
+
+def _bios(tx: Transaction, work: Erasing) -> bool:
+    """Delete what the person has written on their own profile, which is about nobody else."""
+    ids = [row[0] for row in tx.rows(BIOS, removed=REMOVED, most=MOST_HUDDLES, **work.where)]
+    for id in ids:
+        comment = Comment.lock(tx, work.site_id, id, work.profile_id)
+        if comment is not None:
+            work.stale.append(("comment", id, comment.version))
+            comment.delete(tx, work.author)
+    _remove(tx, work, ids)
+    return len(ids) < MOST_HUDDLES
+
+
+def _words(tx: Transaction, work: Erasing) -> bool:
+    if work.words != erasure.REMOVE:
+        return True
+    rows = tx.rows(WORDS, upto_time=work.upto_time, removed=REMOVED, most=MOST, **work.where)
+    ids = [row[0] for row in rows]
+    work.stale += [("comment", id, version) for id, version, _ in rows]
+    tx.rows(LOCK_COMMENTS, site_id=work.site_id, ids=ids)
+    _remove(tx, work, ids)
+    if rows:
+        work.upto_time = rows[-1][2]
+    return len(rows) < MOST
+
+
+def _remove(tx: Transaction, work: Erasing, ids: list[int]) -> None:
+    """Replace the texts of comments, and delete what hangs on them."""
+    if not ids:
+        return
+    which = {"site_id": work.site_id, "ids": ids}
+    links = sorted({row[0] for row in tx.rows(DROP_LINKS, **which)})
+    for query in DROP_UNUSED_LINKS if links else ():
+        tx.run(query, link_ids=links)
+    tx.run(DROP_ATTACHMENTS, **which)
+    for query in WORDS_BESIDE:
+        tx.run(query, **which)
+    tx.run(REMOVE_WORDS, removed=REMOVED, html=REMOVED_HTML, renderer=RENDERER_VERSION, **which)
+
+
+def _titles(tx: Transaction, work: Erasing) -> bool:
+    if work.words != erasure.REMOVE:
+        return True
+    ids = [
+        row[0]
+        for row in tx.rows(
+            ITEMS, upto_time=work.upto_time, removed=REMOVED, most=MOST, **work.where
+        )
+    ]
+    if ids:
+        tx.run(REMOVE_TITLES, site_id=work.site_id, ids=ids, removed=REMOVED)
+        for query in REMOVE_DETAILS:
+            params = {"removed": REMOVED} if "removed" in query.names else {}
+            tx.run(query, site_id=work.site_id, ids=ids, **params)
+    return len(ids) < MOST
+
+
+def _reasons(tx: Transaction, work: Erasing) -> bool:
+    if work.words == erasure.REMOVE:
+        for query in REASONS:
+            tx.run(query, **work.where)
+    return True
+
+
+def _mentions(tx: Transaction, work: Erasing) -> bool:
+    """Put the new name into whatever mentions the person, by whomever."""
+    after = work.upto_id
+    row = tx.row(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
+    upto, count = row or (None, 0)
+    if not count:
+        return True
+    span = {"site_id": work.site_id, "after": after, "upto": upto}
+    new_name = tx.row(HOLD, **work.where)
+    assert new_name is not None, "an erasure refers to its profile"
+    link = f'<a href="/profiles/{work.profile_id}">'
+    for id, version, markdown, html in tx.rows(MENTIONS, link=link, **span):
+        work.stale.append(("comment", id, version))
+        markdown, html = renamed(markdown, html, link, work.old_name, new_name[0])
+        tx.run(RENAME_MENTION, site_id=work.site_id, id=id, markdown=markdown, html=html)
+    for id, revision, markdown in tx.rows(OLD_MENTIONS, name=unescape(work.old_name), **span):
+        markdown, _ = renamed(markdown, "", link, work.old_name, new_name[0])
+        tx.run(
+            RENAME_OLD_MENTION, site_id=work.site_id, id=id, revision=revision, markdown=markdown
+        )
+    work.upto_id = upto
+    return bool(count < MOST_READ)
+
+
+def renamed(markdown: str, html: str, link: str, old: str, new: str) -> tuple[str, str]:
+    """Return Markdown and HTML with the new name in place of the old one, and of earlier ones that HTML links.
+
+    `old`, `new`: as profiles have them, HTML-escaped; `link`: the tag before a mention.
+    """
+    words = {unescape(old)}
+
+    def linked(match: re.Match[str]) -> str:
+        words.add(unescape(match[2]))
+        return f"{link}{match[1]}{new}</a>"
+
+    html = re.sub(rf"{re.escape(link)}([@+])(.*?)</a>", linked, html, flags=re.DOTALL)
+    for word in sorted(words, key=len, reverse=True):
+        if word:
+            pattern = rf"(?<!\w)([@+]){re.escape(word)}(?!\w)"
+            markdown = re.sub(pattern, rf"\g<1>{unescape(new)}", markdown, flags=re.IGNORECASE)
+    return markdown, html
+
+
+def _mail(tx: Transaction, work: Erasing) -> bool:
+    texts = {"email": work.old_email, "name": unescape(work.old_name)}
+    for query in MAIL:
+        given = {name: texts[name] for name in query.names if name in texts}
+        tx.run(query, **given, **work.where)
+    return True
+
+
+def _files(tx: Transaction, work: Erasing) -> bool:
+    """Take the picture of the profile away, and list uploads: the caller drops those that no text links to."""
+    tx.run(DROP_AVATARS, **work.where)
+    tx.run(FORGET_NAMES, **work.where)
+    work.uploads = [row[0] for row in tx.rows(UPLOADS, **work.where)]
+    return True
+
+
+# In the order of their numbers in the table: new ones come last.
+STEPS: Final[tuple[Callable[[Transaction, Erasing], bool], ...]] = (
+    _identity,
+    _bios,
+    _words,
+    _titles,
+    _reasons,
+    _mentions,
+    _huddles,
+    _files,
+    _mail,
+    _addresses,
+)
+
+
+def begin(tx: Transaction) -> int:
+    """Begin one account and one profile that are due; return the number of those begun."""
+    return tx.run(DUE_ACCOUNT) + tx.run(DUE_PROFILE)
+
+
+def lock(tx: Transaction) -> Erasing | None:
+    """Lock an erasure that runs; None if there is none, or others work on them."""
+    row = tx.row(LOCK)
+    return Erasing(*row) if row else None
+
+
+def advance(tx: Transaction, work: Erasing) -> None:
+    """Run one batch of the present step of a locked erasure, and record how far it is."""
+    work.stale += [("profile", work.profile_id, version) for version in range(1, work.version + 1)]
+    if STEPS[work.step](tx, work):
+        work.step, work.upto_time, work.upto_id = work.step + 1, None, 0
+    if work.step < len(STEPS):
+        tx.run(MOVE, step=work.step, upto_time=work.upto_time, upto_id=work.upto_id, **work.where)
+    else:
+        tx.run(FINISH, **work.where)
+        work.is_done = True
+
+
+def advance_account(tx: Transaction) -> bool:
+    """Queue the profiles of an account that runs, or end it when it has none left; return False if none runs."""
+    row = tx.row(LOCK_ACCOUNT)
+    if row is None:
+        return False
+    user_id, words = row
+    tx.run(ACCOUNT_ROWS[0], user_id=user_id)
+    access_token.end_grants(tx, user_id)
+    spread = tx.run(SPREAD, user_id=user_id, words=words)
+    if spread or tx.value(PROFILES_LEFT, user_id=user_id):
+        return bool(spread)
+    for query in (ACCOUNT_CODES, ACCOUNT_ATTEMPTS, ACCOUNT_MAIL, *ACCOUNT_ROWS):
+        tx.run(query, user_id=user_id)
+    for query in (ACCOUNT_BANS, ACCOUNT_BAN_TEXTS, END_ACCOUNT):
+        tx.run(query, user_id=user_id)
+    if not tx.run(DELETE_USER, user_id=user_id):
+        tx.run(HIDE_USER, user_id=user_id)
+    return True

@@ -1,0 +1,185 @@
+"""Requests to erase a profile or an account: made, taken back, begun when they are due. erasing.py carries them out.
+
+A request waits for 30 days. Until then it is deleted when its person takes it back; from then on it can't be, and the
+profile is erased step by step.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final, NamedTuple
+
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
+from forumapi.errors import Conflict, Invalid
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.wire import json_fragments
+
+DAYS: Final = 30
+KEEP: Final = "keep"
+REMOVE: Final = "remove"
+WORDS: Final = (KEEP, REMOVE)
+# Sites that a refusal names.
+MOST_NAMED: Final = 20
+
+# The site's rule; without one, each person chooses.
+RULE = Query(
+    "erasure.rule",
+    "SELECT s.value ->> 'words' FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'erasure'",
+)
+
+SET_RULE = Query(
+    "erasure.set_rule",
+    """
+    INSERT INTO site_settings AS s (site_id, key, value)
+    VALUES (%(site_id)s, 'erasure', jsonb_build_object('words', %(words)s::text))
+        ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
+)
+
+OWNED_HERE = Query(
+    "erasure.owned_here",
+    """
+    SELECT s.site_id, s.title
+      FROM sites s
+     WHERE s.site_id = %(site_id)s AND s.owned_by = %(profile_id)s AND NOT s.is_deleted""",
+)
+
+OWNED_BY_USER = Query(
+    "erasure.owned_by_user",
+    """
+    SELECT s.site_id, s.title
+      FROM sites s
+      JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+     WHERE p.user_id = %(user_id)s AND NOT s.is_deleted
+     ORDER BY s.site_id
+     LIMIT %(most)s""",
+    scope=PLATFORM,
+)
+
+# A request that waits already gets the new choice and a new time; one that runs stays as it is.
+INSERT = Query(
+    "erasure.insert",
+    """
+    INSERT INTO erasures AS e (site_id, profile_id, words, due)
+    VALUES (%(site_id)s, %(profile_id)s, %(words)s, now() + make_interval(days => %(days)s::int))
+        ON CONFLICT (site_id, profile_id) DO UPDATE
+       SET words = EXCLUDED.words, requested = now(), due = EXCLUDED.due
+     WHERE e.state = 'waiting'""",
+)
+
+INSERT_ACCOUNT = Query(
+    "erasure.insert_account",
+    """
+    INSERT INTO account_erasures AS e (user_id, words, due)
+    VALUES (%(user_id)s, %(words)s, now() + make_interval(days => %(days)s::int))
+        ON CONFLICT (user_id) DO UPDATE SET words = EXCLUDED.words, requested = now(), due = EXCLUDED.due
+     WHERE e.state = 'waiting'""",
+)
+
+# A row that is due and locked by whoever begins it is waited for, and is not waiting any more then.
+CANCEL = Query(
+    "erasure.cancel",
+    """
+    DELETE FROM erasures e
+     WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s AND e.state = 'waiting'""",
+)
+
+CANCEL_ACCOUNT = Query(
+    "erasure.cancel_account",
+    "DELETE FROM account_erasures e WHERE e.user_id = %(user_id)s AND e.state = 'waiting'",
+)
+
+FIND = Query(
+    "erasure.find",
+    """
+    SELECT e.words, e.requested, e.due
+      FROM erasures e
+     WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s AND e.state = 'waiting'""",
+)
+
+FIND_ACCOUNT = Query(
+    "erasure.find_account",
+    "SELECT e.words, e.requested, e.due FROM account_erasures e WHERE e.user_id = %(user_id)s AND e.state = 'waiting'",
+)
+
+
+class ErasureRequest(NamedTuple):
+    """Request that waits for its time. `words`: KEEP or REMOVE what the person has written."""
+
+    words: str
+    requested: datetime.datetime
+    due: datetime.datetime
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, profile_id: int) -> ErasureRequest | None:
+        """Return the waiting request of a profile, None for none."""
+        row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def find_account(cls, tx: Reader, user_id: int) -> ErasureRequest | None:
+        """Return the waiting request of an account, None for none."""
+        row = tx.row(FIND_ACCOUNT, user_id=user_id)
+        return cls(*row) if row else None
+
+    @staticmethod
+    def insert(tx: Transaction, site_id: int, profile_id: int, words: str) -> None:
+        """Request the erasure of a profile.
+
+        Raises Conflict, which names the site, for its owner; Invalid where the site keeps the words.
+        """
+        check_owner(tx.rows(OWNED_HERE, site_id=site_id, profile_id=profile_id))
+        if words == REMOVE and keeps_words(tx, site_id):
+            raise Invalid("words", "must be keep: this site keeps what people have written")
+        tx.run(INSERT, site_id=site_id, profile_id=profile_id, words=words, days=DAYS)
+
+    @staticmethod
+    def insert_account(tx: Transaction, user_id: int, words: str) -> None:
+        """Request the erasure of an account. Raises Conflict, which names the sites, for an owner of sites."""
+        check_owner(tx.rows(OWNED_BY_USER, user_id=user_id, most=MOST_NAMED))
+        tx.run(INSERT_ACCOUNT, user_id=user_id, words=words, days=DAYS)
+
+    @staticmethod
+    def delete(tx: Transaction, site_id: int, profile_id: int) -> bool:
+        """Take back the request of a profile; return False if none waits."""
+        return tx.run(CANCEL, site_id=site_id, profile_id=profile_id) > 0
+
+    @staticmethod
+    def delete_account(tx: Transaction, user_id: int) -> bool:
+        """Take back the request of an account; return False if none waits."""
+        return tx.run(CANCEL_ACCOUNT, user_id=user_id) > 0
+
+    def document(self, href: str) -> dict[str, Any]:
+        """Return the request as a dict for JSON; `href`: its address."""
+        return {
+            "words": self.words,
+            "requested": json_fragments.format_time(self.requested),
+            "due": json_fragments.format_time(self.due),
+            "meta": {"links": [{"rel": "self", "href": href}]},
+        }
+
+
+def checked_words(text: str) -> str:
+    """Return the choice of the query, KEEP without one. Raises Invalid."""
+    if text not in ("", *WORDS):
+        raise Invalid("words", "must be keep or remove")
+    return text or KEEP
+
+
+def keeps_words(tx: Reader, site_id: int) -> bool:
+    """Return True if the site keeps what people have written, whatever they choose."""
+    return bool(tx.value(RULE, site_id=site_id) == KEEP)
+
+
+def set_rule(tx: Transaction, author: Author, *, keeps: bool) -> None:
+    """Set the site's rule. The site's row must be locked."""
+    tx.run(SET_RULE, site_id=author.site_id, words=KEEP if keeps else "choice")
+    journal.record_site(tx, author)
+
+
+def check_owner(owned: list[tuple[Any, ...]]) -> None:
+    """Raise Conflict if there are sites, given as (id, title), whose only owner would be gone."""
+    if owned:
+        names = ", ".join(f"{title} (site {site_id})" for site_id, title in owned)
+        raise Conflict(f"Hand over what you own first, or delete it: {names}")
