@@ -75,6 +75,10 @@ def test_guests_and_those_who_did_not_ask_do_not_write(
         for there, status in ((guest, 403), (member, 400)):
             there.send({"type": "typing", "topic": topic})
             assert there.next("error")["status"] == status
+        # A site is no place where somebody writes.
+        member.follow("site", presence=True)
+        member.send({"type": "typing", "topic": "site"})
+        assert member.next("error")["status"] == 400
 
 
 def test_whoever_follows_what_moves_out_of_their_sight_is_told_of_its_readers_no_more(

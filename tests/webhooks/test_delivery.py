@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 
+from forumapi.config import Config
 from forumapi.webhooks import sender
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Site
@@ -339,6 +341,22 @@ def test_a_receiver_that_is_down_holds_up_only_itself(
         assert told == ids
         assert len(silent.at()) == 1
         assert len(hooks.deliveries(slow, "queued")) == 5
+
+
+def test_one_site_is_served_in_a_quarter_of_the_places(
+    hooks: Hooks, make: Factory, site: Site
+) -> None:
+    most = Config().webhook_concurrency // 4
+    chat = make.conversation(site)
+    with receiving() as silent:
+        silent.answer = lambda message: None
+        for number in range(most + 2):
+            hooks.add(silent.url(f"/{number}"), **COMMENTS)
+        hooks.write(chat, "Text")
+        until(lambda: len(silent.messages), lambda count: count >= most)
+        time.sleep(1)
+
+        assert len(silent.messages) == most
 
 
 def test_after_a_day_a_delivery_is_a_dead_letter_and_can_be_replayed(
