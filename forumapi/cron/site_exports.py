@@ -23,8 +23,8 @@ from forumapi.models.sites import site_export
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_export import ExportClaim
 from forumapi.observability.log import logger
-from forumapi.porting import exporting
-from forumapi.porting.site_reader import SiteReader
+from forumapi.porting.exports import exporting
+from forumapi.porting.exports.site_reader import SiteReader
 
 POLL_S: Final = 2.0
 # Interval of renewals and progress.

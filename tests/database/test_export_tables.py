@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forumapi.database.query import Query
 from forumapi.models.content import reaction
-from forumapi.porting import site_reader
+from forumapi.porting.exports import site_reader
 from tests.factories import Factory
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

@@ -54,7 +54,7 @@ def _attach(make: Factory, on: Thing | Person, by: Person, hash: str, name: str)
 
 def _content(make: Factory, site: Site, storage: LocalStorage) -> None:
     owner, member, newcomer = site.owner, site.member, site.newcomer
-    rides = make.microcosm(site, "Rides & more")
+    rides = make.microcosm(site, "Rides &amp; more")
     inner = make.microcosm(site, "This weekend", parent=rides)
     closed = make.microcosm(site, "Committee")
     make.role(site, closed.id, "Committee", users=False, rights=("read", "create"))
@@ -64,19 +64,22 @@ def _content(make: Factory, site: Site, storage: LocalStorage) -> None:
     make.criterion(experts, "commentCount", "ge", 3)
     make.criterion(experts, "", "eq", "gold", group=1, attribute="level")
 
-    chat = make.conversation(site, title="Hello <world> & all", microcosm=rides)
+    chat = make.conversation(site, title="Hello &lt;world&gt; &amp; all", microcosm=rides)
     first = make.comment(chat, markdown="First **words** – für alle 🚲\n\nSecond paragraph")
     answer = make.comment(chat, by=newcomer, markdown="> quoted\n\nAn answer", reply_to=first)
     make.comment(chat, by=owner, markdown="Nested", reply_to=answer)
     _revise(make, site, answer, newcomer)
     gone = make.comment(chat, markdown="Deleted words")
     waits = make.comment(chat, by=newcomer, markdown="Words that wait")
-    make.sql(
-        "UPDATE comments SET is_deleted = true WHERE comment_id = %(id)s RETURNING 1", id=gone.id
-    )
-    make.sql(
-        "UPDATE comments SET is_moderated = true WHERE comment_id = %(id)s RETURNING 1", id=waits.id
-    )
+    for hidden, column in ((gone, "is_deleted"), (waits, "is_moderated")):
+        make.sql(
+            f"""WITH shown AS (
+                    UPDATE items SET comment_count = comment_count - 1, version = version + 1
+                     WHERE item_id = %(item)s)
+                UPDATE comments SET {column} = true, version = version + 1 WHERE comment_id = %(id)s RETURNING 1""",
+            item=chat.id,
+            id=hidden.id,
+        )
     old = make.conversation(site, title="Deleted thread", microcosm=inner)
     make.comment(old, markdown="In a deleted thread")
     make.sql("UPDATE items SET is_deleted = true WHERE item_id = %(id)s RETURNING 1", id=old.id)
@@ -242,7 +245,7 @@ def _planted() -> Iterator[str]:
         ),
         (
             "access_tokens (token_hash, token_prefix, user_id, name, user_agent, kind, site_id, expires)",
-            "sha256(b), t, usr, t, t, 'key', site, now() + interval '1 day'",
+            "sha256(convert_to(t || site, 'UTF8')), t, usr, t, t, 'key', site, now() + interval '1 day'",
         ),
         (
             "webhooks (site_id, url, secret, name, created_by)",

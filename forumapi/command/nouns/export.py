@@ -19,6 +19,11 @@ def add(commands: Commands) -> None:
     export = commands.add("export", _export, "write a site's content into a folder")
     export.add_argument("key", help="its subdomain")
     export.add_argument("folder", type=Path, help="an empty folder, or one that does not exist yet")
+    export.add_argument(
+        "--static",
+        action="store_true",
+        help="HTML pages of what guests may read, in place of the layout, for the end of a community",
+    )
     export.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -27,8 +32,8 @@ def _export(args: argparse.Namespace, current: Config) -> int:
     from forumapi.files.storage import StorageError, open_storage
     from forumapi.models.journal.journal import Author
     from forumapi.models.sites import site_export
-    from forumapi.porting import exporting
-    from forumapi.porting.site_reader import SiteReader
+    from forumapi.porting.exports import exporting
+    from forumapi.porting.exports.site_reader import SiteReader
 
     folder: Path = args.folder
     try:
@@ -38,6 +43,8 @@ def _export(args: argparse.Namespace, current: Config) -> int:
         raise CommandError(f"{folder}: {error.strerror}") from None
     if not is_empty:
         raise CommandError(f"{folder} is not empty")
+    if args.static:
+        return _static(args, current)
     config = current.beside_run
     with open_database(current) as database:
         with database.write() as tx:
@@ -57,11 +64,49 @@ def _export(args: argparse.Namespace, current: Config) -> int:
     return OK
 
 
+def _static(args: argparse.Namespace, current: Config) -> int:
+    """Write pages for guests. Nothing private is in them, so the audit does not record it."""
+    import dataclasses
+
+    from forumapi import routes
+    from forumapi.app import App
+    from forumapi.command import admin
+    from forumapi.command.static_archive import StaticArchive
+    from forumapi.files.storage import StorageError
+
+    with open_database(current) as database:
+        tx = database.read()
+        site_id = admin.site_id(tx, args.key)
+        # The application reads files itself; nobody counts what it asks for.
+        config = dataclasses.replace(
+            current.beside_run,
+            file_accel_prefix="",
+            rate_limit_address_per_minute=0,
+            log_level="error",
+        )
+        app = App(config, routes.ROOT, routes.SITE, database.url)
+        try:
+            site = app.sites.by_id(site_id, tx)
+            tx.end()
+            assert site is not None, "its id was just read"
+            bar = _Bar(0, is_quiet=args.quiet, noun="pages")
+            written = StaticArchive(app, site, args.folder, bar).write()
+            bar.end()
+        except (OSError, StorageError) as error:
+            reason = getattr(error, "reason", "") or error
+            raise CommandError(f"{args.folder} is incomplete: {reason}") from None
+        finally:
+            app.database.close()
+    print(f"{written.pages:,} pages and {written.files:,} files in {args.folder}")
+    return OK
+
+
 class _Bar:
     """Progress on standard error, at most once a second."""
 
-    def __init__(self, total: int, *, is_quiet: bool) -> None:
+    def __init__(self, total: int, *, is_quiet: bool, noun: str = "documents") -> None:
         self._total = total
+        self._noun = noun
         self._is_quiet = is_quiet or not sys.stderr.isatty()
         self._began = self._shown = time.monotonic()
 
@@ -71,7 +116,8 @@ class _Bar:
             return
         self._shown = now
         rate = documents / (now - self._began)
-        line = f"{documents:,} of about {self._total:,} documents, {rate:,.0f}/s"
+        of = f" of about {self._total:,}" if self._total else ""
+        line = f"{documents:,}{of} {self._noun}, {rate:,.0f}/s"
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:

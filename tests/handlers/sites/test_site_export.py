@@ -274,7 +274,7 @@ SLOW_WORK = """
 import sys
 from forumapi.config import Config, Settings
 from forumapi.cron.site_exports import ExportThread
-from forumapi.porting import layout_writer
+from forumapi.porting.exports import layout_writer
 import time
 
 real = layout_writer.encode

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from forumapi.database.connections import Database, Transaction
-from forumapi.porting import layout_writer
-from forumapi.porting.layout_writer import FolderSink, LayoutWritten, Step, ZipSink
-from forumapi.porting.site_reader import SiteReader
+from forumapi.porting.exports import layout_writer
+from forumapi.porting.exports.layout_writer import FolderSink, LayoutWritten, Step, ZipSink
+from forumapi.porting.exports.site_reader import SiteReader
 
 _TIMEOUT_MS: Final = 120_000
 _COPY: Final = 1024 * 1024

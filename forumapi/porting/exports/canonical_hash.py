@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
+from forumapi.models.content.attribute import IS_MEMBER
+from forumapi.porting.exports.canonical_rights import CanonicalRights, RightsFolder
 from forumapi.porting.layout import (
     PortedAttachment,
     PortedAttribute,
@@ -28,16 +31,16 @@ from forumapi.porting.layout import (
     PortedPoll,
     PortedProfile,
     PortedReaction,
-    PortedRef,
     PortedRole,
     PortedVersion,
 )
+from forumapi.text.chars import block_characters
 
 replace: Final = msgspec.structs.replace
-# Streams that are hashed, in their order. Each of the kind that its documents are of.
+# Streams that are hashed, in their order. Each of the kind that its documents are of. Roles count by what they allow.
 HASHED: Final[Mapping[str, str]] = {
     "profiles": "profile",
-    "roles": "role",
+    "roles": "",
     "forums": "forum",
     "conversations": "conversation",
     "polls": "poll",
@@ -83,6 +86,13 @@ class CanonicalIds:
         return ""
 
 
+class _ForumWithRights(Struct, frozen=True):
+    """Forum, and in place of its roles what they allow."""
+
+    forum: PortedForum
+    rights: CanonicalRights
+
+
 class CanonicalHash:
     """Hash of the documents that `add` has taken, stream by stream in the order of HASHED."""
 
@@ -90,11 +100,11 @@ class CanonicalHash:
         self._ids: dict[str, CanonicalIds] = {
             kind: CanonicalIds() for kind in HASHED.values() if kind
         }
+        self._rights = RightsFolder(self._person)
         self._digest = hashlib.sha256()
         self._encode = msgspec.json.Encoder(order="deterministic").encode
-        self._rewrite: dict[str, Callable[[Any], PortedDocument]] = {
+        self._rewrite: dict[str, Callable[[Any], Struct]] = {
             "profiles": self._profile,
-            "roles": self._role,
             "forums": self._forum,
             "conversations": self._conversation,
             "polls": self._poll,
@@ -107,6 +117,9 @@ class CanonicalHash:
 
     def add(self, stream: str, document: PortedDocument) -> None:
         """Take the next document of a stream; streams that are not in HASHED count for nothing."""
+        if isinstance(document, PortedRole):
+            self._rights.add_role(document)
+            return
         rewrite = self._rewrite.get(stream)
         if rewrite is not None:
             line = self._encode(rewrite(document))
@@ -124,17 +137,16 @@ class CanonicalHash:
     def _person(self, id: str) -> str:
         return self._find("profile", id)
 
-    def _refs(self, refs: Iterable[PortedRef]) -> tuple[PortedRef, ...]:
-        found = (self._person(ref.id) for ref in refs)
-        return tuple(PortedRef(id=id) for id in sorted(filter(None, found), key=int))
-
-    def _attributes(self, all: Iterable[PortedAttribute]) -> tuple[PortedAttribute, ...]:
+    @staticmethod
+    def _attributes(all: Iterable[PortedAttribute]) -> tuple[PortedAttribute, ...]:
+        """Return the values; whoever moves a site in writes those that it vouches for anew."""
         return tuple(
-            replace(one, written_by=self._person(one.written_by), written=None)
+            replace(one, written_by="", written=None, is_granted=False)
             for one in sorted(all, key=lambda one: one.key)
+            if one.key != IS_MEMBER
         )
 
-    def _profile(self, one: PortedProfile) -> PortedDocument:
+    def _profile(self, one: PortedProfile) -> Struct:
         avatar = one.avatar and self._attachment(one.avatar)
         return replace(
             one,
@@ -145,37 +157,29 @@ class CanonicalHash:
             attributes=self._attributes(one.attributes),
         )
 
-    def _role(self, one: PortedRole) -> PortedRole:
-        self._ids["role"].add(one.id)
-        return self._group(one)
-
-    def _group(self, one: PortedRole) -> PortedRole:
-        return replace(
-            one,
-            id="",
-            users=self._refs(one.users),
-            criteria=tuple(sorted(one.criteria, key=self._encode)),
-        )
-
-    def _forum(self, one: PortedForum) -> PortedDocument:
-        groups = one.usergroups
-        if groups is not None:
-            groups = tuple(sorted(map(self._group, groups), key=self._encode))
-        return replace(
+    def _forum(self, one: PortedForum) -> Struct:
+        rights = self._rights.fold(one)
+        forum = replace(
             one,
             id=self._ids["forum"].add(one.id),
             parent_id=self._find("forum", one.parent_id),
-            author=self._person(one.author),
-            usergroups=groups,
-            moderators=self._refs(one.moderators),
+            author="",
+            usergroups=None,
+            usergroups_only=False,
+            moderators=(),
             attributes=self._attributes(one.attributes),
         )
+        return _ForumWithRights(forum, rights)
 
-    def _conversation(self, one: PortedConversation) -> PortedDocument:
+    def _conversation(self, one: PortedConversation) -> Struct:
         event = one.event
         if event is not None:
             attendees = [replace(who, id=self._person(who.id)) for who in event.attendees]
-            event = replace(event, attendees=tuple(sorted(attendees, key=self._encode)))
+            event = replace(
+                event,
+                status=_default(event.status, "proposed"),
+                attendees=tuple(sorted(attendees, key=self._encode)),
+            )
         return replace(
             one,
             id=self._ids["conversation"].add(one.id),
@@ -187,7 +191,7 @@ class CanonicalHash:
             attributes=self._attributes(one.attributes),
         )
 
-    def _poll(self, one: PortedPoll) -> PortedDocument:
+    def _poll(self, one: PortedPoll) -> Struct:
         places = {choice.id: str(place) for place, choice in enumerate(one.choices, 1)}
         ballots = [
             replace(
@@ -204,6 +208,7 @@ class CanonicalHash:
             forum_id=self._find("forum", one.forum_id),
             author=self._person(one.author),
             view_count=0,
+            results=_default(one.results, "always"),
             choices=tuple(replace(choice, id=places[choice.id]) for choice in one.choices),
             ballots=tuple(sorted(ballots, key=self._encode)),
         )
@@ -218,7 +223,7 @@ class CanonicalHash:
             ),
         )
 
-    def _comment(self, one: PortedComment) -> PortedDocument:
+    def _comment(self, one: PortedComment) -> Struct:
         return replace(
             one,
             id=self._ids["comment"].add(one.id),
@@ -230,14 +235,19 @@ class CanonicalHash:
         )
 
     def _version(self, one: PortedVersion) -> PortedVersion:
-        return replace(one, editor=self._person(one.editor), ip_address="")
+        # What no typed text keeps, such as control characters, does not count.
+        text = block_characters(one.text)
+        return replace(one, text=text, editor=self._person(one.editor), ip_address="")
 
-    def _reaction(self, one: PortedReaction) -> PortedDocument:
+    def _reaction(self, one: PortedReaction) -> Struct:
         return replace(
-            one, author=self._person(one.author), on_id=self._find(one.on_type, one.on_id)
+            one,
+            author=self._person(one.author),
+            on_id=self._find(one.on_type, one.on_id),
+            name=_default(one.name, _SIGN),
         )
 
-    def _follow(self, one: PortedFollow) -> PortedDocument:
+    def _follow(self, one: PortedFollow) -> Struct:
         def followed(kind: str, all: Iterable[PortedFollowed]) -> tuple[PortedFollowed, ...]:
             found = (replace(ref, id=self._find(kind, ref.id)) for ref in all)
             return tuple(sorted((ref for ref in found if ref.id), key=self._encode))
@@ -253,5 +263,14 @@ class CanonicalHash:
             conversations_ignored=(),
         )
 
-    def _ban(self, one: PortedBan) -> PortedDocument:
+    def _ban(self, one: PortedBan) -> Struct:
         return replace(one, profile=self._person(one.profile), ip_address="")
+
+
+# Sign of a reaction that names none.
+_SIGN: Final = PortedReaction(author="", on_type="comment", on_id="").name
+
+
+def _default(value: str, default: str) -> Any:
+    """Return the default itself where a value equals it: members are left out of JSON by identity."""
+    return default if value == default else value

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from forumapi.porting.canonical_hash import HASHED, CanonicalHash
+from forumapi.porting.exports.canonical_hash import HASHED, CanonicalHash
 from forumapi.porting.layout import STREAMS, VERSION, ForumReader, PortedAttachment, Unreadable
 
 INDEX: Final = "index.json"

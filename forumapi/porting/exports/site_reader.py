@@ -26,6 +26,7 @@ from forumapi.database.query import Query, Row
 from forumapi.files.storage import MissingError, Storage
 from forumapi.models.content import reaction
 from forumapi.models.people.criterion import COLUMNS
+from forumapi.porting.exports.piece_stream import PieceStream
 from forumapi.porting.layout import (
     BaseReader,
     Board,
@@ -53,7 +54,6 @@ from forumapi.porting.layout import (
     PortedRole,
     PortedVersion,
 )
-from forumapi.porting.piece_stream import PieceStream
 
 PRODUCT: Final = "forumapi"
 # Rows of a page.
@@ -72,7 +72,8 @@ SITE = Query(
     "site_reader.site",
     """
     SELECT s.title, s.description, coalesce(s.owned_by, 0), s.subdomain_key, coalesce(s.domain, ''),
-           s.search_language::text, coalesce(s.root_microcosm_id, 0)
+           s.search_language::text, coalesce(s.root_microcosm_id, 0),
+           EXISTS (SELECT 1 FROM items i WHERE i.site_id = s.site_id AND i.microcosm_id = s.root_microcosm_id)
       FROM sites s
      WHERE s.site_id = %(site_id)s""",
 )
@@ -89,22 +90,34 @@ COUNTS = Query(
     unrestricted="the export of a site for its owner, who reads all but huddles",
 )
 
-# The address is shown as everywhere: without what its owner added to it.
+# The address is shown as everywhere: without what its owner added to it. Of a profile that nobody has claimed since it
+# was imported, it is the one that a claim needs. A site's owner who has done nothing there is no part of its content:
+# whoever makes a site to move another one in.
 PROFILES = Query(
     "site_reader.profiles",
-    """
-    SELECT p.profile_id, p.profile_name, u.person_key, p.created, n.last_active, coalesce(o.send_email, true),
-           EXISTS (SELECT 1 FROM bans b
-                    WHERE b.site_id = p.site_id AND b.user_id = p.user_id AND (b.expires IS NULL OR b.expires > now())),
+    f"""
+    SELECT p.profile_id, p.profile_name, coalesce(m.person_key, CASE u.email WHEN '' THEN '' ELSE u.person_key END),
+           p.created, n.last_active, coalesce(m.send_email, o.send_email, true),
            p.is_visible, coalesce(o.time_zone, ''), a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.created,
            f.file_size, f.mime_type, f.width, f.height
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
+      LEFT JOIN imported_profiles m ON m.site_id = p.site_id AND m.profile_id = p.profile_id
       LEFT JOIN profile_counters n ON n.site_id = p.site_id AND n.profile_id = p.profile_id
       LEFT JOIN profile_options o ON o.site_id = p.site_id AND o.profile_id = p.profile_id
       LEFT JOIN attachments a ON a.site_id = p.site_id AND a.attachment_id = p.avatar_id
       LEFT JOIN files f ON f.file_hash = a.file_hash
      WHERE p.site_id = %(site_id)s AND p.profile_id > %(after)s
+       AND NOT (p.profile_id = (SELECT s.owned_by FROM sites s WHERE s.site_id = %(site_id)s)
+                AND NOT EXISTS (SELECT 1 FROM items x WHERE x.site_id = p.site_id AND x.created_by = p.profile_id)
+                AND NOT EXISTS (SELECT 1 FROM comments x WHERE x.site_id = p.site_id AND x.created_by = p.profile_id)
+                AND NOT EXISTS (SELECT 1 FROM attendees x WHERE x.site_id = p.site_id AND x.profile_id = p.profile_id)
+                AND NOT EXISTS (SELECT 1 FROM watchers x WHERE x.site_id = p.site_id AND x.profile_id = p.profile_id)
+                AND NOT EXISTS (SELECT 1 FROM role_profiles x
+                                 WHERE x.site_id = p.site_id AND x.profile_id = p.profile_id)
+                AND NOT EXISTS (SELECT 1 FROM attributes x
+                                 WHERE x.site_id = p.site_id AND x.item_type_id = {itemtypes.PROFILE}
+                                   AND x.item_id = p.profile_id))
      ORDER BY p.profile_id
      LIMIT %(limit)s""",
 )
@@ -151,8 +164,9 @@ MICROCOSMS = Query(
     "site_reader.microcosms",
     """
     SELECT m.microcosm_id, coalesce(m.parent_id, 0), m.title, m.description, m.created_by, m.created, m.sequence,
-           m.is_open, m.is_sticky, m.is_moderated, m.is_deleted, m.item_types
+           m.is_open, m.is_sticky, m.is_moderated, m.is_deleted, m.item_types, m.owned_by, s.owned_by
       FROM microcosms m
+      JOIN sites s ON s.site_id = m.site_id
      WHERE m.site_id = %(site_id)s
      ORDER BY m.microcosm_id""",
     unrestricted="the export of a site for its owner, who reads all microcosms",
@@ -294,8 +308,7 @@ WATCHERS = Query(
      WHERE w.site_id = %(site_id)s
        AND (w.profile_id, w.item_type_id, w.item_id)
          > (%(after_profile)s::bigint, %(after_type)s::smallint, %(after_id)s::bigint)
-       AND w.item_type_id IN ({itemtypes.PROFILE}, {itemtypes.MICROCOSM}, {itemtypes.CONVERSATION}, {itemtypes.EVENT},
-                              {itemtypes.POLL})
+       AND w.item_type_id IN ({itemtypes.PROFILE}, {itemtypes.MICROCOSM}, {itemtypes.CONVERSATION}, {itemtypes.EVENT})
      ORDER BY w.profile_id, w.item_type_id, w.item_id
      LIMIT %(limit)s""",
 )
@@ -320,6 +333,7 @@ LOSSES: Final[tuple[Loss, ...]] = (
         subject="votes of polls that name no voters",
         reason="nobody may know them; counts come along",
     ),
+    Loss(subject="who follows a poll", reason="the layout has no place for it"),
     Loss(subject="reports", reason="who reported is told to nobody"),
     Loss(subject="tokens, keys, webhooks, sign-in methods", reason="they hold secrets"),
 )
@@ -340,7 +354,7 @@ class SiteReader(BaseReader):
     def board(self) -> Board:
         row = self._tx.row(SITE, site_id=self._site_id)
         assert row is not None, "the caller has found the site"
-        title, description, owner, key, domain, language, _ = row
+        title, description, owner, key, domain, language = row[:6]
         hosts = [domain] if domain else []
         return Board(
             title=unescape(title),
@@ -388,7 +402,7 @@ class SiteReader(BaseReader):
         for rows in self._pages(PROFILES):
             attributes = self._attributes([itemtypes.PROFILE], (row[0] for row in rows))
             for row in rows:
-                id, name, email, created, active, mails, banned, visible, zone = row[:9]
+                id, name, email, created, active, mails, visible, zone = row[:8]
                 yield PortedProfile(
                     id=str(id),
                     name=unescape(name),
@@ -396,32 +410,34 @@ class SiteReader(BaseReader):
                     date_created=created,
                     last_active=active,
                     receive_email_notifications=mails,
-                    is_banned=banned,
                     is_visible=visible,
                     time_zone=zone,
-                    avatar=_attachment(row[9:], ()) if row[9] is not None else None,
+                    avatar=_attachment(row[8:], ()) if row[8] is not None else None,
                     attributes=attributes.get(id, ()),
                 )
 
-    def _roles(self) -> tuple[dict[int, list[PortedRole]], int]:
-        """Return all roles by microcosm, and the root's id."""
+    def _roles(self) -> dict[int, list[PortedRole]]:
+        """Return all roles by microcosm; those of the root count everywhere."""
         rows = self._tx.rows(ROLES, site_id=self._site_id)
         ids = [row[0] for row in rows]
         members = self._grouped(MEMBERS, ids)
         criteria = self._grouped(CRITERIA, ids)
-        site = self._tx.row(SITE, site_id=self._site_id)
-        assert site is not None, "the caller has found the site"
-        root: int = site[6]
+        root, _ = self._root()
         found: dict[int, list[PortedRole]] = defaultdict(list)
         for row in rows:
             found[row[1]].append(
                 _role(row, members.get(row[0], []), criteria.get(row[0], []), row[1] == root)
             )
-        return found, root
+        return found
+
+    def _root(self) -> tuple[int, bool]:
+        """Return the root microcosm, and True if items stand in it."""
+        site = self._tx.row(SITE, site_id=self._site_id)
+        assert site is not None, "the caller has found the site"
+        return site[6], site[7]
 
     def roles(self) -> Iterator[PortedRole]:
-        found, root = self._roles()
-        yield from found.get(root, ())
+        yield from self._roles().get(self._root()[0], ())
 
     def bans(self) -> Iterator[PortedBan]:
         for profile_id, domain, created, expires, reason, note in self._tx.rows(
@@ -472,25 +488,27 @@ class SiteReader(BaseReader):
     # ------------------------------------------------------------ places
 
     def forums(self) -> Iterator[PortedForum]:
-        roles, root = self._roles()
+        """Yield the microcosms, each after its parent; the root, as one of the top, only if items stand in it."""
+        roles, (root, has_items) = self._roles(), self._root()
         rows = {row[0]: row for row in self._tx.rows(MICROCOSMS, site_id=self._site_id)}
         attributes = self._attributes([itemtypes.MICROCOSM], rows)
         below: dict[int, list[int]] = defaultdict(list)
         for id, row in rows.items():
             below[row[1]].append(id)
+        # Ordinary roles of a microcosm replace those above it; moderators and the banned are so everywhere below.
+        plain: dict[int, list[PortedRole]] = {0: []}
+        special: dict[int, list[PortedRole]] = {0: []}
         level = list(below[0])
-        regular: dict[int, list[PortedRole]] = {}
         while level:
             for id in level:
-                own = roles.get(id, [])
+                own, parent = roles.get(id, []), rows[id][1]
                 mine = [role for role in own if not role.is_moderator and not role.is_banned]
-                inherited = regular.get(rows[id][1], [])
-                regular[id] = mine or inherited
-                groups = None
-                if own and id != root:
-                    # Also what it inherits: else the default roles would count where a forum above has others.
-                    groups = tuple(own if mine else [*inherited, *own])
-                yield _forum(rows[id], root, groups, attributes.get(id, ()))
+                more = [role for role in own if role.is_moderator or role.is_banned]
+                plain[id] = mine or plain[parent]
+                special[id] = special[parent] + more
+                groups = (*plain[id], *special[id]) if own and id != root else None
+                if id != root or has_items:
+                    yield _forum(rows[id], root, groups, attributes.get(id, ()))
             level = [child for id in level for child in below[id]]
 
     # ------------------------------------------------------------ content
@@ -569,10 +587,13 @@ def _ref(id: int | None) -> str:
 
 def _attribute(row: Row) -> PortedAttribute:
     key, string, boolean, number, day, written_by, written, is_granted = row
-    value: Any = next(one for one in (string, boolean, number, day) if one is not None)
+    if day is not None:
+        string = day.isoformat()
+    value: Any = next(one for one in (string, boolean, number) if one is not None)
     return PortedAttribute(
         key=key,
         value=value,
+        is_date=day is not None,
         written_by=_ref(written_by),
         written=written,
         is_granted=is_granted,
@@ -640,12 +661,11 @@ def _forum(
     groups: tuple[PortedRole, ...] | None,
     attributes: tuple[PortedAttribute, ...],
 ) -> PortedForum:
-    id, parent, title, text, author, created, order, is_open, sticky, moderated, deleted, types = (
-        row
-    )
+    id, parent, title, text, author, created, order, is_open, sticky, moderated, deleted = row[:11]
+    types, owner, site_owner = row[11:]
     return PortedForum(
         id=str(id),
-        parent_id=_ref(parent),
+        parent_id=_ref(parent) if parent != root else "",
         name=unescape(title),
         author=_ref(author),
         text=unescape(text),
@@ -658,6 +678,8 @@ def _forum(
         is_category=not set(types) - {itemtypes.MICROCOSM},
         usergroups=groups,
         usergroups_only=groups is not None,
+        # Whoever owns a microcosm has every right in it.
+        moderators=(PortedRef(id=str(owner)),) if owner != site_owner else (),
         attributes=attributes,
     )
 
