@@ -14,7 +14,15 @@ from forumapi.porting.layout import ForumReader
 from forumapi.porting.loading.loader import Loader, Outcome
 from forumapi.porting.loading.mapping import Origin
 from tests.factories import Factory, Site
+from tests.fixtures import PLATFORM_DOMAIN
 from tests.porting import boards
+
+# Tables of a site that an import writes.
+TABLES = (
+    "profiles profile_counters microcosms microcosm_counts roles role_profiles items item_views item_authors polls"
+    " poll_choices poll_ballots huddles huddle_participants comments comment_revisions comment_mentions attachments"
+    " attributes reactions bookmarks watchers ignores bans read_marks imported_items import_leftouts"
+)
 
 
 class Moved:
@@ -57,6 +65,7 @@ def config(tmp_path: Path, database_url: str) -> Config:
     """Settings with a store of files of its own."""
     return Config(
         environment="embedded",
+        platform_domain=PLATFORM_DOMAIN,
         database_url=database_url,
         data_dir=str(tmp_path),
         files_path="files",

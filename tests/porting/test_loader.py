@@ -12,13 +12,7 @@ from forumapi.models.microcosms.tree import load_tree
 from forumapi.permissions import evaluator
 from tests.factories import Factory
 from tests.porting import boards
-from tests.porting.moved import Moved
-
-TABLES = (
-    "profiles profile_counters microcosms microcosm_counts roles role_profiles items item_views item_authors polls"
-    " poll_choices poll_ballots huddles huddle_participants comments comment_revisions comment_mentions attachments"
-    " attributes reactions bookmarks watchers ignores bans read_marks imported_items import_leftouts"
-)
+from tests.porting.moved import TABLES, Moved
 
 
 def test_people_come_without_accounts(moved: Moved) -> None:
@@ -219,3 +213,19 @@ def test_a_row_that_the_database_refuses_is_left_out_alone(make: Factory, config
 
     assert {"20", "21", "22"} <= made.ids(6).keys()
     assert "29" not in made.ids(6)
+
+
+def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> None:
+    board = boards.bikes()
+    first = board.streams["comments"][0]
+    board.streams["comments"].append(
+        msgspec.structs.replace(first, id="390", versions=boards.said("x" * 1_000_001))
+    )
+    made = Moved(make, config, make.site(), board)
+    made.load()
+    tx = make.database.read()
+    left = {one.id: one.reason for one in made.origin.left_out(tx)}
+    tx.end()
+
+    assert left["390"] == "text: has more than 1,000,000 characters"
+    assert "390" not in made.ids(4)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add `import` and its commands."""
     imports = commands.group("import", "move a forum of other software into a site")
+    plan = imports.add("plan", _plan, "say what would come and what would not; writes nothing")
+    _name_source(plan)
     run = imports.add("run", _run, "load a forum, or go on where an earlier run ended")
     _name_source(run)
     _name_site(run)
@@ -53,6 +55,13 @@ def add(commands: Commands) -> None:
     switch = imports.add("switch", _switch, "let old addresses lead to what was imported")
     _name_site(switch)
     switch.add_argument("--off", action="store_true", help="let them lead nowhere again")
+    undo = imports.add("undo", _undo, "remove an import, or list what was written in it since")
+    _name_site(undo)
+    undo.add_argument(
+        "--untouched",
+        action="store_true",
+        help="remove what nobody has written in since, and leave the rest",
+    )
     listed = imports.add("list", _list, "all imports of a site")
     listed.add_argument("--site", required=True, metavar="KEY", help="subdomain of the site")
     listed.add_argument("--json", action="store_true", help="as JSON, for programs")
@@ -85,6 +94,15 @@ def _name_site(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--title", default="import", help="a name for this import, if the site has several"
     )
+
+
+def _plan(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.porting.loading import planning
+
+    with _reading(args) as reader:
+        for line in planning.lines(planning.Planner(reader).run()):
+            print(line)
+    return OK
 
 
 def _run(args: argparse.Namespace, current: Config) -> int:
@@ -165,6 +183,35 @@ def _switch(args: argparse.Namespace, current: Config) -> int:
         with database.write() as tx:
             origin.switch(tx, on=not args.off)
     print(f"old addresses of {args.title} lead {'nowhere' if args.off else 'here'}")
+    return OK
+
+
+def _undo(args: argparse.Namespace, current: Config) -> int:
+    from forumapi import itemtypes
+    from forumapi.porting.loading import undoing
+
+    with open_database(current) as database:
+        origin = _origin(database, args)
+        tx = database.read()
+        try:
+            touched = undoing.touched(tx, origin)
+        finally:
+            tx.end()
+        for one in touched:
+            holder = itemtypes.BY_ID[one.on_type].name
+            print(
+                f"profile {one.id} has been taken over"
+                if one.kind == "claim"
+                else f"{one.kind} {one.id} on {holder} {one.on_id} did not come with the import"
+            )
+        if touched and not args.untouched:
+            raise CommandError(
+                f"{len(touched)} things of others are in it: nothing was removed; --untouched removes the rest"
+            )
+        done = undoing.undo(database, origin)
+    print(f"removed: {done.items:,} items, {done.microcosms:,} microcosms, {done.people:,} people")
+    if done.left:
+        print(f"{done.left:,} things of the import stay")
     return OK
 
 

@@ -130,6 +130,9 @@ DETAIL = Query(
 # The older versions of a text that was rewritten a thousand times are no use to anybody.
 MOST_REVISIONS: Final = 100
 _EMPTY: Final = "…"
+# Characters of a text beyond which a page with it would be of no use to anybody.
+MAX_TEXT: Final = 1_000_000
+TOO_LONG: Final = f"text: has more than {MAX_TEXT:,} characters"
 
 
 class TextPlace(NamedTuple):
@@ -423,7 +426,9 @@ class CommentWriter:
                 is_there = bool(self._people.id(one.on_id))
             else:
                 is_there = (one.on_type, one.on_id) in found
-            if is_there:
+            if is_too_long(one.versions):
+                left.append(Unreadable(kind="comment", id=one.id, reason=TOO_LONG))
+            elif is_there:
                 fresh[one.id] = one
             else:
                 reason = f"onId: {one.on_type} {one.on_id} did not come"
@@ -510,6 +515,11 @@ class CommentWriter:
             old_ids=[old for old, _, _ in rows],
         )
         return str(rows[-1][0])
+
+
+def is_too_long(versions: Sequence[PortedVersion]) -> bool:
+    """Return True for a text that is left out for its length."""
+    return any(len(version.text) > MAX_TEXT for version in versions)
 
 
 def _same_place(

@@ -117,9 +117,12 @@ INSERT_DOMAIN_BANS = Query(
     SELECT %(site_id)s, r.domain, r.created, r.expires, r.display_reason, r.admin_reason
       FROM json_to_recordset(%(rows)s::json)
            AS r (domain text, created timestamptz, expires timestamptz, display_reason text, admin_reason text)
-        ON CONFLICT (site_id, email_domain) WHERE email_domain IS NOT NULL DO NOTHING""",
+        ON CONFLICT (site_id, email_domain) WHERE email_domain IS NOT NULL DO NOTHING
+ RETURNING email_domain, ban_id""",
 )
 
+# Prefix of the ids of domains' bans among imported things.
+BAN: Final = "ban:"
 _KEY: Final = re.compile(r"[^0-9A-Za-z_-]+")
 _MAX_KEY: Final = 50
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -325,7 +328,11 @@ class ExtrasWriter:
                 Unreadable(kind="ban", id=one.profile or one.email or one.ip_address, reason=reason)
             )
         self._origin.run(tx, INSERT_BANS, people)
-        self._origin.run(tx, INSERT_DOMAIN_BANS, domains)
+        made = self._origin.rows(tx, INSERT_DOMAIN_BANS, domains)
+        # By these ids they are removed with the import; those of people go with the people.
+        self._origin.remember(
+            tx, [(itemtypes.USER, f"{BAN}{domain}", id, "ban") for domain, id in made]
+        )
         return left
 
     def insert_aliases(self, tx: Transaction, aliases: Sequence[PortedAlias]) -> list[Unreadable]:

@@ -15,7 +15,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedMessage, PortedRecipient, Unreadable
 from forumapi.porting.loading import fields
-from forumapi.porting.loading.comments import NewText, TextPlace, TextWriter
+from forumapi.porting.loading.comments import TOO_LONG, NewText, TextPlace, TextWriter, is_too_long
 from forumapi.porting.loading.mapping import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
@@ -90,6 +90,9 @@ class HuddleWriter:
         left: list[Unreadable] = []
         copies: dict[str, MessageCopy] = {}
         for one in messages:
+            if is_too_long(one.versions):
+                left.append(Unreadable(kind="message", id=one.id, reason=TOO_LONG))
+                continue
             made = self.copies(one)
             if not made:
                 reason = "to: nobody who has a copy of it came"

@@ -9,7 +9,7 @@ import msgspec
 
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import Query
+from forumapi.database.query import Query, Row
 from forumapi.porting.layout import Board, Unreadable
 from forumapi.porting.loading import fields
 
@@ -263,6 +263,12 @@ class Origin(NamedTuple):
         if "origin_id" in query.names:
             more["origin_id"] = self.id
         return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
+
+    def rows(self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]]) -> list[Row]:
+        """Run a statement over rows as `run` does; return what it returns."""
+        if not rows:
+            return []
+        return tx.rows(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode())
 
 
 def allocate(tx: Reader, sequence: str, count: int) -> list[int]:

@@ -1,0 +1,112 @@
+"""Imported profiles, taken over by whoever proves the address that one had, and by nobody else."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from forumapi.config import Config
+from forumapi.models.people import imported_profile
+from forumapi.models.people.profile import Profile
+from forumapi.models.people.user import User
+from tests.factories import Factory, Person
+from tests.porting import boards
+from tests.porting.moved import Moved
+
+_number = itertools.count(1)
+
+
+@pytest.fixture
+def address() -> str:
+    """An address that nobody has used on this database."""
+    return f"Claimed{next(_number)}@example.net"
+
+
+def with_address(make: Factory, config: Config, address: str, old_id: str = "2") -> Moved:
+    """A site with the forum about bikes, in which one person has this address."""
+    board = boards.bikes()
+    board.streams["profiles"] = [
+        msgspec.structs.replace(one, email=address) if one.id == old_id else one
+        for one in board.streams["profiles"]
+    ]
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    return moved
+
+
+def signed_in(moved: Moved, address: str, *, is_verified: bool = True, claims: bool = True) -> int:
+    """The profile of a person on the site, as after a sign-in."""
+    with moved.make.database.write() as tx:
+        user = User.find_or_create(tx, address, is_verified=is_verified)
+        return Profile.find_or_create(
+            tx, moved.site.id, user.id, user.email, is_root=False, claims=claims
+        )
+
+
+def test_who_proves_the_address_gets_the_profile_and_all_that_is_its(
+    make: Factory, config: Config, address: str
+) -> None:
+    moved = with_address(make, config, address)
+    ben = moved.ids(3)["2"]
+
+    assert signed_in(moved, address.lower()) == ben
+
+    assert moved.rows(
+        """SELECT u.email_verified, (SELECT count(*) FROM poll_ballots b WHERE b.user_id = u.user_id)
+             FROM profiles p JOIN users u ON u.user_id = p.user_id
+            WHERE p.site_id = %(s)s AND p.profile_id = %(i)s""",
+        i=ben,
+    ) == [(True, 1)]
+    assert moved.rows(
+        "SELECT count(*) FROM imported_profiles WHERE site_id = %(s)s AND profile_id = %(i)s", i=ben
+    ) == [(0,)]
+    # The user that stood for the person is gone, and another sign-in finds the same profile.
+    assert moved.rows(
+        "SELECT count(*) FROM users WHERE person_key = 'imported:' || %(s)s || ':' || %(o)s || ':2'",
+        o=moved.origin.id,
+    ) == [(0,)]
+    assert signed_in(moved, address) == ben
+
+
+def test_an_unproven_address_and_a_providers_word_claim_nothing(
+    make: Factory, config: Config, address: str
+) -> None:
+    moved = with_address(make, config, address)
+    ben = moved.ids(3)["2"]
+
+    assert signed_in(moved, address, is_verified=False) != ben
+    again = with_address(make, config, f"x{address}")
+    assert signed_in(again, f"x{address}", claims=False) != again.ids(3)["2"]
+
+
+def test_a_ban_goes_along(make: Factory, config: Config, address: str) -> None:
+    moved = with_address(make, config, address, old_id="3")
+    cid = moved.ids(3)["3"]
+
+    assert signed_in(moved, address) == cid
+    assert moved.rows(
+        """SELECT count(*) FROM bans b JOIN profiles p ON p.site_id = b.site_id AND p.user_id = b.user_id
+            WHERE b.site_id = %(s)s AND p.profile_id = %(i)s""",
+        i=cid,
+    ) == [(1,)]
+
+
+def test_who_refuses_gets_a_new_profile(make: Factory, config: Config, address: str) -> None:
+    moved = with_address(make, config, address)
+    ben = moved.ids(3)["2"]
+    with make.database.write() as tx:
+        assert imported_profile.refuse(tx, moved.site.id, address.lower()) == [ben]
+
+    assert signed_in(moved, address) != ben
+
+
+def test_a_dump_says_nothing_of_other_sites(make: Factory, config: Config, address: str) -> None:
+    elsewhere: Person = make.person(make.site())
+    moved = with_address(make, config, elsewhere.email)
+
+    assert moved.rows(
+        "SELECT count(*) FROM profiles WHERE site_id = %(s)s AND user_id = %(u)s",
+        u=elsewhere.user_id,
+    ) == [(0,)]

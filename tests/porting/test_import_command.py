@@ -1,0 +1,89 @@
+"""The whole way by commands: plan, run, verify, switch, and an old address followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from forumapi.command import cli
+from tests.auth.stage import Stage, staged
+from tests.factories import Site
+from tests.porting import boards
+
+
+@pytest.fixture(scope="module")
+def stage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(database_url, tmp_path_factory.mktemp("moving")) as made:
+        yield made
+
+
+@pytest.fixture
+def site(stage: Stage) -> Site:
+    return stage.make.site()
+
+
+@pytest.fixture
+def board(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The forum about bikes as files, and the settings of the commands."""
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", database_url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "embedded")
+    boards.write(boards.bikes(), tmp_path / "board")
+    return tmp_path / "board"
+
+
+def status(stage: Stage, site: Site, address: str) -> tuple[int, str]:
+    """What an old address is to a guest: status and where it leads."""
+    answer = stage.get(f"/resolve?url={quote(address, safe='')}", site=site)
+    return answer.data["status"], answer.data["redirect"]["href"]
+
+
+def test_a_forum_moves_in_by_commands(
+    stage: Stage, site: Site, board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ["microcosm", str(board)]
+    there = ["--site", site.key]
+    open_talk, closed_talk = "/forum/viewtopic.php?f=10&t=20", "/forum/viewtopic.php?f=11&t=21"
+
+    assert cli.main(["import", "plan", *source]) == 0
+    assert "comment 306: onId: conversation 23 would not come" in capsys.readouterr().out
+    assert cli.main(["import", "run", *source, *there]) == 0
+    told = capsys.readouterr().out
+    assert "posts a second; 6 left out" in told
+    assert status(stage, site, open_talk) == (404, "")
+
+    assert cli.main(["import", "verify", *source, *there]) == 0
+    assert "all is there" in capsys.readouterr().out
+    assert cli.main(["import", "leftovers", *there, "--json"]) == 0
+    assert "bytes: the file is lost" in capsys.readouterr().out
+    assert cli.main(["import", "switch", *there]) == 0
+
+    ((talk,),) = stage.sql(
+        "SELECT item_id FROM imported_items WHERE site_id = %(s)s AND item_type_id = 6 AND old_id = '20'",
+        s=site.id,
+    )
+    assert status(stage, site, open_talk) == (301, f"/api/v1/conversations/{talk}")
+    # Guests may not read the workshop: for them its address is as one that never was.
+    assert status(stage, site, closed_talk) == (404, "")
+    page = stage.get(f"/conversations/{talk}", site=site).data
+    assert page["comments"]["total"] == 3
+    assert cli.main(["import", "switch", *there, "--off"]) == 0
+    assert cli.main(["import", "list", *there]) == 0
+    assert "done" in capsys.readouterr().out
+    assert cli.main(["import", "undo", *there]) == 0
+    assert status(stage, site, open_talk) == (404, "")
+
+
+def test_what_cannot_be_is_told(
+    site: Site, board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["import", "run", "microcosm", str(board), "--site", "nosuchsite"]) == 1
+    assert "--owner EMAIL makes it" in capsys.readouterr().err
+    assert cli.main(["import", "run", "microcosm", str(tmp_path / "none"), "--site", site.key]) == 1
+    assert "is neither a folder nor a ZIP file" in capsys.readouterr().err
+    assert cli.main(["import", "verify", "microcosm", str(board), "--site", site.key]) == 1
+    assert "has no import import" in capsys.readouterr().err
+    assert cli.main(["import", "undo", "--site", site.key]) == 1

@@ -1,0 +1,153 @@
+"""Reader of the layout: documents a line or a file each, in a folder or a ZIP file, also of older drafts."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forumapi.porting.layout import (
+    PortedAttachment,
+    PortedComment,
+    PortedConversation,
+    PortedProfile,
+    PortedRole,
+    Unreadable,
+)
+from forumapi.porting.loading.planning import Planner
+from forumapi.porting.readers.microcosm import LayoutError, MicrocosmReader
+from tests.porting import boards
+
+
+def put(root: Path, path: str, document: Any) -> None:
+    """Write a JSON file."""
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(json.dumps(document))
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    board = boards.bikes()
+    boards.write(board, tmp_path / "bikes")
+    archive = tmp_path / "bikes.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for path in (tmp_path / "bikes").rglob("*"):
+            if path.is_file():
+                zipped.write(path, path.relative_to(tmp_path / "bikes").as_posix())
+
+    for root in (tmp_path / "bikes", archive):
+        reader = MicrocosmReader(root)
+        assert dict(boards.streams_of(reader)) == dict(boards.streams_of(board))
+        assert reader.board() == board.about
+        file = reader.open(PortedAttachment(id="50", path="oil.png"))
+        assert file is not None
+        with file:
+            assert file.read() == boards.PNG
+        assert reader.open(PortedAttachment(id="50", path="../secret")) is None
+        reader.close()
+
+
+def test_documents_of_older_drafts_are_taken(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "users/7.json",
+        {"id": 7, "name": "Ann", "banned": True, "emailNotifications": True},
+    )
+    put(
+        tmp_path, "conversations/3/21.json", {"name": "Hi", "forumId": 4, "author": 7, "open": True}
+    )
+    put(
+        tmp_path,
+        "comments/321/231/1.json",
+        {
+            "onType": "conversation",
+            "onId": 321,
+            "author": 0,
+            "inReplyTo": None,
+            "versions": [{"text": "x"}],
+        },
+    )
+    put(tmp_path, "comments/9.json", {"onType": "conversation", "onId": 321, "author": 7})
+    put(
+        tmp_path,
+        "roles/1.json",
+        {"id": 1, "forumPermissions": {"canView": True, "canPostNew": True}},
+    )
+    put(tmp_path, "attachments/5.json", {"id": 5, "onType": "user", "onId": 7, "name": "a.png"})
+    reader = MicrocosmReader(tmp_path)
+
+    (person,) = reader.profiles()
+    assert isinstance(person, PortedProfile)
+    assert (person.id, person.is_banned, person.receive_email_notifications) == ("7", True, True)
+    (talk,) = reader.conversations()
+    assert isinstance(talk, PortedConversation)
+    assert (talk.id, talk.forum_id, talk.is_open, talk.is_sticky) == ("321", "4", True, False)
+    comments = list(reader.comments())
+    assert [one.id for one in comments] == ["9", "3212311"]
+    assert isinstance(comments[1], PortedComment)
+    assert (comments[1].author, comments[1].in_reply_to) == ("", "")
+    (role,) = reader.roles()
+    assert isinstance(role, PortedRole)
+    assert role.forum_permissions.can_reply
+    (file,) = reader.attachments()
+    assert isinstance(file, PortedAttachment)
+    assert [(on.on_type, on.on_id) for on in file.associations] == [("profile", "7")]
+
+
+def test_an_index_lists_files_below_the_root_or_its_folder(tmp_path: Path) -> None:
+    put(tmp_path, "comments/a.json", {"onId": 1})
+    put(tmp_path, "comments/b.json", {"onId": 1})
+    files = [
+        {"id": 12, "path": "comments/a.json"},
+        {"id": 2, "path": "b.json"},
+        {"id": 30, "path": "c.json"},
+    ]
+    put(tmp_path, "comments/index.json", {"type": "comments", "files": files})
+
+    found = list(MicrocosmReader(tmp_path).comments())
+
+    assert [one.id for one in found] == ["2", "12", "30"]
+    assert isinstance(found[2], Unreadable)
+    assert found[2].reason == "comments/c.json: is listed and not there"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "Expecting"),
+        ('{"id": 1, "onId": 2, "dateCreated": "soon"}', "dateCreated"),
+        ("[]", "is no JSON object"),
+        ('{"id": 1, "onId": 2, "onType": "cloud"}', "onType"),
+        ("\xff", ""),
+    ],
+)
+def test_a_bad_document_is_told_and_the_others_come(tmp_path: Path, text: str, reason: str) -> None:
+    put(tmp_path, "comments/2.json", {"onId": 1})
+    (tmp_path / "comments/1.json").write_bytes(text.encode("latin-1"))
+
+    bad, good = MicrocosmReader(tmp_path).comments()
+
+    assert isinstance(bad, Unreadable)
+    assert bad.id == "1"
+    assert reason in bad.reason
+    assert good.id == "2"
+
+
+def test_what_is_no_layout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="none of the folders"):
+        MicrocosmReader(tmp_path)
+    (tmp_path / "x.zip").write_bytes(b"PK no")
+    with pytest.raises(LayoutError, match="no ZIP file"):
+        MicrocosmReader(tmp_path / "x.zip")
+
+
+def test_a_plan_says_what_comes_and_what_stays() -> None:
+    plan = Planner(boards.bikes()).run()
+
+    assert plan.come["comments"] == 7
+    assert plan.stay == {"conversations": 1, "comments": 1, "bans": 1}
+    assert plan.changes["people with another's address, who become one with them"] == 1
+    assert plan.changes["moderators with their rights in one forum, not below it"] == 1
+    assert ("comment", "306") in {(one.kind, one.id) for one in plan.reasons}

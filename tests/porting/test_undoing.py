@@ -1,0 +1,87 @@
+"""Removal of an import: all of it, or what nobody has touched since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forumapi.command import cli
+from forumapi.config import Config
+from forumapi.porting.loading import undoing
+from tests.factories import Factory, Thing
+from tests.porting import boards
+from tests.porting.moved import TABLES, Moved
+
+
+def counted(moved: Moved) -> dict[str, int]:
+    """Rows of the site by table."""
+    tables = [*TABLES.split(), "file_uploads", "imported_profiles", "search_documents", "link_uses"]
+    return {
+        table: moved.rows(f"SELECT count(*) FROM {table} t WHERE t.site_id = %(s)s")[0][0]
+        for table in tables
+    }
+
+
+def test_an_import_that_nobody_touched_goes_whole(make: Factory, config: Config) -> None:
+    moved = Moved(make, config, make.site(), boards.bikes())
+    before = counted(moved)
+    people = moved.rows("SELECT total FROM site_people WHERE site_id = %(s)s")
+    moved.load()
+    assert counted(moved) != before
+
+    done = undoing.undo(make.database, moved.origin)
+
+    assert done.left == 0
+    assert counted(moved) == before
+    assert moved.rows("SELECT total FROM site_people WHERE site_id = %(s)s") == people
+    assert moved.rows(
+        "SELECT count(*) FROM users WHERE person_key LIKE 'imported:' || %(s)s || ':%%'"
+    ) == [(0,)]
+    assert moved.rows("SELECT count(*) FROM import_origins WHERE site_id = %(s)s") == [(0,)]
+    assert moved.rows("SELECT bytes FROM file_usage WHERE site_id = %(s)s") == [(0,)]
+
+
+def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
+    ids = moved.ids(6)
+    theirs = moved.make.comment(Thing(moved.site, 6, ids["20"]), by=moved.site.owner)
+    tx = moved.make.database.read()
+    found = undoing.touched(tx, moved.origin)
+    tx.end()
+    assert found == [undoing.Touched("comment", theirs.id, 6, ids["20"])]
+
+    done = undoing.undo(moved.make.database, moved.origin)
+
+    assert done.left
+    kept = moved.ids(6)
+    assert kept == {"20": ids["20"]}
+    assert moved.ids(2).keys() == {"10"}
+    # Its authors stay, and whoever wrote nowhere else is gone.
+    assert moved.ids(3).keys() >= {"1", "2", "3"}
+    assert moved.rows(
+        "SELECT comment_count FROM items WHERE site_id = %(s)s AND item_id = %(i)s", i=ids["20"]
+    ) == [(4,)]
+    assert moved.rows("SELECT count(*) FROM huddles WHERE site_id = %(s)s") == [(0,)]
+    assert moved.rows("SELECT is_resolved FROM import_origins WHERE site_id = %(s)s") == [(False,)]
+
+
+def test_the_command_removes_nothing_while_somebody_has_written_there(
+    moved: Moved,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", moved.config.database_url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "embedded")
+    theirs = moved.make.comment(Thing(moved.site, 6, moved.ids(6)["20"]), by=moved.site.owner)
+    before = counted(moved)
+
+    assert cli.main(["import", "undo", "--site", moved.site.key]) == 1
+
+    told = capsys.readouterr()
+    assert f"comment {theirs.id} on conversation" in told.out
+    assert "nothing was removed" in told.err
+    assert counted(moved) == before
+    assert cli.main(["import", "undo", "--site", moved.site.key, "--untouched"]) == 0
+    assert "things of the import stay" in capsys.readouterr().out
