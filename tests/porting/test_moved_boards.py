@@ -47,18 +47,20 @@ RULES = legacy_urls.load()
 EXPLAINED = {
     "phpbb-3.3": {64, 102, 166, 170, 208},
     "smf-2.1": {100, 111, 126, 336, 339, 397, 399},
+    "misago-0.39": {14, 15, 18, 46, 47},
 }
 
 
 @needs_fixtures
 @pytest.mark.wide
 @pytest.mark.parametrize(
-    ("name", "guest", "theirs"), [("phpbb-3.3", "1", _phpbb), ("smf-2.1", "0", _smf)]
+    ("name", "guest", "theirs"),
+    [("phpbb-3.3", "1", _phpbb), ("smf-2.1", "0", _smf), ("misago-0.39", "0", str)],
 )
 def test_a_board_of_the_product_moves_in(
     make: Factory, config: Config, name: str, guest: str, theirs: Callable[[str], str]
 ) -> None:
-    fixture = board(name)
+    fixture = board(name, "postgresql" if name == "misago-0.39" else "mysql")
     expected = fixture.expected
     product = expected["product"]["name"]
     reader = open_reader(product, fixture.dump, fixture.files)

@@ -95,6 +95,7 @@ def _copied(
     wanted: bool,
 ) -> Iterator[DumpRow]:
     is_bytes = [kind.startswith("bytea") for kind in columns.values()]
+    is_boolean = [kind.startswith("boolean") for kind in columns.values()]
     number = counts.get(name, 0)
     while raw := stream.readline(_MAX_LINE):
         if raw in (b"\\.\n", b"\\.\r\n"):
@@ -136,6 +137,8 @@ def _copied(
                 text = _ESCAPE.sub(_unescaped, text)
             if is_bytes[place] and text.startswith("\\x"):
                 values.append(bytes.fromhex(text[2:]))
+            elif is_boolean[place]:
+                values.append(int(text == "t"))
             else:
                 values.append(text)
         yield DumpRow(name, number, values)

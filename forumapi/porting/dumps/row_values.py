@@ -52,6 +52,15 @@ def as_time(value: Any) -> datetime.datetime | None:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
+def as_moment(value: Any) -> datetime.datetime | None:
+    """Return PostgreSQL's writing of a time with its zone as a time; None for anything else."""
+    try:
+        moment = datetime.datetime.fromisoformat(as_text(value))
+    except ValueError:
+        return None
+    return moment.astimezone(datetime.UTC) if moment.tzinfo else None
+
+
 def as_title(value: Any) -> str:
     """Return a title that was stored HTML-escaped; one without any letter is UNTITLED."""
     title = decoded(as_text(value))

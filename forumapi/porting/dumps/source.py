@@ -266,7 +266,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-_INTEGERS: Final = ("int", "serial", "smallint", "bigint", "tinyint", "mediumint")
+_INTEGERS: Final = ("int", "serial", "smallint", "bigint", "tinyint", "mediumint", "bool")
 _BYTES: Final = ("bytea", "blob", "binary", "varbinary")
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("microcosm", "phpbb", "smf")
+NAMES: Final = ("microcosm", "misago", "phpbb", "smf")
 
 
 def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
@@ -18,6 +18,10 @@ def open_reader(product: str, source: Path, files: Path | None = None) -> ForumR
         from forumapi.porting.readers.microcosm import MicrocosmReader
 
         return MicrocosmReader(source)
+    if product == "misago":
+        from forumapi.porting.readers.misago import open_misago
+
+        return open_misago(source, files)
     if product == "phpbb":
         from forumapi.porting.readers.phpbb import open_phpbb
 

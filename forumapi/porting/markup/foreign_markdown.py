@@ -1,0 +1,180 @@
+"""Markdown of products whose flavour is not ours: Misago's and NodeBB's.
+
+Both show HTML as it was typed, where ours keeps some of it; Misago has tags for quotations and spoilers, and no tables.
+Code stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from forumapi.text.bbcode import outside_code
+
+_HTML = re.compile(
+    r"(?<!\\)<(?=[A-Za-z/!?])(?!(?:https?|ftp|mailto):[^\s<>]*>)(?![^\s<>@]+@[^\s<>@]+>)"
+)
+_DELIMITERS = re.compile(
+    r"^(?P<start>[ \t>]*)(?P<row>\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*)$", re.M
+)
+_MENTION = re.compile(r"(?<![\w/@\[.`])@([\w-]+)")
+_ADDRESS = re.compile(r"(\]\(\s*<?)([^\s<>)]+)")
+_RULE = re.compile(r"[ \t]*\[hr/?\][ \t]*", re.I)
+_CODE = re.compile(r"\[code(?:=[^\]\n]{0,40})?\](.*?)\[/code\]", re.I | re.S)
+# The bracket of `[1]: address`.
+_DEFINITION = re.compile(r"^[ \t>]*(?=\[[^\]\n]+\]:)", re.M)
+_TAG = re.compile(
+    r"[ \t]*\[(?:(?P<close>/)(?P<closed>quote|spoiler)|(?P<name>quote|spoiler)"
+    r"(?:=(?:\"(?P<quoted>[^\"\n]{0,120})\"|(?P<bare>[^\]\n]{0,120})))?)\][ \t]*",
+    re.I,
+)
+_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})")
+_MAX_DEPTH: Final = 20
+# Marks a line that is a tag; the character filter has no place for it.
+_SIGN: Final = "\ue000"
+
+
+def without_html(text: str) -> str:
+    """Escape HTML, so that it is shown as it was typed."""
+    return outside_code(text, lambda part: "\n".join(_without_html(part.split("\n"))))
+
+
+def _without_html(lines: list[str]) -> Iterator[str]:
+    before = ""
+    in_code = False
+    for line in lines:
+        # Code by its indentation, which follows a blank line.
+        in_code = line.startswith(("    ", "\t")) and (in_code or not before.strip())
+        yield line if in_code else _HTML.sub(r"\<", line)
+        before = line
+
+
+def without_tables(text: str) -> str:
+    """Escape the rows by which a table is one, and what defines links elsewhere."""
+
+    def escaped(part: str) -> str:
+        part = _DEFINITION.sub(r"\g<0>\\", part)
+        return _DELIMITERS.sub(r"\g<start>\\\g<row>", part)
+
+    return outside_code(text, escaped)
+
+
+def with_people(text: str, people: Mapping[str, str]) -> str:
+    """Link mentions. `people`: ids by name, in small letters."""
+
+    def linked(match: re.Match[str]) -> str:
+        id = people.get(match[1].casefold())
+        return f"[@{match[1]}](old:profile/{id})" if id else match[0]
+
+    return outside_code(text, lambda part: _MENTION.sub(linked, part))
+
+
+def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    """Replace the addresses of links and pictures by rules."""
+
+    def replaced(match: re.Match[str]) -> str:
+        for pattern, address in rules:
+            if pattern.match(match[2]):
+                return match[1] + pattern.sub(address, match[2], count=1)
+        return match[0]
+
+    return outside_code(text, lambda part: _ADDRESS.sub(replaced, part))
+
+
+def with_rules_and_code(text: str) -> str:
+    """Write Misago's `[hr]` and `[code]`."""
+
+    def fenced(match: re.Match[str]) -> str:
+        return f"\n\n```\n{match[1].strip(chr(10))}\n```\n\n"
+
+    text = outside_code(text, lambda part: _CODE.sub(fenced, part))
+    return outside_code(text, lambda part: _RULE.sub("\n\n---\n\n", part))
+
+
+def with_quotations(text: str, cite: Callable[[str], str]) -> str:
+    """Write `[quote="@name"]` and `[spoiler]` as ours. `cite`: Markdown that names the author of a quotation."""
+    if not _TAG.search(text):
+        return text
+    lines = [part for line in _split(text) for part in line]
+    ends: dict[str, list[int]] = {"quote": [], "spoiler": []}
+    for place, line in enumerate(lines):
+        if (found := _TAG.fullmatch(line[1:])) and line.startswith(_SIGN) and found["close"]:
+            ends[found["closed"].lower()].append(place)
+
+    def closing(place: int, name: str) -> int:
+        """Return how many ends follow: of more beginnings than ends, the last are text."""
+        return len(ends[name]) - bisect_right(ends[name], place)
+
+    written: list[str] = []
+    open_tags: list[str] = []
+    for place, line in enumerate(lines):
+        match = _TAG.fullmatch(line[1:]) if line.startswith(_SIGN) else None
+        prefix = "> " * sum(name == "quote" for name in open_tags)
+        if match is None:
+            written.append(f"{prefix}{line}".rstrip() if prefix else line)
+        elif match["close"]:
+            name = match["closed"].lower()
+            if name not in open_tags:
+                written.append(f"{prefix}\\{line[1:].strip()}")
+                continue
+            while open_tags:
+                closed = open_tags.pop()
+                prefix = "> " * sum(one == "quote" for one in open_tags)
+                written += (
+                    [prefix.rstrip()]
+                    if closed == "quote"
+                    else [f"{prefix}", f"{prefix}</details>", prefix.rstrip()]
+                )
+                if closed == name:
+                    break
+        else:
+            name = match["name"].lower()
+            if len(open_tags) >= _MAX_DEPTH or closing(place, name) <= open_tags.count(name):
+                written.append(f"{prefix}\\{line[1:].strip()}")
+                continue
+            written.append(prefix.rstrip())
+            open_tags.append(name)
+            inner = "> " * sum(one == "quote" for one in open_tags)
+            title = (match["quoted"] or match["bare"] or "").strip()
+            if name == "spoiler":
+                written += [f"{inner}<details>", f"{inner}<summary>…</summary>", inner.rstrip()]
+            elif title:
+                written += [f"{inner}{cite(title)}", inner.rstrip()]
+    while open_tags:
+        if open_tags.pop() == "spoiler":
+            prefix = "> " * sum(one == "quote" for one in open_tags)
+            written += [prefix.rstrip(), f"{prefix}</details>"]
+    return "\n".join(written).strip("\n")
+
+
+def _split(text: str) -> list[list[str]]:
+    """Split a text into lines, with each tag outside of code on a line of its own that begins with U+E000."""
+    found: list[list[str]] = []
+    fence = ""
+    for line in text.replace(_SIGN, "").split("\n"):
+        start = _FENCE.match(line)
+        if fence:
+            if line.strip().startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+            found.append([line])
+            continue
+        if start:
+            fence = start[1]
+            found.append([line])
+            continue
+        parts: list[str] = []
+        done = 0
+        for match in _TAG.finditer(line):
+            # Within a span of code, which a line does not leave here.
+            if line[: match.start()].count("`") % 2:
+                continue
+            if line[done : match.start()].strip():
+                parts.append(line[done : match.start()])
+            parts.append(_SIGN + match[0])
+            done = match.end()
+        if line[done:].strip() or not done:
+            parts.append(line[done:])
+        found.append(parts)
+    return found
