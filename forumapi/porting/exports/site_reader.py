@@ -589,6 +589,8 @@ def _attribute(row: Row) -> PortedAttribute:
     key, string, boolean, number, day, written_by, written, is_granted = row
     if day is not None:
         string = day.isoformat()
+    elif string is not None:
+        string = unescape(string)
     value: Any = next(one for one in (string, boolean, number) if one is not None)
     return PortedAttribute(
         key=key,

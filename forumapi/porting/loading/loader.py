@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from html import unescape
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -63,6 +65,8 @@ Insert = Callable[[Transaction, Sequence[Any]], list[Unreadable]]
 # Rows of a batch. Files are stored one after the other, so fewer of them wait for their transaction.
 BATCH: Final = 500
 FILES: Final = 20
+# Batches that are read before they are inserted.
+_AHEAD: Final = 2
 # Characters of texts in one batch: a few very long ones are a batch of their own.
 _BATCH_CHARACTERS: Final = 2_000_000
 # Comment that a profile's words about itself become, by the profile's id.
@@ -179,11 +183,30 @@ class Loader:
     def _stage(
         self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
     ) -> None:
+        """Insert a stream in another thread, while this one reads on: its database waits for the other's."""
         self._set_stage(name)
-        for batch in _batches(stream, size):
-            self._insert(name, batch, insert)
-            self._read[name] = self._read.get(name, 0) + len(batch)
-            self._advance(name, len(batch))
+        waiting: deque[tuple[int, Future[None]]] = deque()
+
+        def wait() -> None:
+            count, inserting = waiting.popleft()
+            inserting.result()
+            self._read[name] = self._read.get(name, 0) + count
+            self._advance(name, count)
+
+        with ThreadPoolExecutor(1, "import") as inserting:
+            try:
+                for batch in _batches(stream, size):
+                    waiting.append(
+                        (len(batch), inserting.submit(self._insert, name, batch, insert))
+                    )
+                    if len(waiting) > _AHEAD:
+                        wait()
+                while waiting:
+                    wait()
+            except BaseException:
+                for _, future in waiting:
+                    future.cancel()
+                raise
 
     def _set_stage(self, name: str) -> None:
         with self._database.write() as tx:
