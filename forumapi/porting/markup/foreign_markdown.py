@@ -19,6 +19,53 @@ _HTML = re.compile(
 _DELIMITERS = re.compile(
     r"^(?P<start>[ \t>]*)(?P<row>\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*)$", re.M
 )
+_BBCODE = re.compile(
+    r"\[(/?(?:[bius]|\*|quote|color|list|img|attach|url|email|cite)(?:=[^\]\n]*)?)\](?!\()", re.I
+)
+_EMOJI_OF: Final = {
+    ":smile:": "😄",
+    ":laughing:": "😆",
+    ":joy:": "😂",
+    ":wink:": "😉",
+    ":blush:": "😊",
+    ":grin:": "😁",
+    ":heart:": "❤️",
+    ":+1:": "👍",
+    ":thumbsup:": "👍",
+    ":-1:": "👎",
+    ":thumbsdown:": "👎",
+    ":cry:": "😢",
+    ":slightly_smiling_face:": "🙂",
+    ":disappointed:": "😞",
+    ":tada:": "🎉",
+    ":rocket:": "🚀",
+    ":fire:": "🔥",
+    ":)": "🙂",
+    ":-)": "🙂",
+    ":D": "😄",
+    ":-D": "😄",
+    ";)": "😉",
+    ";-)": "😉",
+    ":(": "😞",
+    ":-(": "😞",
+    ":P": "😛",
+    ":-P": "😛",
+    ":p": "😛",
+    ":o": "😮",
+    ":O": "😮",
+    ":'(": "😢",
+    "<3": "❤️",
+    ":|": "😐",
+    ":/": "😕",
+    ":-/": "😕",
+    "=)": "😃",
+    "=D": "😄",
+    ":*": "😘",
+    "8)": "😎",
+}
+_EMOJI = re.compile(
+    rf"(?<![^\s])({'|'.join(re.escape(code) for code in sorted(_EMOJI_OF, key=len, reverse=True))})(?![^\s.,;!?])"
+)
 _MENTION = re.compile(r"(?<![\w/@\[.`])@([\w-]+)")
 _ADDRESS = re.compile(r"(\]\(\s*<?)([^\s<>)]+)")
 _RULE = re.compile(r"[ \t]*\[hr/?\][ \t]*", re.I)
@@ -59,6 +106,16 @@ def without_tables(text: str) -> str:
         return _DELIMITERS.sub(r"\g<start>\\\g<row>", part)
 
     return outside_code(text, escaped)
+
+
+def without_bbcode(text: str) -> str:
+    """Escape tags of BBCode, which ours reads and the product shows as they were typed."""
+    return outside_code(text, lambda part: _BBCODE.sub(r"&#91;\1&#93;", part))
+
+
+def with_emoji(text: str) -> str:
+    """Put emoji in place of their usual codes."""
+    return outside_code(text, lambda part: _EMOJI.sub(lambda match: _EMOJI_OF[match[1]], part))
 
 
 def with_people(text: str, people: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("microcosm", "misago", "phpbb", "smf")
+NAMES: Final = ("microcosm", "misago", "nodebb", "phpbb", "smf")
 
 
 def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
@@ -22,6 +22,10 @@ def open_reader(product: str, source: Path, files: Path | None = None) -> ForumR
         from forumapi.porting.readers.misago import open_misago
 
         return open_misago(source, files)
+    if product == "nodebb":
+        from forumapi.porting.readers.nodebb import open_nodebb
+
+        return open_nodebb(source, files)
     if product == "phpbb":
         from forumapi.porting.readers.phpbb import open_phpbb
 
