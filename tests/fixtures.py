@@ -84,7 +84,7 @@ def begin_server(
     log = folder / f"web-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "forumapi", command],
+            [sys.executable, "-m", "forumapi", *command.split()],
             cwd=PROJECT,
             env=env,
             stdout=output,

@@ -1,5 +1,7 @@
 """`forumapi hold`: keeps the listening addresses and one web process behind them, and replaces it without a gap.
 
+With `--website` that process is the website's own (`forumapi webclient`), which a holding process of its own keeps.
+
 A web process that is asked for by `replace` (SIGUSR2) starts beside the old one, on the same sockets, and is on trial:
 for `release_trial_s` its workers must stay, and at its end it must answer. This process asks it for a page each second,
 through a socket that leads to no other. Then the old one is told that it has a successor: it takes no more connections
@@ -29,7 +31,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, load
@@ -68,8 +70,6 @@ ENDS_WITHIN_S: Final = 60.0
 
 _FIRST_INHERITED: Final = 3  # systemd's first socket
 _BACKLOG: Final = 2048
-# The page that a web process on trial is asked for, of the platform's own site.
-PAGE: Final = "/api/v1/site"
 _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
 
 
@@ -77,15 +77,38 @@ class HoldError(Exception):
     """Failure to listen at the addresses, or to start the web process; the message names the reason."""
 
 
+class HeldKind(NamedTuple):
+    """Kind of web process that is held: its command, and the page of the platform's own site that it is asked for.
+
+    `mark` tells the files of its holding process from those of the other kind in the same folder.
+    """
+
+    command: str
+    page: str
+    mark: str
+
+    def addresses(self, config: Config) -> list[str]:
+        """Return the addresses of the settings that it serves, in their order."""
+        served = (
+            (config.webclient_listen,) if self == WEBSITE else (config.listen, config.admin_listen)
+        )
+        return [address for address in served if address]
+
+
+WEB: Final = HeldKind("serve", "/api/v1/site", "")
+# A page, for which the website asks the API: without an API it has nothing to show.
+WEBSITE: Final = HeldKind("webclient", "/", "-website")
+
+
 # ---------------------------------------------------------------- what is known of the process that holds
 
 
-def _state_path(data: Path) -> Path:
-    return data / "hold.json"
+def _state_path(data: Path, kind: HeldKind) -> Path:
+    return data / f"hold{kind.mark}.json"
 
 
-def _lock_path(data: Path) -> Path:
-    return data / "hold.lock"
+def _lock_path(data: Path, kind: HeldKind) -> Path:
+    return data / f"hold{kind.mark}.lock"
 
 
 @dataclass
@@ -101,21 +124,22 @@ class HolderState:
     attempts: int = 0
     failure: str = ""
 
-    def write(self, data: Path) -> None:
+    def write(self, data: Path, kind: HeldKind = WEB) -> None:
         """Write the state file atomically."""
-        fresh = _state_path(data).with_suffix(".new")
+        path = _state_path(data, kind)
+        fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.__dict__))
-        fresh.replace(_state_path(data))
+        fresh.replace(path)
 
 
-def find(data: Path) -> HolderState | None:
+def find(data: Path, kind: HeldKind = WEB) -> HolderState | None:
     """Return the state of the process that holds sockets for this data folder; None if there is none."""
     try:
-        with _lock_path(data).open("rb") as handle:
+        with _lock_path(data, kind).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            told = json.loads(_state_path(data).read_text())
+            told = json.loads(_state_path(data, kind).read_text())
             return HolderState(
                 **{name: told[name] for name in HolderState.__annotations__ if name in told}
             )
@@ -124,14 +148,15 @@ def find(data: Path) -> HolderState | None:
     return None
 
 
-def replace(data: Path, trial_s: float = 0) -> HolderState:
+def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState:
     """Have the web process of this machine replaced, and wait for success or `failure`; return the state.
 
     `trial_s`: seconds for which the new process is probed. Raises HoldError if no holding process runs here or answers.
     """
-    before = find(data)
+    before = find(data, kind)
     if before is None:
-        raise HoldError(f"no `forumapi hold` runs on {data}")
+        what = "hold --website" if kind == WEBSITE else "hold"
+        raise HoldError(f"no `forumapi {what}` runs on {data}")
     try:
         os.kill(before.pid, signal.SIGUSR2)
     except OSError as error:
@@ -139,7 +164,7 @@ def replace(data: Path, trial_s: float = 0) -> HolderState:
     wait_s = START_S + trial_s + ANSWER_S + 2 * END_S
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
-        now = find(data)
+        now = find(data, kind)
         if now is None or now.pid != before.pid:
             raise HoldError("`forumapi hold` ended meanwhile")
         if now.attempts > before.attempts:
@@ -203,16 +228,16 @@ def check_free(config: Config) -> None:
             raise HoldError(f"{address}: {error.strerror or error}") from None
 
 
-def _listeners(config: Config) -> list[socket.socket]:
-    """Open one listening socket for each address of the settings, in their order. Raises HoldError."""
+def _listeners(addresses: Sequence[str], setting: str) -> list[socket.socket]:
+    """Open one listening socket for each address, in their order; `setting` names them. Raises HoldError."""
     inherited = _inherited()
     opened = []
-    for address in filter(None, (config.listen, config.admin_listen)):
+    for address in addresses:
         try:
             opened.append(inherited.pop(address) if address in inherited else _bind(address))
         except OSError as error:
             raise HoldError(
-                f"{address}: {error.strerror or error}; listen (FORUMAPI_LISTEN) names another address"
+                f"{address}: {error.strerror or error}; {setting} names another address"
             ) from None
     if inherited:
         raise HoldError(f"the settings name no {', '.join(inherited)}, which systemd has opened")
@@ -301,13 +326,14 @@ class Probe:
     `is_fault`: more time would not mend it; `asked`: time of the requests. Raises OSError.
     """
 
-    def __init__(self, data: Path, host: str) -> None:
+    def __init__(self, data: Path, host: str, kind: HeldKind = WEB) -> None:
         self.wrong = "it was not asked yet"
         self.is_fault = False
         self.asked = 0.0
         self._host = host
+        self._page = kind.page
         self._ended = threading.Event()
-        self._path = data / "trial.sock"
+        self._path = data / f"trial{kind.mark}.sock"
         self._path.unlink(missing_ok=True)
         # By way of its folder: the whole path may be longer than a socket's address may be.
         self._folder = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -360,7 +386,7 @@ class Probe:
                 for _ in range(connections):
                     one = node_status.connect(f"unix:{self._socket_path}")
                     open_ones.callback(one.close)
-                    status, _ = node_status.get(one, self._host, PAGE)
+                    status, _ = node_status.get(one, self._host, self._page)
                     if status not in node_status.ANSWERED:
                         return status, ""
         except (OSError, http.client.HTTPException) as error:
@@ -371,9 +397,10 @@ class Probe:
 class Hold:
     """Holding process: keeps the sockets, and replaces the web process."""
 
-    def __init__(self, config: Config, program: Sequence[str]) -> None:
+    def __init__(self, config: Config, program: Sequence[str], kind: HeldKind = WEB) -> None:
         self.data = config.data_path
-        self._program = [*program, "serve"]
+        self._kind = kind
+        self._program = [*program, kind.command]
         # Fallback: the file that ran before, and until when it may be gone back to.
         self._fallback: WebProcess | None = None
         self._fallback_until = 0.0
@@ -391,14 +418,19 @@ class Hold:
     def run(self) -> int:
         """Hold the sockets until a signal to stop; return the exit code. Raises HoldError."""
         self.data.mkdir(parents=True, exist_ok=True)
-        with _lock_path(self.data).open("w") as lock:
+        with _lock_path(self.data, self._kind).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise HoldError(f"another `forumapi hold` runs on {self.data}") from None
             # The state of a holder that was killed names a process id that may be reused by now.
-            _state_path(self.data).unlink(missing_ok=True)
-            self._sockets = _listeners(self._config)
+            _state_path(self.data, self._kind).unlink(missing_ok=True)
+            setting = (
+                "webclient_listen (FORUMAPI_WEBCLIENT_LISTEN)"
+                if self._kind == WEBSITE
+                else "listen (FORUMAPI_LISTEN)"
+            )
+            self._sockets = _listeners(self._kind.addresses(self._config), setting)
             self._notify_address = os.environ.pop("NOTIFY_SOCKET", "")
             self._hear()
             try:
@@ -409,7 +441,7 @@ class Hold:
                     opened.close()
                     if isinstance(name, str):
                         Path(name).unlink(missing_ok=True)
-                _state_path(self.data).unlink(missing_ok=True)
+                _state_path(self.data, self._kind).unlink(missing_ok=True)
 
     # ------------------------------------------------------------ signals
 
@@ -523,7 +555,7 @@ class Hold:
         self._take_over_settings()
         probe = None
         try:
-            probe = Probe(self.data, self._config.platform_domain)
+            probe = Probe(self.data, self._config.platform_domain, self._kind)
             self._next = self._start(like, probe=probe)
         except (HoldError, OSError) as error:
             if probe is not None:
@@ -677,7 +709,7 @@ class Hold:
         if self._web is not None:
             self._state.web = self._web.process.pid
         try:
-            self._state.write(self.data)
+            self._state.write(self.data, self._kind)
         except OSError as error:
             # A full disk: `replace` waits in vain, but clients never notice.
             log.logger.error("can't say what became of it in %s: %s", self.data, error)
@@ -692,12 +724,14 @@ class Hold:
             to.sendall(text.encode())
 
 
-def run(config: Config, program: str = "") -> int:
+def run(config: Config, program: str = "", kind: HeldKind = WEB) -> int:
     """Hold sockets for the program `program` ("": the running one) until a signal to stop; return the exit code.
+
+    `kind`: its process that serves them.
 
     Raises HoldError.
     """
     log.apply(config, access=False)
     here = os.environ.get("PEX", "")
     command = [program or here] if program or here else [sys.executable, "-P", "-m", "forumapi"]
-    return Hold(config, command).run()
+    return Hold(config, command, kind).run()

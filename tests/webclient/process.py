@@ -18,7 +18,9 @@ SECRET: Final = "a secret of a front end"
 FRONT_ENDS: Final = f"website sha256:{hashlib.sha256(SECRET.encode()).hexdigest()} *"
 
 
-def begin_website(api_url: str, folder: Path, **settings: str) -> Server:
+def begin_website(
+    api_url: str, folder: Path, *, command: str = "webclient", **settings: str
+) -> Server:
     """Start the website of the API there."""
     port = free_port()
     given = {
@@ -28,7 +30,7 @@ def begin_website(api_url: str, folder: Path, **settings: str) -> Server:
         **settings,
     }
     # It has no database, and is not to need one.
-    started = begin_server("", folder, command="webclient", **given)
+    started = begin_server("", folder, command=command, **given)
     return Server(started.process, ("127.0.0.1", port), started.log)
 
 

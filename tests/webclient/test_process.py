@@ -18,6 +18,7 @@ import pytest
 
 from forumapi.command import doctor
 from forumapi.config import Config
+from forumapi.server import listener_holder
 from forumapi.webclient.routes import ROUTES
 from forumapi.webclient.session import Seal, WebSession
 from tests.factories import Factory, Site
@@ -75,6 +76,60 @@ def test_it_is_started_without_a_database_and_imports_none() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_another_release_takes_over_without_a_refused_page(
+    api_alone: Server, tmp_path: Path
+) -> None:
+    url = f"http://{api_alone.address[0]}:{api_alone.address[1]}"
+    settings = {"command": "hold --website", "workers": "2", "release_trial_s": "1"}
+    held = begin_website(url, tmp_path, **settings)
+    seen: list[int] = []
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            seen.append(ask(held, "/", PLATFORM_DOMAIN)[0])
+
+    try:
+        wait_for_website(held)
+        before = listener_holder.find(tmp_path, listener_holder.WEBSITE)
+        assert before is not None
+        assert listener_holder.find(tmp_path) is None
+        reader = threading.Thread(target=read)
+        reader.start()
+        after = listener_holder.replace(tmp_path, 1, listener_holder.WEBSITE)
+        count = len(seen)
+        while len(seen) < count + 20:
+            time.sleep(0.01)
+        is_over.set()
+        reader.join()
+    finally:
+        is_over.set()
+        held.stop()
+
+    assert after.failure == ""
+    assert after.web != before.web
+    assert set(seen) == {200}
+
+
+def test_one_that_shows_no_page_does_not_take_over(database_url: str, tmp_path: Path) -> None:
+    # Its API is gone when the successor is on trial.
+    with running(database_url, tmp_path / "api", front_ends=FRONT_ENDS) as api:
+        url = f"http://{api.address[0]}:{api.address[1]}"
+        settings = {"command": "hold --website", "workers": "1", "release_trial_s": "1"}
+        held = begin_website(url, tmp_path, **settings)
+        try:
+            wait_for_website(held)
+            before = listener_holder.find(tmp_path, listener_holder.WEBSITE)
+            assert before is not None
+            api.stop()
+            after = listener_holder.replace(tmp_path, 1, listener_holder.WEBSITE)
+            assert "503" in after.failure
+            assert after.web == before.web
+            assert ask(held, "/api/v1/ready")[0] == 200
+        finally:
+            held.stop()
 
 
 def test_the_addresses_of_the_api_are_none_of_its_pages(alone: Server, bikes: Site) -> None:

@@ -19,7 +19,10 @@ def add(commands: Commands) -> None:
     checking.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="how long it may take"
     )
-    nodes.add("replace", _replace, "have `hold` start it anew and hand over to it")
+    replacing = nodes.add("replace", _replace, "have `hold` start it anew and hand over to it")
+    replacing.add_argument(
+        "--website", action="store_true", help="the website's own process, of `hold --website`"
+    )
 
 
 def _out(args: argparse.Namespace, current: Config) -> int:
@@ -51,8 +54,9 @@ def _check(args: argparse.Namespace, current: Config) -> int:
 def _replace(args: argparse.Namespace, current: Config) -> int:
     from forumapi.server import listener_holder
 
+    kind = listener_holder.WEBSITE if args.website else listener_holder.WEB
     try:
-        failure = listener_holder.replace(current.data_path, current.release_trial_s).failure
+        failure = listener_holder.replace(current.data_path, current.release_trial_s, kind).failure
     except (listener_holder.HoldError, OSError) as error:
         raise CommandError(str(error)) from None
     if failure:

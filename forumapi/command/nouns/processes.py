@@ -29,6 +29,11 @@ def add(commands: Commands) -> None:
     holding.add_argument(
         "program", nargs="?", default="", help="the forumapi to run, by path; this one if left out"
     )
+    holding.add_argument(
+        "--website",
+        action="store_true",
+        help="the website's own process (`webclient`) in its place",
+    )
 
 
 def _run(args: argparse.Namespace, current: Config) -> int:
@@ -83,10 +88,12 @@ def _webclient(args: argparse.Namespace, current: Config) -> int:
 
 
 def _hold(args: argparse.Namespace, current: Config) -> int:
-    check_start(current)
+    if not args.website:
+        check_start(current)
     from forumapi.server import listener_holder
 
+    kind = listener_holder.WEBSITE if args.website else listener_holder.WEB
     try:
-        return listener_holder.run(current, args.program)
+        return listener_holder.run(current, args.program, kind)
     except listener_holder.HoldError as error:
         raise CommandError(str(error)) from None
