@@ -90,6 +90,11 @@ def _content(make: Factory, site: Site, storage: LocalStorage) -> None:
         id=pinned.id,
         by=owner.id,
     )
+    make.comment(
+        old,
+        markdown=f"See [there](/conversations/{chat.id}/), https://{site.host}/comments/{first.id}/ and `/polls/1/`,"
+        f" or [whom](/profiles/{newcomer.id}) and [nobody](/conversations/9999999/)",
+    )
     make.comment(member, by=member, markdown="About me")
 
     meeting = make.event(site, title="Meeting", microcosm=rides, limit=5)

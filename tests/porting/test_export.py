@@ -67,7 +67,7 @@ def test_an_export_holds_each_kind_of_content(exported: Path, site: Site) -> Non
         "conversations": 4,
         "polls": 2,
         "attachments": 1,
-        "comments": 10,
+        "comments": 11,
         "reactions": 4,
         "follows": 3,
         "bans": 1,
@@ -233,7 +233,7 @@ def test_a_command_exports_a_site(
     assert cli.main(["export", site.key, str(folder)]) == 0
 
     said = capsys.readouterr().out
-    assert "38 documents" in said
+    assert "39 documents" in said
     index = json.loads((folder / "index.json").read_text())
     assert index["hash"] in said
     # The files are in another store.

@@ -8,6 +8,7 @@ empty. What reading alone changes, and what a site is called, counts for nothing
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from forumapi.models.content.attribute import IS_MEMBER
 from forumapi.porting.exports.canonical_rights import CanonicalRights, RightsFolder
+from forumapi.porting.exports.own_links import OLD
 from forumapi.porting.layout import (
     PortedAttachment,
     PortedAttribute,
@@ -236,8 +238,12 @@ class CanonicalHash:
 
     def _version(self, one: PortedVersion) -> PortedVersion:
         # What no typed text keeps, such as control characters, does not count.
-        text = block_characters(one.text)
+        text = OLD.sub(self._canonical_link, block_characters(one.text))
         return replace(one, text=text, editor=self._person(one.editor), ip_address="")
+
+    def _canonical_link(self, found: re.Match[str]) -> str:
+        # A link to a comment that comes later has no number yet, in no export.
+        return f"old:{found[1]}/{self._find(found[1], found[2])}"
 
     def _reaction(self, one: PortedReaction) -> Struct:
         return replace(

@@ -13,7 +13,8 @@ from __future__ import annotations
 import datetime
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from html import unescape
 from itertools import groupby
 from typing import IO, Any, Final
@@ -26,6 +27,7 @@ from forumapi.database.query import Query, Row
 from forumapi.files.storage import MissingError, Storage
 from forumapi.models.content import reaction
 from forumapi.models.people.criterion import COLUMNS
+from forumapi.porting.exports.own_links import Key, OwnLinks
 from forumapi.porting.exports.piece_stream import PieceStream
 from forumapi.porting.layout import (
     BaseReader,
@@ -272,6 +274,26 @@ COMMENTS = Query(
     unrestricted="the export of a site for its owner, who reads all comments but those in huddles",
 )
 
+# Things that links of texts name. The root is a forum of the export only if items stand in it.
+KNOWN = Query(
+    "site_reader.known",
+    f"""
+    SELECT n.kind, n.id
+      FROM unnest(%(kinds)s::text[], %(ids)s::bigint[]) AS n (kind, id)
+     WHERE EXISTS (SELECT 1 FROM microcosms m
+                    WHERE m.site_id = %(site_id)s AND m.microcosm_id = n.id AND n.kind = 'forum'
+                      AND m.parent_id IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM profiles p
+                    WHERE p.site_id = %(site_id)s AND p.profile_id = n.id AND n.kind = 'profile')
+        OR EXISTS (SELECT 1 FROM items i
+                     JOIN item_types t ON t.item_type_id = i.item_type_id AND t.name = n.kind
+                    WHERE i.site_id = %(site_id)s AND i.item_id = n.id AND i.item_type_id <> {itemtypes.HUDDLE})
+        OR EXISTS (SELECT 1 FROM comments c
+                     LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                    WHERE c.site_id = %(site_id)s AND c.comment_id = n.id AND n.kind = 'comment'
+                      AND (c.on_profile_id IS NOT NULL OR i.item_type_id <> {itemtypes.HUDDLE}))""",
+)
+
 REVISIONS = Query(
     "site_reader.revisions",
     """
@@ -354,18 +376,21 @@ class SiteReader(BaseReader):
     def board(self) -> Board:
         row = self._tx.row(SITE, site_id=self._site_id)
         assert row is not None, "the caller has found the site"
-        title, description, owner, key, domain, language = row[:6]
-        hosts = [domain] if domain else []
+        title, description, owner, _, _, language = row[:6]
         return Board(
             title=unescape(title),
             description=unescape(description),
             product=PRODUCT,
-            addresses=tuple(
-                f"https://{host}" for host in [*hosts, f"{key}.{self._platform_domain}"]
-            ),
+            addresses=tuple(f"https://{host}" for host in self._hosts()),
             owner=_ref(owner),
             language=language.removeprefix("forum_"),
         )
+
+    def _hosts(self) -> list[str]:
+        row = self._tx.row(SITE, site_id=self._site_id)
+        assert row is not None, "the caller has found the site"
+        key, domain = row[3:5]
+        return [*([domain] if domain else []), f"{key}.{self._platform_domain}"]
 
     def counts(self) -> Mapping[str, int]:
         row = self._tx.row(COUNTS, site_id=self._site_id)
@@ -553,10 +578,28 @@ class SiteReader(BaseReader):
             return None
 
     def comments(self) -> Iterator[PortedComment]:
+        links = OwnLinks(self._hosts())
         for rows in self._pages(COMMENTS):
             older = self._grouped(REVISIONS, (row[0] for row in rows if row[8] > 1))
+            texts = [row[11] for row in rows]
+            texts += [one[2] for all in older.values() for one in all]
+            known = self._known({key for text in texts for key in links.named(text)})
+            linked = partial(links.rewrite, known=known)
             for row in rows:
-                yield _comment(row, older.get(row[0], []))
+                yield _comment(row, older.get(row[0], []), linked)
+
+    def _known(self, keys: set[Key]) -> frozenset[Key]:
+        """Return the things among these that an export holds."""
+        if not keys:
+            return frozenset()
+        asked = sorted(keys)
+        rows = self._tx.rows(
+            KNOWN,
+            site_id=self._site_id,
+            kinds=[kind for kind, _ in asked],
+            ids=[id for _, id in asked],
+        )
+        return frozenset((row[0], row[1]) for row in rows)
 
     def reactions(self) -> Iterator[PortedReaction]:
         signs = {kind.name: kind.text for kind in reaction.kinds(self._tx, self._site_id)}
@@ -748,13 +791,14 @@ def _poll(row: Row, choices: list[Row], ballots: list[Row]) -> PortedPoll:
     )
 
 
-def _comment(row: Row, older: list[Row]) -> PortedComment:
+def _comment(row: Row, older: list[Row], linked: Callable[[str], str]) -> PortedComment:
     id, on_type, on_id, reply, author, created, moderated, deleted, _, edited, editor, text = row
     versions = [
-        PortedVersion(editor=_ref(by), date_modified=at, text=before) for by, at, before in older
+        PortedVersion(editor=_ref(by), date_modified=at, text=linked(before))
+        for by, at, before in older
     ]
     at: datetime.datetime = edited or created
-    versions.append(PortedVersion(editor=_ref(editor), date_modified=at, text=text))
+    versions.append(PortedVersion(editor=_ref(editor), date_modified=at, text=linked(text)))
     return PortedComment(
         id=str(id),
         on_type=_KINDS[on_type],  # type: ignore[arg-type]  # those of COMMENTS

@@ -1,0 +1,78 @@
+"""Links of a site's texts to its own things, written so that every importer can find their new addresses.
+
+`[here](/conversations/12/)` becomes `[here](old:conversation/12)`, as the layout has it (porting/layout.py). A bare
+address becomes a link whose words are the address. Links with a query, in code, or to things that are not there stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+from forumapi.text.bbcode import outside_code
+from forumapi.text.chars import block_characters
+
+_KINDS: Final[Mapping[str, str]] = {
+    "microcosms": "forum",
+    "conversations": "conversation",
+    "events": "event",
+    "polls": "poll",
+    "comments": "comment",
+    "profiles": "profile",
+}
+_PATH: Final = re.compile(rf"/({'|'.join(_KINDS)})/([1-9]\d{{0,17}})(?:/|/incontext/?)?")
+_PATH_ANYWHERE: Final = re.compile(rf"/({'|'.join(_KINDS)})/([1-9]\d{{0,17}})")
+# Kind and id of a thing.
+Key: TypeAlias = tuple[str, int]
+OLD: Final = re.compile(r"\bold:([a-z]+)/([1-9]\d{0,17})\b")
+
+
+class OwnLinks:
+    """Rewriter of links to a site; `hosts`: those that it is served at."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        names = "|".join(sorted((re.escape(host) for host in hosts), key=len, reverse=True))
+        self._origin = re.compile(rf"https?://(?:{names})(?=/)", re.IGNORECASE)
+        # A definition of a link and a link with its words stand before the bare address that they may hold.
+        self._all = re.compile(
+            rf"(?m:^[ ]{{0,3}}\[[^\]\n]+\]:.*$)"
+            rf"|(?P<head>\[(?:[^\[\]\\]|\\.)*+\]\()(?P<url>[^\s()<>]+)(?P<tail>(?:\s+\"[^\"\n]*\")?\))"
+            rf"|(?<![\w(<\[/\"'=:])(?P<bare>https?://(?:{names})/[^\s<>\[\]()]*)",
+            re.IGNORECASE,
+        )
+
+    def named(self, text: str) -> set[Key]:
+        """Return kind and id of everything that a text may link to."""
+        if not any(f"/{name}/" in text for name in _KINDS):
+            return set()
+        return {
+            (_KINDS[found[1].lower()], int(found[2])) for found in _PATH_ANYWHERE.finditer(text)
+        }
+
+    def rewrite(self, text: str, known: frozenset[Key]) -> str:
+        """Return a text with its links to `known` things of the site as `old:` links."""
+        if known.isdisjoint(self.named(text)):
+            return text
+
+        def replaced(found: re.Match[str]) -> str:
+            if found["url"]:
+                old = self._old(found["url"], known)
+                return f"{found['head']}{old}{found['tail']}" if old else found[0]
+            if found["bare"]:
+                url, tail = found["bare"], ""
+                while url[-1] in ".,:;!?*_'\"":
+                    url, tail = url[:-1], url[-1] + tail
+                if old := self._old(url, known):
+                    return f"[{url}]({old}){tail}"
+            return found[0]
+
+        filtered = block_characters(text)
+        return outside_code(filtered, lambda part: self._all.sub(replaced, part))
+
+    def _old(self, url: str, known: frozenset[Key]) -> str:
+        path = _PATH.fullmatch(self._origin.sub("", url, count=1))
+        if path is None:
+            return ""
+        key = (_KINDS[path[1].lower()], int(path[2]))
+        return f"old:{key[0]}/{key[1]}" if key in known else ""
