@@ -29,6 +29,7 @@ from forumapi.webclient.handlers.people import own_profile, people, roles
 from forumapi.webclient.handlers.sites import (
     administration,
     crawlers,
+    export,
     feeds,
     installed,
     integrations,
@@ -135,6 +136,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/sign-in/": administration.SignInMethodsView,
     "/admin/sign-in/<method>/": administration.SignInMethodView,
     "/admin/figures/": administration.FiguresView,
+    "/admin/export/": export.ExportView,
+    "/admin/export/archive/": export.ExportArchiveView,
     "/admin/webhooks/": integrations.WebhooksView,
     "/admin/webhooks/<int:webhook>/": integrations.WebhookView,
     "/admin/clients/": integrations.ClientsView,

@@ -24,7 +24,9 @@ HEADERS: Final = (
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    "If-Range",
     "Prefer",
+    "Range",
     "User-Agent",
     "X-Request-Id",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -30,11 +30,12 @@ FLOW: Final = ("flow", 900)
 
 
 class Answer(NamedTuple):
-    """Answer to a visitor."""
+    """Answer to a visitor. `pieces`: a body that is sent piece by piece, in place of `body`."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    pieces: Iterable[bytes] | None = None
 
 
 class Refused(Exception):

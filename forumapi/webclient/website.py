@@ -84,6 +84,8 @@ class Website:
         answer = self.respond(environ)
         phrase = HTTPStatus(answer.status).phrase
         start_response(f"{answer.status} {phrase}", answer.headers)
+        if answer.pieces is not None and environ["REQUEST_METHOD"] != "HEAD":
+            return answer.pieces
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
 
     def overdue(
@@ -294,6 +296,10 @@ class Website:
     def _sealed(self, visit: Visit, answer: Answer) -> Answer:
         headers = dict(answer.headers)
         fields = [*answer.headers, *HEADERS]
+        if answer.pieces is not None:
+            if self.is_secure:
+                fields.append(("Strict-Transport-Security", "max-age=31536000"))
+            return Answer(answer.status, fields, b"", answer.pieces)
         body = followed = answer.body
         status = answer.status
         # A form may have been answered with the page that it was sent from.

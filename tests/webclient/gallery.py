@@ -146,6 +146,7 @@ SCENES: Final[dict[str, Scene]] = {
     "admin_bans.html": Scene("owner", "/admin/bans/", "Bans"),
     "admin_sign_in.html": Scene("owner", "/admin/sign-in/", "Ways to sign in"),
     "admin_figures.html": Scene("owner", "/admin/figures/", "Figures"),
+    "admin_export.html": Scene("owner", "/admin/export/", "Export of everything"),
     "admin_webhooks.html": Scene("owner", "/admin/webhooks/", "Webhooks"),
     "admin_webhook.html": Scene("owner", "/admin/webhooks/{webhook}/", "http"),
     "admin_secret.html": Scene("owner", "/admin/webhooks/{webhook}/", "", {"do": "secret"}),

@@ -29,6 +29,7 @@ PAGES: Final = (
     ("webhooks", marked("Webhooks")),
     ("clients", marked("Programs of others")),
     ("figures", marked("Figures")),
+    ("export", marked("Export of everything")),
 )
 
 

@@ -1,0 +1,120 @@
+"""Pages on which the owner of a site exports everything, and downloads the archive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from forumapi.webclient.api import FORM_REFUSALS, Api, Failure
+from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, SignInFirst, Visit
+
+_EXPORT: Final = "/site/export"
+_ARCHIVE: Final = f"{_EXPORT}/archive"
+# Code of a refusal for want of a sign-in within the last minutes (docs/api/README.md, "Errors").
+_SIGN_IN_AGAIN: Final = 26
+# Bytes that are asked of the API at a time.
+PIECE: Final = 8 * 1024 * 1024
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+
+
+class ExportView(View):
+    """Export of the site: begun here, watched, deleted."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the latest export."""
+        owner(visit)
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Begin an export, or delete the latest one with its archive."""
+        owner(visit)
+        try:
+            if visit.field("do") == "delete":
+                visit.api.delete(_EXPORT)
+            else:
+                visit.api.post(_EXPORT, {"secondFactor": visit.field("secondFactor")})
+        except Failure as failure:
+            if failure.code == _SIGN_IN_AGAIN:
+                raise SignInFirst(is_stale=True) from None
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, failure)
+        return visit.redirect(visit.path)
+
+    def _show(self, visit: Visit, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "admin_export.html",
+            status=failure.status if failure else 200,
+            failure=failure,
+            export=_latest(visit),
+            has_factor=visit.api.get("/auth/totp")["enabled"],
+        )
+
+
+class ExportArchiveView(View):
+    """Archive of the latest export."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send the archive, whole or from a byte on, in pieces that the API is asked for one after the other."""
+        owner(visit)
+        found = _latest(visit)
+        if found is None or "archive" not in found:
+            raise Refused(404)
+        size, etag = found["size"], f'"{found["sha256"]}"'
+        first, last, status = 0, size - 1, 200
+        asked = _RANGE.fullmatch(visit.environ.get("HTTP_RANGE", ""))
+        condition = visit.environ.get("HTTP_IF_RANGE", "")
+        if asked is not None and condition in ("", etag):
+            first, last = int(asked[1]), min(int(asked[2] or last), last)
+            status = 206
+            if first > last:
+                raise Refused(416)
+        pieces = _pieces(visit.api, first, last, etag)
+        try:
+            begin = next(pieces)
+        except Failure as failure:
+            if failure.code == _SIGN_IN_AGAIN:
+                raise SignInFirst(is_stale=True) from None
+            raise
+        headers = [
+            ("Content-Type", "application/zip"),
+            ("Content-Length", str(last - first + 1)),
+            ("Content-Disposition", f'attachment; filename="export-{found["created"][:10]}.zip"'),
+            ("Accept-Ranges", "bytes"),
+            ("ETag", etag),
+            ("Cache-Control", "private, no-store"),
+        ]
+        if status == 206:
+            headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
+        return Answer(status, headers, b"", _joined(begin, pieces))
+
+
+def _latest(visit: Visit) -> dict[str, Any] | None:
+    """Return the latest export; None if there is none."""
+    try:
+        found: dict[str, Any] = visit.api.get(_EXPORT)
+    except Failure as failure:
+        if failure.status != 404:
+            raise
+        return None
+    return found
+
+
+def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:
+    """Yield the bytes from `first` to `last`. Raises Failure; ends early where the archive has become another one."""
+    while first <= last:
+        end = min(first + PIECE - 1, last)
+        headers = {"Range": f"bytes={first}-{end}", "If-Range": etag}
+        document = api.call("GET", _ARCHIVE, headers=headers)
+        if document.status != 206:
+            return
+        yield document.body
+        first = end + 1
+
+
+def _joined(begin: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield begin
+    yield from pieces
