@@ -202,7 +202,7 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
     reason = edit_reason(sent.meta)
     title = item.title
     if not isinstance(sent.title, UnsetType):
-        title = text.title(sent.title, "title", 150)
+        title = text.kept_title(sent.title, "title", 150, title)
     microcosm_id = body.given(sent.microcosmId, 0) or item.microcosm_id
     if microcosm_id != item.microcosm_id:
         check_place(ctx, microcosm_id, item.item_type)

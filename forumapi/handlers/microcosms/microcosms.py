@@ -233,7 +233,9 @@ class MicrocosmHandler(Handler):
             if microcosm.is_root:
                 raise Invalid("parentId", "can't be set: the root microcosm never moves")
             _parent(ctx, tree, parent_id, node)
-        microcosm.update(ctx.writer, ctx.author, _changed(sent), parent_id=parent_id, reason=reason)
+        microcosm.update(
+            ctx.writer, ctx.author, _changed(sent, node.title), parent_id=parent_id, reason=reason
+        )
         return Found(itemtypes.href(itemtypes.MICROCOSM, node.id))
 
     @needs(UPDATE, body=list[patch.Operation])
@@ -272,11 +274,14 @@ def _lock(ctx: Context) -> Microcosm:
     return microcosm
 
 
-def _changed(sent: MicrocosmBody) -> MicrocosmColumns:
-    """Return the columns of an update; None for keys that were not sent. Raises Invalid."""
+def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
+    """Return the columns of an update of a microcosm that is called `now`; None for keys that were not sent.
+
+    Raises Invalid.
+    """
     title, description = _given(sent.title), _given(sent.description)
     return MicrocosmColumns(
-        None if title is None else text.title(title, "title", 50, quiet=False),
+        None if title is None else text.kept_title(title, "title", 50, now, quiet=False),
         None if description is None else text.block(description, "description", 10_000),
         _logo_url(sent),
         _visibility(sent),

@@ -7,6 +7,7 @@ is locked; `finish` takes the comment's place, and locks links after items.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import unescape
 from typing import Final, NamedTuple
 
 from forumapi.database.connections import Reader
@@ -193,6 +194,16 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
         raise Invalid(field, "is required")
     cleaned = clean.sentence(value, quiet=quiet)
     return _checked(cleaned, field, limit)
+
+
+def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
+    """Return a title that takes the place of the stored `now`: if it is the same, `now`, which may be over the limit.
+
+    An imported title comes in whole. Raises Invalid as `title` does.
+    """
+    if isinstance(value, str) and unescape(value) == unescape(now):
+        return now
+    return title(value, field, limit, quiet=quiet)
 
 
 def block(value: object, field: str, limit: int) -> str:

@@ -6,6 +6,7 @@ tree has changed since.
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -327,6 +328,30 @@ def test_only_those_with_the_right_change_one(api: Api, make: Factory, site: Sit
         assert api.delete(place.path, by=by, site=site).status == 403
     assert put(api, place, by=site.moderator, title="Moderated").status == 302
     assert api.patch(place.path, ("sticky", True), by=site.moderator).status == 200
+
+
+def test_an_imported_title_beyond_the_limit_stays_until_it_is_changed(
+    api: Api, make: Factory, site: Site
+) -> None:
+    place, talk = make.microcosm(site), make.conversation(site)
+    long = "Parts &amp; &lt;tools&gt; " * 12
+    for table, thing in (("microcosms", place), ("items", talk)):
+        key = "microcosm_id" if thing is place else "item_id"
+        make.sql(
+            f"UPDATE {table} SET title = %(t)s WHERE site_id = %(s)s AND {key} = %(i)s",
+            t=long.strip(),
+            s=site.id,
+            i=thing.id,
+        )
+    make.sql("UPDATE sites SET acl_version = acl_version + 1 WHERE site_id = %(s)s", s=site.id)
+
+    for thing in (place, talk):
+        shown = api.get(thing.path, by=site.owner).data["title"]
+        assert shown == long.strip()
+        for same in (shown, unescape(shown)):
+            assert put(api, thing, title=same).status == 302
+        assert api.get(thing.path, by=site.owner).data["title"] == shown
+        assert put(api, thing, title=f"{shown}!").status == 400
 
 
 @pytest.mark.parametrize("reason", [None, "", "  ", "<b></b>", "x" * 151])
