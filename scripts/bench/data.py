@@ -58,9 +58,10 @@ SIZES = """
            (SELECT count(*) FROM ignores g WHERE g.site_id = %(site_id)s AND g.profile_id = %(member)s),
            (SELECT count(*) FROM read_marks r WHERE r.site_id = %(site_id)s AND r.profile_id = %(member)s)"""
 
-# What people write: mostly plain, some with a link, a quotation, a mention, a list.
-WEBSITE_SECRET = "of the benchmark"
+# One word: several in the setting are several secrets, and the member would be a guest.
+WEBSITE_SECRET = "of-the-benchmark"
 
+# What people write: mostly plain, some with a link, a quotation, a mention, a list.
 TEXTS = (
     (
         "Had the same on the old frame. The bearing was fine, the seat was not: a little wear and the "
