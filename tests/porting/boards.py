@@ -228,6 +228,14 @@ def bikes() -> Shelf:
                 path="lost.txt",
                 associations=(PortedAssociation(on_type="comment", on_id="301"),),
             ),
+            PortedAttachment(
+                id="53",
+                author="2",
+                date_created=at(3),
+                name="torn.png",
+                path="torn.png",
+                associations=(PortedAssociation(on_type="comment", on_id="301"),),
+            ),
         ],
         comments=[
             PortedComment(
@@ -328,7 +336,7 @@ def bikes() -> Shelf:
         bans=[PortedBan(email="*@spam.example"), PortedBan(ip_address="192.0.2.*")],
         aliases=[PortedAlias(on_type="profile", on_id="1", alias="anna-lee")],
     )
-    board.files = {"oil.png": PNG, "note.txt": b"a note", "avatar.png": PNG}
+    board.files = {"oil.png": PNG, "note.txt": b"a note", "avatar.png": PNG, "torn.png": PNG[:40]}
     return board
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from forumapi.command import cli
-from tests.auth.stage import Stage, staged
+from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
 from tests.porting import boards
 
@@ -87,3 +88,30 @@ def test_what_cannot_be_is_told(
     assert cli.main(["import", "verify", "microcosm", str(board), "--site", site.key]) == 1
     assert "has no import import" in capsys.readouterr().err
     assert cli.main(["import", "undo", "--site", site.key]) == 1
+
+
+def test_a_code_by_mail_takes_an_imported_profile_over(
+    stage: Stage, site: Site, board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["import", "run", "microcosm", str(board), "--site", site.key]) == 0
+    ((ben,),) = stage.sql(
+        "SELECT item_id FROM imported_items WHERE site_id = %(s)s AND item_type_id = 3 AND old_id = '2'",
+        s=site.id,
+    )
+    body = {"method": "email-code", "email": "ben@example.org"}
+    assert stage.post("/auth", body, site=site, ip=new_address()).status == 200
+    mine = [mail for mail in stage.mails() if "To: ben@example.org\n" in mail]
+    digits = re.search(r"^ +(\d{4}) (\d{4})$", mine[-1], re.MULTILINE)
+    assert digits is not None
+
+    token = stage.post(
+        "/auth", {**body, "code": digits[1] + digits[2]}, site=site, ip=new_address()
+    ).data
+
+    assert stage.get("/whoami", token=token, site=site).data["id"] == ben
+    talks = stage.get("/huddles", token=token, site=site).data["huddles"]["items"]
+    assert sorted(one["title"] for one in talks) == ["Hi", "Re: Hi"]
+    # Ben has come back, so an undo leaves him and says so.
+    capsys.readouterr()
+    assert cli.main(["import", "undo", "--site", site.key]) == 1
+    assert f"profile {ben} has been taken over" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -176,7 +177,13 @@ def test_files_hang_where_they_did(moved: Moved) -> None:
         (3, moved.ids(3)["1"], "me.png"),
         (4, int(note), "note.txt"),
         (4, comments["300"], "oil.png"),
+        (4, comments["301"], "torn.png"),
     ]
+    # A picture that cannot be read comes as a file, and is never shown as one.
+    assert moved.rows(
+        """SELECT f.mime_type, f.file_hash FROM attachments a JOIN files f ON f.file_hash = a.file_hash
+            WHERE a.site_id = %(s)s AND a.file_name = 'torn.png'"""
+    ) == [("application/octet-stream", hashlib.sha1(boards.PNG[:40]).hexdigest())]
 
 
 def test_each_thing_left_out_has_its_reason(moved: Moved) -> None:

@@ -180,8 +180,9 @@ class FileStore:
             target = folder / "made"
             try:
                 made = self._images.make(path, target, kind, who="import")
-            except ApiError as error:
-                raise FileRefused(f"picture: {error.message}") from None
+            except ApiError:
+                # Nobody could upload it as a picture; as a file it is downloaded and never shown.
+                return self._plain(name, path, sha1, file_types.UNKNOWN), path
             received = File(
                 made.sha1,
                 made.size,
@@ -194,10 +195,12 @@ class FileStore:
             )
             return received, target if made.is_new else path
         if file_types.is_untaken(head):
-            raise FileRefused("picture: is not GIF, JPEG, PNG or WebP")
-        media_type = file_types.sniff(head)
+            return self._plain(name, path, sha1, file_types.UNKNOWN), path
+        return self._plain(name, path, sha1, file_types.sniff(head)), path
+
+    def _plain(self, name: str, path: Path, sha1: str, media_type: str) -> File:
         ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
-        return File(sha1, path.stat().st_size, name, ext, media_type), path
+        return File(sha1, path.stat().st_size, name, ext, media_type)
 
 
 def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
