@@ -126,7 +126,11 @@ from forumapi.handlers.people.criteria import (
     HeldRolesHandler,
     RoleMembersHandler,
 )
-from forumapi.handlers.people.erasures import AccountErasureHandler, ProfileErasureHandler
+from forumapi.handlers.people.erasures import (
+    AccountErasureHandler,
+    ProfileErasureHandler,
+    QuotationsHandler,
+)
 from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.people.personal_exports import (
     PersonalExportFileHandler,
@@ -162,6 +166,7 @@ from forumapi.handlers.sites.legal import (
 )
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.metrics import MetricsHandler
+from forumapi.handlers.sites.privacy import SitePrivacyHandler
 from forumapi.handlers.sites.resolve import ResolveHandler
 from forumapi.handlers.sites.site_settings import (
     SiteLegalDocumentHandler,
@@ -349,6 +354,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/export": PersonalExportHandler,
     "/api/v1/profiles/<profile:item>/export/file": PersonalExportFileHandler,
     "/api/v1/profiles/<profile:item>/ical": ProfileCalendarHandler,
+    "/api/v1/profiles/<profile:item>/quotations": QuotationsHandler,
     "/api/v1/profiles/<profile:item>/roles": HeldRolesHandler,
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
@@ -381,6 +387,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/menu": OwnMenuHandler,
     "/api/v1/site/offer": SiteOfferHandler,
     "/api/v1/site/options": SiteOptionsHandler,
+    "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/trending": TrendingHandler,

@@ -25,7 +25,7 @@ from forumapi.webclient.handlers.microcosms import (
     moderation,
 )
 from forumapi.webclient.handlers.notifications import live, updates
-from forumapi.webclient.handlers.people import own_profile, people, roles
+from forumapi.webclient.handlers.people import own_data, own_profile, people, roles
 from forumapi.webclient.handlers.sites import (
     administration,
     crawlers,
@@ -144,6 +144,9 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/clients/<int:client>/": integrations.ClientView,
     "/account/": account.AccountView,
     "/account/address/": account.AddressView,
+    "/account/data/": own_data.OwnDataView,
+    "/account/data/delete/": own_data.DeleteOwnView,
+    "/account/data/file/": own_data.OwnDataFileView,
     "/account/factor/": account.FactorView,
     "/account/keys/": account.KeysView,
     "/account/options/": account.OptionsView,

@@ -43,6 +43,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/site/offer"): {"profileId": "@member"},
     ("PUT", "/api/v1/updates/email"): {"digest": "daily"},
     ("PUT", "/api/v1/site/avatars"): {"gravatar": False},
+    ("PUT", "/api/v1/site/privacy"): {"keepsWords": False},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},

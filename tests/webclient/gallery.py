@@ -130,6 +130,8 @@ SCENES: Final[dict[str, Scene]] = {
         "Your new key",
         {"name": "Backup", "scope": "conversations:read", "days": "7"},
     ),
+    "own_data.html": Scene("member", "/account/data/", "Your data"),
+    "delete_own.html": Scene("member", "/account/data/delete/", "Delete my profile or account"),
     "grants.html": Scene("member", "/account/programs/", "Programs"),
     # Huddles and updates
     "huddles.html": Scene("owner", "/huddles/", "Messages"),

@@ -130,7 +130,14 @@ def test_a_member_sets_their_options(
 
 # ---------------------------------------------------------------- without a browser
 
-FRESH = ("/account/keys/", "/account/address/", "/account/factor/", "/account/passkeys/")
+FRESH = (
+    "/account/keys/",
+    "/account/address/",
+    "/account/factor/",
+    "/account/passkeys/",
+    "/account/data/",
+    "/account/data/delete/",
+)
 OWN = (*FRESH, "/account/", "/account/sessions/", "/account/programs/", "/account/options/")
 
 

@@ -14,6 +14,7 @@ from forumapi.models.access.fresh_sign_in import FreshSignIn
 from forumapi.models.journal import journal
 from forumapi.models.privacy import erasure
 from forumapi.models.privacy.erasure import ErasureRequest
+from forumapi.models.privacy.quotation import Quotation
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Done, Result
@@ -150,3 +151,27 @@ def _check_own_account(ctx: Context) -> None:
     if ctx.args["item"].id != ctx.identity.user_id:
         raise Forbidden("Only the user may do this", code=NO_DELETE)
     AccountOwner.find(ctx.reader, ctx.identity)
+
+
+_NEWEST: Final = 2**62
+
+
+class QuotationsHandler(Handler):
+    """Quotations of the caller by others, which stay when the caller is erased."""
+
+    @needs(ANYONE, answer=schemas.Quotations, params=(Param("before", int, "Older than this id."),))
+    def get(self, ctx: Context) -> Result:
+        """Replies of others that quote the caller's comments, newest first, where the caller may read them."""
+        check_own(ctx)
+        limit = ctx.paging.limit
+        found = Quotation.page(
+            ctx.reader,
+            ctx.site.id,
+            ctx.identity.profile_id,
+            ctx.tree.view(ctx.identity.principal).ids,
+            ctx.number("before") or _NEWEST,
+            limit + 1,
+        )
+        items = [one.document() for one in found[:limit]]
+        before = found[limit - 1].comment_id if len(found) > limit else 0
+        return Data(ctx.keyset_listed("quotations", items, before))

@@ -8,7 +8,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import RelationFlags
 from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.parts import Link, LinksMeta, Paged, Permissions, ProfileSummary, Stat
+from forumapi.wire.schemas.parts import (
+    KeysetPage,
+    Link,
+    LinksMeta,
+    Paged,
+    Permissions,
+    ProfileSummary,
+    Stat,
+)
 from forumapi.wire.schemas.values import Avatar, Count, Id, Text, Time
 
 
@@ -44,6 +52,26 @@ class Erasure(Struct, kw_only=True):
     ]
     requested: Time
     due: Annotated[Time, Meta(description="Until then it can be taken back.")]
+    meta: LinksMeta
+
+
+class Quotation(Struct, kw_only=True):
+    """Comment of somebody else that quotes the caller."""
+
+    commentId: Id
+    quotes: Annotated[Id, Meta(description="The comment of the caller.")]
+    created: Time
+    meta: LinksMeta
+
+
+class QuotationPage(KeysetPage[Quotation]):
+    """A page of quotations, newest first; `next` leads on by key."""
+
+
+class Quotations(Struct, kw_only=True):
+    """Quotations of the caller by others."""
+
+    quotations: QuotationPage
     meta: LinksMeta
 
 

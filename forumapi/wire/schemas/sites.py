@@ -188,6 +188,14 @@ class SiteExport(Struct, kw_only=True):
     ] = UNSET
 
 
+class SitePrivacy(Struct, kw_only=True):
+    """The rule of the site for people who are erased."""
+
+    keepsWords: Annotated[
+        bool, Meta(description="What they have written stays, whatever they choose.")
+    ]
+
+
 class SiteAvatars(Struct, kw_only=True):
     """The source of pictures of people who uploaded none."""
 

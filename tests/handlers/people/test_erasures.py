@@ -110,3 +110,40 @@ def test_the_banned_may(api: Api, make: Factory, me: Person) -> None:
     assert api.get(f"{me.path}/erasure", by=me).status == 200
     assert api.delete(f"{me.path}/erasure", by=me).status == 200
     assert api.delete(f"/api/v1/users/{me.user_id}", by=me).status == 200
+
+
+def test_a_site_may_keep_what_was_written(api: Api, make: Factory) -> None:
+    site = make.site()
+    me = make.person(site)
+    rule = "/api/v1/site/privacy"
+    assert api.get(rule, by=me).status == 403
+    assert api.get(rule, by=site.owner).data == {"keepsWords": False}
+
+    assert api.put(rule, {"keepsWords": True}, by=site.owner).status == 302
+    assert api.put(rule, {}, by=site.owner).error == "keepsWords: is required"
+
+    refused = api.delete(f"{me.path}?words=remove", by=me)
+    assert (refused.status, refused.error[:20]) == (400, "words: must be keep:")
+    assert api.delete(me.path, by=me).status == 200
+
+
+def test_quotations_are_listed_where_they_may_be_read(
+    api: Api, make: Factory, bikes: Site, me: Person
+) -> None:
+    chat = make.conversation(bikes)
+    mine = make.comment(chat, by=me, markdown="My words")
+    quoted = make.comment(chat, by=bikes.owner, markdown="> My words\n\nWell.", reply_to=mine)
+    again = make.comment(chat, by=bikes.member, markdown="> My words", reply_to=mine)
+    make.comment(chat, by=bikes.member, markdown="Without", reply_to=mine)
+    make.comment(chat, by=bikes.member, markdown="> somebody else's")
+
+    shown = api.get(f"{me.path}/quotations", by=me).data["quotations"]
+    assert [one["commentId"] for one in shown["items"]] == [again.id, quoted.id]
+    assert {one["quotes"] for one in shown["items"]} == {mine.id}
+    assert api.get(f"{me.path}/quotations", by=bikes.owner).status == 403
+
+    api.delete(quoted.path, by=bikes.owner)
+    shown = api.get(f"{me.path}/quotations", by=me).data["quotations"]
+    assert [one["commentId"] for one in shown["items"]] == [again.id]
+    api.patch(chat.path, ("/meta/flags/deleted", True), by=bikes.owner)
+    assert api.get(f"{me.path}/quotations", by=me).data["quotations"]["items"] == []

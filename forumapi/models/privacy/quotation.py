@@ -1,0 +1,62 @@
+"""Quotations of a person: replies to their comments that quote, which stay when they are erased."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
+from forumapi.wire import json_fragments
+
+PAGE = Query(
+    "quotation.page",
+    """
+    SELECT c.comment_id, c.created, c.in_reply_to
+      FROM comments m
+      JOIN comments c ON c.site_id = m.site_id AND c.in_reply_to = m.comment_id
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE m.site_id = %(site_id)s AND m.created_by = %(me)s
+       AND c.site_id = %(site_id)s AND c.created_by <> %(me)s AND c.comment_id < %(before)s
+       AND NOT c.is_deleted AND NOT c.is_moderated AND c.markdown ~ '(^|\\n) {0,3}>'
+       AND (c.on_profile_id IS NOT NULL
+            OR NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[]))
+     ORDER BY c.comment_id DESC
+     LIMIT %(limit)s""",
+)
+
+
+class Quotation(NamedTuple):
+    """Comment of somebody else that quotes a comment of the person."""
+
+    comment_id: int
+    created: datetime.datetime
+    quoted_id: int
+
+    @classmethod
+    def page(
+        cls,
+        tx: Reader,
+        site_id: int,
+        me: int,
+        readable: Collection[int],
+        before: int,
+        limit: int,
+    ) -> list[Quotation]:
+        """Read quotations below the id `before`, newest first, where the person may read them."""
+        rows = tx.rows(
+            PAGE, site_id=site_id, me=me, readable=list(readable), before=before, limit=limit
+        )
+        return [cls(*row) for row in rows]
+
+    def document(self) -> dict[str, Any]:
+        """Return the quotation as a dict for JSON."""
+        href = itemtypes.href(itemtypes.COMMENT, self.comment_id)
+        return {
+            "commentId": self.comment_id,
+            "quotes": self.quoted_id,
+            "created": json_fragments.format_time(self.created),
+            "meta": {"links": [{"rel": "comment", "href": href}]},
+        }

@@ -1,0 +1,121 @@
+"""Pages of what belongs to oneself: a copy to take out, deleting the own profile or account, changing one's mind."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.webclient.api import Failure
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, SignInFirst, Visit
+
+SIGN_IN_AGAIN: Final = 26
+# A copy that the website hands on: it passes through the memory of its process.
+MOST_BYTES: Final = 64 * 1024 * 1024
+_HERE: Final = "/account/data/"
+_SHOWN: Final = (400, 409, 429, 503)
+
+
+def _asked(visit: Visit, method: str, path: str, **query: Any) -> None:
+    """Call the API; a sign-in that is too long ago is asked for again. Raises Failure, SignInFirst."""
+    try:
+        visit.api.call(method, path, query=query)
+    except Failure as failure:
+        if failure.code == SIGN_IN_AGAIN:
+            raise SignInFirst(is_stale=True) from None
+        raise
+
+
+class OwnDataView(View):
+    """Own data: the copy, and a deletion that waits."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show both."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Ask for a copy, delete it, or keep the profile or account after all."""
+        me = visit.fresh_member()
+        profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
+        calls = {
+            "copy": ("POST", f"{profile}/export"),
+            "forget": ("DELETE", f"{profile}/export"),
+            "keep_profile": ("DELETE", f"{profile}/erasure"),
+            "keep_account": ("DELETE", f"{user}/erasure"),
+        }
+        method, path = calls.get(visit.field("do"), calls["copy"])
+        try:
+            _asked(visit, method, path)
+        except Failure as failure:
+            # What is gone already needs no second time.
+            if failure.status != 404:
+                if failure.status not in _SHOWN:
+                    raise
+                return self._show(visit, failure)
+        return visit.redirect(_HERE)
+
+    @staticmethod
+    def _show(visit: Visit, failure: Failure | None = None) -> Answer:
+        copy = None
+        try:
+            copy = visit.api.get(f"/profiles/{visit.member()['id']}/export")
+        except Failure as none:
+            if none.status != 404:
+                raise
+        return visit.page(
+            "own_data.html",
+            status=failure.status if failure else 200,
+            copy=copy,
+            is_large=copy is not None and copy.get("bytes", 0) > MOST_BYTES,
+            failure=failure,
+        )
+
+
+class OwnDataFileView(View):
+    """The file of the copy."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Hand it on to the person."""
+        me = visit.fresh_member()
+        path = f"/profiles/{me['id']}/export"
+        if visit.api.get(path).get("bytes", 0) > MOST_BYTES:
+            return visit.redirect(_HERE)
+        reply = visit.api.document(f"{path}/file")
+        headers = {
+            "Content-Disposition": 'attachment; filename="export.zip"',
+            "Cache-Control": "private, no-store",
+        }
+        return visit.send(reply.body, "application/zip", headers=headers)
+
+
+class DeleteOwnView(View):
+    """Deleting of the own profile or account."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Say what it means, and ask."""
+        visit.fresh_member()
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Ask the API for it; it waits for 30 days then."""
+        me = visit.fresh_member()
+        is_account = visit.field("what") == "account"
+        path = f"/users/{me['userId']}" if is_account else f"/profiles/{me['id']}"
+        words = "remove" if visit.field("words") == "remove" else "keep"
+        try:
+            _asked(visit, "DELETE", path, words=words)
+        except Failure as failure:
+            if failure.status not in _SHOWN:
+                raise
+            return self._show(visit, failure)
+        return visit.redirect(_HERE)
+
+    @staticmethod
+    def _show(visit: Visit, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/profiles/{visit.member()['id']}/quotations")
+        return visit.page(
+            "delete_own.html",
+            status=failure.status if failure else 200,
+            quotations=found["quotations"],
+            failure=failure,
+        )
