@@ -137,8 +137,10 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Append the entries of these events to the site's chain, in their order: the effect of a reader."""
     if events:
         _secret(tx)
+        # Before the rows are read: an erasure, which changes rows that have no entry yet, holds the head too.
+        head = lock(tx, site_id)
         rows = tx.rows(FIND, site_id=site_id, first=events[0].number, last=events[-1].number)
-        append(tx, site_id, [_Found(*row) for row in rows])
+        append(tx, head, [_Found(*row) for row in rows], site_id)
 
 
 def _secret(tx: Transaction) -> None:
@@ -146,11 +148,11 @@ def _secret(tx: Transaction) -> None:
         tx.value(SECRET, secret=secrets.token_bytes(32))
 
 
-def append(tx: Transaction, site_id: int, found: Sequence[_Found]) -> None:
-    """Append entries to the site's chain, whose head is locked."""
+def append(tx: Transaction, head: tuple[int, bytes], found: Sequence[_Found], site_id: int) -> None:
+    """Append entries to the site's chain after its `head`, which is locked."""
     if not found:
         return
-    number, hash = lock(tx, site_id)
+    number, hash = head
     entries = [
         ChainEntry(
             site_id,
@@ -286,7 +288,7 @@ def record(
     The head of the site's chain stays locked until the transaction ends; it is the last lock to take.
     """
     _secret(tx)
-    lock(tx, author.site_id)
+    head = lock(tx, author.site_id)
     audit_id = tx.value(
         RECORD,
         site_id=author.site_id,
@@ -305,7 +307,7 @@ def record(
         *(0, int(audit_id), created, action, ref.type, ref.id, 0, 0, author.profile_id),
         *(subject_id, False, 0, *rest),
     )
-    append(tx, author.site_id, [found])
+    append(tx, head, [found], author.site_id)
 
 
 # ---------------------------------------------------------------- rows without an event
@@ -355,9 +357,10 @@ def adopt(tx: Transaction, most: int) -> int:
     total = 0
     for (site_id,) in tx.rows(LATE):
         _secret(tx)
+        head = lock(tx, site_id)
         ids = [row[0] for row in tx.rows(ADOPT, site_id=site_id, most=most - total)]
         rows = tx.rows(ADOPTED, site_id=site_id, ids=ids)
-        append(tx, site_id, [_Found(*row) for row in rows])
+        append(tx, head, [_Found(*row) for row in rows], site_id)
         total += len(rows)
         if total >= most:
             break

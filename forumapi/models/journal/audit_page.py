@@ -32,7 +32,7 @@ ACTIONS: Final = {
 
 # Details that a person is shown of actions of others on them and their things. An action whose verb is not among these
 # is not shown at all: a report or a note about somebody is nothing that they may know of.
-VERBS: Final = (
+_ACTIONS: Final = (
     *(
         "hide",
         "show",
@@ -46,8 +46,9 @@ VERBS: Final = (
         "pin",
         "unpin",
     ),
-    *("warn", "silence", "ban", "lift", "redact", "undo"),
+    *("warn", "silence", "ban", "lift", "redact"),
 )
+VERBS: Final = (*_ACTIONS, *(f"undo {verb}" for verb in _ACTIONS))
 _SHOWN: Final = ("verb", "reason", "ground", "automated")
 _SHOWN_TO_OWNERS: Final = (*_SHOWN, "note", "action", "case")
 

@@ -22,6 +22,8 @@ from tests.factories import Factory, Site
 from tests.models.journal.chains import KEYS, act, age, chain, sign, verify
 
 TABLES = ("audit_log", "audit_entries", "audit_heads")
+# Of a chain that was made anew: a false signature in it shows that without any head.
+SIGNED = "with a false signature"
 FORGER = Keys(["the forger's own"])
 
 
@@ -272,7 +274,12 @@ class Forger:
                     )
             self.store(stored, before, signature)
         self.set_head(number, before)
-        return f"made anew after {how} of entry {chosen.number}, signatures {signatures}"
+        is_signed = signatures != "dropped" and any(
+            e.action == "S" for e, _ in entries[place + 1 :]
+        )
+        return (
+            f"made anew after {how} of entry {chosen.number}, {SIGNED if is_signed else signatures}"
+        )
 
     def move_base(self) -> str:
         """Take the beginning away, as retention does, with a signature of another purpose."""
@@ -379,7 +386,7 @@ def test_every_change_in_the_audits_tables_is_found(
         with contextlib.suppress(ApiError, psycopg.Error), undone(make) as tx:
             told = forge(Forger(tx, site, trains, draw))
             if told:
-                heads = [head] if forge in WHOLE else []
+                heads = [head] if forge in WHOLE and SIGNED not in told else []
                 if verify(make, site, *heads, tx=tx).faults:
                     found[forge.__name__] = found.get(forge.__name__, 0) + 1
                 else:
