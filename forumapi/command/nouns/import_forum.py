@@ -76,9 +76,17 @@ def _name_source(command: argparse.ArgumentParser) -> None:
     from forumapi.porting.readers import NAMES
 
     command.add_argument("product", choices=NAMES, help="the software that the forum ran on")
-    command.add_argument("source", type=Path, help="its dump, export or folder")
+    command.add_argument(
+        "source", type=_source, help="its dump, export or folder, or postgresql://… of its database"
+    )
     command.add_argument(
         "--files", type=Path, metavar="FOLDER", help="folder of its uploads, where a dump has none"
+    )
+    command.add_argument(
+        "--prefix", help="what its tables' names begin with, where a dump holds several forums"
+    )
+    command.add_argument(
+        "--encoding", default="", help="character set of a dump that names a wrong one"
     )
     command.add_argument(
         "--address",
@@ -87,6 +95,11 @@ def _name_source(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="an address that the forum had, as https://forum.example.org/board; repeatable",
     )
+
+
+def _source(written: str) -> Path | str:
+    is_address = written.startswith(("postgresql://", "postgres://"))
+    return written if is_address else Path(written)
 
 
 def _name_site(command: argparse.ArgumentParser) -> None:
@@ -252,7 +265,9 @@ def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
     from forumapi.porting.readers.microcosm import LayoutError
 
     try:
-        reader = readers.open_reader(args.product, args.source, args.files)
+        reader = readers.open_reader(
+            args.product, args.source, args.files, prefix=args.prefix, encoding=args.encoding
+        )
     except (LayoutError, DumpError, OSError) as error:
         raise CommandError(str(error)) from None
     try:

@@ -120,7 +120,9 @@ class DumpSource:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
                 self._database.execute(f"PRAGMA {pragma}")
             self._load(path, frozenset(tables), encoding, most)
-            self._choose_prefix(path.name, frozenset(tables), marker, prefix)
+            names = tables_of_board(path.name, self._columns, frozenset(tables), marker, prefix)
+            self._names = names
+            self._columns = {short: self._columns[whole] for short, whole in names.items()}
         except BaseException:
             self.close()
             raise
@@ -236,30 +238,32 @@ class DumpSource:
             # A column that the table's definition lacks, or a full disk.
             raise DumpError(f"{table}: {error}") from None
 
-    def _choose_prefix(
-        self, name: str, wanted: frozenset[str], marker: str, prefix: str | None
-    ) -> None:
-        found = sorted(
-            one.removesuffix(marker)
-            for one in self._columns
-            if one == marker or one.endswith(f"_{marker}")
-        )
-        if prefix is None:
-            if len(found) > 1:
-                raise DumpError(
-                    f"{name}: several boards, with the prefixes {', '.join(found)}: name the one to read"
-                )
-            if not found:
-                raise DumpError(f"{name}: no table …{marker}: another product's dump, or cut off")
-            prefix = found[0]
-        elif prefix not in found:
-            raise DumpError(f"{name}: no table {prefix}{marker}")
-        self._names = {
-            one.removeprefix(prefix): one
-            for one in self._columns
-            if one.startswith(prefix) and one.removeprefix(prefix) in wanted
-        }
-        self._columns = {short: self._columns[whole] for short, whole in self._names.items()}
+
+def tables_of_board(
+    name: str, tables: Collection[str], wanted: frozenset[str], marker: str, prefix: str | None
+) -> dict[str, str]:
+    """Return the tables of one board by their names without prefix. Raises DumpError.
+
+    `marker`: a table that the product alone has, which tells the prefix where it is not given.
+    """
+    found = sorted(
+        one.removesuffix(marker) for one in tables if one == marker or one.endswith(f"_{marker}")
+    )
+    if prefix is None:
+        if len(found) > 1:
+            raise DumpError(
+                f"{name}: several boards, with the prefixes {', '.join(found)}: name the one to read"
+            )
+        if not found:
+            raise DumpError(f"{name}: no table …{marker}: another product's dump, or cut off")
+        prefix = found[0]
+    elif prefix not in found:
+        raise DumpError(f"{name}: no table {prefix}{marker}")
+    return {
+        one.removeprefix(prefix): one
+        for one in tables
+        if one.startswith(prefix) and one.removeprefix(prefix) in wanted
+    }
 
 
 def _quoted(name: str) -> str:

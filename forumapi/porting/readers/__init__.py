@@ -12,26 +12,37 @@ if TYPE_CHECKING:
 NAMES: Final = ("microcosm", "misago", "nodebb", "phpbb", "smf")
 
 
-def open_reader(product: str, source: Path, files: Path | None = None) -> ForumReader:
-    """Open a forum's storage. `files`: folder of its uploads. Raises LayoutError, DumpError, OSError."""
+def open_reader(
+    product: str,
+    source: Path | str,
+    files: Path | None = None,
+    *,
+    prefix: str | None = None,
+    encoding: str = "",
+) -> ForumReader:
+    """Open a forum's storage: a file, or the address of a live PostgreSQL. Raises LayoutError, DumpError, OSError.
+
+    `files`: folder of its uploads. `prefix`: that of the tables, where a database holds several boards. `encoding`: of
+    a dump's text, where the dump itself says another.
+    """
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader
 
-        return MicrocosmReader(source)
-    if product == "misago":
-        from forumapi.porting.readers.misago import open_misago
+        return MicrocosmReader(Path(source))
+    from forumapi.porting.dumps.live_source import LiveSource
+    from forumapi.porting.dumps.source import DumpSource, Source
+    from forumapi.porting.readers import misago, nodebb, phpbb, smf
 
-        return open_misago(source, files)
-    if product == "nodebb":
-        from forumapi.porting.readers.nodebb import open_nodebb
-
-        return open_nodebb(source, files)
-    if product == "phpbb":
-        from forumapi.porting.readers.phpbb import open_phpbb
-
-        return open_phpbb(source, files)
-    if product == "smf":
-        from forumapi.porting.readers.smf import open_smf
-
-        return open_smf(source, files)
-    raise ValueError(f"no reader of {product}")
+    module, reader = {
+        "misago": (misago, misago.MisagoReader),
+        "nodebb": (nodebb, nodebb.NodebbReader),
+        "phpbb": (phpbb, phpbb.PhpbbReader),
+        "smf": (smf, smf.SmfReader),
+    }[product]
+    marker, chosen = module.MARKER, prefix if prefix is not None else module.PREFIX
+    tables: Source
+    if isinstance(source, str):
+        tables = LiveSource(source, module.TABLES, marker=marker, prefix=chosen)
+    else:
+        tables = DumpSource(source, module.TABLES, marker=marker, prefix=chosen, encoding=encoding)
+    return reader(tables, files)

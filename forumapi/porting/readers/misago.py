@@ -49,6 +49,7 @@ from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 
 MARKER: Final = "threads_threadparticipant"
+PREFIX: Final[str | None] = "misago_"
 TABLES: Final = (
     *("acl_role", "categories_category", "categories_categoryrole", "categories_rolecategoryacl"),
     *(
@@ -64,14 +65,9 @@ TABLES: Final = (
 _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)')
 
 
-def open_misago(
-    dump: Path, files: Path | None = None, *, encoding: str = "", folder: Path | None = None
-) -> MisagoReader:
+def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
     """Read a dump file. `files`: the folder that holds `media/`. Raises DumpError, OSError."""
-    source = DumpSource(
-        dump, TABLES, marker=MARKER, prefix="misago_", encoding=encoding, folder=folder
-    )
-    return MisagoReader(source, files)
+    return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class MisagoReader(BaseReader):

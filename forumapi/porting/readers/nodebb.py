@@ -49,6 +49,7 @@ from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 
 MARKER: Final = "zset"
+PREFIX: Final[str | None] = "legacy_"
 TABLES: Final = ("hash", "set", "zset")
 _Data = Mapping[str, Any]
 _UPLOAD = r"(?:https?://[^/\s)]+)?(?:/[\w-]+)?/assets/uploads/"
@@ -69,14 +70,9 @@ _PRIVILEGE = re.compile(
 )
 
 
-def open_nodebb(
-    dump: Path, files: Path | None = None, *, encoding: str = "", folder: Path | None = None
-) -> NodebbReader:
+def open_nodebb(dump: Path, files: Path | None = None) -> NodebbReader:
     """Read a dump file. `files`: the folder that holds `uploads/`. Raises DumpError, OSError."""
-    source = DumpSource(
-        dump, TABLES, marker=MARKER, prefix="legacy_", encoding=encoding, folder=folder
-    )
-    return NodebbReader(source, files)
+    return NodebbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class _Keys:

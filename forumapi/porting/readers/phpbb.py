@@ -55,6 +55,7 @@ from forumapi.porting.markup.phpbb_text import Converted, PhpbbText, PostFile, c
 from forumapi.porting.readers.phpbb_rights import GUESTS, REGISTERED, PhpbbRights
 
 MARKER: Final = "privmsgs_to"
+PREFIX: Final[str | None] = None
 TABLES: Final = (
     *(
         "acl_groups",
@@ -109,19 +110,9 @@ _GROUP_NAMES: Final = {
 _FILE_NAME = re.compile(r"[\w.-]{1,200}")
 
 
-def open_phpbb(
-    dump: Path,
-    files: Path | None = None,
-    *,
-    prefix: str | None = None,
-    encoding: str = "",
-    folder: Path | None = None,
-) -> PhpbbReader:
+def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
     """Read a dump file. `files`: the board's folder, with `files/` and `images/`. Raises DumpError, OSError."""
-    source = DumpSource(
-        dump, TABLES, marker=MARKER, prefix=prefix, encoding=encoding, folder=folder
-    )
-    return PhpbbReader(source, files)
+    return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class PhpbbReader(BaseReader):

@@ -64,6 +64,7 @@ from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import NOTHING, Grants, GroupRights, Rights
 
 MARKER: Final = "personal_messages"
+PREFIX: Final[str | None] = None
 TABLES: Final = (
     *("attachments", "ban_groups", "ban_items", "board_permissions", "boards", "categories"),
     *("custom_fields", "log_comments", "log_notify", "log_polls", "log_reported", "members"),
@@ -94,19 +95,9 @@ _RESULTS: Final[Mapping[int, Literal["always", "voted", "closed"]]] = {
 _GENDERS: Final = {"{gender_1}": "Male", "{gender_2}": "Female"}
 
 
-def open_smf(
-    dump: Path,
-    files: Path | None = None,
-    *,
-    prefix: str | None = None,
-    encoding: str = "",
-    folder: Path | None = None,
-) -> SmfReader:
+def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
     """Read a dump file. `files`: the folder with `attachments/` and `custom_avatar/`. Raises DumpError, OSError."""
-    source = DumpSource(
-        dump, TABLES, marker=MARKER, prefix=prefix, encoding=encoding, folder=folder
-    )
-    return SmfReader(source, files)
+    return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class SmfReader(BaseReader):

@@ -1,0 +1,67 @@
+"""Tables of another forum in a live PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.live_source import LiveSource
+from forumapi.porting.layout import STREAMS, BaseReader
+from forumapi.porting.readers import open_reader
+
+BOARDS = Path(__file__).parent / "boards"
+
+
+@pytest.fixture
+def loaded(database_url: str) -> Iterator[str]:
+    """The address of a database with the small Misago and NodeBB boards in a schema of their own."""
+    schema = f"old_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+        for name in ("misago", "nodebb"):
+            text = (BOARDS / f"{name}.sql").read_text().replace("public.", f"{schema}.")
+            for statement in re.findall(r"^CREATE TABLE [^;]*;$", text, re.M | re.S):
+                connection.execute(statement.encode())
+            for head, rows in re.findall(
+                r"^(COPY [^\n]* FROM stdin);\n(.*?)\\\.$", text, re.M | re.S
+            ):
+                with connection.cursor() as cursor, cursor.copy(head.encode()) as copy:
+                    copy.write(rows)
+        joined = "&" if "?" in database_url else "?"
+        yield f"{database_url}{joined}options={quote(f'-c search_path={schema}')}"
+        connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+@pytest.mark.parametrize("product", ["misago", "nodebb"])
+def test_a_live_database_reads_as_its_dump_does(loaded: str, product: str) -> None:
+    live = open_reader(product, loaded)
+    dumped = open_reader(product, BOARDS / f"{product}.sql")
+    try:
+        for stream in STREAMS:
+            assert list(getattr(live, stream)()) == list(getattr(dumped, stream)()), stream
+        assert live.counts() == dumped.counts()
+        assert isinstance(live, BaseReader)
+    finally:
+        live.close()
+        dumped.close()
+
+
+def test_nothing_can_be_written(loaded: str) -> None:
+    source = LiveSource(loaded, ["users_user"], marker="users_user")
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        source._connection.execute("DELETE FROM misago_users_user")
+    source.close()
+
+
+def test_what_is_no_board_is_refused(loaded: str) -> None:
+    with pytest.raises(DumpError, match="no table …privmsgs_to"):
+        open_reader("phpbb", loaded)
+    with pytest.raises(DumpError, match="can't be reached"):
+        open_reader("phpbb", "postgresql://nobody@127.0.0.1:1/nothing")
