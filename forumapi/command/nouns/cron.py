@@ -41,6 +41,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
     if args.what is None or (args.what == "run" and current.beside_run is current):
         check_start(current)
     from forumapi.cron import runner, schedule
+    from forumapi.cron.site_exports import ExportThread
 
     if args.job is not None and args.job not in {job.name for job in schedule.JOBS}:
         raise CommandError(f"there is no job {args.job}; `forumapi cron list` shows them")
@@ -57,6 +58,9 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
             failed = runner.Runner(settings.current.direct_url, settings).run_pending()
         except runner.LeadsElsewhereError as error:
             raise CommandError(str(error)) from None
+        exports = ExportThread(settings.current.direct_url, settings)
+        exports.poll()
+        exports.stop()
         return FAILED if failed else OK
     runner.run(with_database(current))
     return OK

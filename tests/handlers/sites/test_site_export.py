@@ -15,6 +15,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from forumapi.command import cli
 from forumapi.config import Config, Settings
 from forumapi.cron.site_exports import ExportThread, expired_exports
 from forumapi.models.sites.site_export import CLAIM_S, MAX_ATTEMPTS
@@ -344,6 +345,17 @@ def test_the_thread_looks_by_itself(stage: Stage, site: Site) -> None:
         wait_until(lambda: state(stage, site) == "done", "the export is not done")
     finally:
         thread.stop()
+
+
+def test_a_scheduler_of_the_operator_makes_exports_too(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stage.post(EXPORT, {}, by=site.owner).status == 302
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", stage.url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", stage.config.data_dir)
+    monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
+    assert cli.main(["cron", "--once"]) == 0
+    assert state(stage, site) == "done"
 
 
 def test_the_archive_has_no_address_among_the_files(stage: Stage, site: Site) -> None:
