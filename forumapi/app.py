@@ -26,6 +26,7 @@ from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites import health_metrics
 from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability import log
 from forumapi.observability.log import logger
 from forumapi.observability.metrics_push import Reporter
@@ -117,6 +118,9 @@ class App(Services):
             self.sequencer.hold,
         )
         self.settler = Settler(self.database, lambda: self.config, lambda: self.sequencer.leads)
+        self.actions = ActionWorker(
+            self.database, lambda: self.sequencer.leads, self.sequencer.hint
+        )
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.storage = open_storage(config)
         self.image_worker = ImageWorker(
@@ -180,6 +184,7 @@ class App(Services):
         self.readers.start()
         self.deliverer.start()
         self.settler.start()
+        self.actions.start()
         self.sequencer.start()
         self.live.start()
         self.reporter.start()
@@ -198,6 +203,7 @@ class App(Services):
         self.readers.stop()
         self.deliverer.stop()
         self.settler.stop()
+        self.actions.stop()
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()

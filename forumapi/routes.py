@@ -176,6 +176,23 @@ from forumapi.handlers.sites.site_settings import (
 )
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.sites.status import StatusHandler
+from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
+from forumapi.handlers.trust.appeals import (
+    AppealDecisionHandler,
+    AppealHandler,
+    AppealMessagesHandler,
+    AppealsHandler,
+    StatementAppealHandler,
+)
+from forumapi.handlers.trust.cases import (
+    CaseDecisionHandler,
+    CaseHandler,
+    CaseLeaseHandler,
+    CaseNotesHandler,
+    CasesHandler,
+)
+from forumapi.handlers.trust.reports import ReportHandler, ReportsHandler
+from forumapi.handlers.trust.statements import StatementHandler, StatementsHandler
 from forumapi.request.handler import Handler
 
 ROOT: dict[str, type[Handler]] = {
@@ -222,6 +239,13 @@ SITE: dict[str, type[Handler]] = {
     "/.well-known/oauth-authorization-server": OAuthMetadataHandler,
     "/api": ApiHandler,
     "/api/v1": V1Handler,
+    "/api/v1/actions": ActionsHandler,
+    "/api/v1/actions/<number:action>": ActionHandler,
+    "/api/v1/actions/<number:action>/undo": ActionUndoHandler,
+    "/api/v1/appeals": AppealsHandler,
+    "/api/v1/appeals/<number:appeal>": AppealHandler,
+    "/api/v1/appeals/<number:appeal>/decision": AppealDecisionHandler,
+    "/api/v1/appeals/<number:appeal>/messages": AppealMessagesHandler,
     "/api/v1/asyncapi.json": AsyncapiHandler,
     "/api/v1/audit/me": OwnAuditHandler,
     "/api/v1/auth": AuthHandler,
@@ -239,6 +263,11 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/bans": BansHandler,
     "/api/v1/bans/<number:id>": BanHandler,
     "/api/v1/bookmarks": BookmarksHandler,
+    "/api/v1/cases": CasesHandler,
+    "/api/v1/cases/<number:case>": CaseHandler,
+    "/api/v1/cases/<number:case>/decision": CaseDecisionHandler,
+    "/api/v1/cases/<number:case>/lease": CaseLeaseHandler,
+    "/api/v1/cases/<number:case>/notes": CaseNotesHandler,
     "/api/v1/comments": CommentsHandler,
     "/api/v1/comments/<comment:item>": CommentHandler,
     "/api/v1/comments/<comment:item>/attachments": AttachmentsHandler,
@@ -359,6 +388,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/options": ProfileOptionsHandler,
     "/api/v1/profiles/read": ProfileReadHandler,
     "/api/v1/profiles/read/batch": ProfileReadBatchHandler,
+    "/api/v1/reports": ReportsHandler,
+    "/api/v1/reports/<number:report>": ReportHandler,
     "/api/v1/resolve": ResolveHandler,
     "/api/v1/roles": DefaultRolesHandler,
     "/api/v1/roles/<role:role>": RoleHandler,
@@ -390,6 +421,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/search": SiteSearchHandler,
+    "/api/v1/statements": StatementsHandler,
+    "/api/v1/statements/<number:statement>": StatementHandler,
+    "/api/v1/statements/<number:statement>/appeal": StatementAppealHandler,
     "/api/v1/trending": TrendingHandler,
     "/api/v1/updates": UpdatesHandler,
     "/api/v1/updates/email": EmailSettingsHandler,

@@ -38,6 +38,9 @@ from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
 from forumapi.models.sites.site_validation import SiteBody
+from forumapi.models.trust import appeal
+from forumapi.models.trust.action import Action, ActionGrounds
+from forumapi.models.trust.report import Report, ReportedThing
 
 _number = itertools.count(1)
 
@@ -72,6 +75,14 @@ IGNORE = Query(
     """
     INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
     VALUES (%(site_id)s, %(profile_id)s, %(item_type)s, %(item_id)s) ON CONFLICT DO NOTHING""",
+)
+CASE_OF = Query(
+    "test.case_of",
+    "SELECT case_id FROM reports WHERE site_id = %(site_id)s AND report_id = %(report_id)s",
+)
+STATEMENT_OF = Query(
+    "test.statement_of",
+    "SELECT statement_id FROM statements WHERE site_id = %(site_id)s AND action_id = %(action_id)s",
 )
 _PEOPLE_OF = "SELECT profile_id FROM profiles WHERE site_id = %(site_id)s"
 RIGHTS = ("create", "read", "update", "delete", "close_own", "open_own", "read_others")
@@ -232,6 +243,39 @@ class Factory:
         """The id of a new ban of somebody from their site."""
         with self.database.write() as tx:
             return Ban.insert(tx, person.user_id, site_id=person.site.id)
+
+    # ------------------------------------------------------------ trust
+
+    def report(self, thing: Thing, *, by: Person | None = None) -> tuple[int, int]:
+        """(report, case) of a thing of the member in the root microcosm, reported by `by` or the newcomer."""
+        site = thing.site
+        report = Report(
+            ReportedThing(ItemRef(thing.type, thing.id), site.root_id, site.member.id),
+            "spam",
+            "STATEMENT_CATEGORY_VIOLATION_TOS",
+            "Buys nothing",
+        )
+        with self.database.write() as tx:
+            report.insert(tx, site.id, (by or site.newcomer).id)
+            case = tx.value(CASE_OF, site_id=site.id, report_id=report.id)
+        return report.id, case
+
+    def action(self, thing: Thing, kind: str = "delete") -> tuple[int, int]:
+        """(action, statement) of a thing of the member in the root microcosm, by the moderator."""
+        site = thing.site
+        with self.database.write() as tx:
+            author = self._author(site.moderator)
+            grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Spam")
+            action = Action.insert(tx, author, kind, grounds)
+            assert action.plan(tx, site.id, [ItemRef(thing.type, thing.id)], [site.root_id])
+            action.start(tx, author, [site.root_id])
+            statement = tx.value(STATEMENT_OF, site_id=site.id, action_id=action.id)
+        return action.id, statement
+
+    def appeal(self, statement: int, by: Person) -> int:
+        """The id of an appeal against a statement for `by`."""
+        with self.database.write() as tx:
+            return appeal.insert(tx, by.site.id, by.id, statement, "This was no spam")
 
     # ------------------------------------------------------------ roles
 

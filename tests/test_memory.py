@@ -527,7 +527,7 @@ FIXED = """
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.look._sheet webclient.rendering._text
     webclient.rendering._whole webclient.rendering.environment webclient.static._all
-    webclient.handlers.notifications.updates.time_zones"""
+    webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

@@ -24,6 +24,7 @@ from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_members
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import platform_growth
+from forumapi.models.trust import action, sanction
 from forumapi.updates import digest
 
 # Days for which events are kept, for readers that are behind; at least one.
@@ -331,14 +332,15 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete short-lived rows: idempotency keys, single-use secrets such as sign-in codes, rate-limit counters, change
-    records, answers of geocoders."""
+    records, answers of geocoders, plans of actions and what undo kept, sanctions."""
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode.delete_old(tx)
+    states, sanctions = action.forget(tx), sanction.forget(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
-        f"{changes} changes, {places} places"
+        f"{changes} changes, {places} places, {states} states of actions, {sanctions} sanctions"
     )
 
 

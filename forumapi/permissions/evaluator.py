@@ -31,6 +31,8 @@ BANNED: Final = 256
 OWNER: Final = 512
 MODERATOR: Final = 1024
 SITE_OWNER: Final = 2048
+# Within the evaluator alone: the caller is silenced in the microcosm.
+_SILENCED: Final = 4096
 
 # Keys of meta.permissions in wire order (platform 1.13).
 NAMES: Final[tuple[tuple[str, int], ...]] = (
@@ -52,6 +54,9 @@ CRUD: Final = CREATE | READ | UPDATE | DELETE
 DETACH: Final = SITE_OWNER | MODERATOR | OWNER
 RIGHTS: Final = CRUD | CLOSE_OWN | OPEN_OWN | READ_OTHERS
 
+# Rights that somebody silenced loses: nothing new, and no change of what is there. Deleting what is one's own stays.
+_SPEECH: Final = CREATE | UPDATE | CLOSE_OWN | OPEN_OWN
+
 _json: dict[PermissionSet, bytes] = {}
 
 
@@ -61,6 +66,16 @@ def as_json(can: PermissionSet) -> bytes:
     if found is None:
         found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
     return found
+
+
+def banned_from(microcosm_id: int) -> int:
+    """Return the number that stands among the role ids of somebody banned from a microcosm by a moderator."""
+    return -2 * microcosm_id
+
+
+def silenced_in(microcosm_id: int) -> int:
+    """Return the number that stands among the role ids of somebody silenced in a microcosm by a moderator."""
+    return -2 * microcosm_id - 1
 
 
 class RoleGrant(NamedTuple):
@@ -136,8 +151,8 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 class RolePermissions:
     """Permissions of one role set in each microcosm of a site.
 
-    `rights[id]` holds the role flags (RIGHTS and MODERATOR), or BANNED alone. `view`: live microcosms that the role set
-    may read. `moderates`: the role set moderates the contents of at least one microcosm.
+    `rights[id]` holds the role flags (RIGHTS and MODERATOR, and _SILENCED), or BANNED alone. `view`: live microcosms
+    that the role set may read. `moderates`: the role set moderates the contents of at least one microcosm.
     """
 
     __slots__ = ("moderates", "rights", "view")
@@ -250,6 +265,10 @@ class Tree:
             node = self.nodes[id]
             roles = self.roles.get(id, ())
             up = special[node.parent_id]
+            if banned_from(id) in mine:
+                up |= BANNED
+            if silenced_in(id) in mine:
+                up |= _SILENCED
             for role in roles:
                 if role.is_banned and has(role):
                     up |= BANNED
@@ -445,6 +464,8 @@ def effective(
         can |= row.participant
     if target.is_attendee:
         can |= row.attendee
+    if rights & _SILENCED and not site_owner:
+        can &= ~_SPEECH
     return can
 
 

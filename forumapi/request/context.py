@@ -41,9 +41,9 @@ class Located:
     """Object that a handler found under the request's address, before the caller's permission on it is known.
 
     `target` is the object of the permission check. `is_hidden`: it, or something above it, is deleted or moderated.
-    `own_moderated`: moderated but not deleted, so that its author may still GET it (C-09). `is_in_huddle`: nobody
-    moderates it, so that if hidden it is hidden from the site's owner as well. `version`: its own version, for
-    If-Match; 0 for none.
+    `own_moderated`: moderated but not deleted, or taken away with a statement of reasons, so that its author may still
+    GET it (C-09). `is_in_huddle`: nobody moderates it, so that if hidden it is hidden from the site's owner as well.
+    `version`: its own version, for If-Match; 0 for none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")

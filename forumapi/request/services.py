@@ -25,6 +25,7 @@ from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
@@ -70,6 +71,7 @@ class Services:
     webhooks: Webhooks
     sequencer: Sequencer
     settler: Settler
+    actions: ActionWorker
     live: Live
     storage: Storage
     image_worker: ImageWorker

@@ -59,6 +59,7 @@ _WHOLE_ADDRESSES: Final = frozenset(
 
 # Parts of a URL that, wherever they stand, decide before the first part.
 _PARTS: Final[Mapping[str, str]] = {
+    "appeal": "appeals",
     "bookmark": "bookmarks",
     "draft": "drafts",
     "ical": "events",
@@ -87,6 +88,15 @@ _OF_OWN_TOKEN: Final[Mapping[str, str]] = {"GET": "profile:read", "POST": OPEN, 
 _READ_BY_POST: Final = frozenset(("live", "permission", "search"))
 
 _WORDS: Final[Mapping[str, str]] = {
+    "actions:read": "See what moderators did, where you may moderate",
+    "actions:write": "Hide, delete, move and close things and undo that, where you may moderate",
+    "appeals:read": "See your appeals, and those of others where you may decide",
+    "appeals:write": "Write to the moderators about your appeals, and decide those of others where you may",
+    "cases:read": "See what was reported and by whom, where you may moderate",
+    "cases:write": "Take and decide what was reported, where you may moderate",
+    "reports:read": "See what you reported",
+    "reports:write": "Report things to the moderators",
+    "statements:read": "See what moderators decided about what you wrote, and why",
     "bookmarks:read": "See what you bookmarked",
     "bookmarks:write": "Bookmark things and take bookmarks away",
     "comments:read": "Read comments",

@@ -104,6 +104,28 @@ ROWS: Final = """
            (NULL, 'k4', %(address)s, 'x', %(text)s, NULL, 'sent', NULL, NULL);
     INSERT INTO webhooks (site_id, webhook_id, url, secret, created_by, acts_as)
     OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7704, 'https://hook.example/', 'x', %(me)s, %(me)s);
+    INSERT INTO cases (site_id, case_id, item_type_id, item_id, microcosm_id, author_id, priority, due)
+    OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7705, 4, %(comment)s, %(root)s, %(me)s, 2, now()),
+                                   (%(site)s, 7706, 4, %(theirs)s, %(root)s, %(other)s, 2, now());
+    INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text)
+    VALUES (%(site)s, 7705, 4, %(comment)s, %(other)s, 'spam', 'x', %(text)s),
+           (%(site)s, 7706, 4, %(theirs)s, %(me)s, 'spam', 'x', %(text)s);
+    INSERT INTO case_notes (site_id, case_id, text, created_by)
+    VALUES (%(site)s, 7705, %(text)s, %(owner)s), (%(site)s, 7706, %(text)s, %(me)s);
+    INSERT INTO actions (site_id, action_id, kind, state, actor_id, ground, category, reason, note)
+    OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7707, 'hide', 'done', %(owner)s, 'terms', 'x', %(text)s, %(text)s),
+                                   (%(site)s, 7708, 'hide', 'done', %(me)s, 'terms', 'x', 'x', '');
+    INSERT INTO statements (site_id, statement_id, action_id, profile_id)
+    OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7709, 7707, %(me)s);
+    INSERT INTO action_changes (site_id, action_id, place, item_type_id, item_id, author_id, state, before, after,
+                                applied, statement_id)
+    VALUES (%(site)s, 7707, 1, 4, %(comment)s, %(me)s, 'done', jsonb_build_object('edit_reason', %(text)s::text), '{}',
+            now(), 7709);
+    INSERT INTO appeals (site_id, appeal_id, statement_id, action_id, profile_id)
+    OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7710, 7709, 7707, %(me)s);
+    INSERT INTO appeal_messages (site_id, appeal_id, text, created_by)
+    VALUES (%(site)s, 7710, %(text)s, %(me)s), (%(site)s, 7710, %(text)s, %(owner)s);
+    INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban) VALUES (%(site)s, %(me)s, %(root)s, false);
     UPDATE sites SET created_by = %(me)s WHERE site_id = %(site)s;
     UPDATE microcosms SET created_by = %(me)s, edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s;
     UPDATE roles SET edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s"""

@@ -68,6 +68,22 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
     ("DELETE", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("DELETE", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
+    ("POST", "/api/v1/reports"): {
+        "itemType": "comment",
+        "itemId": "@others",
+        "kind": "spam",
+        "text": "Buys nothing",
+    },
+    ("POST", "/api/v1/cases/<number:case>/notes"): {"text": "Look at this"},
+    ("POST", "/api/v1/cases/<number:case>/decision"): {"outcome": "dismissed"},
+    ("POST", "/api/v1/statements/<number:statement>/appeal"): {"text": "This was no spam"},
+    ("POST", "/api/v1/appeals/<number:appeal>/messages"): {"text": "Please look again"},
+    ("POST", "/api/v1/appeals/<number:appeal>/decision"): {"outcome": "granted", "text": "So"},
+    ("POST", "/api/v1/actions"): {
+        "kind": "hide",
+        "targets": [{"itemType": "comment", "itemId": "@comment"}],
+        "reason": "Spam",
+    },
     ("POST", "/api/v1/bans"): {"domain": "spam.example", "reason": "Spam"},
     ("POST", "/api/v1/users"): [{"email": "somebody@example.test"}],
     ("POST", "/api/v1/users/batch"): [{"email": "somebody@example.test", "isMember": True}],
@@ -151,6 +167,8 @@ class Things:
         self._site = site
         self._makers: dict[str, Callable[[], int | str]] = {
             "@root": lambda: self["microcosm"],
+            "@comment": lambda: self["comment"],
+            "@others": lambda: make.comment(self._talk[0], by=make.person(site)).id,
             "microcosm": lambda: self._place.id,
             "@conversation": lambda: self["conversation"],
             "conversation": lambda: self._talk[0].id,
@@ -227,6 +245,13 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
         ids.ids |= _role(make, site, at)
     if "/bans/" in url:
         ids.ids["id"] = make.ban(make.person(site))
+    if "<number:case>" in url or "<number:report>" in url:
+        ids.ids["report"], ids.ids["case"] = make.report(make.comment(make.conversation(site)))
+    if "<number:action>" in url or "<number:statement>" in url:
+        ids.ids["action"], ids.ids["statement"] = make.action(make.comment(make.conversation(site)))
+    if "<number:appeal>" in url:
+        _, statement = make.action(make.comment(make.conversation(site)))
+        ids.ids["appeal"] = make.appeal(statement, site.member)
     if "<number:watcher>" in url:
         ((ids.ids["watcher"],),) = make.sql(
             "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",

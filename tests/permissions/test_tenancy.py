@@ -22,6 +22,7 @@ _PARAMETER = re.compile(r"<(\w+):(\w+)>")
 # A body that gets past validation, so that what is compared is the look-up and not the parser.
 LISTS = [{"key": "colour", "value": "red", "id": 1}]
 BODIES: dict[str, Any] = {
+    "POST": {"text": "x", "outcome": "dismissed"},
     "PUT": {
         "title": "x",
         "profileName": "somebody",
@@ -98,6 +99,20 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "grant_id": _one(make, GRANT, site=trains.id, client=client, user=trains.member.user_id),
         "key_id": _one(make, KEY, site=trains.id, user=trains.member.user_id),
         "passkey": _one(make, PASSKEY, user=trains.member.user_id),
+        **_moderated(make, trains),
+    }
+
+
+def _moderated(make: Factory, site: Site) -> dict[str, int]:
+    """Ids of a report, its case, an action, its statement and an appeal against that."""
+    report, case = make.report(make.comment(make.conversation(site)))
+    action, statement = make.action(make.comment(make.conversation(site)))
+    return {
+        "report": report,
+        "case": case,
+        "action": action,
+        "statement": statement,
+        "appeal": make.appeal(statement, site.member),
     }
 
 
@@ -233,6 +248,8 @@ def test_a_foreign_id_beside_an_own_one_is_answered_like_none(
 # id or for one that never was, "$kind" for one of the site itself.
 _EDIT = {"meta": {"editReason": "x"}}
 _POLL = {"title": "x", "question": "x", "choices": [{"choice": "a"}, {"choice": "b"}]}
+_ACTION = {"kind": "hide", "reason": "x"}
+_OWN = {"itemType": "conversation", "itemId": "$conversation"}
 _NAMED = ("conversation", "event", "poll", "huddle", "microcosm", "profile", "comment")
 _WATCHED = [{"itemType": kind, "itemId": f"@{kind}"} for kind in _NAMED]
 
@@ -313,6 +330,26 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("patch", "/watchers/delete", "itemId"): _WATCHED,
     ("patch", "/watchers/patch", "itemId"): [{**body, "sendEmail": True} for body in _WATCHED],
     ("post", "/site/offer", "profileId"): [{"profileId": "@profile"}],
+    ("post", "/reports", "itemId"): [{**body, "kind": "spam"} for body in _WATCHED],
+    ("post", "/actions", "targets.[].itemId"): [
+        {**_ACTION, "kind": kind, "targets": [body], "microcosmId": "$microcosm"}
+        for kind in ("hide", "move", "silence")
+        for body in _WATCHED
+    ],
+    ("post", "/actions", "query.createdBy"): [{**_ACTION, "query": {"createdBy": "@profile"}}],
+    ("post", "/actions", "query.microcosmId"): [
+        {**_ACTION, "query": {"createdBy": "$profile", "microcosmId": "@microcosm"}}
+    ],
+    ("post", "/actions", "microcosmId"): [
+        {**_ACTION, "kind": "move", "targets": [_OWN], "microcosmId": "@microcosm"},
+        {
+            **_ACTION,
+            "kind": "ban",
+            "targets": [{"itemType": "profile", "itemId": "$profile"}],
+            "microcosmId": "@microcosm",
+        },
+    ],
+    ("post", "/actions", "caseId"): [{**_ACTION, "targets": [_OWN], "caseId": "@case"}],
     ("post", "/preview", "itemId"): [{**body, "markdown": "x"} for body in _WATCHED],
     ("post", "/preview", "microcosmId"): [{"microcosmId": "@microcosm", "markdown": "x"}],
 }

@@ -198,6 +198,18 @@ class OwnPart:
 
 
 @dataclass(frozen=True)
+class WithLink:
+    """One more link of the document, at the end of its links."""
+
+    rel: str
+    href: str
+
+    def apply(self, expected: Expected) -> None:
+        links = expected.body.json["data"]["meta"]["links"]
+        links.append({"rel": self.rel, "href": self.href})
+
+
+@dataclass(frozen=True)
 class Without:
     """Nothing at each place that `path` names, as in Set."""
 
@@ -776,6 +788,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ),
         (Set("**.visible", True),),
         "visible is computed: what is neither deleted nor moderated is visible from the start.",
+    ),
+    Deviation(
+        "C-09",
+        ("member-GET-conversation-moderated",),
+        (WithLink("statement", "/api/v1/statements/1"),),
+        "The author of what a moderator hid finds the reasons.",
     ),
     Deviation(
         "C-12",

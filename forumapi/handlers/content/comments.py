@@ -13,6 +13,7 @@ from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
+from forumapi.models.trust import patched_flags
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
@@ -70,7 +71,8 @@ def locate_for_reading(ctx: Context) -> ShownComment:
         page,
         target,
         is_hidden=page.is_deleted or page.is_moderated or is_above_hidden,
-        own_moderated=page.is_moderated and not page.is_deleted and not is_above_hidden,
+        own_moderated=((page.is_moderated and not page.is_deleted) or bool(page.statement_id))
+        and not is_above_hidden,
         version=page.comment.version,
     )
 
@@ -150,7 +152,11 @@ class CommentHandler(Handler):
             else:
                 is_moderated = change.value
         if (is_deleted, is_moderated) != (comment.is_deleted, comment.is_moderated):
-            comment.flag(ctx.writer, ctx.author, is_deleted=is_deleted, is_moderated=is_moderated)
+            flags = {"is_deleted": is_deleted, "is_moderated": is_moderated}
+            if ctx.can & evaluator.MODERATOR and not comment.parent.is_huddle:
+                patched_flags.flag_comment(ctx.writer, ctx.author, comment, flags)
+            else:
+                comment.flag(ctx.writer, ctx.author, **flags)
         return Done()
 
     @needs(DELETE)

@@ -20,6 +20,7 @@ from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
+from forumapi.models.trust import patched_flags
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
@@ -69,7 +70,8 @@ def locate_page(ctx: Context) -> ShownItem:
         view,
         page.target,
         is_hidden=page.is_deleted or page.is_moderated or not is_under_live,
-        own_moderated=page.is_moderated and not page.is_deleted and is_under_live,
+        own_moderated=is_under_live
+        and ((page.is_moderated and not page.is_deleted) or bool(view.statement_id)),
         version=page.version,
     )
 
@@ -229,7 +231,11 @@ class ItemHandler(Handler):
         for change in changes:
             patch.permit(change, ctx.can)
         flags = {patch.FLAGS[change.path][0]: change.value for change in changes}
-        item.flag(ctx.writer, ctx.author, flags, patch.reason(changes[-1]))
+        reason = patch.reason(changes[-1])
+        if ctx.can & evaluator.MODERATOR:
+            patched_flags.flag_item(ctx.writer, ctx.author, item, flags, reason)
+        else:
+            item.flag(ctx.writer, ctx.author, flags, reason)
         return Done()
 
     @needs(DELETE)

@@ -11,6 +11,7 @@ from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.documents import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary
+from forumapi.models.trust import statement_link
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import PermissionSet, Principal, Target, Tree
 from forumapi.text.render import RENDERER_VERSION
@@ -367,7 +368,9 @@ PAGE = Query(
     WITH one AS (
         SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,
                greatest(r.read_at, mr.read_at,
-                        CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN me.huddles_read_at ELSE me.all_read_at END,
+                        CASE i.item_type_id WHEN {
+        itemtypes.HUDDLE
+    } THEN me.huddles_read_at ELSE me.all_read_at END,
                         '-infinity'::timestamptz) AS read_time,
                i.item_type_id = {itemtypes.HUDDLE} AS is_participant
           FROM comments c
@@ -376,7 +379,9 @@ PAGE = Query(
           LEFT JOIN read_marks r ON r.site_id = c.site_id AND r.profile_id = %(me)s
                                 AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id
           LEFT JOIN read_marks mr ON mr.site_id = c.site_id AND mr.profile_id = %(me)s
-                                 AND mr.item_type_id = {itemtypes.MICROCOSM} AND mr.item_id = i.microcosm_id
+                                 AND mr.item_type_id = {
+        itemtypes.MICROCOSM
+    } AND mr.item_id = i.microcosm_id
          WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
            AND {HUDDLE_ACCESS.replace("%(me)s", "%(participant)s")}),
     found AS (
@@ -392,7 +397,9 @@ PAGE = Query(
                           AND NOT a.is_moderated AND a.created_by <> ALL(%(ignored)s::bigint[])
           ORDER BY a.comment_id LIMIT 250))
     SELECT {COLUMNS.format(unread="f.kind = 0 AND %(me)s <> 0 AND c.created > one.read_time")},
-           f.kind, coalesce(one.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(one.item_id, one.on_profile_id),
+           f.kind, coalesce(one.item_type_id, {
+        itemtypes.PROFILE
+    }::smallint), coalesce(one.item_id, one.on_profile_id),
            coalesce(one.microcosm_id, 0), coalesce(one.title, pp.profile_name, ''),
            coalesce(one.parent_hidden, false), one.is_deleted, one.is_moderated, coalesce(one.is_participant, false),
            one.revisions,
@@ -402,7 +409,12 @@ PAGE = Query(
                         - (SELECT count(*) FROM comments h WHERE h.site_id = one.site_id AND h.item_id = one.item_id
                               AND h.seq <= one.seq AND NOT h.is_deleted AND NOT h.is_moderated
                               AND h.created_by = ANY(%(ignored)s::bigint[]) AND %(ignored)s::bigint[] <> '{{}}')
-                ELSE 1 END
+                ELSE 1 END,
+           CASE WHEN f.kind = 0 AND one.created_by = %(me)s AND (one.is_deleted OR one.is_moderated) THEN {
+        statement_link.LATEST.format(
+            site="one.site_id", item_type=itemtypes.COMMENT, item="one.comment_id"
+        ).strip()
+    } END
       FROM one
       CROSS JOIN found f
       JOIN comments c ON c.site_id = one.site_id AND c.comment_id = f.comment_id
@@ -430,6 +442,7 @@ class CommentPage(NamedTuple):
     is_participant: bool
     revisions: int
     position: int  # 1-based, among what the viewer sees
+    statement_id: int | None  # of reasons why it is hidden, for its author alone
     stamp: Any
 
 
@@ -495,8 +508,13 @@ def detail(
             b"editor": people[page.comment.editor_id][0],
             b"unread": b"false",
             b"thread": thread,
-            b"links": b"%b,%b"
-            % (_links(links, page.comment), dumps({"rel": "commentPage", "href": page_href})),
+            b"links": b",".join(
+                (
+                    _links(links, page.comment),
+                    dumps({"rel": "commentPage", "href": page_href}),
+                    *([dumps(statement_link.link(page.statement_id))] if page.statement_id else ()),
+                )
+            ),
             b"permissions": permissions + reaction.shown(page.comment.reactions),
         },
     )

@@ -78,8 +78,10 @@ UPDATE = Query(
     "item.update",
     """
     UPDATE items i
-       SET title = %(title)s, microcosm_id = %(microcosm_id)s, edited = now(), edited_by = %(me)s,
-           edit_reason = %(reason)s, version = i.version + 1
+       SET title = %(title)s, microcosm_id = %(microcosm_id)s,
+           edited = CASE WHEN %(reason)s::text IS NULL THEN i.edited ELSE now() END,
+           edited_by = CASE WHEN %(reason)s::text IS NULL THEN i.edited_by ELSE %(me)s::bigint END,
+           edit_reason = coalesce(%(reason)s::text, i.edit_reason), version = i.version + 1
      WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
  RETURNING i.version""",
 )
@@ -89,8 +91,10 @@ FLAG = Query(
     """
     UPDATE items i
        SET is_sticky = %(is_sticky)s, is_open = %(is_open)s, is_deleted = %(is_deleted)s,
-           is_moderated = %(is_moderated)s, edited = now(), edited_by = %(me)s, edit_reason = %(reason)s,
-           version = i.version + 1
+           is_moderated = %(is_moderated)s,
+           edited = CASE WHEN %(reason)s::text IS NULL THEN i.edited ELSE now() END,
+           edited_by = CASE WHEN %(reason)s::text IS NULL THEN i.edited_by ELSE %(me)s::bigint END,
+           edit_reason = coalesce(%(reason)s::text, i.edit_reason), version = i.version + 1
      WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
  RETURNING i.version""",
 )
@@ -106,11 +110,14 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """New title, place and edit reason of an item, as a PUT of any type of item sends them."""
+    """New title, place and edit reason of an item, as a PUT of any type of item sends them.
+
+    `reason` None: the item is not marked as edited.
+    """
 
     title: str
     microcosm_id: int
-    reason: str
+    reason: str | None
 
 
 @dataclasses.dataclass
@@ -229,8 +236,13 @@ class Item:
             microcosm_counters.refresh(tx, site_id, [moved_from, microcosm_id])
         self._record(tx, author, journal.REPLACED, moved_from=moved_from)
 
-    def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Set flags of the locked item: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`."""
+    def flag(
+        self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str | None
+    ) -> None:
+        """Set flags of the locked item: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`.
+
+        `reason` None: the item is not marked as edited.
+        """
         was_visible = self.is_visible
         for name, value in flags.items():
             setattr(self, name, value)

@@ -21,6 +21,7 @@ from forumapi.models.pages import page_cache
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import CachedPage, PageCache, digest
 from forumapi.models.people import profile_summary
+from forumapi.models.trust import statement_link
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments, paging
@@ -124,6 +125,10 @@ PAGE = Query(
     replica=Replica.ACKNOWLEDGED,
 )
 
+_STATEMENT: Final = statement_link.LATEST.format(
+    site="%(site_id)s", item_type="i.item_type_id", item="i.item_id"
+).strip()
+
 # What only the viewer `me` sees of an item, and whether its cached page is still current.
 VIEWER = Query(
     "item_page.viewer",
@@ -132,7 +137,7 @@ VIEWER = Query(
            {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
            {bookmark.IS_OWN.strip()},
            {bookmark.OWN_OF_COMMENTS.strip()},
-           {draft.IS_THERE.strip()}
+           {draft.IS_THERE.strip()}, {_STATEMENT}
       FROM (SELECT %(item_type)s::smallint AS item_type_id, %(item_id)s::bigint AS item_id,
                    %(microcosm_id)s::bigint AS microcosm_id) i
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -214,6 +219,7 @@ class ViewerState(NamedTuple):
     is_bookmarked: bool
     bookmarked: list[int]  # which of the comments
     has_draft: bool  # of a comment on it
+    statement_id: int | None = None  # of reasons, for the author of an item that was taken away
 
     @property
     def flags(self) -> dict[str, bool]:
@@ -238,6 +244,12 @@ class ItemView(NamedTuple):
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
+
+    @property
+    def statement_id(self) -> int | None:
+        """Return the statement of reasons why the item is hidden, for its author alone; None for none."""
+        is_hidden = self.page.is_deleted or self.page.is_moderated
+        return self.viewer.statement_id if self.viewer is not None and is_hidden else None
 
     @property
     def stamp(self) -> Any:
@@ -482,6 +494,8 @@ def detail(
         {"rel": "self", "href": itemtypes.href(page.item_type, page.id)},
         json_fragments.raw(microcosm_links.microcosm_link(tree, readable, page.microcosm_id)),
     ]
+    if view.statement_id:
+        meta["links"].append(statement_link.link(view.statement_id))
     meta["permissions"] = json_fragments.raw(permissions)
     if page.reactions:
         meta["reactions"] = json_fragments.raw(page.reactions.encode())

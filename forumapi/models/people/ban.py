@@ -309,11 +309,11 @@ def checked_text(text: str, field: str, most: int) -> str:
     return cleaned
 
 
-def checked_expiry(text: str) -> datetime.datetime:
+def checked_expiry(text: str, field: str = "expires") -> datetime.datetime:
     """Parse the time at which a ban ends. Raises Invalid for a time without zone or not in the future."""
     expires = rfc3339.instant(text)
     if expires is None:
-        raise Invalid("expires", "must be a time such as 2027-01-31T18:00:00Z")
+        raise Invalid(field, "must be a time such as 2027-01-31T18:00:00Z")
     if expires <= datetime.datetime.now(datetime.UTC):
-        raise Invalid("expires", "must be in the future", code=OUT_OF_RANGE)
+        raise Invalid(field, "must be in the future", code=OUT_OF_RANGE)
     return expires

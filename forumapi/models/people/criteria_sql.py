@@ -145,4 +145,6 @@ NEXT_CHANGE: Final = f"""
                   CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
                        THEN (SELECT (SELECT min(b.expires) FROM {_BANS})
                                FROM users u
-                              WHERE u.user_id = f.user_id) END)"""
+                              WHERE u.user_id = f.user_id) END,
+                  (SELECT min(s.ends) FROM sanctions s
+                    WHERE s.site_id = %(site_id)s AND s.profile_id = f.profile_id AND s.ends > now()))"""

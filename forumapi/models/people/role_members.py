@@ -72,6 +72,10 @@ RECOMPUTE_ROLES = Query(
                      SELECT met.role_id
                        FROM (SELECT t.role_id FROM tests t {ATTRIBUTE}
                               GROUP BY t.role_id, t.or_group HAVING bool_and({MET})) met
+                      UNION ALL
+                     SELECT -2 * s.microcosm_id - (NOT s.is_ban)::int FROM sanctions s
+                      WHERE s.site_id = %(site_id)s AND s.profile_id = f.profile_id
+                        AND (s.ends IS NULL OR s.ends > now())
                       ORDER BY 1) AS role_ids
           FROM facts f)
     UPDATE profiles p

@@ -341,6 +341,60 @@ OWN_ROWS: Final = (
     _own("site_exports"),
     _own("imported_profiles"),
 )
+# What the person told moderators, what was said to moderators about the person, and what undo would restore.
+TRUST_WORDS: Final = (
+    _own("sanctions"),
+    Query(
+        "erasing.reports",
+        """
+        UPDATE reports t
+           SET text = ''
+         WHERE t.site_id = %(site_id)s AND t.text <> ''
+           AND (t.reporter_id = %(profile_id)s
+                OR t.case_id IN (SELECT k.case_id FROM cases k
+                                  WHERE k.site_id = %(site_id)s AND k.author_id = %(profile_id)s))""",
+    ),
+    Query(
+        "erasing.case_notes",
+        """
+        UPDATE case_notes t
+           SET text = '[removed]'
+         WHERE t.site_id = %(site_id)s
+           AND (t.created_by = %(profile_id)s
+                OR t.case_id IN (SELECT k.case_id FROM cases k
+                                  WHERE k.site_id = %(site_id)s AND k.author_id = %(profile_id)s))""",
+    ),
+    Query(
+        "erasing.appeal_messages",
+        """
+        UPDATE appeal_messages t
+           SET text = '[removed]'
+         WHERE t.site_id = %(site_id)s
+           AND (t.created_by = %(profile_id)s
+                OR t.appeal_id IN (SELECT a.appeal_id FROM appeals a
+                                    WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s))""",
+    ),
+    # Of an action on things of several authors the words are about none of them alone.
+    Query(
+        "erasing.actions",
+        """
+        UPDATE actions t
+           SET reason = '', note = ''
+         WHERE t.site_id = %(site_id)s
+           AND t.action_id IN (SELECT x.action_id FROM action_changes x
+                                WHERE x.site_id = %(site_id)s AND x.author_id = %(profile_id)s)
+           AND NOT EXISTS (SELECT FROM action_changes o
+                            WHERE o.site_id = t.site_id AND o.action_id = t.action_id
+                              AND o.author_id <> %(profile_id)s)""",
+    ),
+    Query(
+        "erasing.action_changes",
+        """
+        UPDATE action_changes t
+           SET before = NULL, after = NULL
+         WHERE t.site_id = %(site_id)s AND t.author_id = %(profile_id)s AND t.before IS NOT NULL""",
+    ),
+)
 LEAVE_EXPORT = Query(
     "erasing.leave_export",
     """
@@ -695,7 +749,7 @@ def _identity(tx: Transaction, work: Erasing) -> bool:
     name = _free_name(tx, work)
     version = tx.value(ANONYMISE, nobody=nobody, name=name, looks=looks(name), **work.where)
     work.objects = [row[0] for row in tx.rows(LEAVE_EXPORT, **work.where)]
-    for query in OWN_ROWS:
+    for query in (*OWN_ROWS, *TRUST_WORDS):
         tx.run(query, **work.where)
     role_members.recompute_roles(tx, work.site_id, [work.profile_id])
     journal.record(

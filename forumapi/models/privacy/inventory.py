@@ -529,6 +529,67 @@ PERSON_TABLES: Final = (
         ),
         not_exported=_SITES,
     ),
+    # ---------------------------------------------------------------- trust and safety
+    PersonTable(
+        "reports",
+        (Line("reporter_id", NOBODYS), Line("text", DELETED, "also of reports about the person")),
+        Export(
+            "t.site_id = %(site_id)s AND t.reporter_id = %(profile_id)s",
+            "t.item_type_id, t.item_id, t.kind, t.category, t.text, t.created",
+        ),
+        plain="kind category",
+    ),
+    PersonTable(
+        "cases",
+        (Line("author_id taken_by decided_by", NOBODYS),),
+        plain="state outcome",
+        not_exported="it tells who reported, and what moderators do",
+    ),
+    PersonTable(
+        "case_notes",
+        (Line("created_by", NOBODYS), Line("text", DELETED, "also of notes about the person")),
+        not_exported="it is between moderators",
+    ),
+    PersonTable(
+        "actions",
+        (
+            Line("actor_id undone_by", NOBODYS),
+            Line("reason note", DELETED, "of actions on the person's things alone"),
+            Line("rule", KEPT, "it names a term or a law"),
+        ),
+        plain="kind state ground category",
+        not_exported="statements have what concerns the person",
+    ),
+    PersonTable(
+        "action_changes",
+        (Line("author_id", NOBODYS), Line("before after", DELETED)),
+        plain="state conflict",
+        not_exported="statements have what concerns the person",
+    ),
+    PersonTable(
+        "statements",
+        (Line("profile_id", NOBODYS),),
+        Export(_MINE, "t.statement_id, t.action_id, t.created, t.revoked"),
+    ),
+    PersonTable(
+        "sanctions",
+        (Line("profile_id", DELETED),),
+        Export(_MINE, "t.microcosm_id, t.is_ban, t.ends"),
+    ),
+    PersonTable(
+        "appeals",
+        (Line("profile_id decided_by", NOBODYS),),
+        Export(_MINE, "t.appeal_id, t.statement_id, t.state, t.created, t.decided"),
+        plain="state",
+    ),
+    PersonTable(
+        "appeal_messages",
+        (
+            Line("created_by", NOBODYS),
+            Line("text", DELETED, "with the answers to the person's appeals"),
+        ),
+        Export(_BY_ME, "t.appeal_id, t.text, t.created"),
+    ),
     PersonTable(
         "oauth_clients",
         (Line("created_by", NOBODYS), Line("name secret_hash redirect_uris", KEPT, _SITES)),

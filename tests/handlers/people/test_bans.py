@@ -252,10 +252,15 @@ def test_somebody_banned_sees_what_the_page_needs_and_nothing_else(
         ("GET", "/api/v1/site"),
         ("GET", "/api/v1/whoami"),
         ("GET", "/api/v1/profiles/<profile:item>"),
+        ("GET", "/api/v1/statements"),
+        ("GET", "/api/v1/appeals"),
     }
-    # What else is let through to these three changes nothing.
-    assert {method for method, _, status in answered if status != 200} <= {"PUT", "PATCH", "DELETE"}
-    assert {url for _, url, status in answered if status != 200} <= {
+    # What else is let through to the first three changes nothing; there is no statement and appeal here.
+    others = {(method, url, status) for method, url, status in answered if status != 200}
+    reasons = {one for one in others if "statement" in one[1] or "appeal" in one[1]}
+    assert {status for _, _, status in reasons} <= {400, 404}
+    assert {method for method, _, _ in others - reasons} <= {"PUT", "PATCH", "DELETE"}
+    assert {url for _, url, _ in others - reasons} <= {
         "/api/v1/site",
         "/api/v1/profiles/<profile:item>",
     }

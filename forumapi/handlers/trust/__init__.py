@@ -1,0 +1,1 @@
+"""Handlers of reports, cases, actions of moderators, and statements of reasons."""

@@ -1,0 +1,313 @@
+"""Actions of moderators. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Conflict, Forbidden, Invalid, NotFound, known
+from forumapi.handlers.content.items import check_place
+from forumapi.handlers.trust import cases, moderated_places
+from forumapi.handlers.trust.reports import BEFORE, LIMIT, named
+from forumapi.itemtypes import ItemRef
+from forumapi.models.people import ban, profile_summary
+from forumapi.models.trust import action_page, legal_terms, sanction
+from forumapi.models.trust.action import (
+    IN_REQUEST,
+    MOST,
+    PLANNED,
+    Action,
+    ActionGrounds,
+    ActionQuery,
+)
+from forumapi.models.trust.action_kinds import KINDS, ActionKind
+from forumapi.models.trust.action_page import ShownAction
+from forumapi.models.trust.case import ACTED
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Result
+from forumapi.text import rfc3339
+from forumapi.wire import body
+from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+_MOST_TEXT: Final = 2_000
+_MOST_RULE: Final = 500
+_EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class TargetBody(Body):
+    """A target of an action as a client sends it."""
+
+    itemType: str | UnsetType = UNSET
+    itemId: int | UnsetType = UNSET
+
+
+class TargetQueryBody(Body):
+    """A query for targets as a client sends it: all by somebody, since a time, in a microcosm and below it."""
+
+    createdBy: int | UnsetType = UNSET
+    since: str | UnsetType = UNSET
+    microcosmId: int | UnsetType = UNSET
+
+
+class ActionBody(Body):
+    """An action as a client sends it."""
+
+    ticket: str | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+    targets: list[TargetBody] | UnsetType = UNSET
+    query: TargetQueryBody | UnsetType = UNSET
+    caseId: int | UnsetType = UNSET
+    microcosmId: int | UnsetType = UNSET
+    ground: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    rule: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    ends: str | UnsetType = UNSET
+    dryRun: bool | UnsetType = UNSET
+
+
+def _document(ctx: Context, found: ShownAction) -> bytes:
+    people = profile_summary.summaries(
+        ctx.reader, ctx.app.documents, ctx.site.id, sorted(found.people)
+    )
+    data = found.document(people)
+    meta = data.pop("meta")
+    return dumps(data | action_page.changes(ctx.reader, ctx.site.id, found.id) | {"meta": meta})
+
+
+def _shown(ctx: Context, id: int, moderated: list[int]) -> ShownAction:
+    me = ctx.identity.profile_id
+    return known(ShownAction.find(ctx.reader, ctx.site.id, id, me, moderated), "action")
+
+
+class ActionsHandler(Handler):
+    """Actions in the microcosms that the caller moderates."""
+
+    @needs(LOGIN, answer=schemas.Actions, params=(LIMIT, BEFORE))
+    def get(self, ctx: Context) -> Result:
+        """Actions that concern nothing but what the caller moderates, and nothing of the caller's own, newest first."""
+        moderated = moderated_places.required(ctx)
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        me, site_id = ctx.identity.profile_id, ctx.site.id
+        before = ctx.number("before")
+        found = ShownAction.page(ctx.reader, site_id, me, moderated, before, limit)
+        shown = found[:limit]
+        people = profile_summary.summaries(
+            ctx.reader, ctx.app.documents, site_id, {id for one in shown for id in one.people}
+        )
+        onwards = shown[-1].id if len(found) > limit else 0
+        documents = [one.document(people) for one in shown]
+        return Data(ctx.keyset_listed("actions", documents, onwards))
+
+    @needs(LOGIN, body=ActionBody, answer=schemas.Action)
+    def post(self, ctx: Context, sent: ActionBody) -> Result:
+        """Do something to things, or with `dryRun` only list them: the answer's `ticket`, sent back, does exactly that.
+
+        Up to 250 things are changed before the answer, more in the background.
+        """
+        moderated = moderated_places.required(ctx)
+        if isinstance(sent.ticket, str):
+            action = _ticketed(ctx, sent.ticket, moderated)
+        else:
+            action = _planned(ctx, sent, moderated)
+        if body.given(sent.dryRun, False):
+            return Data(_document(ctx, _shown(ctx, action.id, moderated)))
+        action.start(ctx.writer, ctx.author, moderated)
+        if action.case_id:
+            # After the things, which are locked before their cases.
+            case = cases.locked(ctx, action.case_id)
+            case.decide(ctx.writer, ctx.site.id, ctx.identity.profile_id, ACTED)
+        if action.total > IN_REQUEST:
+            ctx.writer.after_commit(ctx.app.actions.wake)
+        return Data(_document(ctx, _shown(ctx, action.id, moderated)))
+
+
+def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
+    """Return the action that a dry run planned for the caller. Raises Invalid, NotFound, Conflict."""
+    if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
+        raise Invalid("ticket", "must be taken from the answer to a dry run")
+    me = ctx.identity.profile_id
+    action = Action.lock(ctx.writer, ctx.site.id, int(ticket), me, moderated)
+    if action is None or action.actor_id != me:
+        raise NotFound("There is no such ticket")
+    if action.state != PLANNED:
+        raise Conflict("This ticket was used already")
+    if action.is_ticket_over:
+        raise Conflict("This ticket is too old: make the dry run again")
+    return action
+
+
+def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
+    """Store the action that the body describes, planned. Raises Invalid, Forbidden, NotFound."""
+    kind = KINDS.get(body.given(sent.kind, ""))
+    if kind is None:
+        raise Invalid("kind", f"must be one of {', '.join(KINDS)}")
+    grounds = _grounds(sent)
+    place_id = _place(ctx, sent, kind, moderated)
+    case_id = 0
+    if isinstance(sent.caseId, int):
+        case_id = cases.found(ctx, sent.caseId, moderated).id
+    action = Action.insert(
+        ctx.writer,
+        ctx.author,
+        kind.name,
+        grounds,
+        case_id=case_id,
+        place_id=place_id,
+        ends=_ends(sent, kind),
+    )
+    if isinstance(sent.query, TargetQueryBody):
+        if itemtypes.PROFILE in kind.takes:
+            raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
+        if not isinstance(sent.targets, UnsetType):
+            raise Invalid("query", "and targets can't both be given")
+        action.plan_query(ctx.writer, ctx.site.id, _query(ctx, sent.query, moderated))
+        if action.total > MOST:
+            raise Invalid("query", f"finds more than {MOST} things", code=OUT_OF_RANGE)
+        if not action.total:
+            raise Invalid("query", "finds nothing that this would change")
+        return action
+    refs = _refs(sent, kind)
+    if itemtypes.PROFILE in kind.takes:
+        _check_people(ctx, refs, place_id)
+    if not action.plan(ctx.writer, ctx.site.id, refs, moderated):
+        raise Forbidden("targets: one of these is nothing that you may moderate", code=NO_UPDATE)
+    if kind.name == "move":
+        for item_type in {ref.type for ref in refs}:
+            check_place(ctx, place_id, item_type)
+    return action
+
+
+def _refs(sent: ActionBody, kind: ActionKind) -> list[ItemRef]:
+    if isinstance(sent.targets, UnsetType) or not sent.targets:
+        raise Invalid("targets", "or query is required")
+    if len(sent.targets) > IN_REQUEST:
+        raise Invalid("targets", f"may be at most {IN_REQUEST}; use query", code=OUT_OF_RANGE)
+    refs = []
+    for index, one in enumerate(sent.targets):
+        field = f"targets[{index}]."
+        ref = named(body.given(one.itemType, ""), body.given(one.itemId, 0), field)
+        if ref.type not in kind.takes:
+            takes = ", ".join(itemtypes.name_of(id) for id in sorted(kind.takes))
+            raise Invalid(f"{field}itemType", f"{kind.name} takes {takes}")
+        refs.append(ref)
+    return refs
+
+
+def _query(ctx: Context, sent: TargetQueryBody, moderated: list[int]) -> ActionQuery:
+    by = body.given(sent.createdBy, 0)
+    if by <= 0:
+        raise Invalid("query.createdBy", "must be the id of a profile", code=OUT_OF_RANGE)
+    since = _EVER
+    if isinstance(sent.since, str):
+        at = rfc3339.instant(sent.since)
+        if at is None:
+            raise Invalid("query.since", "must be a time such as 2027-01-31T18:00:00Z")
+        since = at
+    within = moderated
+    if isinstance(sent.microcosmId, int):
+        node = ctx.tree.nodes.get(sent.microcosmId)
+        if node is None or node.id not in moderated:
+            raise Forbidden(
+                "query.microcosmId: this is nothing that you may moderate", code=NO_UPDATE
+            )
+        within = sorted(set(node.subtree) & set(moderated))
+    return ActionQuery(by, since, within)
+
+
+def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
+    """Return the microcosm to move to, 0 for kinds that have none. Raises Invalid, Forbidden."""
+    if itemtypes.PROFILE in kind.takes:
+        return _place_of_people(ctx, sent, kind, moderated)
+    if kind.name != "move":
+        return 0
+    place_id = body.given(sent.microcosmId, 0)
+    if place_id <= 0:
+        raise Invalid("microcosmId", "must be the microcosm to move to", code=OUT_OF_RANGE)
+    if place_id not in moderated:
+        raise Forbidden("microcosmId: this is nothing that you may moderate", code=NO_UPDATE)
+    return place_id
+
+
+def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
+    """Return the microcosm in which an action restricts people; OUTSIDE: the whole site, by its owner."""
+    place_id = body.given(sent.microcosmId, moderated_places.OUTSIDE)
+    if place_id == moderated_places.OUTSIDE and kind.name == "silence":
+        # Silence is within microcosms: of the whole site in its root.
+        place_id = ctx.tree.root_id
+    if place_id not in moderated:
+        if isinstance(sent.microcosmId, UnsetType):
+            raise Invalid("microcosmId", "is required: the microcosm that this is about")
+        raise Forbidden("microcosmId: this is nothing that you may moderate", code=NO_UPDATE)
+    return place_id
+
+
+def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
+    if not isinstance(sent.ends, str):
+        return None
+    if kind.name not in ("silence", "ban"):
+        raise Invalid("ends", f"can't be given for {kind.name}")
+    return ban.checked_expiry(sent.ends, "ends")
+
+
+def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
+    """Refuse actions on oneself, the owner and other moderators of the place. Raises Invalid, Forbidden."""
+    ids = [ref.id for ref in refs]
+    if ctx.identity.profile_id in ids:
+        raise Invalid("targets", "may not be yourself")
+    if ctx.identity.principal.is_site_owner:
+        return
+    if sanction.protected(ctx.writer, ctx.site.id, ctx.tree, ids, place_id):
+        raise Forbidden("targets: nobody does this to the owner or to moderators", code=NO_UPDATE)
+
+
+def _grounds(sent: ActionBody) -> ActionGrounds:
+    ground = body.given(sent.ground, legal_terms.TERMS)
+    if ground not in legal_terms.GROUNDS:
+        raise Invalid("ground", f"must be one of {', '.join(legal_terms.GROUNDS)}")
+    otherwise = legal_terms.VIOLATION if ground == legal_terms.TERMS else legal_terms.UNCATEGORISED
+    category = legal_terms.checked_category(body.given(sent.category, ""), otherwise)
+    rule = legal_terms.checked_text(body.given(sent.rule, ""), "rule", _MOST_RULE)
+    reason = legal_terms.checked_text(body.given(sent.reason, ""), "reason", _MOST_TEXT)
+    if not reason:
+        raise Invalid("reason", "is required: what the authors are told")
+    if ground == legal_terms.ILLEGAL and not rule:
+        raise Invalid("rule", "must name the law")
+    note = legal_terms.checked_text(body.given(sent.note, ""), "note", _MOST_TEXT)
+    return ActionGrounds(ground, category, rule, reason, note)
+
+
+class ActionHandler(Handler):
+    """One action."""
+
+    @needs(LOGIN, answer=schemas.Action)
+    def get(self, ctx: Context) -> Result:
+        """The action with what it changed, refusals and conflicts first; while it runs, how far it is."""
+        moderated = moderated_places.required(ctx)
+        return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated)))
+
+
+class ActionUndoHandler(Handler):
+    """Undo of an action."""
+
+    @needs(LOGIN, answer=schemas.Action)
+    def post(self, ctx: Context) -> Result:
+        """Take back exactly what the action changed; what was changed since is listed as a conflict and left alone.
+
+        For 30 days. Again: what was in conflict is tried again; 409 when nothing was.
+        """
+        moderated = moderated_places.required(ctx)
+        me = ctx.identity.profile_id
+        found = Action.lock(ctx.writer, ctx.site.id, ctx.args["action"], me, moderated)
+        if found is None or found.state == PLANNED:
+            raise NotFound("There is no such action")
+        found.undo(ctx.writer, ctx.author, moderated)
+        if found.total > IN_REQUEST:
+            ctx.writer.after_commit(ctx.app.actions.wake)
+        return Data(_document(ctx, _shown(ctx, found.id, moderated)))

@@ -1,0 +1,166 @@
+"""Appeals. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, known
+from forumapi.handlers.trust import moderated_places
+from forumapi.handlers.trust.reports import BEFORE, LIMIT
+from forumapi.models.people import profile_summary
+from forumapi.models.trust import appeal, legal_terms
+from forumapi.models.trust.action import Action
+from forumapi.models.trust.appeal import GRANTED, PATH, REFUSED, Appeal
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.response import Data, Found, Result
+from forumapi.wire import body
+from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+_MOST_TEXT = 2_000
+
+
+class AppealBody(Body):
+    """An appeal, or a message of one, as a client sends it."""
+
+    text: str | UnsetType = UNSET
+
+
+def _text(sent: str | UnsetType, field: str) -> str:
+    text = legal_terms.checked_text(body.given(sent, ""), field, _MOST_TEXT)
+    if not text:
+        raise Invalid(field, "may not be empty")
+    return text
+
+
+def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
+    moderated = moderated_places.find(ctx)
+    me = ctx.identity.profile_id
+    found = Appeal.lock(ctx.writer, ctx.site.id, ctx.args["appeal"], me, moderated)
+    return known(found, "appeal"), moderated
+
+
+class StatementAppealHandler(Handler):
+    """Appeal against one statement of reasons."""
+
+    leads_to: ClassVar = {"POST": "/api/v1/appeals/<number:appeal>"}
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(LOGIN, body=AppealBody, status=302)
+    def post(self, ctx: Context, sent: AppealBody) -> Result:
+        """Appeal, within six months; a second time leads to the first appeal."""
+        text = _text(sent.text, "text")
+        me = ctx.identity.profile_id
+        id = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
+        if not id:
+            raise NotFound("There is no such statement")
+        return Found(f"{PATH}/{id}")
+
+
+class AppealsHandler(Handler):
+    """Appeals of the caller, or those that the caller may decide."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(
+        LOGIN,
+        answer=schemas.Appeals,
+        params=(
+            LIMIT,
+            BEFORE,
+            Param("toDecide", bool, "Open appeals that the caller may see as a moderator instead."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The caller's own appeals, newest first; with `toDecide` open ones, oldest first."""
+        to_decide = bool(ctx.flag("toDecide"))
+        moderated = moderated_places.required(ctx) if to_decide else []
+        ctx.check_paging()
+        limit, before = ctx.paging.limit, ctx.number("before")
+        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
+        if to_decide:
+            found = Appeal.waiting(tx, site_id, me, moderated, before, limit)
+        else:
+            found = Appeal.own(tx, site_id, me, before, limit)
+        shown = found[:limit]
+        ids = {one.profile_id for one in shown}
+        people = profile_summary.summaries(tx, ctx.app.documents, site_id, ids)
+        documents = [one.document(people, is_own=not to_decide, messages=None) for one in shown]
+        onwards = shown[-1].id if len(found) > limit else 0
+        return Data(ctx.keyset_listed("appeals", documents, onwards))
+
+
+class AppealHandler(Handler):
+    """One appeal."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(LOGIN, answer=schemas.Appeal)
+    def get(self, ctx: Context) -> Result:
+        """The appeal with its messages. Who appeals reads which are a moderator's, and no names."""
+        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
+        moderated = moderated_places.find(ctx)
+        found = known(Appeal.find(tx, site_id, ctx.args["appeal"], me, moderated), "appeal")
+        messages = found.messages(tx, site_id)
+        is_own = found.profile_id == me
+        ids = {found.profile_id, found.decided_by, *(one.author_id for one in messages)} - {0}
+        people = {} if is_own else profile_summary.summaries(tx, ctx.app.documents, site_id, ids)
+        return Data(dumps(found.document(people, is_own=is_own, messages=messages)))
+
+
+class AppealMessagesHandler(Handler):
+    """Messages of an appeal."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(LOGIN, body=AppealBody, status=302)
+    def post(self, ctx: Context, sent: AppealBody) -> Result:
+        """Add a message, up to 100 in all; 409 when the appeal is decided."""
+        found, _ = _locked(ctx)
+        text = _text(sent.text, "text")
+        found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
+        return Found(f"{PATH}/{found.id}")
+
+
+class AppealDecisionBody(Body):
+    """A decision on an appeal as a client sends it."""
+
+    outcome: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
+class AppealDecisionHandler(Handler):
+    """Decision on an appeal."""
+
+    @needs(LOGIN, body=AppealDecisionBody, status=302)
+    def post(self, ctx: Context, sent: AppealDecisionBody) -> Result:
+        """Grant the appeal, which undoes what was done to its author's things, or refuse it; the text is a message.
+
+        Another moderator than the one who acted decides, where there is one.
+        """
+        moderated_places.required(ctx)
+        found, moderated = _locked(ctx)
+        tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
+        if found.profile_id == me:
+            raise Forbidden("Nobody decides their own appeal", code=NO_UPDATE)
+        outcome = body.given(sent.outcome, "")
+        if outcome not in (GRANTED, REFUSED):
+            raise Invalid("outcome", f"must be {GRANTED} or {REFUSED}")
+        text = _text(sent.text, "text")
+        if found.actor_id == me and found.others_decide(tx, site_id, ctx.tree, ctx.site.owned_by):
+            raise Forbidden("Another moderator decides this appeal", code=NO_UPDATE)
+        found.add_message(tx, site_id, me, text)
+        if outcome == GRANTED:
+            acted = Action.lock(tx, site_id, found.action_id, me, moderated)
+            if acted is None:
+                raise Conflict("What this is about is not yours to moderate any more")
+            acted.undo_for(tx, ctx.author, moderated, found.profile_id)
+        found.decide(tx, site_id, me, outcome)
+        return Found(f"{PATH}/{found.id}")

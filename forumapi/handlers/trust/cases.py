@@ -1,0 +1,194 @@
+"""Cases. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, Invalid, known
+from forumapi.handlers.trust import moderated_places
+from forumapi.handlers.trust.reports import LIMIT
+from forumapi.models.people import profile_summary
+from forumapi.models.trust import case_page, legal_terms
+from forumapi.models.trust.case import DISMISSED, PATH, Case
+from forumapi.models.trust.case_page import PRIORITIES, CaseFilters, QueueCursor, ShownCase
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, Result
+from forumapi.wire import body, paging
+from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+_MOST_NOTE: Final = 2_000
+
+
+def locked(ctx: Context, id: int) -> Case:
+    """Lock a case for the caller. Raises Forbidden for somebody who moderates nothing, NotFound for no case."""
+    moderated = moderated_places.required(ctx)
+    identity = ctx.identity
+    case = Case.lock(
+        ctx.writer, ctx.site.id, id, identity.profile_id, moderated, sorted(identity.kinds)
+    )
+    return known(case, "case")
+
+
+def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
+    """Read a case for the caller, who moderates `moderated`. Raises NotFound for no case."""
+    identity = ctx.identity
+    return known(
+        case_page.find(ctx.reader, ctx.site.id, id, identity.profile_id, moderated, identity.kinds),
+        "case",
+    )
+
+
+class CasesHandler(Handler):
+    """Queue of the cases that the caller may decide."""
+
+    @needs(
+        LOGIN,
+        answer=schemas.Cases,
+        params=(
+            LIMIT,
+            Param("after", str, "Where the page before ended, as its link `next` says."),
+            Param("state", str, "`open`, which is meant without it, or `decided`."),
+            Param("priority", str, "`urgent`, `high` or `normal`."),
+            Param("itemType", str, "Cases about things of this type alone."),
+            Param("microcosmId", int, "Cases about things in this microcosm alone."),
+            Param("mine", bool, "Cases that the caller has taken."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """Open cases, the most urgent and then the oldest first, or decided ones, newest first; 403 for callers who
+        moderate nothing.
+        """
+        moderated = moderated_places.required(ctx)
+        query = ctx.query
+        filters = CaseFilters(
+            case_page.is_decided(query.get("state", "")),
+            _priority(query.get("priority", "")),
+            _item_type(query.get("itemType", "")),
+            ctx.number("microcosmId"),
+            bool(ctx.flag("mine")),
+        )
+        after = QueueCursor.read(query.get("after", ""))
+        limit = paging.parse(query.get("limit", ""), "").limit
+        identity = ctx.identity
+        rows = case_page.queue(
+            ctx.reader,
+            ctx.site.id,
+            identity.profile_id,
+            moderated,
+            identity.kinds,
+            filters,
+            after,
+            limit,
+        )
+        shown = rows[:limit]
+        people = profile_summary.summaries(
+            ctx.reader,
+            ctx.app.documents,
+            ctx.site.id,
+            {id for one in shown for id in one.people},
+        )
+        links = [{"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}]
+        if len(rows) > limit:
+            onwards = paging.href(ctx.path, ctx.pairs, after=shown[-1].cursor.text)
+            links.append({"rel": "next", "href": onwards})
+        items = [one.document(people) | {"meta": {"links": one.links()}} for one in shown]
+        page = {"limit": limit, "links": links, "type": PATH, "items": items}
+        return Data(dumps({"cases": page, "meta": {"links": links[:1]}}))
+
+
+def _priority(text: str) -> int | None:
+    if not text:
+        return None
+    if text not in PRIORITIES:
+        raise Invalid("priority", f"must be one of {', '.join(PRIORITIES)}", code=OUT_OF_RANGE)
+    return PRIORITIES.index(text)
+
+
+def _item_type(text: str) -> int:
+    if not text:
+        return 0
+    kind = itemtypes.BY_NAME.get(text.lower())
+    if kind is None:
+        raise Invalid("itemType", "must be comment, conversation, event, poll or profile")
+    return kind.id
+
+
+class CaseHandler(Handler):
+    """One case."""
+
+    @needs(LOGIN, answer=schemas.Case)
+    def get(self, ctx: Context) -> Result:
+        """The case with its reports, its notes and the ids of the actions on it."""
+        moderated = moderated_places.required(ctx)
+        tx, site_id = ctx.reader, ctx.site.id
+        shown = found(ctx, ctx.args["case"], moderated)
+        parts = case_page.parts(tx, site_id, shown.id)
+        people = profile_summary.summaries(
+            tx, ctx.app.documents, site_id, shown.people | parts.people
+        )
+        data = shown.document(people) | parts.documents(people)
+        return Data(dumps(data | {"meta": {"links": shown.links()}}))
+
+
+class CaseLeaseHandler(Handler):
+    """Lease of a case: one moderator at a time has it to themselves."""
+
+    @needs(LOGIN)
+    def put(self, ctx: Context) -> Result:
+        """Take the case for 15 minutes from now, also again; 409 when somebody else has it, or it is decided."""
+        locked(ctx, ctx.args["case"]).take(ctx.writer, ctx.site.id, ctx.identity.profile_id)
+        return Done()
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Give the case back; 200 also when the caller has not taken it."""
+        locked(ctx, ctx.args["case"]).release(ctx.writer, ctx.site.id, ctx.identity.profile_id)
+        return Done()
+
+
+class NoteBody(Body):
+    """A note on a case as a client sends it."""
+
+    text: str | UnsetType = UNSET
+
+
+class CaseNotesHandler(Handler):
+    """Notes on a case, for the other moderators."""
+
+    @needs(LOGIN, body=NoteBody, status=302)
+    def post(self, ctx: Context, sent: NoteBody) -> Result:
+        """Add a note of up to 2,000 characters."""
+        case = locked(ctx, ctx.args["case"])
+        note = legal_terms.checked_text(body.given(sent.text, ""), "text", _MOST_NOTE)
+        if not note:
+            raise Invalid("text", "may not be empty")
+        case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)
+        return Found(f"{PATH}/{case.id}")
+
+
+class DecisionBody(Body):
+    """A decision on a case without an action, as a client sends it."""
+
+    outcome: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+
+
+class CaseDecisionHandler(Handler):
+    """Decision on a case without an action."""
+
+    @needs(LOGIN, body=DecisionBody, status=302)
+    def post(self, ctx: Context, sent: DecisionBody) -> Result:
+        """Dismiss the case: nothing is done about the thing. 409 when it is decided, or somebody else has it."""
+        case = locked(ctx, ctx.args["case"])
+        if body.given(sent.outcome, "") != DISMISSED:
+            raise Invalid("outcome", "must be dismissed: an action decides a case otherwise")
+        note = legal_terms.checked_text(body.given(sent.note, ""), "note", _MOST_NOTE)
+        me = ctx.identity.profile_id
+        case.decide(ctx.writer, ctx.site.id, me, DISMISSED)
+        if note:
+            case.add_note(ctx.writer, ctx.site.id, me, note)
+        return Found(f"{PATH}/{case.id}")

@@ -1,0 +1,48 @@
+"""Statements of reasons. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+from forumapi.errors import known
+from forumapi.handlers.trust.reports import BEFORE, LIMIT
+from forumapi.models.trust import statement
+from forumapi.models.trust.statement import Statement
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.response import Data, Result
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+
+class StatementsHandler(Handler):
+    """Statements of reasons for the caller."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(LOGIN, answer=schemas.Statements, params=(LIMIT, BEFORE))
+    def get(self, ctx: Context) -> Result:
+        """Decisions about the caller's things with their reasons, newest first."""
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        me, before = ctx.identity.profile_id, ctx.number("before")
+        found = Statement.page(ctx.reader, ctx.site.id, me, before, limit)
+        onwards = found[limit - 1].id if len(found) > limit else 0
+        documents = [one.document() for one in found[:limit]]
+        return Data(ctx.keyset_listed("statements", documents, onwards))
+
+
+class StatementHandler(Handler):
+    """One statement of reasons for the caller."""
+
+    def admits_banned(self, ctx: Context) -> bool:
+        return True
+
+    @needs(LOGIN, answer=schemas.Statement)
+    def get(self, ctx: Context) -> Result:
+        """The statement with the things that it is about."""
+        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
+        found = known(Statement.find(tx, site_id, me, ctx.args["statement"]), "statement")
+        data = found.document()
+        meta = data.pop("meta")
+        things = [statement.thing(row) for row in found.things(tx, site_id, me)]
+        return Data(dumps(data | {"things": things, "meta": meta}))

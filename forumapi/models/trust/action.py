@@ -1,0 +1,594 @@
+"""Actions: what a moderator does to one thing or to many, planned, done in batches, and undone.
+
+A plan is a row for each thing. A batch locks things in the order of targets.py, changes them, and marks their rows in
+the same transaction: a process that is killed between two batches does no step twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query
+from forumapi.errors import Conflict
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal.journal import Author
+from forumapi.models.trust import statement, targets
+from forumapi.models.trust.action_kinds import KINDS, ActionKind, ActionOptions, AppliedChange
+from forumapi.models.trust.legal_terms import VIOLATION
+
+PATH: Final = "/api/v1/actions"
+PLANNED: Final = "planned"
+RUNNING: Final = "running"
+DONE: Final = "done"
+UNDOING: Final = "undoing"
+UNDONE: Final = "undone"
+# Things that an action changes within its request; more are changed in the background.
+IN_REQUEST: Final = 250
+# Things of one transaction in the background, for which writers of these things wait.
+BATCH: Final = 50
+# Things of one action.
+MOST: Final = 100_000
+TICKET_MINUTES: Final = 15
+UNDO_DAYS: Final = 30
+
+INSERT = Query(
+    "action.insert",
+    """
+    INSERT INTO actions (site_id, kind, state, actor_id, case_id, ground, category, rule, reason, note, place_id, ends)
+    VALUES (%(site_id)s, %(kind)s, 'planned', %(me)s, %(case_id)s, %(ground)s, %(category)s, %(rule)s, %(reason)s,
+            %(note)s, %(place_id)s, %(ends)s)
+ RETURNING action_id""",
+)
+
+_PLACED: Final = """
+    row_number() OVER (ORDER BY array_position(%(types)s::smallint[], f.type), f.id)"""
+_STORE: Final = f"""
+    stored AS (
+        INSERT INTO action_changes (site_id, action_id, place, item_type_id, item_id, author_id, state)
+        SELECT %(site_id)s, %(action_id)s, {_PLACED.strip()}, f.type, f.id, f.author_id, 'planned'
+          FROM found f)
+    UPDATE actions a
+       SET total = n.total,
+           microcosm_ids = ARRAY(SELECT DISTINCT p.id
+                                   FROM unnest(n.places || CASE WHEN %(place_id)s::bigint > 0
+                                                                THEN ARRAY[%(place_id)s::bigint]
+                                                                ELSE '{{}}'::bigint[] END) AS p (id))
+      FROM (SELECT count(*) AS total, coalesce(array_agg(DISTINCT f.microcosm_id), '{{}}') AS places
+              FROM found f) n
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s
+ RETURNING a.total, a.microcosm_ids"""
+
+# Things by their ids, as far as the actor moderates them. A comment in a huddle has an item without microcosm.
+PLAN_IDS = Query(
+    "action.plan_ids",
+    f"""
+    WITH asked AS (
+        SELECT DISTINCT a.type, a.id FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[]) AS a (type, id)),
+    found AS (
+        SELECT a.type, a.id, i.microcosm_id, i.created_by AS author_id
+          FROM asked a
+          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
+         WHERE i.microcosm_id = ANY(%(moderated)s::bigint[])
+         UNION ALL
+        SELECT a.type, a.id, CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, c.created_by
+          FROM asked a
+          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id AND a.type = {itemtypes.COMMENT}
+          LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+         WHERE CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END = ANY(%(moderated)s::bigint[])
+         UNION ALL
+        SELECT a.type, a.id, %(place_id)s::bigint, p.profile_id
+          FROM asked a
+          JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id AND a.type = {itemtypes.PROFILE}),
+    {_STORE}""",
+)
+
+# Everything that somebody wrote since a time, as far as the actor moderates it and the action would change it.
+PLAN_QUERY = Query(
+    "action.plan_query",
+    f"""
+    WITH found AS (
+        SELECT i.item_type_id AS type, i.item_id AS id, i.microcosm_id, i.created_by AS author_id
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.created_by = %(by)s AND i.created >= %(since)s::timestamptz
+           AND i.microcosm_id = ANY(%(within)s::bigint[]) AND i.is_deleted = %(was_deleted)s::boolean
+           AND i.item_type_id = ANY(%(takes)s::smallint[])
+           AND CASE %(flag)s::text WHEN 'is_deleted' THEN i.is_deleted WHEN 'is_moderated' THEN i.is_moderated
+                                   WHEN 'is_open' THEN i.is_open WHEN 'is_sticky' THEN i.is_sticky
+                                   ELSE i.microcosm_id = %(place_id)s END <> %(becomes)s::boolean
+         UNION ALL
+        SELECT {itemtypes.COMMENT}::smallint, c.comment_id, i.microcosm_id, c.created_by
+          FROM comments c
+          JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+         WHERE c.site_id = %(site_id)s AND c.created_by = %(by)s AND c.created >= %(since)s::timestamptz
+           AND i.microcosm_id = ANY(%(within)s::bigint[]) AND c.is_deleted = %(was_deleted)s::boolean
+           AND {itemtypes.COMMENT} = ANY(%(takes)s::smallint[])
+           AND CASE %(flag)s::text WHEN 'is_deleted' THEN c.is_deleted WHEN 'is_moderated' THEN c.is_moderated
+                                   END <> %(becomes)s::boolean
+         UNION ALL
+        SELECT {itemtypes.COMMENT}::smallint, c.comment_id, 0, c.created_by
+          FROM comments c
+         WHERE c.site_id = %(site_id)s AND c.created_by = %(by)s AND c.created >= %(since)s::timestamptz
+           AND c.on_profile_id IS NOT NULL AND 0 = ANY(%(within)s::bigint[])
+           AND c.is_deleted = %(was_deleted)s::boolean AND {itemtypes.COMMENT} = ANY(%(takes)s::smallint[])
+           AND CASE %(flag)s::text WHEN 'is_deleted' THEN c.is_deleted WHEN 'is_moderated' THEN c.is_moderated
+                                   END <> %(becomes)s::boolean),
+    {_STORE}""",
+)
+
+# A PATCH of one thing, before it happens: what its flag is now becomes the change's `before`.
+RECORD = Query(
+    "action.record",
+    """
+    WITH made AS (
+        INSERT INTO actions (site_id, kind, state, actor_id, ground, category, microcosm_ids, total, finished)
+        VALUES (%(site_id)s, %(kind)s, 'done', %(me)s, 'terms', %(category)s, ARRAY[%(microcosm_id)s::bigint], 1, now())
+     RETURNING action_id),
+    stated AS (
+        INSERT INTO statements (site_id, action_id, profile_id)
+        SELECT %(site_id)s, m.action_id, %(author_id)s FROM made m WHERE %(is_stated)s::boolean
+     RETURNING statement_id)
+    INSERT INTO action_changes (site_id, action_id, place, item_type_id, item_id, author_id, state, before, after,
+                                applied, statement_id)
+    SELECT %(site_id)s, m.action_id, 1, %(item_type)s, %(item_id)s, %(author_id)s, 'done',
+           %(before)s::jsonb || coalesce((SELECT jsonb_build_object('edited', i.edited, 'edited_by', i.edited_by,
+                                                                    'edit_reason', i.edit_reason)
+                                            FROM items i
+                                           WHERE %(is_item)s::boolean AND i.site_id = %(site_id)s
+                                             AND i.item_id = %(item_id)s), '{}'),
+           %(after)s::jsonb || CASE WHEN %(is_item)s::boolean THEN jsonb_build_object('edited', now()) ELSE '{}' END,
+           clock_timestamp(), (SELECT s.statement_id FROM stated s)
+      FROM made m""",
+)
+
+_COLUMNS: Final = """
+    a.action_id, a.kind, a.state, a.actor_id, coalesce(a.case_id, 0), a.ground, a.category, a.rule, a.reason, a.note,
+           a.place_id, a.ends, a.microcosm_ids, a.total, a.created,
+           a.created < now() - make_interval(mins => %(ticket_minutes)s::int),
+           a.created < now() - make_interval(days => %(undo_days)s::int)"""
+
+# SQL: an action `a` that `me` may see: who moderates everything that it concerns, and is not concerned by it.
+SEEN: Final = """
+    a.microcosm_ids <@ %(moderated)s::bigint[]
+       AND (a.actor_id = %(me)s
+            OR a.state <> 'planned'
+               AND NOT EXISTS (SELECT FROM action_changes own
+                                WHERE own.site_id = a.site_id AND own.action_id = a.action_id
+                                  AND own.author_id = %(me)s))"""
+LOCK = Query(
+    "action.lock",
+    f"""
+    SELECT {_COLUMNS}
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(id)s AND {SEEN}
+       FOR NO KEY UPDATE OF a""",
+)
+# For the background: of a site's actions the oldest that no other process works on.
+CLAIM = Query(
+    "action.claim",
+    f"""
+    SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id), {_COLUMNS}
+      FROM actions a
+     WHERE a.state IN ('running', 'undoing')
+     ORDER BY a.created
+     LIMIT 1
+       FOR NO KEY UPDATE SKIP LOCKED""",
+    scope=PLATFORM,
+)
+
+WAITING = Query(
+    "action.waiting",
+    """
+    SELECT x.place, x.item_type_id, x.item_id, x.author_id
+      FROM action_changes x
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'planned'
+     ORDER BY x.place
+     LIMIT %(limit)s""",
+)
+# Changes that can be taken back, those first that were made last, with a later change of the same by another action.
+DONE_CHANGES = Query(
+    "action.done_changes",
+    """
+    SELECT x.place, x.item_type_id, x.item_id, x.author_id, x.before, x.after,
+           EXISTS (SELECT FROM action_changes y
+                    WHERE y.site_id = x.site_id AND y.item_type_id = x.item_type_id AND y.item_id = x.item_id
+                      AND y.applied > x.applied AND y.action_id <> x.action_id AND y.state IN ('done', 'conflict')
+                      AND y.after ?| ARRAY(SELECT jsonb_object_keys(x.after - 'last_activity' - 'edited')))
+      FROM action_changes x
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'done' AND x.before IS NOT NULL
+       AND (%(author_id)s::bigint = 0 OR x.author_id = %(author_id)s::bigint)
+     ORDER BY x.item_type_id = ANY(%(item_types)s::smallint[]) DESC, x.place DESC
+     LIMIT %(limit)s""",
+)
+# What an undo before this one could not take back is tried again.
+RETRY_CONFLICTS = Query(
+    "action.retry_conflicts",
+    """
+    UPDATE action_changes x
+       SET state = 'done', conflict = ''
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'conflict'""",
+)
+STORE = Query(
+    "action.store",
+    """
+    UPDATE action_changes x
+       SET state = w.state, before = coalesce(w.before::jsonb, x.before), after = coalesce(w.after::jsonb, x.after),
+           applied = CASE WHEN w.state = 'done' THEN clock_timestamp() ELSE x.applied END, conflict = w.conflict
+      FROM unnest(%(places)s::int[], %(states)s::text[], %(befores)s::text[], %(afters)s::text[], %(conflicts)s::text[])
+           AS w (place, state, before, after, conflict)
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.place = w.place""",
+)
+SET_STATE = Query(
+    "action.set_state",
+    """
+    UPDATE actions a
+       SET state = %(state)s,
+           created = CASE WHEN a.state = 'planned' THEN now() ELSE a.created END,
+           finished = CASE WHEN %(state)s::text = 'done' THEN now() ELSE a.finished END,
+           undone = CASE WHEN %(state)s::text = 'undone' THEN now() ELSE a.undone END,
+           undone_by = coalesce(%(by)s, a.undone_by)
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s""",
+)
+
+FORGET_PLANS = Query(
+    "action.forget_plans",
+    """
+    WITH gone AS (
+        DELETE FROM action_changes x
+         USING actions a
+         WHERE a.site_id = x.site_id AND a.action_id = x.action_id AND a.state = 'planned'
+           AND a.created < now() - interval '1 hour')
+    SELECT count(*) FROM actions a WHERE a.state = 'planned'""",
+    scope=PLATFORM,
+)
+DROP_PLANS = Query(
+    "action.drop_plans",
+    """
+    DELETE FROM actions a
+     WHERE a.state = 'planned' AND a.created < now() - interval '1 hour'
+       AND NOT EXISTS (SELECT FROM action_changes x
+                        WHERE x.site_id = a.site_id AND x.action_id = a.action_id)""",
+    scope=PLATFORM,
+)
+FORGET_STATES = Query(
+    "action.forget_states",
+    """
+    UPDATE action_changes x
+       SET before = NULL, after = NULL
+     WHERE x.before IS NOT NULL AND x.applied < now() - make_interval(days => %(days)s::int)""",
+    scope=PLATFORM,
+)
+
+
+class ActionGrounds(NamedTuple):
+    """Grounds of an action: what its author reads (`reason`, `rule`), and `note`, which moderators alone read."""
+
+    ground: str
+    category: str
+    rule: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+class ActionQuery(NamedTuple):
+    """Query for targets: everything that a profile wrote since a time in some microcosms (0: outside of all)."""
+
+    by: int
+    since: datetime.datetime
+    within: Sequence[int]
+
+
+class _Step(NamedTuple):
+    """Outcome of one step: the new state of a row of the plan, and why it was refused or could not be undone."""
+
+    place: int
+    state: str
+    change: AppliedChange | None = None
+    conflict: str = ""
+
+
+@dataclasses.dataclass
+class Action:
+    """Action, locked until the transaction ends. `case_id` 0: on no case."""
+
+    id: int
+    kind: str
+    state: str
+    actor_id: int
+    case_id: int
+    ground: str
+    category: str
+    rule: str
+    reason: str
+    note: str
+    place_id: int
+    ends: datetime.datetime | None
+    microcosm_ids: list[int]
+    total: int
+    created: datetime.datetime
+    is_ticket_over: bool = False
+    is_undo_over: bool = False
+
+    @property
+    def does(self) -> ActionKind:
+        """Return the kind of the action, which knows what to do."""
+        return KINDS[self.kind]
+
+    @classmethod
+    def insert(
+        cls,
+        tx: Transaction,
+        author: Author,
+        kind: str,
+        grounds: ActionGrounds,
+        *,
+        case_id: int = 0,
+        place_id: int = 0,
+        ends: datetime.datetime | None = None,
+    ) -> Self:
+        """Store a new action without targets, planned."""
+        id = tx.value(
+            INSERT,
+            site_id=author.site_id,
+            me=author.profile_id,
+            kind=kind,
+            case_id=case_id or None,
+            place_id=place_id,
+            ends=ends,
+            **grounds._asdict(),
+        )
+        now = datetime.datetime.now(datetime.UTC)
+        return cls(
+            *(id, kind, PLANNED, author.profile_id, case_id, *grounds, place_id, ends, [], 0, now)
+        )
+
+    @classmethod
+    def lock(
+        cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
+    ) -> Self | None:
+        """Lock an action; None if there is none that `me`, who moderates `moderated`, may see."""
+        row = tx.row(
+            LOCK,
+            site_id=site_id,
+            id=id,
+            me=me,
+            moderated=moderated,
+            ticket_minutes=TICKET_MINUTES,
+            undo_days=UNDO_DAYS,
+        )
+        return cls(*row) if row else None
+
+    @classmethod
+    def claim(cls, tx: Transaction) -> tuple[int, int, Self] | None:
+        """Lock the oldest action that waits for the background; return (site, who does it, action), None for none."""
+        row = tx.row(CLAIM, ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS)
+        return (row[0], row[1], cls(*row[2:])) if row else None
+
+    # ------------------------------------------------------------ planning
+
+    def plan(
+        self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
+    ) -> bool:
+        """Plan to change these things; return False if one of them is nothing that the actor moderates."""
+        self._plan(
+            tx,
+            PLAN_IDS,
+            site_id,
+            item_types=[ref.type for ref in refs],
+            item_ids=[ref.id for ref in refs],
+            moderated=moderated,
+        )
+        return self.total == len(set(refs))
+
+    def plan_query(self, tx: Transaction, site_id: int, query: ActionQuery) -> None:
+        """Plan to change everything that the query finds and the action would change."""
+        kind = self.does
+        self._plan(
+            tx,
+            PLAN_QUERY,
+            site_id,
+            by=query.by,
+            since=query.since,
+            within=list(query.within),
+            takes=sorted(kind.takes),
+            flag=kind.flag,
+            becomes=kind.value if kind.flag else True,
+            was_deleted=kind.flag == "is_deleted" and not kind.value,
+        )
+
+    def _plan(self, tx: Transaction, query: Query, site_id: int, **params: Any) -> None:
+        row = tx.row(
+            query,
+            site_id=site_id,
+            action_id=self.id,
+            place_id=self.place_id,
+            types=targets.TYPES,
+            **params,
+        )
+        assert row is not None
+        self.total, self.microcosm_ids = row
+
+    # ------------------------------------------------------------ doing
+
+    def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
+        """Do the planned action: within the transaction up to IN_REQUEST things, in the background beyond."""
+        self.set_state(tx, author.site_id, RUNNING)
+        if self.total <= IN_REQUEST:
+            self.run(tx, author, allowed, IN_REQUEST)
+
+    def run(self, tx: Transaction, author: Author, allowed: Collection[int], limit: int) -> None:
+        """Change up to `limit` of the things that wait; the last batch ends the action.
+
+        `allowed`: microcosms that its actor moderates now; a thing in another one is refused.
+        """
+        author = self._explained(author, self.kind)
+        rows = tx.rows(WAITING, site_id=author.site_id, action_id=self.id, limit=limit)
+        refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
+        held = targets.lock(tx, author.site_id, list(refs.values()), self.place_id)
+        options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
+        steps = []
+        for place, ref in refs.items():
+            target = held.get(ref)
+            if target is None or target.microcosm_id not in options.allowed:
+                steps.append(
+                    _Step(place, "refused", conflict="this is gone, or not yours to moderate")
+                )
+                continue
+            change = self.does.apply(tx, author, target, options)
+            steps.append(_Step(place, "done" if change else "unchanged", change))
+        self._store(tx, author.site_id, steps)
+        if self.does.decision:
+            statement.insert_for(tx, author.site_id, self.id, self.actor_id)
+        if len(rows) < limit or limit >= self.total:
+            self.set_state(tx, author.site_id, DONE)
+
+    def undo(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
+        """Take back what the action changed: within the transaction up to IN_REQUEST things, in the background beyond.
+
+        Raises Conflict for an action that is not done, is final, or is older than UNDO_DAYS.
+        """
+        if self.does.final:
+            raise Conflict(f"An action of the kind {self.kind} is final")
+        if self.state not in (DONE, UNDONE):
+            raise Conflict("This action is not done")
+        if self.is_undo_over:
+            raise Conflict(f"An action can be undone for {UNDO_DAYS} days")
+        retried = tx.run(RETRY_CONFLICTS, site_id=author.site_id, action_id=self.id)
+        if self.state == UNDONE and not retried:
+            raise Conflict("This action is undone already")
+        self.set_state(tx, author.site_id, UNDOING, author.profile_id)
+        if self.total <= IN_REQUEST:
+            self.run_back(tx, author, allowed, IN_REQUEST)
+
+    def run_back(
+        self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
+    ) -> None:
+        """Take back up to `limit` changes; the last batch ends the undo. What others changed since is left alone."""
+        if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
+            statement.revoke(tx, author.site_id, self.id)
+            self.set_state(tx, author.site_id, UNDONE)
+
+    def undo_for(
+        self, tx: Transaction, author: Author, allowed: Collection[int], author_id: int
+    ) -> None:
+        """Take back what the action changed of one author's things, within the transaction.
+
+        What has no state to return to any more, UNDO_DAYS later, stays as it is. Raises Conflict for an action that is
+        still working.
+        """
+        if self.state not in (DONE, UNDONE):
+            raise Conflict("This action is not done")
+        while self._take_back(tx, author, allowed, IN_REQUEST, author_id) == IN_REQUEST:
+            pass
+        statement.revoke(tx, author.site_id, self.id)
+
+    def _take_back(
+        self,
+        tx: Transaction,
+        author: Author,
+        allowed: Collection[int],
+        limit: int,
+        author_id: int,
+    ) -> int:
+        """Take back up to `limit` changes, of one author's things or (0) of all; return how many were looked at."""
+        author = self._explained(author, f"undo {self.kind}")
+        site_id = author.site_id
+        rows = tx.rows(
+            DONE_CHANGES,
+            site_id=site_id,
+            action_id=self.id,
+            limit=limit,
+            item_types=sorted(targets.ITEMS),
+            author_id=author_id,
+        )
+        refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
+        held = targets.lock(tx, site_id, list(refs.values()), self.place_id)
+        options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
+        steps = []
+        for place, _, _, _, before, after, is_changed_since in rows:
+            target = held.get(refs[place])
+            if target is None or target.microcosm_id not in options.allowed:
+                conflict = "this is gone, or not yours to moderate"
+            elif is_changed_since:
+                conflict = "a later action has changed this"
+            else:
+                change = AppliedChange(before, after)
+                conflict = self.does.inverse(tx, author, target, change, options)
+            steps.append(_Step(place, "conflict" if conflict else "undone", None, conflict))
+        self._store(tx, site_id, steps)
+        return len(rows)
+
+    def _explained(self, author: Author, verb: str) -> Author:
+        """Return the author with what the audit keeps of the action beside who, what and when."""
+        detail = {
+            "verb": verb,
+            "reason": self.reason,
+            "ground": self.rule or self.ground,
+            "note": self.note,
+            "action": self.id,
+            "case": self.case_id,
+        }
+        return author._replace(detail=detail)
+
+    def _store(self, tx: Transaction, site_id: int, steps: Sequence[_Step]) -> None:
+        if steps:
+            tx.run(
+                STORE,
+                site_id=site_id,
+                action_id=self.id,
+                places=[one.place for one in steps],
+                states=[one.state for one in steps],
+                befores=[_json(one.change.before) if one.change else None for one in steps],
+                afters=[_json(one.change.after) if one.change else None for one in steps],
+                conflicts=[one.conflict for one in steps],
+            )
+
+    def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
+        """Store the state of the action. `by`: who undoes it."""
+        tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
+        self.state = state
+
+
+def _json(state: Mapping[str, Any]) -> str:
+    return json.dumps(dict(state))
+
+
+def record(
+    tx: Transaction,
+    author: Author,
+    kind: ActionKind,
+    ref: ItemRef,
+    microcosm_id: int,
+    author_id: int,
+    state: AppliedChange,
+) -> None:
+    """Record a change of one thing as an action that is done, before it happens, while the thing's row is locked."""
+    tx.run(
+        RECORD,
+        site_id=author.site_id,
+        me=author.profile_id,
+        kind=kind.name,
+        category=VIOLATION,
+        microcosm_id=microcosm_id,
+        author_id=author_id,
+        is_stated=bool(kind.decision) and author_id != author.profile_id,
+        item_type=ref.type,
+        item_id=ref.id,
+        is_item=ref.type in targets.ITEMS,
+        before=_json(state.before),
+        after=_json(state.after),
+    )
+
+
+def forget(tx: Transaction) -> int:
+    """Delete plans that nobody carried out, and states from which nothing can be undone any more; return their
+    number.
+    """
+    tx.rows(FORGET_PLANS)
+    tx.run(DROP_PLANS)
+    return tx.run(FORGET_STATES, days=UNDO_DAYS)

@@ -1,0 +1,153 @@
+"""Actions as moderators read them, with what each changed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
+from forumapi.models.trust.action import PATH, PLANNED, SEEN
+from forumapi.models.trust.case_page import person
+from forumapi.wire.json_fragments import format_time
+
+# Changes that the document of an action lists, conflicts and refusals first.
+MOST_CHANGES: Final = 250
+
+_COLUMNS: Final = """
+    a.action_id, a.kind, a.state, a.actor_id, coalesce(a.case_id, 0), a.ground, a.category, a.rule, a.reason, a.note,
+           a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0)"""
+
+FIND = Query(
+    "action_page.find",
+    f"""
+    SELECT {_COLUMNS}
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(id)s AND {SEEN}""",
+)
+PAGE = Query(
+    "action_page.page",
+    f"""
+    SELECT {_COLUMNS}
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.state <> 'planned' AND {SEEN}
+       AND (%(before)s::bigint = 0 OR a.action_id < %(before)s::bigint)
+     ORDER BY a.action_id DESC
+     LIMIT %(limit)s""",
+)
+CHANGES = Query(
+    "action_page.changes",
+    """
+    SELECT x.item_type_id, x.item_id, x.state, x.conflict
+      FROM action_changes x
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(id)s
+     ORDER BY x.state NOT IN ('conflict', 'refused'), x.place
+     LIMIT %(limit)s""",
+)
+COUNTS = Query(
+    "action_page.counts",
+    """
+    SELECT x.state, count(*)
+      FROM action_changes x
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(id)s
+     GROUP BY x.state""",
+)
+STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict")
+
+
+class ShownAction(NamedTuple):
+    """Action as moderators see it. `case_id` 0: on no case."""
+
+    id: int
+    kind: str
+    state: str
+    actor_id: int
+    case_id: int
+    ground: str
+    category: str
+    rule: str
+    reason: str
+    note: str
+    place_id: int
+    ends: datetime.datetime | None
+    total: int
+    created: datetime.datetime
+    finished: datetime.datetime | None
+    undone: datetime.datetime | None
+    undone_by: int
+
+    @classmethod
+    def find(
+        cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
+    ) -> Self | None:
+        """Read an action; None if there is none that `me`, who moderates `moderated`, may see."""
+        row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
+        return cls(*row) if row else None
+
+    @classmethod
+    def page(
+        cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], before: int, limit: int
+    ) -> list[Self]:
+        """Read one more than `limit` actions, newest first, older than `before` (0: the newest)."""
+        rows = tx.rows(
+            PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
+        )
+        return [cls(*row) for row in rows]
+
+    @property
+    def people(self) -> set[int]:
+        """Return the ids of the profiles that the document shows."""
+        return {self.actor_id, self.undone_by} - {0}
+
+    def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
+        """Return the action as a dict for JSON, without its changes; `people`: summaries by profile id."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "kind": self.kind,
+            "state": self.state,
+            "ground": self.ground,
+            "category": self.category,
+            "rule": self.rule,
+            "reason": self.reason,
+            "note": self.note,
+            "total": self.total,
+        }
+        if self.case_id:
+            data["caseId"] = self.case_id
+        if self.place_id:
+            data["microcosmId"] = self.place_id
+        if self.ends is not None:
+            data["ends"] = format_time(self.ends)
+        if self.state == PLANNED:
+            data["ticket"] = str(self.id)
+        data["created"] = format_time(self.created)
+        data["createdBy"] = person(people, self.actor_id)
+        if self.finished is not None:
+            data["finished"] = format_time(self.finished)
+        if self.undone is not None:
+            data["undone"] = format_time(self.undone)
+            data["undoneBy"] = person(people, self.undone_by)
+        return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
+
+
+def changes(tx: Reader, site_id: int, id: int) -> dict[str, Any]:
+    """Read what an action that the viewer has found changes: counts by state, and the first MOST_CHANGES things."""
+    counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
+    rows = tx.rows(CHANGES, site_id=site_id, id=id, limit=MOST_CHANGES)
+    return {
+        "counts": {state: counted.get(state, 0) for state in STATES},
+        "targets": [_change(row) for row in rows],
+    }
+
+
+def _change(row: Row) -> dict[str, Any]:
+    item_type, item_id, state, why = row
+    data = {
+        "itemType": itemtypes.name_of(item_type),
+        "itemId": item_id,
+        "href": itemtypes.href(item_type, item_id),
+        "state": state,
+    }
+    return data | {"why": why} if why else data

@@ -1,0 +1,74 @@
+"""Thread that carries out actions on many things, and undoes them, in batches in the background.
+
+Each batch is a transaction of its own, which marks what it did. If the process ends in between, the process that leads
+goes on with the things that are not marked yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from forumapi.concurrency.background_thread import PollingThread
+from forumapi.database.connections import Database, Transaction
+from forumapi.models.access import identity as identities
+from forumapi.models.journal.journal import Author
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.trust.action import BATCH, RUNNING, Action
+from forumapi.permissions import evaluator
+
+
+class ActionWorker(PollingThread):
+    """Thread that works on actions of all sites, the oldest first, when it is woken or if this process `leads`."""
+
+    POLL_S: ClassVar[float] = 2.0
+
+    def __init__(
+        self,
+        database: Database,
+        leads: Callable[[], bool],
+        hint: Callable[[], None],
+    ) -> None:
+        super().__init__("actions", "actions of moderators wait to be carried out")
+        self._database = database
+        self._leads = leads
+        self._hint = hint
+        self._is_woken = False
+
+    def wake(self) -> None:
+        """Work now: this process has a new action."""
+        self._is_woken = True
+        super().wake()
+
+    def poll(self) -> None:
+        """Carry out what waits, batch by batch. Raises Unavailable if the database can't be reached."""
+        if not self._is_woken and not self._leads():
+            return
+        self._is_woken = False
+        while not self.is_stopping and self.work():
+            self._hint()
+
+    def work(self) -> bool:
+        """Do one batch of the oldest action that no other process works on; return False if there is none."""
+        with self._database.write() as tx:
+            claimed = Action.claim(tx)
+            if claimed is None:
+                return False
+            site_id, by, action = claimed
+            author = Author(site_id, by, "")
+            allowed = self._allowed(tx, site_id, by)
+            if action.state == RUNNING:
+                action.run(tx, author, allowed, BATCH)
+            else:
+                action.run_back(tx, author, allowed, BATCH)
+        return True
+
+    def _allowed(self, tx: Transaction, site_id: int, profile_id: int) -> list[int]:
+        """Return the microcosms that a profile moderates now, and 0 if also what is outside of all."""
+        found = identities.of_profile(tx, site_id, profile_id)
+        if found is None:
+            return []
+        ids, on_profiles = evaluator.moderated(
+            found.principal, load_tree(tx, site_id, found.acl_version)
+        )
+        return [*([0] if on_profiles else []), *ids]

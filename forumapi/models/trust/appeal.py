@@ -1,0 +1,276 @@
+"""Appeals: somebody whom a statement of reasons concerns asks for another decision, which another moderator makes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
+from forumapi.errors import Conflict, TooMany
+from forumapi.models.trust import action, case_page, statement
+from forumapi.permissions.evaluator import Tree
+from forumapi.wire.json_fragments import format_time
+
+PATH: Final = "/api/v1/appeals"
+OPEN: Final = "open"
+GRANTED: Final = "granted"
+REFUSED: Final = "refused"
+MOST_MESSAGES: Final = 100
+
+# The statement, and the appeal that there is. Locked, so that two appeals at once are one.
+LOCK_STATEMENT = Query(
+    "appeal.lock_statement",
+    """
+    SELECT s.action_id, s.created < now() - make_interval(months => %(months)s::int),
+           coalesce((SELECT a.appeal_id FROM appeals a
+                      WHERE a.site_id = s.site_id AND a.statement_id = s.statement_id), 0)
+      FROM statements s
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = %(statement_id)s
+       FOR NO KEY UPDATE OF s""",
+)
+INSERT = Query(
+    "appeal.insert",
+    """
+    INSERT INTO appeals (site_id, statement_id, action_id, profile_id)
+    VALUES (%(site_id)s, %(statement_id)s, %(action_id)s, %(me)s)
+ RETURNING appeal_id""",
+)
+ADD_MESSAGE = Query(
+    "appeal.add_message",
+    """
+    INSERT INTO appeal_messages (site_id, appeal_id, text, created_by)
+    VALUES (%(site_id)s, %(id)s, %(text)s, %(me)s)""",
+)
+COUNT_MESSAGES = Query(
+    "appeal.count_messages",
+    "SELECT count(*) FROM appeal_messages m WHERE m.site_id = %(site_id)s AND m.appeal_id = %(id)s",
+)
+
+# SQL: an appeal `p` against an action `a` that `me` may see: who appeals, or who may see the action.
+_SEEN: Final = f"(p.profile_id = %(me)s OR {action.SEEN.strip()})"
+_COLUMNS: Final = """
+    p.appeal_id, p.statement_id, p.action_id, p.profile_id, p.state, p.created, p.decided, coalesce(p.decided_by, 0),
+           a.actor_id, a.microcosm_ids"""
+_FROM: Final = """
+      FROM appeals p
+      JOIN actions a ON a.site_id = p.site_id AND a.action_id = p.action_id"""
+FIND = Query(
+    "appeal.find",
+    f"SELECT {_COLUMNS} {_FROM} WHERE p.site_id = %(site_id)s AND p.appeal_id = %(id)s AND {_SEEN}",
+)
+LOCK = Query(
+    "appeal.lock",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE p.site_id = %(site_id)s AND p.appeal_id = %(id)s AND {_SEEN}
+       FOR NO KEY UPDATE OF p""",
+)
+OWN = Query(
+    "appeal.own",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s
+       AND (%(before)s::bigint = 0 OR p.appeal_id < %(before)s::bigint)
+     ORDER BY p.appeal_id DESC
+     LIMIT %(limit)s""",
+)
+WAITING = Query(
+    "appeal.waiting",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE p.site_id = %(site_id)s AND p.state = 'open' AND p.profile_id <> %(me)s AND {action.SEEN}
+       AND p.appeal_id > %(before)s::bigint
+     ORDER BY p.appeal_id
+     LIMIT %(limit)s""",
+)
+MESSAGES = Query(
+    "appeal.messages",
+    """
+    SELECT m.text, m.created, m.created_by
+      FROM appeal_messages m
+     WHERE m.site_id = %(site_id)s AND m.appeal_id = %(id)s
+     ORDER BY m.message_id
+     LIMIT %(limit)s""",
+)
+DECIDE = Query(
+    "appeal.decide",
+    """
+    UPDATE appeals p
+       SET state = %(state)s, decided = now(), decided_by = %(me)s
+     WHERE p.site_id = %(site_id)s AND p.appeal_id = %(id)s""",
+)
+# People in any of these roles, for who else could decide.
+IN_ROLES = Query(
+    "appeal.in_roles",
+    """
+    SELECT p.profile_id, p.role_ids
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.role_ids && %(role_ids)s::bigint[] AND p.profile_id <> ALL(%(but)s::bigint[])
+     LIMIT 500""",
+)
+
+
+def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str) -> int:
+    """Appeal against a statement; return the appeal's id, which may be an earlier one; 0: there is no such statement.
+
+    Raises Conflict after APPEAL_MONTHS.
+    """
+    row = tx.row(
+        LOCK_STATEMENT,
+        site_id=site_id,
+        me=me,
+        statement_id=statement_id,
+        months=statement.APPEAL_MONTHS,
+    )
+    if row is None:
+        return 0
+    action_id, is_over, earlier = row
+    if earlier:
+        return int(earlier)
+    if is_over:
+        raise Conflict(f"An appeal is possible for {statement.APPEAL_MONTHS} months")
+    id = tx.value(INSERT, site_id=site_id, me=me, statement_id=statement_id, action_id=action_id)
+    tx.run(ADD_MESSAGE, site_id=site_id, id=id, text=text, me=me)
+    return int(id)
+
+
+class SentMessage(NamedTuple):
+    """Message of an appeal."""
+
+    text: str
+    created: datetime.datetime
+    author_id: int
+
+
+@dataclasses.dataclass
+class Appeal:
+    """Appeal against an action. `decided_by` 0: by nobody yet."""
+
+    id: int
+    statement_id: int
+    action_id: int
+    profile_id: int
+    state: str
+    created: datetime.datetime
+    decided: datetime.datetime | None
+    decided_by: int
+    actor_id: int
+    microcosm_ids: list[int]
+
+    @classmethod
+    def find(
+        cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
+    ) -> Self | None:
+        """Read an appeal; None if there is none that `me`, who moderates `moderated`, may see."""
+        row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
+        return cls(*row) if row else None
+
+    @classmethod
+    def lock(
+        cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
+    ) -> Self | None:
+        """Lock an appeal; None if there is none that `me`, who moderates `moderated`, may see."""
+        row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated)
+        return cls(*row) if row else None
+
+    @classmethod
+    def own(cls, tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[Self]:
+        """Read one more than `limit` of the person's own appeals, newest first."""
+        rows = tx.rows(OWN, site_id=site_id, me=me, before=before, limit=limit + 1)
+        return [cls(*row) for row in rows]
+
+    @classmethod
+    def waiting(
+        cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], after: int, limit: int
+    ) -> list[Self]:
+        """Read one more than `limit` open appeals that `me`, who moderates `moderated`, may see, oldest first."""
+        rows = tx.rows(
+            WAITING, site_id=site_id, me=me, moderated=moderated, before=after, limit=limit + 1
+        )
+        return [cls(*row) for row in rows]
+
+    def messages(self, tx: Reader, site_id: int) -> list[SentMessage]:
+        """Read the messages, oldest first."""
+        rows = tx.rows(MESSAGES, site_id=site_id, id=self.id, limit=MOST_MESSAGES)
+        return [SentMessage(*row) for row in rows]
+
+    def add_message(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
+        """Add a message to the locked appeal. Raises Conflict for one that is decided, TooMany beyond MOST_MESSAGES."""
+        self.check_open()
+        if tx.value(COUNT_MESSAGES, site_id=site_id, id=self.id) >= MOST_MESSAGES:
+            raise TooMany(f"An appeal has at most {MOST_MESSAGES} messages", 3600)
+        tx.run(ADD_MESSAGE, site_id=site_id, id=self.id, text=text, me=me)
+
+    def check_open(self) -> None:
+        """Raise Conflict for an appeal that is decided."""
+        if self.state != OPEN:
+            raise Conflict("This appeal is decided already")
+
+    def decide(self, tx: Transaction, site_id: int, me: int, state: str) -> None:
+        """Store the decision on the locked appeal: GRANTED or REFUSED. Raises Conflict for one that is decided."""
+        self.check_open()
+        tx.run(DECIDE, site_id=site_id, id=self.id, me=me, state=state)
+        self.state = state
+
+    def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
+        """Return True if somebody other than the actor and who appeals may decide."""
+        but = {self.actor_id, self.profile_id}
+        if owner_id not in but:
+            return True
+        if 0 in self.microcosm_ids or not self.microcosm_ids:
+            return False
+        places = [_moderators(tree, id) for id in self.microcosm_ids]
+        everybody = {id for _, roles in places for id in roles}
+        rows: list[Row] = tx.rows(
+            IN_ROLES, site_id=site_id, role_ids=sorted(everybody), but=sorted(but)
+        )
+        people: dict[int, Sequence[int]] = dict(rows)
+        for owners, _ in places:
+            people |= {id: () for id in owners - but if id not in people}
+        return any(
+            all(id in owners or not roles.isdisjoint(held) for owners, roles in places)
+            for id, held in people.items()
+        )
+
+    def document(
+        self, people: Mapping[int, bytes], *, is_own: bool, messages: Sequence[SentMessage] | None
+    ) -> dict[str, Any]:
+        """Return the appeal as a dict for JSON; who appeals reads no names of moderators."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "statementId": self.statement_id,
+            "state": self.state,
+            "created": format_time(self.created),
+        }
+        if not is_own:
+            data["actionId"] = self.action_id
+            data["createdBy"] = case_page.person(people, self.profile_id)
+        if self.decided is not None:
+            data["decided"] = format_time(self.decided)
+            if not is_own:
+                data["decidedBy"] = case_page.person(people, self.decided_by)
+        if messages is not None:
+            data["messages"] = [
+                {
+                    "text": one.text,
+                    "created": format_time(one.created),
+                    "byModerator": one.author_id != self.profile_id,
+                }
+                | ({} if is_own else {"createdBy": case_page.person(people, one.author_id)})
+                for one in messages
+            ]
+        return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
+
+
+def _moderators(tree: Tree, microcosm_id: int) -> tuple[set[int], set[int]]:
+    """Return (owners of a microcosm, its moderator roles)."""
+    node = tree.nodes.get(microcosm_id)
+    if node is None:
+        return set(), set()
+    roles = {
+        role.role_id for id in node.path for role in tree.roles.get(id, ()) if role.is_moderator
+    }
+    return {node.owned_by, node.created_by}, roles

@@ -1,0 +1,297 @@
+"""Cases as moderators read them: the queue, and one case with its reports, notes and actions."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query, Row
+from forumapi.errors import Invalid
+from forumapi.models.trust.case import DECIDED, PATH, SEEN
+from forumapi.wire import json_fragments
+from forumapi.wire.json_fragments import format_time
+
+PRIORITIES: Final = ("urgent", "high", "normal")
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_CURSOR: Final = re.compile(r"([0-2])-(\d{1,18})-(\d{1,18})", re.ASCII)
+_LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
+_US: Final = datetime.timedelta(microseconds=1)
+
+# Of a comment its text, which for one in a huddle is all that is shown of the huddle.
+_COLUMNS: Final = f"""
+    k.case_id, k.item_type_id, k.item_id, k.microcosm_id, k.author_id, k.state, k.outcome, k.priority, k.reports,
+           k.opened, k.due, CASE WHEN k.taken_until > now() THEN k.taken_by END,
+           CASE WHEN k.taken_until > now() THEN k.taken_until END, k.decided, k.decided_by,
+           CASE k.item_type_id
+                WHEN {itemtypes.COMMENT} THEN (SELECT c.markdown FROM comments c
+                                                WHERE c.site_id = k.site_id AND c.comment_id = k.item_id)
+                WHEN {itemtypes.PROFILE} THEN (SELECT p.profile_name FROM profiles p
+                                                WHERE p.site_id = k.site_id AND p.profile_id = k.item_id)
+                ELSE (SELECT i.title FROM items i WHERE i.site_id = k.site_id AND i.item_id = k.item_id) END"""
+_FILTERS: Final = """
+    (%(priority)s::smallint IS NULL OR k.priority = %(priority)s::smallint)
+       AND (%(item_type)s::smallint = 0 OR k.item_type_id = %(item_type)s::smallint)
+       AND (%(microcosm_id)s::bigint = 0 OR k.microcosm_id = %(microcosm_id)s::bigint)
+       AND (NOT %(mine)s::boolean OR (k.taken_by = %(me)s AND k.taken_until > now()))"""
+
+QUEUE = Query(
+    "case_page.queue",
+    f"""
+    SELECT {_COLUMNS}
+      FROM cases k
+     WHERE k.site_id = %(site_id)s AND k.state = 'open' AND {SEEN} AND {_FILTERS}
+       AND (k.priority, k.opened, k.case_id)
+           > (%(after_priority)s::smallint, %(after)s::timestamptz, %(after_id)s::bigint)
+     ORDER BY k.priority, k.opened, k.case_id
+     LIMIT %(limit)s""",
+    unrestricted="the reported comment alone, in a microcosm that the viewer moderates or outside of all, by its case",
+)
+
+PAST = Query(
+    "case_page.past",
+    f"""
+    SELECT {_COLUMNS}
+      FROM cases k
+     WHERE k.site_id = %(site_id)s AND k.state = 'decided' AND {SEEN} AND {_FILTERS}
+       AND k.case_id < %(after_id)s::bigint
+     ORDER BY k.case_id DESC
+     LIMIT %(limit)s""",
+    unrestricted="the reported comment alone, in a microcosm that the viewer moderates or outside of all, by its case",
+)
+
+FIND = Query(
+    "case_page.find",
+    f"""
+    SELECT {_COLUMNS}
+      FROM cases k
+     WHERE k.site_id = %(site_id)s AND k.case_id = %(id)s AND {SEEN}""",
+    unrestricted="the reported comment alone, in a microcosm that the viewer moderates or outside of all, by its case",
+)
+
+# Reports (0) and notes (1) of a case that the viewer has found.
+PARTS = Query(
+    "case_page.parts",
+    """
+    SELECT 0, r.report_id, r.reporter_id, r.created, r.text, r.kind, r.category
+      FROM reports r
+     WHERE r.site_id = %(site_id)s AND r.case_id = %(id)s
+     UNION ALL
+    SELECT 1, n.note_id, n.created_by, n.created, n.text, '', ''
+      FROM case_notes n
+     WHERE n.site_id = %(site_id)s AND n.case_id = %(id)s
+     ORDER BY 1, 2
+     LIMIT 500""",
+)
+ACTIONS = Query(
+    "case_page.actions",
+    """
+    SELECT a.action_id FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.case_id = %(id)s AND a.state <> 'planned'
+     ORDER BY a.action_id""",
+)
+
+
+class QueueCursor(NamedTuple):
+    """Position in the queue after a case: its priority, opening and id; of decided cases the id alone counts."""
+
+    priority: int
+    opened: datetime.datetime
+    id: int
+
+    @classmethod
+    def read(cls, text: str) -> QueueCursor | None:
+        """Parse the cursor that a client sends back; None for "". Raises Invalid."""
+        if not text:
+            return None
+        match = _CURSOR.fullmatch(text)
+        if match is None or int(match[2]) > _LAST_US:
+            raise Invalid("after", "must be taken from the link `next`")
+        return cls(int(match[1]), _EPOCH + int(match[2]) * _US, int(match[3]))
+
+    @property
+    def text(self) -> str:
+        """Format the cursor for clients, who send it back."""
+        return f"{self.priority}-{(self.opened - _EPOCH) // _US}-{self.id}"
+
+
+FIRST: Final = QueueCursor(-1, _EPOCH, 0)
+NEWEST: Final = QueueCursor(0, _EPOCH, 2**62)
+
+
+class CaseFilters(NamedTuple):
+    """Filters of the queue. `priority` None, `item_type` and `microcosm_id` 0: any; `mine`: taken by the viewer."""
+
+    is_decided: bool = False
+    priority: int | None = None
+    item_type: int = 0
+    microcosm_id: int = 0
+    mine: bool = False
+
+
+class ShownCase(NamedTuple):
+    """Case as moderators see it. `text`: the comment's source, the item's title or the profile's name; None: gone."""
+
+    id: int
+    item_type: int
+    item_id: int
+    microcosm_id: int
+    author_id: int
+    state: str
+    outcome: str
+    priority: int
+    reports: int
+    opened: datetime.datetime
+    due: datetime.datetime
+    taken_by: int | None
+    taken_until: datetime.datetime | None
+    decided: datetime.datetime | None
+    decided_by: int | None
+    text: str | None
+
+    @property
+    def cursor(self) -> QueueCursor:
+        """Return the position after this case."""
+        return QueueCursor(self.priority, self.opened, self.id)
+
+    @property
+    def people(self) -> set[int]:
+        """Return the ids of the profiles that the document shows."""
+        return {self.author_id, self.taken_by or 0, self.decided_by or 0} - {0}
+
+    def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
+        """Return the case as a dict for JSON; `people`: summaries by profile id."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "itemType": itemtypes.name_of(self.item_type),
+            "itemId": self.item_id,
+            "author": person(people, self.author_id),
+            "state": self.state,
+            "priority": PRIORITIES[self.priority],
+            "reports": self.reports,
+            "opened": format_time(self.opened),
+            "due": format_time(self.due),
+        }
+        if self.microcosm_id:
+            data["microcosmId"] = self.microcosm_id
+        if self.text is not None:
+            data["text"] = self.text
+        if self.taken_by and self.taken_until:
+            data["takenBy"] = person(people, self.taken_by)
+            data["takenUntil"] = format_time(self.taken_until)
+        if self.decided is not None:
+            data["outcome"] = self.outcome
+            data["decided"] = format_time(self.decided)
+            data["decidedBy"] = person(people, self.decided_by)
+        return data
+
+    def links(self) -> list[dict[str, Any]]:
+        """Return the links of the case: its own, and that of the thing."""
+        return [
+            {"rel": "self", "href": f"{PATH}/{self.id}"},
+            {"rel": "item", "href": itemtypes.href(self.item_type, self.item_id)},
+        ]
+
+
+def person(people: Mapping[int, bytes], id: int | None) -> Any:
+    """Return the summary of a profile as a JSON value; None if it is not there."""
+    found = people.get(id or 0)
+    return json_fragments.raw(found) if found else None
+
+
+def queue(
+    tx: Reader,
+    site_id: int,
+    me: int,
+    moderated: Collection[int],
+    shown: Collection[int],
+    filters: CaseFilters,
+    after: QueueCursor | None,
+    limit: int,
+) -> list[ShownCase]:
+    """Read one more than `limit` cases after a cursor: open ones by priority and age, or decided ones, newest first."""
+    at = after or (NEWEST if filters.is_decided else FIRST)
+    rows = tx.rows(
+        PAST if filters.is_decided else QUEUE,
+        site_id=site_id,
+        me=me,
+        moderated=moderated,
+        shown=sorted(shown),
+        priority=filters.priority,
+        item_type=filters.item_type,
+        microcosm_id=filters.microcosm_id,
+        mine=filters.mine,
+        after_priority=at.priority,
+        after=at.opened,
+        after_id=at.id,
+        limit=limit + 1,
+    )
+    return [ShownCase(*row) for row in rows]
+
+
+def find(
+    tx: Reader,
+    site_id: int,
+    id: int,
+    me: int,
+    moderated: Collection[int],
+    shown: Collection[int],
+) -> ShownCase | None:
+    """Read one case; None if there is none that `me`, who moderates `moderated`, may see."""
+    row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
+    return ShownCase(*row) if row else None
+
+
+class CaseParts(NamedTuple):
+    """Reports and notes of a case, as rows of PARTS, and the ids of the actions on it."""
+
+    reports: list[Row]
+    notes: list[Row]
+    actions: list[int]
+
+    @property
+    def people(self) -> set[int]:
+        """Return the ids of the profiles that the documents show."""
+        return {row[2] for row in (*self.reports, *self.notes)}
+
+    def documents(self, people: Mapping[int, bytes]) -> dict[str, Any]:
+        """Return reports, notes and links to actions, for JSON."""
+        return {
+            "reported": [
+                {
+                    "reporter": person(people, row[2]),
+                    "created": format_time(row[3]),
+                    "kind": row[5],
+                    "category": row[6],
+                    "text": row[4],
+                }
+                for row in self.reports
+            ],
+            "notes": [
+                {
+                    "text": row[4],
+                    "created": format_time(row[3]),
+                    "createdBy": person(people, row[2]),
+                }
+                for row in self.notes
+            ],
+            "actions": self.actions,
+        }
+
+
+def parts(tx: Reader, site_id: int, id: int) -> CaseParts:
+    """Read what belongs to a case that the viewer has found."""
+    rows = tx.rows(PARTS, site_id=site_id, id=id)
+    actions = [row[0] for row in tx.rows(ACTIONS, site_id=site_id, id=id)]
+    return CaseParts([row for row in rows if not row[0]], [row for row in rows if row[0]], actions)
+
+
+def is_decided(state: str) -> bool:
+    """Return True for the state of a decided case. Raises Invalid for a text that is no state."""
+    if state not in ("", "open", DECIDED):
+        raise Invalid("state", "must be open or decided")
+    return state == DECIDED

@@ -1,0 +1,78 @@
+"""Terms of the Digital Services Act that reports, actions and statements use, as data (version of 2024)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.text import clean
+
+TERMS: Final = "terms"
+ILLEGAL: Final = "illegal"
+# Ground of an action -> the decision ground of a statement.
+GROUNDS: Final = {
+    TERMS: "DECISION_GROUND_INCOMPATIBLE_CONTENT",
+    ILLEGAL: "DECISION_GROUND_ILLEGAL_CONTENT",
+}
+
+VIOLATION: Final = "STATEMENT_CATEGORY_VIOLATION_TOS"
+UNCATEGORISED: Final = "STATEMENT_CATEGORY_UNCATEGORISED"
+CATEGORIES: Final = (
+    "STATEMENT_CATEGORY_PIRACY",
+    "STATEMENT_CATEGORY_DISCRIMINATION",
+    "STATEMENT_CATEGORY_COUNTERFEIT",
+    "STATEMENT_CATEGORY_FRAUD",
+    "STATEMENT_CATEGORY_TERRORISM",
+    "STATEMENT_CATEGORY_CHILD_SAFETY",
+    "STATEMENT_CATEGORY_NON_CONSENT",
+    "STATEMENT_CATEGORY_MISINFORMATION",
+    VIOLATION,
+    UNCATEGORISED,
+)
+# Categories whose cases come first.
+_URGENT: Final = frozenset(
+    (
+        "STATEMENT_CATEGORY_TERRORISM",
+        "STATEMENT_CATEGORY_CHILD_SAFETY",
+        "STATEMENT_CATEGORY_NON_CONSENT",
+    )
+)
+
+# Kinds of reports -> the category of one that names none.
+SPAM: Final = "spam"
+REPORT_ILLEGAL: Final = "illegal"
+KINDS: Final = {
+    SPAM: VIOLATION,
+    "abuse": VIOLATION,
+    "offTopic": VIOLATION,
+    REPORT_ILLEGAL: UNCATEGORISED,
+    "other": UNCATEGORISED,
+}
+
+# Priority of a case -> days until its decision is due.
+URGENT: Final = 0
+DUE_DAYS: Final = (1, 3, 7)
+
+
+def priority(kind: str, category: str) -> int:
+    """Return the priority of a case by one report's kind and category: 0 comes first, 2 last."""
+    if category in _URGENT:
+        return URGENT
+    return 1 if kind == REPORT_ILLEGAL else 2
+
+
+def checked_category(sent: str, otherwise: str) -> str:
+    """Return the category that a client named, `otherwise` for "". Raises Invalid for any other text."""
+    if not sent:
+        return otherwise
+    if sent not in CATEGORIES:
+        raise Invalid("category", f"must be one of {', '.join(CATEGORIES)}", code=OUT_OF_RANGE)
+    return sent
+
+
+def checked_text(sent: str, field: str, most: int) -> str:
+    """Return a text of several lines, cleaned; "" may stay empty. Raises Invalid beyond `most` characters."""
+    cleaned = clean.block(sent)
+    if clean.length(cleaned) > most:
+        raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
+    return cleaned

@@ -1,0 +1,59 @@
+"""Flags that moderators set by PATCH (v1): each changed flag is recorded as an action, so that it can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content.comment import Comment
+from forumapi.models.content.item import Item
+from forumapi.models.journal.journal import Author
+from forumapi.models.trust import action
+from forumapi.models.trust.action_kinds import LAST_ACTIVITY, OF_FLAG, AppliedChange
+
+
+def flag_item(
+    tx: Transaction, author: Author, item: Item, flags: Mapping[str, bool], reason: str
+) -> None:
+    """Set flags of the locked item, as an action for each that changes."""
+    ref = ItemRef(item.item_type, item.id)
+    for column, value in flags.items():
+        if getattr(item, column) is not value:
+            change = AppliedChange({column: not value}, {column: value})
+            kind = OF_FLAG[column, value]
+            action.record(tx, author, kind, ref, item.microcosm_id, item.author_id, change)
+    item.flag(tx, author, flags, reason)
+
+
+def flag_comment(
+    tx: Transaction, author: Author, comment: Comment, flags: Mapping[str, bool]
+) -> None:
+    """Set `is_deleted` and `is_moderated` of the locked comment, as an action for each that changes."""
+    changed = {name: value for name, value in flags.items() if getattr(comment, name) is not value}
+    parent = comment.parent
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    shows = parent.item is not None and not any(flags.values())
+    if shows:
+        before = _last_activity(tx, author.site_id, parent.id)
+    comment.flag(tx, author, is_deleted=flags["is_deleted"], is_moderated=flags["is_moderated"])
+    if shows:
+        after = _last_activity(tx, author.site_id, parent.id)
+    for column, value in changed.items():
+        change = AppliedChange({column: not value} | before, {column: value} | after)
+        action.record(
+            tx,
+            author,
+            OF_FLAG[column, value],
+            ItemRef(itemtypes.COMMENT, comment.id),
+            parent.microcosm_id,
+            comment.author_id,
+            change,
+        )
+
+
+def _last_activity(tx: Transaction, site_id: int, item_id: int) -> dict[str, str]:
+    return {"last_activity": tx.value(LAST_ACTIVITY, site_id=site_id, item_id=item_id).isoformat()}

@@ -1,0 +1,180 @@
+"""Sanctions: people who may not write in a microcosm, or not enter it; and bans from the site by an action.
+
+A sanction stands among the role ids of its profile, so it is effective on the profile's next request, like any role.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Final, Self
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import PLATFORM, Query
+from forumapi.models.access import identity as identities
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.people import role_members
+from forumapi.models.people.ban import Ban
+from forumapi.permissions import evaluator
+from forumapi.permissions.evaluator import Target, Tree
+
+# State of a sanction that is not there; one without an end has "".
+NONE: Final = "none"
+
+LOCK_PROFILE = Query(
+    "sanction.lock_profile",
+    f"""
+    SELECT p.user_id
+      FROM {role_members.LOCK_ROLES_SHARED} AS held
+     CROSS JOIN profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
+       FOR NO KEY UPDATE OF p""",
+)
+FIND = Query(
+    "sanction.find",
+    """
+    SELECT s.ends, s.ends IS NOT NULL AND s.ends <= now()
+      FROM sanctions s
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(profile_id)s AND s.microcosm_id = %(microcosm_id)s
+       AND s.is_ban = %(is_ban)s""",
+)
+SET = Query(
+    "sanction.set",
+    """
+    INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban, ends)
+    VALUES (%(site_id)s, %(profile_id)s, %(microcosm_id)s, %(is_ban)s, %(ends)s)
+        ON CONFLICT (site_id, profile_id, microcosm_id, is_ban) DO UPDATE SET ends = EXCLUDED.ends""",
+)
+DELETE = Query(
+    "sanction.delete",
+    """
+    DELETE FROM sanctions s
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(profile_id)s AND s.microcosm_id = %(microcosm_id)s
+       AND s.is_ban = %(is_ban)s""",
+)
+FORGET = Query(
+    "sanction.forget",
+    "DELETE FROM sanctions s WHERE s.ends < now() - interval '30 days'",
+    scope=PLATFORM,
+)
+BANNED = Query(
+    "sanction.banned",
+    """
+    SELECT b.ban_id FROM bans b
+     WHERE b.site_id = %(site_id)s AND b.user_id = %(user_id)s AND (b.expires IS NULL OR b.expires > now())""",
+)
+
+
+@dataclasses.dataclass
+class Sanction:
+    """Sanction of a profile in a microcosm, whose profile is locked. `state`: its end, "" for never, or NONE.
+
+    `is_over`: it has ended by itself.
+    """
+
+    site_id: int
+    profile_id: int
+    microcosm_id: int
+    is_ban: bool
+    state: str = NONE
+    is_over: bool = False
+
+    @classmethod
+    def lock(
+        cls, tx: Transaction, site_id: int, profile_id: int, microcosm_id: int, is_ban: bool
+    ) -> Self:
+        """Lock a profile, and read its sanction of that kind in a microcosm."""
+        tx.rows(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
+        held = cls(site_id, profile_id, microcosm_id, is_ban)
+        row = tx.row(FIND, **held._named)
+        if row is not None:
+            held.state = row[0].isoformat() if row[0] is not None else ""
+            held.is_over = row[1]
+        return held
+
+    @property
+    def _named(self) -> dict[str, int | bool]:
+        return {
+            "site_id": self.site_id,
+            "profile_id": self.profile_id,
+            "microcosm_id": self.microcosm_id,
+            "is_ban": self.is_ban,
+        }
+
+    def set(
+        self,
+        tx: Transaction,
+        author: Author,
+        *,
+        is_in_force: bool,
+        ends: datetime.datetime | None = None,
+    ) -> None:
+        """Put the sanction in force until `ends` (None: for good), or lift it."""
+        state = (ends.isoformat() if ends is not None else "") if is_in_force else NONE
+        if state == self.state:
+            return
+        if is_in_force:
+            tx.run(SET, ends=ends, **self._named)
+        else:
+            tx.run(DELETE, **self._named)
+        self.state = state
+        role_members.recompute_roles(tx, self.site_id, [self.profile_id])
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, self.profile_id)
+
+    def restore(self, tx: Transaction, author: Author, state: str) -> None:
+        """Make the sanction what it was in an earlier `state`."""
+        ends = datetime.datetime.fromisoformat(state) if state not in ("", NONE) else None
+        self.set(tx, author, is_in_force=state != NONE, ends=ends)
+
+
+def ban_from_site(
+    tx: Transaction, author: Author, profile_id: int, ends: datetime.datetime | None
+) -> int:
+    """Ban a profile from its site; return the ban's id, 0 if it is banned already."""
+    user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
+    if tx.value(BANNED, site_id=author.site_id, user_id=user_id):
+        return 0
+    id = Ban.insert(tx, user_id, site_id=author.site_id, expires=ends, created_by=author.profile_id)
+    journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, profile_id)
+    return id
+
+
+def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bool:
+    """End a ban from the site; return False if it is not there any more and another one is."""
+    user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
+    if Ban.delete(tx, author.site_id, ban_id) is None:
+        return not tx.value(BANNED, site_id=author.site_id, user_id=user_id)
+    journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, profile_id)
+    return True
+
+
+def protected(
+    tx: Reader, site_id: int, tree: Tree, profile_ids: Sequence[int], place_id: int
+) -> int:
+    """Return the first of these profiles that is the site's owner or moderates the microcosm (0: anything at all); 0
+    for none.
+    """
+    for profile_id in profile_ids:
+        found = identities.of_profile(tx, site_id, profile_id)
+        if found is None:
+            continue
+        # Whoever needs a second factor to moderate is a moderator all the same.
+        principal = found.principal._replace(is_limited=False, is_site_banned=False)
+        node = tree.nodes.get(place_id)
+        if node is None:
+            if evaluator.moderates(principal, tree):
+                return profile_id
+            continue
+        target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
+        can = evaluator.effective(principal, target, tree)
+        if can & (evaluator.MODERATOR | evaluator.SITE_OWNER):
+            return profile_id
+    return 0
+
+
+def forget(tx: Transaction) -> int:
+    """Delete sanctions that ended 30 days ago; return their number."""
+    return tx.run(FORGET)

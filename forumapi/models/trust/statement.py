@@ -1,0 +1,165 @@
+"""Statements of reasons (DSA, Article 17): what was decided about somebody's things, why, and until when.
+
+A statement names neither who reported nor who acted, and holds nothing of what moderators write to each other.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query, Row
+from forumapi.models.trust.action_kinds import KINDS
+from forumapi.models.trust.legal_terms import GROUNDS
+from forumapi.wire.json_fragments import format_time
+
+PATH: Final = "/api/v1/statements"
+# Things that one statement lists.
+MOST_THINGS: Final = 100
+# Months in which a decision can be appealed against (DSA, Article 20).
+APPEAL_MONTHS: Final = 6
+
+# One for each author of what was changed and has no statement yet, but for the actor's own things.
+INSERT_FOR = Query(
+    "statement.insert_for",
+    """
+    WITH made AS (
+        INSERT INTO statements AS s (site_id, action_id, profile_id)
+        SELECT DISTINCT x.site_id, x.action_id, x.author_id
+          FROM action_changes x
+         WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'done'
+           AND x.statement_id IS NULL AND x.author_id <> %(actor_id)s
+            ON CONFLICT (site_id, action_id, profile_id) DO UPDATE SET action_id = EXCLUDED.action_id
+     RETURNING s.statement_id, s.profile_id)
+    UPDATE action_changes x
+       SET statement_id = made.statement_id
+      FROM made
+     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.author_id = made.profile_id
+       AND x.state = 'done' AND x.statement_id IS NULL""",
+)
+
+# Of an author whose things are not all as before, the statement stays.
+REVOKE = Query(
+    "statement.revoke",
+    """
+    UPDATE statements s
+       SET revoked = now()
+     WHERE s.site_id = %(site_id)s AND s.action_id = %(action_id)s AND s.revoked IS NULL
+       AND NOT EXISTS (SELECT FROM action_changes x
+                        WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s
+                          AND x.author_id = s.profile_id AND x.state IN ('done', 'conflict'))""",
+)
+
+_COLUMNS: Final = """
+    s.statement_id, s.created, s.revoked, a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
+           (SELECT count(*) FROM action_changes n
+             WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
+               AND n.statement_id = s.statement_id)"""
+FIND = Query(
+    "statement.find",
+    f"""
+    SELECT {_COLUMNS}
+      FROM statements s
+      JOIN actions a ON a.site_id = s.site_id AND a.action_id = s.action_id
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = %(id)s""",
+)
+OWN = Query(
+    "statement.own",
+    f"""
+    SELECT {_COLUMNS}
+      FROM statements s
+      JOIN actions a ON a.site_id = s.site_id AND a.action_id = s.action_id
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s
+       AND (%(before)s::bigint = 0 OR s.statement_id < %(before)s::bigint)
+     ORDER BY s.statement_id DESC
+     LIMIT %(limit)s""",
+)
+THINGS = Query(
+    "statement.things",
+    """
+    SELECT x.item_type_id, x.item_id, x.state = 'undone'
+      FROM action_changes x
+      JOIN statements s ON s.site_id = x.site_id AND s.statement_id = x.statement_id AND s.action_id = x.action_id
+     WHERE x.site_id = %(site_id)s AND s.statement_id = %(id)s AND s.profile_id = %(me)s
+     ORDER BY x.place
+     LIMIT %(limit)s""",
+)
+
+
+def insert_for(tx: Transaction, site_id: int, action_id: int, actor_id: int) -> None:
+    """Store the statements for the authors of what an action has changed."""
+    tx.run(INSERT_FOR, site_id=site_id, action_id=action_id, actor_id=actor_id)
+
+
+def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
+    """Mark the statements of an action that was undone."""
+    tx.run(REVOKE, site_id=site_id, action_id=action_id)
+
+
+class Statement(NamedTuple):
+    """Statement of reasons as the person whom it concerns reads it."""
+
+    id: int
+    created: datetime.datetime
+    revoked: datetime.datetime | None
+    kind: str
+    ground: str
+    category: str
+    rule: str
+    reason: str
+    place_id: int
+    ends: datetime.datetime | None
+    things_total: int
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, me: int, id: int) -> Self | None:
+        """Read one of the person's own statements; None if there is none of that id."""
+        row = tx.row(FIND, site_id=site_id, me=me, id=id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[Self]:
+        """Read one more than `limit` of the person's own statements, newest first, older than `before` (0: the
+        newest).
+        """
+        rows = tx.rows(OWN, site_id=site_id, me=me, before=before, limit=limit + 1)
+        return [cls(*row) for row in rows]
+
+    def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
+        """Read (type, id, is undone) of the first MOST_THINGS things that the statement is about."""
+        return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
+
+    def document(self) -> dict[str, Any]:
+        """Return the statement as a dict for JSON, without its things."""
+        data: dict[str, Any] = {
+            "id": self.id,
+            "action": self.kind,
+            "decision": KINDS[self.kind].decision,
+            "ground": GROUNDS[self.ground],
+            "category": self.category,
+            "rule": self.rule,
+            "facts": self.reason,
+            "automatedDetection": False,
+            "automatedDecision": False,
+            "applied": format_time(self.created),
+            "ends": format_time(self.ends) if self.ends else None,
+            "count": self.things_total,
+        }
+        if self.place_id:
+            data["microcosmId"] = self.place_id
+        if self.revoked is not None:
+            data["revoked"] = format_time(self.revoked)
+        return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
+
+
+def thing(row: Row) -> dict[str, Any]:
+    """Return a thing of a statement, a row of `things`, as a dict for JSON."""
+    item_type, item_id, is_undone = row
+    return {
+        "itemType": itemtypes.name_of(item_type),
+        "itemId": item_id,
+        "href": itemtypes.href(item_type, item_id),
+        "undone": is_undone,
+    }

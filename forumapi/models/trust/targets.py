@@ -1,0 +1,130 @@
+"""Targets of actions: comments, items and profiles, all locked in the order of items, comments and ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import item
+from forumapi.models.content.comment import Comment, CommentParent
+from forumapi.models.content.item import Item
+
+# Types that actions take, in the order in which they are locked and changed.
+TYPES: Final = (
+    itemtypes.CONVERSATION,
+    itemtypes.EVENT,
+    itemtypes.POLL,
+    itemtypes.COMMENT,
+    itemtypes.PROFILE,
+)
+ITEMS: Final = frozenset((itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL))
+
+# Huddles are never locked: nobody moderates them, and waiting would reveal that they exist.
+PARENTS: Final = Query(
+    "targets.parents",
+    """
+    SELECT c.comment_id, coalesce(c.item_id, 0), coalesce(c.on_profile_id, 0)
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
+)
+LOCK_ITEMS: Final = Query(
+    "targets.lock_items",
+    f"""
+    SELECT {item.COLUMNS.strip()}, i.last_activity
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.microcosm_id IS NOT NULL
+     ORDER BY i.item_id
+       FOR NO KEY UPDATE""",
+)
+# The id, then the fields of Comment after its parent, in their order.
+LOCK_COMMENTS: Final = Query(
+    "targets.lock_comments",
+    """
+    SELECT c.comment_id, c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version, c.created_by, c.is_deleted,
+           c.is_moderated, c.revisions, coalesce(c.edited, c.created), c.edited_by
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE""",
+)
+
+
+@dataclasses.dataclass
+class HeldItem:
+    """Item that is locked, with its last activity, which its comments move."""
+
+    item: Item
+    last_activity: datetime.datetime
+
+
+@dataclasses.dataclass
+class ActionTarget:
+    """Thing that an action changes, locked until the transaction ends: a comment, an item, or a profile by its id.
+
+    `parent`: the item that a comment is on; None for a comment on a profile.
+    """
+
+    ref: ItemRef
+    author_id: int
+    microcosm_id: int  # 0: outside of all
+    comment: Comment | None = None
+    item: Item | None = None
+    parent: HeldItem | None = None
+
+
+def lock(
+    tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
+) -> dict[ItemRef, ActionTarget]:
+    """Lock things; return those that exist, in the order of TYPES and ids. `place_id`: microcosm that profiles count
+    to.
+    """
+    comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
+    parents: dict[int, tuple[int, int]] = {}
+    if comment_ids:
+        rows = tx.rows(PARENTS, site_id=site_id, ids=comment_ids)
+        parents = {row[0]: (row[1], row[2]) for row in rows}
+    item_ids = {ref.id for ref in refs if ref.type in ITEMS}
+    item_ids |= {item_id for item_id, _ in parents.values() if item_id}
+    items = _items(tx, site_id, item_ids)
+    found: dict[ItemRef, ActionTarget] = {}
+    for ref in sorted(refs, key=lambda one: (TYPES.index(one.type), one.id)):
+        if ref.type in ITEMS:
+            held = items.get(ref.id)
+            if held is not None and held.item.item_type == ref.type:
+                found[ref] = ActionTarget(
+                    ref, held.item.author_id, held.item.microcosm_id, item=held.item, parent=held
+                )
+        elif ref.type == itemtypes.PROFILE:
+            found[ref] = ActionTarget(ref, ref.id, place_id)
+    for row in tx.rows(LOCK_COMMENTS, site_id=site_id, ids=_lockable(parents, items)):
+        item_id, on_profile_id = parents[row[0]]
+        held = items.get(item_id)
+        parent = (
+            CommentParent(held.item.item_type, item_id, held.item)
+            if held
+            else CommentParent(itemtypes.PROFILE, on_profile_id)
+        )
+        comment = Comment(parent, *row[1:])
+        ref = ItemRef(itemtypes.COMMENT, comment.id)
+        found[ref] = ActionTarget(
+            ref, comment.author_id, parent.microcosm_id, comment=comment, parent=held
+        )
+    return found
+
+
+def _items(tx: Transaction, site_id: int, ids: Collection[int]) -> dict[int, HeldItem]:
+    if not ids:
+        return {}
+    rows = tx.rows(LOCK_ITEMS, site_id=site_id, ids=sorted(ids))
+    held = [HeldItem(Item(*row[:-1]), row[-1]) for row in rows]
+    return {one.item.id: one for one in held}
+
+
+def _lockable(parents: dict[int, tuple[int, int]], items: dict[int, HeldItem]) -> list[int]:
+    return sorted(id for id, (item_id, _) in parents.items() if not item_id or item_id in items)

@@ -1,0 +1,330 @@
+"""Reports, cases, actions of moderators and statements of reasons."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from forumapi.wire.schemas.parts import KeysetPage, Link, LinksMeta, ProfileSummary
+from forumapi.wire.schemas.values import Address, Count, Id, ItemTypeName, PageLimit, Text, Time
+
+Category = Annotated[
+    str, Meta(pattern="^STATEMENT_CATEGORY_[A-Z_]+$", description="A category of the DSA.")
+]
+
+
+class ReportMeta(Struct, kw_only=True):
+    """`meta` of a report."""
+
+    created: Time
+    links: list[Link]
+
+
+class Report(Struct, kw_only=True):
+    """A report as its reporter sees it."""
+
+    id: Id
+    itemType: ItemTypeName
+    itemId: Id
+    kind: str
+    category: Category
+    text: Text
+    state: Literal["open", "decided"]
+    outcome: Literal["acted", "dismissed"] | UnsetType = UNSET
+    decided: Time | UnsetType = UNSET
+    meta: ReportMeta
+
+
+class ReportPage(KeysetPage[Report]):
+    """A page of reports, newest first."""
+
+
+class Reports(Struct, kw_only=True):
+    """The caller's own reports."""
+
+    reports: ReportPage
+    meta: LinksMeta
+
+
+class CaseSummary(Struct, kw_only=True):
+    """A case: what was reported about one thing."""
+
+    id: Id
+    itemType: ItemTypeName
+    itemId: Id
+    author: ProfileSummary | None
+    state: Literal["open", "decided"]
+    priority: Literal["urgent", "high", "normal"]
+    reports: Count
+    opened: Time
+    due: Time
+    microcosmId: Id | UnsetType = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="Of a comment its Markdown, of an item its title, of a profile its name."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    takenBy: ProfileSummary | UnsetType | None = UNSET
+    takenUntil: Time | UnsetType = UNSET
+    outcome: Literal["acted", "dismissed"] | UnsetType = UNSET
+    decided: Time | UnsetType = UNSET
+    decidedBy: ProfileSummary | UnsetType | None = UNSET
+    meta: LinksMeta
+
+
+class CasePage(Struct, kw_only=True):
+    """A page of cases."""
+
+    limit: PageLimit
+    links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
+    type: Address
+    items: list[CaseSummary]
+
+
+class Cases(Struct, kw_only=True):
+    """Cases that the caller may decide."""
+
+    cases: CasePage
+    meta: LinksMeta
+
+
+class Reported(Struct, kw_only=True):
+    """A report as moderators see it."""
+
+    reporter: ProfileSummary | None
+    created: Time
+    kind: str
+    category: Category
+    text: Text
+
+
+class CaseNote(Struct, kw_only=True):
+    """A note on a case."""
+
+    text: Text
+    created: Time
+    createdBy: ProfileSummary | None
+
+
+class Case(Struct, kw_only=True):
+    """A case with its reports, notes and actions."""
+
+    id: Id
+    itemType: ItemTypeName
+    itemId: Id
+    author: ProfileSummary | None
+    state: Literal["open", "decided"]
+    priority: Literal["urgent", "high", "normal"]
+    reports: Count
+    opened: Time
+    due: Time
+    microcosmId: Id | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    takenBy: ProfileSummary | UnsetType | None = UNSET
+    takenUntil: Time | UnsetType = UNSET
+    outcome: Literal["acted", "dismissed"] | UnsetType = UNSET
+    decided: Time | UnsetType = UNSET
+    decidedBy: ProfileSummary | UnsetType | None = UNSET
+    reported: list[Reported]
+    notes: list[CaseNote]
+    actions: Annotated[list[Id], Meta(description="Ids of the actions on the case.")]
+    meta: LinksMeta
+
+
+class ActionCounts(Struct, kw_only=True):
+    """Number of an action's things by their state."""
+
+    planned: Count
+    done: Count
+    unchanged: Count
+    refused: Count
+    undone: Count
+    conflict: Count
+
+
+class ChangedThing(Struct, kw_only=True):
+    """A thing that an action changes."""
+
+    itemType: ItemTypeName
+    itemId: Id
+    href: Address
+    state: Literal["planned", "done", "unchanged", "refused", "undone", "conflict"]
+    why: Annotated[str, Meta(description="Why it was refused, or not undone.")] | UnsetType = UNSET
+
+
+class ActionSummary(Struct, kw_only=True):
+    """An action of a moderator."""
+
+    id: Id
+    kind: str
+    state: Literal["planned", "running", "done", "undoing", "undone"]
+    ground: Literal["terms", "illegal"]
+    category: Category
+    rule: Text
+    reason: Annotated[Text, Meta(description="What the authors are told.")]
+    note: Annotated[Text, Meta(description="For moderators alone.")]
+    total: Count
+    caseId: Id | UnsetType = UNSET
+    microcosmId: Id | UnsetType = UNSET
+    ends: Time | UnsetType = UNSET
+    ticket: Annotated[str, Meta(description="Sent back, it carries out the plan.")] | UnsetType = (
+        UNSET
+    )
+    created: Time
+    createdBy: ProfileSummary | None
+    finished: Time | UnsetType = UNSET
+    undone: Time | UnsetType = UNSET
+    undoneBy: ProfileSummary | UnsetType | None = UNSET
+    meta: LinksMeta
+
+
+class ActionPage(KeysetPage[ActionSummary]):
+    """A page of actions, newest first."""
+
+
+class Actions(Struct, kw_only=True):
+    """Actions in the microcosms that the caller moderates."""
+
+    actions: ActionPage
+    meta: LinksMeta
+
+
+class Action(Struct, kw_only=True):
+    """An action with what it changes, the first 250 things."""
+
+    id: Id
+    kind: str
+    state: Literal["planned", "running", "done", "undoing", "undone"]
+    ground: Literal["terms", "illegal"]
+    category: Category
+    rule: Text
+    reason: Text
+    note: Text
+    total: Count
+    caseId: Id | UnsetType = UNSET
+    microcosmId: Id | UnsetType = UNSET
+    ends: Time | UnsetType = UNSET
+    ticket: str | UnsetType = UNSET
+    created: Time
+    createdBy: ProfileSummary | None
+    finished: Time | UnsetType = UNSET
+    undone: Time | UnsetType = UNSET
+    undoneBy: ProfileSummary | UnsetType | None = UNSET
+    counts: ActionCounts
+    targets: list[ChangedThing]
+    meta: LinksMeta
+
+
+class StatementSummary(Struct, kw_only=True):
+    """A statement of reasons (DSA, Article 17)."""
+
+    id: Id
+    action: str
+    decision: Annotated[str, Meta(pattern="^DECISION_[A-Z_]+$")]
+    ground: Annotated[str, Meta(pattern="^DECISION_GROUND_[A-Z_]+$")]
+    category: Category
+    rule: Annotated[Text, Meta(description="The term or law that the decision stands on.")]
+    facts: Text
+    automatedDetection: bool
+    automatedDecision: bool
+    applied: Time
+    ends: Time | None
+    count: Annotated[int, Meta(ge=0, description="Things that it is about.")]
+    microcosmId: Id | UnsetType = UNSET
+    revoked: Time | UnsetType = UNSET
+    meta: LinksMeta
+
+
+class StatementPage(KeysetPage[StatementSummary]):
+    """A page of statements, newest first."""
+
+
+class Statements(Struct, kw_only=True):
+    """Statements of reasons for the caller."""
+
+    statements: StatementPage
+    meta: LinksMeta
+
+
+class StatedThing(Struct, kw_only=True):
+    """A thing that a statement is about."""
+
+    itemType: ItemTypeName
+    itemId: Id
+    href: Address
+    undone: bool
+
+
+class Statement(Struct, kw_only=True):
+    """A statement of reasons with the things that it is about, the first 100."""
+
+    id: Id
+    action: str
+    decision: Annotated[str, Meta(pattern="^DECISION_[A-Z_]+$")]
+    ground: Annotated[str, Meta(pattern="^DECISION_GROUND_[A-Z_]+$")]
+    category: Category
+    rule: Text
+    facts: Text
+    automatedDetection: bool
+    automatedDecision: bool
+    applied: Time
+    ends: Time | None
+    count: Count
+    microcosmId: Id | UnsetType = UNSET
+    revoked: Time | UnsetType = UNSET
+    things: list[StatedThing]
+    meta: LinksMeta
+
+
+class AppealMessage(Struct, kw_only=True):
+    """A message of an appeal."""
+
+    text: Text
+    created: Time
+    byModerator: bool
+    createdBy: ProfileSummary | UnsetType | None = UNSET
+
+
+class AppealSummary(Struct, kw_only=True):
+    """An appeal against a decision of moderators."""
+
+    id: Id
+    statementId: Id
+    state: Literal["open", "granted", "refused"]
+    created: Time
+    actionId: Annotated[Id, Meta(description="For moderators alone.")] | UnsetType = UNSET
+    createdBy: ProfileSummary | UnsetType | None = UNSET
+    decided: Time | UnsetType = UNSET
+    decidedBy: ProfileSummary | UnsetType | None = UNSET
+    meta: LinksMeta
+
+
+class AppealPage(KeysetPage[AppealSummary]):
+    """A page of appeals."""
+
+
+class Appeals(Struct, kw_only=True):
+    """The caller's own appeals, or those that the caller may decide."""
+
+    appeals: AppealPage
+    meta: LinksMeta
+
+
+class Appeal(Struct, kw_only=True):
+    """An appeal with its messages, oldest first."""
+
+    id: Id
+    statementId: Id
+    state: Literal["open", "granted", "refused"]
+    created: Time
+    actionId: Id | UnsetType = UNSET
+    createdBy: ProfileSummary | UnsetType | None = UNSET
+    decided: Time | UnsetType = UNSET
+    decidedBy: ProfileSummary | UnsetType | None = UNSET
+    messages: list[AppealMessage]
+    meta: LinksMeta

@@ -1,0 +1,1 @@
+"""Tests of reports, cases, actions and statements."""

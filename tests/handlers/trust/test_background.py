@@ -1,0 +1,129 @@
+"""Actions on many things: in the background, each step once, whatever ends in between."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import pytest
+
+from forumapi import itemtypes
+from forumapi.models.journal.journal import Author
+from forumapi.models.trust import action
+from forumapi.models.trust.action import Action, ActionGrounds, ActionQuery
+from forumapi.models.trust.action_worker import ActionWorker
+from tests.api import Api
+from tests.factories import Factory, Person, Site, Thing
+
+EVENTS = """
+    SELECT item_id, count(*) FROM event_log
+     WHERE site_id = %(s)s AND item_type_id = 4 AND kind = 'patched' GROUP BY item_id"""
+
+
+def ended(api: Api, id: int, by: Person, state: str) -> dict[str, Any]:
+    """The action once it is in a state; each look is at the database, for a minute at most."""
+    until = time.monotonic() + 60
+    while True:
+        data: dict[str, Any] = api.get(f"/api/v1/actions/{id}", by=by).data
+        if data["state"] == state or time.monotonic() > until:
+            assert data["state"] == state, data["counts"]
+            return data
+        time.sleep(0.1)
+
+
+def test_more_than_a_request_holds_is_hidden_in_the_background_and_back(
+    api: Api, make: Factory
+) -> None:
+    site = make.site()
+    spammer = make.person(site)
+    chats = [make.conversation(site) for _ in range(4)]
+    for chat in chats:
+        make.comments(chat, 70, by=spammer)
+        make.comment(chat)
+    sent = {"kind": "hide", "reason": "Spam", "query": {"createdBy": spammer.id}}
+    answer = api.request("POST", "/api/v1/actions", by=site.moderator, json=sent)
+    assert (answer.status, answer.data["total"]) == (200, 280)
+    id = answer.data["id"]
+    assert ended(api, id, site.moderator, "done")["counts"]["done"] == 280
+    for chat in chats:
+        assert api.get(chat.path, by=site.newcomer).data["comments"]["total"] == 1
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {1}
+    (stated,) = api.get("/api/v1/statements", by=spammer).data["statements"]["items"]
+    assert stated["count"] == 280
+
+    undone = api.post(f"/api/v1/actions/{id}/undo", {}, by=site.moderator)
+    assert undone.status == 200
+    assert ended(api, id, site.moderator, "undone")["counts"]["undone"] == 280
+    for chat in chats:
+        assert api.get(chat.path, by=site.newcomer).data["comments"]["total"] == 71
+    assert api.get(spammer.path, by=site.newcomer).data["commentCount"] == 280
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
+
+
+class LostError(Exception):
+    """End of a process in the middle of a batch."""
+
+
+def test_a_batch_that_is_lost_is_done_again_and_no_step_twice(make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    make.comments(chat, 260, by=site.newcomer)
+    author = Author(site.id, site.moderator.id, "")
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Spam")
+    with make.database.write() as tx:
+        made = Action.insert(tx, author, "hide", grounds)
+        made.plan_query(tx, site.id, ActionQuery(site.newcomer.id, site_began(), [site.root_id]))
+        made.start(tx, author, [site.root_id])
+    worker = ActionWorker(make.database, lambda: True, lambda: None)
+    for _ in range(3):
+        with pytest.raises(LostError), make.database.write() as tx:
+            claimed = Action.claim(tx)
+            if claimed is not None:
+                claimed[2].run(tx, author, [site.root_id], action.BATCH)
+            raise LostError
+        worker.work()
+    while worker.work():
+        pass
+    assert state_of(make, site, made.id) == ("done", 260)
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {1}
+
+
+def site_began() -> datetime.datetime:
+    """A time before everything."""
+    return datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+
+
+def state_of(make: Factory, site: Site, id: int) -> tuple[str, int]:
+    """The state of an action, and how many of its changes are done; waits for what another process has claimed."""
+    statement = """
+        SELECT a.state, (SELECT count(*) FROM action_changes x WHERE x.site_id = a.site_id
+                            AND x.action_id = a.action_id AND x.state = 'done')
+          FROM actions a WHERE a.site_id = %(s)s AND a.action_id = %(a)s"""
+    for _ in range(600):
+        row = make.sql(statement, s=site.id, a=id)[0]
+        if row[0] == "done":
+            break
+        time.sleep(0.1)
+    return row[0], row[1]
+
+
+def test_what_left_the_actors_reach_meanwhile_is_refused(api: Api, make: Factory) -> None:
+    site = make.site()
+    theirs, other = make.microcosm(site), make.microcosm(site)
+    keeper = make.person(site)
+    make.join(make.role(site, theirs.id, "Keep", moderator=True, rights=("read", "update")), keeper)
+    chat = make.conversation(site, microcosm=theirs)
+    said = make.comment(chat)
+    sent = {
+        "kind": "hide",
+        "reason": "Spam",
+        "dryRun": True,
+        "targets": [{"itemType": "comment", "itemId": said.id}],
+    }
+    plan = api.request("POST", "/api/v1/actions", by=keeper, json=sent).data
+    move = {"microcosmId": other.id, "title": "Moved", "meta": {"editReason": "Moved"}}
+    assert api.request("PUT", chat.path, by=site.owner, json=move).status == 302
+    answer = api.request("POST", "/api/v1/actions", by=keeper, json={"ticket": plan["ticket"]})
+    assert answer.data["counts"]["refused"] == 1
+    assert api.get(Thing(site, itemtypes.COMMENT, said.id).path, by=site.newcomer).status == 200
