@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -274,6 +277,85 @@ def _tables_without_me(url: str, me: Person) -> list[str]:
                 if row == (0,):
                     lacking.append(table.name)
     return lacking
+
+
+def _only(canaries: Sequence[str], found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those of the hits that are of these canaries."""
+    left = {name: [one for one in hits if one in canaries] for name, hits in found.items()}
+    return {name: hits for name, hits in left.items() if hits}
+
+
+@pytest.mark.wide
+def test_words_that_stay_name_nobody(api: Api, make: Factory, url: str, config: Config) -> None:
+    site, elsewhere = make.site("kanal"), make.site("sonst")
+    me = make.person(site, NAME)
+    params = _write(api, make, site, me) | {"elsewhere": elsewhere.id}
+    with psycopg.connect(url) as connection:
+        for statement in ROWS.split(";\n"):
+            connection.execute(statement.encode(), params)
+    assert api.delete(f"/api/v1/users/{me.user_id}", by=me).status == 200
+
+    _erase(url, config)
+
+    found = _hits_in_tables(url)
+    assert _only((NAME.lower(), ADDRESS, MACHINE), found) == {}
+    assert _only((TEXT,), found).keys() >= {"comments", "items", "comment_revisions", "attachments"}
+    assert not found.keys() & {"drafts", "mail_outbox", "attributes_of_profile", "passkeys"}
+
+
+_KILLED: Final = """
+import sys
+from forumapi.config import Config
+from forumapi.cron import erasures
+from forumapi.database.connections import Database
+erasures.work_off(Database(sys.argv[1]), Config(database_url=sys.argv[1], data_dir=sys.argv[2]))
+"""
+_MANY: Final = """
+    INSERT INTO comments (site_id, item_id, seq, created_by, edited_by, renderer, markdown, html)
+    SELECT %(site)s, %(item)s, 100 + n, %(me)s, %(me)s, 1, 'kanarientext77 ' || n, '<p>kanarientext77</p>'
+      FROM generate_series(1, 6000) AS n"""
+
+
+def _is_down_to(url: str, target: int) -> bool:
+    """Return True if so many comments are left, or fewer."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM comments WHERE markdown LIKE 'kanarientext77%'"
+        ).fetchone()
+    return row is not None and row[0] <= target
+
+
+@pytest.mark.wide
+def test_an_erasure_goes_on_where_it_was_killed(
+    make: Factory, url: str, config: Config, tmp_path: Path
+) -> None:
+    site = make.site("kanal")
+    me = make.person(site, NAME)
+    chat = make.conversation(site, by=me)
+    with psycopg.connect(url) as connection:
+        connection.execute(_MANY, {"site": site.id, "item": chat.id, "me": me.id})
+        connection.execute(
+            "INSERT INTO erasures (site_id, profile_id, words, due) VALUES (%s, %s, 'remove', now())",
+            [site.id, me.id],
+        )
+    for target in (5500, 3500, 1500):
+        process = subprocess.Popen([sys.executable, "-c", _KILLED, url, str(tmp_path)])
+        services.wait_until(partial(_is_down_to, url, target), "nothing was erased")
+        process.kill()
+        process.wait()
+    assert not _is_down_to(url, 0), "it was never killed in the middle"
+
+    # The server lets go of the lock of a process that was killed when it notices.
+    database = Database(url)
+    try:
+        services.wait_until(lambda: erasures.work_off(database, config) == 1, "it did not go on")
+    finally:
+        database.close()
+    _forget_words(config)
+
+    # The account, and its address, stay.
+    assert _hits_in_tables(url).keys() == {"users"}
+    assert len(list(erasures.read_journal([config.erasure_journal_path]))) == 1
 
 
 @pytest.mark.wide
