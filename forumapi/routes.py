@@ -193,6 +193,7 @@ from forumapi.handlers.trust.cases import (
 )
 from forumapi.handlers.trust.reports import ReportHandler, ReportsHandler
 from forumapi.handlers.trust.statements import StatementHandler, StatementsHandler
+from forumapi.handlers.trust.transparency import TransparencyCsvHandler, TransparencyHandler
 from forumapi.request.handler import Handler
 
 ROOT: dict[str, type[Handler]] = {
@@ -421,6 +422,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/search": SiteSearchHandler,
+    "/api/v1/site/transparency": TransparencyHandler,
+    "/api/v1/site/transparency/csv": TransparencyCsvHandler,
     "/api/v1/statements": StatementsHandler,
     "/api/v1/statements/<number:statement>": StatementHandler,
     "/api/v1/statements/<number:statement>/appeal": StatementAppealHandler,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+import sys
 from pathlib import Path
 
 from forumapi.command.nouns.common import (
@@ -60,6 +63,15 @@ def add(commands: Commands) -> None:
     how.add_argument("--file", type=Path, metavar="FILE", help="the new text, as HTML with $names")
     how.add_argument("--link", metavar="URL", help="it is kept there instead")
     how.add_argument("--reset", action="store_true", help="back to the text of the software")
+    report = sites.add(
+        "transparency",
+        _transparency,
+        "counts of notices, decisions and appeals in a period, as JSON or CSV",
+    )
+    report.add_argument("key", help="its subdomain")
+    report.add_argument("--since", default="", help="RFC 3339; a year before its end when left out")
+    report.add_argument("--until", default="", help="RFC 3339; now when left out")
+    report.add_argument("--csv", action="store_true")
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:
@@ -147,4 +159,31 @@ def _legal(args: argparse.Namespace, current: Config) -> int:
             LegalText.upsert(tx, author, args.document, *legal.checked(html, args.link))
         text = LegalText.find(tx, author.site_id, args.document)
     print(text.link or text.body)
+    return OK
+
+
+def _transparency(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.trust.transparency import TransparencyReport
+    from forumapi.text import rfc3339
+
+    times = []
+    for name in ("until", "since"):
+        text = getattr(args, name)
+        found = rfc3339.instant(text) if text else None
+        if text and found is None:
+            raise CommandError(
+                f"--{name} must be a time with its offset, such as 2026-01-01T00:00:00Z"
+            )
+        times.append(found)
+    until = times[0] or datetime.datetime.now(datetime.UTC)
+    since = times[1] or until - datetime.timedelta(days=365)
+    if since >= until:
+        raise CommandError("--since must be before --until")
+    with reading(current) as tx:
+        report = TransparencyReport.find(tx, admin.site_id(tx, args.key), since, until)
+    if args.csv:
+        sys.stdout.write(report.csv())
+    else:
+        print(json.dumps(report.document(), indent=1))
     return OK

@@ -328,3 +328,47 @@ class Appeal(Struct, kw_only=True):
     decidedBy: ProfileSummary | UnsetType | None = UNSET
     messages: list[AppealMessage]
     meta: LinksMeta
+
+
+class TransparencyTotals(Struct, kw_only=True):
+    """Sums of a transparency report."""
+
+    notices: Count
+    noticeMedianSeconds: (
+        Annotated[float, Meta(description="From a notice to the decision on its case.")] | None
+    )
+    decisions: Annotated[Count, Meta(description="Statements of reasons.")]
+    things: Annotated[Count, Meta(description="Things that the decisions concern.")]
+    decisionMedianSeconds: (
+        Annotated[float, Meta(description="From the first notice to the decision that it led to.")]
+        | None
+    )
+    appeals: Count
+    appealMedianSeconds: float | None
+
+
+class TransparencyRow(Struct, kw_only=True):
+    """Count of equal notices, decisions or appeals."""
+
+    part: Literal["notice", "decision", "appeal"]
+    source: Literal["SOURCE_ARTICLE_16", "SOURCE_VOLUNTARY"] | None
+    kind: Annotated[str, Meta(description="Of the report, else of the action.")]
+    category: Category | None
+    ground: str | None
+    decision: str | None
+    contentType: Literal["CONTENT_TYPE_TEXT", "CONTENT_TYPE_OTHER"] | None
+    automatedDetection: bool | None
+    automatedDecision: bool | None
+    outcome: Literal["open", "acted", "dismissed", "inForce", "revoked", "granted", "refused"]
+    count: Count
+    things: Count | None
+    medianSeconds: float | None
+
+
+class TransparencyReport(Struct, kw_only=True):
+    """Counts of a period, in the terms of the Digital Services Act."""
+
+    since: Time
+    until: Time
+    totals: TransparencyTotals
+    rows: list[TransparencyRow]

@@ -1,0 +1,68 @@
+"""Transparency report of a site. Wire: docs/api/transparency.md."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.models.trust.transparency import TransparencyReport
+from forumapi.request.context import Context
+from forumapi.request.handler import OWNER, Param, needs
+from forumapi.request.response import Data, RawResponse, Result
+from forumapi.text import rfc3339
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+_PERIOD: Final = (
+    Param(
+        "since", str, "Its beginning, RFC 3339 with its offset; by default a year before its end."
+    ),
+    Param("until", str, "Its end, which is no part of it; by default now."),
+)
+
+
+def _report(ctx: Context) -> TransparencyReport:
+    """Count what the query asks for. Raises Invalid."""
+    until = _time(ctx, "until") or datetime.datetime.now(datetime.UTC)
+    since = _time(ctx, "since") or until - datetime.timedelta(days=365)
+    if since >= until:
+        raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
+    return TransparencyReport.find(ctx.reader, ctx.site.id, since, until)
+
+
+def _time(ctx: Context, name: str) -> datetime.datetime | None:
+    text = ctx.query.get(name, "")
+    if not text:
+        return None
+    found = rfc3339.instant(text)
+    if found is None:
+        raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
+    return found
+
+
+class TransparencyHandler(SiteSettingHandler):
+    """The site's transparency report, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(OWNER, answer=schemas.TransparencyReport, params=_PERIOD)
+    def get(self, ctx: Context) -> Result:
+        """Counts of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
+        return Data(dumps(_report(ctx).document()))
+
+
+class TransparencyCsvHandler(SiteSettingHandler):
+    """The site's transparency report as CSV, for its owner."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(OWNER, media_type="text/csv", params=_PERIOD)
+    def get(self, ctx: Context) -> Result:
+        """The rows of the report, for a spreadsheet."""
+        headers = (
+            ("Content-Disposition", "attachment; filename=transparency.csv"),
+            ("Cache-Control", "no-cache, max-age=0"),
+        )
+        return RawResponse(_report(ctx).csv().encode(), "text/csv", headers)

@@ -1,0 +1,353 @@
+"""The transparency report: equal to a recount of a seeded year, over HTTP and by command, for the owner alone."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import random
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from forumapi.command import cli
+from forumapi.models.trust.action_kinds import KINDS
+from forumapi.models.trust.legal_terms import CATEGORIES, GROUNDS
+from forumapi.models.trust.legal_terms import KINDS as REPORT_KINDS
+from tests.api import Api
+from tests.factories import Factory, Site
+
+START = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
+DAYS = 400
+NAMES = (
+    *("part", "source", "kind", "category", "ground", "decision", "contentType"),
+    *("automatedDetection", "automatedDecision", "outcome"),
+)
+Row = dict[str, Any]
+
+
+def moment(draw: random.Random) -> datetime.datetime:
+    return START + datetime.timedelta(
+        seconds=draw.randrange(DAYS * 86_400), microseconds=draw.randrange(10**6)
+    )
+
+
+def later(draw: random.Random, time: datetime.datetime) -> datetime.datetime:
+    return time + datetime.timedelta(seconds=draw.expovariate(1 / 90_000))
+
+
+def sow(make: Factory, site: Site, draw: random.Random, cases: int) -> None:
+    """Notices, decisions and appeals of thirteen months."""
+    people = [site.member.id, site.newcomer.id, site.owner.id]
+    reporters = [make.person(site).id for _ in range(6)]
+    decided = [name for name, kind in KINDS.items() if kind.decision]
+    for thing in range(1, cases + 1):
+        opened = moment(draw)
+        state = draw.choice(("open", "acted", "acted", "dismissed"))
+        closed = None if state == "open" else later(draw, opened)
+        item_type = draw.choice((3, 4, 6))
+        ((case,),) = make.sql(
+            """INSERT INTO cases (site_id, item_type_id, item_id, microcosm_id, author_id, state, outcome, priority,
+                                  opened, due, decided, decided_by)
+               VALUES (%(site)s, %(type)s, %(thing)s, 1, %(author)s, %(state)s, %(outcome)s, 2, %(opened)s, %(opened)s,
+                       %(closed)s, %(by)s) RETURNING case_id""",
+            site=site.id,
+            type=item_type,
+            thing=10**9 + thing,
+            author=draw.choice(people),
+            state="open" if state == "open" else "decided",
+            outcome="" if state == "open" else state,
+            opened=opened,
+            closed=closed,
+            by=site.moderator.id if closed else None,
+        )
+        for reporter in draw.sample(reporters, draw.choice((0, 1, 1, 2, 4))):
+            make.sql(
+                """INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, created)
+                   VALUES (%(site)s, %(case)s, %(type)s, %(thing)s, %(reporter)s, %(kind)s, %(category)s, %(created)s)
+                   RETURNING 1""",
+                site=site.id,
+                case=case,
+                type=item_type,
+                thing=10**9 + thing,
+                reporter=reporter,
+                kind=draw.choice(sorted(REPORT_KINDS)),
+                category=draw.choice(CATEGORIES[:3]),
+                created=opened,
+            )
+        if state == "dismissed":
+            continue
+        told = closed or opened
+        ((action,),) = make.sql(
+            """INSERT INTO actions (site_id, kind, state, actor_id, case_id, ground, category, created)
+               VALUES (%(site)s, %(kind)s, 'done', %(actor)s, %(case)s, %(ground)s, %(category)s, %(told)s)
+               RETURNING action_id""",
+            site=site.id,
+            kind=draw.choice(decided),
+            actor=site.moderator.id,
+            case=case if state == "acted" and draw.random() < 0.8 else None,
+            ground=draw.choice(sorted(GROUNDS)),
+            category=draw.choice(CATEGORIES[:3]),
+            told=told,
+        )
+        place = 0
+        for person in draw.sample(people, draw.choice((1, 1, 2, 3))):
+            ((statement,),) = make.sql(
+                """INSERT INTO statements (site_id, action_id, profile_id, created, revoked)
+                   VALUES (%(site)s, %(action)s, %(person)s, %(told)s, %(revoked)s) RETURNING statement_id""",
+                site=site.id,
+                action=action,
+                person=person,
+                told=told,
+                revoked=later(draw, told) if draw.random() < 0.2 else None,
+            )
+            for _ in range(draw.choice((1, 1, 3, 7))):
+                place += 1
+                make.sql(
+                    """INSERT INTO action_changes (site_id, action_id, place, item_type_id, item_id, author_id, state,
+                                                   statement_id)
+                       VALUES (%(site)s, %(action)s, %(place)s::int, %(type)s, %(place)s::int, %(person)s, 'done',
+                               %(stated)s)
+                       RETURNING 1""",
+                    site=site.id,
+                    action=action,
+                    place=place,
+                    type=item_type,
+                    person=person,
+                    stated=statement,
+                )
+            if draw.random() < 0.4:
+                made = later(draw, told)
+                outcome = draw.choice(("open", "granted", "refused"))
+                make.sql(
+                    """INSERT INTO appeals (site_id, statement_id, action_id, profile_id, state, created, decided)
+                       VALUES (%(site)s, %(stated)s, %(action)s, %(person)s, %(state)s, %(made)s, %(decided)s)
+                       RETURNING 1""",
+                    site=site.id,
+                    stated=statement,
+                    action=action,
+                    person=person,
+                    state=outcome,
+                    made=made,
+                    decided=None if outcome == "open" else later(draw, made),
+                )
+
+
+def table(make: Factory, site: Site, name: str, columns: str) -> list[Row]:
+    rows = make.sql(f"SELECT {columns} FROM {name} WHERE site_id = %(id)s", id=site.id)
+    return [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
+
+
+def recount(
+    make: Factory, site: Site, since: datetime.datetime, until: datetime.datetime
+) -> tuple[Row, dict[tuple[Any, ...], tuple[int, int | None, float | None]]]:
+    """The totals, and (count, things, median) by the values of NAMES, from all rows of the tables one by one."""
+    cases = {
+        one["case_id"]: one
+        for one in table(make, site, "cases", "case_id, state, outcome, decided")
+    }
+    reports = table(make, site, "reports", "case_id, kind, category, created")
+    actions = {
+        one["action_id"]: one
+        for one in table(make, site, "actions", "action_id, kind, case_id, ground, category")
+    }
+    changes = table(make, site, "action_changes", "statement_id, item_type_id")
+    groups: dict[tuple[Any, ...], list[tuple[int | None, float | None]]] = defaultdict(list)
+
+    def seconds(begin: datetime.datetime | None, end: datetime.datetime | None) -> float | None:
+        return (
+            None if begin is None or end is None else (end - begin) // datetime.timedelta(seconds=1)
+        )
+
+    for one in reports:
+        if since <= one["created"] < until:
+            case = cases[one["case_id"]]
+            key: tuple[Any, ...] = (
+                "notice",
+                "SOURCE_ARTICLE_16",
+                one["kind"],
+                one["category"],
+                None,
+                None,
+                None,
+                None,
+                None,
+            )
+            outcome = "open" if case["state"] == "open" else case["outcome"]
+            groups[*key, outcome].append((None, seconds(one["created"], case["decided"])))
+    for one in table(make, site, "statements", "statement_id, action_id, created, revoked"):
+        if since <= one["created"] < until:
+            action = actions[one["action_id"]]
+            noticed = [
+                r["created"]
+                for r in reports
+                if action["case_id"] and r["case_id"] == action["case_id"]
+            ]
+            about = [c["item_type_id"] for c in changes if c["statement_id"] == one["statement_id"]]
+            key = (
+                *(
+                    "decision",
+                    "SOURCE_ARTICLE_16" if noticed else "SOURCE_VOLUNTARY",
+                    action["kind"],
+                ),
+                *(action["category"], GROUNDS[action["ground"]], KINDS[action["kind"]].decision),
+                "CONTENT_TYPE_OTHER" if set(about) == {3} else "CONTENT_TYPE_TEXT",
+                *(False, False, "revoked" if one["revoked"] else "inForce"),
+            )
+            groups[key].append((len(about), seconds(min(noticed, default=None), one["created"])))
+    for one in table(make, site, "appeals", "action_id, state, created, decided"):
+        if since <= one["created"] < until:
+            key = ("appeal", None, actions[one["action_id"]]["kind"], *(None,) * 6, one["state"])
+            groups[key].append((None, seconds(one["created"], one["decided"])))
+
+    def median(members: list[tuple[int | None, float | None]]) -> float | None:
+        known = [took for _, took in members if took is not None]
+        return float(statistics.median(known)) if known else None
+
+    counted = {
+        key: (
+            len(members),
+            sum(things or 0 for things, _ in members) if key[0] == "decision" else None,
+            median(members),
+        )
+        for key, members in groups.items()
+    }
+    totals: Row = {}
+    for part in ("notice", "decision", "appeal"):
+        members = [one for key, found in groups.items() if key[0] == part for one in found]
+        totals[f"{part}s"] = len(members)
+        totals[f"{part}MedianSeconds"] = median(members)
+        if part == "decision":
+            totals["things"] = sum(things or 0 for things, _ in members)
+    return totals, counted
+
+
+@pytest.fixture(scope="module")
+def year(make: Factory) -> Site:
+    """A site with a seeded year of moderation."""
+    site = make.site()
+    sow(make, site, random.Random(15), 400)
+    return site
+
+
+def address(path: str = "", **query: object) -> str:
+    return f"/api/v1/site/transparency{path}?{urlencode(query)}"
+
+
+PERIODS = [(0, DAYS + 60), (30, 395), (100, 131), (200, 201), (DAYS + 100, DAYS + 200)]
+
+
+@pytest.mark.parametrize(("first", "last"), PERIODS)
+def test_the_report_equals_a_recount(
+    api: Api, make: Factory, year: Site, first: int, last: int
+) -> None:
+    since, until = (START + datetime.timedelta(days=days) for days in (first, last))
+    period = {"since": since.isoformat(), "until": until.isoformat()}
+    totals, counted = recount(make, year, since, until)
+
+    answer = api.get(address(**period), by=year.owner)
+
+    assert answer.status == 200, answer.body
+    assert answer.data["totals"] == totals
+    found = {
+        tuple(row[name] for name in NAMES): (row["count"], row["things"], row["medianSeconds"])
+        for row in answer.data["rows"]
+    }
+    assert found == counted
+    assert len(answer.data["rows"]) == len(found)
+    # The same as CSV.
+    rows = list(
+        csv.DictReader(io.StringIO(api.get(address("/csv", **period), by=year.owner).body.decode()))
+    )
+    words = {None: "", True: "Yes", False: "No"}
+    assert [
+        {
+            name: words.get(value, str(value))
+            if value is None or isinstance(value, bool)
+            else str(value)
+            for name, value in row.items()
+        }
+        for row in answer.data["rows"]
+    ] == [{name: value for name, value in row.items() if name not in period} for row in rows]
+
+
+def test_the_year_is_large_enough_to_show_a_miscount(make: Factory, year: Site) -> None:
+    totals, counted = recount(make, year, START, START + datetime.timedelta(days=DAYS + 60))
+    assert (totals["notices"] > 500, totals["decisions"] > 400, totals["appeals"] > 100) == (
+        True,
+    ) * 3
+    assert len(counted) > 100
+
+
+def test_what_really_happened_is_in_the_report_of_the_last_year(api: Api, make: Factory) -> None:
+    site = make.site()
+    comment = make.comment(make.conversation(site, by=site.member), by=site.member)
+    make.report(comment)
+    _, statement = make.action(comment)
+    make.appeal(statement, site.member)
+
+    data = api.get("/api/v1/site/transparency", by=site.owner).data
+
+    assert [
+        (row["part"], row["kind"], row["source"], row["outcome"], row["count"])
+        for row in data["rows"]
+    ] == [
+        ("notice", "spam", "SOURCE_ARTICLE_16", "open", 1),
+        ("decision", "delete", "SOURCE_VOLUNTARY", "inForce", 1),
+        ("appeal", "delete", None, "open", 1),
+    ]
+    assert data["rows"][1]["decision"] == "DECISION_VISIBILITY_CONTENT_REMOVED"
+    assert "profile" not in json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"since": "yesterday"}, "since"),
+        ({"until": "2026-01-01"}, "until"),
+        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:00:00Z"}, "since"),
+    ],
+)
+def test_a_bad_period_is_named(api: Api, bikes: Site, query: dict[str, str], field: str) -> None:
+    for path in ("", "/csv"):
+        answer = api.get(address(path, **query), by=bikes.owner)
+        assert (answer.status, answer.error.startswith(field)) == (400, True)
+
+
+def test_only_the_owner_reads_it(api: Api, bikes: Site) -> None:
+    for path in ("", "/csv"):
+        for person in (bikes.moderator, bikes.member):
+            assert api.get(address(path), by=person).status == 403
+        assert api.get(address(path), site=bikes).status in (401, 403)
+
+
+def test_an_operator_prints_it(
+    api: Api,
+    year: Site,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", database_url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path))
+    period = {"since": "2025-07-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+    words = [
+        "site",
+        "transparency",
+        year.key,
+        *(f"--{name}={time}" for name, time in period.items()),
+    ]
+
+    assert cli.main(words) == 0
+    assert json.loads(capsys.readouterr().out) == api.get(address(**period), by=year.owner).data
+    assert cli.main([*words, "--csv"]) == 0
+    assert (
+        capsys.readouterr().out.encode() == api.get(address("/csv", **period), by=year.owner).body
+    )
+    assert cli.main([*words[:3], "--since", "nonsense"]) == 1
