@@ -11,6 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.content.item import ItemChange
+from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.trust import sanction, targets
@@ -359,6 +360,8 @@ class WarnKind(ActionKind):
     def apply(
         self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
     ) -> AppliedChange | None:
+        # It changes nothing of the profile: the entry of the audit says that they were warned.
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, target.ref.id)
         return AppliedChange({}, {})
 
     def inverse(
@@ -369,6 +372,7 @@ class WarnKind(ActionKind):
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, target.ref.id)
         return ""
 
 
