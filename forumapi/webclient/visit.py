@@ -103,21 +103,28 @@ class Visit:
     @cached_property
     def site(self) -> dict[str, Any]:
         """Site of this host."""
+        if self.session.token and "me" not in self.__dict__ and self.me is not None:
+            known: dict[str, Any] = self.__dict__["site"]
+            return known
         found: dict[str, Any] = self.api.get("/site")
         return found
 
     @cached_property
     def me(self) -> dict[str, Any] | None:
-        """Own profile with the user; None for guests. A session that has ended is forgotten."""
+        """Own profile with the user; None for guests. A session that has ended is forgotten.
+
+        The site comes with it.
+        """
         if not self.session.token:
             return None
         try:
-            found: dict[str, Any] = self.api.get("/whoami")
+            found: dict[str, Any] = self.api.get("/whoami", site="true")
         except Failure as failure:
             if failure.status != 401:
                 raise
             self.forget_session()
             return None
+        self.__dict__["site"] = found.pop("site")
         return found
 
     def listed(self, path: str, **asked: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from forumapi.wire.schemas.parts import (
     ProfileSummary,
     Stat,
 )
+from forumapi.wire.schemas.sites import Site
 from forumapi.wire.schemas.values import Avatar, Count, Id, Text, Time
 
 
@@ -106,6 +107,12 @@ class Profile(Struct, kw_only=True):
     lastActive: Time
     avatar: Avatar
     meta: ProfileMeta
+
+
+class WhoAmI(Profile, kw_only=True):
+    """The caller's profile."""
+
+    site: Annotated[Site | UnsetType, Meta(description="With `site=true`.")] = UNSET
 
 
 class PeopleMeta(Struct, kw_only=True):
