@@ -58,7 +58,7 @@ def test_a_member_deletes_their_profile_and_changes_their_mind(
     asked = api_there.get(f"{person.path}/erasure", by=person).data
     assert asked["words"] == "remove"
     hand.go(bikes, "/conversations/")
-    hand.see("You asked to be deleted on")
+    hand.see("You are going to be deleted on")
     hand.press("Change your mind")
     hand.press("Keep my profile")
     hand.see("Make a copy")
