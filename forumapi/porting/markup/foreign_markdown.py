@@ -20,7 +20,8 @@ _DELIMITERS = re.compile(
     r"^(?P<start>[ \t>]*)(?P<row>\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*)$", re.M
 )
 _BBCODE = re.compile(
-    r"\[(/?(?:[bius]|\*|quote|color|list|img|attach|url|email|cite)(?:=[^\]\n]*)?)\](?!\()", re.I
+    r"\[(/?(?:[bius]|\*|quote|color|list|img|attach|url|email|cite)(?:=[^\]\n]{0,300})?)\](?!\()",
+    re.I,
 )
 _EMOJI_OF: Final = {
     ":smile:": "😄",
@@ -69,7 +70,7 @@ _EMOJI = re.compile(
 _MENTION = re.compile(r"(?<![\w/@\[.`])@([\w-]+)")
 _ADDRESS = re.compile(r"(\]\(\s*<?)([^\s<>)]+)")
 _RULE = re.compile(r"[ \t]*\[hr/?\][ \t]*", re.I)
-_CODE = re.compile(r"\[code(?:=[^\]\n]{0,40})?\](.*?)\[/code\]", re.I | re.S)
+_CODE = re.compile(r"\[(?P<close>/)?code(?:=[^\]\n]{0,40})?\]", re.I)
 # The bracket of `[1]: address`.
 _DEFINITION = re.compile(r"^[ \t>]*(?=\[[^\]\n]+\]:)", re.M)
 _TAG = re.compile(
@@ -143,10 +144,20 @@ def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> s
 def with_rules_and_code(text: str) -> str:
     """Write Misago's `[hr]` and `[code]`."""
 
-    def fenced(match: re.Match[str]) -> str:
-        return f"\n\n```\n{match[1].strip(chr(10))}\n```\n\n"
+    def fenced(part: str) -> str:
+        written: list[str] = []
+        done = 0
+        start: re.Match[str] | None = None
+        for tag in _CODE.finditer(part):
+            if tag["close"] is None:
+                start = start or tag
+            elif start:
+                code = part[start.end() : tag.start()].strip("\n")
+                written += [part[done : start.start()], f"\n\n```\n{code}\n```\n\n"]
+                done, start = tag.end(), None
+        return "".join([*written, part[done:]])
 
-    text = outside_code(text, lambda part: _CODE.sub(fenced, part))
+    text = outside_code(text, fenced)
     return outside_code(text, lambda part: _RULE.sub("\n\n---\n\n", part))
 
 
@@ -223,9 +234,12 @@ def _split(text: str) -> list[list[str]]:
             continue
         parts: list[str] = []
         done = 0
+        ticks = counted = 0
         for match in _TAG.finditer(line):
+            ticks += line.count("`", counted, match.start())
+            counted = match.start()
             # Within a span of code, which a line does not leave here.
-            if line[: match.start()].count("`") % 2:
+            if ticks % 2:
                 continue
             if line[done : match.start()].strip():
                 parts.append(line[done : match.start()])

@@ -503,8 +503,9 @@ def _from_template(tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbTe
 # The form of 3.0 and 3.1
 
 _COMMENTED = re.compile(
-    r"<!-- s(?P<code>\S+?) --><img [^>]*><!-- s(?P=code) -->"
-    r'|<!-- (?P<link>[mlwe]) --><a [^>]*?href="(?P<href>[^"]*)"[^>]*>(?P<shown>.*?)</a><!-- (?P=link) -->',
+    r"<!-- s(?P<code>\S{1,50}?) --><img [^>]{0,1000}><!-- s(?P=code) -->"
+    r'|<!-- (?P<link>[mlwe]) --><a [^>]{0,200}?href="(?P<href>[^"]{0,2100})"[^>]{0,200}>'
+    r"(?P<shown>.{0,2100}?)</a><!-- (?P=link) -->",
     re.S,
 )
 
@@ -513,6 +514,8 @@ def _read_old(builder: _Builder, text: str, uid: str, smilies: bool, links: bool
     tags = _old_tags(uid)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     position = 0
+    # Names of tags that are not closed any more: each is looked for once.
+    unclosed: set[str] = set()
     while tags and (match := tags.search(text, position)):
         _read_plain(builder, text[position : match.start()], smilies, links)
         position = match.end()
@@ -521,10 +524,14 @@ def _read_old(builder: _Builder, text: str, uid: str, smilies: bool, links: bool
             builder.end(name)
             continue
         if name in ("code", "img", "flash", "attachment"):
-            close = re.compile(rf"\[/{name}(?::[a-z])?:{re.escape(uid)}\]", re.I).search(
-                text, position
-            )
-            if close is not None:
+            close = None
+            if name not in unclosed:
+                close = re.compile(rf"\[/{name}(?::[a-z])?:{re.escape(uid)}\]", re.I).search(
+                    text, position
+                )
+            if close is None:
+                unclosed.add(name)
+            else:
                 _add_verbatim(
                     builder, name, match["argument"] or "", text[position : close.start()]
                 )
@@ -544,7 +551,7 @@ def _old_tags(uid: str) -> re.Pattern[str] | None:
     end = rf"(?::[a-z])?:{re.escape(uid)}\]"
     return re.compile(
         rf"\[(?P<close>/)?(?P<name>\*|[a-z0-9_-]++)"
-        rf"(?:=(?P<argument>&quot;(?:(?!\[quote=).)*?&quot;(?={end})|[^\[\]\n]*?(?={end})))?{end}",
+        rf"(?:=(?P<argument>&quot;(?:(?!\[quote=).){{0,300}}?&quot;(?={end})|[^\[\]\n]{{0,2100}}?(?={end})))?{end}",
         re.I | re.S,
     )
 

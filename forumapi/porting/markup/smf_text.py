@@ -21,7 +21,7 @@ _HTML_TAG = re.compile(r"<[^>]*>")
 _MAX_OPEN: Final = 100
 
 # Arguments as the board takes them; a tag with another one is text.
-_QUOTED = r"=(?:&quot;(?P<{0}q>.*?)&quot;|(?P<{0}p>[^\]\n]*?))"
+_QUOTED = r"=(?:&quot;(?P<{0}q>.{{0,1000}}?)&quot;|(?P<{0}p>[^\]\n]{{0,1000}}?))"
 
 
 def _argument(prefix: str) -> str:
@@ -37,13 +37,14 @@ _TAG = re.compile(
     rf"|quote{_argument('quote')}"
     r"|list type=(?P<list>[a-z-]+)"
     rf"|(?P<linked>i?url|email){_argument('url')}"
-    r"|img(?P<img>(?: (?:width|height|alt|title)=(?:&quot;.*?&quot;|[^\]\s]*))+)"
-    r"|attach(?P<attach>(?: (?:id|type|width|height|align|alt|display|name)=(?:&quot;.*?&quot;|[^\]\s]*))+)"
+    r"|img(?P<img>(?: (?:width|height|alt|title)=(?:&quot;.{0,200}?&quot;|[^\]\s]{0,200})){1,4})"
+    r"|attach(?P<attach>(?: (?:id|type|width|height|align|alt|display|name)="
+    r"(?:&quot;.{0,200}?&quot;|[^\]\s]{0,200})){1,7})"
     r"|code=(?P<code>[^\]\n]{1,30})"
-    r"|color=(?P<color>\#[\da-fA-F]{3,6}|[A-Za-z]{1,20}|rgb\([^\])]*\))"
+    r"|color=(?P<color>\#[\da-fA-F]{3,6}|[A-Za-z]{1,20}|rgb\([^\])]{0,40}\))"
     r"|size=(?P<size>[1-7]|[1-9]\d?(?:\.\d\d?)?(?:p[xt]|em)|(?:x-)?(?:small|large)|xx-large|medium|larger|smaller)"
-    r"|font=(?P<font>[A-Za-z0-9_,\-\s]+?)"
-    r"|(?:abbr|acronym)=(?P<abbr>[^\]\n]+?)"
+    r"|font=(?P<font>[A-Za-z0-9_,\-\s]{1,60}?)"
+    r"|(?:abbr|acronym)=(?P<abbr>[^\]\n]{1,200}?)"
     r"|anchor=(?P<anchor>\#?[^\]\s]{1,60})"
     r"|member=(?P<member>[0-9]{1,9})"
     r"|me=(?P<me>[^\]\n]{1,90})"
@@ -175,6 +176,8 @@ class _Reading:
         self._has_smilies = smilies
         self._is_message = is_message
         self._stack: list[tuple[str, TextNode]] = [("", self.root)]
+        # Names of tags that are not closed any more: each is looked for once.
+        self._unclosed: set[str] = set()
 
     def read(self, text: str) -> None:
         position = 0
@@ -188,6 +191,15 @@ class _Reading:
             else:
                 position = self._open(match, text)
         self._text(text[position:])
+
+    def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
+        """Find the end of a tag whose content is no markup."""
+        if name in self._unclosed:
+            return None
+        close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
+        if close is None:
+            self._unclosed.add(name)
+        return close
 
     def _add(self, node: TextNode | str) -> None:
         self._stack[-1][1].children.append(node)
@@ -268,7 +280,7 @@ class _Reading:
         elif match["img"] is not None:
             name = "img"
         if name in _VERBATIM:
-            close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
+            close = self._closing(name, text, position)
             if close is None:
                 self._text(match[0])
                 return position
@@ -277,7 +289,7 @@ class _Reading:
         if name in ("hr", "br"):
             self._add(TextNode("rule") if name == "hr" else "\n")
         elif match["attach"] is not None:
-            close = re.compile(r"\[/attach\]", re.I).search(text, position)
+            close = self._closing("attach", text, position)
             self._file(match["attach"], decoded(text[position : close.start()]) if close else "")
             return close.end() if close else position
         elif name in _INLINE:
@@ -329,7 +341,7 @@ class _Reading:
 
     def _bare_link(self, name: str, text: str, position: int) -> int:
         """Read `[url]address[/url]`."""
-        close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
+        close = self._closing(name, text, position)
         if close is None:
             self._text(f"[{name}]")
             return position

@@ -1,0 +1,83 @@
+"""Texts that were made to take long: converters need time in proportion to a text's length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from forumapi.porting.markup import foreign_markdown
+from forumapi.porting.markup.phpbb_text import PhpbbText
+from forumapi.porting.markup.smf_text import SmfText
+
+SIZE = 100_000
+# Seconds of the processor; a tenth of them is usual, quadratic ones took from 3 to more than 25.
+MOST = 2.0
+
+
+def _smf(text: str) -> None:
+    SmfText([":)"]).convert(text)
+
+
+def _old(text: str) -> None:
+    PhpbbText().convert(text, "u1")
+
+
+def _xml(text: str) -> None:
+    PhpbbText().convert(f"<r>{text}</r>")
+
+
+def _markdown(text: str) -> None:
+    text = foreign_markdown.with_rules_and_code(text)
+    text = foreign_markdown.without_tables(foreign_markdown.without_html(text))
+    text = foreign_markdown.with_quotations(text, str)
+    text = foreign_markdown.with_emoji(foreign_markdown.without_bbcode(text))
+    foreign_markdown.with_people(foreign_markdown.with_addresses(text, ()), {})
+
+
+@pytest.mark.parametrize(
+    ("convert", "piece"),
+    [
+        *(
+            (_smf, piece)
+            for piece in (
+                *("[quote=&quot;", "[url=&quot;", "[code]", "[url]", "[img]", "[img width=&quot;"),
+                *(
+                    "[quote author=a",
+                    "[list][*]",
+                    "[*]x\n",
+                    "[b] x [/b] ",
+                    "a http://",
+                    "[attach id=1]",
+                ),
+            )
+        ),
+        *(
+            (_old, piece)
+            for piece in (
+                *(
+                    "[quote=&quot;a:u1]",
+                    "[url=&quot;x",
+                    "[code:u1]",
+                    "[url:u1]",
+                    "[b:u1] x [/b:u1]",
+                ),
+                *('<!-- m --><a href="', "<!-- s:) --><img ", "[*:u1]"),
+            )
+        ),
+        *((_xml, piece) for piece in ("<B> x </B>", "x<br/>\n", "<E>:)</E>", "&#128690;")),
+        *(
+            (_markdown, piece)
+            for piece in (
+                *("[code]", '[quote="', "[quote]", "[spoiler]", "[quote]x[/quote]", "`", "<a "),
+                *("|-|-\n", "[1]:", "](", "@a ", ":smile:", "```\n"),
+            )
+        ),
+    ],
+)
+def test_a_text_takes_no_longer_than_its_length(convert: Callable[[str], None], piece: str) -> None:
+    start = time.process_time()
+    convert(piece * (SIZE // len(piece)))
+
+    assert time.process_time() - start < MOST
