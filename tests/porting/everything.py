@@ -289,6 +289,14 @@ def _planted() -> Iterator[str]:
         ("search_words (site_id, word, documents)", "site, t, 1"),
     ):
         yield f"{_VALUES} INSERT INTO {table} SELECT {values} FROM n RETURNING 1"
+    yield f"""{_VALUES}, opened AS (
+                  INSERT INTO cases (site_id, item_type_id, item_id, microcosm_id, author_id, priority, due)
+                  SELECT site, 3, me, root, me, 1, now() FROM n RETURNING site_id, case_id),
+              noted AS (
+                  INSERT INTO case_notes (site_id, case_id, text, created_by)
+                  SELECT o.site_id, o.case_id, t, owner FROM opened o, n)
+              INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text)
+              SELECT o.site_id, o.case_id, 3, me, owner, 'other', t, t FROM opened o, n RETURNING 1"""
     yield f"""{_VALUES} UPDATE sites s SET auth0_domain = 'a.test', auth0_client_secret = t
                 FROM n WHERE s.site_id = n.site RETURNING 1"""
     yield f"""{_VALUES} UPDATE users u SET email = replace(u.email, '@', '+' || t || '@')
