@@ -3,8 +3,9 @@
 Ids are the old forum's, as text of 1 to 64 characters, and unique within their kind. A missing boolean is false, so a
 conversation without `isOpen` is closed. Times have a zone. In JSON the names are in camel case: `dateCreated`.
 
-**Texts** are Markdown, as a member would type it here. A reader turns BBCode and HTML into Markdown, and never writes
-HTML itself. Links to the forum's own things are either its old addresses, which the loader resolves by the rules in
+**Texts** are Markdown, as a member would type it here. A reader turns BBCode and HTML into Markdown; what Markdown
+lacks, such as underlining, spoilers and names above quotations, is written as the HTML that members may type too.
+Links to the forum's own things are either its old addresses, which the loader resolves by the rules in
 `wire/legacy_urls`, or addresses of the scheme `old:`, which name kind and id and need no rule:
 
     [the thread](old:conversation/12)      [post](old:comment/345)       [forum](old:forum/3)
