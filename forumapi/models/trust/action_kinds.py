@@ -63,6 +63,27 @@ SKIP_ACTIVITY = Query(
        AND y.item_type_id = {itemtypes.COMMENT} AND y.item_id = c.comment_id
        AND y.before ->> 'last_activity' = %(after)s::text""",
 )
+# An undo that shows a comment: whichever other change of it is undone later hides it again, and then restores the last
+# activity that the item had before any of its comments was shown.
+CARRY_ACTIVITY = Query(
+    "action_kinds.carry_activity",
+    f"""
+    UPDATE action_changes y
+       SET before = y.before || jsonb_build_object('last_activity', coalesce(
+                        (SELECT z.before ->> 'last_activity'
+                           FROM comments o
+                           JOIN action_changes z ON z.site_id = o.site_id AND z.item_type_id = {itemtypes.COMMENT}
+                                                AND z.item_id = o.comment_id
+                          WHERE o.site_id = %(site_id)s AND o.item_id = %(item_id)s
+                            AND z.state IN ('done', 'conflict') AND z.before ? 'last_activity'
+                          ORDER BY z.applied LIMIT 1), %(before)s::text)),
+           after = y.after || jsonb_build_object('last_activity', c.created)
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND y.site_id = c.site_id
+       AND y.item_type_id = {itemtypes.COMMENT} AND y.item_id = c.comment_id
+       AND y.state IN ('done', 'conflict') AND NOT y.before ? 'last_activity'
+       AND (y.before @> '{{"is_deleted": true}}' OR y.before @> '{{"is_moderated": true}}')""",
+)
 
 CHANGED_SINCE: Final = "somebody has changed this since"
 GONE: Final = "the microcosm that it was in is no more, or is not yours to moderate"
@@ -180,11 +201,28 @@ class FlagKind(ActionKind):
         if getattr(thing, self.column) is not self.becomes:
             return CHANGED_SINCE
         _set(tx, author, target, self.column, not self.becomes)
+        if target.comment is not None and target.comment.is_visible:
+            _carry_activity(tx, author, target)
         if "last_activity" in change.before:
             _restore_activity(tx, author, target, change)
         if "edited" in change.after:
             _restore_edit(tx, author, target, change)
         return ""
+
+
+def _carry_activity(tx: Transaction, author: Author, target: ActionTarget) -> None:
+    """Keep the last activity that an item had before an undo showed a comment in it, for the undo that hides it."""
+    held, comment = target.parent, target.comment
+    if held is None or comment is None:
+        return
+    tx.run(
+        CARRY_ACTIVITY,
+        site_id=author.site_id,
+        item_id=held.item.id,
+        id=comment.id,
+        before=held.last_activity.isoformat(),
+    )
+    held.last_activity = tx.value(LAST_ACTIVITY, site_id=author.site_id, item_id=held.item.id)
 
 
 def _restore_activity(
