@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.markup.phpbb_text import PhpbbText
 from forumapi.porting.markup.smf_text import SmfText
+from forumapi.wire import legacy_urls
 
 SIZE = 100_000
 # Seconds of the processor; a tenth of them is usual, quadratic ones took from 3 to more than 25.
@@ -81,3 +83,39 @@ def test_a_text_takes_no_longer_than_its_length(convert: Callable[[str], None], 
     convert(piece * (SIZE // len(piece)))
 
     assert time.process_time() - start < MOST
+
+
+LINKS = OldLinks(("https://old.example.org",), legacy_urls.load()["phpbb"])
+ADDRESS = "https://old.example.org/viewtopic.php?t=1"
+
+
+def _links(text: str) -> None:
+    whole = f"old: {text} {ADDRESS}"
+    LINKS.named(whole)
+    LINKS.rewrite(whole, {})
+
+
+@pytest.mark.parametrize(
+    ("convert", "beginning", "piece"),
+    [
+        (_smf, "[img", " alt=&quot;&quot;"),
+        (_smf, "[attach", " name=&quot;&quot;"),
+        (_smf, "http://a.example.org/", ")"),
+        (_links, "", "\\["),
+        (_links, "", "<https://old.example.org/"),
+        (_links, ADDRESS, "."),
+    ],
+)
+def test_what_follows_a_beginning_takes_no_longer_either(
+    convert: Callable[[str], None], beginning: str, piece: str
+) -> None:
+    start = time.process_time()
+    convert(beginning + piece * (SIZE // len(piece)))
+
+    assert time.process_time() - start < MOST
+
+
+def test_escaped_brackets_and_backslashes_before_links_stay() -> None:
+    assert LINKS.named(ADDRESS) == {("conversation", "1")}
+    assert LINKS.rewrite(rf"\[a]({ADDRESS}) old:", {}).text == rf"\[a]({ADDRESS}) old:"
+    assert LINKS.rewrite(r"x\\[a](old:comment/1)", {}).text == r"x\\a"

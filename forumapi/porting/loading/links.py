@@ -26,7 +26,10 @@ _KIND: Final[Mapping[int, str]] = {
     itemtypes.CONVERSATION: "conversation",
     itemtypes.ATTACHMENT: "attachment",
 }
-_LABEL: Final = r"(?P<bang>!?)\[(?P<label>(?:[^\[\]\\]|\\.|!?\[[^\[\]]*+\])*+)\]"
+# An escaped bracket begins no link. Without this the search would go from each of them to the text's end.
+_LABEL: Final = (
+    r"(?<!\\)(?P<before>(?:\\\\)*+)(?P<bang>!?)\[(?P<label>(?:[^\[\]\\]|\\.|!?\[[^\[\]]*+\])*+)\]"
+)
 _TITLE: Final = r"(?P<title>\s+\"[^\"\n]*\")?\s*\)"
 _OLD: Final = re.compile(r"old:(?P<kind>[a-z]+)/(?P<id>[^\s)>\]]+)")
 
@@ -53,7 +56,7 @@ class OldLinks:
             parts.append(own)
             self._own = re.compile(own, re.I)
             self._bare = re.compile(
-                rf"<(?P<angle>https?://(?:www\.)?(?:{hosts})(?=[/?#>])[^\s>]*)>"
+                rf"<(?P<angle>https?://(?:www\.)?(?:{hosts})(?=[/?#>])[^\s<>]*+)>"
                 rf"|(?<![\w(<\[/\"'=:])(?P<bare>https?://(?:www\.)?(?:{hosts})(?=[/?#])[^\s<>\]()]*)",
                 re.I,
             )
@@ -101,17 +104,18 @@ class OldLinks:
             words = label(link["label"]) if "](" in link["label"] else link["label"]
             if thing is None:
                 is_kept = key in later or not link["url"].lower().startswith("old:")
-                return link[0] if is_kept else words
+                return link[0] if is_kept else link["before"] + words
             if thing.type == itemtypes.PROFILE and words.startswith("@"):
                 mentioned[thing.id] = None
             address = self._address(link["url"], thing)
-            return f"{link['bang']}[{words}]({address}{link['title'] or ''})"
+            return f"{link['before']}{link['bang']}[{words}]({address}{link['title'] or ''})"
 
         def bare(link: re.Match[str]) -> str:
             url = link["angle"] or link["bare"]
             tail = ""
-            while link["bare"] and url[-1] in ".,:;!?*_'\"":
-                url, tail = url[:-1], url[-1] + tail
+            if link["bare"]:
+                whole, url = url, url.rstrip(".,:;!?*_'\"")
+                tail = whole[len(url) :]
             key = self._key(url)
             thing = found.get(key) if key else None
             if thing is None:

@@ -37,9 +37,9 @@ _TAG = re.compile(
     rf"|quote{_argument('quote')}"
     r"|list type=(?P<list>[a-z-]+)"
     rf"|(?P<linked>i?url|email){_argument('url')}"
-    r"|img(?P<img>(?: (?:width|height|alt|title)=(?:&quot;.{0,200}?&quot;|[^\]\s]{0,200})){1,4})"
+    r"|img(?P<img>(?: (?:width|height|alt|title)=(?>&quot;.{0,200}?&quot;|[^\]\s]{0,200}+)){1,4}+)"
     r"|attach(?P<attach>(?: (?:id|type|width|height|align|alt|display|name)="
-    r"(?:&quot;.{0,200}?&quot;|[^\]\s]{0,200})){1,7})"
+    r"(?>&quot;.{0,200}?&quot;|[^\]\s]{0,200}+)){1,7}+)"
     r"|code=(?P<code>[^\]\n]{1,30})"
     r"|color=(?P<color>\#[\da-fA-F]{3,6}|[A-Za-z]{1,20}|rgb\([^\])]{0,40}\))"
     r"|size=(?P<size>[1-7]|[1-9]\d?(?:\.\d\d?)?(?:p[xt]|em)|(?:x-)?(?:small|large)|xx-large|medium|larger|smaller)"
@@ -257,8 +257,7 @@ class _Reading:
         for match in _BARE.finditer(written):
             href = decoded(match[0])
             shown = href.rstrip(_END_OF_LINK)
-            while shown.endswith(")") and shown.count("(") < shown.count(")"):
-                shown = shown[:-1].rstrip(_END_OF_LINK)
+            shown = _without_unopened(shown)
             if not shown or "@" in shown.partition("/")[0]:
                 continue
             self._add(self._emoji(decoded(written[position : match.start()])))
@@ -410,6 +409,18 @@ class _Reading:
         self.shown.add(file.id)
         is_picture = "1" if file.is_picture else ""
         self._add(TextNode("file", id=file.id, name=name or file.name, is_picture=is_picture))
+
+
+def _without_unopened(address: str) -> str:
+    """Return an address without the parentheses at its end that close none in it, and marks before these."""
+    unopened = address.count(")") - address.count("(")
+    end = len(address)
+    while unopened > 0 and end and address[end - 1] == ")":
+        unopened -= 1
+        end -= 1
+        while end and address[end - 1] in _END_OF_LINK:
+            end -= 1
+    return address[:end]
 
 
 def _clock(text: str) -> str:
