@@ -28,6 +28,16 @@ FIND_OF_USER = Query(
     "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
 )
 
+# The profile of a user, and true if an imported one waits for them (imported_profile.py).
+FIND_OR_CLAIM = Query(
+    "profile.find_or_claim",
+    """
+    SELECT (SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s),
+           EXISTS (SELECT FROM users u
+                     JOIN imported_profiles i ON i.site_id = %(site_id)s AND i.person_key = u.person_key
+                    WHERE u.user_id = %(user_id)s AND u.email_verified)""",
+)
+
 # SQL: what each new profile has beside its row, `made`.
 ROWS_BESIDE: Final = """
     counters AS (
@@ -190,10 +200,12 @@ class Profile(NamedTuple):
         `claims`: the user is signing in, by something that the platform vouches for; an imported profile with their
         proven address becomes theirs instead.
         """
-        found = tx.value(FIND_OF_USER, site_id=site_id, user_id=user_id)
+        row = tx.row(FIND_OR_CLAIM, site_id=site_id, user_id=user_id)
+        assert row is not None
+        found, waits = row
         if found:
             return int(found)
-        if claims and (claimed := imported_profile.claim(tx, site_id, user_id)):
+        if claims and waits and (claimed := imported_profile.claim(tx, site_id, user_id)):
             _record(tx, Author(site_id, claimed, ip), journal.PATCHED, claimed, None)
             return claimed
         name = suggested_name(is_root, user_id, email)
