@@ -1,4 +1,4 @@
-"""The whole way by commands: plan, run, verify, switch, and an old address followed."""
+"""Moves by commands: plan, run, verify, switch, and an old address followed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def board(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def status(stage: Stage, site: Site, address: str) -> tuple[int, str]:
-    """What an old address is to a guest: status and where it leads."""
+    """Return the verdict on an old address for a guest: status and where it leads."""
     answer = stage.get(f"/resolve?url={quote(address, safe='')}", site=site)
     return answer.data["status"], answer.data["redirect"]["href"]
 
