@@ -194,7 +194,7 @@ WAITING = Query(
 DONE_CHANGES = Query(
     "action.done_changes",
     """
-    SELECT x.place, x.item_type_id, x.item_id, x.author_id, x.before, x.after,
+    SELECT x.place, x.item_type_id, x.item_id, x.applied, x.before, x.after,
            EXISTS (SELECT FROM action_changes y
                     WHERE y.site_id = x.site_id AND y.item_type_id = x.item_type_id AND y.item_id = x.item_id
                       AND y.applied > x.applied AND y.action_id <> x.action_id AND y.state IN ('done', 'conflict')
@@ -510,14 +510,14 @@ class Action:
         held = targets.lock(tx, site_id, list(refs.values()), self.place_id)
         options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
         steps = []
-        for place, _, _, _, before, after, is_changed_since in rows:
+        for place, _, _, applied, before, after, is_changed_since in rows:
             target = held.get(refs[place])
             if target is None or target.microcosm_id not in options.allowed:
                 conflict = "this is gone, or not yours to moderate"
             elif is_changed_since:
                 conflict = "a later action has changed this"
             else:
-                change = AppliedChange(before, after)
+                change = AppliedChange(before, after, applied)
                 conflict = self.does.inverse(tx, author, target, change, options)
             steps.append(_Step(place, "conflict" if conflict else "undone", None, conflict))
         self._store(tx, site_id, steps)

@@ -61,7 +61,7 @@ SKIP_ACTIVITY = Query(
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND y.site_id = c.site_id
        AND y.item_type_id = {itemtypes.COMMENT} AND y.item_id = c.comment_id
-       AND y.before ->> 'last_activity' = %(after)s::text""",
+       AND y.applied > %(applied)s::timestamptz AND y.before ->> 'last_activity' = %(after)s::text""",
 )
 # An undo that shows a comment: whichever other change of it is undone later hides it again, and then restores the last
 # activity that the item had before any of its comments was shown.
@@ -98,10 +98,11 @@ class ActionOptions(NamedTuple):
 
 
 class AppliedChange(NamedTuple):
-    """State of a thing before and after an action: only what the action changed."""
+    """State of a thing before and after an action: only what the action changed. `applied`: when, once it is stored."""
 
     before: State
     after: State
+    applied: datetime.datetime | None = None
 
 
 KINDS: Final[dict[str, ActionKind]] = {}
@@ -239,7 +240,7 @@ def _restore_activity(
     if tx.run(RESTORE_ACTIVITY, **named):
         microcosm_counters.refresh(tx, author.site_id, [target.microcosm_id])
     elif named["before"] != named["after"]:
-        tx.run(SKIP_ACTIVITY, **named)
+        tx.run(SKIP_ACTIVITY, applied=change.applied, **named)
 
 
 def _restore_edit(
