@@ -252,7 +252,13 @@ PERSON_TABLES: Final = (
     ),
     PersonTable(
         "imported_items",
-        (Line("old_id detail", DELETED, "of the profile; of other things they name no person"),),
+        (
+            Line(
+                "old_id detail",
+                DELETED,
+                "of the profile; its number on the former forum stays, so that no import brings the person back",
+            ),
+        ),
         Export(
             "t.site_id = %(site_id)s AND t.item_type_id = 3 AND t.item_id = %(profile_id)s",
             "t.old_id, t.detail",
