@@ -482,7 +482,7 @@ ABOVE = """
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
     webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
-    webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key webclient.visit.reactions
+    webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
@@ -532,6 +532,7 @@ FIXED = """
 ELSEWHERE = (
     "command.run_everything.",
     "command.seed.",
+    "command.static_archive.",
     "cron.",
     "database.embedded_postgres.",
     # Readers live as long as an import, which the command or cron runs.

@@ -253,8 +253,12 @@ def _without_readable(queries: dict[str, Query]) -> Iterator[tuple[str, str, str
                 yield name, match[0], f"{text[: match.start()]}true{text[match.end() :]}"
 
 
+# Its rows stand on the caller's own comments too; tests/handlers/people/test_erasures.py holds the condition.
+ANCHORED = frozenset(("quotation.page",))
+
+
 def test_a_list_that_loses_its_condition_on_what_is_readable_is_found() -> None:
-    queries = _reads()
+    queries = {name: query for name, query in _reads().items() if name not in ANCHORED}
     mutants = list(_without_readable(queries))
 
     assert len(mutants) >= 15

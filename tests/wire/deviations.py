@@ -198,6 +198,19 @@ class OwnPart:
 
 
 @dataclass(frozen=True)
+class Added:
+    """One more member of the document, before its `meta`."""
+
+    name: str
+    value: Any
+
+    def apply(self, expected: Expected) -> None:
+        data = expected.body.json["data"]
+        meta = data.pop("meta")
+        data |= {self.name: self.value, "meta": meta}
+
+
+@dataclass(frozen=True)
 class WithLink:
     """One more link of the document, at the end of its links."""
 
@@ -883,6 +896,18 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ("member-POST-poll-nochoices",),
         (Status(400), ErrorObject()),
         "A poll without choices is refused for that, not for want of a permission.",
+    ),
+    Deviation(
+        "ours",
+        (
+            "context-param",
+            "jsonp",
+            "member-GET-site",
+            "rootsite-guest-GET-site",
+            "rootsite-owner-GET-site",
+        ),
+        (Added("reactions", [{"name": "like", "text": "👍"}]),),
+        "The site's own document names the reactions that can be given.",
     ),
     Deviation(
         "ours",

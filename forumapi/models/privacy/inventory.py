@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from forumapi import itemtypes
+
 # What becomes of a column when its person is erased.
 DELETED: Final = "deleted"  # the row goes, or the value
 NOBODYS: Final = "nobody's"  # the number stays; the profile or user that it names is nobody by then
@@ -53,6 +55,10 @@ class PersonTable(NamedTuple):
 _MINE: Final = "t.site_id = %(site_id)s AND t.profile_id = %(profile_id)s"
 _BY_ME: Final = "t.site_id = %(site_id)s AND t.created_by = %(profile_id)s"
 _USER: Final = "t.user_id = %(user_id)s"
+_OF_THE_PROFILE: Final = (
+    "t.site_id = %(site_id)s AND t.item_id = %(profile_id)s"
+    f" AND t.item_type_id = {itemtypes.PROFILE}"
+)
 _SECRET: Final = "it proves who somebody is, and is no use as a copy"
 _SITES: Final = "it belongs to the site"
 
@@ -203,7 +209,7 @@ PERSON_TABLES: Final = (
             Line("written_by", NOBODYS),
         ),
         Export(
-            "t.site_id = %(site_id)s AND t.item_type_id = 3 AND t.item_id = %(profile_id)s",
+            _OF_THE_PROFILE,
             "t.key, t.string_value, t.date_value, t.number_value, t.boolean_value, t.written",
         ),
     ),
@@ -252,15 +258,9 @@ PERSON_TABLES: Final = (
     ),
     PersonTable(
         "imported_items",
-        (
-            Line(
-                "old_id detail",
-                DELETED,
-                "of the profile; its number on the former forum stays, so that no import brings the person back",
-            ),
-        ),
+        (Line("old_id detail", DELETED, "of the profile; of other things they name no person"),),
         Export(
-            "t.site_id = %(site_id)s AND t.item_type_id = 3 AND t.item_id = %(profile_id)s",
+            _OF_THE_PROFILE,
             "t.old_id, t.detail",
         ),
     ),

@@ -8,7 +8,6 @@ that PostgreSQL refuses is found by halving its batch, left out with the reason,
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import time
 from collections import deque
@@ -28,7 +27,6 @@ from forumapi.errors import ApiError
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import (
     ForumReader,
-    PortedAlias,
     PortedAttachment,
     PortedAttribute,
     PortedBan,
@@ -168,14 +166,12 @@ class Loader:
         self._finish(comments)
         self._stage("files", self._attachments(), self._files.hang)
         self._stage("reactions", source.reactions(), self._extras.insert_reactions)
-        self._stage(
-            "bookmarks", self._unless_erased(source.bookmarks()), self._extras.insert_bookmarks
-        )
-        self._stage("follows", self._unless_erased(source.follows()), self._extras.insert_follows)
+        self._stage("bookmarks", source.bookmarks(), self._extras.insert_bookmarks)
+        self._stage("follows", source.follows(), self._extras.insert_follows)
         self._stage("bans", self._bans(), self._extras.insert_bans)
         for name in ("warnings", "reports"):
             self._stage(name, getattr(source, name)(), _no_place(name))
-        self._stage("aliases", self._unless_erased(source.aliases()), self._extras.insert_aliases)
+        self._stage("aliases", source.aliases(), self._extras.insert_aliases)
         self._set_stage("counters")
         for counted in counters.count_all(self._database, self._origin, self.people):
             self._advance("counters", counted)
@@ -273,9 +269,7 @@ class Loader:
             (
                 (itemtypes.PROFILE, id, one.attributes, one.id)
                 for one in profiles
-                if one.attributes
-                and not self.people.is_erased(one.id)
-                and (id := self.people.id(one.id))
+                if one.attributes and (id := self.people.id(one.id))
             ),
         )
 
@@ -298,9 +292,7 @@ class Loader:
     def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
         """Yield the attachments, and before them pictures of profiles."""
         for profile in self._reader.profiles():
-            if not isinstance(profile, PortedProfile) or self.people.is_erased(profile.id):
-                continue
-            if own := attachments.avatar(profile):
+            if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
         yield from self._reader.attachments()
 
@@ -310,27 +302,11 @@ class Loader:
             if isinstance(profile, PortedProfile) and profile.text.strip():
                 yield about(profile)
 
-    def _unless_erased(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield documents that are not of people who were erased since they came."""
-        for one in stream:
-            if isinstance(one, PortedAlias):
-                owner = one.on_id if one.on_type == "profile" else ""
-            else:
-                owner = "" if isinstance(one, Unreadable) else one.author
-            if not owner or not self.people.is_erased(owner):
-                yield one
-
     def _bans(self) -> Iterator[PortedBan | Unreadable]:
-        """Yield the bans, then those that a profile alone tells of: what names an end is no ban for good."""
-        named: set[str] = set()
-        now = datetime.datetime.now(datetime.UTC)
-        for ban in self._reader.bans():
-            if isinstance(ban, PortedBan) and not (ban.is_exception or _is_over(ban, now)):
-                named.add(ban.profile)
-            yield ban
         for profile in self._reader.profiles():
-            if isinstance(profile, PortedProfile) and profile.is_banned and profile.id not in named:
+            if isinstance(profile, PortedProfile) and profile.is_banned:
                 yield PortedBan(profile=profile.id)
+        yield from self._reader.bans()
 
     def _polls(self) -> dict[str, tuple[int, str]]:
         """Return id and question of the polls of conversations, by the conversation's old id."""
@@ -378,10 +354,6 @@ def about(profile: PortedProfile) -> PortedComment:
         date_created=profile.date_created,
         versions=(PortedVersion(text=profile.text),),
     )
-
-
-def _is_over(ban: PortedBan, now: datetime.datetime) -> bool:
-    return ban.expires is not None and ban.expires <= now
 
 
 def rules_of(config: Config, product: str) -> RuleSet | None:

@@ -14,7 +14,6 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
-from forumapi.models.privacy.erasing import ERASED_IMPORT
 from forumapi.porting.layout import PortedProfile, Unreadable
 from forumapi.porting.loading import fields
 from forumapi.porting.loading.mapping import Origin, allocate
@@ -102,17 +101,11 @@ class ImportedPeople:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self._ids: dict[str, int] = {}
-        self._erased: set[str] = set()
 
     def load(self, tx: Reader) -> None:
         """Read the ids of all profiles that came so far."""
         found = self.origin.all_of(tx, itemtypes.PROFILE)
         self._ids = {old: thing.id for old, thing in found.items()}
-        self._erased = {old for old, thing in found.items() if thing.detail == ERASED_IMPORT}
-
-    def is_erased(self, old_id: str) -> bool:
-        """Return True for a person who was erased since they came: nothing of theirs comes again."""
-        return fields.old_id(old_id) in self._erased
 
     def __len__(self) -> int:
         return len(self._ids)

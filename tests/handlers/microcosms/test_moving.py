@@ -31,7 +31,14 @@ PASSING = (
     " 'role_ids', 'next_change_at'"
 )
 APART = (
+    # Records of what moderators did, with what undoes it, and of what was chained.
+    "action_changes",
+    "actions",
+    "audit_details",
+    "audit_entries",
+    "audit_heads",
     "audit_log",
+    "statements",
     "event_cursors",
     "event_heads",
     "event_log",

@@ -248,6 +248,16 @@ def test_somebody_banned_sees_what_the_page_needs_and_nothing_else(
             if (answer.status, answer.status == 403 and answer.code) != (403, 13):
                 answered.add((method, url, answer.status))
 
+    # Whoever is banned takes their data out, and deletes their profile and account.
+    profile, user = "/api/v1/profiles/<profile:item>", "/api/v1/users/<user:item>"
+    own_data = {
+        *((method, f"{profile}/export") for method in ("GET", "POST", "DELETE")),
+        *((method, f"{of}/erasure") for method in ("GET", "DELETE") for of in (profile, user)),
+        ("GET", f"{profile}/export/file"),
+        ("DELETE", profile),
+        ("DELETE", user),
+    }
+    answered = {one for one in answered if one[:2] not in own_data}
     assert {(method, url) for method, url, status in answered if status == 200} == {
         ("GET", "/api/v1/site"),
         ("GET", "/api/v1/whoami"),

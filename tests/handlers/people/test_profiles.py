@@ -439,12 +439,6 @@ def test_other_patches_are_refused(stage: Stage, site: Site, document: Any, stat
     assert stage.request("PATCH", path, document, by=site.owner).status == status
 
 
-def test_deleting_a_profile_is_not_implemented(stage: Stage, site: Site) -> None:
-    for by in (None, site.member, site.owner):
-        answer = stage.request("DELETE", f"/profiles/{site.member.id}", by=by, site=site)
-        assert answer.status == 501
-
-
 def test_changes_are_audited(stage: Stage, site: Site) -> None:
     stage.put(f"/profiles/{site.member.id}", {"gender": "x"}, by=site.member, ip="203.0.113.5")
     stage.member_flag(site.member, True, by=site.owner, ip="203.0.113.6")

@@ -29,7 +29,7 @@ UNWATCHED = {
     "microcosm_deltas": "a row comes with the item that it counts; folding changes no sum",
 }
 # What a page statement reads for one viewer beside the page, and hands back without keeping it.
-FOR_THE_VIEWER = {huddle_page.PAGE.name: {"bookmarks", "read_marks", "watchers"}}
+FOR_THE_VIEWER = {huddle_page.PAGE.name: {"bookmarks", "drafts", "read_marks", "watchers"}}
 PAGE_STATEMENTS = (
     item_page.PAGE,
     huddle_page.PAGE,
