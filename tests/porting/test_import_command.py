@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -115,3 +116,23 @@ def test_a_code_by_mail_takes_an_imported_profile_over(
     capsys.readouterr()
     assert cli.main(["import", "undo", "--site", site.key]) == 1
     assert f"profile {ben} has been taken over" in capsys.readouterr().out
+
+
+def test_a_damaged_archive_is_named(
+    site: Site, board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "board.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("profiles/000001.jsonl", '{"id":"1","name":"a"}\n' * 5000)
+    damaged = bytearray(path.read_bytes())
+    damaged[80:100] = bytes(20)
+    path.write_bytes(damaged)
+
+    assert cli.main(["import", "run", "microcosm", str(path), "--site", site.key]) != 0
+    assert f"{path} is damaged" in capsys.readouterr().err
+
+    folder = tmp_path / "deep"
+    (folder / "profiles").mkdir(parents=True)
+    (folder / "profiles" / "index.json").write_text("[" * 100_000)
+    assert cli.main(["import", "run", "microcosm", str(folder), "--site", site.key]) != 0
+    assert "profiles/index.json: is no index" in capsys.readouterr().err

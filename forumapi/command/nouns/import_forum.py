@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -272,6 +274,8 @@ def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
         raise CommandError(str(error)) from None
     try:
         yield reader
+    except (LayoutError, DumpError, zipfile.BadZipFile, zlib.error) as error:
+        raise CommandError(f"{args.source} is damaged: {error}") from None
     finally:
         reader.close()
 

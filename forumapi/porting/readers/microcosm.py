@@ -311,7 +311,7 @@ class MicrocosmReader(BaseReader):
         try:
             files = json.loads(data)["files"]
             entries = [_LayoutFile(str(one["path"]), str(one["id"])) for one in files]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise LayoutError(f"{folder}/index.json: is no index: {error!r}") from None
         return sorted(
             (
@@ -336,7 +336,7 @@ def _counts(index: bytes) -> dict[str, int]:
     try:
         streams = json.loads(index)["streams"]
         return {name: int(one["documents"]) for name, one in streams.items() if name in STREAMS}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
