@@ -92,6 +92,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     The longest come first.
     """
+    if not os.environ.get("FORUMAPI_FORUM_FIXTURES"):
+        items[:] = [item for item in items if item.get_closest_marker("boards") is None]
     parts = {
         path: path.relative_to(Path(__file__).parent).parts
         for path in {item.path for item in items}
@@ -128,6 +130,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"memcached: {'started for each test process' if has_memcached else missing}",
         f"nginx: {'started where it is tested' if services.nginx_program() else missing}",
         f"Chromium: {'started where a page is tested' if has_chromium else missing}",
+        *(
+            ["boards of other products: FORUMAPI_FORUM_FIXTURES names no folder, left out"]
+            if not os.environ.get("FORUMAPI_FORUM_FIXTURES")
+            else []
+        ),
     ]
 
 

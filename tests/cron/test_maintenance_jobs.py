@@ -67,7 +67,8 @@ def stats(make: Factory, site) -> dict[str, int]:
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_every_job_runs_and_may_run_again(make, site, job):
-    config = dataclasses.replace(CONFIG, environment="prod")
+    url = make.database.url
+    config = dataclasses.replace(CONFIG, environment="prod", database_url=url)
     assert perform(make, job.work, config)
     assert perform(make, job.work, config)
 

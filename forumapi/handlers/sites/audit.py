@@ -30,8 +30,6 @@ def _before_next(found: list[ListedEntry], limit: int) -> int:
 class AuditHandler(SiteSettingHandler):
     """The site's audit, for its owner."""
 
-    allow = "OPTIONS,HEAD,GET"
-
     @needs(
         OWNER,
         answer=schemas.AuditEntries,

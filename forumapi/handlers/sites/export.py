@@ -50,7 +50,6 @@ class ExportBody(Struct):
 class SiteExportHandler(SiteSettingHandler):
     """The latest export of the site, for the owner who asked for it."""
 
-    allow = "OPTIONS,HEAD,GET,POST,DELETE"
     takes_idempotency_key = False
     also_answers: ClassVar = {"POST": (409, 429)}
 
@@ -95,7 +94,6 @@ class SiteExportHandler(SiteSettingHandler):
 class ExportArchiveHandler(SiteSettingHandler):
     """The archive of the latest export, for the owner who asked for it, for 24 hours."""
 
-    allow = "OPTIONS,HEAD,GET"
     is_limited_per_guest = False
     also_answers: ClassVar = {"GET": (416,)}
 

@@ -24,8 +24,6 @@ class SitePrivacyBody(Struct):
 class SitePrivacyHandler(SiteSettingHandler):
     """Rule of the site for people who are erased."""
 
-    allow = "OPTIONS,HEAD,GET,PUT"
-
     @needs(OWNER, answer=schemas.SitePrivacy)
     def get(self, ctx: Context) -> Result:
         """`keepsWords`: true if what people have written stays, whatever they choose; false: each chooses."""

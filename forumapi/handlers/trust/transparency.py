@@ -45,8 +45,6 @@ def _time(ctx: Context, name: str) -> datetime.datetime | None:
 class TransparencyHandler(SiteSettingHandler):
     """The site's transparency report, for its owner."""
 
-    allow = "OPTIONS,HEAD,GET"
-
     @needs(OWNER, answer=schemas.TransparencyReport, params=_PERIOD)
     def get(self, ctx: Context) -> Result:
         """Counts of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
@@ -55,8 +53,6 @@ class TransparencyHandler(SiteSettingHandler):
 
 class TransparencyCsvHandler(SiteSettingHandler):
     """The site's transparency report as CSV, for its owner."""
-
-    allow = "OPTIONS,HEAD,GET"
 
     @needs(OWNER, media_type="text/csv", params=_PERIOD)
     def get(self, ctx: Context) -> Result:
