@@ -9,9 +9,11 @@ import importlib
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
@@ -26,16 +28,25 @@ _SERVER = "TESTDB_SERVER"
 
 # As many examples of one test function as a run without the slow tests takes.
 QUICK_EXAMPLES = 6
-# Folders and files whose tests wait for processes, servers or time: none of them is quick.
-_SLOW = (
-    "auth backup browser cluster chaos cron dist events files fuzz nginx oracle realtime updates upgrade webhooks"
-    " test_client_address.py test_attendees.py test_attributes.py test_cli.py test_cold_pages.py test_conditional.py"
-    " test_crash_reports.py test_criteria.py test_freshness.py test_health.py test_page_cache.py test_links.py"
-    " test_log.py test_many_roles.py test_memory.py test_moving.py test_nulls.py test_safe_http_client.py"
-    " test_polls.py test_reload.py test_search_bounds.py test_search_index.py test_search_judged.py"
-    " test_search_words.py test_tracing.py test_updates.py test_users.py test_smoke.py test_watchers.py test_worker.py"
+# Test functions that take longer than QUICK_S, or whose fixtures take longer than SLOW_FIXTURE_S, written by
+# `REFRESH_SLOW=1 make test`, with nothing else at work.
+SLOW_FILE = Path(__file__).parent / "saved" / "slow.txt"
+QUICK_S = 0.05
+SLOW_FIXTURE_S = 0.5
+# What nearly every test shares is nobody's.
+SHARED_FIXTURES = frozenset(
+    [
+        "postgres_url",
+        "database_url",
+        "platform_database",
+        "server",
+        "make",
+        "bikes",
+        "trains",
+        "memcached",
+        "_spare_database",
+    ]
 )
-SLOW = frozenset(_SLOW.split())
 # Files and folders that take longest come first: at the end no process works alone at one of them.
 LONGEST = (
     "upgrade",
@@ -88,18 +99,19 @@ def pytest_collection(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is named above, and all but an even choice of the examples of a test that has very many.
+    """Mark as slow what SLOW_FILE lists, and all but an even choice of the examples of a test that has very many.
 
     The longest come first.
     """
     if not os.environ.get("FORUMAPI_FORUM_FIXTURES"):
         items[:] = [item for item in items if item.get_closest_marker("boards") is None]
+    slow = frozenset(SLOW_FILE.read_text().split())
     parts = {
         path: path.relative_to(Path(__file__).parent).parts
         for path in {item.path for item in items}
     }
     for item in items:
-        if not SLOW.isdisjoint(parts[item.path]):
+        if _function(item.nodeid) in slow:
             item.add_marker(pytest.mark.slow)
     for _, group in groupby(items, lambda item: item.nodeid.partition("[")[0]):
         examples = list(group)
@@ -113,6 +125,64 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path: min(order.get(name, len(order)) for name in names) for path, names in parts.items()
     }
     items.sort(key=lambda item: rank[item.path])
+
+
+def _function(node_id: str) -> str:
+    return node_id.partition("[")[0].removeprefix("tests/")
+
+
+# ---------------------------------------------------------------- which tests are slow
+
+if "REFRESH_SLOW" in os.environ:
+    _calls: dict[str, list[float]] = {}
+    _needs: dict[str, set[str]] = {}
+    _slow_fixtures: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Iterator[None]:
+        """Note a fixture that is slow to set up, and that tests share."""
+        began = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            is_slow = time.monotonic() - began > SLOW_FIXTURE_S
+            if is_slow and fixturedef.scope != "function":
+                name = f"{fixturedef.baseid}::{fixturedef.argname}"
+                request._pyfuncitem.user_properties.append(("slow fixture", name))
+
+    def pytest_runtest_setup(item: pytest.Item) -> None:
+        """Note the fixtures of a test."""
+        function: Any = item
+        found = function._fixtureinfo.name2fixturedefs
+        names = [
+            f"{one[-1].baseid}::{name}"
+            for name, one in found.items()
+            if name not in SHARED_FIXTURES
+        ]
+        item.user_properties.append(("fixtures", names))
+
+    def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+        """Collect what the process of a test has noted."""
+        if report.when == "call":
+            _calls.setdefault(_function(report.nodeid), []).append(report.duration)
+        for kind, value in report.user_properties:
+            if kind == "slow fixture":
+                _slow_fixtures.add(str(value))
+            elif isinstance(value, list):
+                _needs.setdefault(_function(report.nodeid), set()).update(value)
+
+    def pytest_sessionfinish(session: pytest.Session) -> None:
+        """Write the list."""
+        if hasattr(session.config, "workerinput"):
+            return
+        slow = [
+            name
+            for name, times in _calls.items()
+            if sum(times) / len(times) > QUICK_S or _needs[name] & _slow_fixtures
+        ]
+        SLOW_FILE.write_text("".join(f"{name}\n" for name in sorted(slow)))
 
 
 def pytest_collection_finish() -> None:
