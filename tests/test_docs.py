@@ -18,7 +18,7 @@ import pytest
 from forumapi import errors, routes
 from forumapi.config import Config
 from forumapi.wire import schemas
-from forumapi.wire.schemas.notifications import UpdateTypeName
+from forumapi.wire.schemas.updates_mail_webhooks import UpdateTypeName
 from tests import schema_check
 from tests.schema_check import faults, nonconformities
 

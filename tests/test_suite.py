@@ -70,7 +70,11 @@ def test_a_skipped_test_fails_where_everything_is_required(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("unstable", "broken", "code"), [(3, 0, 0), (4, 0, 1), (0, 1, 1), (1, 1, 1)]
+    ("unstable", "broken", "code"),
+    [
+        (3, 0, 0),
+        *(pytest.param(*one, 1, marks=pytest.mark.wide) for one in ((4, 0), (0, 1), (1, 1))),
+    ],
 )
 def test_what_fails_is_run_again_alone_unless_too_much_fails(
     tmp_path: Path, unstable: int, broken: int, code: int

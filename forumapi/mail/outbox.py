@@ -348,8 +348,9 @@ class Sender(PollingThread):
         self.drain()
 
     def drain(self) -> int:
-        """Send all mails that are due, over one connection; return their number.
+        """Send mails that are due, over one connection, until none is left, the server is away or the thread stops.
 
+        Return how many were taken from the outbox, sent or not.
         Raises Unavailable if the database can't be reached.
         """
         total = 0

@@ -58,7 +58,10 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
 
 
 def permit(ctx: Context, need: Need) -> None:
-    """Set `ctx.can`, the caller's permissions on the located object. Raises Forbidden unless these include `need`."""
+    """Set `ctx.can`, the caller's permissions on the located object; without one only the site's owner has any.
+
+    Raises Forbidden unless they meet `need`; a guest's rights never allow a write.
+    """
     located = ctx.located
     if located is not None:
         ctx.can = evaluator.effective(

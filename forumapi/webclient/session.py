@@ -75,7 +75,7 @@ class Seal:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
     def seal_session(self, host: str, session: WebSession) -> str:
-        """Return the cookie's value."""
+        """Encrypt a session for one host; return the value of its cookie, which `open_session` reads."""
         return self.close("session", host, f"{session.began} {session.token}".encode())
 
     def open_session(self, host: str, text: str) -> WebSession:

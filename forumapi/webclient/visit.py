@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
-from forumapi.webclient import languages, look, rendering
+from forumapi.webclient import languages, look, template_environment
 from forumapi.webclient.api import Api, Failure
 from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
 from forumapi.webclient.transport import Visitor
@@ -326,7 +326,7 @@ class Visit:
 
     def render(self, template: str, **values: Any) -> str:
         """Render a template."""
-        made = rendering.environment(self.language.code).get_template(template)
+        made = template_environment.environment(self.language.code).get_template(template)
         return made.render(
             visit=self,
             site=self.site,

@@ -15,7 +15,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.routing import RequestRedirect
 
 from forumapi.observability.log import logger
-from forumapi.webclient import rendering, routes
+from forumapi.webclient import routes, template_environment
 from forumapi.webclient.api import Failure
 from forumapi.webclient.kept_pages import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
@@ -207,7 +207,9 @@ class Website:
             else:
                 redirect = (found or {}).get("redirect") or {}
                 if redirect.get("href"):
-                    return visit.redirect(rendering.page_address(redirect["href"]), status=301)
+                    return visit.redirect(
+                        template_environment.page_address(redirect["href"]), status=301
+                    )
         return self._refuse(visit, 404)
 
     # ------------------------------------------------------------ refusals
@@ -262,7 +264,7 @@ class Website:
         except Failure as again:
             if again.code == 14:
                 status, failure = 404, again
-        made = rendering.environment(visit.language.code).get_template("error.html")
+        made = template_environment.environment(visit.language.code).get_template("error.html")
         page = made.render(
             visit=visit,
             site=site,

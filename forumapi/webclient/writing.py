@@ -11,7 +11,7 @@ import msgspec
 from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.rendering import plain
+from forumapi.webclient.template_environment import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -265,6 +265,7 @@ def test_a_server_that_talks_nonsense_is_a_miss(reply: bytes) -> None:
         thread.join()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_server_that_comes_back_is_used_again(memcached: str, shared: Client) -> None:
     program = services.memcached_program()

@@ -103,6 +103,7 @@ def test_so_it_is_when_the_time_of_the_request_ends_first(tmp_path: Path) -> Non
             server.stop()
 
 
+@pytest.mark.wide
 def test_so_it_is_after_a_commit_of_the_handlers_own(tmp_path: Path) -> None:
     with own_database("commit") as url, factory(url) as make:
         site = make.site()

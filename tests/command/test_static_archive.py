@@ -131,6 +131,7 @@ def test_files_of_comments_come_along(archive: Path, site: Site) -> None:
     assert not any(CANARY in text for text in texts)
 
 
+@pytest.mark.wide
 def test_the_pages_are_valid(archive: Path, tmp_path: Path) -> None:
     found = pages(archive)
     chosen = [

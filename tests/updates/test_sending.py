@@ -308,6 +308,7 @@ def test_what_a_report_says_is_kept_as_one_line_whatever_is_in_it(box: Postbox, 
         ),
     ],
 )
+@pytest.mark.wide
 def test_parts_within_parts_without_end_are_no_report(deep: bytes) -> None:
     assert bounces.read(deep) is None
 

@@ -113,6 +113,7 @@ def test_another_release_takes_over_without_a_refused_page(
     assert set(seen) == {200}
 
 
+@pytest.mark.wide
 def test_one_that_shows_no_page_does_not_take_over(database_url: str, tmp_path: Path) -> None:
     # Its API is gone when the successor is on trial.
     with running(database_url, tmp_path / "api", front_ends=FRONT_ENDS) as api:

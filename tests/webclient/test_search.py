@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from forumapi.webclient.rendering import marked_in
+from forumapi.webclient.template_environment import marked_in
 from forumapi.webclient.transport import Reply
 from forumapi.webclient.transport import Visitor as Caller
 from forumapi.webclient.website import Website

@@ -60,8 +60,11 @@ def provider(ctx: Context) -> OAuthProvider:
     return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip)
 
 
-class EndpointHandler(Handler):
-    """Base class of addresses that clients post forms to; clients identify themselves in the form or by HTTP Basic."""
+class OAuthEndpointHandler(Handler):
+    """Base class of OAuth's endpoints for clients: no bearer token is read, and errors have OAuth's form.
+
+    `OAuthProvider` authenticates the client, by its form or HTTP Basic.
+    """
 
     ignores_token = True
     takes_idempotency_key = False
@@ -88,7 +91,7 @@ def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
     return parse_qsl(ctx.raw_body.decode("ascii"), keep_blank_values=True)
 
 
-class OAuthTokenHandler(EndpointHandler):
+class OAuthTokenHandler(OAuthEndpointHandler):
     """Token endpoint of OAuth."""
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
@@ -101,7 +104,7 @@ class OAuthTokenHandler(EndpointHandler):
         return _ask(ctx, sent, provider(ctx).token)
 
 
-class OAuthRevokeHandler(EndpointHandler):
+class OAuthRevokeHandler(OAuthEndpointHandler):
     """Revocation of tokens by clients."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
@@ -110,7 +113,7 @@ class OAuthRevokeHandler(EndpointHandler):
         return _ask(ctx, sent, provider(ctx).revoke)
 
 
-class OAuthIntrospectHandler(EndpointHandler):
+class OAuthIntrospectHandler(OAuthEndpointHandler):
     """Introspection of tokens by confidential clients."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
@@ -121,7 +124,7 @@ class OAuthIntrospectHandler(EndpointHandler):
         return _ask(ctx, sent, provider(ctx).introspect)
 
 
-class OAuthDeviceHandler(EndpointHandler):
+class OAuthDeviceHandler(OAuthEndpointHandler):
     """Device authorization, for devices without a browser (RFC 8628)."""
 
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)

@@ -16,7 +16,7 @@ from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import personal as schemas
+from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
 
 _MAX_VERSION = 2**31 - 1
 

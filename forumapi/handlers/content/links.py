@@ -63,7 +63,10 @@ class LinksHandler(Handler):
 
     @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The links in the site's comments, newest first, without those in huddles, which the owner may not read."""
+        """Links to other hosts in the site's live comments on items of microcosms, of the newest comment first.
+
+        Those in huddles, which the owner may not read, and on profiles are left out.
+        """
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
         readable = ctx.tree.view(ctx.identity.principal).ids

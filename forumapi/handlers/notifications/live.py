@@ -23,7 +23,7 @@ from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.response import ConnectionUpgrade, Data, RawResponse, Result
 from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps, raw
-from forumapi.wire.schemas import notifications as schemas
+from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 # How a token comes where a page can't set a header: as a sub-protocol, beside the one that is spoken.
 _BEARER: Final = "bearer."

@@ -18,7 +18,7 @@ from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
-from forumapi.wire.schemas import notifications as schemas
+from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _TEMPLATES: Final = "/api/v1/site/mail"
 _SETTINGS: Final = "/api/v1/updates/email"

@@ -15,7 +15,7 @@ from forumapi.request.response import Data, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import notifications as schemas
+from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 

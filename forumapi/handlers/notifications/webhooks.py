@@ -29,7 +29,7 @@ from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import clean
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import notifications as schemas
+from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _PATH: Final = "/api/v1/webhooks"
 ME: Final = "me"

@@ -123,7 +123,7 @@ def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
     elif kind == itemtypes.MICROCOSM:
         listable = ctx.listable.set
         below = sum(one in listable for one in ctx.tree.nodes[id].children)
-        total = below + legacy_ids.items(tx, site_id, id, identity.ignored_items)
+        total = below + legacy_ids.item_total(tx, site_id, id, identity.ignored_items)
     else:
         return 0
     size = paging.DEFAULT_LIMIT

@@ -220,7 +220,9 @@ def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Pagi
 
 
 def mark_read_to(tx: Transaction, site_id: int, id: int, me: int, comment_id: int) -> None:
-    """Move the viewer's read mark to one of the huddle's comments, and recount their unread huddles."""
+    """Move the viewer's read mark of a huddle to the time of one of its comments, never back; recount their unread
+    huddles.
+    """
     tx.run(
         item_page.MARK_AT,
         site_id=site_id,

@@ -212,7 +212,10 @@ def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str,
 
 
 class Reaction(NamedTuple):
-    """Reaction of a profile to a comment or item, whose row is locked."""
+    """Reaction, by its name, to a comment or item.
+
+    `insert` and `delete` are for the profile of `author`; the caller has locked the row of the comment or item.
+    """
 
     target: Target
     name: str

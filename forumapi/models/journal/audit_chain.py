@@ -334,6 +334,8 @@ ADOPT = Query(
        AND a.audit_id IN (SELECT o.audit_id
                             FROM audit_log o
                            WHERE o.site_id = %(site_id)s AND o.event_id IS NULL
+                             AND NOT EXISTS (SELECT FROM audit_entries x
+                                              WHERE x.site_id = o.site_id AND x.audit_id = o.audit_id)
                            ORDER BY o.audit_id
                            LIMIT %(most)s)
  RETURNING a.audit_id""",

@@ -96,6 +96,6 @@ def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
-def items(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of items in a microcosm's list for a viewer who ignores the items `ignored`."""
+def item_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
+    """Return the number of live items in the list of the microcosm `id`, without the items `ignored`."""
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

@@ -383,8 +383,9 @@ def test_reading_takes_three_statements(api: Api, bikes: Site, make: Factory) ->
     path = f"{make.conversation(bikes).path}/attributes"
     api.put(path, ALL, by=bikes.member)
 
-    assert api.get(path, by=bikes.member).statements == 3
-    assert api.get(path, site=bikes).statements == 2
+    # Once a second the site is looked at too.
+    assert min(api.get(path, by=bikes.member).statements for _ in range(3)) == 3
+    assert min(api.get(path, site=bikes).statements for _ in range(3)) == 2
 
 
 def test_an_unchanged_list_is_not_sent_again(api: Api, bikes: Site, make: Factory) -> None:

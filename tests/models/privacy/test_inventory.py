@@ -9,6 +9,7 @@ import pytest
 
 from forumapi.models.privacy import inventory
 from forumapi.models.privacy.inventory import NOBODYS_TABLES, PERSON_TABLES
+from tests import services
 
 # Columns that name a person by what they are called, beside those that refer to one.
 _NAMES_A_PERSON = re.compile(
@@ -30,10 +31,14 @@ _COLUMNS = """
 
 
 @pytest.fixture(scope="module")
-def catalog(database_url: str) -> dict[str, dict[str, tuple[str, bool]]]:
-    """Columns of each table: type, and whether they refer to a person."""
+def catalog(postgres_url: str) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Columns of each table of the migrations: type, and whether they refer to a person."""
     found: dict[str, dict[str, tuple[str, bool]]] = {}
-    with psycopg.connect(database_url) as connection:
+    # Not the database that other tests put tables of their own into.
+    with (
+        services.database(postgres_url, "inventory") as url,
+        psycopg.connect(url) as connection,
+    ):
         for table, column, kind, refers in connection.execute(_COLUMNS).fetchall():
             found.setdefault(table, {})[column] = (kind, refers)
     return found

@@ -6,7 +6,7 @@ from typing import Final
 
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.handlers.content.item_forms import again, preview, said
-from forumapi.webclient.rendering import page_address
+from forumapi.webclient.template_environment import page_address
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing, attach, file_problem, once, quote_of, upload

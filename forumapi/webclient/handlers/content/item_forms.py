@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from forumapi.webclient.api import Document, Failure
-from forumapi.webclient.rendering import content, plain
+from forumapi.webclient.template_environment import content, plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import Writing, attach, draft_of, once

@@ -6,7 +6,7 @@ from typing import Any
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
-from forumapi.webclient.rendering import plain
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 from forumapi.webclient.writing import Writing

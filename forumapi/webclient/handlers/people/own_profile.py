@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
-from forumapi.webclient.rendering import plain
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 from forumapi.webclient.writing import file_problem, once, store

@@ -7,7 +7,7 @@ from typing import Any, Final
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.sites.administration import owner
-from forumapi.webclient.rendering import plain
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from forumapi.webclient import look
 from forumapi.webclient.api import FORM_REFUSALS, Failure
-from forumapi.webclient.rendering import plain
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi.webclient.rendering import page_address
+from forumapi.webclient.template_environment import page_address
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 

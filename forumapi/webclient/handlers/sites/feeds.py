@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from forumapi.webclient import rendering, structured
+from forumapi.webclient import structured, template_environment
 from forumapi.webclient.structured import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
@@ -45,7 +45,9 @@ class FeedDocument(NamedTuple):
 
 
 class FeedView(View):
-    """Base of feeds. Whoever asks is a guest: a feed reader has no session, and shares what it finds."""
+    """Base class of feeds. `get` of each begins with `visit.be_guest()`: a feed reader has no session, and may show one
+    answer to many people.
+    """
 
     def send(self, visit: Visit, feed: FeedDocument, form: str) -> Answer:
         """Send a feed in its form, `atom` or `json`."""
@@ -153,7 +155,7 @@ def _comment(visit: Visit, comment: dict[str, Any], title: str) -> FeedEntry:
         url,
         created,
         comment["meta"].get("edited") or created,
-        structured.absolute(rendering.content(comment.get("html")), visit.base_url),
+        structured.absolute(template_environment.content(comment.get("html")), visit.base_url),
     )
 
 
