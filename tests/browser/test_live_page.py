@@ -168,6 +168,7 @@ def test_another_conversation_is_chosen_with_the_keyboard(
     assert f"conversation={one.id}" in browser.current_url
 
 
+@pytest.mark.wide
 def test_after_a_cut_nothing_is_missing(
     browser: Chrome,
     database_url: str,

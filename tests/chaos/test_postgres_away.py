@@ -178,6 +178,7 @@ def test_a_worker_that_starts_meanwhile_refuses_and_serves_once_it_is_back(
         server.stop()
 
 
+@pytest.mark.wide
 def test_requests_to_one_that_is_frozen_are_refused_in_time_and_block_no_other(
     postgres: Postgres, tmp_path: Path
 ) -> None:

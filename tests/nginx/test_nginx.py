@@ -338,7 +338,9 @@ def taking(*, closes: bool) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
         upstream.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize(("closes", "status"), [(True, 502), (False, 504)])
+@pytest.mark.parametrize(
+    ("closes", "status"), [(True, 502), pytest.param(False, 504, marks=pytest.mark.wide)]
+)
 def test_a_write_that_was_read_may_have_been_made_and_the_answer_says_so(
     program: str, tmp_path: Path, closes: bool, status: int
 ) -> None:

@@ -70,6 +70,7 @@ def test_the_protocol_is_spoken_as_autobahn_asks(echo: str) -> None:
     assert total > 200
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_large_messages_are_taken_as_autobahn_sends_them(echo: str) -> None:
     wrong, total = failures(echo, LARGE)

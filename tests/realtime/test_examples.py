@@ -21,6 +21,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api" / "live.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_python_program_goes_on_where_it_was_cut(
     database_url: str, make: Factory, tmp_path: Path

@@ -137,6 +137,7 @@ def test_a_dependency_that_is_silent_counts_as_away() -> None:
     assert check.describe()["error"] == "no answer in time"
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_stopping_worker_is_not_ready_but_still_serves(
     database_url: str, tmp_path_factory: pytest.TempPathFactory

@@ -336,6 +336,7 @@ def test_a_killed_worker_is_replaced(web):
     assert get(web) == 200
 
 
+@pytest.mark.wide
 def test_clients_that_connect_while_nothing_happens_are_shared_by_the_workers(web):
     # One that was started a moment ago does not serve yet.
     services.wait_until(lambda: len(_shares(web, 2)) == 2, "two clients, one worker", limit_s=60)
@@ -406,6 +407,7 @@ def test_a_stop_under_load_loses_no_request(database_url, tmp_path):
     assert web.process.returncode == 0
 
 
+@pytest.mark.wide
 def test_idle_connections_do_not_hold_up_a_stop(database_url, tmp_path):
     web = start_server(database_url, tmp_path)
     idle = [http.client.HTTPConnection(*web.address) for _ in range(3)]

@@ -210,6 +210,7 @@ def holding(tmp_path: Path) -> Iterator[Holding]:
         running.wait()
 
 
+@pytest.mark.wide
 def test_a_release_is_asked_for_the_domain_that_the_settings_name_by_then(holding: Holding) -> None:
     assert holding.replace("second") == ""
     holding.settings("other.example")

@@ -210,6 +210,7 @@ def test_a_program_that_is_not_there_is_refused(node: Held) -> None:
     assert node.build() == before
 
 
+@pytest.mark.wide
 def test_a_silent_connection_outlives_the_process_it_leads_to(
     node: Held, releases: dict[str, Path]
 ) -> None:
@@ -379,6 +380,7 @@ def activated(
     )
 
 
+@pytest.mark.wide
 def test_sockets_that_systemd_opened_are_used_and_it_is_told(
     database_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:

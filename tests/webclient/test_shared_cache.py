@@ -102,11 +102,10 @@ def marks(visitor: Visitor, page: Page) -> set[str]:
 @pytest.mark.parametrize(
     "ignored",
     [
-        "",
+        pytest.param("", id="by the standard"),
         # A cache that takes an address for all that an answer depends on.
-        "proxy_ignore_headers Vary;",
+        pytest.param("proxy_ignore_headers Vary;", id="without Vary", marks=pytest.mark.wide),
     ],
-    ids=["by the standard", "without Vary"],
 )
 def test_nothing_of_a_page_reaches_another_person(
     ignored: str, website: Server, town: Town, tmp_path: Path
