@@ -6,6 +6,7 @@ process when one dies.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -96,7 +97,8 @@ class _ExportRun:
         self._claim = claim
         self._thread = thread
         self._total = 0
-        self._renewed = 0.0
+        self._documents = 0
+        self._is_lost = False
         self._folder = Path()
 
     def make(self) -> None:
@@ -107,14 +109,20 @@ class _ExportRun:
         with scratch(storage) as folder:
             self._folder = folder
             path = folder / "export.zip"
-            with exporting.snapshot(self._url) as tx:
-                reader = SiteReader(tx, claim.site_id, config.platform_domain, storage)
-                self._total = sum(reader.counts().values())
-                archived = exporting.to_archive(reader, path, self._step)
-            self._renew(archived.written.documents)
-            with self._database.write() as tx:
-                file.announce(tx, [object])
-            storage.put(object, path, "application/zip")
+            keeper = _ClaimKeeper(self)
+            # Hashing and storing a large archive take minutes too.
+            keeper.start()
+            try:
+                with exporting.snapshot(self._url) as tx:
+                    reader = SiteReader(tx, claim.site_id, config.platform_domain, storage)
+                    self._total = sum(reader.counts().values())
+                    archived = exporting.to_archive(reader, path, self._step)
+                self._step(archived.written.documents)
+                with self._database.write() as tx:
+                    file.announce(tx, [object])
+                storage.put(object, path, "application/zip")
+            finally:
+                keeper.stop()
         with self._database.write() as tx:
             email = claim.finish(
                 tx,
@@ -129,18 +137,32 @@ class _ExportRun:
             _notify(tx, self._database, config, claim.site_id, email, archived.size)
 
     def _step(self, documents: int) -> None:
-        if time.monotonic() - self._renewed >= RENEW_S:
-            self._renew(documents)
-
-    def _renew(self, documents: int) -> None:
-        if self._thread.is_stopping:
+        self._documents = documents
+        if self._is_lost or self._thread.is_stopping:
             raise ClaimLostError
+
+    def renew(self) -> None:
+        """Renew the claim, with the progress so far. Raises psycopg.Error."""
         with self._database.write() as tx:
-            if not self._claim.renew(tx, documents, max(self._total, documents)):
-                raise ClaimLostError
+            documents = self._documents
+            self._is_lost = not self._claim.renew(tx, documents, max(self._total, documents))
         # Leftovers are told by their age (files.storage.clear_scratch).
-        os.utime(self._folder)
-        self._renewed = time.monotonic()
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._folder)
+
+
+class _ClaimKeeper(PollingThread):
+    """Thread that renews the claim of a run every RENEW_S."""
+
+    def __init__(self, run: _ExportRun) -> None:
+        super().__init__(
+            "site-export-claim", "exports of sites: the claim was not renewed", RENEW_S
+        )
+        self._of = run
+
+    def poll(self) -> None:
+        """Renew the claim once."""
+        self._of.renew()
 
 
 def _notify(

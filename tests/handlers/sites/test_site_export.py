@@ -11,13 +11,16 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
 
 from forumapi.command import cli
 from forumapi.config import Config, Settings
+from forumapi.cron import site_exports
 from forumapi.cron.site_exports import ExportThread, expired_exports
+from forumapi.files.storage.local import LocalStorage
 from forumapi.models.sites.site_export import CLAIM_S, MAX_ATTEMPTS
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
@@ -345,6 +348,26 @@ def test_the_thread_looks_by_itself(stage: Stage, site: Site) -> None:
         wait_until(lambda: state(stage, site) == "done", "the export is not done")
     finally:
         thread.stop()
+
+
+def test_the_claim_is_renewed_while_the_archive_is_stored(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = LocalStorage.put
+
+    def claimed() -> float:
+        query = "SELECT extract(epoch FROM claimed_until)::float8 FROM site_exports WHERE site_id = %(id)s"
+        return float(stage.sql(query, id=site.id)[0][0])
+
+    def slow(self: LocalStorage, *of: Any) -> None:
+        before = claimed()
+        wait_until(lambda: claimed() > before, "the claim was not renewed")
+        put(self, *of)
+
+    monkeypatch.setattr(LocalStorage, "put", slow)
+    monkeypatch.setattr(site_exports, "RENEW_S", 0.05)
+    done(stage, site)
+    assert state(stage, site) == "done"
 
 
 def test_a_scheduler_of_the_operator_makes_exports_too(
