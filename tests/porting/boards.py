@@ -333,7 +333,11 @@ def bikes() -> Shelf:
                 users_ignored=("3",),
             )
         ],
-        bans=[PortedBan(email="*@spam.example"), PortedBan(ip_address="192.0.2.*")],
+        bans=[
+            PortedBan(email="*@spam.example"),
+            PortedBan(ip_address="192.0.2.17"),
+            PortedBan(email="anna@mail.example"),
+        ],
         aliases=[PortedAlias(on_type="profile", on_id="1", alias="anna-lee")],
     )
     board.files = {"oil.png": PNG, "note.txt": b"a note", "avatar.png": PNG, "torn.png": PNG[:40]}

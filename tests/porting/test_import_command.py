@@ -54,7 +54,7 @@ def test_a_forum_moves_in_by_commands(
     assert "comment 306: onId: conversation 23 would not come" in capsys.readouterr().out
     assert cli.main(["import", "run", *source, *there]) == 0
     told = capsys.readouterr().out
-    assert "posts a second; 6 left out" in told
+    assert "posts a second; 7 left out" in told
     assert status(stage, site, open_talk) == (404, "")
 
     assert cli.main(["import", "verify", *source, *there]) == 0

@@ -195,9 +195,11 @@ def test_each_thing_left_out_has_its_reason(moved: Moved) -> None:
     assert left["comment", "306"] == "onId: conversation 23 did not come"
     assert left["attachment", "52"] == "bytes: the file is lost"
     assert left["reaction", "comment:300:2:🦄"] == "name: 🦄 is no reaction of this site"
+    # Of banned addresses the list says no more than the network or domain.
     assert ("ban", "192.0.2.*") in left
+    assert ("ban", "*@mail.example") in left
     assert ("moderator", "10:1") in left
-    assert len(left) == 6
+    assert len(left) == 7
 
 
 def test_granted_fields_alone_count_for_criteria(make: Factory, config: Config) -> None:

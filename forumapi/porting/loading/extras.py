@@ -324,9 +324,7 @@ class ExtrasWriter:
                 reason = "email: one address or a pattern is not banned here, a whole domain is"
             else:
                 reason = "ipAddress: addresses of machines are not banned here"
-            left.append(
-                Unreadable(kind="ban", id=one.profile or one.email or one.ip_address, reason=reason)
-            )
+            left.append(Unreadable(kind="ban", id=left_out_as(one), reason=reason))
         self._origin.run(tx, INSERT_BANS, people)
         made = self._origin.rows(tx, INSERT_DOMAIN_BANS, domains)
         # By these ids they are removed with the import; those of people go with the people.
@@ -412,3 +410,13 @@ def _value(one: PortedAttribute) -> dict[str, Any]:
         "value_type": attribute.STRING,
         "string_value": fields.block(text[: attribute.MAX_STRING], "—"),
     }
+
+
+def left_out_as(ban: PortedBan) -> str:
+    """Return the id of a ban in the list of what was left out: of an address only its domain or network."""
+    if ban.profile:
+        return ban.profile
+    if ban.email:
+        return f"*@{ban.email.rpartition('@')[2]}"
+    mark = ":" if ":" in ban.ip_address else "."
+    return f"{ban.ip_address.rpartition(mark)[0]}{mark}*"

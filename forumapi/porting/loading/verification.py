@@ -36,7 +36,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading import attachments, fields, forums, huddles, loader
 from forumapi.porting.loading.comments import TextWriter
-from forumapi.porting.loading.extras import field_key
+from forumapi.porting.loading.extras import field_key, left_out_as
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.mapping import ImportedThing, Origin
 from forumapi.porting.loading.people import ImportedPeople, person_key
@@ -815,18 +815,16 @@ class Verifier:
             if one.expires and one.expires <= now:
                 continue
             self._count("bans", "source")
-            id = one.profile or one.email or one.ip_address
-            if ("ban", fields.old_id(id)) in self._left:
-                self._count("bans", "left")
-                continue
             if one.profile:
                 is_here = bool(rows.get(self.people.id(one.profile), [False])[-1])
             else:
                 is_here = one.email.strip().lower().removeprefix(_DOMAIN) in domains
             if is_here:
                 self._count("bans", "here")
+            elif ("ban", fields.old_id(left_out_as(one))) in self._left:
+                self._count("bans", "left")
             else:
-                self._differs("bans", id, "did not come")
+                self._differs("bans", left_out_as(one), "did not come")
 
     # ---------------------------------------------------------------- rights
 
