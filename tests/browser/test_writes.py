@@ -111,6 +111,9 @@ def call(make: Factory, site: Site, write: Write, form: str) -> dict[str, Any]:
     """The request of a page for a write, with all headers."""
     hook = make.webhook(site) if "/webhooks/" in write.url else 0
     path, body = asked(make, site, write.url, write.method, hook)
+    if "<user:item>" in write.url and write.caller == "member":
+        # To oneself the id is the user's.
+        path = write.url.replace("<user:item>", str(site.member.user_id))
     person = site.cast()[write.caller or "owner"]
     assert person is not None
     headers = {**HEADERS, "Authorization": f"Bearer {person.token}"}

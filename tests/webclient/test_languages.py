@@ -49,7 +49,10 @@ def unmarked(text: str, called: Iterable[str]) -> str:
 def test_every_text_of_a_page_is_translated(stage: Stage, make: Factory, name: str) -> None:
     page = stage.read(SCENES[name], language=PSEUDO)
     # The platform's pages list sites of other tests too.
-    rows = make.sql("SELECT title, description FROM sites")
+    rows = make.sql(
+        """SELECT s.title, s.description FROM sites s UNION ALL
+           SELECT p.profile_name, NULL FROM sites s JOIN profiles p ON p.profile_id = s.owned_by"""
+    )
     called = sorted({unescape(text) for row in rows for text in row if text}, key=len, reverse=True)
     tree = page.tree
     assert tree.css_first("html").attributes["dir"] == "rtl"  # type: ignore[union-attr]

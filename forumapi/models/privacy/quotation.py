@@ -19,7 +19,7 @@ PAGE = Query(
       JOIN comments c ON c.site_id = m.site_id AND c.in_reply_to = m.comment_id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE m.site_id = %(site_id)s AND m.created_by = %(me)s
-       AND c.site_id = %(site_id)s AND c.created_by <> %(me)s AND c.comment_id < %(before)s
+       AND c.created_by <> %(me)s AND c.comment_id < %(before)s
        AND NOT c.is_deleted AND NOT c.is_moderated AND c.markdown ~ '(^|\\n) {0,3}>'
        AND (c.on_profile_id IS NOT NULL
             OR NOT i.is_deleted AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[]))

@@ -18,9 +18,11 @@ from forumapi.models.trust.action_kinds import KINDS, ActionKind
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Thing
 
+# The activity of an item that has no comment any more is that of the last one that went, which depends on the order.
 ITEMS = """
     SELECT item_id, item_type_id, microcosm_id, title, created_by, is_sticky, is_open, is_deleted, is_moderated,
-           comment_count, last_seq, last_comment_id, last_comment_by, last_activity, created, edited IS NULL,
+           comment_count, last_seq, last_comment_id, last_comment_by,
+           CASE WHEN last_comment_id IS NOT NULL THEN last_activity END, created, edited IS NULL,
            edited_by, edit_reason
       FROM items WHERE site_id = %(s)s ORDER BY item_id"""
 COMMENTS = """
