@@ -31,7 +31,7 @@ def test_a_later_dump_adds_what_is_new(make: Factory, config: Config) -> None:
     for table in TABLES.split():
         count = f"SELECT count(*) FROM {table} t WHERE t.site_id = %(s)s"
         assert moved.rows(count) == straight.rows(count), table
-    assert moved.rows("SELECT count(*) FROM import_leftouts WHERE site_id = %(s)s") == [(6,)]
+    assert moved.rows("SELECT count(*) FROM import_leftouts WHERE site_id = %(s)s") == [(7,)]
     tx = make.database.read()
     site = SiteDirectory(make.database, make.platform_domain).by_id(moved.site.id, tx)
     assert site is not None
