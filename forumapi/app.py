@@ -19,7 +19,7 @@ from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
 from forumapi.models.content import text
 from forumapi.models.journal import audit_chain
-from forumapi.models.journal.activity import Activity
+from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks

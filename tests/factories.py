@@ -29,7 +29,7 @@ from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notifications.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.profile import Profile
@@ -313,7 +313,7 @@ class Factory:
         with self.database.write() as tx:
             for person in people:
                 tx.run(ADD_TO_ROLE, site_id=site.id, role_id=role_id, profile_id=person.id)
-            role_members.recompute_roles(tx, site.id, [person.id for person in people])
+            role_recomputation.recompute_roles(tx, site.id, [person.id for person in people])
 
     def criterion(
         self,
@@ -328,17 +328,17 @@ class Factory:
         """A criterion of a role, on a column of the profile or an attribute; its id."""
         site, role_id = role
         with self.database.write() as tx:
-            role_members.lock_roles(tx, site.id)
+            role_recomputation.lock_roles(tx, site.id)
             new = Criterion.make(group, column, attribute, predicate, value)
             id = new.insert(tx, site.id, role_id, most=1_000)
-            role_members.recompute_role(tx, site.id, role_id)
+            role_recomputation.recompute_role(tx, site.id, role_id)
         return id
 
     def settle(self, site: Site) -> None:
         """Work out the roles of everybody on a site anew."""
         ids = [row[0] for row in self.sql(_PEOPLE_OF, site_id=site.id)]
         with self.database.write() as tx:
-            role_members.recompute_roles(tx, site.id, ids)
+            role_recomputation.recompute_roles(tx, site.id, ids)
 
     def ignore(self, person: Person, what: Thing | Person) -> None:
         """Let a person ignore something or somebody."""

@@ -30,7 +30,7 @@ from forumapi.handlers.sites.status import Examiner
 from forumapi.models.access.identity import GUEST
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.file import StoredFile
-from forumapi.models.journal.activity import Activity
+from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.page_cache import CachedPage, PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.sites.site import Site as SiteSnapshot
@@ -441,9 +441,9 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"
     " models.sites.site_directory.SiteDirectory._seen models.sites.site_directory.SiteDirectory._written"
     " models.sites.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
-    "models.journal.activity.Activity._views models.journal.activity.Activity._hits"
-    " models.journal.activity.Activity._active models.journal.activity.Activity._used"
-    " models.journal.activity.Activity._noted models.journal.activity.Activity._used_noted": (
+    "models.journal.activity_buffers.Activity._views models.journal.activity_buffers.Activity._hits"
+    " models.journal.activity_buffers.Activity._active models.journal.activity_buffers.Activity._used"
+    " models.journal.activity_buffers.Activity._noted models.journal.activity_buffers.Activity._used_noted": (
         activity,
         6 * Activity.MOST * 100,
     ),

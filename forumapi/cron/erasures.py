@@ -21,8 +21,8 @@ from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.content import comment_page
 from forumapi.models.people import profile_summary
-from forumapi.models.privacy import erasing
-from forumapi.models.privacy.erasing import Erasing
+from forumapi.models.privacy import erasure_steps
+from forumapi.models.privacy.erasure_steps import Erasing
 
 # How long one run works; the next one, a minute later, goes on.
 WORKING_S: Final = 20.0
@@ -95,11 +95,11 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
     while until is None or time.monotonic() < until:
         with database.write() as tx:
-            began = erasing.begin(tx)
+            began = erasure_steps.begin(tx)
         with database.write() as tx:
             _note(tx, config.erasure_journal_path)
         with database.write() as tx:
-            moved = erasing.advance_account(tx)
+            moved = erasure_steps.advance_account(tx)
         with database.write() as tx:
             _note(tx, config.erasure_journal_path)
         work = _advance(database, config, cache)
@@ -112,10 +112,10 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
 
 def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None:
     with database.write() as tx:
-        work = erasing.lock(tx)
+        work = erasure_steps.lock(tx)
         if work is None:
             return None
-        erasing.advance(tx, work)
+        erasure_steps.advance(tx, work)
         if work.uploads:
             work.objects += _drop_uploads(tx, work)
     if work.objects:
@@ -134,8 +134,8 @@ def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
     """Give back uploads that no text links to; return the objects of those that nobody has any more."""
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]
-    tx.run(erasing.GIVE_BACK, hashes=free, **work.where)
-    unheld = [row[0] for row in tx.rows(erasing.UNHELD, hashes=free)]
+    tx.run(erasure_steps.GIVE_BACK, hashes=free, **work.where)
+    unheld = [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)]
     objects = file_cleanup.objects(tx, unheld)
     file_cleanup.drop_unused(tx, unheld)
     return objects
@@ -146,7 +146,7 @@ def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
 
 def _note(tx: Transaction, path: Path) -> None:
     """Append to the journal what runs and is not in it."""
-    entries = [JournalEntry(*row) for row in tx.rows(erasing.UNJOURNALED)]
+    entries = [JournalEntry(*row) for row in tx.rows(erasure_steps.UNJOURNALED)]
     if not entries:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +156,9 @@ def _note(tx: Transaction, path: Path) -> None:
         os.fsync(journal.fileno())
     for entry in entries:
         if entry.site_id:
-            tx.run(erasing.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
+            tx.run(erasure_steps.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
         else:
-            tx.run(erasing.JOURNALED_ACCOUNT, user_id=entry.id)
+            tx.run(erasure_steps.JOURNALED_ACCOUNT, user_id=entry.id)
 
 
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:

@@ -16,12 +16,12 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.content import geocode
+from forumapi.models.content import geocode_cache
 from forumapi.models.journal import audit
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
-from forumapi.models.people import profile, role_members
+from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import platform_growth
 from forumapi.models.trust import action, sanction
@@ -251,7 +251,7 @@ RENUMBER = Query(
 )
 
 # Of updates with rows only reminders expire: replies, mentions and attendees are kept, others have no rows
-# (models/notifications/update.py). Rows of a batch, and batches of a run.
+# (models/notifications/update_page.py). Rows of a batch, and batches of a run.
 FORGET_REMINDERS = Query(
     "maintenance_jobs.forget_reminders",
     f"""
@@ -336,7 +336,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
-    places = geocode.delete_old(tx)
+    places = geocode_cache.delete_old(tx)
     states, sanctions = action.forget(tx), sanction.forget(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
@@ -411,7 +411,7 @@ def digests(tx: Transaction, config: Config) -> str:
 
 def due_roles(tx: Transaction, config: Config) -> str:
     """Recompute roles that time has changed, for profiles that make no requests; requests recompute the others."""
-    due = role_members.due(tx, MOST_DUE)
+    due = role_recomputation.due(tx, MOST_DUE)
     _settle(tx, due)
     return f"{len(due)} profiles"
 
@@ -422,4 +422,4 @@ def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)
     for site_id, ids in by_site.items():
-        role_members.recompute_roles(tx, site_id, ids)
+        role_recomputation.recompute_roles(tx, site_id, ids)

@@ -35,7 +35,7 @@ from forumapi.models.access import identity as identities
 from forumapi.models.content import attendee, comment_page, huddle_page, item_page
 from forumapi.models.notifications import live
 from forumapi.models.notifications.live import Fact, ThingKey
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket
 from forumapi.realtime.cursor import Cursors
@@ -715,7 +715,7 @@ class Live:
                 if due:
                     own.end()
                     with self._database.write() as tx:
-                        role_members.recompute_roles(tx, listeners.site.id, sorted(set(due)))
+                        role_recomputation.recompute_roles(tx, listeners.site.id, sorted(set(due)))
                     found = identities.find_many(own, listeners.site.id, ids)
                 for caller in some:
                     self._become(caller, found.get(caller.token_id))

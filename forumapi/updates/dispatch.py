@@ -2,8 +2,8 @@
 
 An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to requests for mail, and to
 `last_notified` of watchers. Comments, new items and votes on followed things need no rows:
-models/notifications/update.py finds them when the list is read. All of it commits with the reader's cursor, so that
-each event takes effect once.
+models/notifications/update_page.py finds them when the list is read. All of it commits with the reader's cursor, so
+that each event takes effect once.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
-from forumapi.models.people import ban, role_members
+from forumapi.models.people import ban, role_recomputation
 from forumapi.permissions.evaluator import Principal
 
 # Watchers returned by one statement.
@@ -251,7 +251,7 @@ def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
     """Recompute roles that the passage of time has changed; return False if there are none."""
     due = [row[0] for row in rows if row[3]]
     if due:
-        role_members.recompute_roles(tx, site_id, due)
+        role_recomputation.recompute_roles(tx, site_id, due)
     return bool(due)
 
 

@@ -21,7 +21,7 @@ from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
 from forumapi.models.content import text
 from forumapi.models.notifications import update_types
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.updates import digest, mail_context, mail_templates, unsubscribe
 from forumapi.updates.mail_context import MailContext
@@ -102,7 +102,7 @@ class EmailWriter:
         tx.end()  # one connection at a time
         for site_id in sorted(due):
             with self._database.write() as writing:
-                role_members.recompute_roles(writing, site_id, sorted(due[site_id]))
+                role_recomputation.recompute_roles(writing, site_id, sorted(due[site_id]))
         return mail_context.read(tx, mail_ids)
 
     def _of_site(

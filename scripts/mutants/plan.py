@@ -88,7 +88,7 @@ TESTS: Final = (
         "forumapi/models/*/search*.py",
         "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
     ),
-    ("forumapi/models/content/link.py", "tests/handlers/content/test_links.py"),
+    ("forumapi/models/content/short_link.py", "tests/handlers/content/test_links.py"),
     (
         "forumapi/models/sites/site_validation.py",
         (

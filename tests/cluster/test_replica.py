@@ -190,11 +190,11 @@ READS = [
     ("/api/v1/search?q=hello", "search.text"),
     ("/api/v1/trending", "trending.hottest"),
     ("/api/v1/events/{event}/attendees", "attendee.list"),
-    ("/api/v1/updates", "update.list"),
+    ("/api/v1/updates", "update_page.list"),
     ("/api/v1/watchers", "watcher_page.list"),
     ("/api/v1/huddles", "huddle_page.list"),
 ]
-FOR_MEMBERS = ("update.list", "watcher_page.list", "huddle_page.list")
+FOR_MEMBERS = ("update_page.list", "watcher_page.list", "huddle_page.list")
 
 
 @pytest.mark.parametrize("who", ["guest", "member"])

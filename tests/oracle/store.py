@@ -14,7 +14,7 @@ from forumapi.database.connections import Database
 from forumapi.models.access import identity, permission_target
 from forumapi.models.content import attendee
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people import criterion, role_members
+from forumapi.models.people import criterion, role_recomputation
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree, unseen_comment
 from tests.oracle.may import GRANTS
 from tests.oracle.world import (
@@ -104,7 +104,7 @@ def settle(database: Database, worlds: Iterable[World]) -> None:
     """Let the engine work out who is in which role."""
     for world in worlds:
         with database.write() as tx:
-            role_members.recompute_roles(tx, world.site_id, list(world.profiles))
+            role_recomputation.recompute_roles(tx, world.site_id, list(world.profiles))
 
 
 def _rows(rows: dict[str, list[Row]], world: World) -> None:

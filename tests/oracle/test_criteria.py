@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from forumapi.database.query import Query
-from forumapi.models.people import role_members, role_members_page
+from forumapi.models.people import role_members_page, role_recomputation
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, criteria, draw, store
@@ -88,9 +88,9 @@ def test_settling_one_role_after_another_comes_to_the_same(
     for world in crowds:
         with make.database.write() as tx:
             tx.run(FORGET, site_id=world.site_id)
-            role_members.lock_roles(tx, world.site_id)
+            role_recomputation.lock_roles(tx, world.site_id)
             for role_id in world.roles:
-                role_members.recompute_role(tx, world.site_id, role_id)
+                role_recomputation.recompute_role(tx, world.site_id, role_id)
 
         assert stored(make, world) == expected(world)
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.criterion import Criterion
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
@@ -27,7 +27,7 @@ def crowded(make: Factory) -> Site:
     site = make.site()
     places = [make.microcosm(site) for _ in range(10)]
     with make.database.write() as tx:
-        role_members.lock_roles(tx, site.id)
+        role_recomputation.lock_roles(tx, site.id)
     for number in range(ROLES):
         role = make.role(
             site, places[number % 10].id, f"Role {number}", users=True, rights=("read", "create")

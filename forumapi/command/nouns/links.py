@@ -36,35 +36,35 @@ def add(commands: Commands) -> None:
 
 
 def _block(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import link
+    from forumapi.models.content import short_link
 
     listed: list[str] = []
     try:
         for path in args.list:
             with path.open(encoding="utf-8") as lines:
-                listed += link.domains_in(lines)
+                listed += short_link.domains_in(lines)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(str(error)) from None
     with writing(current) as tx:
-        domains = [*(link.checked_domain(one) for one in args.domain), *listed]
-        count = link.block(tx, domains)
+        domains = [*(short_link.checked_domain(one) for one in args.domain), *listed]
+        count = short_link.block(tx, domains)
     print(f"{count} of {len(domains)} domains were not blocked before")
     return OK
 
 
 def _unblock(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import link
+    from forumapi.models.content import short_link
 
     with writing(current) as tx:
-        count = link.unblock(tx, [link.checked_domain(one) for one in args.domain])
+        count = short_link.unblock(tx, [short_link.checked_domain(one) for one in args.domain])
     print(f"{count} domains are followed again")
     return OK if count else FAILED
 
 
 def _blocked(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import link
+    from forumapi.models.content import short_link
 
     with reading(current) as tx:
-        found = link.list_blocked(tx)
+        found = short_link.list_blocked(tx)
     print_rows(args, [one._asdict() for one in found])
     return OK

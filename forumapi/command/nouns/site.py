@@ -113,7 +113,7 @@ def _web_url(args: argparse.Namespace, current: Config) -> int:
 
 def _options(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.models.access import sign_in_rules
+    from forumapi.models.access import second_factor_rule
     from forumapi.models.journal.journal import Author
     from forumapi.models.sites.site_options import SiteOptions
 
@@ -131,9 +131,9 @@ def _options(args: argparse.Namespace, current: Config) -> int:
             create, email, sms = given
             SiteOptions.update(tx, author, members_create=create, send_email=email, send_sms=sms)
         if args.second_factor is not None:
-            sign_in_rules.set_second_factor(tx, author, args.second_factor == "yes")
+            second_factor_rule.set_second_factor(tx, author, args.second_factor == "yes")
         shown = SiteOptions.find(tx, author.site_id)._asdict()
-        shown["second_factor"] = sign_in_rules.needs_second_factor(tx, author.site_id)
+        shown["second_factor"] = second_factor_rule.needs_second_factor(tx, author.site_id)
     print_rows(args, [shown])
     return OK
 

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.access import permission_target, permission_target_batch
 from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
-from forumapi.models.notifications import update
+from forumapi.models.notifications import update_page
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
 from forumapi.request.context import Context, Located
@@ -106,7 +106,7 @@ class PermissionBatchHandler(Handler):
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
     """Return those of these ids that are updates in the caller's list without a row of their own."""
     identity = ctx.identity
-    return update.own(
+    return update_page.own(
         ctx.reader,
         ctx.site.id,
         identity.principal,

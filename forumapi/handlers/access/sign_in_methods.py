@@ -10,7 +10,7 @@ from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import SiteSettingHandler
-from forumapi.models.access import sign_in_rules
+from forumapi.models.access import second_factor_rule
 from forumapi.models.access.auth_backend import SiteAuthBackend
 from forumapi.models.access.totp import Totp
 from forumapi.request.context import Context
@@ -105,7 +105,7 @@ class SiteAuthHandler(SiteSettingHandler):
         return Data(
             json_fragments.dumps(
                 {
-                    "secondFactor": sign_in_rules.needs_second_factor(ctx.reader, ctx.site.id),
+                    "secondFactor": second_factor_rule.needs_second_factor(ctx.reader, ctx.site.id),
                     "methods": [
                         _shown(method)
                         for method in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
@@ -126,7 +126,7 @@ class SiteAuthHandler(SiteSettingHandler):
                     "secondFactor",
                     "would lock you out: add a second factor of your own first (POST /api/v1/auth/totp)",
                 )
-            sign_in_rules.set_second_factor(ctx.writer, ctx.author, sent.secondFactor)
+            second_factor_rule.set_second_factor(ctx.writer, ctx.author, sent.secondFactor)
         return Found(_SITE_AUTH)
 
 

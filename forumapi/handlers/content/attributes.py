@@ -12,7 +12,7 @@ from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFoun
 from forumapi.handlers.content import attached_to
 from forumapi.models.content import attribute
 from forumapi.models.content.attribute import Attributes
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import SITE_OWNER
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, REMOVE, UPDATE, Handler, needs
@@ -47,7 +47,7 @@ def _locate(ctx: Context) -> Located:
         raise NotFound("There is no such site here")
     if ctx.is_write and named.type == itemtypes.PROFILE:
         # Criteria, which decide who may write which keys, don't change until this is written.
-        role_members.lock_roles_shared(ctx.writer, ctx.site.id)
+        role_recomputation.lock_roles_shared(ctx.writer, ctx.site.id)
     return attached_to.find(ctx)
 
 

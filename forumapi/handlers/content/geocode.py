@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from forumapi.errors import OUT_OF_RANGE, BadGateway, Invalid, NotImplementedHere
-from forumapi.models.content import geocode
+from forumapi.models.content import geocode_cache
 from forumapi.outbound.geocoders import GeocoderError
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
@@ -39,7 +39,7 @@ class GeocodeHandler(Handler):
         geocoder = ctx.app.geocoder
         if geocoder is None:
             raise NotImplementedHere("No geocoder is set up")
-        answer = geocode.find(ctx.reader, geocoder.name, place)
+        answer = geocode_cache.find(ctx.reader, geocoder.name, place)
         if answer is None:
             # Others may use the connection while the geocoder is asked.
             ctx.reader.end()
@@ -47,7 +47,7 @@ class GeocodeHandler(Handler):
                 answer = geocoder.find(place)
             except GeocoderError as error:
                 raise BadGateway(f"The geocoder failed. {error}") from None
-            geocode.store(ctx.reader, geocoder.name, place, answer)
+            geocode_cache.store(ctx.reader, geocoder.name, place, answer)
         return RawResponse(
             dumps(answer), "application/json", (("Cache-Control", "no-cache, max-age=0"),)
         )

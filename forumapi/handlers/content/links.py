@@ -12,8 +12,8 @@ from forumapi.errors import WRONG_TYPE, Invalid, NoRoom, NotFound
 from forumapi.handlers.sites.metrics import check_admin
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.content import link
-from forumapi.models.content.link import LinkUse, PlatformLink
+from forumapi.models.content import short_link
+from forumapi.models.content.short_link import LinkUse, PlatformLink
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Result, TemporaryRedirect
@@ -41,7 +41,7 @@ class OutHandler(Handler):
         config = ctx.app.config
         misses = Limit("link-miss", config.link_misses_per_address, 600)
         try:
-            target = link.find(
+            target = short_link.find(
                 ctx.reader,
                 ctx.args["code"],
                 config.blocked_link_domains,
@@ -70,7 +70,7 @@ class LinksHandler(Handler):
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
         readable = ctx.tree.view(ctx.identity.principal).ids
-        uses = link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
+        uses = short_link.of_site(ctx.reader, ctx.site.id, readable, _host(ctx), before, limit + 1)
         base = ctx.app.config.short_links
         items = [_used(base, use) for use in uses[:limit]]
         return Data(ctx.keyset_listed("links", items, _before_next(uses, limit)))
@@ -85,7 +85,7 @@ class PlatformLinksHandler(Handler):
         check_admin(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
-        links = link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
+        links = short_link.of_platform(ctx.reader, _host(ctx), _before(ctx)[0], limit + 1)
         base, blocked = ctx.app.config.short_links, ctx.app.config.blocked_link_domains
         items = [_known(base, known, blocked) for known in links[:limit]]
         before = links[limit - 1].link_id if len(links) > limit else 0
@@ -102,7 +102,7 @@ def _before(ctx: Context) -> tuple[int, int]:
 
 def _host(ctx: Context) -> str:
     text = ctx.query.get("host", "")
-    return link.checked_domain(text) if text else ""
+    return short_link.checked_domain(text) if text else ""
 
 
 def _before_next(uses: list[LinkUse], limit: int) -> str:
@@ -132,6 +132,6 @@ def _known(base: str, known: PlatformLink, blocked: tuple[str, ...]) -> dict[str
         "host": known.host,
         "hits": known.hits,
         "uses": known.uses,
-        "blocked": known.is_blocked or also or link.is_inside(known.host),
+        "blocked": known.is_blocked or also or short_link.is_inside(known.host),
         "created": json_fragments.format_time(known.created),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden
-from forumapi.models.microcosms import moderation
-from forumapi.models.microcosms.moderation import KINDS, Cursor
+from forumapi.models.microcosms import moderation_queue
+from forumapi.models.microcosms.moderation_queue import KINDS, Cursor
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
@@ -35,7 +35,7 @@ class ModerationHandler(Handler):
             raise Forbidden("There is nothing here that you may moderate", code=NO_READ)
         limit = paging.parse(ctx.query.get("limit", ""), "").limit
         after = Cursor.read(ctx.query.get("after", ""))
-        found = moderation.queue(
+        found = moderation_queue.queue(
             ctx.reader,
             site_id,
             moderated,
@@ -44,7 +44,7 @@ class ModerationHandler(Handler):
             on_profiles=on_profiles,
             shown=ctx.identity.kinds,
         )
-        entries = moderation.documents(
+        entries = moderation_queue.documents(
             ctx.reader, ctx.app.documents, site_id, found, tree, tree.view(principal)
         )
         own = {"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}

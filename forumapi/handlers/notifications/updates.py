@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound
-from forumapi.models.notifications import update, update_types
+from forumapi.models.notifications import update_page, update_types
 from forumapi.models.notifications.update_options import UpdatePreference
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
@@ -46,7 +46,7 @@ class UpdatesHandler(Handler):
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
         view = tree.view(identity.principal)
-        total, entries = update.page(
+        total, entries = update_page.page(
             ctx.reader,
             site_id,
             identity.profile_id,
@@ -61,7 +61,9 @@ class UpdatesHandler(Handler):
         paging.check(total, at)
 
         def build() -> bytes:
-            items = update.documents(ctx.reader, ctx.app.documents, site_id, entries, tree, view)
+            items = update_page.documents(
+                ctx.reader, ctx.app.documents, site_id, entries, tree, view
+            )
             return ctx.listed("updates", items, total)
 
         stamp = (

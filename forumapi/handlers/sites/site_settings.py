@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.sites.sites import SiteSettingHandler, lock_own
 from forumapi.mail import outbox
-from forumapi.models.access import sign_in_rules
+from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
 from forumapi.models.sites import legal
 from forumapi.models.sites.legal import LegalText
@@ -233,7 +233,7 @@ class SiteOfferHandler(Handler):
             )
         if sent.accept is not True:
             raise Invalid("accept", "must be true; DELETE declines")
-        if sign_in_rules.is_limited(ctx.reader, ctx.site.id, me.user_id):
+        if second_factor_rule.is_limited(ctx.reader, ctx.site.id, me.user_id):
             raise Conflict("This site demands a second factor of its owner: add one first")
         was = OfferParty.find(ctx.writer, ctx.site.id, offer.offered_by)
         now = OfferParty.find(ctx.writer, ctx.site.id, me.profile_id)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, InsufficientScope, NotFound
 from forumapi.mail import outbox
-from forumapi.models.access import sign_in_rules
+from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
 from forumapi.models.sites.site import LockedSite, Site
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
@@ -90,7 +90,7 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
     """Check that the caller's user owns the site, with a second factor if the site demands one. Raises Forbidden."""
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
-    if sign_in_rules.is_limited(ctx.reader, site_id, ctx.identity.user_id):
+    if second_factor_rule.is_limited(ctx.reader, site_id, ctx.identity.user_id):
         raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 

@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.models.content import comment_page
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Principal, Target, Tree
 
 # The item's own state and author, and if somebody else has a live comment in it. Only participants find a huddle, or a
@@ -121,7 +121,7 @@ LOCK_PROFILE = Query(
     "permission_target.lock_profile",
     f"""
     SELECT p.profile_id
-      FROM {role_members.LOCK_ROLES_SHARED} AS held
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s
        FOR NO KEY UPDATE OF p""",

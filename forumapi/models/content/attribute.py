@@ -17,7 +17,7 @@ from forumapi.database.query import Query, Row
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Target
 from forumapi.text import clean
 from forumapi.wire import json_fragments
@@ -255,7 +255,7 @@ class Attributes(NamedTuple):
         if carrier.item_type == itemtypes.PROFILE:
             if IS_MEMBER in keys:
                 tx.run(MIRROR_MEMBER, site_id=self.site_id, item_id=carrier.item_id)
-            role_members.recompute_roles(tx, self.site_id, [carrier.item_id])
+            role_recomputation.recompute_roles(tx, self.site_id, [carrier.item_id])
         journal.record(
             tx,
             author,

@@ -11,7 +11,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import TooMany
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import draft, link
+from forumapi.models.content import draft, short_link
 from forumapi.models.content.comment_page import HUDDLE_ACCESS
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.item import SERIALISE, Item
@@ -21,7 +21,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
-from forumapi.models.people import profile_counters, read_mark, role_members
+from forumapi.models.people import profile_counters, read_mark, role_recomputation
 from forumapi.permissions.evaluator import Target
 from forumapi.text.render import RENDERER_VERSION
 
@@ -45,7 +45,7 @@ PREPARE = Query(
                AND NOT c.is_moderated AND c.item_id IS NOT DISTINCT FROM %(item_id)s
                AND c.on_profile_id IS NOT DISTINCT FROM %(on_profile_id)s),
            nextval('comments_comment_id_seq'), clock_timestamp()
-      FROM {role_members.LOCK_ROLES_SHARED} AS held""",
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held""",
 )
 
 # All that a new comment changes, in one round trip. The item is locked, so its numbers are known; the author's counter
@@ -383,7 +383,7 @@ class Comment:
             mentioned=() if self.parent.is_huddle else rendered.mentioned,
         )
         self.markdown, self.revisions, self.editor_id = markdown, revision, me
-        link.record_uses(tx, site_id, self.id, revision, rendered.link_ids)
+        short_link.record_uses(tx, site_id, self.id, revision, rendered.link_ids)
         self._record(tx, author, journal.REPLACED)
 
     def flag(
@@ -408,7 +408,7 @@ class Comment:
         )
         if self.is_visible != was_visible:
             delta = 1 if self.is_visible else -1
-            role_members.lock_roles_shared(tx, site_id)
+            role_recomputation.lock_roles_shared(tx, site_id)
             if parent.item:
                 tx.run(
                     RECOUNT_ITEM,
@@ -455,7 +455,7 @@ class Comment:
             profile_ids=[row[0] for row in rows],
         )
         if any(row[0] for row in crossed):
-            role_members.recompute_roles(tx, site_id, [self.author_id])
+            role_recomputation.recompute_roles(tx, site_id, [self.author_id])
 
     def _record(self, tx: Transaction, author: Author, kind: str) -> None:
         journal.record(

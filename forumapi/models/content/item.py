@@ -16,7 +16,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
-from forumapi.models.people import profile_counters, role_members
+from forumapi.models.people import profile_counters, role_recomputation
 from forumapi.permissions.evaluator import Target
 
 # Two equal submissions at the same time: the second waits for the first and then finds it.
@@ -185,7 +185,7 @@ class Item:
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
-        role_members.lock_roles_shared(tx, site_id)
+        role_recomputation.lock_roles_shared(tx, site_id)
         values = {
             "site_id": site_id,
             "me": me,
@@ -275,7 +275,7 @@ class Item:
         if self.is_visible == was_visible:
             return
         delta = 1 if self.is_visible else -1
-        role_members.lock_roles_shared(tx, site_id)
+        role_recomputation.lock_roles_shared(tx, site_id)
         if self.microcosm_id:
             self._count(tx, site_id, delta)
             microcosm_counters.refresh(tx, site_id, [self.microcosm_id])

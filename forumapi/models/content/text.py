@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
-from forumapi.models.content import link
+from forumapi.models.content import short_link
 from forumapi.models.sites.site import Site
 from forumapi.permissions.evaluator import GUEST_CALLER, Tree
 from forumapi.text import clean, render
@@ -83,12 +83,12 @@ def finish(
     Links are shortened only where guests may read the place, since a short link leads everybody to its address.
     """
     draft, names, base = prepared
-    short: dict[str, link.ShortLink] = {}
+    short: dict[str, short_link.ShortLink] = {}
     if draft.urls:
         if microcosm_id == 0 or microcosm_id in tree().view(GUEST_CALLER).set:
-            short = link.shorten(tx, draft.urls, base)
+            short = short_link.shorten(tx, draft.urls, base)
         else:
-            short = link.unshortened(draft.urls)
+            short = short_link.unshortened(draft.urls)
     content = render.finish(
         draft, mentions=names, short_links={url: one.url for url, one in short.items()}
     )
@@ -124,11 +124,11 @@ def render_many(
     urls = [
         url for draft, shown in zip(drafts, is_open, strict=True) if shown for url in draft.urls
     ]
-    shorten = link.shorten if makes_links else link.known
+    shorten = short_link.shorten if makes_links else short_link.known
     public = shorten(tx, list(dict.fromkeys(urls)), short_links) if urls else {}
     rendered = []
     for draft, shown in zip(drafts, is_open, strict=True):
-        short = public if shown else link.unshortened(draft.urls)
+        short = public if shown else short_link.unshortened(draft.urls)
         content = render.finish(
             draft,
             mentions=names,
@@ -142,7 +142,7 @@ def render_many(
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
     """Render a text that is not stored into HTML: as `prepare` and `finish` do, but its links are not shortened."""
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
-    links = {url: one.url for url, one in link.unshortened(draft.urls).items()}
+    links = {url: one.url for url, one in short_link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html
 
 

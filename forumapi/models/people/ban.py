@@ -13,7 +13,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.text import clean, rfc3339
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
@@ -272,9 +272,9 @@ class Ban(NamedTuple):
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
     """Have roles recomputed whose criteria depend on bans."""
     if user_id:
-        role_members.mark_user(tx, user_id, site_id=site_id)
+        role_recomputation.mark_user(tx, user_id, site_id=site_id)
     else:
-        role_members.mark_domain(tx, domain, site_id=site_id)
+        role_recomputation.mark_domain(tx, domain, site_id=site_id)
 
 
 def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:

@@ -13,7 +13,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import profile, role_members
+from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import Site
 from forumapi.text import email
@@ -62,7 +62,7 @@ TO_CHANGE = Query(
     "bulk_users.to_change",
     f"""
     SELECT p.profile_id, w.is_member
-      FROM {role_members.LOCK_ROLES_SHARED} AS held
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
       JOIN unnest(%(profile_ids)s::bigint[], %(members)s::boolean[]) AS w (profile_id, is_member)
         ON w.profile_id = p.profile_id
@@ -176,7 +176,7 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
         left = {user_id: one for user_id, one in left.items() if user_id not in made}
         if not left:
             break
-    role_members.recompute_roles(tx, site.id, list(made.values()))
+    role_recomputation.recompute_roles(tx, site.id, list(made.values()))
     # The user came in at this moment.
     for user_id in sorted(left):
         made[user_id] = Profile.find_or_create(
@@ -208,7 +208,7 @@ def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> 
             me=author.profile_id,
         )
     )
-    role_members.recompute_roles(tx, author.site_id, ids)
+    role_recomputation.recompute_roles(tx, author.site_id, ids)
     journal.record_many(
         tx,
         author,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from forumapi.database.connections import Database
 from forumapi.database.query import Query
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def ensure(database: Database, site_id: int, identity: Identity, *, is_root: boo
     """Create the caller's profile on this site, or recompute its roles if they are due (platform 4.4)."""
     with database.write() as tx:
         if identity.profile_id:
-            role_members.recompute_roles(tx, site_id, [identity.profile_id])
+            role_recomputation.recompute_roles(tx, site_id, [identity.profile_id])
             if identity.is_introduced:
                 tx.run(INTRODUCE, site_id=site_id, profile_id=identity.profile_id)
         else:

@@ -15,7 +15,7 @@ from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notifications.suppression import Suppression
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.user import User, checked_email
 from forumapi.text import email
 
@@ -111,7 +111,7 @@ class EmailChange(NamedTuple):
         except pgerrors.UniqueViolation:
             raise Conflict("This address belongs to another user") from None
         Suppression.delete(tx, self.email)
-        role_members.mark_user(tx, self.user_id)
+        role_recomputation.mark_user(tx, self.user_id)
 
 
 def checked(text: str, current: str) -> str:

@@ -12,7 +12,7 @@ from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Target
 
 FIND = Query(
@@ -102,7 +102,7 @@ def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, i
     A picture of a site's owner or creator changes the site's row, which comes after the roles and all profiles.
     """
     for site_id in sorted({one.site_id for one in people}):
-        role_members.lock_roles_shared(tx, site_id)
+        role_recomputation.lock_roles_shared(tx, site_id)
     rows = tx.rows(
         LOCK,
         site_ids=[one.site_id for one in people],

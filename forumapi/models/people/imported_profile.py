@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 
 # The first of several imports of a site. A token of the site's own provider proves no address.
 FIND = Query(
@@ -77,7 +77,7 @@ def claim(tx: Transaction, site_id: int, user_id: int) -> int:
         CLAIM, site_id=site_id, profile_id=profile_id, user_id=user_id, stand_in=stand_in
     )
     tx.run(DELETE_STAND_IN, stand_in=stand_in)
-    role_members.recompute_roles(tx, site_id, [profile_id])
+    role_recomputation.recompute_roles(tx, site_id, [profile_id])
     return int(claimed or 0)
 
 

@@ -13,7 +13,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import imported_profile, role_members
+from forumapi.models.people import imported_profile, role_recomputation
 from forumapi.text import clean
 from forumapi.text.looks import looks
 
@@ -69,7 +69,7 @@ LOCK = Query(
     "profile.lock",
     f"""
     SELECT p.version, p.profile_name, p.gender, p.is_visible, p.style_id, p.is_member
-      FROM {role_members.LOCK_ROLES_SHARED} AS held
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
        FOR NO KEY UPDATE OF p""",
@@ -175,7 +175,7 @@ class Profile(NamedTuple):
                 author = Author(site_id, profile_id, ip)
                 _record(tx, author, journal.CREATED, profile_id, 1)
                 # Criteria may name profiles that have written nothing yet.
-                role_members.recompute_roles(tx, site_id, [profile_id])
+                role_recomputation.recompute_roles(tx, site_id, [profile_id])
                 return profile_id
             found = tx.value(FIND_OF_USER, site_id=site_id, user_id=user_id)
             if found:
@@ -242,7 +242,7 @@ class Profile(NamedTuple):
             raise Invalid("profileName", "is taken") from None
         if version is None:
             raise Invalid("profileName", "looks like another's")
-        role_members.recompute_roles(tx, author.site_id, [self.id])
+        role_recomputation.recompute_roles(tx, author.site_id, [self.id])
         _record(tx, author, journal.REPLACED, self.id, version)
 
     def set_member(self, tx: Transaction, author: Author, is_member: bool) -> None:
@@ -250,7 +250,7 @@ class Profile(NamedTuple):
         query = GRANT_MEMBER if is_member else REVOKE_MEMBER
         writer = {"me": author.profile_id} if is_member else {}
         version = tx.value(query, site_id=author.site_id, profile_id=self.id, **writer)
-        role_members.recompute_roles(tx, author.site_id, [self.id])
+        role_recomputation.recompute_roles(tx, author.site_id, [self.id])
         _record(tx, author, journal.PATCHED, self.id, version)
 
 

@@ -1,8 +1,8 @@
 """Counters of a profile: items and comments. Roles are recomputed when a count reaches a number that a criterion names.
 
-Costs one statement, and the recomputation only for a profile that crosses such a number. The transaction shares the
-lock on the site's roles (`role_members.LOCK_ROLES_SHARED`) in a statement before, so that a criterion which is being
-written is either seen here or sees the new count.
+Costs one statement, and the recomputation only for a profile that crosses such a number. The transaction has taken the
+shared lock on the site's roles (`role_recomputation.LOCK_ROLES_SHARED`) in a statement before, so that a criterion
+which is being written is either seen here or sees the new count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 
 _CROSSES: Final = """
     EXISTS (SELECT FROM criteria c
@@ -53,4 +53,4 @@ def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
 
 def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
     if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
-        role_members.recompute_roles(tx, site_id, [profile_id])
+        role_recomputation.recompute_roles(tx, site_id, [profile_id])

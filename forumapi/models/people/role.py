@@ -1,6 +1,6 @@
 """Role as clients write it: a named set of rights on one microcosm, and the profiles named in it (platform 5.2).
 
-role_page.py reads roles; role_members.py recomputes who is in them. Every change of rights increments the site's
+role_page.py reads roles; role_recomputation.py recomputes who is in them. Every change of rights increments the site's
 acl_version, so that access lists kept in memory are loaded anew.
 """
 
@@ -15,8 +15,8 @@ from forumapi.database.query import Query
 from forumapi.errors import NotFound
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
-from forumapi.models.people.role_settling import Settling
+from forumapi.models.people import role_recomputation
+from forumapi.models.people.role_settling_queue import Settling
 
 # Wire name -> column, in wire order (platform 5.2).
 FLAGS: Final = {
@@ -138,7 +138,7 @@ class LockedRoles(NamedTuple):
         cls, tx: Transaction, site_id: int, profile_id: int, *, moves_rights: bool
     ) -> LockedRoles:
         """Lock the site's roles until the transaction ends. `moves_rights`: increments acl_version."""
-        role_members.lock_roles(tx, site_id)
+        role_recomputation.lock_roles(tx, site_id)
         row = tx.row(MOVE_RIGHTS if moves_rights else SITE, site_id=site_id, me=profile_id)
         assert row is not None
         return cls(row[0], row[1], tuple(row[2] or ()))
@@ -272,12 +272,12 @@ class Role(NamedTuple):
 def _recompute(
     tx: Transaction, site_id: int, id: int, profile_ids: list[int] | None = None
 ) -> Settling | None:
-    if profile_ids is not None and len(profile_ids) <= role_members.IN_ONE_GO:
-        role_members.recompute_role_of(tx, site_id, id, profile_ids)
-    elif role_members.is_large(tx, site_id):
+    if profile_ids is not None and len(profile_ids) <= role_recomputation.IN_ONE_GO:
+        role_recomputation.recompute_role_of(tx, site_id, id, profile_ids)
+    elif role_recomputation.is_large(tx, site_id):
         return Settling.insert(tx, site_id, id)
     else:
-        role_members.recompute_role(tx, site_id, id)
+        role_recomputation.recompute_role(tx, site_id, id)
     return None
 
 

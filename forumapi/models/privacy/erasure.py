@@ -1,4 +1,4 @@
-"""Requests to erase a profile or an account: made, taken back, begun when they are due. erasing.py carries them out.
+"""Requests to erase a profile or an account: made, taken back, begun when due. erasure_steps.py carries them out.
 
 A request waits for 30 days. Until then it is deleted when its person takes it back; from then on it can't be, and the
 profile is erased step by step.

@@ -16,7 +16,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import identity as identities
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
@@ -28,7 +28,7 @@ LOCK_PROFILE = Query(
     "sanction.lock_profile",
     f"""
     SELECT p.user_id
-      FROM {role_members.LOCK_ROLES_SHARED} AS held
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
        FOR NO KEY UPDATE OF p""",
@@ -121,7 +121,7 @@ class Sanction:
         else:
             tx.run(DELETE, **self._named)
         self.state = state
-        role_members.recompute_roles(tx, self.site_id, [self.profile_id])
+        role_recomputation.recompute_roles(tx, self.site_id, [self.profile_id])
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, self.profile_id)
 
     def restore(self, tx: Transaction, author: Author, state: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import read_mark, role_members
+from forumapi.models.people import read_mark, role_recomputation
 from forumapi.porting.loading.mapping import Origin
 from forumapi.porting.loading.people import ImportedPeople
 
@@ -172,11 +172,11 @@ def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Ite
     for start in range(0, len(everybody), BATCH):
         with database.write() as tx:
             part = everybody[start : start + BATCH]
-            role_members.lock_roles_shared(tx, origin.site_id)
+            role_recomputation.lock_roles_shared(tx, origin.site_id)
             tx.rows(LOCK_PEOPLE, site_id=origin.site_id, profile_ids=part)
             tx.run(COUNT_PEOPLE, site_id=origin.site_id, profile_ids=part)
         with database.write() as tx:
-            role_members.recompute_roles(tx, origin.site_id, part)
+            role_recomputation.recompute_roles(tx, origin.site_id, part)
             tx.run(BIOS, site_id=origin.site_id, profile_ids=part)
         yield len(part)
 

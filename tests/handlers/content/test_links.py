@@ -11,7 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
-from forumapi.models.content import link
+from forumapi.models.content import short_link
 from forumapi.text.sanitise import escape_attribute
 from tests.factories import Person, Site, Thing
 from tests.handlers.platform import Platform, eventually, platform
@@ -25,7 +25,7 @@ BASE = "https://forum.example/out/"
 def shorten(platform: Platform, *urls: str) -> list[str]:
     """The codes of these URLs."""
     with platform.app.database.write() as tx:
-        found = link.shorten(tx, urls, BASE)
+        found = short_link.shorten(tx, urls, BASE)
     return [found[url].url.removeprefix(BASE) for url in urls]
 
 
@@ -187,7 +187,7 @@ def test_known_urls_take_no_numbers(platform: Platform) -> None:
 )
 def test_other_addresses_stay_as_they_are(platform: Platform, url: str) -> None:
     with platform.app.database.write() as tx:
-        assert link.shorten(tx, [url], BASE) == {}
+        assert short_link.shorten(tx, [url], BASE) == {}
 
 
 def test_urls_shortened_at_once_get_one_code_and_nobody_waits_in_a_circle(
@@ -195,14 +195,14 @@ def test_urls_shortened_at_once_get_one_code_and_nobody_waits_in_a_circle(
 ) -> None:
     site = platform.make.site()
     urls = [f"https://example.org/{site.key}/{n}" for n in range(40)]
-    found: list[dict[str, link.ShortLink]] = []
+    found: list[dict[str, short_link.ShortLink]] = []
     start = threading.Barrier(4)
 
     def run(mine: Sequence[str]) -> None:
         start.wait()
         for part in range(0, len(mine), 10):
             with platform.app.database.write() as tx:
-                found.append(link.shorten(tx, mine[part : part + 10], BASE))
+                found.append(short_link.shorten(tx, mine[part : part + 10], BASE))
 
     threads = [
         threading.Thread(target=run, args=(urls if turn % 2 else urls[::-1],)) for turn in range(4)
@@ -226,13 +226,13 @@ def test_uses_are_noted_once_for_each_revision(platform: Platform) -> None:
     comment = platform.make.comment(platform.make.conversation(site), markdown="Nothing here")
     tx: Transaction
     with platform.app.database.write() as tx:
-        shortened = link.shorten(
+        shortened = short_link.shorten(
             tx, [f"https://example.org/{site.key}/{n}" for n in range(2)], BASE
         )
         ids = [one.id for one in shortened.values()]
         for _ in range(2):
-            link.record_uses(tx, site.id, comment.id, 7, ids)
-        link.record_uses(tx, site.id, comment.id, 8, [])
+            short_link.record_uses(tx, site.id, comment.id, 7, ids)
+        short_link.record_uses(tx, site.id, comment.id, 8, [])
 
     rows = platform.sql(
         "SELECT revision, link_id FROM link_uses WHERE site_id = %(s)s AND comment_id = %(c)s ORDER BY link_id",
@@ -273,7 +273,7 @@ def test_what_is_leads_on(platform: Platform, host: str) -> None:
 def shorten_all(platform: Platform, *urls: str) -> list[str]:
     """The codes of those of these URLs that are shortened at all."""
     with platform.app.database.write() as tx:
-        found = link.shorten(tx, urls, BASE)
+        found = short_link.shorten(tx, urls, BASE)
     return [short.url.removeprefix(BASE) for short in found.values()]
 
 
@@ -285,12 +285,12 @@ def test_a_blocked_domain_covers_what_is_below_it_and_no_more(platform: Platform
     ]
     codes = shorten(platform, *urls)
     with platform.app.database.write() as tx:
-        assert link.block(tx, [f"{key}.example"]) == 1
-        assert link.block(tx, [f"{key}.example"]) == 0
+        assert short_link.block(tx, [f"{key}.example"]) == 1
+        assert short_link.block(tx, [f"{key}.example"]) == 0
     assert [platform.api.get(f"/out/{code}").status for code in codes] == [403, 403, 307]
     with platform.app.database.write() as tx:
-        assert f"{key}.example" in [one.domain for one in link.list_blocked(tx)]
-        assert link.unblock(tx, [f"{key}.example"]) == 1
+        assert f"{key}.example" in [one.domain for one in short_link.list_blocked(tx)]
+        assert short_link.unblock(tx, [f"{key}.example"]) == 1
     assert [platform.api.get(f"/out/{code}").status for code in codes] == [307, 307, 307]
 
 
@@ -304,7 +304,7 @@ bücher.example
 
 evil.example.
 """
-    assert link.domains_in(lines.splitlines()) == [
+    assert short_link.domains_in(lines.splitlines()) == [
         "evil.example",
         "worse.example",
         "www.worse.example",
@@ -398,7 +398,7 @@ def test_those_who_run_the_platform_see_all_links_with_hits(
     (shown,) = runs.api.get(path, by=keeper).data["links"]["items"]
     assert (shown["url"], shown["hits"], shown["uses"], shown["blocked"]) == (url, 1, 1, False)
     with platform.app.database.write() as tx:
-        link.block(tx, [f"{site.key}.example"])
+        short_link.block(tx, [f"{site.key}.example"])
     assert runs.api.get(path, by=keeper).data["links"]["items"][0]["blocked"] is True
     assert runs.api.get("/api/v1/metrics/links").status == 403
     assert platform.api.get("/api/v1/metrics/links", by=keeper).status == 403

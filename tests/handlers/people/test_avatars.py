@@ -19,7 +19,7 @@ from PIL import Image
 from forumapi.config import Config
 from forumapi.cron import gravatars
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.role import LockedRoles
 from tests.api import Api
@@ -276,7 +276,7 @@ def waits(make: Factory, job: Future[str]) -> None:
     """Return once the job waits for a lock."""
     blocked = """SELECT 1 FROM pg_stat_activity
                   WHERE wait_event_type = 'Lock' AND datname = current_database()
-                    AND query ~ '^/[*] (gravatar|attachment|role_members)'"""
+                    AND query ~ '^/[*] (gravatar|attachment|role_recomputation)'"""
     deadline = time.monotonic() + 30
     while not make.sql(blocked):
         assert not job.done(), job.result()
@@ -299,7 +299,7 @@ def test_the_job_waits_for_a_change_of_roles_before_it_locks_a_profile(
             LockedRoles.lock(tx, site.id, site.owner.id, moves_rights=True)
             running = pool.submit(job)
             waits(make, running)
-            role_members.recompute_role_of(tx, site.id, role[1], [site.owner.id])
+            role_recomputation.recompute_role_of(tx, site.id, role[1], [site.owner.id])
         assert running.result() == "1 pictures"
 
 

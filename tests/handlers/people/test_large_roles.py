@@ -15,10 +15,10 @@ import pytest
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.role_settler import Settler
-from forumapi.models.people.role_settling import Settling
+from forumapi.models.people.role_settling_queue import Settling
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
@@ -111,9 +111,10 @@ def one_of_the_crowd_locked(make: Factory, database_url: str, role: Role) -> Ite
 
 
 def a_change_waits(make: Factory) -> None:
-    """Return when a statement of models/people/role_members.py waits for a lock."""
+    """Return when a statement of models/people/role_recomputation.py waits for a lock."""
     look = """SELECT count(*) FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '/* role_members.%%'"""
+               WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE '/* role_recomputation.%%'"""
     eventually(lambda: make.sql(look)[0][0] > 0)
 
 
@@ -224,7 +225,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
 
     def hold_back() -> None:
         with make.database.write() as tx:
-            role_members.lock_roles_shared(tx, crowd.id)
+            role_recomputation.lock_roles_shared(tx, crowd.id)
             writing.set()
             done.wait(60)
 
@@ -235,7 +236,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
             post, server, criteria(place, role), named("nobody"), crowd.owner
         )
         tries = """SELECT count(*) FROM pg_stat_activity
-                    WHERE query LIKE '/* role_members.try_lock%%' AND state <> 'idle'"""
+                    WHERE query LIKE '/* role_recomputation.try_lock%%' AND state <> 'idle'"""
         eventually(lambda: make.sql(tries)[0][0] > 0)
         assert comment(server, chat, crowd.member, "meanwhile") == 302
         assert not change.done()

@@ -83,8 +83,8 @@ def test_each_table_and_column_has_its_line(
     assert not missing, (
         "forumapi/models/privacy/inventory.py:\n  "
         + "\n  ".join(missing)
-        + "\n  A column that is to be DELETED, CHOSEN or NOBODYS also needs its statement in models/privacy/erasing.py,"
-        " and a table its row in tests/cron/test_erased_person.py."
+        + "\n  A column that is to be DELETED, CHOSEN or NOBODYS also needs its statement in"
+        " models/privacy/erasure_steps.py, and a table its row in tests/cron/test_erased_person.py."
     )
 
 

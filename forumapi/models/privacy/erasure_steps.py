@@ -23,7 +23,7 @@ from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_members
+from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure
 from forumapi.text.looks import looks
 from forumapi.text.render import RENDERER_VERSION
@@ -41,7 +41,7 @@ MOST_HUDDLES: Final = 20
 
 # An owner's request waits until the site is handed over.
 DUE_ACCOUNT = Query(
-    "erasing.due_account",
+    "erasure_steps.due_account",
     """
     UPDATE account_erasures e
        SET state = 'running'
@@ -54,7 +54,7 @@ DUE_ACCOUNT = Query(
     scope=PLATFORM,
 )
 DUE_PROFILE = Query(
-    "erasing.due_profile",
+    "erasure_steps.due_profile",
     """
     UPDATE erasures e
        SET state = 'running'
@@ -70,7 +70,7 @@ DUE_PROFILE = Query(
 # What runs and is not in the journal of erasures yet: names no person, and the time of creation tells an id from the
 # same id that a restored database gave to somebody else.
 UNJOURNALED = Query(
-    "erasing.unjournaled",
+    "erasure_steps.unjournaled",
     """
     SELECT 0::bigint AS site_id, e.user_id, u.created, e.words
       FROM account_erasures e
@@ -84,16 +84,16 @@ UNJOURNALED = Query(
     scope=PLATFORM,
 )
 JOURNALED_ACCOUNT = Query(
-    "erasing.journaled_account",
+    "erasure_steps.journaled_account",
     "UPDATE account_erasures e SET is_journaled = true WHERE e.user_id = %(user_id)s",
 )
 JOURNALED_PROFILE = Query(
-    "erasing.journaled_profile",
+    "erasure_steps.journaled_profile",
     "UPDATE erasures e SET is_journaled = true WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s",
 )
 
 LOCK_ACCOUNT = Query(
-    "erasing.lock_account",
+    "erasure_steps.lock_account",
     """
     SELECT e.user_id, e.words
       FROM account_erasures e
@@ -105,7 +105,7 @@ LOCK_ACCOUNT = Query(
 
 # A site that keeps words keeps them here too.
 SPREAD = Query(
-    "erasing.spread",
+    "erasure_steps.spread",
     """
     INSERT INTO erasures AS e (site_id, profile_id, words, state, of_account, due)
     SELECT p.site_id, p.profile_id,
@@ -122,7 +122,7 @@ SPREAD = Query(
 )
 
 PROFILES_LEFT = Query(
-    "erasing.profiles_left",
+    "erasure_steps.profiles_left",
     "SELECT count(*) FROM profiles p WHERE p.user_id = %(user_id)s",
     scope=PLATFORM,
 )
@@ -134,7 +134,7 @@ PROFILES_LEFT = Query(
 
 def _of_account(table: str) -> Query:
     return Query(
-        f"erasing.account_{table}",
+        f"erasure_steps.account_{table}",
         f"DELETE FROM {table} t WHERE t.user_id = %(user_id)s",
         scope=PLATFORM if table == "access_tokens" else SITE,
     )
@@ -149,7 +149,7 @@ ACCOUNT_ROWS: Final = (
     _of_account("right_changes"),
 )
 ACCOUNT_CODES = Query(
-    "erasing.account_codes",
+    "erasure_steps.account_codes",
     """
     DELETE FROM single_use s
      USING users u
@@ -160,7 +160,7 @@ ACCOUNT_CODES = Query(
     scope=PLATFORM,
 )
 ACCOUNT_ATTEMPTS = Query(
-    "erasing.account_attempts",
+    "erasure_steps.account_attempts",
     """
     DELETE FROM attempt_counters a
      USING users u
@@ -168,7 +168,7 @@ ACCOUNT_ATTEMPTS = Query(
        AND (a.subject IN (u.person_key, lower(u.email)) OR starts_with(a.subject, u.person_key || ' '))""",
 )
 ACCOUNT_MAIL = Query(
-    "erasing.account_mail",
+    "erasure_steps.account_mail",
     """
     DELETE FROM mail_outbox m
      USING users u
@@ -176,21 +176,21 @@ ACCOUNT_MAIL = Query(
     scope=PLATFORM,
 )
 ACCOUNT_BANS = Query(
-    "erasing.account_bans",
+    "erasure_steps.account_bans",
     "DELETE FROM bans b WHERE b.user_id = %(user_id)s AND b.expires < now()",
     scope=PLATFORM,
 )
 ACCOUNT_BAN_TEXTS = Query(
-    "erasing.account_ban_texts",
+    "erasure_steps.account_ban_texts",
     "UPDATE bans b SET display_reason = '', admin_reason = '' WHERE b.user_id = %(user_id)s",
     scope=PLATFORM,
 )
 END_ACCOUNT = Query(
-    "erasing.end_account",
+    "erasure_steps.end_account",
     "DELETE FROM account_erasures e WHERE e.user_id = %(user_id)s",
 )
 HIDE_USER = Query(
-    "erasing.hide_user",
+    "erasure_steps.hide_user",
     """
     UPDATE users u
        SET email = 'erased-user-' || u.user_id || '@erased.invalid',
@@ -200,7 +200,7 @@ HIDE_USER = Query(
      WHERE u.user_id = %(user_id)s""",
 )
 DELETE_USER = Query(
-    "erasing.delete_user",
+    "erasure_steps.delete_user",
     """
     DELETE FROM users u
      WHERE u.user_id = %(user_id)s AND NOT EXISTS (SELECT FROM bans b WHERE b.user_id = u.user_id)""",
@@ -210,7 +210,7 @@ DELETE_USER = Query(
 # ---------------------------------------------------------------- one profile
 
 LOCK = Query(
-    "erasing.lock",
+    "erasure_steps.lock",
     """
     SELECT e.site_id, e.profile_id, e.words, e.step, nullif(e.upto_time, '-infinity'), e.upto_id, e.old_name,
            e.old_email, p.user_id, p.version
@@ -223,14 +223,14 @@ LOCK = Query(
     scope=PLATFORM,
 )
 MOVE = Query(
-    "erasing.move",
+    "erasure_steps.move",
     """
     UPDATE erasures e
        SET step = %(step)s, upto_time = coalesce(%(upto_time)s::timestamptz, '-infinity'), upto_id = %(upto_id)s
      WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s""",
 )
 FINISH = Query(
-    "erasing.finish",
+    "erasure_steps.finish",
     """
     UPDATE erasures e
        SET state = 'done', finished = now(), old_name = '', old_email = '', upto_time = '-infinity', upto_id = 0
@@ -239,24 +239,24 @@ FINISH = Query(
 
 # The person's user stays where they have other profiles; this one gets a user of its own, that nobody is.
 HOLD = Query(
-    "erasing.hold",
+    "erasure_steps.hold",
     f"""
     SELECT p.profile_name, u.email
-      FROM {role_members.LOCK_ROLES_SHARED} AS held
+      FROM {role_recomputation.LOCK_ROLES_SHARED} AS held
      CROSS JOIN profiles p
       JOIN users u ON u.user_id = p.user_id
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s
        FOR NO KEY UPDATE OF p""",
 )
 REMEMBER = Query(
-    "erasing.remember",
+    "erasure_steps.remember",
     """
     UPDATE erasures e
        SET old_name = %(name)s, old_email = %(email)s
      WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s""",
 )
 NOBODY = Query(
-    "erasing.nobody",
+    "erasure_steps.nobody",
     """
     INSERT INTO users (email, canonical_email, person_key)
     VALUES (%(key)s, %(key)s, %(key)s)
@@ -265,30 +265,30 @@ NOBODY = Query(
 )
 END_ACCESS: Final = (
     Query(
-        "erasing.end_grants",
+        "erasure_steps.end_grants",
         "DELETE FROM oauth_grants t WHERE t.site_id = %(site_id)s AND t.user_id = %(user_id)s",
     ),
     Query(
-        "erasing.end_tokens",
+        "erasure_steps.end_tokens",
         "DELETE FROM access_tokens t WHERE t.site_id = %(site_id)s AND t.user_id = %(user_id)s",
     ),
 )
 MOVE_BALLOTS = Query(
-    "erasing.move_ballots",
+    "erasure_steps.move_ballots",
     """
     UPDATE poll_ballots b
        SET user_id = %(nobody)s::bigint
      WHERE b.site_id = %(site_id)s AND b.user_id = %(user_id)s""",
 )
 NAME_IS_FREE = Query(
-    "erasing.name_is_free",
+    "erasure_steps.name_is_free",
     """
     SELECT NOT EXISTS (SELECT FROM profiles o
                         WHERE o.site_id = %(site_id)s AND o.profile_id <> %(profile_id)s
                           AND (lower(o.profile_name) = lower(%(name)s::text) OR o.name_looks && %(looks)s::text[]))""",
 )
 ANONYMISE = Query(
-    "erasing.anonymise",
+    "erasure_steps.anonymise",
     """
     WITH changed AS (
         UPDATE profiles p
@@ -314,7 +314,7 @@ ANONYMISE = Query(
 
 def _own(table: str, condition: str = "t.profile_id = %(profile_id)s", label: str = "") -> Query:
     return Query(
-        f"erasing.{label or table}",
+        f"erasure_steps.{label or table}",
         f"DELETE FROM {table} t WHERE t.site_id = %(site_id)s AND {condition}",
     )
 
@@ -345,7 +345,7 @@ OWN_ROWS: Final = (
 TRUST_WORDS: Final = (
     _own("sanctions"),
     Query(
-        "erasing.reports",
+        "erasure_steps.reports",
         """
         UPDATE reports t
            SET text = ''
@@ -355,7 +355,7 @@ TRUST_WORDS: Final = (
                                   WHERE k.site_id = %(site_id)s AND k.author_id = %(profile_id)s))""",
     ),
     Query(
-        "erasing.case_notes",
+        "erasure_steps.case_notes",
         """
         UPDATE case_notes t
            SET text = '[removed]'
@@ -365,7 +365,7 @@ TRUST_WORDS: Final = (
                                   WHERE k.site_id = %(site_id)s AND k.author_id = %(profile_id)s))""",
     ),
     Query(
-        "erasing.appeal_messages",
+        "erasure_steps.appeal_messages",
         """
         UPDATE appeal_messages t
            SET text = '[removed]'
@@ -376,7 +376,7 @@ TRUST_WORDS: Final = (
     ),
     # Of an action on things of several authors the words are about none of them alone.
     Query(
-        "erasing.actions",
+        "erasure_steps.actions",
         """
         UPDATE actions t
            SET reason = '', note = ''
@@ -388,7 +388,7 @@ TRUST_WORDS: Final = (
                               AND o.author_id <> %(profile_id)s)""",
     ),
     Query(
-        "erasing.action_changes",
+        "erasure_steps.action_changes",
         """
         UPDATE action_changes t
            SET before = NULL, after = NULL
@@ -396,7 +396,7 @@ TRUST_WORDS: Final = (
     ),
 )
 LEAVE_EXPORT = Query(
-    "erasing.leave_export",
+    "erasure_steps.leave_export",
     """
     INSERT INTO file_strays (file_hash)
     SELECT x.object FROM personal_exports x
@@ -409,7 +409,7 @@ LEAVE_EXPORT = Query(
 )
 # Rows that the chain of the audit does not have yet: it takes them as they are then.
 FORGET_ADDRESSES = Query(
-    "erasing.forget_addresses",
+    "erasure_steps.forget_addresses",
     """
     UPDATE audit_log a
        SET ip = NULL, ip_hash = NULL, detail = NULL
@@ -419,7 +419,7 @@ FORGET_ADDRESSES = Query(
 )
 
 HUDDLES = Query(
-    "erasing.huddles",
+    "erasure_steps.huddles",
     """
     SELECT h.item_id
       FROM huddle_participants h
@@ -429,7 +429,7 @@ HUDDLES = Query(
     unrestricted="the huddles that the person themself takes part in",
 )
 BIOS = Query(
-    "erasing.bios",
+    "erasure_steps.bios",
     """
     SELECT c.comment_id
       FROM comments c
@@ -442,7 +442,7 @@ BIOS = Query(
 # ---------------------------------------------------------------- words
 
 WORDS = Query(
-    "erasing.words",
+    "erasure_steps.words",
     """
     SELECT c.comment_id, c.version, c.created
       FROM comments c
@@ -454,7 +454,7 @@ WORDS = Query(
     unrestricted="what the person themself has written",
 )
 LOCK_COMMENTS = Query(
-    "erasing.lock_comments",
+    "erasure_steps.lock_comments",
     """
     SELECT c.comment_id
       FROM comments c
@@ -465,7 +465,7 @@ LOCK_COMMENTS = Query(
 _OF_COMMENTS: Final = "t.comment_id = ANY(%(ids)s::bigint[])"
 _ON_COMMENTS: Final = f"t.item_type_id = {itemtypes.COMMENT} AND t.item_id = ANY(%(ids)s::bigint[])"
 DROP_ATTACHMENTS = Query(
-    "erasing.drop_attachments",
+    "erasure_steps.drop_attachments",
     f"""
     WITH gone AS (
         DELETE FROM attachments t WHERE t.site_id = %(site_id)s AND {_ON_COMMENTS}
@@ -477,12 +477,12 @@ DROP_ATTACHMENTS = Query(
 )
 # Links that no text holds any more go with the texts.
 DROP_LINKS = Query(
-    "erasing.drop_links",
+    "erasure_steps.drop_links",
     f"DELETE FROM link_uses t WHERE t.site_id = %(site_id)s AND {_OF_COMMENTS} RETURNING t.link_id",
 )
 DROP_UNUSED_LINKS: Final = (
     Query(
-        "erasing.drop_link_hits",
+        "erasure_steps.drop_link_hits",
         """
         DELETE FROM link_hits h
          WHERE h.link_id = ANY(%(link_ids)s::bigint[])
@@ -490,7 +490,7 @@ DROP_UNUSED_LINKS: Final = (
         scope=PLATFORM,
     ),
     Query(
-        "erasing.drop_unused_links",
+        "erasure_steps.drop_unused_links",
         """
         DELETE FROM links l
          WHERE l.link_id = ANY(%(link_ids)s::bigint[])
@@ -505,7 +505,7 @@ WORDS_BESIDE: Final = (
     _own("attributes", _ON_COMMENTS, "attributes_of_comments"),
 )
 REMOVE_WORDS = Query(
-    "erasing.remove_words",
+    "erasure_steps.remove_words",
     """
     UPDATE comments c
        SET markdown = %(removed)s, html = %(html)s, renderer = %(renderer)s, revisions = 1, attachments = 0,
@@ -516,7 +516,7 @@ REMOVE_WORDS = Query(
 # What an edit of another's text said of it.
 REASONS: Final = tuple(
     Query(
-        f"erasing.reasons_of_{table}",
+        f"erasure_steps.reasons_of_{table}",
         f"""
         UPDATE {table} t
            SET edit_reason = '', version = t.version + 1
@@ -525,7 +525,7 @@ REASONS: Final = tuple(
     for table in ("items", "microcosms", "roles")
 )
 ITEMS = Query(
-    "erasing.items",
+    "erasure_steps.items",
     """
     SELECT i.item_id
       FROM items i
@@ -537,7 +537,7 @@ ITEMS = Query(
     unrestricted="what the person themself has begun",
 )
 REMOVE_TITLES = Query(
-    "erasing.remove_titles",
+    "erasure_steps.remove_titles",
     """
     WITH held AS (
         SELECT i.item_id FROM items i
@@ -550,28 +550,28 @@ REMOVE_TITLES = Query(
 )
 REMOVE_DETAILS: Final = (
     Query(
-        "erasing.remove_places",
+        "erasure_steps.remove_places",
         """
         UPDATE events e
            SET place = '', lat = NULL, lon = NULL, north = NULL, east = NULL, south = NULL, west = NULL
          WHERE e.site_id = %(site_id)s AND e.item_id = ANY(%(ids)s::bigint[])""",
     ),
     Query(
-        "erasing.remove_questions",
+        "erasure_steps.remove_questions",
         """
         UPDATE polls o
            SET question = %(removed)s
          WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
     ),
     Query(
-        "erasing.remove_choices",
+        "erasure_steps.remove_choices",
         """
         UPDATE poll_choices o
            SET choice = %(removed)s || ' ' || o.sequence
          WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
     ),
     Query(
-        "erasing.attributes_of_items",
+        "erasure_steps.attributes_of_items",
         f"""
         DELETE FROM attributes t
          WHERE t.site_id = %(site_id)s AND t.item_id = ANY(%(ids)s::bigint[])
@@ -582,7 +582,7 @@ REMOVE_DETAILS: Final = (
 # ---------------------------------------------------------------- mentions
 
 PAGE = Query(
-    "erasing.page",
+    "erasure_steps.page",
     """
     SELECT max(n.comment_id), count(*)
       FROM (SELECT c.comment_id FROM comments c
@@ -591,7 +591,7 @@ PAGE = Query(
     unrestricted="numbers of comments, which are shown to nobody",
 )
 MENTIONS = Query(
-    "erasing.mentions",
+    "erasure_steps.mentions",
     """
     SELECT c.comment_id, c.version, c.markdown, c.html
       FROM comments c
@@ -602,14 +602,14 @@ MENTIONS = Query(
     unrestricted="texts with the name of the person, which is replaced in them",
 )
 RENAME_MENTION = Query(
-    "erasing.rename_mention",
+    "erasure_steps.rename_mention",
     """
     UPDATE comments c
        SET markdown = %(markdown)s, html = %(html)s, version = c.version + 1
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s""",
 )
 OLD_MENTIONS = Query(
-    "erasing.old_mentions",
+    "erasure_steps.old_mentions",
     """
     SELECT r.comment_id, r.revision, r.markdown
       FROM comment_revisions r
@@ -620,7 +620,7 @@ OLD_MENTIONS = Query(
     unrestricted="texts with the name of the person, which is replaced in them",
 )
 RENAME_OLD_MENTION = Query(
-    "erasing.rename_old_mention",
+    "erasure_steps.rename_old_mention",
     """
     UPDATE comment_revisions r
        SET markdown = %(markdown)s
@@ -630,7 +630,7 @@ RENAME_OLD_MENTION = Query(
 # ---------------------------------------------------------------- files and mail
 
 DROP_AVATARS = Query(
-    "erasing.drop_avatars",
+    "erasure_steps.drop_avatars",
     f"""
     WITH gone AS (
         DELETE FROM attachments t WHERE t.site_id = %(site_id)s AND {_ON_PROFILE}
@@ -641,7 +641,7 @@ DROP_AVATARS = Query(
      WHERE f.file_hash = g.file_hash""",
 )
 UPLOADS = Query(
-    "erasing.uploads",
+    "erasure_steps.uploads",
     """
     SELECT u.file_hash
       FROM file_uploads u
@@ -649,14 +649,14 @@ UPLOADS = Query(
      ORDER BY u.file_hash""",
 )
 FORGET_NAMES = Query(
-    "erasing.forget_names",
+    "erasure_steps.forget_names",
     """
     UPDATE file_uploads u
        SET file_name = ''
      WHERE u.site_id = %(site_id)s AND u.profile_id = %(profile_id)s AND u.file_name <> ''""",
 )
 GIVE_BACK = Query(
-    "erasing.give_back",
+    "erasure_steps.give_back",
     """
     WITH gone AS (
         DELETE FROM file_uploads u
@@ -673,7 +673,7 @@ GIVE_BACK = Query(
      WHERE t.site_id = %(site_id)s AND t.profile_id = freed.profile_id""",
 )
 UNHELD = Query(
-    "erasing.unheld",
+    "erasure_steps.unheld",
     """
     SELECT f.file_hash
       FROM files f
@@ -693,7 +693,7 @@ MAIL: Final = (
         "mail_to_address",
     ),
     Query(
-        "erasing.mail_texts",
+        "erasure_steps.mail_texts",
         """
         UPDATE mail_outbox m
            SET subject = '', text_body = '', html_body = NULL
@@ -751,7 +751,7 @@ def _identity(tx: Transaction, work: Erasing) -> bool:
     work.objects = [row[0] for row in tx.rows(LEAVE_EXPORT, **work.where)]
     for query in (*OWN_ROWS, *TRUST_WORDS):
         tx.run(query, **work.where)
-    role_members.recompute_roles(tx, work.site_id, [work.profile_id])
+    role_recomputation.recompute_roles(tx, work.site_id, [work.profile_id])
     journal.record(
         tx,
         Author(work.site_id, 0, ""),

@@ -1,4 +1,6 @@
-"""Buffers of views, used links and last activity, written in batches: the only writes that a crash may lose."""
+"""Buffers in memory of views, clicks on links, and last activity, written to the database in batches; a crash loses
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ADD_VIEWS = Query(
-    "activity.views",
+    "activity_buffers.views",
     """
     INSERT INTO item_views (site_id, item_id, views)
     SELECT v.site_id, v.item_id, v.views
@@ -29,7 +31,7 @@ ADD_VIEWS = Query(
 )
 
 TOUCH = Query(
-    "activity.touch",
+    "activity_buffers.touch",
     """
     WITH seen AS (
         SELECT n.site_id, n.profile_id, s.seconds
@@ -45,7 +47,7 @@ TOUCH = Query(
 )
 
 USED = Query(
-    "activity.used",
+    "activity_buffers.used",
     """
     WITH seen AS (
         SELECT t.token_id, s.seconds, nullif(s.ip, '')::inet AS ip
@@ -61,7 +63,7 @@ USED = Query(
 )
 
 ADD_HITS = Query(
-    "activity.hits",
+    "activity_buffers.hits",
     """
     INSERT INTO link_hits (link_id, hits)
     SELECT h.link_id, h.hits

@@ -1,4 +1,4 @@
-"""Moderation queue: items and comments with the flag `moderated` that are not deleted."""
+"""Moderation queue: items and comments with the flag `moderated` that are not deleted, as a moderator reads them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS: Final = (
 
 # Huddles have no microcosm, so they and their comments are never in the queue. `after` is the last entry seen.
 QUEUE = Query(
-    "moderation.queue",
+    "moderation_queue.queue",
     f"""
     WITH waiting AS MATERIALIZED (
         SELECT i.site_id, i.item_type_id AS kind, i.item_id AS id, i.created, i.created_by, i.title, i.microcosm_id

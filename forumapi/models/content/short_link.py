@@ -29,7 +29,7 @@ MAX_LENGTH: Final = 2000  # characters of a URL that is shortened (C-53)
 # Known URLs take no number and no lock. URLs that only have the code of an earlier release are locked, and new URLs are
 # inserted, by ascending hash, so that two comments with the same links can't deadlock.
 SHORTEN = Query(
-    "link.shorten",
+    "short_link.shorten",
     """
     WITH wanted AS (
         SELECT w.url_hash, w.url, w.host, w.code
@@ -63,7 +63,7 @@ SHORTEN = Query(
 )
 
 RECORD_USES = Query(
-    "link.record_uses",
+    "short_link.record_uses",
     """
     INSERT INTO link_uses (site_id, comment_id, revision, link_id)
     SELECT %(site_id)s, %(comment_id)s, %(revision)s, u.link_id
@@ -80,7 +80,7 @@ BLOCKED: Final = """
 # How often the client address missed lately, and the link; without one the rest is NULL. A code of an earlier release
 # counts while guests read a live comment that holds the link; of one that very many hold, some are looked at.
 FIND = Query(
-    "link.find",
+    "short_link.find",
     f"""
     SELECT coalesce((SELECT a.attempts FROM attempt_counters a
                       WHERE a.kind = %(kind)s AND a.subject = %(subject)s
@@ -146,7 +146,7 @@ def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
 
 
 KNOWN = Query(
-    "link.known",
+    "short_link.known",
     """
     SELECT l.url, l.link_id, l.code
       FROM links l
@@ -312,7 +312,7 @@ def host_of(url: str) -> str:
 # Links of a site by comment, the newest first: links of current texts of live comments in microcosms that the caller
 # may read; none of huddles and profiles.
 OF_SITE = Query(
-    "link.of_site",
+    "short_link.of_site",
     """
     SELECT c.comment_id, c.created, l.link_id, coalesce(l.code, ''), l.url, l.host,
            (SELECT count(DISTINCT o.comment_id)
@@ -335,7 +335,7 @@ OF_SITE = Query(
 )
 
 OF_PLATFORM = Query(
-    "link.of_platform",
+    "short_link.of_platform",
     f"""
     SELECT l.link_id, l.created, l.code, l.url, l.host, coalesce(h.hits, 0),
            (SELECT count(*) FROM (SELECT DISTINCT u.site_id, u.comment_id FROM link_uses u
@@ -351,16 +351,18 @@ OF_PLATFORM = Query(
 )
 
 BLOCK = Query(
-    "link.block",
+    "short_link.block",
     """
     INSERT INTO blocked_link_domains (domain) SELECT unnest(%(domains)s::text[])
         ON CONFLICT DO NOTHING""",
 )
 UNBLOCK = Query(
-    "link.unblock", "DELETE FROM blocked_link_domains b WHERE b.domain = ANY(%(domains)s::text[])"
+    "short_link.unblock",
+    "DELETE FROM blocked_link_domains b WHERE b.domain = ANY(%(domains)s::text[])",
 )
 LIST_BLOCKED = Query(
-    "link.list_blocked", "SELECT b.domain, b.created FROM blocked_link_domains b ORDER BY b.domain"
+    "short_link.list_blocked",
+    "SELECT b.domain, b.created FROM blocked_link_domains b ORDER BY b.domain",
 )
 
 

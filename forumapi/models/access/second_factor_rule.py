@@ -1,4 +1,4 @@
-"""Rule of a site that its moderators must have a second factor."""
+"""Rule of a site that its moderators, the owner included, moderate only with a second factor set up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 
 NEEDS = Query(
-    "sign_in_rules.needs",
+    "second_factor_rule.needs",
     "SELECT s.needs_second_factor FROM sites s WHERE s.site_id = %(site_id)s",
 )
 
 IS_LIMITED = Query(
-    "sign_in_rules.is_limited",
+    "second_factor_rule.is_limited",
     """
     SELECT s.needs_second_factor
        AND NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = %(user_id)s AND o.confirmed IS NOT NULL)
@@ -22,7 +22,7 @@ IS_LIMITED = Query(
 )
 
 UPDATE = Query(
-    "sign_in_rules.update",
+    "second_factor_rule.update",
     "UPDATE sites s SET needs_second_factor = %(is_needed)s WHERE s.site_id = %(site_id)s",
 )
 

@@ -1,12 +1,14 @@
-"""Members of roles, named or by criteria (platform 5.2 and 5.3): the roles of each profile, recomputed after changes.
+"""Recomputation of the roles that each profile is in, by name or by criteria (platform 5.2 and 5.3), and its lock.
 
-A profile's row holds the ids of its roles, from which the permission evaluator starts. They are recomputed in the
-transaction that changes anything they depend on: for some profiles by `recompute_roles`, for one role and the whole
-site by `recompute_role`. Each is one statement over sets.
+`profiles.role_ids` holds the ids of a profile's roles, from which the permission evaluator starts. They are recomputed
+in the transaction that changes anything they depend on: for some profiles by `recompute_roles`, for one role and the
+whole site by `recompute_role`. Each is one statement over sets. role.py names and removes members, role_members_page.py
+lists them.
 
-A transaction that changes a profile in anything a criterion may name shares a lock on the site's roles; one that
-changes a role's members or criteria takes it exclusively. So each of two such transactions sees the other's change.
-Lock order: this lock, the site's row, profiles. A transaction that locks a profile's row and more shares it first.
+A transaction that changes a profile in anything a criterion may name takes the lock on the site's roles shared; one
+that changes a role's members or criteria takes it exclusively. So each of two such transactions sees the other's
+change. Lock order: this lock, the site's row, profiles. A transaction that locks a profile's row and more takes the
+shared lock first.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ _KEY: Final = "hashtextextended('roles:' || %(site_id)s::bigint::text, 0)"
 # SQL that takes the shared lock on the site's roles until the transaction ends.
 LOCK_ROLES_SHARED: Final = f"pg_advisory_xact_lock_shared({_KEY})"
 
-LOCK_SHARED = Query("role_members.lock_shared", f"SELECT {LOCK_ROLES_SHARED}")
-TRY_LOCK = Query("role_members.try_lock", f"SELECT pg_try_advisory_xact_lock({_KEY})")
+LOCK_SHARED = Query("role_recomputation.lock_shared", f"SELECT {LOCK_ROLES_SHARED}")
+TRY_LOCK = Query("role_recomputation.try_lock", f"SELECT pg_try_advisory_xact_lock({_KEY})")
 # The exclusive lock is tried again and again: a transaction in its queue would block all later ones that share it.
 _TRY_S: Final = 0.01
 _TRIES: Final = 500
@@ -41,12 +43,12 @@ _TRIES: Final = 500
 # Profiles whose roles one transaction recomputes while it holds the lock: some 50 ms.
 IN_ONE_GO: Final = 500
 LARGE = Query(
-    "role_members.large",
+    "role_recomputation.large",
     "SELECT s.total > %(most)s FROM site_people s WHERE s.site_id = %(site_id)s",
 )
 
 LOCK_PROFILES = Query(
-    "role_members.lock_profiles",
+    "role_recomputation.lock_profiles",
     f"""
     SELECT p.profile_id
       FROM {LOCK_ROLES_SHARED} AS held
@@ -59,7 +61,7 @@ LOCK_PROFILES = Query(
 # ---------------------------------------------------------------- recomputing
 
 RECOMPUTE_ROLES = Query(
-    "role_members.recompute_roles",
+    "role_recomputation.recompute_roles",
     f"""
     WITH tests AS MATERIALIZED ({TESTS}),
     borders AS MATERIALIZED ({BORDERS}),
@@ -117,16 +119,16 @@ _STORE_ROLE: Final = """
      WHERE p.site_id = %(site_id)s AND p.profile_id = f.profile_id
        AND (f.is_in <> f.was_in OR f.due IS DISTINCT FROM f.next_change_at)"""
 
-RECOMPUTE_ROLE = Query("role_members.recompute_role", f"{_fresh_of_role('')} {_STORE_ROLE}")
+RECOMPUTE_ROLE = Query("role_recomputation.recompute_role", f"{_fresh_of_role('')} {_STORE_ROLE}")
 RECOMPUTE_ROLE_OF = Query(
-    "role_members.recompute_role_of",
+    "role_recomputation.recompute_role_of",
     f"{_fresh_of_role('AND p.profile_id = ANY(%(profile_ids)s)')} {_STORE_ROLE}",
 )
 
 # Profiles that recomputing the role would change: true: they join; false: they leave; null: only the time of the next
 # recomputation changes.
 PENDING_CHANGES = Query(
-    "role_members.pending_changes",
+    "role_recomputation.pending_changes",
     f"""{_fresh_of_role("")}
     SELECT f.profile_id, CASE WHEN f.is_in <> f.was_in THEN f.is_in END
       FROM fresh f
@@ -142,15 +144,15 @@ _MARK: Final = """
        AND EXISTS (SELECT FROM criteria c WHERE c.site_id = p.site_id AND c.kind IN ('isBanned', 'email'))"""
 
 # The roles of a user's profiles are recomputed on their next request.
-MARK_USER = Query("role_members.mark_user", f"{_MARK} AND u.user_id = %(user_id)s")
+MARK_USER = Query("role_recomputation.mark_user", f"{_MARK} AND u.user_id = %(user_id)s")
 MARK_DOMAIN = Query(
-    "role_members.mark_domain",
+    "role_recomputation.mark_domain",
     f"""{_MARK}
        AND (lower(u.email) LIKE '%%@' || %(domain)s::text OR lower(u.email) LIKE '%%.' || %(domain)s::text)""",
 )
 
 DUE = Query(
-    "role_members.due",
+    "role_recomputation.due",
     """
     SELECT p.site_id, p.profile_id
       FROM profiles p

@@ -1,4 +1,4 @@
-"""Cache of geocoders' answers for all processes and sites, since geocoders are slow and limit requests."""
+"""Cache of geocoders' answers, a table that all processes and sites share: geocoders are slow and limit requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.json_fragments import dumps, loads
 KEEP_DAYS: Final = 30
 
 FIND = Query(
-    "geocode.find",
+    "geocode_cache.find",
     """
     SELECT c.answer::text
       FROM geocode_cache c
@@ -19,7 +19,7 @@ FIND = Query(
 )
 
 STORE = Query(
-    "geocode.store",
+    "geocode_cache.store",
     """
     INSERT INTO geocode_cache (query, answer)
     VALUES (%(asked)s, %(answer)s::jsonb)
@@ -27,7 +27,7 @@ STORE = Query(
 )
 
 DELETE_OLD = Query(
-    "geocode.delete_old",
+    "geocode_cache.delete_old",
     "DELETE FROM geocode_cache c WHERE c.created < now() - make_interval(days => %(days)s::int)",
 )
 

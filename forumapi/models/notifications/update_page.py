@@ -1,9 +1,10 @@
-"""Updates: what a profile is notified of (discovery 2). updates/dispatch.py decides on recipients.
+"""List of a profile's updates as it is shown (discovery 2); updates/dispatch.py decides who is notified, and writes
+rows.
 
 Only what is meant for one person has a row: replies, mentions, answers to events, reminders, invitations. Comments on
-what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they
-watch, so that a comment costs the same however many follow its thread. Everything is asked for anew on each request:
-what may not be read any more, is hidden or ignored is neither listed nor counted.
+what one follows, new items of microcosms that one follows, and votes are found here, from watchers and what they watch,
+so that a comment costs the same however many follow its thread. Each request computes the whole list anew: things that
+the profile may not read any more, and hidden or ignored ones, are neither listed nor counted.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ _ENTRIES: Final = f"""
          UNION ALL {_NEW.format(types=f"({POLL})")}
          UNION ALL {_VOTES})"""
 LIST = Query(
-    "update.list",
+    "update_page.list",
     f"""{_ENTRIES},
     wanted AS MATERIALIZED (
         SELECT i.*
@@ -229,7 +230,7 @@ _WIDTH: Final = 10
 
 # Entries among the given ones that the list has.
 OWN = Query(
-    "update.own",
+    "update_page.own",
     f"""{_ENTRIES}
     SELECT DISTINCT i.update_id
       FROM entries i
