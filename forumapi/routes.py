@@ -6,6 +6,10 @@ One literal a line, whole address, alphabetical: grep finds it and a diff reads 
 from __future__ import annotations
 
 from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
+from forumapi.handlers.access.huddles_confirmation import (
+    HuddlesConfirmedHandler,
+    HuddlesPageHandler,
+)
 from forumapi.handlers.access.keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
@@ -27,7 +31,6 @@ from forumapi.handlers.access.oauth_pages import (
     DevicePageHandler,
     EmailLinkHandler,
 )
-from forumapi.handlers.access.own_provider import HuddlesConfirmedHandler, HuddlesPageHandler
 from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler
 from forumapi.handlers.access.sessions import SessionHandler, SessionsHandler
@@ -69,7 +72,6 @@ from forumapi.handlers.content.huddles import (
     ParticipantsHandler,
 )
 from forumapi.handlers.content.items import LastCommentHandler, NewCommentHandler
-from forumapi.handlers.content.links import LinksHandler, OutHandler, PlatformLinksHandler
 from forumapi.handlers.content.polls import PollHandler, PollsHandler, VotesHandler
 from forumapi.handlers.content.preview import PreviewHandler
 from forumapi.handlers.content.reactions import (
@@ -78,6 +80,7 @@ from forumapi.handlers.content.reactions import (
     ReactionsHandler,
 )
 from forumapi.handlers.content.revisions import DifferenceHandler, RevisionHandler, RevisionsHandler
+from forumapi.handlers.content.short_links import LinksHandler, OutHandler, PlatformLinksHandler
 from forumapi.handlers.discovery.search import SearchHandler, SiteSearchHandler, SuggestionsHandler
 from forumapi.handlers.discovery.trending import TrendingHandler
 from forumapi.handlers.microcosms.microcosms import (
@@ -85,14 +88,14 @@ from forumapi.handlers.microcosms.microcosms import (
     MicrocosmsHandler,
     MicrocosmTreeHandler,
 )
-from forumapi.handlers.microcosms.moderation import ModerationHandler
+from forumapi.handlers.microcosms.moderation_queue import ModerationHandler
 from forumapi.handlers.notifications.live import (
     LiveEventsHandler,
     LiveHandler,
     LivePollHandler,
     TicketsHandler,
 )
-from forumapi.handlers.notifications.live_page import LivePageHandler
+from forumapi.handlers.notifications.live_demo import LivePageHandler
 from forumapi.handlers.notifications.mail import (
     EmailSettingsHandler,
     MailTemplateHandler,
@@ -118,19 +121,14 @@ from forumapi.handlers.notifications.webhooks import (
     WebhookSecretHandler,
     WebhooksHandler,
 )
-from forumapi.handlers.people.avatars import SiteAvatarsHandler
 from forumapi.handlers.people.bans import BanHandler, BansHandler
-from forumapi.handlers.people.criteria import (
-    CriteriaHandler,
-    CriterionHandler,
-    HeldRolesHandler,
-    RoleMembersHandler,
-)
+from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
 from forumapi.handlers.people.erasures import (
     AccountErasureHandler,
     ProfileErasureHandler,
     QuotationsHandler,
 )
+from forumapi.handlers.people.gravatar import SiteAvatarsHandler
 from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.people.personal_exports import (
     PersonalExportFileHandler,
@@ -143,6 +141,7 @@ from forumapi.handlers.people.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
+from forumapi.handlers.people.role_members import HeldRolesHandler, RoleMembersHandler
 from forumapi.handlers.people.roles import (
     DefaultRolesHandler,
     RoleHandler,
@@ -152,11 +151,13 @@ from forumapi.handlers.people.roles import (
 )
 from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.people.whoami import WhoamiHandler
+from forumapi.handlers.sites.api_docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
-from forumapi.handlers.sites.docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
-from forumapi.handlers.sites.index import ApiHandler, TopHandler, V1Handler
+from forumapi.handlers.sites.legacy_urls import ResolveHandler
 from forumapi.handlers.sites.legal import (
     CookiesHandler,
     LegalHandler,
@@ -165,9 +166,7 @@ from forumapi.handlers.sites.legal import (
     TermsHandler,
 )
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
-from forumapi.handlers.sites.metrics import MetricsHandler
-from forumapi.handlers.sites.privacy import SitePrivacyHandler
-from forumapi.handlers.sites.resolve import ResolveHandler
+from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.site_settings import (
     SiteLegalDocumentHandler,
     SiteLegalHandler,

@@ -504,7 +504,7 @@ def _written(
 def _shown(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
-    """Return status and type of the document that shows the write, as request/prefer_header.py finds it; None
+    """Return status and type of the document that shows the write, as request/preferred_answer.py finds it; None
     without one.
     """
     if operation.status == 302:

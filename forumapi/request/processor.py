@@ -18,10 +18,10 @@ from forumapi.request import (
     access_log,
     answers,
     caller,
-    edge,
     patch,
     permission,
-    prefer_header,
+    preferred_answer,
+    query_and_site,
     response,
     routing,
 )
@@ -58,11 +58,11 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
         try:
             ctx.path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
             ctx.ip = app.proxies.client_ip(environ)
-            edge.read_query(ctx)
-            method = edge.overridden(ctx, method)
-            edge.find_site(app, ctx)
+            query_and_site.read_query(ctx)
+            method = query_and_site.overridden(ctx, method)
+            query_and_site.find_site(app, ctx)
             if "//" in ctx.path and method in ("GET", "HEAD"):
-                answer = edge.redirect_double_slashes(app, ctx)
+                answer = query_and_site.redirect_double_slashes(app, ctx)
             else:
                 handler, ctx.args = routing.route(app, ctx)
                 answer = _answer(app, ctx, handler, method)
@@ -201,7 +201,7 @@ def _write(
         # On the platform's host the site that was written may be any.
         app.sites.mark_written(0 if ctx.site.is_root else ctx.site.id)
     app.sequencer.hint()
-    return prefer_header.apply(app, ctx, handler, verb, result, answer)
+    return preferred_answer.apply(app, ctx, handler, verb, result, answer)
 
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:

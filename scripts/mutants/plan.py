@@ -60,7 +60,7 @@ TESTS: Final = (
         "forumapi/models/content/comment*.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_conversations.py"
-            " tests/handlers/content/test_huddles.py tests/handlers/microcosms/test_moderation.py"
+            " tests/handlers/content/test_huddles.py tests/handlers/microcosms/test_moderation_queue.py"
         ),
     ),
     ("forumapi/models/*/huddle*.py", "tests/handlers/content/test_huddles.py"),
@@ -88,7 +88,7 @@ TESTS: Final = (
         "forumapi/models/*/search*.py",
         "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
     ),
-    ("forumapi/models/content/short_link.py", "tests/handlers/content/test_links.py"),
+    ("forumapi/models/content/short_link.py", "tests/handlers/content/test_short_links.py"),
     (
         "forumapi/models/sites/site_validation.py",
         (
@@ -193,7 +193,7 @@ TESTS: Final = (
         "forumapi/models/content/item_page.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/microcosms/test_microcosms.py"
-            " tests/handlers/content/test_comments.py tests/handlers/microcosms/test_moderation.py"
+            " tests/handlers/content/test_comments.py tests/handlers/microcosms/test_moderation_queue.py"
         ),
     ),
     (
@@ -219,7 +219,7 @@ TESTS: Final = (
         "forumapi/models/access/identity.py",
         "tests/permissions/test_limited_tokens.py tests/handlers/people/test_ignored.py",
     ),
-    ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_avatars.py"),
+    ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_gravatar.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
     ("forumapi/models/notifications/suppression.py", "tests/updates/test_sending.py"),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),

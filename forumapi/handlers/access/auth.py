@@ -11,7 +11,7 @@ from forumapi.auth import auth0, backend_list, backends, sign_in
 from forumapi.auth.backends import Begin, SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
-from forumapi.handlers.access.access_lists import note
+from forumapi.handlers.access.credential_helpers import note
 from forumapi.models.access import access_token
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.application import OperatorApplication

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
-from forumapi.handlers.access.access_lists import listed, note
+from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import (
     DEFAULT_DAYS,
     MOST_NAME,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid, NotFound, known
-from forumapi.handlers.access.access_lists import listed, note
+from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import checked_name, checked_scopes
 from forumapi.models.access.oauth_client import (
     MOST_NAME,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.errors import NotFound
-from forumapi.handlers.access.access_lists import listed, note
+from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import Session
 from forumapi.models.journal import journal
 from forumapi.request.context import Context

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
-from forumapi.handlers.access.access_lists import note
+from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
 from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri

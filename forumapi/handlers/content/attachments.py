@@ -18,7 +18,7 @@ from forumapi.errors import (
     NotFound,
 )
 from forumapi.files import file_types
-from forumapi.handlers.content.attached_to import LocatedCarrier
+from forumapi.handlers.content.carrier_lookup import LocatedCarrier
 from forumapi.models.access import permission_target
 from forumapi.models.content import attachment, file
 from forumapi.models.content.attachment import Attachment

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
-from forumapi.handlers.content import attached_to
+from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content import attribute
 from forumapi.models.content.attribute import Attributes
 from forumapi.models.people import role_recomputation
@@ -48,7 +48,7 @@ def _locate(ctx: Context) -> Located:
     if ctx.is_write and named.type == itemtypes.PROFILE:
         # Criteria, which decide who may write which keys, don't change until this is written.
         role_recomputation.lock_roles_shared(ctx.writer, ctx.site.id)
-    return attached_to.find(ctx)
+    return carrier_lookup.find(ctx)
 
 
 def _attributes(ctx: Context) -> Attributes:
@@ -86,7 +86,7 @@ class AttributesHandler(Handler):
     @needs(READ, answer=schemas.Attributes, paged=True)
     def get(self, ctx: Context) -> Result:
         """The attributes in the order of their keys."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         at = ctx.paging
         found = _attributes(ctx).page(ctx.reader, at)
         paging.check(found.total, at)
@@ -101,7 +101,7 @@ class AttributesHandler(Handler):
     @needs(UPDATE, body=list[AttributeBody])
     def put(self, ctx: Context, sent: list[AttributeBody]) -> Result:
         """Store these attributes, all or none; other attributes stay. Of two with the same key the later one counts."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         _check_batch(sent)
         values = {
             attribute.checked_key(_sent(entry.key), f"[{index}].key"): attribute.checked_value(
@@ -117,7 +117,7 @@ class AttributesHandler(Handler):
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
         """Remove the attributes of these keys; unknown keys are skipped."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         _check_batch(sent)
         keys = {
             attribute.checked_key(_sent(entry.key), f"[{index}].key")
@@ -139,7 +139,7 @@ class AttributeHandler(Handler):
     @needs(READ, answer=schemas.Attribute)
     def get(self, ctx: Context) -> Result:
         """The attribute of that key."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         row = _attributes(ctx).find(ctx.reader, ctx.args["key"])
         if row is None:
             raise NotFound("There is no attribute of that key")
@@ -148,7 +148,7 @@ class AttributeHandler(Handler):
     @needs(UPDATE, body=ValueBody, status=302)
     def put(self, ctx: Context, sent: ValueBody) -> Result:
         """Store the attribute; its type is that of the value."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")
         value = attribute.checked_value(_sent(sent.value), "value")
         _check_keys(ctx, [key])
@@ -158,7 +158,7 @@ class AttributeHandler(Handler):
     @needs(REMOVE)
     def delete(self, ctx: Context) -> Result:
         """Remove the attribute; 200 also when it is not there."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         key = ctx.args["key"]
         _check_keys(ctx, [key])
         _attributes(ctx).delete(ctx.writer, ctx.author, [key])

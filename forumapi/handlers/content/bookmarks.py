@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.errors import InsufficientScope, NotFound
-from forumapi.handlers.content import attached_to
+from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content.bookmark import Bookmark
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
@@ -50,7 +50,7 @@ class BookmarkHandler(Handler):
     """The caller's bookmark of a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
-        located = attached_to.find(ctx, is_locked=False)
+        located = carrier_lookup.find(ctx, is_locked=False)
         # A bookmark can be deleted whatever became of the thing; `get` and `put` check for themselves.
         located.is_hidden = False
         return located
@@ -58,8 +58,8 @@ class BookmarkHandler(Handler):
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
         """The caller's bookmark of the comment or item; 404 if there is none."""
-        attached_to.check_signed_in(ctx)
-        attached_to.check(ctx)
+        carrier_lookup.check_signed_in(ctx)
+        carrier_lookup.check(ctx)
         target = ctx.target
         # Its title is that of the item, or of the comment's parent.
         for kind in (target.item_type, target.parent_type or target.item_type):
@@ -73,8 +73,8 @@ class BookmarkHandler(Handler):
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Bookmark the comment or item; nothing changes if it is bookmarked already."""
-        attached_to.check_signed_in(ctx)
-        attached_to.check(ctx)
+        carrier_lookup.check_signed_in(ctx)
+        carrier_lookup.check(ctx)
         Bookmark(ctx.args["item"]).insert(ctx.writer, ctx.author)
         return Found(ctx.path)
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound
-from forumapi.handlers.content import attached_to
+from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content.draft import Draft
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, LOGIN, Handler, needs
@@ -66,7 +66,7 @@ class DraftHandler(Handler):
         """Find the place of the draft for PUT; None for GET and DELETE, which work whatever became of the place."""
         if not ctx.is_write:
             return None
-        located = attached_to.find(ctx, is_locked=False)
+        located = carrier_lookup.find(ctx, is_locked=False)
         located.is_hidden = False
         return located
 
@@ -82,7 +82,7 @@ class DraftHandler(Handler):
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
         """Store the draft in place of the `version` that the client has; 409 if another version is stored."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):
             raise Invalid("content", "is required")
         version = given(sent.version, 0)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden, Invalid
-from forumapi.handlers.content import attached_to, items
+from forumapi.handlers.content import carrier_lookup, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content.poll import (
     MAX_CHOICES,
@@ -99,12 +99,12 @@ class VotesHandler(Handler):
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
     def locate(self, ctx: Context) -> Located:
-        return items.locate_locked(ctx, Poll) if ctx.is_write else attached_to.find(ctx)
+        return items.locate_locked(ctx, Poll) if ctx.is_write else carrier_lookup.find(ctx)
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
         """The voters of each choice, if the poll names them and the caller may see its results; else 403."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
         details = read_details(ctx.reader, site_id, id, ctx.identity.user_id)
         if not details.is_named:
@@ -139,7 +139,7 @@ class VotesHandler(Handler):
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
         """Replace the caller's ballot by these choices; an empty list withdraws it."""
         poll = items.required(ctx, Poll)
-        attached_to.check_signed_in(ctx)
+        carrier_lookup.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in sent]
         if len(chosen) > MAX_CHOICES:
             raise Invalid("", f"At most {MAX_CHOICES} choices may be named")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forumapi.errors import Invalid
-from forumapi.handlers.content import attached_to
+from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content import reaction
 from forumapi.models.content.reaction import KindBody, Reaction, ReactionKind
 from forumapi.request.context import Context, Located
@@ -52,12 +52,12 @@ class ReactionsHandler(Handler):
     """Counts of the reactions to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
-        return attached_to.find(ctx)
+        return carrier_lookup.find(ctx)
 
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
         """All kinds of reactions of the site, with their counts on the comment or item; the caller's own are marked."""
-        attached_to.check(ctx)
+        carrier_lookup.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
         data = dumps(
             {"reactions": reactions, "meta": {"links": [{"rel": "self", "href": ctx.path}]}}
@@ -69,13 +69,13 @@ class ReactionHandler(Handler):
     """One reaction of the caller to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
-        return attached_to.find(ctx)
+        return carrier_lookup.find(ctx)
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Give the reaction; nothing changes if the caller has given it already."""
-        attached_to.check_signed_in(ctx)
-        attached_to.check(ctx)
+        carrier_lookup.check_signed_in(ctx)
+        carrier_lookup.check(ctx)
         name = ctx.args["key"]
         if name not in {kind.name for kind in reaction.kinds(ctx.reader, ctx.site.id)}:
             raise Invalid("name", "is not a reaction of this site")
@@ -85,7 +85,7 @@ class ReactionHandler(Handler):
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
         """Take the reaction back; 200 also when it was not given."""
-        attached_to.check_signed_in(ctx)
-        attached_to.check(ctx)
+        carrier_lookup.check_signed_in(ctx)
+        carrier_lookup.check(ctx)
         Reaction(ctx.target, ctx.args["key"]).delete(ctx.writer, ctx.author)
         return Done()

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound, known
-from forumapi.handlers.access.access_lists import listed, note
+from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.journal import journal
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.webhook import (

@@ -1,4 +1,4 @@
-"""Criteria and members of roles. Wire: docs/api/roles.md."""
+"""Criteria of a role, and dry runs of them: who would join and leave the role. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
-from forumapi import itemtypes
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.people import roles
-from forumapi.models.people import profile_page, role_members_page, role_page
+from forumapi.models.people import role_members_page
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.role import Role
-from forumapi.models.people.role_members_page import MemberChange, Reason
+from forumapi.models.people.role_members_page import MemberChange
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import MODERATE, UPDATE, Handler, Param, needs
+from forumapi.request.handler import MODERATE, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, given
@@ -188,139 +186,3 @@ class CriterionHandler(Handler):
 
 def _found(ctx: Context, id: int) -> Criterion:
     return known(Criterion.find(ctx.reader, ctx.site.id, id, ctx.args["criterion"]), "criterion")
-
-
-# ---------------------------------------------------------------- members
-
-
-class RoleMembersHandler(Handler):
-    """Members of a role: by name, by criteria, or all profiles; guests are not counted."""
-
-    def locate(self, ctx: Context) -> Located:
-        return roles.locate(ctx)
-
-    @needs(
-        MODERATE,
-        answer=schemas.RoleMembers,
-        paged=True,
-        params=(
-            Param("explain", bool, "Adds `reasons`: why each profile of the page is in the role."),
-        ),
-    )
-    def get(self, ctx: Context) -> Result:
-        """The role's members by id, as of this moment."""
-        explains = ctx.flag("explain")
-        at, site_id = ctx.paging, ctx.site.id
-        found = roles.find(ctx)
-        everyone = found.flags["includeUsers"]
-        listed = role_members_page.page(ctx.reader, site_id, found.id, at, everyone=everyone)
-        paging.check(listed.total, at)
-        why: dict[int, Reason] = {}
-        if explains:
-            why = role_members_page.reasons(ctx.reader, site_id, found.id, list(listed.versions))
-        shows_email = bool(ctx.can & evaluator.SITE_OWNER)
-
-        def build() -> bytes:
-            page = ctx.page(roles.people(ctx, listed.versions), listed.total, roles.PEOPLE_PATH)
-            if not explains:
-                return b'{"profiles":%b,"meta":{}}' % page
-            reasons = [
-                _reason(id, why[id], everyone=everyone, shows_email=shows_email)
-                for id in listed.versions
-                if id in why
-            ]
-            return b'{"profiles":%b,"meta":{},"reasons":%b}' % (page, json_fragments.dumps(reasons))
-
-        stamp = (
-            listed.total,
-            list(listed.versions.items()),
-            [(id, one.is_explicit, str(one.met)) for id, one in why.items()],
-            everyone,
-            shows_email,
-            ctx.path,
-            ctx.query_string,
-        )
-        return Page(0, stamp, build)
-
-
-class HeldRolesHandler(Handler):
-    """Roles that a profile is in."""
-
-    def locate(self, ctx: Context) -> Located:
-        id = ctx.args["item"].id
-        return Located(Target(itemtypes.PROFILE, id, owner_ids=(id,)))
-
-    @needs(UPDATE, answer=schemas.HeldRoles, paged=True)
-    def get(self, ctx: Context) -> Result:
-        """The profile's roles, each with the reason, in microcosms that the caller may read; for the profile and the
-        site's owner.
-        """
-        profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
-        held = {
-            one.id: one
-            for one in role_members_page.held(ctx.reader, site_id, profile)
-            if _may_read(ctx, one.microcosm_id)
-        }
-        if not held:
-            known(
-                profile_page.find(ctx.reader, site_id, profile, ctx.identity.profile_id), "profile"
-            )
-        paging.check(len(held), at)
-        found = role_page.page(ctx.reader, site_id, list(held), at, shows=False)
-        shows_email = bool(ctx.can & evaluator.SITE_OWNER)
-
-        def build() -> bytes:
-            wanted: dict[int, int] = {}
-            for one in found:
-                wanted |= one.role.people
-            fetched = roles.summaries(ctx, wanted)
-            entries = []
-            for one in found:
-                why = held[one.role.id]
-                reason = _reason(
-                    profile, why.reason, everyone=why.everyone, shows_email=shows_email
-                )
-                title = tree.nodes[one.role.microcosm_id].title
-                entries.append(
-                    role_page.document(
-                        one.role, site_id, title, fetched, reason=json_fragments.dumps(reason)
-                    )
-                )
-            page = ctx.page(b"[%b]" % b",".join(entries), len(held), roles.SITE_ROLES)
-            return b'{"roles":%b,"meta":{}}' % page
-
-        stamp = (
-            [(one.role.id, one.role.version, list(one.role.people.items())) for one in found],
-            [tree.nodes[one.role.microcosm_id].version for one in found],
-            [str(one) for one in held.values()],
-            shows_email,
-            ctx.path,
-            ctx.query_string,
-        )
-        return Page(0, stamp, build)
-
-
-def _may_read(ctx: Context, microcosm_id: int) -> bool:
-    node = ctx.tree.nodes.get(microcosm_id)
-    if node is None:
-        return False
-    target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
-    return bool(evaluator.effective(ctx.identity.principal, target, ctx.tree) & evaluator.READ)
-
-
-def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
-    """Render the reasons why the profile is in the role `id`.
-
-    `shows_email`: with e-mail addresses, for the site's owner alone.
-    """
-    met = []
-    for one in reason.met:
-        hidden = one.criterion.column == "email" and not shows_email
-        actual = json_fragments.raw(b"null" if hidden else one.actual.encode())
-        met.append(one.criterion.document() | {"actual": actual})
-    return {
-        "profileId": id,
-        "explicit": reason.is_explicit,
-        "everyone": everyone,
-        "criteria": met,
-    }

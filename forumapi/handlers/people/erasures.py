@@ -7,7 +7,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, SIGN_IN, Forbidden, NotFound
-from forumapi.handlers.access.access_lists import note
+from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
 from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.fresh_sign_in import FreshSignIn

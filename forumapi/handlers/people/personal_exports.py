@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NotFound, known
 from forumapi.files.storage import MissingError
-from forumapi.handlers.access.access_lists import note
+from forumapi.handlers.access.credential_helpers import note
 from forumapi.handlers.people.erasures import check_own
 from forumapi.models.access import rate_counters
 from forumapi.models.access.fresh_sign_in import FreshSignIn

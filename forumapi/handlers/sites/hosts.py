@@ -1,4 +1,6 @@
-"""Look-ups on the root host: API host of a custom domain, and availability of a subdomain. Wire: docs/api/sites.md."""
+"""Look-ups of host names, on the platform's host: the API's host of a custom domain, and whether a subdomain is taken.
+Wire: docs/api/sites.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health of what a site's owner configured: domain, pictures, analytics. Wire: docs/api/sites.md."""
+"""Checks of a site owner's configuration (domain, pictures, analytics), and their results. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 

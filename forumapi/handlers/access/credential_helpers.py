@@ -1,4 +1,6 @@
-"""Functions shared by handlers of credentials: keys, sessions, clients, grants, webhooks, second factors."""
+"""Functions shared by handlers of credentials (keys, sessions, clients, grants, webhooks, second factors): their list
+as an answer, their changes in the audit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of the platform, for those who run it. On the platform host. Wire: docs/api/metrics.md."""
+"""Metrics of the whole platform, for its operators, on the platform's host. Wire: docs/api/metrics.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Entry points of a site host: links to the versions and collections of the API. Wire: docs/api/sites.md."""
+"""Entry points of the API on a site's host: `/`, `/api` and `/api/v1`, each with links to what is below it. Wire:
+docs/api/sites.md.
+"""
 
 from __future__ import annotations
 

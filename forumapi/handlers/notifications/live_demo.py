@@ -1,4 +1,4 @@
-"""A page that shows a conversation changing live, for whoever tries the platform out. Wire: docs/api/docs.md."""
+"""Demonstration page on which a conversation changes live. Wire: docs/api/docs.md."""
 
 from __future__ import annotations
 

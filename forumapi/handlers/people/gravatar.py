@@ -1,4 +1,6 @@
-"""Source of the pictures of people who uploaded none, for a site's owner. Wire: docs/api/sites.md."""
+"""Setting of a site: whether pictures of people without an uploaded one are imported from Gravatar. Wire:
+docs/api/sites.md.
+"""
 
 from __future__ import annotations
 

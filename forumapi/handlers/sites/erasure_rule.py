@@ -1,4 +1,6 @@
-"""Rule of the site for people who are erased, for its owner. Wire: docs/api/persons.md."""
+"""Setting of a site: whether the words of people who are erased stay, or each person chooses. Wire:
+docs/api/persons.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefer header: the form of the answer to a committed write (RFC 7240)."""
+"""Answer to a committed write in the form that Prefer asks for: with the written document, or empty (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from werkzeug.routing import RequestRedirect
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.observability.log import logger
-from forumapi.request import answers, caller, edge, permission, response, routing
+from forumapi.request import answers, caller, permission, query_and_site, response, routing
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
 from forumapi.request.response import NO_CACHE, Answered, Data, Done, Found, Page, Result
@@ -101,7 +101,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
     inner.site, inner.head = ctx.site, ctx.head
     inner.ip, inner.request_id, inner.token = ctx.ip, ctx.request_id, ctx.token
     inner.path = unquote(path)
-    edge.read_query(inner)
+    query_and_site.read_query(inner)
     inner.switches = ctx.switches
     try:
         handler, inner.args = routing.route(app, inner)

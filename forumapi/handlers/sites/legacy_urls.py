@@ -1,4 +1,6 @@
-"""Look-up of the present address for one of an imported community's old site. Wire: docs/api/resolve.md."""
+"""Look-up of the present address for an address of the forum software that a site was imported from. Wire:
+docs/api/resolve.md.
+"""
 
 from __future__ import annotations
 

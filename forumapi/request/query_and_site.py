@@ -1,4 +1,6 @@
-"""First steps of a request: query and switches, method override, a front end's visitor, double slashes in the path."""
+"""First steps of a request, from its head: query with its switches, method override, site by host, visitor of a front
+end; and the redirect of paths with double slashes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Self-description of the API: its OpenAPI document, and the reference page made from it. Wire: docs/api/README.md."""
+"""Documents that describe the API: OpenAPI, AsyncAPI, and the reference page made of the former. Wire:
+docs/api/README.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moderation queue. Wire: docs/api/moderation.md."""
+"""Moderation queue: items and comments that wait for a moderator's decision. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 

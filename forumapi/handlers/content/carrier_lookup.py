@@ -1,4 +1,4 @@
-"""Look-up of the carrier of attributes, reactions or bookmarks: item, comment, microcosm, profile or site."""
+"""Look-up of the carrier of attributes, reactions or bookmarks that an address names, and checks of its existence."""
 
 from __future__ import annotations
 

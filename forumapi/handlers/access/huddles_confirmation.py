@@ -1,4 +1,6 @@
-"""Confirming sign-ins through a provider that the site's owner set up. Wire: docs/api/auth.md."""
+"""Confirmation by the caller that sign-ins through the site owner's own provider may open the caller's huddles. Wire:
+docs/api/auth.md.
+"""
 
 from __future__ import annotations
 
