@@ -525,7 +525,8 @@ FIXED = """
     database.standby.StandbyPool._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
-    webclient.languages.language webclient.languages.number webclient.look._sheet webclient.template_environment._text
+    webclient.languages.language webclient.languages.number webclient.site_colours._sheet
+    webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS"""
 # Not of the web process.

@@ -1,4 +1,4 @@
-"""Rendering of the website's templates: one Jinja environment for each language, and the filters that templates use."""
+"""Jinja environments of the website, one for each language, and the filters that its templates use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefin
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
-from forumapi.webclient import languages, static, structured
+from forumapi.webclient import languages, page_metadata, static
 from forumapi.webclient.api import PREFIX
 
-plain = structured.plain
+plain = page_metadata.plain
 
 _FRAME: Final = re.compile(r'<iframe [^>]*?src="([^"]*)"[^>]*></iframe>')
 _PICTURE: Final = re.compile(r"<img ([^>]*)>")
@@ -119,10 +119,10 @@ def environment(code: str) -> Environment:
     language = languages.language(code)
     made.globals["language"] = language
     made.globals["file"] = static.address
-    made.globals["posting"] = structured.posting
-    made.filters["text"] = structured.text_of
-    made.filters["picture"] = structured.picture_of
-    made.filters["xml"] = structured.xml
+    made.globals["posting"] = page_metadata.posting
+    made.filters["text"] = page_metadata.text_of
+    made.filters["picture"] = page_metadata.picture_of
+    made.filters["xml"] = page_metadata.xml
     made.filters["plain"] = plain
     made.filters["content"] = content
     made.filters["marked"] = marked

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
-from forumapi.webclient import languages, look, template_environment
+from forumapi.webclient import languages, site_colours, template_environment
 from forumapi.webclient.api import Api, Failure
 from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
+from forumapi.webclient.text_form import Writing, comment_form
 from forumapi.webclient.transport import Visitor
-from forumapi.webclient.writing import Writing, comment_form
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage, MultiDict
@@ -331,7 +331,7 @@ class Visit:
             visit=self,
             site=self.site,
             me=self.me,
-            theme=look.address(self.site),
+            theme=site_colours.address(self.site),
             now=self.now,
             **values,
         )

@@ -11,8 +11,8 @@ import pytest
 from forumapi.config import Config
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.porting.layout import ForumReader
+from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import Loader, Outcome
-from forumapi.porting.loading.mapping import Origin
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN
 from tests.porting import boards

@@ -20,7 +20,7 @@ from forumapi.porting.layout import (
     PortedMessage,
     PortedRecipient,
 )
-from forumapi.porting.loading.mapping import Origin
+from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.verification import Verifier
 from forumapi.porting.readers.microcosm import MicrocosmReader
 from tests.factories import Factory

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from selenium.webdriver.common.by import By
 
-from forumapi.webclient import structured
+from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
 from forumapi.webclient.kept_pages import KeptPage, KeptPages
 from tests.factories import Factory, Site, Thing
@@ -239,7 +239,7 @@ def test_structured_data(hand: Hand, website: Server, make: Factory) -> None:
 
 
 def test_data_never_ends_the_element_that_holds_it() -> None:
-    text = structured.json_ld({"a": HOSTILE, "b": "<!--<script>"})
+    text = page_metadata.json_ld({"a": HOSTILE, "b": "<!--<script>"})
 
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == {"a": HOSTILE, "b": "<!--<script>"}

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from forumapi.database.connections import Database, Transaction
     from forumapi.models.sites.site import Site
     from forumapi.porting.layout import Board, ForumReader
+    from forumapi.porting.loading.imported_ids import Origin
     from forumapi.porting.loading.loader import ImportProgress
-    from forumapi.porting.loading.mapping import Origin
 
 
 def add(commands: Commands) -> None:
@@ -121,8 +121,8 @@ def _plan(args: argparse.Namespace, current: Config) -> int:
 
 
 def _run(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.porting.loading.imported_ids import Origin
     from forumapi.porting.loading.loader import Loader, PortingError
-    from forumapi.porting.loading.mapping import Origin
 
     with _reading(args) as reader, open_database(current) as database:
         board = _board(args, reader)
@@ -232,12 +232,12 @@ def _undo(args: argparse.Namespace, current: Config) -> int:
 
 def _list(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.porting.loading import mapping
+    from forumapi.porting.loading import imported_ids
 
     with open_database(current) as database:
         tx = database.read()
         try:
-            rows = tx.rows(mapping.ORIGINS, site_id=admin.site_id(tx, args.site))
+            rows = tx.rows(imported_ids.ORIGINS, site_id=admin.site_id(tx, args.site))
         finally:
             tx.end()
     names = ("title", "product", "version", "switched", "stage", "begun", "finished")
@@ -318,7 +318,7 @@ def _site(database: Database, current: Config, site_id: int) -> Site:
 
 def _origin(database: Database, args: argparse.Namespace) -> Origin:
     from forumapi.command import admin
-    from forumapi.porting.loading.mapping import Origin
+    from forumapi.porting.loading.imported_ids import Origin
 
     tx = database.read()
     try:

@@ -1,7 +1,7 @@
 """Data sets for demonstration, tests and measurements.
 
-`corpus` reads and dresses the source texts, `shape` decides who writes what where and when, `texts`
-renders, `sites` turns a shape into rows, `store` loads them, `verification` counts everything again.
+`corpus` makes the source texts, `shape` decides who writes what where and when, `rendered_texts` renders, `sites` turns
+a shape into rows, `bulk_loader` loads them, `verification` counts everything again.
 """
 
 from forumapi.command.seed.bench_landmarks import bench_tokens, landmarks

@@ -1,7 +1,7 @@
 """Rows of a seeded site: a shape turned into everything that the running system would have stored.
 
-Counters, last comments, watchers and read marks are worked out here from the comments themselves;
-`forumapi.command.seed.verify` works them out again in SQL.
+Counters, last comments, watchers and read marks are worked out here from the comments themselves; `verification` works
+them out again in SQL.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from forumapi.models.content.attachment import file_href
 from forumapi.models.content.file import File
 from forumapi.porting.layout import PortedAssociation, PortedAttachment, PortedProfile, Unreadable
 from forumapi.porting.loading import fields
-from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
 Opener = Callable[[PortedAttachment], IO[bytes] | None]

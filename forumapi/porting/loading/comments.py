@@ -15,8 +15,8 @@ from forumapi.models.sites.site import Site
 from forumapi.permissions.evaluator import Tree
 from forumapi.porting.layout import PortedComment, PortedVersion, Unreadable
 from forumapi.porting.loading import fields
+from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.links import Key, OldLinks
-from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.text.render import RENDERER_VERSION
 

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.people import read_mark, role_recomputation
-from forumapi.porting.loading.mapping import Origin
+from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
 
 NEXT_ITEMS: Final = Query(

@@ -21,7 +21,7 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.loading import fields
-from forumapi.porting.loading.mapping import TYPES, ImportedThing, Origin
+from forumapi.porting.loading.imported_ids import TYPES, ImportedThing, Origin
 from forumapi.porting.loading.people import ImportedPeople
 
 INSERT_ATTRIBUTES = Query(

@@ -14,7 +14,7 @@ from forumapi.models.people.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
 from forumapi.porting.loading import fields, rights
-from forumapi.porting.loading.mapping import Origin, allocate
+from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.rights import Grant, Rights
 

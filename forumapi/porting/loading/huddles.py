@@ -16,7 +16,7 @@ from forumapi.database.query import Query
 from forumapi.porting.layout import PortedMessage, PortedRecipient, Unreadable
 from forumapi.porting.loading import fields
 from forumapi.porting.loading.comments import TOO_LONG, NewText, TextPlace, TextWriter, is_too_long
-from forumapi.porting.loading.mapping import Origin, allocate
+from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
 INSERT = Query(

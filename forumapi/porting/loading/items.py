@@ -11,7 +11,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedConversation, PortedPoll, Unreadable
 from forumapi.porting.loading import fields
-from forumapi.porting.loading.mapping import ImportedThing, Origin, allocate
+from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
 INSERT = Query(

@@ -43,9 +43,9 @@ from forumapi.porting.loading.comments import CommentWriter, TextWriter
 from forumapi.porting.loading.extras import ExtrasWriter
 from forumapi.porting.loading.forums import ForumWriter
 from forumapi.porting.loading.huddles import HuddleWriter
+from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.items import ItemWriter
 from forumapi.porting.loading.links import OldLinks
-from forumapi.porting.loading.mapping import Origin
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.rights import Rights
 from forumapi.wire import legacy_urls

@@ -16,7 +16,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedProfile, Unreadable
 from forumapi.porting.loading import fields
-from forumapi.porting.loading.mapping import Origin, allocate
+from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.text import email
 from forumapi.text.looks import looks
 

@@ -16,7 +16,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.porting.loading import counters
-from forumapi.porting.loading.mapping import Origin
+from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
 
 _ITEM_TYPES: Final = (

@@ -37,8 +37,8 @@ from forumapi.porting.layout import (
 from forumapi.porting.loading import attachments, fields, forums, huddles, loader
 from forumapi.porting.loading.comments import TextWriter
 from forumapi.porting.loading.extras import field_key, left_out_as
+from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
-from forumapi.porting.loading.mapping import ImportedThing, Origin
 from forumapi.porting.loading.people import ImportedPeople, person_key
 from forumapi.porting.loading.rights import Rights
 from forumapi.porting.loading.visible_text import visible_text

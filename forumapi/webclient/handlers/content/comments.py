@@ -7,9 +7,9 @@ from typing import Final
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.handlers.content.item_forms import again, preview, said
 from forumapi.webclient.template_environment import page_address
+from forumapi.webclient.text_form import Writing, attach, file_problem, once, quote_of, upload
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import Writing, attach, file_problem, once, quote_of, upload
 
 # Things that one can comment on.
 COMMENTED: Final = ("conversation", "event", "poll", "huddle", "profile")

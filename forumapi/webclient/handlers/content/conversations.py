@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
+from forumapi.webclient.text_form import Writing
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
-from forumapi.webclient.writing import Writing
 
 
 class ConversationView(View):

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.content.item_forms import again
+from forumapi.webclient.text_form import Writing
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import Writing
 
 # Places of drafts, as addresses have them.
 DRAFTED: Final = "any(conversation,event,huddle,microcosm,poll,profile)"

@@ -8,9 +8,9 @@ from typing import Any, Final
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.text_form import Writing
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import Writing
 
 ANSWERS: Final = ("yes", "maybe", "no")
 

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.handlers.content.comments import in_context
+from forumapi.webclient.text_form import Writing, once
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import Writing, once
 
 # Names that one form resolves: each is a call of the API.
 MOST_NAMES: Final = 20

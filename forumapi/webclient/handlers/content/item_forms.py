@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Final
 
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.template_environment import content, plain
+from forumapi.webclient.text_form import Writing, attach, draft_of, once
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import Writing, attach, draft_of, once
 
 # Places that the API answers for in one call.
 MOST_PLACES: Final = 100

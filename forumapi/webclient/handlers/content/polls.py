@@ -7,9 +7,9 @@ from typing import Any
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.text_form import Writing
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
-from forumapi.webclient.writing import Writing
 
 
 class PollsView(View):

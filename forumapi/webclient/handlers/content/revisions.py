@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forumapi.webclient.api import Failure
+from forumapi.webclient.text_form import once
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import once
 
 
 class RevisionsView(View):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.text_form import file_problem, once, store
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
-from forumapi.webclient.writing import file_problem, once, store
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, NamedTuple
 
-from forumapi.webclient import look
+from forumapi.webclient import site_colours
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
@@ -193,18 +193,18 @@ class SiteView(SettingsView):
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
         """Say how well text in the colour can be read."""
-        colour = look.parse(str(typed.get("linkColor", "")))
+        colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:
             return []
-        paper = look.parse(look.PAPER) or (255, 255, 255)
-        ratio = look.legibility(colour, paper)
+        paper = site_colours.parse(site_colours.PAPER) or (255, 255, 255)
+        ratio = site_colours.legibility(colour, paper)
         gettext = visit.language.gettext
-        if ratio >= look.LEAST_CONTRAST:
+        if ratio >= site_colours.LEAST_CONTRAST:
             return [
                 gettext("The colour’s contrast is %(ratio)s to 1: it can be read.")
                 % {"ratio": f"{ratio:.1f}"}
             ]
-        shown = look.written(look.readable(colour, paper))
+        shown = site_colours.written(site_colours.readable(colour, paper))
         text = gettext(
             "The colour’s contrast is %(ratio)s to 1, less than 4.5: %(shown)s is shown in its place."
         )

@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from forumapi.webclient import structured, template_environment
-from forumapi.webclient.structured import plain
+from forumapi.webclient import page_metadata, template_environment
+from forumapi.webclient.page_metadata import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -155,7 +155,7 @@ def _comment(visit: Visit, comment: dict[str, Any], title: str) -> FeedEntry:
         url,
         created,
         comment["meta"].get("edited") or created,
-        structured.absolute(template_environment.content(comment.get("html")), visit.base_url),
+        page_metadata.absolute(template_environment.content(comment.get("html")), visit.base_url),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.webclient import look, static
+from forumapi.webclient import site_colours, static
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -28,10 +28,12 @@ class ThemeView(View):
 
     def get(self, visit: Visit, key: str) -> Answer:
         """Send the sheet; under an address that names other colours it must not be kept."""
-        is_current = look.address(visit.site) == visit.path
+        is_current = site_colours.address(visit.site) == visit.path
         keep = static.FOREVER if is_current else "no-cache"
         return visit.send(
-            look.sheet(visit.site), "text/css; charset=utf-8", headers={"Cache-Control": keep}
+            site_colours.sheet(visit.site),
+            "text/css; charset=utf-8",
+            headers={"Cache-Control": keep},
         )
 
 

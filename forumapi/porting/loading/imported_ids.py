@@ -1,4 +1,4 @@
-"""Ids of imported things: from the old forum's to ours, and what was left out with its reason."""
+"""Sources of imports, our ids for each source's old ids, and what was left out of an import with its reason."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from forumapi.porting.layout import Board, Unreadable
 from forumapi.porting.loading import fields
 
 LOCK = Query(
-    "mapping.lock",
+    "imported_ids.lock",
     "SELECT pg_advisory_xact_lock(hashtextextended('import:' || %(site_id)s::bigint::text, 0))",
 )
 FIND = Query(
-    "mapping.find",
+    "imported_ids.find",
     """
     SELECT i.item_type_id, i.old_id, i.item_id, coalesce(i.detail, '')
       FROM unnest(%(types)s::smallint[], %(old_ids)s::text[]) AS n (item_type_id, old_id)
@@ -26,7 +26,7 @@ FIND = Query(
                            AND i.item_type_id = n.item_type_id AND i.old_id = n.old_id""",
 )
 ALL_OF_TYPE = Query(
-    "mapping.all_of_type",
+    "imported_ids.all_of_type",
     """
     SELECT i.old_id, i.item_id, coalesce(i.detail, '')
       FROM imported_items i
@@ -35,7 +35,7 @@ ALL_OF_TYPE = Query(
     unrestricted="for the operator who imports them",
 )
 INSERT = Query(
-    "mapping.insert",
+    "imported_ids.insert",
     """
     INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id, detail)
     SELECT %(site_id)s, %(origin_id)s, r.type, r.old_id, r.id, nullif(r.detail, '')
@@ -43,11 +43,11 @@ INSERT = Query(
         ON CONFLICT (site_id, origin_id, item_type_id, old_id) DO NOTHING""",
 )
 ALLOCATE = Query(
-    "mapping.allocate",
+    "imported_ids.allocate",
     "SELECT nextval(%(sequence)s::text::regclass) FROM generate_series(1, %(count)s::int)",
 )
 LEAVE_OUT = Query(
-    "mapping.leave_out",
+    "imported_ids.leave_out",
     """
     INSERT INTO import_leftouts (site_id, origin_id, kind, old_id, reason)
     SELECT %(site_id)s, %(origin_id)s, r.kind, r.old_id, r.reason
@@ -57,14 +57,14 @@ LEAVE_OUT = Query(
 )
 # What came in after all, in a later run.
 TAKE_IN = Query(
-    "mapping.take_in",
+    "imported_ids.take_in",
     """
     DELETE FROM import_leftouts l
      WHERE l.site_id = %(site_id)s AND l.origin_id = %(origin_id)s AND l.kind = %(kind)s
        AND l.old_id = ANY(%(old_ids)s::text[])""",
 )
 LEFT_OUT = Query(
-    "mapping.left_out",
+    "imported_ids.left_out",
     """
     SELECT l.kind, l.old_id, l.reason
       FROM import_leftouts l
@@ -73,14 +73,14 @@ LEFT_OUT = Query(
 )
 
 FIND_ORIGIN = Query(
-    "mapping.find_origin",
+    "imported_ids.find_origin",
     """
     SELECT o.origin_id, o.product, o.is_resolved, o.stage, o.addresses
       FROM import_origins o
      WHERE o.site_id = %(site_id)s AND o.title = %(title)s""",
 )
 ORIGINS = Query(
-    "mapping.origins",
+    "imported_ids.origins",
     """
     SELECT o.title, o.product, o.product_version, o.is_resolved, o.stage, o.created, o.finished
       FROM import_origins o
@@ -88,7 +88,7 @@ ORIGINS = Query(
      ORDER BY o.origin_id""",
 )
 INSERT_ORIGIN = Query(
-    "mapping.insert_origin",
+    "imported_ids.insert_origin",
     """
     INSERT INTO import_origins (site_id, title, product, product_version, is_resolved, addresses, stage)
     VALUES (%(site_id)s, %(title)s, %(product)s, %(version)s, false, %(addresses)s::text[], 'profiles')
@@ -96,14 +96,14 @@ INSERT_ORIGIN = Query(
  RETURNING origin_id""",
 )
 SET_STAGE = Query(
-    "mapping.set_stage",
+    "imported_ids.set_stage",
     """
     UPDATE import_origins o
        SET stage = %(stage)s, finished = CASE WHEN %(stage)s = 'done' THEN now() END
      WHERE o.site_id = %(site_id)s AND o.origin_id = %(origin_id)s""",
 )
 SWITCH = Query(
-    "mapping.switch",
+    "imported_ids.switch",
     """
     UPDATE import_origins o
        SET is_resolved = %(is_resolved)s

@@ -1,4 +1,4 @@
-"""State of a form in which somebody writes: its text, its files, and why it was refused."""
+"""Form in which a comment or an item is written: its fields, draft, uploads, and why it was refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Style sheet with the colours of a site, each with the contrast that reading needs."""
+"""Colours of a site from the one that its owner chose, moved until texts can be read, and the style sheet that sets
+them.
+"""
 
 from __future__ import annotations
 

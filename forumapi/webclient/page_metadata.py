@@ -1,4 +1,4 @@
-"""Metadata of pages for other programs: previews of links, and posts as search engines read them (schema.org)."""
+"""Metadata in pages for other programs: link previews, and posts as schema.org describes them for search engines."""
 
 from __future__ import annotations
 

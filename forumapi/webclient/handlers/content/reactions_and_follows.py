@@ -1,4 +1,4 @@
-"""Buttons and lists of the marks that members put on things: reactions, bookmarks, following, ignoring, reading."""
+"""Buttons and lists for a member's own marks: reactions, bookmarks, following, ignoring, and marking as read."""
 
 from __future__ import annotations
 

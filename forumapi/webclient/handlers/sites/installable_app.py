@@ -1,4 +1,6 @@
-"""Parts of an installed app: its manifest, its service worker, the page that stands in without a network; shortcuts."""
+"""Website as an installable app (PWA): manifest, service worker, page shown offline; and the list of keyboard
+shortcuts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from forumapi.webclient import look, static
+from forumapi.webclient import site_colours, static
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import PERSON, Answer, Visit
 
@@ -45,8 +47,8 @@ class ManifestView(View):
             "start_url": "/",
             "scope": "/",
             "display": "standalone",
-            "background_color": look.PAPER,
-            "theme_color": look.accent(visit.site),
+            "background_color": site_colours.PAPER,
+            "theme_color": site_colours.accent(visit.site),
             "icons": icons,
         }
         return visit.send(msgspec.json.encode(manifest), "application/manifest+json")
@@ -60,7 +62,7 @@ class ServiceWorkerView(View):
         found = static.named("service-worker.js")
         shown = (
             static.version(),
-            look.address(visit.site),
+            site_colours.address(visit.site),
             visit.site["title"],
             visit.language.code,
         )
