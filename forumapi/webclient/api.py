@@ -1,4 +1,6 @@
-"""Client of the public API for one visitor to the website: calls, their failures, and what they asked for."""
+"""Client of the public API for one request of a visitor to the website: calls, their failures, and a record of the
+GETs.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 
 class Failure(Exception):
-    """Refusal of the API: HTTP status, its code (docs/api/README.md, "Errors"), its text, and `Retry-After` in seconds.
+    """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), text, and
+    `Retry-After` in seconds (0 without one).
 
-    `data` is the whole detail. A status of 503 without a code is also made where the API can't be reached.
+    `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
+    503, `is_unreachable`.
     """
 
     def __init__(
@@ -42,7 +46,9 @@ class Failure(Exception):
 
 
 class Document(NamedTuple):
-    """Answer of the API: `data` of its envelope, its status, entity tag, and `Location`; `body` is all of its bytes."""
+    """Answer of the API below 400: `data` of its envelope, status, and the headers ETag and Location, "" where absent;
+    `body`: the bytes as they came.
+    """
 
     data: Any
     status: int
@@ -53,7 +59,7 @@ class Document(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Call that a page was made of: path, encoded query, and the entity tag of its answer."""
+    """GET that a page was made of: path below /api/v1, encoded query, and the entity tag of its answer."""
 
     path: str
     query: str
@@ -61,7 +67,7 @@ class Asked(NamedTuple):
 
 
 class Api:
-    """Public API, called with a visitor's token ("" for guests). `calls` counts what was asked.
+    """Public API, called with a visitor's token ("" for guests). `calls`: number of requests sent.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, or failed.
@@ -85,7 +91,7 @@ class Api:
 
     @property
     def token(self) -> str:
-        """Token that calls carry."""
+        """Access token that calls carry; "" for a guest."""
         return self._token
 
     @token.setter
@@ -100,33 +106,41 @@ class Api:
         return self.document(path, **query).data
 
     def document(self, path: str, *, etag: str = "", **query: Any) -> Document:
-        """GET `path` with its headers; status 304 and data None when `etag` still holds."""
+        """GET `path` below /api/v1 and return its data with its headers. With `etag` the answer is conditional: status
+        304 and data None if that entity tag is still the document's.
+        """
         headers = {"If-None-Match": etag} if etag else {}
         return self.call("GET", path, query=query, headers=headers)
 
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
-        """POST `body` as JSON; the document that results is the answer. `key` is an Idempotency-Key."""
+        """POST `body` as JSON and return the document that the write led to. `key`: Idempotency-Key, which guests do
+        not send.
+        """
         return self.write("POST", path, body, key=key, **query)
 
     def put(
         self, path: str, body: Any = None, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """PUT `body` as JSON. `match` is the entity tag that must still hold (412 otherwise)."""
+        """PUT `body` as JSON and return the document that the write led to. `match`: entity tag that the document must
+        still have, else Failure with 412; `key` as in `post`.
+        """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
-        """PATCH flags: the path of each with its value."""
+        """PATCH flags, given by JSON path and new value (`/meta/flags/deleted`), and return the changed document."""
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
 
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
-        """DELETE `path`."""
+        """DELETE `path`, with `body` as JSON unless it is None. `key` as in `post`."""
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
         self, method: str, path: str, body: Any, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """Send an unsafe method and ask for the document that results."""
+        """Send a request of an unsafe method that asks for the changed document in place of a redirect (`Prefer:
+        return=representation`), and return it.
+        """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
             headers["Idempotency-Key"] = key
@@ -144,7 +158,9 @@ class Api:
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
     ) -> Document:
-        """Send one request. `raw` is a body that is sent as it is, with a Content-Type in `headers`."""
+        """Send one request and return its answer: `body` as JSON, or the bytes `raw`, whose Content-Type stands in
+        `headers`. Query parameters that are None or "" are not sent.
+        """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
         is_plain = method == "GET" and not headers and body is None and raw is None
@@ -159,7 +175,11 @@ class Api:
         return document
 
     def still_holds(self, calls: Iterable[Asked]) -> bool:
-        """Ask the API whether what a page was made of is as it was."""
+        """Return True if the API answers 304 to each of these GETs, sent with its entity tag, so that a page made of
+        them is unchanged.
+
+        A refusal counts as a change; Failure is raised for 429 and from 500 on.
+        """
         for call in calls:
             try:
                 found = self._send("GET", call.path, None, call.query, {"If-None-Match": call.etag})

@@ -1,6 +1,7 @@
-"""Finished pages of guests, each kept under the entity tags of what it was made of, and confirmed by the API each time.
+"""Cache of finished pages for guests: each is kept with the entity tags of the API's answers that it was made of, and
+served once the API has confirmed these.
 
-Nothing is ever purged: a page whose documents have changed is not found to be good any more, and is made anew.
+Nothing is purged: a page of which a document has changed is not confirmed, and is made anew.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Key = tuple[str, str, str, str]
 
 
 class KeptPage(NamedTuple):
-    """Page with its headers, the calls that it was made of, and until when its times are right (monotonic)."""
+    """Page with its headers and the GETs that it was made of. `good_until`: moment of `time.monotonic()` at which texts
+    such as "4 minutes ago" become wrong.
+    """
 
     headers: list[tuple[str, str]]
     body: bytes
@@ -34,7 +37,7 @@ class KeptPage(NamedTuple):
 
 
 class KeptPages:
-    """Pages by key, bounded in bytes: what was shown the longest ago goes first."""
+    """Kept pages by key, bounded in bytes: the page that was found or added the longest ago goes first."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
@@ -42,7 +45,7 @@ class KeptPages:
         self.bytes = 0
 
     def find(self, key: Key) -> KeptPage | None:
-        """Return the page whose times are still right."""
+        """Return the page; None without one, and for one past its `good_until`, which is forgotten."""
         found = self._pages.get(key)
         if found is None:
             return None
@@ -53,7 +56,9 @@ class KeptPages:
         return found
 
     def add(self, key: Key, page: KeptPage) -> None:
-        """Keep a page, unless it is too large or was made of too much."""
+        """Keep a page in place of the key's former one, unless it is larger than LARGEST, or was made of no GET or of
+        more than MOST_CALLS.
+        """
         size = _size(key, page)
         if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:
             return
@@ -65,13 +70,13 @@ class KeptPages:
             self.forget(oldest)
 
     def forget(self, key: Key) -> None:
-        """Forget a page."""
+        """Remove the page of a key, if there is one."""
         if (page := self._pages.pop(key, None)) is not None:
             self.bytes -= _size(key, page)
 
 
 def _size(key: Key, page: KeptPage) -> int:
-    """Return about how many bytes a page takes."""
+    """Return about how many bytes of memory a page takes with its key and calls."""
     texts: list[Any] = [*key, *(text for pair in page.headers for text in pair)]
     texts += [text for call in page.calls for text in (call.path, call.query, call.etag)]
     return len(page.body) + sum(map(sys.getsizeof, texts)) + 300 + 150 * len(page.calls)

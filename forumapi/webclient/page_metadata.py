@@ -28,7 +28,7 @@ def plain(text: Any) -> str:
 
 
 def text_of(html: Any, most: int = SHORT) -> str:
-    """Return rendered text without markup, cut at a word."""
+    """Return the text of rendered HTML without markup, at most `most` characters, cut between words with "…" behind."""
     found = str(Markup(str(html or "")[: most * 20]).striptags())
     if len(found) <= most:
         return found
@@ -36,7 +36,7 @@ def text_of(html: Any, most: int = SHORT) -> str:
 
 
 def picture_of(comments: list[dict[str, Any]]) -> str:
-    """Return the path of the first picture of our own in comments, "" for none."""
+    """Return the path of the first picture stored by this platform in comments' HTML; "" if there is none."""
     for one in comments:
         if found := _PICTURE.search(str(one.get("html") or "")):
             return plain(found[1])
@@ -44,17 +44,17 @@ def picture_of(comments: list[dict[str, Any]]) -> str:
 
 
 def absolute(html: Any, address: str) -> str:
-    """Return rendered text whose links name the host."""
+    """Return HTML whose `href` and `src` with a path begin with `address`, the site's scheme and host."""
     return _LINK.sub(rf'\1="{address}/', str(html or ""))
 
 
 def xml(text: Any) -> str:
-    """Leave out what XML can't hold."""
+    """Return a text without the characters that XML forbids even when escaped, such as most control characters."""
     return _NO_XML.sub("", str(text))
 
 
 def json_ld(data: Any) -> Markup:
-    """Write data for a script element."""
+    """Encode data as JSON that is safe within a script element."""
     text = msgspec.json.encode(data).decode()
     for character, escape in _ESCAPES:
         text = text.replace(character, escape)
@@ -62,7 +62,9 @@ def json_ld(data: Any) -> Markup:
 
 
 def posting(item: dict[str, Any], kind: str, address: str) -> Markup:
-    """Describe an item with its comments as a DiscussionForumPosting; the first comment is its text."""
+    """Return schema.org's DiscussionForumPosting of an item and of the comments on this page, as JSON for a script
+    element; on the first page, the first comment is the posting's text. `address`: the site's scheme and host.
+    """
     url = f"{address}/{kind}s/{item['id']}/"
     page = item["comments"]
     comments = page["items"]

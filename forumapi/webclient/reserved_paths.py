@@ -19,5 +19,5 @@ _BELOW: Final = tuple(f"{path}/" for path in API_PATHS)
 
 
 def is_page(path: str) -> bool:
-    """Return True for a path that is the website's."""
+    """Return True for a path that the website answers, False for one of the API."""
     return path not in _WHOLE and not path.startswith(_BELOW)

@@ -1,4 +1,4 @@
-"""Session cookie of the website: the API's token, sealed for one host, so that the website stores nothing."""
+"""Session cookie of the website: the API's token, encrypted for one host, so that the website stores no sessions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ SESSION_DAYS: Final = 400
 
 
 class WebSession(NamedTuple):
-    """Session of a person: token of the API, and the second in which they signed in."""
+    """Session of a person: access token of the API, and when they signed in (Unix time in seconds). GUEST has the token
+    "".
+    """
 
     token: str
     began: int
 
     @property
     def is_fresh(self) -> bool:
-        """Return True while the sign-in is recent enough for administration."""
+        """Return True while the sign-in is less than 30 minutes ago (FRESH_S), as administration, keys and exports
+        demand.
+        """
         return time.time() - self.began < FRESH_S
 
 
@@ -37,9 +41,9 @@ GUEST: Final = WebSession("", 0)
 
 
 class Seal:
-    """Authenticated encryption (AES-GCM) under the operator's secrets: the first seals, each of them opens.
+    """Authenticated encryption (AES-GCM) under the operator's secrets: the first one encrypts, any of them decrypts.
 
-    What is sealed for one purpose and host can't be opened for another.
+    A value sealed for one purpose and host can't be opened for another.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -48,14 +52,16 @@ class Seal:
         self._key = keys[0]
 
     def close(self, purpose: str, host: str, data: bytes) -> str:
-        """Seal bytes, with the time."""
+        """Encrypt bytes with the present time for a purpose and host; return base64url text that `open` reads."""
         nonce = os.urandom(12)
         stamped = struct.pack(">Q", int(time.time())) + data
         sealed = self._ciphers[0].encrypt(nonce, stamped, f"{purpose}\0{host}".encode())
         return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
 
     def open(self, purpose: str, host: str, text: str, max_age_s: int) -> bytes | None:
-        """Return what was sealed for this purpose and host, unless it is forged, broken or older than that."""
+        """Return the bytes that `close` has sealed for this purpose and host; None for a forged or damaged text, and
+        for one sealed `max_age_s` ago or earlier.
+        """
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:
@@ -70,7 +76,9 @@ class Seal:
         return None
 
     def proof(self, host: str, bound_to: str) -> str:
-        """Return the token that a form of this session carries."""
+        """Return the token against forged requests (CSRF) that forms carry. `bound_to`: the session's access token, or
+        a guest's visitor cookie.
+        """
         text = f"form\0{host}\0{bound_to}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
@@ -79,7 +87,9 @@ class Seal:
         return self.close("session", host, f"{session.began} {session.token}".encode())
 
     def open_session(self, host: str, text: str) -> WebSession:
-        """Return the session of a cookie, GUEST for none or a forged one."""
+        """Return the session in a cookie's value; GUEST for an empty, forged or damaged one, and for one older than
+        SESSION_DAYS.
+        """
         data = self.open("session", host, text, SESSION_DAYS * 86_400) if text else None
         if data is None:
             return GUEST
@@ -88,7 +98,9 @@ class Seal:
 
 
 def secrets_of(setting: str, data_folder: Path) -> list[str]:
-    """Return the secrets of the setting, separated by spaces; without any, one that is kept in the data folder."""
+    """Return the secrets in the setting, which are separated by spaces; if it is empty, the one in the file
+    `webclient.key` of the data folder, which is made at the first call.
+    """
     if setting.split():
         return setting.split()
     path = data_folder / "webclient.key"

@@ -1,4 +1,4 @@
-"""Colours of a site from the one that its owner chose, moved until texts can be read, and the style sheet that sets
+"""Colours of a site, from the one that its owner chose: moved until texts can be read, and the style sheet that sets
 them.
 """
 
@@ -53,18 +53,22 @@ def contrast(one: Colour, other: Colour) -> float:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Return `other` with a share of `one` in it, as color-mix(in srgb, …) has it."""
+    """Return `other` mixed with the share 0 to 1 of `one`, as CSS does in color-mix(in srgb, …)."""
     red, green, blue = (round(b + (a - b) * share) for a, b in zip(one, other, strict=True))
     return (red, green, blue)
 
 
 def legibility(colour: Colour, paper: Colour) -> float:
-    """Return the least contrast of text in the colour: on paper, or on paper with a tint of it."""
+    """Return the lower of two contrast ratios of text in `colour`: on the background `paper`, and on `paper` tinted
+    with it.
+    """
     return min(contrast(colour, paper), contrast(colour, mixed(colour, paper, TINT)))
 
 
 def readable(colour: Colour, paper: Colour) -> Colour:
-    """Return the colour, moved away from the paper's lightness until text in it can be read there."""
+    """Return `colour`, mixed with black on light paper or with white on dark paper just so far that text in it has
+    LEAST_CONTRAST.
+    """
     aim = (0, 0, 0) if _luminance(paper) > 0.18 else (255, 255, 255)
     for step in range(51):
         moved = mixed(aim, colour, step / 50)
@@ -74,7 +78,9 @@ def readable(colour: Colour, paper: Colour) -> Colour:
 
 
 def _accents(link: str) -> tuple[str, str]:
-    """Return the accent on light and on dark paper."""
+    """Return the site's accent colours for light and for dark mode, as #rrggbb; the default ones if the owner chose
+    none, or one that can't be parsed. `link`: the site's `linkColor`.
+    """
     chosen = parse(link)
     if chosen is None or link.lower() == _UNCHOSEN:
         return ACCENT, ACCENT_DARK
@@ -92,15 +98,15 @@ def _sheet(link: str) -> tuple[str, bytes]:
 
 
 def address(site: dict[str, Any]) -> str:
-    """Return the address of a site's own style sheet, which names its content."""
+    """Return the path of the style sheet with the site's colours, which holds a hash of the sheet."""
     return f"/theme.{_sheet(str(site.get('linkColor', '')))[0]}.css"
 
 
 def accent(site: dict[str, Any]) -> str:
-    """Return the site's accent on light paper, as #rrggbb."""
+    """Return the site's accent colour for light mode, as #rrggbb."""
     return _accents(str(site.get("linkColor", "")))[0]
 
 
 def sheet(site: dict[str, Any]) -> bytes:
-    """Return the site's own style sheet."""
+    """Return the style sheet that sets the site's accent colours in light and in dark mode, as bytes."""
     return _sheet(str(site.get("linkColor", "")))[1]

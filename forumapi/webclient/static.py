@@ -13,7 +13,7 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 class StaticFile(NamedTuple):
-    """File with its bytes, also compressed, and its type."""
+    """Static file: its bytes, the same as gzip, and its Content-Type."""
 
     data: bytes
     compressed: bytes
@@ -22,7 +22,9 @@ class StaticFile(NamedTuple):
 
 @lru_cache
 def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
-    """Return the addresses by name, and the files by the last part of their address, which names their content."""
+    """Return the address of each static file by its name, and the files by their key, the last part of the address,
+    which holds a hash of the content.
+    """
     addresses: dict[str, str] = {}
     found: dict[str, StaticFile] = {}
     for source in sorted(
@@ -45,20 +47,20 @@ def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
 
 
 def address(name: str) -> str:
-    """Return the address of a file by its name. Raises KeyError."""
+    """Return the path of a static file, `/static/` and its key, by its name such as `site.css`. Raises KeyError."""
     return _all()[0][name]
 
 
 def version() -> str:
-    """Return a text that is another one once any file is."""
+    """Return the keys of all static files as one text, which changes whenever one of the files does."""
     return " ".join(_all()[1])
 
 
 def named(name: str) -> StaticFile:
-    """Return a file by its name. Raises KeyError."""
+    """Return a static file by its name, such as `site.css`. Raises KeyError."""
     return _all()[1][address(name).rpartition("/")[2]]
 
 
 def find(key: str) -> StaticFile | None:
-    """Return the file of the last part of an address."""
+    """Return a static file by its key, the last part of its address; None for an unknown key."""
     return _all()[1].get(key)

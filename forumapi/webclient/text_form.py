@@ -37,32 +37,34 @@ _HASH: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class SentFile(NamedTuple):
-    """File that is stored already: its hash, and the name that it was sent under."""
+    """File that is stored already: its SHA-1 hash in hexadecimal, and the name that it was sent under."""
 
     hash: str
     name: str
 
     @property
     def value(self) -> str:
-        """Return it as a field of a form."""
+        """The file as the value of a form's field `file`: hash, space, name."""
         return f"{self.hash} {self.name}"
 
     @classmethod
     def parse(cls, value: str) -> Self | None:
-        """Return the file of such a field; None for anything else."""
+        """Return the file in the value of a form's field `file`; None if it does not begin with a hash."""
         hash, _, name = value.partition(" ")
         return cls(hash, name[:255] or hash) if _HASH.fullmatch(hash) else None
 
 
 @dataclass
 class Writing:
-    """Fields of a form of a comment or an item, and why it could not be posted.
+    """State of the form of a comment or an item: the values of its fields, and the reason why the website or the API
+    refused it.
 
-    `fields` are those that only a type of item has (FIELDS), each with its values.
+    `fields`: values of the fields that only forms of the item's type have (FIELDS). `files`: those to be attached;
+    `kept`: hashes of those that were attached when the form was shown.
 
-    `draft` is the version of the draft on the server that the form goes over, 0 for none; `saved` is when that was
-    saved. `other` is the text that somebody else, or the same person elsewhere, has stored meanwhile. `kept` are the
-    hashes of files that hung on the comment when its form was shown. `status` is that of the page.
+    `draft`: version of the stored draft that saving replaces, 0 for none; `saved`: when that was saved. `other`: the
+    text that was stored elsewhere since the form was shown, None if none was. `status`: HTTP status of the page with
+    the form.
     """
 
     text: str = ""
@@ -82,9 +84,10 @@ class Writing:
 
     @classmethod
     def read(cls, visit: Visit, kind: str = "") -> Self:
-        """Read the fields of a form that was sent, and store the files that came with it.
+        """Read the sent form, and upload the files that came with it; a refused upload becomes the form's `problem` or
+        `failure`.
 
-        `kind`: the type of the item that the form is of.
+        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for an upload as `failed` does.
         """
         made = cls(
             text=visit.field("markdown"),
@@ -110,7 +113,9 @@ class Writing:
 
     @classmethod
     def of_draft(cls, draft: dict[str, Any]) -> Self:
-        """Return what a draft of the API holds; its content is what any client made of it."""
+        """Return the state of a form from a draft as the API shows it. Any client may have written its content: parts
+        of the wrong type are left out.
+        """
         made = cls(draft=draft["version"], saved=draft["meta"]["edited"])
         content = draft["content"]
         made.text = _text(content.get("markdown"))
@@ -129,23 +134,25 @@ class Writing:
         return made
 
     def value(self, name: str) -> str:
-        """Return the first value of one of `fields`, "" for none."""
+        """Return the first value of the type's own field `name`; "" without one."""
         found = self.fields.get(name)
         return found[0] if found else ""
 
     @property
     def is_empty(self) -> bool:
-        """Return True while there is nothing in it that a draft would keep."""
+        """Return True if there is no text, title, file or value of a type's own field."""
         has_fields = any(any(values) for values in self.fields.values())
         return not (self.text.strip() or self.title.strip() or self.files or has_fields)
 
     @property
     def is_refused(self) -> bool:
-        """Return True while something stands in the way of posting it."""
+        """Return True if `check`, an upload or the API has found a reason not to post it."""
         return bool(self.problem or self.failure)
 
     def content(self, about: str = "") -> dict[str, Any]:
-        """Return it as the content of a draft; `about` is the title of what is answered."""
+        """Return the form as `content` of a draft for the API. `about`: title of the item that is commented on, "" for
+        none.
+        """
         made: dict[str, Any] = {"markdown": self.text}
         if self.title:
             made["title"] = self.title
@@ -160,7 +167,7 @@ class Writing:
         return made
 
     def check(self, visit: Visit, *, has_title: bool = False, needs_text: bool = True) -> None:
-        """Say what is missing or too long."""
+        """Refuse the form if its title or text is missing or too long; the first reason found is kept."""
         gettext, ngettext = visit.language.gettext, visit.language.ngettext
         over = len(self.text) - TEXT_LENGTH
         if has_title and not self.title.strip():
@@ -178,12 +185,14 @@ class Writing:
             self.refuse(said % {"num": over})
 
     def refuse(self, problem: str, status: int = 400) -> None:
-        """Keep the first thing that is wrong."""
+        """Keep the reason and its HTTP status, unless one is kept already."""
         if not self.is_refused:
             self.problem, self.status = problem, status
 
     def failed(self, failure: Failure) -> None:
-        """Keep a refusal of the API. Raises it again where the form can't say it."""
+        """Keep the API's refusal, unless a reason is kept already. Raises it again if its status is not in
+        WRITING_REFUSALS, after which forms are shown again.
+        """
         if failure.status not in WRITING_REFUSALS:
             raise failure
         if not self.is_refused:
@@ -209,7 +218,9 @@ def _text(value: Any) -> str:
 
 
 def once(key: str, body: Any) -> str:
-    """Return the idempotency key of one form and body: what is changed after it was refused is another request."""
+    """Return an Idempotency-Key of the form's `key` and a hash of the body, so that a form corrected after a refusal is
+    another request; "" without `key`.
+    """
     if not key:
         return ""
     return f"{key[:64]}.{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:20]}"
@@ -219,13 +230,15 @@ def once(key: str, body: Any) -> str:
 
 
 def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
-    """Store one file. Raises Failure."""
+    """Upload a file of the Content-Type `kind` to the API. Raises Failure."""
     found = store(visit, name, data, kind)
     return SentFile(found["fileHash"], plain(found["fileName"]))
 
 
 def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[str, Any]:
-    """Store one file, a picture made to `fit` (`maxWidth`, `maxHeight`); return how the API has it. Raises Failure."""
+    """Upload a file of the Content-Type `kind`; return it as the API shows it. `fit`: `maxWidth` and `maxHeight` in
+    pixels, to which a picture is made smaller. Raises Failure.
+    """
     name = name.replace("\\", "/").rpartition("/")[2][:255]
     body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
     headers = {"Content-Type": content_type}
@@ -236,7 +249,7 @@ def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[s
 
 
 def file_problem(visit: Visit, name: str, failure: Failure) -> str:
-    """Say why a file was not taken; "" for what is no matter of the file."""
+    """Return a translated sentence that says why the file was refused; "" if the refusal is not about the file."""
     gettext = visit.language.gettext
     if failure.code == 21:
         text = gettext(
@@ -252,7 +265,7 @@ def file_problem(visit: Visit, name: str, failure: Failure) -> str:
 
 
 def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
-    """Hang files on a comment; those that hang there already stay as they are. Raises Failure."""
+    """Attach uploaded files to a comment, beside those attached already. Raises Failure."""
     for one in files:
         body = {"fileHash": one.hash, "fileName": one.name}
         visit.api.write("POST", f"/comments/{comment}/attachments", body)
@@ -262,9 +275,11 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 
 
 def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
-    """Return what stands in the form of a comment on something: what was sent and refused, or the draft, or nothing.
+    """Return the contents of the form for a comment on an item or profile: those that were refused in this request,
+    else the draft, else nothing. Raises Failure.
 
-    `?reply=` and `?quote=` of the page's address name the comment that is answered.
+    `kind`: type of the thing, such as `conversation`. The page's query parameter `reply` names a comment to answer,
+    `quote` one to answer and quote.
     """
     if visit.writing is not None:
         return visit.writing
@@ -281,7 +296,9 @@ def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writ
 
 
 def draft_of(visit: Visit, place: str) -> Writing | None:
-    """Return the draft at a place of the API; None without one, or where there can be none."""
+    """Return the visitor's draft at a path of the API such as `/polls/4`; None without one, and where the visitor can
+    have none. Raises Failure.
+    """
     try:
         return Writing.of_draft(visit.api.get(f"{place}/draft"))
     except Failure as failure:
@@ -291,7 +308,9 @@ def draft_of(visit: Visit, place: str) -> Writing | None:
 
 
 def quote_of(visit: Visit, comment: int) -> str:
-    """Return the text of a comment as a quotation in Markdown; "" where it can't be read."""
+    """Return a comment's own text as a quotation in Markdown, without what it quotes itself; "" if that is nothing, or
+    the visitor can't read it.
+    """
     try:
         text = str(visit.api.get(f"/comments/{comment}")["markdown"])
     except Failure as failure:

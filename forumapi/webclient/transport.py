@@ -1,7 +1,7 @@
-"""Ways from the website to the API: through the same WSGI callable in this process, or over HTTP.
+"""Transports between the website and the API: the WSGI callable in this process, or HTTP.
 
-Both carry the same: method, path, query, a fixed list of headers and a body. Neither grants anything: a call has the
-rights of the token that it carries, and is counted for the visitor whose address stands in it.
+Both carry method, path, query, a fixed list of headers and a body. Neither grants rights: a call has those of the token
+that it carries, and counts for rate limits as the visitor whose address it names.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ HEADERS: Final = (
 
 
 class Visitor(NamedTuple):
-    """Visitor for whom the website calls: the host that they named, and where they come from.
-
-    `environ` is that of their request to the website.
+    """Visitor on whose behalf the website calls the API: the host in their request, its WSGI environ, and their IP
+    address.
     """
 
     host: str
@@ -44,7 +43,7 @@ class Visitor(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """Answer of the API. `headers` have names in small letters."""
+    """Answer of the API, of any status. `headers` by name in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -52,7 +51,7 @@ class Reply(NamedTuple):
 
 
 class ApiTransport(Protocol):
-    """Way to the API. `path` begins with a slash and is not quoted; `query` is. Raises Unreachable."""
+    """Interface of a transport to the API."""
 
     def send(
         self,
@@ -63,19 +62,21 @@ class ApiTransport(Protocol):
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Send one request and return the whole answer."""
+        """Send one request and return the whole answer. `path` begins with a slash and is not percent-encoded, `query`
+        is; `headers` may hold those of HEADERS alone. Raises Unreachable, ValueError.
+        """
         ...
 
 
 class Unreachable(Exception):
-    """Failure to get any answer of the API."""
+    """Failure to get any answer from the API."""
 
 
 class InProcess:
-    """Calls of the API's WSGI callable in this process, as bytes and with an environ made anew.
+    """Transport that calls the API's WSGI callable in this process, with an environ of its own for each call.
 
-    The address of the visitor is the one that this request came from, with `X-Forwarded-For` as it came, so that the
-    API judges proxies by its own settings.
+    It passes on the peer's address and `X-Forwarded-For` of the visitor's request, so that the API trusts proxies by
+    its own settings.
     """
 
     def __init__(self, application: Wsgi) -> None:
@@ -141,7 +142,7 @@ _CONNECT_S: Final = 2.0
 
 
 class _Limits(NamedTuple):
-    """Seconds that an answer may take: of what only reads, of what writes, of an upload."""
+    """Time limits for an answer, in seconds: to a read, to a write, to an upload."""
 
     read_s: float
     write_s: float
@@ -149,10 +150,11 @@ class _Limits(NamedTuple):
 
 
 class OverHttp:
-    """Calls over HTTP, as a front end that the operator has named: each visitor is counted by themselves.
+    """Transport over HTTP, for a website that is a front end known to the API: it names each visitor's address, by
+    which the API counts.
 
-    `secret` is what `front_ends` has the hash of, or "" where the front end is known by its address. `timeout_s` is the
-    time limit of the API itself: a page waits for a third of it.
+    `secret`: the one of which the API's setting `front_ends` has the hash; "" if the API knows the website by its
+    address. `timeout_s`: the API's own time limit, which writes wait for; reads wait for a third of it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Base of the website's handlers: a class for each URL, whose methods are those of HTTP."""
+"""Base class of the website's handlers: one class for each URL, with a method for GET and one for POST."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class View:
-    """Handler of one URL. `get` shows, `post` does what a form asks for; a method that is not defined is 405.
+    """Base class of the handler of one URL: `get` shows a page, `post` carries out a form; a method that a class lacks
+    answers 405.
 
-    `takes_files`: the form that is sent to it may carry files.
+    `takes_files`: the forms that POST to it may carry files, so that they may be larger and take longer.
     """
 
     takes_files: ClassVar[bool] = False
 
     @classmethod
     def methods(cls) -> list[str]:
-        """Return the methods of this URL."""
+        """Return the HTTP methods that this URL answers, for the header Allow."""
         known = [name for name in ("get", "post") if hasattr(cls, name)]
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 
     def answer(self, visit: Visit, args: dict[str, Any]) -> Answer:
-        """Choose by the method. Raises Refused."""
+        """Call `get` or `post` by the request's method; `post` after `visit.check_origin`. `args`: parts of the
+        address. Raises Refused.
+        """
         name = "get" if visit.method in ("GET", "HEAD") else visit.method.lower()
         found = getattr(self, name, None) if name in ("get", "post") else None
         if found is None:

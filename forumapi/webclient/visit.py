@@ -1,4 +1,4 @@
-"""One request to the website: its visitor, what was sent, calls of the API, and the answer with a page."""
+"""One request to the website: its visitor, the form that was sent, the API in the visitor's name, and the answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLOW: Final = ("flow", 900)
 
 
 class Answer(NamedTuple):
-    """Answer to a visitor. `pieces`: a body that is sent piece by piece, in place of `body`."""
+    """Answer to a visitor. `pieces`: a body that is sent piece by piece, in place of `body`; None without one."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -39,7 +39,9 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """Refusal by the website itself: status, and a text for people (translated)."""
+    """Refusal by the website itself, not by the API: HTTP status, and a translated text for people, "" for the status's
+    own.
+    """
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(status, text)
@@ -48,7 +50,7 @@ class Refused(Exception):
 
 
 class SignInFirst(Exception):
-    """Refusal of what only members may do; the visitor signs in and comes back. `is_stale`: once more."""
+    """Refusal that leads to the sign-in page and back. `is_stale`: the visitor is signed in, but must do it again."""
 
     def __init__(self, *, is_stale: bool = False) -> None:
         super().__init__(is_stale)
@@ -56,7 +58,11 @@ class SignInFirst(Exception):
 
 
 class Visit:
-    """One request of a visitor. Handlers read it, call `api`, and return what `page`, `redirect` or `send` make."""
+    """One request of a visitor. Views read it, call `api`, and return the Answer of `page`, `redirect`, `send` or
+    `json`.
+
+    `me` and `site` are read from the API when they are first asked for.
+    """
 
     def __init__(self, website: Website, environ: dict[str, Any]) -> None:
         self.website = website
@@ -94,7 +100,7 @@ class Visit:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """Cookies of the request. A page that looks at them is for this visitor alone."""
+        """Cookies of the request by name. Reading them makes the page personal, so that no cache may share it."""
         self.is_personal = True
         return self._cookies
 
@@ -102,7 +108,7 @@ class Visit:
 
     @cached_property
     def site(self) -> dict[str, Any]:
-        """Site of this host."""
+        """Site of this host as the API shows it, read once. Raises Failure."""
         if self.session.token and "me" not in self.__dict__ and self.me is not None:
             known: dict[str, Any] = self.__dict__["site"]
             return known
@@ -111,9 +117,10 @@ class Visit:
 
     @cached_property
     def me(self) -> dict[str, Any] | None:
-        """Own profile with the user; None for guests. A session that has ended is forgotten.
+        """The visitor's own profile and account as `/whoami` shows them, read once together with `site`; None for
+        guests. Raises Failure.
 
-        The site comes with it.
+        A session that the API no longer knows is removed from the browser; its visitor is a guest.
         """
         if not self.session.token:
             return None
@@ -128,9 +135,10 @@ class Visit:
         return found
 
     def listed(self, path: str, **asked: Any) -> dict[str, Any]:
-        """Return the document at `path` with the page of its list that the address names by `offset`.
+        """Return the document at `path` of the API, its list from the page's query parameter `offset` on. Raises
+        Failure.
 
-        A list may have become shorter since the address was made: beyond its end, its first page is shown.
+        An offset beyond the end, as the list may have become shorter, shows the list's first page.
         """
         try:
             found: dict[str, Any] = self.api.get(path, offset=self.query.get("offset"), **asked)
@@ -142,18 +150,20 @@ class Visit:
 
     @property
     def reactions(self) -> list[dict[str, Any]]:
-        """Reactions that the site has, in its order: the name and text of each."""
+        """Reactions that members can give on this site, in the site's order: name and text of each."""
         found: list[dict[str, Any]] = self.site["reactions"]
         return found
 
     def member(self) -> dict[str, Any]:
-        """Return the own profile. Raises SignInFirst."""
+        """Return the visitor's own profile. Raises SignInFirst for guests."""
         if self.me is None:
             raise SignInFirst
         return self.me
 
     def fresh_member(self) -> dict[str, Any]:
-        """Return the own profile of a person who signed in within half an hour. Raises SignInFirst."""
+        """Return the visitor's own profile. Raises SignInFirst for guests, and for people whose sign-in is 30 minutes
+        ago or longer.
+        """
         found = self.member()
         if not self.session.is_fresh:
             raise SignInFirst(is_stale=True)
@@ -161,26 +171,30 @@ class Visit:
 
     @property
     def base_url(self) -> str:
-        """Return the one address of the site's pages, without a trailing slash: the API's word, else this host's."""
+        """Scheme and host of the site's pages, without a trailing slash: `webUrl` of the API's answer, else those of
+        this request.
+        """
         scheme = "https" if self.website.is_secure else "http"
         found: str = self.site.get("webUrl") or f"{scheme}://{self.host}"
         return found
 
     def be_guest(self) -> None:
-        """Ask the API as a guest from here on, whoever visits: the answer is for everybody."""
+        """Call the API as a guest from here on, even for a member: the answer is the same for everybody."""
         self.session = GUEST
         self.api.token = ""
         self.__dict__["me"] = None
 
     def forget_site(self) -> None:
-        """Show what is known of the site and no more, so that nothing is asked of an API that does not answer."""
+        """Set `site` and `me` to None unless they are known already, so that a page about an error asks the API for
+        neither.
+        """
         for name in ("site", "me"):
             self.__dict__.setdefault(name, None)
 
     # ------------------------------------------------------------ session and forms
 
     def begin_session(self, token: str) -> None:
-        """Sign in: a new cookie with this token."""
+        """Sign the visitor in: set a session cookie with this access token, and call the API with it from here on."""
         self.session = WebSession(token, int(time.time()))
         self.api.token = token
         self.__dict__.pop("me", None)
@@ -188,7 +202,9 @@ class Visit:
         self.set_cookie(self.website.session_cookie, value, SESSION_DAYS * 86_400)
 
     def forget_session(self) -> None:
-        """Forget the session in the browser."""
+        """Delete the session cookie and the browser's cached pages, and call the API as a guest from here on. The token
+        stays valid.
+        """
         self.session = GUEST
         self.api.token = ""
         self.__dict__["me"] = None
@@ -197,7 +213,7 @@ class Visit:
         self._set.append(("Clear-Site-Data", '"cache"'))
 
     def set_cookie(self, name: str, value: str, age_s: int) -> None:
-        """Set a cookie of this host alone, which no script can read."""
+        """Set a cookie for this host, which no script can read, for `age_s` seconds; 0 deletes it."""
         secure = "; Secure" if self.website.is_secure else ""
         self._set.append(
             (
@@ -208,7 +224,9 @@ class Visit:
 
     @property
     def proof(self) -> str:
-        """Token of the forms of this session; for guests of the visitor cookie, which is set here."""
+        """Token against forged requests (CSRF) for the page's forms: bound to the session, or to a guest's visitor
+        cookie, which is set if it is missing.
+        """
         self.is_personal = True
         if self.session.token:
             return self.website.seal.proof(self.host, self.session.token)
@@ -223,7 +241,9 @@ class Visit:
         return value
 
     def check_origin(self) -> None:
-        """Check that an unsafe request comes from a page of this host. Raises Refused."""
+        """Check that a POST comes from a page of this host, by its header Origin, or without one by the form's field
+        `proof`. Raises Refused with 403.
+        """
         origin = self.environ.get("HTTP_ORIGIN", "")
         if origin:
             if urlsplit(origin).netloc.lower() == self.host:
@@ -238,22 +258,26 @@ class Visit:
         raise Refused(403, self.language.gettext("This form was not sent by a page of this site."))
 
     def field(self, name: str, default: str = "") -> str:
-        """Return a field of the form that was sent, with line ends as the API has them."""
+        r"""Return the first value of a field of the sent form, its line ends as \n; `default` without the field or a
+        form.
+        """
         value: str = default if self.form is None else self.form.get(name, default)
         return value.replace("\r\n", "\n")
 
     @property
     def address(self) -> str:
-        """Path and query of the page, by which a form leads back to it."""
+        """Path and query of this page, which its forms send as `back`."""
         return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     def back(self, default: str = "/") -> str:
-        """Return the page that a form was sent from, by its field `back`."""
+        """Return the page that a form was sent from, by its field `back`; `default` if that is missing or no path of
+        this host.
+        """
         wanted = self.field("back")
         return wanted if is_own_path(wanted) else default
 
     def turn_to(self, address: str) -> None:
-        """Go on as though another page of this site had been asked for."""
+        """Turn this request into a GET of another page of the site: method, path, query; the sent form stays."""
         path, _, query = address.partition("#")[0].partition("?")
         self.method, self.path = "GET", unquote(path)
         self._ask(query)
@@ -268,36 +292,42 @@ class Visit:
             self.is_malformed = True
 
     def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
-        """Return what stands in the form of a comment on something. Raises Failure.
+        """Return the contents of the form for a comment on an item or profile, as `text_form.comment_form` does. Raises
+        Failure.
 
-        `has_draft` False: the API has said that there is none.
+        `kind`: type of the item or profile, such as `conversation`. `has_draft` False: the API has said that there is
+        no draft.
         """
         return comment_form(self, kind, item, has_draft=has_draft)
 
     @property
     def wants_json(self) -> bool:
-        """Return True for a request of a script of ours, which reads JSON."""
+        """Return True if the request accepts JSON, as those of the website's scripts do."""
         return "application/json" in str(self.environ.get("HTTP_ACCEPT", ""))
 
     def kept_fields(self) -> list[tuple[str, str]]:
-        """Return the fields of the form that was sent, for a form that sends them again."""
+        """Return names and values of the sent form, without `proof`, for a form that sends them again; [] for sign-in,
+        sign-out, and without a form.
+        """
         if not self.sent_to or self.form is None or self.sent_to in ("/login/", "/logout/"):
             return []
         return [one for one in self.form.items(multi=True) if one[0] != "proof"]
 
     def lost_files(self) -> list[str]:
-        """Return the names of the files that came with the form: they have to be chosen again."""
+        """Return the names of the files that came with the form; a form that is sent again does not hold them."""
         found = self.files.values() if self.files is not None else ()
         return [one.filename for one in found if one.filename]
 
     def number(self, name: str) -> int:
-        """Return a field of the form that was sent as a whole number, 0 for none or what is none."""
+        """Return a field of the sent form as an integer from 0 on; 0 if it is missing or anything else."""
         text = self.field(name)
         return int(text) if text.isdecimal() and len(text) < 19 else 0
 
     @cached_property
     def new_key(self) -> str:
-        """Idempotency key for a form of this page, so that sending it twice does it once, also after a refusal."""
+        """Idempotency key for the forms of this page: the one that a refused form was sent with, else a new one. A form
+        that is sent twice is carried out once.
+        """
         self.is_personal = True
         sent = self.field("key")
         if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 64:
@@ -305,11 +335,13 @@ class Visit:
         return secrets.token_urlsafe(18)
 
     def seal(self, data: bytes) -> str:
-        """Seal what a later step of a flow needs, good for a quarter of an hour on this host."""
+        """Encrypt data that a later step of a flow (sign-in, second factor) needs; `unseal` reads it for 15 minutes on
+        this host.
+        """
         return self.website.seal.close(FLOW[0], self.host, data)
 
     def unseal(self, text: str) -> bytes | None:
-        """Return what was sealed; None when it is forged or too old."""
+        """Return what `seal` has encrypted on this host; None for a forged text, or after 15 minutes."""
         return self.website.seal.open(FLOW[0], self.host, text, FLOW[1])
 
     # ------------------------------------------------------------ answers
@@ -317,7 +349,9 @@ class Visit:
     def page(
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
-        """Answer with a template, which knows `visit`, `site` and `me`. `retry_after`: seconds, told in a header."""
+        """Answer with a rendered template. `retry_after`: seconds for the header Retry-After, 0 for none; `values`:
+        variables beside those of `render`.
+        """
         text = self.render(template, **values)
         headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
         if retry_after:
@@ -325,7 +359,9 @@ class Visit:
         return self.send(text.encode(), HTML, status=status, headers=headers)
 
     def render(self, template: str, **values: Any) -> str:
-        """Render a template."""
+        """Render a template in the visitor's language, with `visit`, `site`, `me`, `theme` (address of the site's style
+        sheet), `now` and `values`.
+        """
         made = template_environment.environment(self.language.code).get_template(template)
         return made.render(
             visit=self,
@@ -339,31 +375,35 @@ class Visit:
     def send(
         self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Answer with bytes."""
+        """Answer with bytes of the Content-Type `kind`, and the cookies set so far."""
         fields = [("Content-Type", kind), *(headers or {}).items(), *self._set]
         return Answer(status, fields, data)
 
     def json(self, value: Any, *, status: int = 200) -> Answer:
-        """Answer a script of ours."""
+        """Answer a script of the website with `value` as JSON, which no cache keeps."""
         data = msgspec.json.encode(value)
         return self.send(
             data, "application/json", status=status, headers={"Cache-Control": "no-store"}
         )
 
     def redirect(self, path: str, *, status: int = 303) -> Answer:
-        """Lead on to a page of this site. Raises ValueError for an address that may lead elsewhere."""
+        """Answer with a redirect to `path` on this host. Raises ValueError for a path that a browser could take for
+        another host's.
+        """
         return Answer(status, [("Location", own_path(path)), *self._set], b"")
 
 
 def own_path(path: str) -> str:
-    """Check that an address is a path of this host, quoted. Raises ValueError."""
+    """Return a path of this host percent-encoded. Raises ValueError for anything that `is_own_path` refuses."""
     if not is_own_path(path):
         raise ValueError(f"{path!r} may lead elsewhere")
     return quote(path, safe="/?&=#%+:,;@!$'()*~-._[]")
 
 
 def is_own_path(path: str) -> bool:
-    """Return True for a path of the same host: one slash first, no backslash, no control characters."""
+    """Return True for a path with query that every browser reads as one of the same host: one slash first, no
+    backslash, no space or control character.
+    """
     return (
         path.startswith("/")
         and not path.startswith("//")
