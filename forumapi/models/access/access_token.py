@@ -99,7 +99,7 @@ DELETE_EXPIRED = Query(
 
 
 def new_secret() -> str:
-    """Return a new secret of a token: 128 characters of [a-zA-Z0-9], the first four always PREFIX."""
+    """Return a new secret of a token: 128 characters, PREFIX and then random ones of [a-zA-Z0-9]."""
     # One number at random, written in these digits, is a tenth of the work of as many digits at random.
     number = secrets.randbelow(len(_ALPHABET) ** _RANDOM)
     digits = []
@@ -117,7 +117,9 @@ class NewToken(NamedTuple):
 
 
 class AccessToken(NamedTuple):
-    """Token as a list shows it. `scopes` None: all that its user may do; `client_id` and `site_id` are 0 for none."""
+    """Token as the operators' list shows it. `prefix`: first characters of its secret; `scopes` None: it allows all
+    that its user may do; `client_id` 0: no client made it; `site_id` 0: good on every site.
+    """
 
     id: int
     prefix: str
@@ -134,7 +136,7 @@ class AccessToken(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, user_id: int = 0) -> list[AccessToken]:
-        """Return the tokens of a user, or with `user_id` 0 of everybody, oldest first."""
+        """Return all tokens of a user, or with `user_id` 0 of all users, expired ones included, oldest first."""
         return [cls(*row) for row in tx.rows(LIST, user_id=user_id)]
 
     @staticmethod
@@ -156,9 +158,9 @@ class AccessToken(NamedTuple):
     ) -> NewToken:
         """Store a token of a user; return its id and secret. `kind` is one of KINDS.
 
-        `scopes` None: all that its user may do; `site_id` 0: good on every site; `by_site`: the sign-in behind it is
-        vouched for by a provider that the site's owner configured. Only the printable part of `user_agent` is stored.
-        `secret`: a result of new_secret(), "" for a new one.
+        `scopes` None: it allows all that its user may do; `client_id` and `grant_id` 0: none; `site_id` 0: good on
+        every site; `by_site`: a provider that the site's owner configured vouches for the sign-in behind it. Only the
+        printable part of `user_agent` is stored. `secret`: a result of new_secret(), "" for a new one.
         """
         secret = secret or new_secret()
         id = tx.value(
@@ -193,7 +195,9 @@ class AccessToken(NamedTuple):
         ip: str = "",
         by_site: bool = False,
     ) -> str:
-        """Store a token of a user who has just signed in, valid for `days`; return its secret. See `insert`."""
+        """Store a session of a user who has just signed in, without limits by scopes, valid for `days`; return its
+        secret. The other parameters are those of `insert`.
+        """
         return cls.insert(
             tx,
             user_id,
@@ -209,9 +213,9 @@ class AccessToken(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, secret: str) -> int:
-        """Delete the token with this secret; return its user's id, 0 if there was none.
+        """Delete the token with this secret, of any site; return its user's id, 0 if there was none.
 
-        It is refused from the next request on, everywhere.
+        The secret is refused from the next request on, by every process.
         """
         return int(tx.value(DELETE, token_hash=token_hash(secret)) or 0)
 
@@ -239,7 +243,9 @@ def end_grants(tx: Transaction, user_id: int) -> None:
 
 
 def document(tx: Reader, site_id: int, secret: str) -> bytes | None:
-    """Return the token resource (P-25) as JSON; None if there is no such token."""
+    """Return the token with this secret as JSON (P-25), `secret` included, also an expired one; None if no token that
+    is good on this site has it.
+    """
     row = tx.row(FIND, token_hash=token_hash(secret), site_id=site_id)
     if row is None:
         return None

@@ -43,19 +43,21 @@ END_OTHER_TOKENS = Query(
 
 
 class AccountOwner(NamedTuple):
-    """Owner of an account: the user behind an access token that is limited neither to a site nor to scopes."""
+    """User behind an access token that is limited neither to a site nor to scopes, and so may change the account."""
 
     user_id: int
     email: str
 
     @classmethod
     def find(cls, tx: Reader, identity: Identity) -> AccountOwner:
-        """Return the owner of the caller's token. Raises Forbidden for a token that is limited."""
+        """Return the user of the caller's token. Raises Forbidden for a token limited to a site or to scopes."""
         return cls._checked(tx.row(FIND, token_id=identity.token_id))
 
     @classmethod
     def lock(cls, tx: Transaction, identity: Identity) -> AccountOwner:
-        """Lock the user's row and return the owner. Raises Forbidden for a token that is limited."""
+        """Lock the row of the user of the caller's token and return the user. Raises Forbidden for a token limited to a
+        site or to scopes.
+        """
         return cls._checked(tx.row(LOCK, token_id=identity.token_id))
 
     @classmethod
@@ -66,7 +68,9 @@ class AccountOwner(NamedTuple):
         return cls(row[0], row[1])
 
     def end_other_tokens(self, tx: Transaction, token_id: int) -> int:
-        """Delete every token of the user but `token_id`, and all grants to clients; return the number of tokens."""
+        """Delete every token of the user but the one with the id `token_id`, and all grants to clients; return the
+        number of deleted tokens.
+        """
         ended = tx.run(END_OTHER_TOKENS, user_id=self.user_id, token_id=token_id)
         access_token.end_grants(tx, self.user_id)
         return ended

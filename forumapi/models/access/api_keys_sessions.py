@@ -1,7 +1,8 @@
 """Tokens as their owner sees them: API keys of this site, and sessions.
 
-A key is good on the site it was made on; a session on every site, so that each lists it. A session that is good on one
-site only, since the site's owner vouches for the address, neither lists nor ends tokens that are good everywhere.
+An API key is good on the site it was made on alone. A session is good on every site, so each site lists it; but a
+session that a site's own provider vouches for is good on that site alone, and with it the caller sees and ends no token
+that is good everywhere.
 """
 
 from __future__ import annotations
@@ -98,31 +99,37 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def kind(cls) -> str:
-        """Return the kind of this class's tokens (access_token.KINDS)."""
+        """Return the kind, one of access_token.KINDS, of the tokens that this class stands for."""
         raise NotImplementedError
 
     @classmethod
     def page(
         cls, tx: Reader, site_id: int, identity: Identity, paging: Paging
     ) -> tuple[list[Self], int]:
-        """Return a page of the caller's live tokens, newest first, and the total."""
+        """Return a page of the caller's unexpired tokens of this kind that the caller's own token may list, newest
+        first, and their total.
+        """
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, **cls._own(site_id, identity))
         return [cls(*row) for row in rows], total
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, identity: Identity, token_id: int) -> Self | None:
-        """Return one live token of the caller; None if it is unknown or another person's."""
+        """Return the token with this id as `page` lists it; None if it would not list it."""
         row = tx.row(FIND, token_id=token_id, **cls._own(site_id, identity))
         return cls(*row) if row else None
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, identity: Identity, token_id: int) -> bool:
-        """Delete one token of the caller, from the next request on; return False if there was none."""
+        """Delete one token of this kind of the caller, by its id; return False if there was none, or it is another
+        person's.
+        """
         return tx.row(DELETE, token_id=token_id, **cls._own(site_id, identity)) is not None
 
     @classmethod
     def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
-        """Delete all tokens of the caller of this kind but the one with the id `but` (0: none); return their number."""
+        """Delete the tokens of this kind that `page` lists, except the one with the id `but` (0: no exception); return
+        how many were deleted.
+        """
         return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
 
     @classmethod
@@ -140,7 +147,7 @@ class ApiKey(OwnToken):
 
     @classmethod
     def kind(cls) -> str:
-        """Return the kind of API keys."""
+        """Return access_token.KEY."""
         return KEY
 
     @classmethod
@@ -155,7 +162,9 @@ class ApiKey(OwnToken):
         *,
         ip: str,
     ) -> NewToken:
-        """Store a key of the caller for this site. Raises Invalid beyond the number of keys that a person may have."""
+        """Store an API key of the caller for this site, valid for `days`. Raises Invalid if the caller has MOST_KEYS
+        keys here. Locks the user's row.
+        """
         tx.row(LOCK_USER, user_id=identity.user_id)
         if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
             raise Invalid("", f"You have {MOST_KEYS} keys already; revoke one first")
@@ -172,7 +181,7 @@ class ApiKey(OwnToken):
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
-        """Return the key as JSON members for its owner; `secret`: that of a new key, else "", which leaves it out."""
+        """Return the key as JSON members for its owner. `secret`: the one of a key just made; "" leaves the member out."""
         data: dict[str, Any] = {"id": self.id, "name": self.name, "prefix": self.prefix}
         if secret:
             data["secret"] = secret
@@ -186,15 +195,17 @@ class ApiKey(OwnToken):
 
 
 class Session(OwnToken):
-    """Session of a person, on all sites."""
+    """Session of a person: a token that a sign-in made."""
 
     @classmethod
     def kind(cls) -> str:
-        """Return the kind of sessions."""
+        """Return access_token.SESSION."""
         return SESSION
 
     def document(self, current: int) -> dict[str, Any]:
-        """Return the session as JSON members for its owner. `current`: id of the token of this request."""
+        """Return the session as JSON members for its owner. `current`: id of the caller's token, by which `current` is
+        true.
+        """
         return {
             "id": self.id,
             "current": self.id == current,
@@ -208,7 +219,7 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return the name of a token, cleaned. Raises Invalid unless it has 1 to `most` characters."""
+    """Return `text` cleaned, as the name of a token. Raises Invalid unless it then has 1 to `most` characters."""
     name = clean.sentence(text, quiet=False)
     if not 1 <= clean.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")
@@ -216,7 +227,9 @@ def checked_name(text: str, most: int) -> str:
 
 
 def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the given scopes, each once, in alphabetical order. Raises Invalid for an unknown one, and for none."""
+    """Return the scopes in `given`, each once, in alphabetical order. Raises Invalid if it is empty or one is not in
+    `known`.
+    """
     scopes = sorted(set(given))
     unknown = [scope for scope in scopes if scope not in known]
     if unknown:

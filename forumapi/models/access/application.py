@@ -59,7 +59,7 @@ DELETE = Query(
 
 
 class OperatorApplication(NamedTuple):
-    """Application of the operators; `tokens`: number of live tokens that it got for people."""
+    """Application of the operators. `tokens`: number of unexpired tokens that it got for people."""
 
     id: int
     name: str
@@ -73,7 +73,7 @@ class OperatorApplication(NamedTuple):
 
     @staticmethod
     def check_secret(tx: Reader, secret: str) -> int:
-        """Return the id of the application with this secret. Raises Unauthorized."""
+        """Return the id of the application with this secret. Raises Unauthorized if none has it."""
         given = hashlib.sha256(secret.encode()).digest()
         client_id = 0
         # Every secret is compared, each in constant time, so that the time taken reveals nothing.
@@ -88,7 +88,7 @@ class OperatorApplication(NamedTuple):
     def insert(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
         """Register an application; return its id and its secret, which is `secret` or, for "", a new one.
 
-        Raises Invalid for a name without letters or over MAX_NAME characters.
+        Raises Invalid for a blank name or one over MAX_NAME characters.
         """
         name = " ".join(name.split())
         if not 1 <= len(name) <= MAX_NAME:
@@ -101,7 +101,8 @@ class OperatorApplication(NamedTuple):
     def delete(tx: Transaction, client_id: int, *, keeps_tokens: bool = False) -> int:
         """Delete an application and the tokens that it got for people; return the number of those tokens.
 
-        With `keeps_tokens` they stay valid, as if people had signed in without it. Raises NotFound.
+        With `keeps_tokens` the tokens stay valid, and name no application any more. Raises NotFound without such an
+        application.
         """
         if tx.row(LOCK, client_id=client_id) is None:
             raise NotFound(f"There is no application {client_id}")

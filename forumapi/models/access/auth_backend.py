@@ -1,7 +1,7 @@
-"""Sign-in back ends of sites: one row for each back end that a site has settings for.
+"""Settings of the sign-in back ends of sites: one row for each back end that a site has settings for.
 
-A row of the root site is in force on every site that has none of its own; a site's own row replaces it whole, so that
-no owner sends the platform's secrets to an address of their own.
+A row of the root site, the platform's, is in force on every site that has none of its own for that back end. A site's
+own row replaces it whole, so that no owner sends the platform's secrets to an address of their own.
 """
 
 from __future__ import annotations
@@ -59,13 +59,17 @@ class SiteAuthBackend(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, name: str) -> SiteAuthBackend | None:
-        """Return the settings in force on this site: its own row, else the platform's; None if neither exists."""
+        """Return the settings of the back end `name` in force on this site: its own row, else the platform's; None if
+        neither exists.
+        """
         row = tx.row(FIND, site_id=site_id, name=name)
         return cls(row[0], json_fragments.loads(row[1]), row[2]) if row else None
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int) -> dict[str, SiteAuthBackend]:
-        """Return the settings in force on this site for each back end that has some, by name."""
+        """Return the settings in force on this site, by name of the back end; those without a row here or on the
+        platform are left out.
+        """
         return {
             name: cls(is_enabled, json_fragments.loads(settings), is_own)
             for name, is_enabled, settings, is_own in tx.rows(LIST, site_id=site_id)
@@ -80,15 +84,13 @@ class SiteAuthBackend(NamedTuple):
         is_enabled: bool,
         settings: Mapping[str, Any],
     ) -> None:
-        """Store the settings of a back end on the author's site, whose row must be locked."""
+        """Store the author's site's own settings of the back end `name`. The site's row must be locked."""
         text = json_fragments.dumps(dict(settings)).decode()
         tx.run(UPSERT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)
         journal.record_site(tx, author)
 
     @staticmethod
     def delete(tx: Transaction, author: Author, name: str) -> None:
-        """Delete the own settings of the author's site for the sign-in method `name`, so that the platform's are in
-        force again.
-        """
+        """Delete the author's site's own settings of the back end `name`, so that the platform's are in force again."""
         tx.run(DELETE, site_id=author.site_id, name=name)
         journal.record_site(tx, author)

@@ -39,7 +39,9 @@ END_GRANT = Query(
 
 
 class AuthorizationCode(NamedTuple):
-    """Consent of a user that a client redeems by its code."""
+    """Consent of a user to a client, which redeems it by its code. `client` and `user` are ids; `redirect`: the
+    redirect URI of the request; `challenge`: that of PKCE (RFC 7636).
+    """
 
     client: int
     user: int
@@ -48,7 +50,7 @@ class AuthorizationCode(NamedTuple):
     challenge: str
 
     def insert(self, tx: Transaction, site_id: int, secret: str) -> None:
-        """Store the consent under a code, which can be redeemed once and for a minute."""
+        """Store the consent under the code `secret`, which the client can redeem once and for a minute."""
         tx.run(
             INSERT,
             kind=KIND,
@@ -62,9 +64,10 @@ class AuthorizationCode(NamedTuple):
     def redeem(
         cls, tx: Transaction, site_id: int, client_id: int, secret: str
     ) -> AuthorizationCode | None:
-        """Use up the code and return the consent; None for a code that is unknown, used or too old.
+        """Delete the code `secret` of this client and return its consent; None for a code that is unknown, used,
+        expired or another client's.
 
-        A second use of a code ends the grant that it led to, since one of the two users must be a thief.
+        A second use of a code deletes the grant that the first led to, since one of the two users must be a thief.
         """
         hashed = secret_hash(secret)
         row = tx.row(REDEEM, kind=KIND, secret_hash=hashed, site_id=site_id, client_id=client_id)

@@ -76,9 +76,10 @@ DENIED: Final = "denied"
 
 
 class DeviceCode(NamedTuple):
-    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `user` is 0 until granted.
+    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `client` and `user` are ids, `user` is 0
+    while it is PENDING.
 
-    `polled`: Unix time at which the device last asked; `interval`: seconds that it must wait between two polls.
+    `polled`: Unix time of the device's last poll; `interval`: seconds that it must wait between two polls.
     """
 
     client: int
@@ -89,7 +90,9 @@ class DeviceCode(NamedTuple):
     interval: int = INTERVAL_S
 
     def insert(self, tx: Transaction, site_id: int, device: str, user_code: str) -> None:
-        """Store the request under both of its codes."""
+        """Store the request under the code `device`, with which the device polls, and `user_code`, which a person
+        types.
+        """
         tx.run(
             INSERT,
             subject=_plain(user_code),
@@ -100,13 +103,15 @@ class DeviceCode(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, user_code: str) -> DeviceCode | None:
-        """Return the undecided request whose code a person typed; None if there is none."""
+        """Return the undecided, unexpired request with the code that a person typed; None if there is none."""
         text = tx.value(FIND, kind=KIND, subject=_plain(user_code), site_id=site_id)
         return cls(**json_fragments.loads(text)) if text else None
 
     @staticmethod
     def decide(tx: Transaction, site_id: int, user_code: str, user_id: int, *, grant: bool) -> bool:
-        """Grant or deny the request; return False if there is none, or it was decided before."""
+        """Grant or deny, as the user `user_id`, the request with the code that a person typed; return False if there is
+        none, it has expired, or it was decided before.
+        """
         row = tx.row(
             DECIDE,
             kind=KIND,
@@ -118,9 +123,9 @@ class DeviceCode(NamedTuple):
 
 
 class DevicePoll(NamedTuple):
-    """Answer to a device that polls: the request as it stands. `is_live`: it has not expired.
+    """Answer to a device that polls: its request, as it was before this poll. `is_live`: the request has not expired.
 
-    `is_hasty`: the device polled sooner than the interval allows.
+    `is_hasty`: the request is undecided, and the device polled sooner than `code.interval` allows.
     """
 
     code: DeviceCode
@@ -129,9 +134,11 @@ class DevicePoll(NamedTuple):
 
     @classmethod
     def take(cls, tx: Transaction, site_id: int, client_id: int, device: str) -> DevicePoll | None:
-        """Record a poll and return the state of the device's request; None for a code that this client was never given.
+        """Record a poll of the device and return its request; None for a code `device` that this client was never
+        given.
 
-        A decision is returned once: the request is deleted with it.
+        A decided request is deleted, so that its decision is returned once. A hasty poll makes the interval longer (RFC
+        8628, 3.5).
         """
         row = tx.row(POLL, **_by_device(site_id, device))
         if row is None:
@@ -154,7 +161,7 @@ class DevicePoll(NamedTuple):
 
 
 def new_user_code() -> str:
-    """Return a new code for a person to type: eight letters, as in WDJB-MJHT."""
+    """Return a new code for a person to type: eight letters with a dash in the middle, as in WDJB-MJHT."""
     text = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
     return f"{text[:4]}-{text[4:]}"
 

@@ -1,4 +1,4 @@
-"""Proof that the caller has signed in within the last minutes, for what an open session alone must not do."""
+"""Proof that the caller has signed in within the last ten minutes, for what an older session alone must not do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ FIND = Query(
 
 
 class FreshSignIn(NamedTuple):
-    """Session of the caller, which the platform vouches for. `has_factor`: the user has a second factor."""
+    """Session of the caller, which the platform vouches for, on all sites and without limits by scopes. `is_fresh`: the
+    sign-in was within the last MINUTES; `has_factor`: the user has a confirmed second factor.
+    """
 
     user_id: int
     email: str
@@ -38,7 +40,9 @@ class FreshSignIn(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, identity: Identity) -> FreshSignIn:
-        """Return the caller's session, fresh or not. Raises Forbidden for a token that is none, or is limited."""
+        """Return the caller's session, fresh or not. Raises Forbidden if the caller's token is no session, is limited
+        to a site or scopes, or comes from a site's own provider.
+        """
         row = tx.row(FIND, token_id=identity.token_id, minutes=MINUTES)
         if row is None or not row[2]:
             raise Forbidden(
@@ -49,7 +53,7 @@ class FreshSignIn(NamedTuple):
         return cls(user_id, email, is_fresh, has_factor)
 
     def check(self) -> None:
-        """Check that the sign-in was within the last MINUTES. Raises Forbidden."""
+        """Raise Forbidden unless the session is fresh."""
         if not self.is_fresh:
             raise Forbidden(
                 f"This needs a sign-in within the last {MINUTES} minutes: sign in again",

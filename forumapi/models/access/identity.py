@@ -1,7 +1,7 @@
 """Identities of callers: one statement reads everything that a signed-in request depends on.
 
-Token, user, profile, ban, roles, ignored people and places, and the site's versions come from one snapshot, so a ban,
-a revoked token or a changed role is effective on the very next request, on every worker (architecture, one
+Token, user, profile, ban, roles, ignored people, microcosms and items, and the site's versions come from one snapshot,
+so a ban, a revoked token or a changed role is effective on the very next request, on every worker (architecture, one
 identity statement).
 """
 
@@ -130,7 +130,13 @@ def token_hash(token: str) -> bytes:
 
 
 class Identity:
-    """Caller of one request. `profile_id` 0: a guest."""
+    """Caller of one request, made of a row of an identity statement; None makes a guest.
+
+    `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
+    None: the token is not limited; `kinds`: types of things that the token may read; `is_of_site`: the site's own
+    provider vouches for the sign-in; `needs_roles`: the profile's roles are to be recomputed; `more`: columns of a
+    handler's own query.
+    """
 
     __slots__ = (
         "acl_version",
@@ -214,18 +220,22 @@ class Identity:
 
     @property
     def is_guest(self) -> bool:
-        """Return True if the request has no token."""
+        """Return True if the caller has no profile here: no token came, or the user's profile is not made yet."""
         return self.profile_id == 0
 
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
-        """Return the ignored items in this microcosm; for handlers that read the identity WITH_PLACES."""
+        """Return the ids of items of this microcosm that the caller ignores. Only for an identity read by the query
+        WITH_PLACES.
+        """
         if self.is_guest:
             return ()
         return tuple(item for item, place in self.more[0] if place == microcosm_id)
 
 
 def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Return ignored profiles, microcosms and items (item ids are unique across types); a mark is id * 32 + type."""
+    """Split marks, each id * 32 + type, into the ids of ignored profiles, microcosms and items (item ids are unique
+    across types).
+    """
     profiles: list[int] = []
     microcosms: list[int] = []
     items: list[int] = []
@@ -244,23 +254,26 @@ GUEST: Final = Identity()
 
 
 class IdentityQuery(NamedTuple):
-    """Statement that reads the caller of a request, with the parameters that it has beside the token."""
+    """Statement that reads the caller of a request. `more`: its parameters beside the site and the token."""
 
     query: Query
     more: Mapping[str, object] = MappingProxyType({})
 
 
 def shaped(token: str) -> str:
-    """Return `token` if it is "" or has the form of a token. Raises Unauthorized, code 7."""
+    """Return `token` unchanged. Raises Unauthorized, code 7, unless it is "" or has the form of a token; nothing is
+    looked up.
+    """
     if token and not _SHAPE.fullmatch(token):
         raise Unauthorized("This access token is not valid", code=TOKEN_INVALID)
     return token
 
 
 def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity:
-    """Return the identity of a token on this site. Raises Unauthorized: code 7 unknown, code 6 expired.
+    """Return the identity of a token on this site. Raises Unauthorized: code 7 for an unknown token, code 6 for an
+    expired one.
 
-    `profile_id` is 0 if this user has no profile here yet.
+    `profile_id` is 0 if the token's user has no profile here yet.
     """
     row = tx.row(query.query, site_id=site_id, token_hash=token_hash(token), **query.more)
     if row is None:
@@ -271,7 +284,9 @@ def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity
 
 
 def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
-    """Return the query that identifies the caller `found` once more, for a ticket that the first query used up."""
+    """Return the query that reads the caller `found` a second time: `query` itself, or, where that used up a ticket,
+    one by the token's id.
+    """
     if query.query is not WITH_TICKET:
         return query
     return IdentityQuery(OF_STREAM, {"token_id": found.token_id})
@@ -280,14 +295,16 @@ def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
     """Return the identities of tokens on this site, by token id; unknown and expired tokens are left out.
 
-    `more` of an identity is (expiry of the token, time at which its owner's roles are due or None), in seconds since
-    the epoch.
+    `more` of an identity is (time at which the token expires, time at which its profile's roles are due or None), in
+    seconds since the epoch.
     """
     rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
     return {row[9]: Identity(row) for row in rows if row[1]}
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int) -> Identity | None:
-    """Return the identity of a profile as with an unlimited token; None for a profile that is not on this site."""
+    """Return the identity that a profile of this site has with a token without limits; None if there is no such profile
+    here.
+    """
     row = tx.row(OF_PROFILE, site_id=site_id, profile_id=profile_id)
     return Identity(row) if row is not None else None

@@ -116,7 +116,7 @@ class OAuthClientSettings(NamedTuple):
 
 
 class OAuthClient(Struct, frozen=True):
-    """OAuth client of a site. `client_id` is a string, as the protocol has it."""
+    """OAuth client of a site. `id` is its number, `client_id` the same as a string, as the protocol has it."""
 
     site_id: int
     id: int
@@ -130,7 +130,7 @@ class OAuthClient(Struct, frozen=True):
 
     @property
     def client_id(self) -> str:
-        """Return `id` as the protocol has it, a string."""
+        """Return `id` as a string, the protocol's client_id."""
         return str(self.id)
 
     @classmethod
@@ -181,12 +181,14 @@ class OAuthClient(Struct, frozen=True):
         return cls(author.site_id, *row), secret
 
     def update(self, tx: Transaction, settings: OAuthClientSettings) -> None:
-        """Change the locked client; grants that exceed its new scopes end."""
+        """Store new settings of the client, whose row is locked; delete grants that have scopes which the settings no
+        longer allow.
+        """
         tx.run(UPDATE, site_id=self.site_id, client_id=self.id, **settings._asdict())
         tx.run(NARROW, site_id=self.site_id, client_id=self.id, scopes=settings.scopes)
 
     def rotate_secret(self, tx: Transaction) -> str:
-        """Replace the secret of the confidential client; return the new secret, the only valid one from now on."""
+        """Replace the secret of a confidential client and return the new one; the old one is refused from now on."""
         secret = new_secret()
         tx.run(
             SET_SECRET,
@@ -197,14 +199,13 @@ class OAuthClient(Struct, frozen=True):
         return secret
 
     def delete(self, tx: Transaction) -> None:
-        """Delete the locked client with all its grants and tokens."""
+        """Delete the client, whose row is locked, with all its grants and tokens."""
         tx.run(END_GRANTS, site_id=self.site_id, client_id=self.id)
         tx.run(DELETE, site_id=self.site_id, client_id=self.id)
 
     def allows_redirect(self, uri: str) -> bool:
-        """Return True if `uri` is registered, letter for letter; only the port of an IP loopback address may differ.
-
-        RFC 8252, 7.3.
+        """Return True if `uri` is one of the client's redirect URIs, letter for letter; only the port of an IP loopback
+        address may differ (RFC 8252, 7.3).
         """
         if uri in self.redirect_uris:
             return True
@@ -214,7 +215,7 @@ class OAuthClient(Struct, frozen=True):
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
-        """Return the client as JSON members for the site's owner; `secret`: a new secret, else "", which leaves it
+        """Return the client as JSON members for the site's owner. `secret`: the one just made; "" leaves the member
         out.
         """
         data: dict[str, Any] = {
@@ -247,9 +248,10 @@ _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_redirect_uris(given: Iterable[str]) -> list[str]:
-    """Return the URIs in `given`, each once. Raises Invalid for too many, and for one that is not allowed.
+    """Return the URIs in `given`, each once. Raises Invalid for more than MOST_URIS, and for a URI that is not allowed.
 
-    Allowed are https on any host, and http on loopback (RFC 8252), without fragment, user, and dots that lead upwards.
+    Allowed are https on any host, and http on loopback (RFC 8252); no URI has a fragment, a user, or dots that lead
+    upwards.
     """
     found = list(dict.fromkeys(given))
     if len(found) > MOST_URIS:

@@ -139,7 +139,7 @@ COUNT = Query(
 
 
 class OAuthGrant(NamedTuple):
-    """Grant of a user to a client on one site; its tokens end with it."""
+    """Grant: consent of a user to a client on one site. The tokens issued under it are deleted with it."""
 
     site_id: int
     client_id: int
@@ -157,7 +157,7 @@ class OAuthGrant(NamedTuple):
         scopes: Sequence[str],
         code: str = "",
     ) -> OAuthGrant:
-        """Store a grant. `code`: the authorization code that led to it, "" for none."""
+        """Store a grant. `code`: the authorization code that led to it, "" for a grant without one."""
         id = tx.value(
             INSERT,
             site_id=site_id,
@@ -170,10 +170,11 @@ class OAuthGrant(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
-        """Lock the grant of a refresh token that may be used now and return it.
+        """Lock the grant of the refresh token `refresh` of this client and return it; None for a token that is unknown,
+        expired or used before.
 
-        None for a token that is unknown or expired, and for a token that was used before, which ends the grant: one of
-        its two users must be a thief.
+        A token that was used before deletes the grant: one of its two users must be a thief. The token is not marked as
+        used; see `add_tokens`.
         """
         token_hash = secret_hash(refresh)
         params = {"site_id": site_id, "client_id": client_id}
@@ -203,8 +204,10 @@ class OAuthGrant(NamedTuple):
         used: str = "",
         ip: str = "",
     ) -> None:
-        """Store an access token and a refresh token of the grant; `used`: the refresh token spent for them, "" for
-        none.
+        """Store an access token and a refresh token of the grant, by their secrets `access` and `refresh`.
+
+        `scopes` and `life_s` are those of the access token; the refresh token has all scopes of the grant. `used`: the
+        refresh token spent for them, which is marked as used; "" for none.
         """
         if used:
             tx.run(MARK_USED, token_hash=secret_hash(used), site_id=self.site_id)
@@ -232,17 +235,17 @@ class OAuthGrant(NamedTuple):
         )
 
     def delete(self, tx: Transaction) -> None:
-        """Delete the grant and every token of it, from the next request on."""
+        """Delete the grant with every token of it, which are refused from the next request on."""
         tx.run(DELETE, site_id=self.site_id, grant_id=self.id)
 
     @staticmethod
     def delete_own(tx: Transaction, site_id: int, user_id: int, grant_id: int) -> bool:
-        """Delete a grant of this user; return False if there was none."""
+        """Delete the grant with this id and its tokens; return False if it does not exist here or is another user's."""
         return tx.run(DELETE_OWN, site_id=site_id, user_id=user_id, grant_id=grant_id) > 0
 
 
 class ClientToken(NamedTuple):
-    """Live token of a client, for introspection."""
+    """Unexpired access or refresh token of a client, for introspection (RFC 7662)."""
 
     scopes: list[str]
     created: datetime.datetime
@@ -251,14 +254,16 @@ class ClientToken(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int, secret: str) -> ClientToken | None:
-        """Return a live access or refresh token of this client; None if there is none with this secret."""
+        """Return the access or refresh token of this client with this secret; None if there is none that is in force."""
         params = _token(site_id, client_id, secret)
         row = tx.row(FIND_ACCESS, **params) or tx.row(FIND_REFRESH, **params)
         return cls(*row) if row else None
 
     @staticmethod
     def revoke(tx: Transaction, site_id: int, client_id: int, secret: str) -> None:
-        """Revoke an access token alone; for a refresh token, the whole grant (RFC 7009)."""
+        """Delete the token of this client with this secret: an access token alone, a refresh token with its whole grant
+        (RFC 7009).
+        """
         params = _token(site_id, client_id, secret)
         grant_id = tx.value(FAMILY, **params)
         if grant_id is not None:
@@ -268,7 +273,7 @@ class ClientToken(NamedTuple):
 
 
 class GrantedClient(NamedTuple):
-    """Grant of a person, as that person sees it."""
+    """Grant as the person sees it who gave it. `refreshed`: time at which tokens were last issued under it."""
 
     id: int
     client_id: int
@@ -308,7 +313,7 @@ def secret_hash(secret: str) -> bytes:
 
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
-    """Return id and name of a user's profile on this site; None without a profile, and for the banned."""
+    """Return id and name of a user's profile on this site; None if there is none, or it is banned."""
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None
 

@@ -75,7 +75,7 @@ MARK_USED = Query(
 
 
 class Passkey(NamedTuple):
-    """Passkey of a user. `domain`: the WebAuthn relying party id."""
+    """Passkey of a user. `domain`: the WebAuthn relying party id that it is good for."""
 
     id: int
     name: str
@@ -91,7 +91,7 @@ class Passkey(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, user_id: int, passkey_id: int) -> Passkey:
-        """Return one of a user's passkeys. Raises NotFound, also for another user's."""
+        """Return the passkey with this id of the user. Raises NotFound if there is none or it is another user's."""
         row = tx.row(FIND, passkey_id=passkey_id, user_id=user_id)
         if row is None:
             raise NotFound("There is no such passkey")
@@ -109,10 +109,10 @@ class Passkey(NamedTuple):
         sign_count: int,
         is_backed_up: bool,
     ) -> int:
-        """Store a passkey of a user whose row is locked; return its id.
+        """Store a passkey of a user, whose row is locked by the caller; return its id. `rp_id`: the domain that it is
+        good for.
 
-        Raises Invalid for a credential that is registered already, and beyond the number of passkeys that a user may
-        have.
+        Raises Invalid if its credential is registered already, and for a user who has MAX passkeys.
         """
         if len(tx.rows(OF_USER, user_id=user_id)) >= MAX:
             raise Invalid("", f"You may have at most {MAX} passkeys")
@@ -131,13 +131,15 @@ class Passkey(NamedTuple):
         return int(id)
 
     def update(self, tx: Transaction, user_id: int, name: str) -> None:
-        """Rename the passkey. Raises NotFound."""
+        """Rename the user's passkey to `name`. Raises NotFound if it is gone or another user's."""
         if not tx.value(UPDATE, passkey_id=self.id, user_id=user_id, name=name):
             raise NotFound("There is no such passkey")
 
     @staticmethod
     def delete(tx: Transaction, user_id: int, passkey_id: int) -> str:
-        """Delete one of a user's passkeys; return its name. Raises NotFound."""
+        """Delete the passkey with this id of the user; return its name. Raises NotFound if there is none or it is
+        another user's.
+        """
         name = tx.value(DELETE, passkey_id=passkey_id, user_id=user_id)
         if name is None:
             raise NotFound("There is no such passkey")
@@ -156,7 +158,7 @@ class Passkey(NamedTuple):
 
 
 class PasskeyCredential(NamedTuple):
-    """Credential of a passkey, as verification needs it."""
+    """Credential of a passkey, as the verification of a sign-in needs it, with its user's id and e-mail address."""
 
     id: int
     user_id: int
@@ -166,12 +168,16 @@ class PasskeyCredential(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, rp_id: str, credential_id: bytes) -> PasskeyCredential | None:
-        """Lock the credential that an authenticator names and return it; None if it is unknown."""
+        """Lock the row of the credential with the id `credential_id` for the domain `rp_id` and return it; None if it
+        is unknown.
+        """
         row = tx.row(LOCK, rp_id=rp_id, credential_id=credential_id)
         return cls(row[0], row[1], row[2], bytes(row[3]), row[4]) if row else None
 
     def mark_used(self, tx: Transaction, sign_count: int, *, is_backed_up: bool) -> None:
-        """Record a sign-in with the passkey: the time, the authenticator's counter, and `is_backed_up`."""
+        """Store that the passkey signed its user in now, with the counter and `is_backed_up` that the authenticator
+        sent.
+        """
         tx.run(MARK_USED, passkey_id=self.id, sign_count=sign_count, is_backed_up=is_backed_up)
 
 
@@ -181,7 +187,7 @@ def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
 
 
 def checked_name(text: str) -> str:
-    """Return the name of a passkey, cleaned. Raises Invalid for an empty or too long one."""
+    """Return `text` cleaned, as the name of a passkey. Raises Invalid if that is blank or over MAX_NAME characters."""
     name = clean.sentence(text, quiet=False)
     if not name:
         raise Invalid("name", "must not be blank")

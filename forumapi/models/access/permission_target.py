@@ -142,9 +142,10 @@ _OWNED_BY_ONE = {
 
 
 class PermissionTarget(NamedTuple):
-    """Target of a permission. `exists` False: there is no such thing on this site.
+    """Target of a permission. `exists` False: there is no such thing on this site, or none for the caller.
 
-    `is_hidden`: it, or something above it, is deleted or moderated. `version`: its own, 0 for none.
+    `is_hidden`: the thing, or one above it, is deleted or moderated. `version`: that of the thing's row, 0 where it was
+    not read.
     """
 
     target: Target
@@ -158,8 +159,8 @@ def find(
 ) -> PermissionTarget:
     """Return the target of a permission on the thing of that type and id, with at most one statement.
 
-    `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate. An id of an
-    attendee or attribute alone names nothing: use `attendee`, or the thing that has the attribute.
+    `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate; and for any id
+    of an attendee or attribute, types that this function can't look up.
     """
     nowhere = PermissionTarget(Target(item_type, item_id))
     if item_type == itemtypes.SITE:
@@ -200,15 +201,18 @@ def find(
 
 
 def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
-    """Return True if an item is open to comments of people who don't moderate it."""
+    """Return True if the item is open: people who don't moderate it may comment on it too. False also if there is no
+    such item.
+    """
     return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock the row of a site, microcosm, item, comment or profile, unless it does not exist for `principal`.
+    """Lock the row of a site, microcosm, item, comment or profile. A huddle, or a comment in it, in which `principal`
+    does not participate is not locked.
 
-    The result of `find` afterwards holds until the transaction ends. A comment's item is not locked: take no lock on it
-    later.
+    What `find` returns afterwards holds until the transaction ends. The item of a comment is not locked: to keep the
+    order of locks, don't lock it later in the transaction.
     """
     lock_it = _LOCKS.get(item_type, LOCK_ITEM)
     tx.rows(lock_it, site_id=site_id, id=item_id, me=principal.participant_id)
@@ -237,7 +241,7 @@ def _item(
 
 
 def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarget:
-    """Return the item in a row of ITEM_COLUMNS; None, or a row of nulls: the item does not exist."""
+    """Return the target for an item, made of a row of ITEM_COLUMNS; without a row, or of nulls, it does not exist."""
     if row is None or row[1] is None:
         return PermissionTarget(Target(item_type, id))
     microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row
@@ -257,7 +261,7 @@ def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Permissi
 
 
 def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
-    """Return the comment in a row of COMMENT; None: the comment does not exist."""
+    """Return the target for a comment, made of a row of COMMENT; without a row it does not exist."""
     if row is None:
         return PermissionTarget(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row

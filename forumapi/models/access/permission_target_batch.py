@@ -1,4 +1,4 @@
-"""Targets of permissions of up to a hundred things of any type at once, equal to those of permission_target.py."""
+"""Targets of permissions of many things of any type at once, equal to those of permission_target.py."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def targets(
 ) -> dict[tuple[int, int], Target]:
     """Return the targets of permissions of all things in `named`, by (type, id), with one statement at most.
 
-    A thing that does not exist has a target without an owner.
+    A thing that does not exist, or not for `principal`, has a target without an owner.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
@@ -134,8 +134,9 @@ def _target(
 def places(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], PermissionTarget]:
-    """Return sites, microcosms, profiles and items as they exist for `principal`, by (type, id), with one statement
-    at most.
+    """Return the targets of sites, microcosms, profiles and items, by (type, id), with one statement at most.
+
+    `exists` is True also for a huddle in which `principal` does not participate, unlike that of permission_target.find.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], PermissionTarget] = {}
@@ -168,9 +169,11 @@ def check_readable(
     *,
     place: str = "",
 ) -> None:
-    """Check that all things exist, are live, and `principal` may read them. Raises NotFound, the same for each fault.
+    """Raise NotFound unless `principal` may read each of `things`, (type, id), and none is deleted, moderated, or in
+    one that is.
 
-    For its message: `verb`, the purpose of the request, and `place`, the list in the body, "" for none.
+    The error names the first bad one, and not the reason. For its message: `verb`, what the request does with the
+    things, and `place`, the list in the body that they come from, "" for none.
     """
     found = places(tx, site_id, tree, principal, things)
     for number, thing in enumerate(things):

@@ -26,7 +26,7 @@ MAKE = Query(
 
 
 def find(tx: Reader, name: str) -> bytes:
-    """Return the secret of that name, 32 bytes; it is made on first use."""
+    """Return the platform's secret of that name, 32 random bytes; the first call makes and stores it."""
     found = tx.value(FIND, name=name)
     if found is None:
         found = tx.value(MAKE, name=name, secret=secrets.token_bytes(32))

@@ -40,7 +40,9 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """Limit of `most` attempts of `kind` in each window of `window_s` seconds: at most a day, for LONG a month."""
+    """Limit of `most` attempts of `kind` in each window of `window_s` seconds. A window lasts at most a day, of the
+    kind LONG at most a month.
+    """
 
     kind: str
     most: int
@@ -48,9 +50,10 @@ class Limit(NamedTuple):
 
 
 def take(tx: Transaction, limit: Limit, subject: str) -> None:
-    """Count one attempt of `subject`. Raises TooMany (429) beyond the limit; the count then does not grow.
+    """Count one attempt of `subject`, for example a user's id. Raises TooMany (429) beyond the limit.
 
-    Call it in a transaction of its own, so that attempts refused for another reason are counted too.
+    Call it in a transaction of its own, so that attempts refused later for another reason stay counted, and those
+    beyond the limit do not.
     """
     attempts, left_s = _taken(tx, limit, subject, 1)
     if attempts > limit.most:
@@ -58,10 +61,10 @@ def take(tx: Transaction, limit: Limit, subject: str) -> None:
 
 
 def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: str) -> None:
-    """Count `count` attempts of `subject`, all or none, in the transaction of these attempts.
+    """Count `count` attempts of `subject`, all or none. Call it in the transaction that does what is counted.
 
-    Raises Invalid, which names `field`, for more than a whole window allows, and TooMany for more than this window has
-    left.
+    Raises Invalid, which names `field`, for a `count` over the limit of a window, and TooMany for more than this window
+    has left.
     """
     if count > limit.most:
         raise Invalid(field, f"may be asked for at most {limit.most} at once", code=OUT_OF_RANGE)
@@ -72,16 +75,17 @@ def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: st
 
 
 def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
-    """Count attempts; return their number in this window, and the seconds until it ends."""
+    """Add `count` attempts; return their number in this window, also beyond the limit, and the seconds until the window
+    ends.
+    """
     row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
     assert row is not None, "an upsert returns its row"
     return row[0], row[1]
 
 
 def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Count one attempt of the client address `ip`; a peer without one (a Unix socket) is not counted.
-
-    Raises TooMany.
+    """Count one attempt of the network of `ip`; "", a peer without an address (a Unix socket), is not counted. Raises
+    TooMany beyond the limit.
     """
     if ip:
         take(tx, limit, network(ip))

@@ -28,16 +28,18 @@ UPDATE = Query(
 
 
 def needs_second_factor(tx: Reader, site_id: int) -> bool:
-    """Return True if the site demands a second factor of its moderators."""
+    """Return True if the site demands a second factor of those who moderate on it."""
     return bool(tx.value(NEEDS, site_id=site_id))
 
 
 def is_limited(tx: Reader, site_id: int, user_id: int) -> bool:
-    """Return True if the site demands a second factor that the user does not have."""
+    """Return True if the site demands a second factor of moderators and this user, moderator or not, has none."""
     return bool(tx.value(IS_LIMITED, site_id=site_id, user_id=user_id))
 
 
 def set_second_factor(tx: Transaction, author: Author, is_needed: bool) -> None:
-    """Set whether moderators need a second factor, from their next request on. The site's row must be locked."""
+    """Set whether the author's site demands a second factor of moderators, from their next request on. The site's row
+    must be locked.
+    """
     tx.run(UPDATE, site_id=author.site_id, is_needed=is_needed)
     journal.record_site(tx, author)

@@ -1,6 +1,6 @@
 """Networks from which people have signed in: each has a limit of attempts of its own, which strangers can't use up.
 
-The ten newest of each user within half a year, as keyed hashes. An address of IPv6 stands for its network.
+The ten newest of each user within half a year are stored, as keyed hashes. Of an IPv6 address its /64 network counts.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ FORGET_OLD = Query(
 
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
-    """Count one attempt from `ip` to sign in as the person with `person_key`. Raises TooMany.
+    """Count one attempt from `ip` to sign in as the person with `person_key`. Raises TooMany beyond the limit.
 
-    If the person has signed in from the network of `ip` before, the limit of that network counts first, under the kind
-    `known_kind`; beyond it, and for any other network, the general `limit` counts.
+    If the person has signed in from the network of `ip` before, attempts from it are counted on their own, under the
+    kind `known_kind`, up to `limit.most`. Beyond these, and from any other network, an attempt counts against the
+    `limit` that all networks share.
     """
     row = tx.row(
         TAKE,
@@ -78,7 +79,7 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 
 
 def note(tx: Transaction, user_id: int, ip: str) -> None:
-    """Record that the user has signed in from the network of `ip`."""
+    """Record that the user has signed in from the network of `ip`; nothing for ""."""
     if ip:
         tx.run(NOTE, user_id=user_id, place=network(ip))
 

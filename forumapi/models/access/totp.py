@@ -1,7 +1,7 @@
 """Second factors: time-based one-time passwords (TOTP, RFC 6238) of an app, and recovery codes on paper.
 
-A code counts once: the time step of the newest code that was used is stored, and no code of that step or an earlier one
-counts again. Recovery codes are stored as hashes and deleted as they are used.
+A code of the app is accepted once: the time step of the newest code that was used is stored, and no code of that step
+or an earlier one is accepted again. Recovery codes are stored as hashes and deleted as they are used.
 """
 
 from __future__ import annotations
@@ -116,15 +116,19 @@ class Totp(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, user_id: int) -> str | None:
-        """Store a new unconfirmed secret and return it; None if the user has a confirmed one."""
+        """Store a new unconfirmed secret in place of an unconfirmed one and return it; None if the user has a confirmed
+        one.
+        """
         secret = pyotp.random_base32()
         return secret if tx.value(INSERT, user_id=user_id, secret=secret) else None
 
     @classmethod
     def use_code(cls, tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:
-        """Use up a code of the app or a recovery code; return False for a wrong code.
+        """Use up a code of the app or a recovery code of the user; return False for a wrong or used one, or without a
+        confirmed second factor.
 
-        `is_new`: the secret is to be confirmed, for which only a code of the app is accepted.
+        With `is_new` the second factor must be unconfirmed instead, and only a code of the app is accepted; `confirm`
+        is left to the caller.
         """
         typed = "".join(code.split()).replace("-", "").lower()
         factor = cls.find(tx, user_id)
@@ -137,7 +141,9 @@ class Totp(NamedTuple):
 
     @classmethod
     def confirm(cls, tx: Transaction, user_id: int) -> list[str]:
-        """Turn the second factor on; return its recovery codes, which are not shown again."""
+        """Confirm the user's second factor, from now on demanded at sign-in; return its recovery codes, which are not
+        shown again.
+        """
         tx.run(CONFIRM, user_id=user_id)
         return cls.renew_recovery_codes(tx, user_id)
 
@@ -160,15 +166,18 @@ class Totp(NamedTuple):
 
 
 def otpauth_uri(secret: str, email: str, issuer: str) -> str:
-    """Return the otpauth:// URI that apps read from a QR code."""
+    """Return the otpauth:// URI of a secret, which apps read from a QR code. They show `email` and `issuer` beside its
+    codes.
+    """
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 
 
 def count_try(tx: Transaction, user_id: int, *, on_site: int = 0) -> None:
-    """Count a try of this user's second factor. Raises TooMany. Call it in a transaction of its own.
+    """Count a try of this user's second factor, right or wrong. Raises TooMany beyond the limit. Call it in a
+    transaction of its own.
 
-    `on_site`: the site whose owner's provider alone vouches for the user, 0 for none. Such tries are counted apart, so
-    that a site's owner who admits anybody as anybody can't use up the tries of people elsewhere.
+    `on_site`: id of the site whose owner's provider alone vouches for the user, 0 for none. Such tries are counted
+    apart, so that a site's owner who admits anybody as anybody can't use up the tries of people elsewhere.
     """
     rate_counters.take(tx, TRIES_PER_USER, f"{user_id}@{on_site}" if on_site else str(user_id))
 
