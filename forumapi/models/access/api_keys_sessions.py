@@ -181,7 +181,9 @@ class ApiKey(OwnToken):
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
-        """Return the key as JSON members for its owner. `secret`: the one of a key just made; "" leaves the member out."""
+        """Return the key as JSON members for its owner. `secret`: the one of a key just made; "" leaves the member
+        out.
+        """
         data: dict[str, Any] = {"id": self.id, "name": self.name, "prefix": self.prefix}
         if secret:
             data["secret"] = secret

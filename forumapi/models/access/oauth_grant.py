@@ -254,7 +254,9 @@ class ClientToken(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int, secret: str) -> ClientToken | None:
-        """Return the access or refresh token of this client with this secret; None if there is none that is in force."""
+        """Return the access or refresh token of this client with this secret; None if there is none that is in
+        force.
+        """
         params = _token(site_id, client_id, secret)
         row = tx.row(FIND_ACCESS, **params) or tx.row(FIND_REFRESH, **params)
         return cls(*row) if row else None

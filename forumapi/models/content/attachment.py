@@ -143,7 +143,7 @@ def file_href(hash: str, ext: str) -> str:
 
 
 class AttachmentPage(NamedTuple):
-    """One page of the attachments of a comment or profile, oldest first."""
+    """Page of the attachments of a comment or profile, oldest first, with their total."""
 
     total: int
     rows: list[Row]
@@ -166,7 +166,7 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Return the attachments in a column made by OF_COMMENT, as dicts for JSON."""
+    """Return the attachments in a value of the column OF_COMMENT, which is not null, as dicts for JSON."""
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
         for *columns, created in json_fragments.loads(shown)
@@ -174,7 +174,7 @@ def of_comment(shown: str) -> list[dict[str, Any]]:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Return an attachment as a dict for JSON (content 10.5)."""
+    """Render a row of an attachment as a dict for JSON (content 10.5)."""
     _, profile_id, hash, name, ext, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
     return {
@@ -201,7 +201,9 @@ def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
 
 
 class Attachment(NamedTuple):
-    """File on a comment or profile, whose row is locked; `name` and `ext`: its name there."""
+    """File on a comment or profile, whose row the caller has locked. `hash`: that of the file; `name` and `ext`: the
+    file's name and extension there.
+    """
 
     carrier: Target
     hash: str
@@ -209,7 +211,9 @@ class Attachment(NamedTuple):
     ext: str = ""
 
     def insert(self, tx: Transaction, author: Author) -> int:
-        """Attach the file; return the attachment's id, 0 if the comment has the file already. Raises Invalid."""
+        """Attach the file; return the attachment's id, 0 if the comment has the file already. On a profile the file
+        becomes the avatar. Raises Invalid if no file with this hash was uploaded.
+        """
         site_id, me = author[:2]
         is_profile = self.carrier.item_type == itemtypes.PROFILE
         try:
@@ -234,7 +238,9 @@ class Attachment(NamedTuple):
         return id or 0
 
     def delete(self, tx: Transaction, author: Author) -> bool:
-        """Detach the file; return False if it was not attached. Raises Invalid for the last picture of a profile."""
+        """Detach the file; return False if it was not attached. The newest attachment left of a profile becomes its
+        avatar; Invalid is raised for a profile's last attachment.
+        """
         site_id, item_id = author.site_id, self.carrier.item_id
         is_profile = self.carrier.item_type == itemtypes.PROFILE
         id = tx.value(

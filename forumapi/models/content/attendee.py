@@ -118,7 +118,9 @@ COUNT_EVENTS = Query(
 
 
 class Attendee(NamedTuple):
-    """Answer of a profile to an event."""
+    """Answer of a profile to an event. `is_waiting`: the profile is on the waiting list; the creator and editor are the
+    profiles that stored and last changed the answer.
+    """
 
     profile_id: int
     profile_version: int
@@ -133,7 +135,9 @@ class Attendee(NamedTuple):
     editor_version: int
 
     def delete(self, tx: Transaction, author: Author, event: Event) -> None:
-        """Delete the answer to a locked event with its details."""
+        """Delete the answer, and give a space that becomes free to the waiting. `event` is locked, and its details are
+        loaded.
+        """
         key = {"site_id": author.site_id, "event_id": event.id}
         tx.run(DELETE, profile_id=self.profile_id, **key)
         _record(tx, author, event, journal.DELETED, [self.profile_id])
@@ -141,7 +145,7 @@ class Attendee(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return everything that the document shows, for the entity tag; each answer has a time of its own in it."""
+        """Return all values that the document depends on, for the entity tag."""
         return (
             self.profile_id,
             self.profile_version,
@@ -155,7 +159,7 @@ class Attendee(NamedTuple):
 
 
 class EventAttendance(NamedTuple):
-    """Event, with what the permission on its attendees depends on, and the answer of one profile."""
+    """Event as a target of permissions, with the answer of one profile, None without an answer."""
 
     microcosm_id: int
     is_hidden: bool
@@ -167,7 +171,9 @@ class EventAttendance(NamedTuple):
         return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
 
     def attendee_target(self, profile_id: int, me: int) -> Target:
-        """Return the target of the permission on the attendee (platform 5.4)."""
+        """Return the target of the permission on the answer of `profile_id`, stored or not, for the caller `me`
+        (platform 5.4).
+        """
         owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
         return Target(
             itemtypes.ATTENDEE,
@@ -179,7 +185,9 @@ class EventAttendance(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAttendance | None:
-    """Return the event with the answer of one profile; None if there never was such an event on this site."""
+    """Return the event, hidden or not, with the answer of one profile; None if there never was such an event on this
+    site.
+    """
     row = tx.row(FIND, site_id=site_id, event_id=event_id, profile_id=profile_id)
     if row is None:
         return None
@@ -191,7 +199,9 @@ def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAtten
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """Read the number of answers and the page `at` of them; `attending`: only those who answered yes."""
+    """Return the number of answers to an event and the page `at` of them; `attending`: only of those who answered
+    yes.
+    """
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -204,7 +214,7 @@ def page(
 
 
 def people(attendees: Sequence[Attendee]) -> dict[int, int]:
-    """Return the versions of all profiles that these attendees show, by id."""
+    """Return the versions of all profiles that the documents of these answers show, by profile id."""
     versions: dict[int, int] = {}
     for attendee in attendees:
         versions[attendee.profile_id] = attendee.profile_version
@@ -217,7 +227,9 @@ def people(attendees: Sequence[Attendee]) -> dict[int, int]:
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """Return the answers of (event id, profile id) pairs as JSON for lists. The caller checks permission."""
+    """Return the documents of answers, by (event id, profile id), of those `pairs` that have one. The caller checks
+    permission.
+    """
     if not pairs:
         return {}
     events, profiles = zip(*pairs, strict=True)
@@ -234,7 +246,9 @@ def by_ids(
 def document(
     event_id: int, attendee: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
 ) -> bytes:
-    """Render an attendee as JSON (content 5.6); `permissions`: those of an attendee that stands alone, else b""."""
+    """Render an answer as JSON (content 5.6). `people`: documents of the profiles of `people()`; `permissions`: JSON of
+    the viewer's permissions, b"" to leave the member out.
+    """
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(attendee.created),
@@ -261,7 +275,9 @@ def document(
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
-    """Read (name, id, e-mail address as `me` may know it, time of the answer) of all who answered yes, by name."""
+    """Return (name, profile id, e-mail address if `me` may know it, time of the answer) of all who answered yes, by
+    name.
+    """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
 
@@ -334,7 +350,9 @@ WATCH = Query("attendee.watch", watch(update_types.EVENT_REMINDER, itemtypes.EVE
 
 
 class Rsvp(NamedTuple):
-    """Answer that is sent for one profile. `waits`: the profile joins the waiting list if there is no space left."""
+    """Answer to be stored for a profile. `state`: a value such as YES; `waits`: for a yes without free space the
+    profile joins the waiting list.
+    """
 
     profile_id: int
     state: int
@@ -342,9 +360,10 @@ class Rsvp(NamedTuple):
 
 
 def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
-    """Store answers to a locked event with its details, in order, all or none.
+    """Store answers to an event in the given order, all or none. The event is locked, and its details are loaded.
 
-    Raises Invalid (code 18) if there is no space, NotFound for a profile that is not of this site.
+    Answers equal to the stored ones change nothing. Raises Invalid (code 18) if there is no space left for a yes that
+    does not wait, NotFound for a profile that is not of this site.
     """
     site_id, me = author[:2]
     key = {"site_id": site_id, "event_id": event.id}
@@ -387,7 +406,9 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
-    """Give free spaces to those who have waited longest, unless the event is over, and recount its attendees."""
+    """Change the answers of those who have waited longest to yes while there is space, unless the event is over, and
+    recount its attendees. The event is locked, and its details are loaded.
+    """
     key = {"site_id": author.site_id, "event_id": event.id}
     limit = event.details.rsvp_limit
     if not event.details.is_over:

@@ -1,7 +1,7 @@
 """Attributes: a key and a typed value on a site, microcosm, item, comment or profile (content 9).
 
-No cached document shows them, so they move no version; `is_member` alone is mirrored in the profile's row. Each row
-holds its writer; criteria count only a profile's attributes with `is_granted`: the site's owner wrote them (P-34).
+No cached document shows attributes, so they move no version; only a profile's `is_member` is copied into its row. Each
+row names its writer; criteria count only a profile's attributes with `is_granted`, which the site's owner wrote (P-34).
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return the value of an attribute: a string is cleaned, one of the form YYYY-MM-DD becomes a date.
+    """Return a sent value as it is stored: a string is cleaned, one of the form YYYY-MM-DD becomes a date, a number or
+    boolean stays.
 
     Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
     """
@@ -154,7 +155,9 @@ def checked_value(value: object, field: str) -> Value:
 
 
 class AttributePage(NamedTuple):
-    """One page of the attributes of a thing; `rows` are (key, string, date, number as text, boolean)."""
+    """Page of the attributes of a thing, with their total; `rows` are (key, string, date, number as text, boolean), all
+    None but the key and the value.
+    """
 
     total: int
     rows: list[Row]
@@ -168,19 +171,21 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def _number(text: str) -> Any:
-    """Return a stored decimal for JSON; a whole number beyond 64 bits has an exponent, so that it is accepted again."""
+    """Return a number, stored as decimal text, for JSON: digit for digit, but a whole number beyond 64 bits as a float,
+    so that a client can send it back.
+    """
     is_beyond = "." not in text and not -(2**63) <= int(text) < 2**63
     return float(text) if is_beyond else json_fragments.raw(text.encode())
 
 
 class Attributes(NamedTuple):
-    """Attributes of one carrier. For a write its row is locked."""
+    """Attributes of one carrier. Before a write the caller locks the carrier's row."""
 
     site_id: int
     carrier: Target
 
     def page(self, tx: Reader, at: Paging) -> AttributePage:
-        """Read the page `at` of the attributes, by key. The caller checks permission."""
+        """Return the page `at` of the attributes, ordered by key. The caller checks permission."""
         rows = tx.rows(PAGE, limit=at.limit, offset=at.offset, **self._key)
         return AttributePage(rows[0][0], [row[1:] for row in rows if row[1] is not None])
 
@@ -189,8 +194,8 @@ class Attributes(NamedTuple):
         return tx.row(FIND, key=key, **self._key)
 
     def granted_key(self, tx: Reader, keys: Iterable[str]) -> str | None:
-        """Return one of these keys that only the site's owner may write on this profile (P-34); None if there is
-        none.
+        """Return the first of these keys that only the site's owner may write on this profile (P-34): `is_member`, one
+        that a criterion names, or one that the owner wrote here. None if there is none.
         """
         key: str | None = tx.value(
             GRANTED, site_id=self.site_id, profile_id=self.carrier.item_id, keys=sorted(keys)
@@ -206,10 +211,10 @@ class Attributes(NamedTuple):
         *,
         grants: bool,
     ) -> None:
-        """Store checked values by key, in place of the values there are.
+        """Store checked values by key; attributes with other keys stay.
 
-        `grants`: the site's owner writes them, so that criteria may count them. Raises Invalid if keys are new and
-        there are more than `most` then.
+        `grants`: the site's owner writes, so that criteria count these values. Raises Invalid if that adds a key and
+        the carrier has more than `most` attributes afterwards.
         """
         types = [_type(value) for value in values.values()]
 

@@ -85,7 +85,9 @@ PAGE = Query(
 
 @dataclasses.dataclass
 class Bookmark:
-    """Bookmark of a profile on a comment or item; `title`: that of the item, or of the comment's parent."""
+    """Bookmark of a profile on a comment or item, `ref`. `title`: that of the item, or of what the comment stands
+    on.
+    """
 
     ref: ItemRef
     id: int = 0
@@ -94,7 +96,7 @@ class Bookmark:
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, me: int, ref: ItemRef) -> Self | None:
-        """Return the bookmark of `me` on a thing; None if there is none. The caller checks permission."""
+        """Return the bookmark of the profile `me` on a thing; None if there is none. The caller checks permission."""
         row = tx.row(FIND, site_id=site_id, me=me, item_type=ref.type, item_id=ref.id)
         return cls._of(*row) if row else None
 
@@ -113,9 +115,11 @@ class Bookmark:
         before: int,
         limit: int,
     ) -> list[Self]:
-        """Read up to `limit` bookmarks of things that `me` may read, with ids below `before`, newest first.
+        """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in
+        `readable` microcosms, on profiles, or in the huddles of `me`.
 
-        `kinds`: types of things that may be shown; for a comment its parent's type must be among them too.
+        `kinds`: types of things that may be shown; for a comment the type of its item or profile must be among them
+        too.
         """
         rows = tx.rows(
             PAGE,
@@ -129,11 +133,11 @@ class Bookmark:
         return [cls._of(*row) for row in rows]
 
     def insert(self, tx: Transaction, author: Author) -> None:
-        """Bookmark the thing for the author; nothing changes if it is bookmarked already."""
+        """Store the author's bookmark of `ref`; nothing changes if there is one already."""
         self._run(tx, INSERT, author)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Delete the author's bookmark of the thing, if there is one."""
+        """Delete the author's bookmark of `ref`, if there is one."""
         self._run(tx, DELETE, author)
 
     def _run(self, tx: Transaction, query: Query, author: Author) -> None:

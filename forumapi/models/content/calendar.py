@@ -1,4 +1,4 @@
-"""Events as rows for calendars: one event, those of some microcosms, or those that a profile attends."""
+"""Events as entries of calendars (iCalendar): one event, those of some microcosms, or those that a profile attends."""
 
 from __future__ import annotations
 
@@ -54,14 +54,16 @@ PROFILE = Query(
 
 
 def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """Read one event as a list of one row; [] if it has no time."""
+    """Return the row of one event in a list; [] if the event has no time. The caller checks permission."""
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
 def of_place(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Read the events of these microcosms without the items `ignored`, those nearest to now first."""
+    """Return rows of events in these microcosms, without the items `ignored`: upcoming ones, the next first, then past
+    ones, the latest first. They are at most MAX_EVENTS, and began no more than DAYS_BACK days ago.
+    """
     return tx.rows(
         PLACE,
         site_id=site_id,
@@ -75,9 +77,10 @@ def of_place(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Read the events in `readable` microcosms to which a profile answered yes, those nearest to now first.
+    """Return rows of events in `readable` microcosms to which the profile answered yes, in the order and within the
+    limits of `of_place`.
 
-    `ignored`: items that are left out.
+    `ignored`: ids of items that are left out.
     """
     return tx.rows(
         PROFILE,
@@ -91,9 +94,9 @@ def of_profile(
 
 
 def entry(row: Row, page: Callable[[str], str], host: str) -> CalendarEvent:
-    """Make a calendar entry of a row.
+    """Return the calendar entry of a row.
 
-    `page` makes an address among the site's pages of a path; `host`: the part of the entry's UID behind the @.
+    `page` turns the path of a page of the site into its address; `host`: the part of the entry's UID behind the @.
     """
     event_id, title, start, clock, *rest = row
     return CalendarEvent(

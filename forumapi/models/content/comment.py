@@ -210,7 +210,9 @@ RECOUNT_BIO = Query(
 
 
 class CommentParent(NamedTuple):
-    """Item or profile that a comment stands on. An item is locked until the transaction ends, a profile is not."""
+    """Item or profile that a comment stands on. `item` is locked until the transaction ends; None for a profile, which
+    is not locked.
+    """
 
     type: int
     id: int
@@ -218,19 +220,22 @@ class CommentParent(NamedTuple):
 
     @property
     def microcosm_id(self) -> int:
-        """Return the microcosm of the item; 0 for a huddle or profile."""
+        """Return the id of the item's microcosm; 0 for a huddle or profile."""
         return self.item.microcosm_id if self.item else 0
 
     @property
     def is_huddle(self) -> bool:
-        """Return True for a huddle, in which nobody is mentioned and each participant has counters."""
+        """Return True if the parent is a huddle, where no mention notifies and each participant has a counter of unread
+        huddles.
+        """
         return self.type == itemtypes.HUDDLE
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int) -> Self | None:
-        """Lock an item; None if it never existed here, or is a huddle that `me` does not participate in.
+        """Lock the item `ref`, hidden or not; None if it never existed here, or is a huddle in which the profile `me`
+        does not participate.
 
-        For a profile, the caller has checked that it exists.
+        A profile is not locked and not looked up: the caller has checked that it exists.
         """
         if ref.type == itemtypes.PROFILE:
             return cls(*ref)
@@ -241,7 +246,11 @@ class CommentParent(NamedTuple):
 
 @dataclasses.dataclass
 class Comment:
-    """Comment as clients write it: a new one, or its current row, locked with its parent until the transaction ends."""
+    """Comment as clients write it: a new one, or its current row, locked with its parent until the transaction ends.
+
+    `in_reply_to`: id of another comment, 0 for none; `revisions`: number of the current revision; `written` and
+    `editor_id`: time and author of that revision.
+    """
 
     parent: CommentParent
     markdown: str
@@ -262,12 +271,14 @@ class Comment:
 
     @property
     def is_visible(self) -> bool:
-        """Return True if the comment itself is neither deleted nor moderated."""
+        """Return True if the comment itself is neither deleted nor moderated; its parent may be."""
         return not self.is_deleted and not self.is_moderated
 
     @property
     def target(self) -> Target:
-        """Return the target of a write's permission on the locked comment."""
+        """Return the target of the permission to write the comment. In a huddle the caller counts as a participant, as
+        `lock` has checked.
+        """
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -280,14 +291,16 @@ class Comment:
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int, me: int) -> Self | None:
-        """Lock a comment and its item; None if it never existed here, or is in a huddle without `me`."""
+        """Lock a comment after its item, both hidden or not; None if the comment never existed here, or is in a huddle
+        in which the profile `me` does not participate.
+        """
         row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
         parent = CommentParent.lock(tx, site_id, ItemRef(*row), me) if row else None
         return cls.lock_on(tx, site_id, parent, id) if parent else None
 
     @classmethod
     def lock_on(cls, tx: Transaction, site_id: int, parent: CommentParent, id: int) -> Self | None:
-        """Lock a comment whose parent is locked already; None if it never existed."""
+        """Lock a comment whose item is locked already, given as `parent`; None if no comment has this id."""
         row = tx.row(LOCK, site_id=site_id, id=id)
         return cls(parent, *row) if row else None
 
@@ -300,10 +313,11 @@ class Comment:
         window_s: int,
         per_minute: int,
     ) -> bool:
-        """Store the new comment on its locked parent; return False if its author wrote an equal one within
-        `window_s` seconds.
+        """Store the new comment on its locked parent; return False, and store nothing, if its author wrote an equal one
+        there within `window_s` seconds.
 
-        `id` is then that comment's. Raises TooMany over `per_minute` (0: no limit).
+        `id` is set in both cases: to that of the new comment, or of the earlier one. Raises TooMany if the author has
+        written `per_minute` comments within a minute (0: no limit).
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
@@ -363,8 +377,8 @@ class Comment:
     def update(
         self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
     ) -> None:
-        """Store `markdown` as the current revision of the locked comment; the previous revision moves to its own
-        table.
+        """Store `markdown` and its HTML as the current revision of the locked comment; the revision before is moved to
+        the table of revisions.
         """
         site_id, me = author[:2]
         revision = self.revisions + 1
@@ -389,11 +403,13 @@ class Comment:
     def flag(
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
-        """Hide or show the locked comment; counters and last activity of its parent follow."""
+        """Set the flags `is_deleted` and `is_moderated` of the locked comment. If this hides or shows it, the counters
+        and last activity of its parent are adapted.
+        """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Hide the locked comment from everybody but moderators. Nothing changes if it is deleted already."""
+        """Set the flag `is_deleted` of the locked comment; nothing changes if it is set already."""
         if not self.is_deleted:
             self._flag(tx, author, journal.DELETED, True, self.is_moderated)
 
@@ -433,9 +449,10 @@ class Comment:
         *,
         read_at: datetime.datetime | None = None,
     ) -> None:
-        """Count the comment for its author; in a huddle also the unread of each participant (discovery 7.5).
+        """Add `delta` to the author's count of comments; in a huddle also count the unread huddles of each participant
+        anew (discovery 7.5).
 
-        `read_at`: time up to which the author has read the huddle, None for no change.
+        `read_at`: time up to which the author has now read the huddle, None to leave the read mark.
         """
         if not self.parent.is_huddle:
             profile_counters.comments(tx, site_id, self.author_id, delta)

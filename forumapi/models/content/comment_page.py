@@ -1,4 +1,6 @@
-"""Cached documents of comments, summaries, one comment in detail (content 7); a thread's list is in item_page."""
+"""Comments as they are shown: cached documents, summaries, one comment in detail (content 7). item_page.py and
+huddle_page.py read the lists of comments.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,8 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """Render a comment with the holes author, editor, unread, links, reactions; a detail has also thread and
-    permissions.
+    """Render a row of a comment with the holes author, editor, unread, links, reactions; the detail has the holes
+    thread and permissions too.
     """
     (
         comment_id,
@@ -138,8 +140,9 @@ DETAIL: Final = Kind("comment.detail/4", _load_details)
 class CommentRow(NamedTuple):
     """Row of a comment in a page statement: ids and versions of all that its summary shows.
 
-    Fields are in the order of COLUMNS. `is_unread`: the viewer has not read it. `reply_author_id` is 0 unless the
-    comment replied to is live and on the same parent.
+    Fields are in the order of COLUMNS. `is_unread`: the viewer has not read the comment. `in_reply_to` is 0 for no
+    reply; `reply_author_id` is 0 unless the comment replied to is neither deleted nor moderated and has the same
+    parent.
     """
 
     id: int
@@ -171,7 +174,7 @@ WIDTH: Final = 11
 
 
 class ParentLink(NamedTuple):
-    """Item or profile that a comment stands on, as the comment's links show it."""
+    """Item or profile that a comment stands on, as the comment's links show it. `type`: its item type, as a number."""
 
     type: int
     id: int
@@ -215,7 +218,9 @@ def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
 
 
 class CommentRights(NamedTuple):
-    """Rights of a viewer on comments of one item, their own and others', and the viewer's marks on the comments."""
+    """Rights of the viewer `me` on comments of one item: on `own` ones and on those of `others`; and the viewer's
+    marks: reactions by comment id, bookmarked comment ids.
+    """
 
     me: int
     own: PermissionSet
@@ -232,7 +237,9 @@ class CommentRights(NamedTuple):
         reacted: Mapping[int, Sequence[str]],
         bookmarked: Collection[int],
     ) -> CommentRights | None:
-        """Return the rights on comments of `parent`; None for a guest, who has none."""
+        """Return the rights of `principal` on comments of the item `parent`, with the given marks; None for a guest, to
+        whom summaries show no rights.
+        """
         if not principal.profile_id:
             return None
         own, others = (
@@ -253,12 +260,14 @@ class CommentRights(NamedTuple):
         return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
-        """Return everything that the result of `members` for these rows depends on, for the entity tag."""
+        """Return all values that the results of `members` for these rows depend on, for the entity tag."""
         mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
     def members(self, row: CommentRow) -> bytes:
-        """Render the members of a comment's `meta` that only this viewer sees, with a leading comma."""
+        """Render the members `reacted`, `bookmarked` and `permissions` of a comment's `meta`, which depend on the
+        viewer, with a leading comma.
+        """
         can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
         names = self.reacted.get(row.id)
         reacted = b',"reacted":%b' % dumps(names) if names else b""
@@ -277,7 +286,8 @@ def summary(
     """Render the summary of a comment as JSON.
 
     `fragment`: the comment's document, split at its holes; `people`: documents of author and editor by profile id;
-    `links`: JSON of the parent's links (see parent_links); `rights` None: no members of the viewer.
+    `links`: result of `parent_links`; `unread`: the flag shown; `rights` None: the members that depend on the viewer
+    are left out.
     """
     before, _, after_author, _, after_editor, _, after_unread, _, after_links, _, end = fragment
     return b"".join(
@@ -306,7 +316,9 @@ def summaries(
     unread: Sequence[bool],
     rights: CommentRights | None = None,
 ) -> bytes:
-    """Render comments of one parent as a JSON array; a comment without document is skipped (content 7.5)."""
+    """Render comments of one parent as a JSON array (content 7.5). `texts`: documents by comment id, without which a
+    comment is skipped; `unread`: the flag of each row.
+    """
     links = parent_links(parent)
     return b"[%b]" % b",".join(
         [
@@ -330,7 +342,9 @@ BY_IDS = Query(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return comment summaries by id, as outside any page (`unread` false). The caller checks permission."""
+    """Return summaries of comments, hidden or not, by id; `unread` is false, and no member depends on the viewer. The
+    caller checks permission.
+    """
     if not ids:
         return {}
     rows = {
@@ -428,7 +442,9 @@ PAGE = Query(
 class CommentPage(NamedTuple):
     """Comment with the comment that it replies to and its replies, as its viewer sees them.
 
-    `is_participant`: the viewer participates in the huddle that it is in; `revisions`: their number.
+    `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer participates in the huddle that the
+    comment is in; `revisions`: their number; `statement_id`: statement of reasons for its author; `stamp`: all rows,
+    for the entity tag.
     """
 
     comment: CommentRow
@@ -449,7 +465,9 @@ class CommentPage(NamedTuple):
 def page(
     tx: Reader, site_id: int, id: int, principal: Principal, ignored: Sequence[int]
 ) -> CommentPage | None:
-    """Read a comment as `principal` sees it; None if it never existed here. The caller checks permission."""
+    """Read a comment, hidden or not, without replies of the profiles `ignored`; None if it never existed here, or is in
+    a huddle in which `principal` does not participate. The caller checks permission.
+    """
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -480,7 +498,9 @@ def detail(
     page_href: str,
     permissions: bytes,
 ) -> bytes:
-    """Render the detail of a comment (content 7.4). `page_href`: the page of its parent that holds the comment."""
+    """Render the detail of a comment (content 7.4). `page_href`: address of the page of the item or profile on which
+    the comment is; `permissions`: their JSON.
+    """
     others = [*([page.replied_to] if page.replied_to else []), *page.replies]
     fetched = documents.fetch(
         tx,

@@ -1,7 +1,7 @@
 """Drafts: unpublished texts of a profile, one for each place, which nobody else sees.
 
-The place of a comment's draft is the comment's parent, of an item's draft its microcosm. The statements that insert a
-comment (comment.py) or an item (item.py) delete the author's draft of it: see `published`.
+The place of a comment's draft is the item or profile to be commented on, the place of an item's draft the microcosm.
+The statements that insert a comment (comment.py) or an item (item.py) also delete its author's draft: see `published`.
 """
 
 from __future__ import annotations
@@ -85,9 +85,10 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return the SQL that deletes the draft of `me` from which a row is made, for the statement that inserts it.
+    """Return the SQL that deletes the draft of the profile `%(me)s` of what is inserted now, for the statement that
+    inserts it.
 
-    The arguments are SQL too: type and id of the draft's place, and the type of what it was to become.
+    The arguments are SQL too: type and id of the draft's place, and the type of what is inserted.
     """
     return f"""
         DELETE FROM drafts d
@@ -97,7 +98,9 @@ def published(place_type: str, place_id: str, writes: str) -> str:
 
 @dataclasses.dataclass
 class Draft:
-    """Draft of a profile at a place."""
+    """Draft of a profile at a place. `item_type`: type of what it is to become; `content`: JSON as the client sent it;
+    `version` 0: not stored yet.
+    """
 
     place: ItemRef
     item_type: int  # of what it will be
@@ -113,7 +116,7 @@ class Draft:
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return everything that the document depends on, except the times of a version."""
+        """Return all values that the document depends on, except version and times, which the entity tag has anyway."""
         return (*self.place, self.item_type, self.content)
 
     @classmethod
@@ -130,7 +133,9 @@ class Draft:
     def page(
         cls, tx: Reader, site_id: int, principal: Principal, at: Paging
     ) -> tuple[int, list[Self]]:
-        """Read (total, page `at`) of the caller's drafts, newest first."""
+        """Return the number of the caller's drafts and the page `at` of them, newest first, without those in huddles if
+        `principal` sees no huddles.
+        """
         rows = tx.rows(
             PAGE,
             site_id=site_id,
@@ -142,10 +147,10 @@ class Draft:
         return rows[0][0], [cls._of(*row[1:]) for row in rows if row[1] is not None]
 
     def save(self, tx: Transaction, author: Author, content: Mapping[str, Any]) -> None:
-        """Insert the draft, or update it if the stored version is `version`.
+        """Store the draft with `content`. `version` must be that of the stored draft, 0 to make a new one.
 
-        Raises Conflict (409) if another version is stored, TooLarge, and Invalid beyond the number of drafts that a
-        profile may have.
+        Raises Conflict (409) if another version is stored, TooLarge over MAX_BYTES, and Invalid for a new draft of a
+        profile that has MAX_DRAFTS.
         """
         try:
             data = dumps(content)

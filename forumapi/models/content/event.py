@@ -65,7 +65,9 @@ _decode: Final = msgspec.json.Decoder(_ShownEvent).decode
 
 
 def _members(text: str, _: str | None) -> dict[str, Any]:
-    """Return the members of an event that other items lack; empty ones and zeros are left out (content 5.3)."""
+    """Return the members of an event that other items lack, for a summary and a detail; empty ones and zeros are left
+    out (content 5.3).
+    """
     event = _decode(text)
     spaces = max(0, event.rsvp_limit - event.rsvp_attending) if event.rsvp_limit else 0
     optional = {
@@ -91,12 +93,14 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _flags(mine: str | None) -> dict[str, bool | None]:
-    """Return the member of meta.flags that tells if the viewer answered yes."""
+    """Return the member of meta.flags that is true if the viewer answered yes, None for a guest."""
     return {"attending": None if mine is None else mine == "true"}
 
 
 def _until(text: str) -> datetime.datetime | None:
-    """Return the time at which an upcoming event will be over; None for other events."""
+    """Return the time at which an upcoming event ends and its status changes; None for an event with another status or
+    without a time.
+    """
     event = _decode(text)
     if event.status != "upcoming" or event.when_utc is None:
         return None
@@ -166,7 +170,10 @@ UPDATE = Query(
 
 
 class EventDetails(NamedTuple):
-    """Details of an event as clients write them. Names are those of the columns."""
+    """Details of an event as clients write them, named as the columns are. `when_local`: clock time at the event,
+    without a zone; `when_utc`: the same in UTC; `lat` to `west`: degrees of the place and of the map around it;
+    `rsvp_limit` 0: no limit.
+    """
 
     when_local: datetime.datetime | None = None
     when_utc: datetime.datetime | None = None
@@ -185,7 +192,8 @@ class EventDetails(NamedTuple):
 
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details `before` with what a body (handlers.events.EventBody) sends in place of them.
+    """Return `before` with what a body (handlers.events.EventBody) changes: a member that was not sent keeps its value.
+    The status is upcoming with a date, else proposed.
 
     Raises Invalid for the first bad field.
     """
@@ -234,7 +242,7 @@ def zones() -> frozenset[str]:
 
 
 def zone(name: str) -> str:
-    """Return `name` if it is the name of a time zone, for "" the default zone. Raises Invalid (C-25)."""
+    """Return `name`, or the default zone for "". Raises Invalid if it names no time zone (C-25)."""
     if not name:
         return DEFAULT_ZONE
     if len(name) > MAX_ZONE or name not in zones():
@@ -243,7 +251,8 @@ def zone(name: str) -> str:
 
 
 def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
-    """Convert a local time to UTC. Raises Invalid beyond the years that Python knows.
+    """Convert a local time in the zone `tz_name` to UTC, both without a zone. Raises Invalid for a year outside 1 to
+    9999.
 
     A time that a change of clocks leaves out has the offset from before it; a time that comes twice means the first
     (RFC 5545, 3.3.5).
@@ -255,7 +264,7 @@ def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
 
 
 def _check_end(when_utc: datetime.datetime, duration_min: int) -> None:
-    """Check that an event ends by the year 9999, which Python and calendars can express. Raises Invalid."""
+    """Raise Invalid if an event ends after the year 9999, which Python and calendars can't express."""
     try:
         when_utc + datetime.timedelta(minutes=duration_min)
     except OverflowError:
@@ -300,7 +309,9 @@ _CALLED_OFF: Final = ("postponed", "cancelled")
 
 
 def after_put(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details as `checked` does, for a PUT, which alone can cancel an event or restore it (C-27)."""
+    """Return the details as `checked` does, for a PUT, which may also cancel or postpone an event, or restore it
+    (C-27). An event called off stays so unless the body has another status.
+    """
     details = checked(sent, before)
     wanted = before.status if isinstance(sent.status, UnsetType) else sent.status
     return details._replace(status=wanted) if wanted in _CALLED_OFF else details
@@ -310,13 +321,13 @@ def after_put(sent: Any, before: EventDetails) -> EventDetails:
 class Event(Item):
     """Event as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    `details` of a locked event are unset until `load_details`.
+    `details` of a locked event are the default ones until `load_details` reads the stored ones.
     """
 
     details: EventDetails = dataclasses.field(default_factory=EventDetails)
 
     def load_details(self, tx: Transaction, site_id: int) -> None:
-        """Read the current details of the locked event."""
+        """Read the stored details of the locked event into `details`."""
         row = tx.row(DETAILS, site_id=site_id, item_id=self.id)
         assert row is not None  # stored with its item
         self.details = EventDetails(*row)
@@ -329,7 +340,7 @@ class Event(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, **self._columns())
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, place and `details` of the locked event, and compute anew whether it is over."""
+        """Store title, microcosm and `details` of the locked event; the database works out anew whether it is over."""
         super().update(tx, author, change)
         tx.run(UPDATE, site_id=author.site_id, item_id=self.id, **self._columns())
         self.load_details(tx, author.site_id)

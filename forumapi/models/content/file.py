@@ -77,7 +77,9 @@ INSERT = Query(
 
 
 class File(NamedTuple):
-    """File to be stored: its content, and the name that its uploader gives it."""
+    """File to be stored. `hash`: SHA-1 of its bytes; `size` in bytes; `name` and `ext`: name and extension that its
+    uploader gives it; `width` and `height` in pixels, None for no picture.
+    """
 
     hash: str
     size: int
@@ -91,9 +93,9 @@ class File(NamedTuple):
     def insert(
         self, tx: Transaction, site_id: int, profile_id: int, quota: Quota
     ) -> datetime.datetime:
-        """Insert the rows of a file whose object is stored; return the time of upload.
+        """Insert the rows of a file whose bytes are stored already; return the time of this profile's upload.
 
-        Raises TooLarge beyond a quota.
+        Raises TooLarge if the site or the profile then has stored more than its quota.
         """
         row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
         assert row is not None
@@ -118,13 +120,13 @@ class File(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Limits of storage, in megabytes; 0 is no limit."""
+    """Limits of what is stored by a site and by a profile, in megabytes; 0 is no limit."""
 
     site_mb: int
     profile_mb: int
 
     def check(self, site_bytes: int, profile_bytes: int) -> None:
-        """Check usage against the limits. Raises TooLarge."""
+        """Raise TooLarge if the stored bytes of the site or of the profile are above their limits."""
         for limit_mb, used, whose in (
             (self.site_mb, site_bytes, "This site"),
             (self.profile_mb, profile_bytes, "You"),
@@ -134,14 +136,16 @@ class Quota(NamedTuple):
 
 
 def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
-    """Return the bytes that the whole site and one profile have stored."""
+    """Return the number of bytes that the whole site has stored, and that of one of its profiles."""
     row = tx.row(USAGE, site_id=site_id, profile_id=profile_id)
     assert row is not None, "an aggregate has a row"
     return row[0], row[1]
 
 
 def announce(tx: Transaction, hashes: Iterable[str]) -> None:
-    """Record that objects are about to be written; a job deletes them if their rows are never inserted."""
+    """Record that the objects of these hashes are about to be written; a job deletes those for which `File.insert`
+    never follows.
+    """
     tx.run(ANNOUNCE, hashes=sorted(set(hashes)))
 
 
@@ -219,19 +223,21 @@ class StoredFile(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """Return True if everybody who has the hash may see the file. `access`: the setting `file_access`."""
+        """Return True if everybody who knows the hash may see the file, without a look at comments. `access`: the
+        setting `file_access`.
+        """
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
-    """Return the file with this hash as `site_id` knows it, in one statement; None if it was never uploaded."""
+    """Return the file with this hash as the site `site_id` knows it; None if nobody ever uploaded it, on any site."""
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None
 
 
 class FileVisibility(NamedTuple):
-    """Visibility of a file: to the caller, and to everybody."""
+    """Visibility of a file: True for `caller` if the caller may see it, for `everybody` if guests may."""
 
     caller: bool
     everybody: bool
@@ -243,10 +249,10 @@ OPEN: Final = FileVisibility(True, True)
 def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
-    """Return the visibility of a file that is not open, by the comments of this site that have it and who may read
-    them.
+    """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
+    see it.
 
-    Call it for a file that doesn't exist too, so that this takes as long.
+    Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """
     rows = tx.rows(PLACES, site_id=site_id, me=principal.profile_id, hash=hash, limit=MAX_PLACES)
     by_caller = False
@@ -297,14 +303,16 @@ ADD_VARIANT = Query(
 
 
 class Variant(NamedTuple):
-    """Picture made to fit a box. `hash`: the original's if that fits already, "" if none can be made."""
+    """Picture scaled to fit a box, `size` in bytes. `hash`: the original's if that fits already, "" if the picture
+    can't be scaled.
+    """
 
     hash: str
     size: int
 
 
 def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
-    """Return the picture made for this box; None if none was made yet."""
+    """Return the picture made from the file `hash` for a box of this many pixels; None if it was not made yet."""
     row = tx.row(VARIANT, hash=hash, width=width, height=height)
     if row is None or row[0] == "wanted":
         return None
@@ -312,7 +320,9 @@ def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
 
 
 def add_variant(tx: Transaction, hash: str, width: int, height: int, made: Variant | None) -> None:
-    """Record a picture that was made for this box; `made` None: none can be made."""
+    """Record the picture that was made from the file `hash` for a box of this many pixels; `made` None: it can't be
+    scaled.
+    """
     tx.run(
         ADD_VARIANT,
         hash=hash,

@@ -33,18 +33,20 @@ DELETE_OLD = Query(
 
 
 def find(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
-    """Return a geocoder's cached answer about a place; {} if it knows no such place, None if nothing is cached."""
+    """Return a geocoder's cached answer about a place; {} if the geocoder knows no such place, None if no answer of the
+    last KEEP_DAYS is cached.
+    """
     text = tx.value(FIND, asked=_key(geocoder, place), days=KEEP_DAYS)
     return None if text is None else dict(loads(text))
 
 
 def store(tx: Reader, geocoder: str, place: str, answer: dict[str, Any]) -> None:
-    """Store a geocoder's answer about a place."""
+    """Store a geocoder's answer about a place, in place of an earlier one; {} if it knows no such place."""
     tx.run(STORE, asked=_key(geocoder, place), answer=dumps(answer).decode())
 
 
 def delete_old(tx: Reader) -> int:
-    """Delete answers that are too old; return their number."""
+    """Delete answers older than KEEP_DAYS days; return their number."""
     return tx.run(DELETE_OLD, days=KEEP_DAYS)
 
 

@@ -128,7 +128,8 @@ TOUCH = Query(
 class Huddle(Item):
     """Huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
-    It exists for its participants alone, is in no microcosm, and has no flags.
+    It exists for its participants alone, is in no microcosm, and has no flags. `participants`: profile ids that a new
+    one is to have beside its author; not read for a locked one.
     """
 
     is_confidential: bool = False
@@ -136,14 +137,16 @@ class Huddle(Item):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
-        """Lock a huddle; None if it never existed here, or `me` does not participate in it."""
+        """Lock a huddle; None if it never existed here, or the profile `me` does not participate in it."""
         row = tx.row(LOCK, site_id=site_id, item_id=ref.id, me=me)
         return cls(*row) if row else None
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int = DUPLICATE_S) -> bool:
-        """Begin the huddle; return False if its author began one with the same title within `window_s` seconds.
+        """Store the new huddle; return False, and store nothing, if its author began one with the same title within
+        `window_s` seconds.
 
-        `id` is then that huddle's. Raises NotFound for an unknown profile, Invalid for too many participants.
+        `id` is set in both cases. Participants who ignore the author are left out. Raises NotFound for an unknown
+        profile, Invalid for too many participants.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
@@ -166,10 +169,11 @@ class Huddle(Item):
         return True
 
     def add(self, tx: Transaction, author: Author, wanted: Collection[int]) -> None:
-        """Add profiles to the locked huddle; participants stay as they are.
+        """Add the profiles `wanted` to the locked huddle; present participants stay, and those who ignore the author
+        are left out.
 
-        Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many; then
-        none is added.
+        Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many
+        participants; then none is added.
         """
         site_id, me = author[:2]
         row = tx.row(STATE, site_id=site_id, item_id=self.id)
@@ -187,7 +191,8 @@ class Huddle(Item):
     def _admitted(
         self, tx: Transaction, author: Author, wanted: Collection[int], *, present: int
     ) -> list[int]:
-        """Return the ids in `wanted` that may be added, ascending. Profiles that ignore the author are left out (C-40).
+        """Return the ids in `wanted` to be added, ascending, without participants and without profiles that ignore the
+        author (C-40). `present`: number of participants.
 
         Raises NotFound for an unknown profile, Invalid for too many.
         """
@@ -212,7 +217,9 @@ class Huddle(Item):
         return sorted(id for id, ignores_author in new if not ignores_author)
 
     def leave(self, tx: Transaction, author: Author) -> None:
-        """Remove the author from the locked huddle. The nightly job deletes a huddle without participants."""
+        """Remove the author from the participants of the locked huddle. A nightly job deletes huddles without
+        participants.
+        """
         site_id, me = author[:2]
         tx.run(LEAVE, site_id=site_id, item_id=self.id, me=me)
         self._touch(tx, author, journal.DELETED)

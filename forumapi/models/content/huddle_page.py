@@ -124,7 +124,7 @@ class HuddlePage(NamedTuple):
 
 
 class HuddleView(NamedTuple):
-    """Page of a huddle with the state of its viewer."""
+    """Page of a huddle with the state of its viewer, a participant."""
 
     page: HuddlePage
     viewer: ViewerState  # never cached
@@ -141,7 +141,7 @@ class HuddleView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return everything that the bytes depend on, except permission and address."""
+        """Return all values that the shown page depends on, except permission and address, for the entity tag."""
         _, *shown = self.viewer
         return (self.page.stamp, self.unread, *shown)
 
@@ -149,7 +149,9 @@ class HuddleView(NamedTuple):
 def page(
     pages: PageCache, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
 ) -> HuddleView | None:
-    """Read a huddle with the page `at` of its comments; None if it doesn't exist, or `me` does not participate."""
+    """Read a huddle with the page `at` of its comments, without those of the profiles `ignored`; None if it doesn't
+    exist, or the profile `me` does not participate.
+    """
     # The viewer is part of the key: nobody else finds this page of the huddle in the cache.
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
     cached: CachedPage[HuddlePage] | None = pages.get(key)
@@ -192,7 +194,9 @@ def page(
 
 
 def _viewer(columns: Sequence[Any]) -> ViewerState:
-    """Return the state of a viewer; reactions are those of the viewer's own page."""
+    """Make the state of a viewer from columns of the page statement. Reactions are part of the page, which is the
+    viewer's own.
+    """
     read_time, send_email, send_sms, is_bookmarked, has_draft, bookmarked = columns
     return ViewerState(
         read_time, send_email, send_sms, None, None, is_bookmarked, bookmarked, has_draft
@@ -200,9 +204,10 @@ def _viewer(columns: Sequence[Any]) -> ViewerState:
 
 
 def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
-    """Move the viewer's read mark to the end of the page shown, and recount their unread huddles (discovery 7.4).
+    """Move the viewer's read mark forward: on the last page to the huddle's last activity, else to the last comment
+    shown. Recount the viewer's unread huddles (discovery 7.4).
 
-    Nothing is written if the mark would not move.
+    Nothing is written if the last comment of a page before the last is read already.
     """
     page = view.page
     if at.offset + at.limit >= page.total:
@@ -220,8 +225,8 @@ def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Pagi
 
 
 def mark_read_to(tx: Transaction, site_id: int, id: int, me: int, comment_id: int) -> None:
-    """Move the viewer's read mark of a huddle to the time of one of its comments, never back; recount their unread
-    huddles.
+    """Move the read mark of the profile `me` in the huddle `id` forward to the time of its comment `comment_id`, never
+    back, and recount their unread huddles.
     """
     tx.run(
         item_page.MARK_AT,
@@ -245,9 +250,10 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of a huddle (content 8.4).
+    """Render the detail of a huddle (content 8.4). `permissions`: their JSON; `is_ignored`: the viewer ignores the
+    huddle.
 
-    `comments_page(items)` wraps a JSON array of comments into their page.
+    `comments_page` wraps the JSON array of the comments into their page.
     """
     page, viewer = view
     people = comment_page.profiles_of(page.comments)
@@ -365,7 +371,9 @@ BY_IDS = Query(
 
 
 class HuddleRow(NamedTuple):
-    """Row of a huddle in a list; the entity tag covers its first twelve fields."""
+    """Row of a huddle in a list. `last_id`, `last_by`: its last comment and that comment's author, 0 for none;
+    `is_unread` None: no such flag is shown. The entity tag covers the first twelve fields.
+    """
 
     id: int
     version: int
@@ -384,12 +392,12 @@ class HuddleRow(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers everything the summary shows, for the entity tag."""
+        """Return the fields that cover everything the summary shows, for the entity tag."""
         return self[:12]
 
     @property
     def people(self) -> dict[int, int]:
-        """Return the versions of all profiles that the summary shows, by id."""
+        """Return the versions of all profiles that the summary shows, by profile id."""
         versions = dict(zip(self.participant_ids, self.participant_versions, strict=True))
         versions[self.author_id] = self.author_version
         if self.last_id:
@@ -407,7 +415,10 @@ def own(
     *,
     unread: bool,
 ) -> tuple[int, list[HuddleRow]]:
-    """Read the total and the page `at` of the huddles of `me`, last activity first; with `unread` only unread ones."""
+    """Return the number of the huddles in which the profile `me` participates, and the page `at` of them, last activity
+    first; with `unread` only of unread ones. Huddles in `ignored_items`, and those begun by `ignored_profiles`, are
+    left out.
+    """
     rows = tx.rows(
         LIST,
         site_id=site_id,
@@ -442,7 +453,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Return, by id, those of the huddles `ids` in which `me` participates and which `me` does not ignore."""
+    """Return, by id, rows of those of the huddles `ids` that `own` would list."""
     rows = tx.rows(
         SOME,
         site_id=site_id,
@@ -455,7 +466,7 @@ def some(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return summaries of huddles by id, without `unread`. The caller checks participation."""
+    """Return summaries of huddles by id, without the flag `unread`. The caller checks participation."""
     if not ids:
         return {}
     huddles = [HuddleRow(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
@@ -514,7 +525,9 @@ PARTICIPANTS = Query(
 
 
 class Participants(NamedTuple):
-    """Participants of a huddle: versions by id, in order of ids; `total`: number of all of them."""
+    """Page of the participants of a huddle: `versions` of their profiles by id, ascending; `total`: number of all
+    participants.
+    """
 
     huddle_id: int
     version: int
@@ -531,10 +544,10 @@ class Participants(NamedTuple):
 def participants(
     tx: Reader, site_id: int, id: int, me: int, at: Paging, *, one: int | None = None
 ) -> Participants | None:
-    """Read the page `at` of a huddle's participants, or only the profile `one`.
+    """Read the page `at` of a huddle's participants, or of them only the profile `one`.
 
-    None if the huddle doesn't exist, or `me` does not participate in it. For a `one` that does not participate the page
-    is empty, and the total stays.
+    None if the huddle doesn't exist, or the profile `me` does not participate in it. If `one` does not participate,
+    `versions` is empty and `total` still counts all.
     """
     rows: list[Row] = tx.rows(
         PARTICIPANTS,
@@ -555,7 +568,7 @@ def participants(
 def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
-    """Render `{"id", "participant"}` of each participant (content 8.6)."""
+    """Render `{"id", "participant"}` of each profile in `versions`, by id (content 8.6)."""
     people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
         profile_summary.SUMMARY
     ]

@@ -110,7 +110,7 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """New title, place and edit reason of an item, as a PUT of any type of item sends them.
+    """New title, microcosm and edit reason of an item, as a PUT of any type of item sends them.
 
     `reason` None: the item is not marked as edited.
     """
@@ -124,7 +124,8 @@ class ItemChange(NamedTuple):
 class Item:
     """Item as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    A conversation is an Item; Event, Poll and Huddle add to it.
+    A conversation is an Item; Event, Poll and Huddle are subclasses. `microcosm_id` 0: a huddle; `last_seq`: number of
+    its last comment.
     """
 
     item_type: int
@@ -147,20 +148,20 @@ class Item:
 
     @property
     def is_visible(self) -> bool:
-        """Return True if the item itself is neither deleted nor moderated."""
+        """Return True if the item itself is neither deleted nor moderated; its microcosm may be."""
         return not self.is_deleted and not self.is_moderated
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
-        """Lock an item; None if it never existed here. `me`: participant of a huddle, for Huddle.lock alone."""
+        """Lock an item, hidden or not; None if it never existed here. `me` matters to Huddle.lock alone."""
         row = tx.row(LOCK, site_id=site_id, item_type=ref.type, item_id=ref.id)
         return cls(*row) if row else None
 
     def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
-        """Return the target of a write's permission on the locked item, from current rows.
+        """Return the target of the author's permission to write the locked item.
 
-        `asks_delete` False: the item is not searched for other authors, which only the right to delete depends on
-        (C-24).
+        `asks_delete` False: comments of others are not looked for, on which the right to delete alone depends (C-24);
+        the target then says that there are some.
         """
         me = author.profile_id
         others_wrote = True
@@ -179,9 +180,10 @@ class Item:
         )
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int) -> bool:
-        """Store the new item; return False if its author made an equal one within `window_s` seconds (C-15).
+        """Store the new item; return False, and store nothing, if its author made an equal one within `window_s`
+        seconds (C-15).
 
-        `id` is then that item's.
+        `id` is set in both cases: to that of the new item, or of the earlier one.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
@@ -210,10 +212,12 @@ class Item:
         return id
 
     def _insert_details(self, tx: Transaction, site_id: int) -> None:
-        """Store the columns that only this type of item has."""
+        """Store the columns that only this type of item has; a conversation has none."""
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Change title and place of the locked item; counters of both microcosms follow (content 3.5)."""
+        """Store title and microcosm of the locked item; if it moves, the counters of both microcosms are adapted
+        (content 3.5).
+        """
         site_id, me = author[:2]
         self.title, microcosm_id, reason = change
         self.version = tx.value(
@@ -239,7 +243,8 @@ class Item:
     def flag(
         self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str | None
     ) -> None:
-        """Set flags of the locked item: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`.
+        """Set flags of the locked item by name: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`. If this hides or
+        shows it, counters are adapted.
 
         `reason` None: the item is not marked as edited.
         """
@@ -261,7 +266,9 @@ class Item:
         self._record(tx, author, journal.PATCHED)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Hide the locked item and everything in it. Nothing changes if it is deleted already."""
+        """Set the flag `is_deleted` of the locked item, which hides its comments too; nothing changes if it is set
+        already.
+        """
         if self.is_deleted:
             return
         was_visible = self.is_visible
@@ -271,7 +278,7 @@ class Item:
         self._record(tx, author, journal.DELETED)
 
     def _count_visibility(self, tx: Transaction, site_id: int, was_visible: bool) -> None:
-        """Adapt the counters to a change of the item's visibility (C-16)."""
+        """Adapt counters of the microcosm and the author if `is_visible` is no longer `was_visible` (C-16)."""
         if self.is_visible == was_visible:
             return
         delta = 1 if self.is_visible else -1

@@ -1,7 +1,8 @@
-"""Details that some types of item have beyond what all items share: one column of the statements of pages and lists.
+"""Details that some types of item have beyond what all items share: one column in the statements of pages and lists.
 
 The column is the text of a JSON array, so that a page or list of mixed types costs one statement, an item without
-details costs nothing, and an entry is decoded only when it is rendered. A type describes itself by `ItemTypeDetails`.
+details costs nothing, and an entry is decoded only when it is rendered. Each type with details has an
+`ItemTypeDetails`.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ MINE: Final = "CASE i.item_type_id {} END".format(
 
 
 def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any]:
-    """Render the type's own members of a detail, in wire order; none for a type without details.
+    """Return the members of an item's detail that only its type has, in wire order; {} for a type without details.
 
-    `text` and `mine`: results of the type's `sql` and `mine` (ItemTypeDetails), as in all functions below.
+    `text` and `mine`: results of the type's `sql` and `mine` (see ItemTypeDetails), as in all functions below.
     """
     return SPECS[item_type].members(text, mine) if text else {}
 
 
 def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = False) -> bytes:
-    """Render the type's own members of a summary inside a finished object, each with a leading comma.
+    """Render the members of an item's summary that only its type has, each with a leading comma; b"" without any.
 
-    `whole`: the members of a detail instead.
+    `whole`: those of a detail instead.
     """
     if not text:
         return b""
@@ -51,7 +52,7 @@ def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = 
 
 
 def flags(item_type: int, text: str | None, mine: str | None) -> dict[str, bool | None]:
-    """Return the type's own members of meta.flags; None for a flag that guests don't have."""
+    """Return the members of meta.flags that only this type has; None as a value: guests don't have that flag."""
     return SPECS[item_type].flags(mine) if text else {}
 
 
@@ -62,5 +63,5 @@ def has_last_comment(item_type: int) -> bool:
 
 
 def until(item_type: int, text: str | None) -> datetime.datetime | None:
-    """Return the time at which the details will change by time alone; None: never."""
+    """Return the time at which the details will change without a write, such as the end of an event; None: never."""
     return SPECS[item_type].until(text) if text else None

@@ -1,4 +1,5 @@
-"""Pages of items: one item with its comments, summaries, lists; shared by conversations, events, polls and huddles.
+"""Pages of items: one item with its comments, summaries, lists; for conversations, events and polls, and parts of them
+for huddles.
 
 An item has so few columns that its summary is made from the statement's row; only comments and profiles, which carry
 text or stand on many pages, are cached documents.
@@ -168,7 +169,9 @@ MARK_AT = Query(
 
 
 class ItemPage(NamedTuple):
-    """Item with one page of its comments, as it is for all viewers who ignore the same of its authors."""
+    """Item with one page of its comments, without the viewer's part: the same for all viewers who ignore the same of
+    its authors.
+    """
 
     item_type: int
     id: int
@@ -209,7 +212,10 @@ class ItemPage(NamedTuple):
 
 
 class ViewerState(NamedTuple):
-    """State of an item for one member; never cached."""
+    """State of an item for one member; never cached. `read_time`: time up to which it was read, None for never;
+    `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `reacted` and
+    `bookmarked`: marks on the shown comments.
+    """
 
     read_time: datetime.datetime | None  # None: nothing was read
     send_email: bool | None  # None: not watched
@@ -223,12 +229,12 @@ class ViewerState(NamedTuple):
 
     @property
     def flags(self) -> dict[str, bool]:
-        """Return the viewer's own marks on the item as flags, true ones alone."""
+        """Return `bookmarked` and `drafted`, each only if it is true, for meta.flags of the item."""
         marks = {"bookmarked": self.is_bookmarked, "drafted": self.has_draft}
         return {name: True for name, is_there in marks.items() if is_there}
 
     def has_unread(self, moment: datetime.datetime) -> bool:
-        """Return True if something that happened at `moment` was not read yet."""
+        """Return True if `moment` is later than the viewer's read mark, or there is no read mark."""
         return self.read_time is None or moment > self.read_time
 
 
@@ -240,20 +246,22 @@ class ItemView(NamedTuple):
 
     @property
     def unread(self) -> list[bool]:
-        """Return, for each comment of the page, True if the viewer has not read it; False for each for a guest."""
+        """Return, for each comment of the page, True if the viewer has not read it; for a guest all are False."""
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
     def statement_id(self) -> int | None:
-        """Return the statement of reasons why the item is hidden, for its author alone; None for none."""
+        """Return the id of the statement of reasons for which the item is hidden; None if it isn't hidden, there is no
+        statement, or the viewer is not its author.
+        """
         is_hidden = self.page.is_deleted or self.page.is_moderated
         return self.viewer.statement_id if self.viewer is not None and is_hidden else None
 
     @property
     def stamp(self) -> Any:
-        """Return everything that the bytes depend on, except permission, address and tree."""
+        """Return all values that the shown page depends on, except permission, address and tree, for the entity tag."""
         if self.viewer is None:
             return self.page.stamp
         _, *shown = self.viewer
@@ -269,9 +277,10 @@ def page(
     ignored: Sequence[int],
     at: Paging,
 ) -> ItemView | None:
-    """Read an item with the page `at` of its comments as `me` sees them; None if it never existed here.
+    """Read an item, hidden or not, with the page `at` of its comments as the profile `me` sees them (0: a guest),
+    without those of the profiles `ignored`; None if it never existed here.
 
-    The caller checks permission, and hides a deleted or moderated item, before it shows anything.
+    The caller checks permission, and that the viewer may see a deleted or moderated item, before it shows anything.
     """
     key = ("item", site_id, *ref, at.offset, at.limit)
     cached: CachedPage[ItemPage] | None = None
@@ -321,9 +330,9 @@ def page(
 def _cached(
     pages: PageCache, key: tuple[Any, ...], ignored: Sequence[int]
 ) -> CachedPage[ItemPage] | None:
-    """Return the cached page for viewers who ignore the same; None if there is none.
+    """Return the cached page for viewers who ignore the profiles `ignored`; None if there is none.
 
-    The page of viewers who ignore nobody serves, if none of the ignored wrote in the item.
+    The page of viewers who ignore nobody is returned if none of `ignored` wrote in the item.
     """
     cached: CachedPage[ItemPage] | None
     if ignored:
@@ -337,7 +346,7 @@ def _cached(
 
 
 def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
-    """Return `ignored`; () if none of them wrote in the item."""
+    """Return `ignored` if one of these profiles wrote in the item, else ()."""
     if page.authors is not None and page.authors.isdisjoint(ignored):
         return ()
     return ignored
@@ -376,7 +385,9 @@ def _reacted(page: ItemPage) -> set[int]:
 def _viewer(
     tx: Reader, site_id: int, cached: CachedPage[ItemPage], me: int
 ) -> tuple[bool, ViewerState]:
-    """Return True if the cached page is still current, and the state of its item for `me`."""
+    """Read, in one statement, True if the cached page is still current, and the state of its item for the profile
+    `me`.
+    """
     row = cached.revalidate(
         tx,
         VIEWER,
@@ -394,9 +405,10 @@ def _viewer(
 
 
 def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> None:
-    """Move the viewer's read mark: on the last page to the item's last activity, else to the last comment shown.
+    """Move the viewer's read mark forward: on the last page to the item's last activity, else to the last comment
+    shown.
 
-    Nothing is written if the move would have no visible effect.
+    Nothing is written for a guest, or if all that is shown was read before.
     """
     page, viewer = view
     if viewer is None or not viewer.has_unread(page.last_activity):
@@ -426,7 +438,7 @@ def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> 
 
 
 def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
-    """Return meta.flags of a detail (content 1.9)."""
+    """Return meta.flags of an item's detail (content 1.9). `is_ignored`: the viewer ignores the item."""
     page, viewer = view
     shown = {
         "sticky": page.is_sticky,
@@ -470,9 +482,10 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of an item (content 3.2).
+    """Render the detail of an item (content 3.2). `permissions`: their JSON; `is_ignored`: the viewer ignores the item;
+    `rights`: the viewer's on its comments, None for a guest.
 
-    `comments_page(items)` wraps a JSON array of comments into their page.
+    `comments_page` wraps the JSON array of the comments into their page.
     """
     page, viewer = view
     fetched = documents.fetch(tx, site_id, wanted(page))
@@ -530,7 +543,9 @@ TIMES_WIDTH: Final = 3
 
 
 def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
-    """Return the versions of all profiles that summaries show, by id. `at`: index of SUMMARY_COLUMNS in a row."""
+    """Return the versions of all profiles that summaries of these rows show, by profile id. `at`: index in a row at
+    which SUMMARY_COLUMNS begin.
+    """
     people: dict[int, int] = {}
     for row in rows:
         if row[at]:
@@ -554,10 +569,11 @@ def summary(
     mine: str | None = None,
     whole: bool = False,
 ) -> bytes:
-    """Render the summary of an item (content 3.1). `row`: SUMMARY_COLUMNS; `times`: SUMMARY_TIMES.
+    """Render the summary of an item (content 3.1). `row` holds SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `people`:
+    documents of `summary_people`.
 
-    `unread` None: no such flag. `mine`: the viewer's part of the details (item_details.py). `whole`: with the members
-    that a detail shows.
+    `unread` None: the flag is left out. `mine`: the viewer's part of the details (item_details.py). `whole`: with the
+    type's members of a detail.
     """
     (
         item_id,
@@ -628,10 +644,10 @@ BY_IDS = Query(
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
 ) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
-    """Return for each item a function that renders it for a tree and readable microcosms, by id. Huddles are left out.
+    """Return for each item, by id, a function that renders it for a tree and readable microcosms. Huddles are left out.
 
-    The document has all details and reactions, as for somebody without a part in the item (`unread` false, no vote or
-    answer). The caller checks permission.
+    The function renders a summary with all details and reactions, without a part of any viewer (`unread` false, no vote
+    or answer). The caller checks permission.
     """
     if not ids:
         return {}
@@ -662,7 +678,9 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """Return the JSON of a list entry: of an earlier call for this view if it shows the same, else a new one."""
+    """Return the JSON of an item in a list. It is kept with `view`, the readable microcosms, and made anew if row,
+    times, `unread` or `mine` differ.
+    """
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
@@ -683,7 +701,9 @@ def container(item_type: int, item: bytes) -> bytes:
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """Return the document of a list as JSON: the page under its `key`, and meta with links and permissions."""
+    """Render the document of a list: the JSON `page` as its member `key`, and `meta` with the link to `path` and the
+    JSON `permissions`.
+    """
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),
         page,
@@ -765,9 +785,10 @@ POSITION = Query(
 def target_comment(
     tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
 ) -> tuple[int, int] | None:
-    """Return (id, position among those that the viewer sees) of the last comment (`newest`) or the first unread one.
+    """Return (id, position) of the first comment that the profile `me` has not read, or of the last one if all are read
+    or with `newest`. Comments of the profiles `ignored`, and hidden ones, don't count.
 
-    None if the viewer sees no comment.
+    None if there is no comment.
     """
     row = None
     if not newest:
@@ -780,7 +801,9 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """Return the 1-based position of the comment with the number `seq`, among those that the viewer sees."""
+    """Return the 1-based position of the item's comment with the number `seq` among its comments that are shown,
+    without those of the profiles `ignored`.
+    """
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 
 
@@ -791,7 +814,9 @@ def comment_href(
     limit: int,
     pairs: paging.Pairs = (),
 ) -> str:
-    """Return the address of the item's page that holds a comment, for `lastcomment`, `newcomment` and `incontext`."""
+    """Return the address of the page of the item, in pages of `limit`, on which the comment at this 1-based position
+    is. `pairs`: other parameters of the query to keep.
+    """
     offset = paging.page_offset(position, limit)
     return paging.href(
         ref.href,
@@ -813,8 +838,8 @@ def redirect(
     *,
     newest: bool,
 ) -> str:
-    """Return the address that `lastcomment` (`newest`) or `newcomment` redirects to; the item's own if it has no
-    such comment.
+    """Return the address that `lastcomment` (`newest`) or `newcomment` redirects to; the item's own address if the
+    viewer sees no comment.
     """
     target = target_comment(tx, site_id, ref.id, me, ignored, newest=newest)
     others = [pair for pair in pairs if pair[0] != "comment_id"]

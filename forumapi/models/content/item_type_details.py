@@ -1,6 +1,6 @@
-"""Struct with which a type of item says what is read and shown of it beside what all items share: SQL columns, members.
+"""Struct by which a type of item describes its details: SQL columns, and members of JSON, that only this type has.
 
-item_details.py lists the types that do.
+For reading only; item_details.py lists the types that have one.
 """
 
 from __future__ import annotations

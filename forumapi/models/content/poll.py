@@ -131,7 +131,7 @@ def _choice(choice: _ShownChoice, has_results: bool, is_own: bool) -> dict[str, 
 
 
 def _until(text: str) -> datetime.datetime | None:
-    """Return the time at which an open poll will be closed; None for other polls."""
+    """Return the time at which an open poll closes by itself; None for a closed poll, or one without such a time."""
     poll = _decode(text)
     if not poll.is_open or poll.closes is None:
         return None
@@ -280,14 +280,17 @@ VOTES = Query(
 
 
 class ChoiceBody(Struct):
-    """Choice as a client sends it. Its position is its order; counts are never taken from clients (C-32)."""
+    """Choice as a client sends it; its position is its place in the array. A sent count is ignored (C-32)."""
 
     id: int | UnsetType = UNSET
     choice: str | UnsetType = UNSET
 
 
 class PollDetails(NamedTuple):
-    """Details of a poll as clients write them: its choices in order, and the ballot of one user (None: no vote)."""
+    """Details of a poll as clients write them. `choice_ids` in order; `ballot`: choice ids of one user, None for no
+    vote; `results`: ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `takes_votes`: it is neither
+    closed nor past `closes`.
+    """
 
     question: str = ""
     is_multi: bool = False
@@ -302,8 +305,8 @@ class PollDetails(NamedTuple):
 
 
 class PollChange(NamedTuple):
-    """Details of a poll before and after a body is applied, and choices as (id or None, text); None keeps the
-    choices.
+    """Details of a poll before and after a body is applied. `choices`: all choices in order, as (id, text) with id None
+    for a new one; None keeps them.
     """
 
     before: PollDetails
@@ -312,14 +315,14 @@ class PollChange(NamedTuple):
 
 
 def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> PollDetails:
-    """Read the details of a poll, with the ballot of a user (0: of nobody)."""
+    """Read the details of a poll, with the ballot of a user; with `user_id` 0 `ballot` is None."""
     row = tx.row(DETAILS, site_id=site_id, item_id=item_id, user_id=user_id)
     assert row is not None  # stored with its item
     return PollDetails(*row)
 
 
 def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
-    """Return the details `before` and what a body (handlers.polls.PollBody) makes of them.
+    """Return how a body (handlers.polls.PollBody) changes `before`: a member that was not sent keeps its value.
 
     `is_new`: question and choices are required. Raises Invalid for the first bad field.
     """
@@ -393,8 +396,8 @@ def _columns(details: PollDetails) -> dict[str, Any]:
 class Poll(Item):
     """Poll as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    The lock keeps counts exact and prevents a second vote. `poll_ballots` alone names voters: neither the event log nor
-    the audit does.
+    The lock keeps counts exact and prevents a second vote. Only the table `poll_ballots` names voters: neither the
+    event log nor the audit does.
     """
 
     details: PollChange | None = None  # for `insert` and `update`
@@ -411,9 +414,9 @@ class Poll(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, place and `details` of the locked poll.
+        """Store title, microcosm and `details` of the locked poll; votes for removed choices are dropped.
 
-        Raises Invalid where somebody has voted for several choices and the poll is to allow one.
+        Raises Invalid if the poll is to allow one choice only and somebody has voted for several.
         """
         super().update(tx, author, change)
         assert self.details is not None
@@ -439,9 +442,11 @@ class Poll(Item):
         *,
         is_moderator: bool,
     ) -> None:
-        """Replace the ballot of a user by `chosen`; without choices, withdraw it.
+        """Replace the ballot of the user `user_id` in the locked poll by the choice ids `chosen`; without choices,
+        withdraw it. No voter is recorded in the journal.
 
-        Raises Invalid for a bad choice, and with code 17 if the poll is closed.
+        Raises Invalid for an unknown, repeated or second choice; with code 17 if the poll is closed, or its item is
+        closed and not `is_moderator`.
         """
         site_id = author.site_id
         details = read_details(tx, site_id, self.id, user_id)

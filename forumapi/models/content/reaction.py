@@ -1,6 +1,7 @@
 """Reactions to comments and items: kinds that a site has, reactions of profiles, and counts that documents show.
 
-The counts stand in a column of the comment or item, kept by the statement that stores a reaction; they move no version.
+The counts are in a column of the comment or item, changed by the statement that stores or deletes a reaction; the
+version of the comment or item stays.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ OWN_OF_COMMENTS: Final = f"""
 
 
 def own_of_comments(own: str | None) -> dict[int, list[str]]:
-    """Return names of reactions by comment id, from a column made by OWN_OF_COMMENTS."""
+    """Return the names of the viewer's reactions by comment id, from a value of the column OWN_OF_COMMENTS; {} for
+    None.
+    """
     return {int(id): names for id, names in loads(own).items()} if own else {}
 
 
@@ -109,8 +112,10 @@ RESET_KINDS = Query(
 
 
 def _counted(name: str, change: str, sign: str, table: str, key: str) -> Query:
-    """Return a statement that inserts or deletes a reaction and moves its count, or does nothing if there is no
-    change.
+    """Return a statement that inserts or deletes a reaction and adapts its count, or does nothing if the reaction is
+    there, or not there, already.
+
+    All arguments are SQL: `change` the INSERT or DELETE, `sign` + or -, `table` and `key` those of the thing.
     """
     return Query(
         f"reaction.{name}",
@@ -170,7 +175,7 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
 
 
 def stored(value: str | None) -> Sequence[ReactionKind]:
-    """Return the kinds of the value of a site's setting; None: the platform's."""
+    """Return the kinds in `value`, JSON of a site's setting; None: the platform's default kinds."""
     return DEFAULTS if value is None else [ReactionKind(*pair) for pair in loads(value)]
 
 
@@ -180,7 +185,9 @@ def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
 
 
 def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | None) -> None:
-    """Set the kinds of a site; None: the platform's. Reactions of kinds that are no longer there stay stored."""
+    """Set the kinds of reactions of the author's site; None: those of the platform. Reactions of kinds that are dropped
+    stay stored.
+    """
     if wanted is None:
         version = tx.value(RESET_KINDS, site_id=author.site_id)
     else:
@@ -190,12 +197,16 @@ def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | 
 
 
 def shown(counts: str | None) -> bytes:
-    """Render the counts as members of a document's `meta`, with a leading comma; b"" without counts."""
+    """Render the counts, JSON of the column, as the member `reactions` of a document's `meta`, with a leading comma;
+    b"" for None.
+    """
     return b',"reactions":' + counts.encode() if counts else b""
 
 
 def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str, Any]]:
-    """Return the site's kinds with the counts of a comment or item; those that `me` gave are marked."""
+    """Return the site's kinds in order, each with its count on a comment or item and `own`, True if the profile `me`
+    gave it.
+    """
     row = tx.row(COUNTS, site_id=site_id, item_type=target.item_type, item_id=target.item_id, me=me)
     assert row is not None
     value, reactions, own = row

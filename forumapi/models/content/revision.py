@@ -49,7 +49,7 @@ FIND = Query(
 
 
 class Revision(NamedTuple):
-    """Revision of a comment. `markdown` is "" in a list."""
+    """Revision of a comment; `number` counts from 1. `markdown` is "" if `page` read it."""
 
     number: int
     created: datetime.datetime
@@ -59,19 +59,23 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return everything that its document depends on; a revision itself never changes."""
+        """Return all values that the document depends on, for the entity tag; only the author's profile can change."""
         return (self.number, self.author_id, self.author_version)
 
 
 def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, list[Revision]]:
-    """Read (total, page `at`) of a comment's revisions, newest first. The caller checks permission."""
+    """Return the number of a comment's revisions and the page `at` of them, newest first, without their text. The
+    caller checks permission.
+    """
     rows = tx.rows(LIST, site_id=site_id, comment_id=comment_id, limit=at.limit, offset=at.offset)
     total = rows[0][5] if rows else 0
     return total, [Revision(*row[:5]) for row in rows]
 
 
 def find(tx: Reader, site_id: int, comment_id: int, numbers: Sequence[int]) -> dict[int, Revision]:
-    """Return revisions of a comment with their text, by number. The caller checks permission."""
+    """Return revisions of a comment with their text, by number; unknown numbers are left out. The caller checks
+    permission.
+    """
     rows = tx.rows(FIND, site_id=site_id, comment_id=comment_id, revisions=_possible(numbers))
     return {row[0]: Revision(*row) for row in rows}
 
@@ -98,7 +102,9 @@ def documents(
     *,
     with_text: bool,
 ) -> list[bytes]:
-    """Render revisions; `current`: number of the newest revision."""
+    """Render revisions, each as JSON. `current`: number of the newest revision of the comment; `with_text`: with the
+    Markdown.
+    """
     versions = {revision.author_id: revision.author_version for revision in revisions}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     return [
@@ -144,7 +150,9 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """Render the difference from revision `old` (0: nothing) with the text `before` to `new` with the text `after`."""
+    """Render the difference between revision `old` (0: nothing) with the text `before` and revision `new` with the text
+    `after`.
+    """
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)
     return dumps(

@@ -1,7 +1,7 @@
-"""Short links: one row per distinct URL of the whole platform, its code, and the comments with it (platform 6.3).
+"""Short links: one row per distinct URL of the whole platform, its code, and the comments that have it (platform 6.3).
 
-Links belong to no site: the same URL has the same code everywhere. A code makes its URL public, so only links of texts
-that guests read have codes.
+Links belong to no site: the same URL has the same code everywhere. A code makes its URL public, so only links in texts
+that guests may read get codes.
 """
 
 from __future__ import annotations
@@ -108,24 +108,24 @@ FIND = Query(
 
 
 class FollowedLink(NamedTuple):
-    """URL of a link that may be followed: http or https, as it was written."""
+    """Link that a code leads to. `url`: http or https, as its writer typed it."""
 
     id: int
     url: str
 
 
 class ShortLink(NamedTuple):
-    """Link as a text shows it: with id 0, the URL itself."""
+    """Link as a text shows it: `url` is the short address; with `id` 0 it is the URL itself, not shortened."""
 
     id: int
     url: str
 
 
 def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """Return the short link of each of `urls`, made if needed, in one statement, two after a collision.
+    """Return the short link of each of `urls`, storing those that have none, in one statement, two after a collision.
 
     `base`: address that codes are appended to, ending in `/out/`. Only http and https URLs with a host and of at most
-    MAX_LENGTH characters are shortened (C-53); any other has no entry.
+    MAX_LENGTH characters are shortened (C-53); others are left out of the result.
     """
     wanted = {hashlib.sha256(url.encode()).digest(): (url, host) for url, host in _web(urls)}
     result: dict[str, ShortLink] = {}
@@ -155,7 +155,7 @@ KNOWN = Query(
 
 
 def known(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """Return the short links of those of `urls` that have one. Writes nothing."""
+    """Return the short links of those of `urls` that have a code already. Writes nothing. `base` as in `shorten`."""
     hashes = [hashlib.sha256(url.encode()).digest() for url, _ in _web(urls)]
     if not hashes:
         return {}
@@ -165,7 +165,9 @@ def known(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
 
 
 def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
-    """Return those of `urls` that `shorten` would shorten, as themselves: links of a private text are not stored."""
+    """Return those of `urls` that `shorten` would shorten, with id 0 and their own URL, for a text that guests may not
+    read. Stores nothing.
+    """
     return {url: ShortLink(0, url) for url, _ in _web(urls)}
 
 
@@ -179,7 +181,7 @@ def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
 def record_uses(
     tx: Transaction, site_id: int, comment_id: int, revision: int, link_ids: Sequence[int]
 ) -> None:
-    """Record the links of a comment's revision."""
+    """Record that a revision of a comment has these links."""
     if link_ids:
         tx.run(
             RECORD_USES,
@@ -198,12 +200,12 @@ def find(
     misses: Limit,
     ip: str,
 ) -> FollowedLink:
-    """Return the URL of a code. `blocked`: domains that are refused beside the stored ones, with all their subdomains.
+    """Return the URL of a code. `blocked`: domains that are refused, with their subdomains, beside the stored ones.
 
     A code of an earlier release, which could be guessed, is valid only while guests may read a text that has the link.
 
     Raises NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside the open internet
-    (P-54), TooMany if the client address has missed as often as `misses` allows (0: no limit).
+    (P-54), TooMany if the client address `ip` has asked for as many unknown codes as `misses` allows (0: no limit).
     """
     row = tx.row(
         FIND,
@@ -246,7 +248,8 @@ _INSIDE: Final = frozenset(
 
 
 def is_inside(host: str) -> bool:
-    """Return True if a host, as from `host_of`, is in a private network, or can't be found by a browser.
+    """Return True if a host, a result of `host_of`, is in a private network, or is no name or address of the public
+    internet.
 
     Addresses are read as browsers read them: `127.1`, `0x7f000001` and `017700000001` are 127.0.0.1.
     """
@@ -263,7 +266,9 @@ _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def _ipv4(labels: Sequence[str]) -> str | None:
-    """Return one to four numbers as an IPv4 address, the last number filling the rest; None if they form none."""
+    """Return the IPv4 address that one to four numbers form, the last number filling the rest; None if they form
+    none.
+    """
     if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
         return None
     try:
@@ -367,7 +372,9 @@ LIST_BLOCKED = Query(
 
 
 class LinkUse(NamedTuple):
-    """Link in a comment; `uses`: number of the site's comments with it."""
+    """Link in a comment of a site. `created`: time of the comment; `code` "": the link has none; `uses`: number of the
+    site's comments in readable microcosms with the link.
+    """
 
     comment_id: int
     created: datetime.datetime
@@ -379,7 +386,9 @@ class LinkUse(NamedTuple):
 
 
 class PlatformLink(NamedTuple):
-    """Link of the platform; `hits`: number of times it was followed; `uses`: comments that have or had it."""
+    """Link of the platform. `hits`: number of times it was followed; `uses`: number of comments of all sites that have
+    or had it; `is_blocked`: its domain is.
+    """
 
     link_id: int
     created: datetime.datetime
@@ -392,7 +401,7 @@ class PlatformLink(NamedTuple):
 
 
 class BlockedDomain(NamedTuple):
-    """Domain to which, and to whose subdomains, no links are followed."""
+    """Domain that links may not lead to, nor to its subdomains."""
 
     domain: str
     created: datetime.datetime
@@ -406,9 +415,11 @@ def of_site(
     before: tuple[int, int],
     limit: int,
 ) -> list[LinkUse]:
-    """Read up to `limit` links of a site's comments in readable microcosms, newest first.
+    """Return up to `limit` links in comments on items of `readable` microcosms, hidden ones aside, newest comment
+    first; none of huddles or profiles.
 
-    They precede the (comment id, link id) `before`. `host`: only links to this domain and its subdomains; "" for all.
+    They come after (comment id, link id) `before` in that order. `host`: only links to this domain and its subdomains;
+    "" for all.
     """
     rows = tx.rows(
         OF_SITE,
@@ -423,13 +434,17 @@ def of_site(
 
 
 def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[PlatformLink]:
-    """Read up to `limit` links with a lower id than `before`, newest first; `host` as in `of_site`."""
+    """Return up to `limit` links of all sites with a code and an id below `before`, newest first; `host` as in
+    `of_site`.
+    """
     rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
     return [PlatformLink(*row) for row in rows]
 
 
 def checked_domain(text: str) -> str:
-    """Return a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is none."""
+    """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is
+    no domain.
+    """
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")
@@ -437,7 +452,8 @@ def checked_domain(text: str) -> str:
 
 
 def domains_in(lines: Iterable[str]) -> list[str]:
-    """Return the domains in a blocklist: one a line, or behind an address as in a hosts file; # begins a comment.
+    """Return the domains in the lines of a blocklist: one a line, or behind an address as in a hosts file; # begins a
+    comment.
 
     Words that aren't domains are skipped.
     """
@@ -455,15 +471,17 @@ def domains_in(lines: Iterable[str]) -> list[str]:
 
 
 def block(tx: Transaction, domains: Sequence[str]) -> int:
-    """Block links to these domains and their subdomains; return the number of those not blocked before."""
+    """Store these domains as blocked, with their subdomains; return the number of those that were not stored before."""
     return tx.run(BLOCK, domains=domains)
 
 
 def unblock(tx: Transaction, domains: Sequence[str]) -> int:
-    """Unblock links to these domains; return the number of those that were blocked."""
+    """Delete these domains from the stored blocked ones; return the number of those deleted. One blocked as a subdomain
+    of another stays blocked.
+    """
     return tx.run(UNBLOCK, domains=domains)
 
 
 def list_blocked(tx: Reader) -> list[BlockedDomain]:
-    """Return the stored blocked domains."""
+    """Return the stored blocked domains, by name."""
     return [BlockedDomain(*row) for row in tx.rows(LIST_BLOCKED)]

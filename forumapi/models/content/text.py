@@ -1,7 +1,7 @@
-"""Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
+"""Rendering of Markdown into HTML with the look-ups that it needs: profile names and short links (content 11).
 
 The only module where the pure pipeline of `text/` meets the database. Call `prepare`, the longer half, before any row
-is locked; `finish` takes the comment's place, and locks links after items.
+is locked; and `finish`, which locks links, after items are locked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMES = Query(
 
 
 class RenderedText(NamedTuple):
-    """HTML of a comment, the profiles that it mentions, and its short links."""
+    """HTML of a comment, the ids of the profiles that it mentions, and those of its short links."""
 
     html: str
     mentioned: tuple[int, ...]
@@ -39,7 +39,8 @@ class RenderedText(NamedTuple):
 
 
 class PreparedText(NamedTuple):
-    """Comment that is rendered except for its links (`draft`); `names`: profile ids of the names that it may mention.
+    """Comment that is rendered except for its mentions and links (`draft`). `names`: ids of the profiles that it may
+    mention, by name.
 
     `short_links`: address that codes of short links are appended to.
     """
@@ -60,7 +61,11 @@ def prepare(
     short_links: str,
     limit: int | None = render.MAX_SOURCE,
 ) -> PreparedText:
-    """Render a comment up to the steps that depend on its place. `short_links`: address that codes are appended to."""
+    """Render the Markdown `source` up to the steps that depend on where the comment stands.
+
+    `short_links`: address that codes of short links are appended to; `limit`: greatest number of characters, None for
+    no limit.
+    """
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
         source,
@@ -78,7 +83,8 @@ def prepare(
 def finish(
     tx: Reader, prepared: PreparedText, tree: Callable[[], Tree], microcosm_id: int | None
 ) -> RenderedText:
-    """Finish a comment at its place: a microcosm of `tree`, 0 for a profile, None for a huddle.
+    """Finish a comment for the place where it stands: a microcosm of `tree` by its id, 0 for a profile, None for a
+    huddle.
 
     Links are shortened only where guests may read the place, since a short link leads everybody to its address.
     """
@@ -105,9 +111,10 @@ def render_many(
     short_links: str,
     makes_links: bool = True,
 ) -> list[RenderedText]:
-    """Render imported comments, however long, each with its place as in `finish`, in at most two statements.
+    """Render imported comments, of any length, in at most two statements. `sources`: Markdown and place of each, the
+    place as in `finish`.
 
-    `makes_links` False: links without a short one stay as they are, and nothing is written.
+    `makes_links` False: links that have no code yet stay as they are, and nothing is written.
     """
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     file_host = site.host if site.domain else None
@@ -140,7 +147,9 @@ def render_many(
 
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """Render a text that is not stored into HTML: as `prepare` and `finish` do, but its links are not shortened."""
+    """Return the HTML of a text that is not stored, as `prepare` and `finish` make it, but with links that are not
+    shortened.
+    """
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in short_link.unshortened(draft.urls).items()}
     return render.finish(draft, mentions=names, short_links=links).html
@@ -166,10 +175,11 @@ def rerender(
     *,
     short_links: str,
 ) -> tuple[int, str]:
-    """Render a stored comment of an earlier pipeline again and store it; return (version, HTML) (C-36).
+    """Render a comment that an earlier version of the pipeline rendered, and store its HTML; return (new version, HTML)
+    (C-36).
 
-    Nobody is notified. If the comment was edited meanwhile nothing is stored, and the version is 0, so that caches drop
-    it.
+    Nobody is notified. If the comment was edited meanwhile nothing is stored and the returned version is 0, so that
+    caches drop the comment. `source`: its stored Markdown; `microcosm_id` as in `finish`.
     """
     # An imported text may be longer than a typed one.
     prepared = prepare(tx, site, source, short_links=short_links, limit=None)
@@ -186,9 +196,10 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return a required line of text, cleaned (content 1.7); `quiet`: a text in capitals is put into small letters.
+    """Return `value` cleaned, as a required line of text (content 1.7). `quiet`: a text all in capitals is put into
+    small letters.
 
-    Raises Invalid if it is missing, empty or over the limit.
+    Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
@@ -197,9 +208,10 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
-    """Return a title that takes the place of the stored `now`: if it is the same, `now`, which may be over the limit.
+    """Return `value` cleaned, as a title that replaces the stored title `now`; if both are the same, `now` as it is,
+    even over the limit.
 
-    An imported title comes in whole. Raises Invalid as `title` does.
+    An imported title may be over the limit. Raises Invalid as `title` does.
     """
     if isinstance(value, str) and unescape(value) == unescape(now):
         return now
@@ -207,7 +219,9 @@ def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool =
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """Return a required text of several lines, cleaned. Raises Invalid if it is missing, empty or over the limit."""
+    """Return `value` cleaned, as a required text of several lines. Raises Invalid, which names `field`, if it is no
+    string, empty or over `limit` characters.
+    """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
     return _checked(clean.block(value), field, limit)
@@ -222,7 +236,9 @@ def _checked(cleaned: str, field: str, limit: int) -> str:
 
 
 def source(value: object) -> str:
-    """Return a comment's Markdown, checked. Raises Invalid if it is missing, blank or too long."""
+    """Return `value` unchanged, as a comment's Markdown. Raises Invalid if it is missing, blank or over MAX_MARKDOWN
+    characters.
+    """
     if not isinstance(value, str):
         raise Invalid("markdown", "is required", code=WRONG_TYPE if value is not None else 0)
     if not value.strip():
