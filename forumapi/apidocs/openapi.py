@@ -38,6 +38,9 @@ _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
 _SECTION: Final = re.compile(
     r"\s*\((?:(?:platform|content|discovery|decision) [0-9]|architecture, |[A-Z]-[0-9])[^)]*\)"
 )
+_WIRE: Final = re.compile(
+    r"\s+Wire: \S+"
+)  # the page that ends the docstring of a module of handlers
 _BIGINT: Final = 2**63 - 1
 
 _RIGHTS: Final[dict[Need, str]] = {
@@ -300,7 +303,7 @@ def _tag(handler: type[Handler]) -> str:
 def _tags(endpoints: Iterable[Endpoint]) -> list[Schema]:
     modules = {_tag(endpoint.handler): endpoint.handler.__module__ for endpoint in endpoints}
     return [
-        {"name": tag, "description": _summary(sys.modules[module].__doc__)}
+        {"name": tag, "description": _summary(_WIRE.sub("", sys.modules[module].__doc__ or ""))}
         for tag, module in sorted(modules.items())
     ]
 
@@ -651,9 +654,9 @@ def _summary(text: str | None) -> str:
 
 
 def _texts(text: str | None) -> tuple[str, str]:
-    """Split a docstring into its first line, without full stop, and the rest."""
-    first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n")
-    return first.strip().removesuffix("."), rest.strip()
+    """Split a docstring, without citations, into its first paragraph in one line without full stop, and the rest."""
+    first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n\n")
+    return " ".join(first.split()).removesuffix("."), rest.strip()
 
 
 # ---------------------------------------------------------------- schemas

@@ -1,4 +1,6 @@
-"""Attachments of comments and profiles; a profile's newest attachment is its avatar. Wire: docs/api/files.md."""
+"""Attachments: files attached to comments and profiles; a profile's newest attachment is its avatar. Wire:
+docs/api/files.md.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,20 @@ _UNNAMED: Final = "untitled.unk"
 
 
 class AttachmentBody(Struct):
-    """A file to attach, and its name there (content 10.5)."""
+    """Body of a new attachment: the hash of an uploaded file, and the name to show for the file (content 10.5)."""
 
     fileHash: str | UnsetType = UNSET
     fileName: str | UnsetType = UNSET
 
 
 class CarrierHandler(Handler):
-    """Base class of handlers of attachments: finds the comment or profile that carries them."""
+    """Base class of the handlers of attachments, whose address names the comment or profile that carries them."""
 
     def locate(self, ctx: Context) -> LocatedCarrier:
-        """Find the comment or profile; for a POST an unreadable carrier counts as missing (content 1.2)."""
+        """Find the comment or profile in the address; a write locks its row.
+
+        On the platform's host the caller's own profile alone is accepted. Raises Forbidden there for another id.
+        """
         item = ctx.args["item"]
         if ctx.site.is_root and item.id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
@@ -72,9 +77,10 @@ class AttachmentsHandler(CarrierHandler):
     required_keys: ClassVar = {"POST": ("fileHash",)}
 
     def locate(self, ctx: Context) -> LocatedCarrier:
-        """Find the comment or profile.
+        """Find the comment or profile in the address; a POST locks its row.
 
-        Raises Invalid, code 23, for a POST to a carrier that the caller may not read.
+        Raises Invalid, code 23, for a POST to a carrier that does not exist, or that the caller may not read (content
+        1.2).
         """
         located = super().locate(ctx)
         if ctx.is_write:
@@ -108,7 +114,10 @@ class AttachmentsHandler(CarrierHandler):
 
     @needs(UPDATE, body=AttachmentBody, status=302)
     def post(self, ctx: Context, sent: AttachmentBody) -> Result:
-        """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar."""
+        """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar.
+
+        400 for a hash of which no file is stored, or of a file that the caller may not see.
+        """
         hash = given(sent.fileHash, "")
         if not hash:
             raise Invalid("fileHash", "is required")
@@ -125,9 +134,9 @@ class AttachmentHandler(CarrierHandler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Detach the file: for the site's owner, moderators and the owner of the comment or profile.
+        """Detach the file: for the site's owner, moderators and the owner of the comment or profile; others get 403.
 
-        The file itself stays.
+        200 also if the file was not attached; 400 for the last picture of a profile. The file itself stays stored.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)
@@ -145,7 +154,7 @@ def _required(ctx: Context) -> None:
 
 
 def _may_use(ctx: Context, hash: str) -> bool:
-    """Return True if the caller may see the file `hash`, and so may attach it."""
+    """Return True if the file `hash` is stored and the caller may see it, and so may attach it."""
     if not _HASH.fullmatch(hash):
         return False
     tx, site, principal = ctx.reader, ctx.site, ctx.identity.principal

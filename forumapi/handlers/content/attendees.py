@@ -1,4 +1,4 @@
-"""Attendees of events. Wire: docs/api/events.md."""
+"""Attendees: the answers of profiles to an event. Wire: docs/api/events.md."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER
 
 
 class AttendeeBody(Body):
-    """An answer to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken."""
+    """Answer of a profile to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken."""
 
     profileId: int | UnsetType = UNSET
     rsvp: str | UnsetType = UNSET
@@ -50,7 +50,10 @@ class AttendeeBody(Body):
 
 
 def _locate_event(ctx: Context) -> Located:
-    """Find the event; for a write, lock it. Its version is not that of its attendees, so If-Match does not apply."""
+    """Find the event that the address names; a write locks it.
+
+    It is located without its version, which is not that of the attendees, so that If-Match is ignored.
+    """
     if ctx.is_write:
         located: Located = items.locate_locked(ctx, Event)
         located.version = 0
@@ -63,9 +66,10 @@ def _locate_event(ctx: Context) -> Located:
 
 
 def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
-    """Check an answer for `profile_id`; for other people than the caller, anything but yes (content 5.5).
+    """Return the checked answer that a body gives for `profile_id`; without `rsvp` in the body it is "invited".
 
-    Raises Invalid for an unknown answer, Forbidden if the caller may not give it.
+    Raises Invalid for an unknown answer. Raises Forbidden for another profile than the caller's, unless the caller is
+    the event's owner, a moderator or the site's owner and the answer is not "yes" (content 5.5).
     """
     rsvp = body.given(sent.rsvp, "") or "invited"
     state = attendee.STATES.get(rsvp)
@@ -128,7 +132,7 @@ class AttendeesHandler(Handler):
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
-        """Answer for the caller or, as the event's owner or a moderator, for others: the whole batch or nothing."""
+        """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none."""
         if not sent:
             raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:
@@ -139,7 +143,10 @@ class AttendeesHandler(Handler):
 
 
 class LocatedAttendee(LocatedObject[EventAttendance]):
-    """The event of one attendee, for reading."""
+    """Event of the address with the answer of one profile to it, read without a lock.
+
+    `object` is None if there is no event; its `attendee` is None if the profile has not answered.
+    """
 
     noun = "attendee"
 
@@ -147,8 +154,8 @@ class LocatedAttendee(LocatedObject[EventAttendance]):
 class AttendeeHandler(Handler):
     """The answer of one profile to one event.
 
-    The declared permission is the permission on the event, so that an unreadable event looks like one that never
-    existed (C-01); the permission on the attendee is checked after it.
+    Permission is checked on the event first, so that an event the caller may not read looks like one that never existed
+    (C-01); then on the answer itself.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
@@ -191,8 +198,10 @@ class AttendeeHandler(Handler):
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context, sent: AttendeeBody) -> Result:
-        """Answer for the profile that the address names: the caller's own, or others as the event's owner or a
-        moderator.
+        """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
+        another's.
+
+        Only a profile itself may answer yes.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
@@ -200,7 +209,10 @@ class AttendeeHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw an answer: the caller's own, or others with the right to delete. 200 also when there is none."""
+        """Withdraw the answer of the profile in the address; 200 also if it has not answered.
+
+        For the profile itself, and for those who may delete its answer; others get 403.
+        """
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
         items.required(ctx, Event)
         attendance = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
@@ -230,10 +242,10 @@ class AttendeesCsvHandler(Handler):
 
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
-        """Name, id, e-mail and date of all profiles that answered yes; for the event's owner, moderators and the
-        site's owner.
+        """The profiles that answered yes, as CSV: name, id, e-mail address and time of each.
 
-        The column of addresses is filled for the site's owner; for others it holds their own address alone.
+        For the event's owner, moderators and the site's owner; others get 403. Only the site's owner gets all e-mail
+        addresses; in other callers' files every address but the caller's own is empty.
         """
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)

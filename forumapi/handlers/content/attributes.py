@@ -1,4 +1,4 @@
-"""Attributes of anything that can carry them. Wire: docs/api/attributes.md."""
+"""Attributes: keys with values, of a site, microcosm, item, comment or profile. Wire: docs/api/attributes.md."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from forumapi.wire.schemas import attributes as schemas
 
 
 class ValueBody(Struct):
-    """The value of one attribute; a key in the body is ignored (C-02)."""
+    """Value of the attribute whose key is in the address; a key in the body is ignored (C-02)."""
 
     value: str | int | float | bool | UnsetType = UNSET
 
 
 class AttributeBody(Struct):
-    """One attribute of a batch."""
+    """Attribute in a batch of attributes to store."""
 
     key: str | UnsetType = UNSET
     value: str | int | float | bool | UnsetType = UNSET
 
 
 class KeyBody(Struct):
-    """The key of an attribute to remove."""
+    """Key of an attribute, in a batch of attributes to remove."""
 
     key: str | UnsetType = UNSET
 
@@ -56,7 +56,11 @@ def _attributes(ctx: Context) -> Attributes:
 
 
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
-    """Raise Forbidden if one of the keys is a profile's that only the site's owner may write (P-34)."""
+    """Check that the caller may write these keys of the carrier.
+
+    Raises Forbidden on a profile, unless the caller is the site's owner, for `is_member`, for keys that criteria of
+    roles test, and for keys that the owner wrote there (P-34).
+    """
     if ctx.args["item"].type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
         return
     key = _attributes(ctx).granted_key(ctx.reader, keys)
@@ -85,7 +89,7 @@ class AttributesHandler(Handler):
 
     @needs(READ, answer=schemas.Attributes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attributes in the order of their keys."""
+        """The attributes by key."""
         carrier_lookup.check(ctx)
         at = ctx.paging
         found = _attributes(ctx).page(ctx.reader, at)
@@ -100,7 +104,10 @@ class AttributesHandler(Handler):
 
     @needs(UPDATE, body=list[AttributeBody])
     def put(self, ctx: Context, sent: list[AttributeBody]) -> Result:
-        """Store these attributes, all or none; other attributes stay. Of two with the same key the later one counts."""
+        """Store the sent attributes, all or none; attributes with other keys stay.
+
+        If a key is sent twice, its last value is stored.
+        """
         carrier_lookup.check(ctx)
         _check_batch(sent)
         values = {
@@ -116,7 +123,7 @@ class AttributesHandler(Handler):
 
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
-        """Remove the attributes of these keys; unknown keys are skipped."""
+        """Remove the attributes with the sent keys; keys that are not there are skipped."""
         carrier_lookup.check(ctx)
         _check_batch(sent)
         keys = {
@@ -138,7 +145,7 @@ class AttributeHandler(Handler):
 
     @needs(READ, answer=schemas.Attribute)
     def get(self, ctx: Context) -> Result:
-        """The attribute of that key."""
+        """The attribute with the key in the address; 404 if there is none."""
         carrier_lookup.check(ctx)
         row = _attributes(ctx).find(ctx.reader, ctx.args["key"])
         if row is None:
@@ -147,7 +154,7 @@ class AttributeHandler(Handler):
 
     @needs(UPDATE, body=ValueBody, status=302)
     def put(self, ctx: Context, sent: ValueBody) -> Result:
-        """Store the attribute; its type is that of the value."""
+        """Store the attribute in place of one with the same key; its type is that of the value sent."""
         carrier_lookup.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")
         value = attribute.checked_value(_sent(sent.value), "value")
@@ -157,7 +164,7 @@ class AttributeHandler(Handler):
 
     @needs(REMOVE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the attribute; 200 also when it is not there."""
+        """Remove the attribute with the key in the address; 200 also if there is none."""
         carrier_lookup.check(ctx)
         key = ctx.args["key"]
         _check_keys(ctx, [key])

@@ -1,4 +1,4 @@
-"""Bookmarks of comments and items, private to their profile. Wire: docs/api/bookmarks.md."""
+"""Bookmarks: comments and items that a profile saved for itself alone. Wire: docs/api/bookmarks.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BookmarksHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmarks, newest first, without things that the caller may not read now."""
+        """The caller's bookmarks, last made first, without comments and items that the caller may not read now."""
         ctx.check_paging()
         limit = ctx.paging.limit
         bookmarks = Bookmark.page(
@@ -57,7 +57,7 @@ class BookmarkHandler(Handler):
 
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmark of the comment or item; 404 if there is none."""
+        """The caller's bookmark of the comment or item; 404 if there is no bookmark, 403 for guests."""
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         target = ctx.target
@@ -72,7 +72,7 @@ class BookmarkHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """Bookmark the comment or item; nothing changes if it is bookmarked already."""
+        """Bookmark the comment or item for the caller; nothing changes if it is bookmarked already."""
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         Bookmark(ctx.args["item"]).insert(ctx.writer, ctx.author)
@@ -80,6 +80,6 @@ class BookmarkHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Remove the bookmark; 200 also when there is none."""
+        """Remove the caller's bookmark; 200 also if there is none, or if the comment or item was deleted."""
         Bookmark(ctx.args["item"]).delete(ctx.writer, ctx.author)
         return Done()

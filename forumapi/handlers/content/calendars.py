@@ -1,4 +1,4 @@
-"""Events for calendar programs, as iCalendar. Wire: docs/api/events.md."""
+"""Calendars: events as iCalendar, to which calendar programs subscribe. Wire: docs/api/events.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
-    """Answer with the events of `rows` as iCalendar; 304 if the client has the same calendar already."""
+    """Answer with a calendar of the title `name` that holds the events in `rows`; sets its entity tag, for 304."""
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()
@@ -62,8 +62,9 @@ class MicrocosmCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The events that the caller may read and does not ignore, up to a year back; at most 1,000, the nearest in
-        time.
+        """Events in the microcosm and its descendants that the caller may read and does not ignore.
+
+        Those that began within a year back or are still to come; at most 1,000, the nearest to now.
         """
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
@@ -79,8 +80,9 @@ class ProfileCalendarHandler(CalendarHandler):
 
     @needs(READ, media_type=_MEDIA)
     def get(self, ctx: Context) -> Result:
-        """The profile's events that the caller may read and does not ignore, up to a year back; at most 1,000, the
-        nearest in time.
+        """Events to which the profile answered yes, and which the caller may read and does not ignore.
+
+        Those that began within a year back or are still to come; at most 1,000, the nearest to now.
         """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:

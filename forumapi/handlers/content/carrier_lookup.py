@@ -11,7 +11,7 @@ from forumapi.request.context import Context, Located
 
 
 class LocatedCarrier(Located):
-    """The carrier that the address names; `place.exists` is False if there is nothing of that type and id."""
+    """Carrier that an address names. `place.exists` is False if there is nothing of that type and id."""
 
     __slots__ = ("place",)
 
@@ -19,7 +19,11 @@ class LocatedCarrier(Located):
 
 
 def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
-    """Find the carrier that the address names; under a write its own row is locked until the end of the request."""
+    """Find the carrier that the address names; a write locks its row until the transaction ends, unless `is_locked` is
+    False.
+
+    Never raises for a missing or hidden carrier: `check` does.
+    """
     named = ctx.args["item"]
     principal = ctx.identity.principal
     if ctx.is_write and is_locked:
@@ -33,8 +37,10 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Raise NotFound if the carrier is hidden from the caller or does not exist; permissions alone admit the site's
-    owner.
+    """Check the located carrier, once permission is checked. Raises NotFound if it does not exist, or is hidden from
+    the caller.
+
+    It does not exist for the site's owner either, whom the permission check alone would let pass.
     """
     located = ctx.located_as(LocatedCarrier)
     place = located.place
@@ -46,6 +52,6 @@ def check(ctx: Context) -> None:
 
 
 def check_signed_in(ctx: Context) -> None:
-    """Raise Forbidden for guests, who have no reactions and bookmarks."""
+    """Raise Forbidden for guests, who can have neither reactions and bookmarks nor ballots."""
     if ctx.identity.is_guest:
         raise Forbidden("Sign in to do this", code=SIGN_IN)

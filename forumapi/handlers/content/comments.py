@@ -1,4 +1,4 @@
-"""Comments. Wire: docs/api/comments.md."""
+"""Comments: writing, reading and changing them, and the page of an item that holds one. Wire: docs/api/comments.md."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class CommentBody(Body):
 
 
 class ShownComment(LocatedObject[CommentPage]):
-    """A comment, read for showing."""
+    """Comment that the address names, with all that its own page shows; read without a lock."""
 
     noun = "comment"
 
 
 def locate_for_reading(ctx: Context) -> ShownComment:
-    """Read the comment that the address names, as the caller sees it."""
+    """Read the comment that the address names, as the caller sees it; `object` is None if there is no such comment."""
     page = comment_page.page(
         ctx.reader,
         ctx.site.id,
@@ -78,13 +78,15 @@ def locate_for_reading(ctx: Context) -> ShownComment:
 
 
 class LockedComment(LocatedObject[Comment]):
-    """A comment, locked with its item for writing."""
+    """Comment that the address names, locked together with the item it is on."""
 
     noun = "comment"
 
 
 def locate_for_writing(ctx: Context) -> LockedComment:
-    """Lock the comment that the address names, with its item, until the end of the request."""
+    """Lock the comment that the address names, and its item, until the transaction ends; `object` is None if there is
+    no such comment.
+    """
     id, me = ctx.args["item"].id, ctx.identity.principal.participant_id
     comment = Comment.lock(ctx.writer, ctx.site.id, id, me)
     if comment is None:
@@ -110,7 +112,7 @@ class CommentHandler(Handler):
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The comment, the comment it replies to, and its replies; marks its item as read up to it."""
+        """The comment, the comment that it replies to, and its replies; marks its item as read up to this comment."""
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):
@@ -134,7 +136,7 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
-        """Change the comment's text; the previous text stays as a revision."""
+        """Change the comment's text; the text before stays as a revision. Without `markdown` nothing changes."""
         comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):
             change_text(ctx, comment, text.source(sent.markdown))
@@ -142,7 +144,10 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the comment's flags `deleted` and `moderated`."""
+        """Set the comment's flags `deleted` and `moderated`.
+
+        A change by a moderator, except in a huddle, is recorded as an action of moderation.
+        """
         comment = ctx.located_as(LockedComment).required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
         for change in patch.changes(sent, _PATHS):
@@ -167,7 +172,10 @@ class CommentHandler(Handler):
 
 
 def _mark_read(ctx: Context, page: CommentPage) -> None:
-    """Move the read mark of the comment's item up to the comment (discovery 7.4)."""
+    """Move the viewer's read mark of the comment's item forward to the comment's time, never back (discovery 7.4).
+
+    Nothing happens for a comment on a profile.
+    """
     site_id, me, parent = ctx.site.id, ctx.identity.profile_id, page.parent
     if parent.type == itemtypes.HUDDLE:
         with ctx.aside() as tx:
@@ -184,21 +192,19 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
-    """Make `source` the current text of the locked comment, as a new revision; nothing changes if it is the current
-    text.
-    """
+    """Make `source` the text of the locked comment, as a new revision; nothing changes if it is the text already."""
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
         comment.update(ctx.writer, ctx.author, source, rendered)
 
 
 def prepare(ctx: Context, source: str) -> text.PreparedText:
-    """Render a comment's source up to the steps that depend on its parent."""
+    """Render the Markdown `source` of a comment as far as that is the same whatever the comment is on."""
     return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
 
 
 def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> text.RenderedText:
-    """Finish rendering the text `prepared` for the comment's parent, into the HTML that is stored and shown."""
+    """Render the rest of a text that `prepare` began, for a comment on `parent`: the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
 
@@ -207,10 +213,10 @@ def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> 
 
 
 class LocatedParent(Located):
-    """Item or profile that a new comment would stand on.
+    """Item or profile that a new comment is to be on.
 
-    `parent` is None if there is no such thing, and for a guest; `source`: the text as sent; `prepared`: the same text
-    rendered up to the steps that depend on the parent, None for a guest.
+    `parent`: None if there is no such item or profile, and for guests; an item is locked, a profile is not. `source`:
+    the Markdown as sent. `prepared`: its rendering by `prepare`, None for guests.
     """
 
     __slots__ = ("parent", "prepared", "source")
@@ -230,12 +236,16 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 
 
 class CommentsHandler(Handler):
-    """New comments. Comments are read with their item or profile."""
+    """New comments. Existing ones are listed by their item or profile."""
 
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
     def locate(self, ctx: Context) -> Located:
-        """Lock the item or profile that the body names, after most of the rendering. Raises Invalid."""
+        """Lock the item that the body names, or find the profile; before that, render as much of the text as needs no
+        lock.
+
+        Raises Invalid for a bad type, id or text. A guest's text is not rendered, and nothing is locked for it.
+        """
         sent = ctx.body_as(CommentBody)
         name = body.given(sent.itemType, "").lower()
         kind = itemtypes.BY_NAME.get(name)
@@ -265,7 +275,10 @@ class CommentsHandler(Handler):
 
     @needs(CREATE, body=CommentBody, status=302)
     def post(self, ctx: Context, sent: CommentBody) -> Result:
-        """Write a comment. The same text again within minutes leads to the comment that exists."""
+        """Write a comment on an item or profile, perhaps in reply to another comment.
+
+        The same text on the same item, sent again within minutes, leads to the comment that exists.
+        """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared
         if parent is None or prepared is None:
@@ -291,14 +304,14 @@ class CommentsHandler(Handler):
 
 
 class CommentInContextHandler(Handler):
-    """The page of comments that holds a comment."""
+    """The page of an item on which a comment stands."""
 
     def locate(self, ctx: Context) -> Located:
         return locate_for_reading(ctx)
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to the page of the comment's item that holds the comment."""
+        """Redirect (307) to that page of the comment's item or profile on which the comment stands."""
         page = ctx.located_as(ShownComment).required()
         limit = ctx.paging.limit
         offset = paging.page_offset(page.position, limit)

@@ -1,4 +1,4 @@
-"""Conversations. Wire: docs/api/conversations.md."""
+"""Conversations: items of a title and comments. Wire: docs/api/conversations.md."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class ConversationHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Conversation, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The conversation and a page of its comments, oldest first; marks what is shown as read."""
+        """The conversation and a page of its comments, oldest first; marks the comments of that page as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Change the conversation's title or move it to another microcosm; needs meta.editReason."""
+        """Change the conversation's title, or move it to another microcosm; meta.editReason is required."""
         conversation = items.required(ctx, Item)
         conversation.update(ctx.writer, ctx.author, items.change(ctx, sent))
         return Found(conversation.href)
 
 
 class ConversationsHandler(ItemsHandler):
-    """The site's conversations, across its microcosms."""
+    """The site's conversations, in all of its microcosms."""
 
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
     item_type = itemtypes.CONVERSATION
@@ -47,5 +47,8 @@ class ConversationsHandler(ItemsHandler):
 
     @needs(CREATE, body=ConversationBody, status=302)
     def post(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Begin a conversation. The same conversation again within minutes leads to the one that exists."""
+        """Begin a conversation in a microcosm.
+
+        One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
+        """
         return items.create(ctx, sent, self.item_type)

@@ -1,4 +1,4 @@
-"""Drafts of comments and items, private to their author. Wire: docs/api/drafts.md."""
+"""Drafts: unfinished comments and items, which their author alone sees. Wire: docs/api/drafts.md."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _MAX_VERSION = 2**31 - 1
 
 
 class DraftBody(Struct):
-    """A draft as a client sends it.
+    """Draft as a client sends it.
 
-    `version`: the version that the client has; absent for a draft that is not stored yet.
+    `version`: the number of the stored draft that the client has changed; absent or 0 if no draft is stored yet.
+    `itemType`: type of the item that the draft is of, required in a microcosm.
     """
 
     content: dict[str, Any] | UnsetType = UNSET
@@ -33,7 +34,10 @@ class DraftBody(Struct):
 
 
 def _item_type(ctx: Context, sent: DraftBody) -> int:
-    """Return the type of the thing that the draft will become. Raises Invalid."""
+    """Return the type that the draft would be posted as: a comment or, in a microcosm, the type of item in the body.
+
+    Raises Invalid for another type in a microcosm.
+    """
     if ctx.args["item"].type != itemtypes.MICROCOSM:
         return itemtypes.COMMENT
     kind = itemtypes.BY_NAME.get(body.given(sent.itemType, "").lower())
@@ -49,7 +53,7 @@ class DraftsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
-        """All drafts of the caller, newest first."""
+        """The caller's drafts, last begun first; without those for huddles if the token lacks the scope of huddles."""
         principal = ctx.identity.principal
         total, drafts = Draft.page(ctx.reader, ctx.site.id, principal, ctx.paging)
         paging.check(total, ctx.paging)
@@ -58,12 +62,16 @@ class DraftsHandler(Handler):
 
 
 class DraftHandler(Handler):
-    """The caller's draft of a comment on something, or of an item in a microcosm."""
+    """The caller's draft for one place: of a comment on an item or profile, or of an item in a microcosm."""
 
     required_keys: ClassVar = {"PUT": ("content",)}
 
     def locate(self, ctx: Context) -> Located | None:
-        """Find the place of the draft for PUT; None for GET and DELETE, which work whatever became of the place."""
+        """Find the place of the draft, without a lock; None for GET, which reads the draft whatever became of its
+        place.
+
+        It counts as visible here: DELETE works on a hidden place too, PUT checks it afterwards.
+        """
         if not ctx.is_write:
             return None
         located = carrier_lookup.find(ctx, is_locked=False)
@@ -72,7 +80,7 @@ class DraftHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Draft)
     def get(self, ctx: Context) -> Result:
-        """The draft with its version; 404 if there is none."""
+        """The caller's draft for this place, with its version; 404 if there is none."""
         is_seen = ctx.identity.principal.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
         draft = Draft.find(ctx.reader, ctx.author, ctx.args["item"]) if is_seen else None
         if draft is None:
@@ -81,7 +89,7 @@ class DraftHandler(Handler):
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
-        """Store the draft in place of the `version` that the client has; 409 if another version is stored."""
+        """Store the draft in place of the one whose `version` is sent; 409 if another version is stored."""
         carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):
             raise Invalid("content", "is required")
@@ -94,6 +102,6 @@ class DraftHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the draft; 200 also when there is none."""
+        """Delete the caller's draft for this place; 200 also if there is none."""
         Draft.delete(ctx.writer, ctx.author, ctx.args["item"])
         return Done()

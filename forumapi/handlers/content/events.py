@@ -43,14 +43,14 @@ class EventHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Event, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The event and a page of its comments, oldest first; marks what is shown as read."""
+        """The event and a page of its comments, oldest first; marks the comments of that page as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=EventBody, status=302)
     def put(self, ctx: Context, sent: EventBody) -> Result:
-        """Change the event, cancel it or move it to another microcosm; needs meta.editReason.
+        """Change the event, cancel it, or move it to another microcosm; meta.editReason is required.
 
-        Attendees on the waiting list move up if there are more spaces now.
+        Attendees on the waiting list get places if there are more than before.
         """
         tx, author = ctx.writer, ctx.author
         event = items.required(ctx, Event)
@@ -63,7 +63,7 @@ class EventHandler(ItemHandler):
 
 
 class EventsHandler(ItemsHandler):
-    """The site's events, across its microcosms."""
+    """The site's events, in all of its microcosms."""
 
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
@@ -87,6 +87,9 @@ class EventsHandler(ItemsHandler):
 
     @needs(CREATE, body=EventBody, status=302)
     def post(self, ctx: Context, sent: EventBody) -> Result:
-        """Announce an event. The same event again within minutes leads to the one that exists."""
+        """Announce an event in a microcosm.
+
+        One of the same title there, by the same author within minutes, is not announced again: the answer leads to it.
+        """
         details = checked(sent, EventDetails())
         return items.create(ctx, sent, self.item_type, functools.partial(Event, details=details))

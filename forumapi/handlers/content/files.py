@@ -1,4 +1,4 @@
-"""Files: upload, download, pictures in other sizes. Wire: docs/api/files.md."""
+"""Files: upload, and download of originals, thumbnails and generated avatars. Wire: docs/api/files.md."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ class FilesHandler(Handler):
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """Put the files of the body into the store before the transaction that inserts their rows."""
+        """Receive the files of the body, check them, and put them into the store; `ctx.body` is then a list of `File`.
+
+        This is before the transaction that inserts their rows. Raises Forbidden for guests, Invalid for a body that is
+        no form or a false picture, TooLarge beyond a limit or quota.
+        """
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
         width, height = ctx.number("maxWidth"), ctx.number("maxHeight")
@@ -89,7 +93,10 @@ class FilesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
     def post(self, ctx: Context) -> Result:
-        """Store the files of a form. A file that was stored before keeps its hash and is stored once."""
+        """Store the files of a form.
+
+        A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time.
+        """
         quota = _quota(ctx)
         files: list[File] = ctx.body_as(list)
         answer = []
@@ -100,8 +107,9 @@ class FilesHandler(Handler):
         return Data(dumps(answer))
 
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
-        """Answer to a repeated idempotency key: store the files again, which changes nothing, since no answer is
-        kept.
+        """Answer to a repeated idempotency key by storing the same files again, which changes nothing.
+
+        The first answer, a list of files, is not kept.
         """
         return self.post(ctx)
 
@@ -111,7 +119,11 @@ def _quota(ctx: Context) -> Quota:
 
 
 def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -> tuple[File, Path]:
-    """Examine a part: the file to store, and its path. Raises Invalid, code 21, for a false picture."""
+    """Determine the type of a received file; return its row to be, and the path of the bytes to store.
+
+    A picture is made smaller if it exceeds `width` or `height` (0: no limit). Raises Invalid, code 21, for bytes that
+    claim to be a picture and are none of GIF, JPEG, PNG and WebP.
+    """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)
     if kind:
@@ -138,7 +150,7 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
 
 
 def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
-    """Queue thumbnails of the pictures among `files` in the sizes of the configuration."""
+    """Queue the making of thumbnails, in all sizes that are set, for the pictures among `files`."""
     kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
     for uploaded in files:
         if uploaded.mime_type in kinds:
@@ -149,7 +161,7 @@ def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
 
 
 def _person(ctx: Context) -> str:
-    """Return the key of the user, or of the guest's network, whose pictures share one queue."""
+    """Return the key by which work on pictures is shared out: the user's id, or a guest's network."""
     user_id = ctx.identity.user_id
     return str(user_id) if user_id else client_address.network(ctx.ip)
 
@@ -158,9 +170,10 @@ def _person(ctx: Context) -> str:
 
 
 class Download(NamedTuple):
-    """One object of the store, ready to be sent. `etag` is quoted; `disposition` "": no such header.
+    """Object of the store that is about to be sent, with the values of its headers.
 
-    `kept_until`: Unix time up to whose end a proxy may serve the file to others without asking; 0: never.
+    `object`: its name in the store. `disposition`: Content-Disposition, "" for none. `is_public`: everybody may read
+    it. `kept_until`: Unix time until which a proxy may answer others from its cache without asking; 0: it may not.
     """
 
     object: str
@@ -173,12 +186,12 @@ class Download(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """Return the object's quoted name, since an object never changes."""
+        """Return the entity tag: the object's name in quotes, since the bytes under a name never change."""
         return f'"{self.object}"'
 
 
 class FileHandler(Handler):
-    """One file by its hash. An extension in the address is ignored."""
+    """One file by its hash, or a generated avatar. An extension in the address is ignored."""
 
     is_limited_per_guest = False
     also_answers = {"GET": (416,)}
@@ -194,7 +207,9 @@ class FileHandler(Handler):
         media_type=ANYTHING,
     )
     def get(self, ctx: Context) -> Result:
-        """The bytes of the file, whole or one range."""
+        """The bytes of the file or of its thumbnail, whole or one range of them; 404 if the caller may not see the
+        file.
+        """
         hash = str(ctx.args["name"]).partition(".")[0]
         if (profile_id := avatar.profile_of(hash)) is not None:
             return _generated(ctx, profile_id)
@@ -227,7 +242,10 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated picture of a profile without a picture, in the requested size, never enlarged."""
+    """Answer with the generated avatar of a profile that uploaded none, in the size of the query, never enlarged.
+
+    Raises Invalid for a size that is not offered.
+    """
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     size = avatar.SIZE
     if any(box):
@@ -241,7 +259,7 @@ def _generated(ctx: Context, profile_id: int) -> Result:
 
 
 def _is_keeping(ctx: Context) -> bool:
-    """Return True if a caching proxy (etc/nginx) asks for a guest, so that it may keep the answer."""
+    """Return True if a caching proxy (etc/nginx) asks on behalf of a guest, and so may keep the answer for others."""
     return (
         "HTTP_X_FORUMAPI_KEEPS" in ctx.environ
         and ctx.identity.is_guest
@@ -266,7 +284,11 @@ def _sent(ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_unt
 def _download(
     ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_until: int
 ) -> Download:
-    """Choose the original, or the thumbnail in the box that the query names. Raises Invalid."""
+    """Return the file `hash` for sending: the original or, if the query names a size, its thumbnail, made now if there
+    is none.
+
+    Raises Invalid for a size that is not offered, or of a file that is no picture.
+    """
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     if any(box):
@@ -293,7 +315,7 @@ def _check_offered(ctx: Context, box: Box) -> None:
 
 
 def _attachment(name: str) -> str:
-    """Make the value of Content-Disposition for a download (RFC 6266): the name in ASCII for old clients, and in
+    """Return a Content-Disposition header that makes browsers save the file as `name` (RFC 6266), in ASCII and in
     UTF-8.
     """
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name)
@@ -301,7 +323,10 @@ def _attachment(name: str) -> str:
 
 
 def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Result:
-    """Answer with headers and bytes of a download; `data`: its bytes if they are not in the store."""
+    """Answer with a download: 200, 206 for one range, 304 if the client has it, or 307 to the store's own address.
+
+    `data`: its bytes; None: they are read from the store, or a proxy is told to send them (X-Accel-Redirect).
+    """
     headers = _headers(download)
     environ = ctx.environ
     if none_match(environ.get("HTTP_IF_NONE_MATCH", ""), download.etag):

@@ -1,4 +1,4 @@
-"""Coordinates of a place, for the form of an event. Wire: docs/api/geocode.md."""
+"""Geocoding: coordinates of a place by its name, for the form of an event. Wire: docs/api/geocode.md."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class GeocodeHandler(Handler):
         media_type="application/json",
     )
     def get(self, ctx: Context) -> Result:
-        """The best match without the envelope, `{}` for no match.
+        """The best match for the place, in Nominatim's form and without the envelope; `{}` if there is no match.
 
-        501 without a configured geocoder, 502 when it fails.
+        501 if no geocoder is set up, 502 if it fails.
         """
         place = " ".join(ctx.query.get("q", "").split())
         if not place:

@@ -44,19 +44,21 @@ class HuddleBody(Body):
 
 
 class ShownHuddle(LocatedObject[HuddleView]):
-    """A huddle of the caller, read for showing."""
+    """Huddle that the address names, with a page of its comments, read without a lock; no object if the caller is not
+    in it.
+    """
 
     noun = "huddle"
 
 
 class LockedHuddle(LocatedObject[Huddle]):
-    """A huddle of the caller, locked for writing."""
+    """Huddle that the address names, locked for writing; no object if the caller is not in it."""
 
     noun = "huddle"
 
 
 class ShownParticipants(LocatedObject[Participants]):
-    """The participants of a huddle of the caller."""
+    """Page of participants of the huddle that the address names; no object if the caller is not in it."""
 
     noun = "huddle"
 
@@ -103,7 +105,7 @@ def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipa
 
 
 def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
-    """Collect the profile ids that a body names. Raises Invalid for a number that can't be an id."""
+    """Return the ids of the profiles in a body, each once. Raises Invalid for a number below 1."""
     ids = [body.given(participant.id, 0) for participant in body.given(sent, [])]
     for position, id in enumerate(ids):
         if id < 1:
@@ -129,8 +131,9 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's huddles by last activity, without ignored huddles and those of ignored profiles; none for
-        guests.
+        """The huddles that the caller is in, by last activity; none for guests.
+
+        Ignored huddles and those begun by ignored profiles are left out.
         """
         identity, at = ctx.identity, ctx.paging
         total = 0
@@ -156,9 +159,9 @@ class HuddlesHandler(Handler):
 
     @needs(CREATE, body=HuddleBody, status=302)
     def post(self, ctx: Context, sent: HuddleBody) -> Result:
-        """Begin a huddle of the caller with `participants`.
+        """Begin a huddle of the caller and the profiles in `participants`.
 
-        The same title again at once leads to the huddle that exists.
+        The same title again within 5 seconds leads to the huddle that exists.
         """
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
@@ -182,7 +185,7 @@ class HuddleHandler(Handler):
 
     @needs(READ, answer=schemas.Huddle, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The huddle and a page of its comments, oldest first; marks what is shown as read."""
+        """The huddle and a page of its comments, oldest first; marks the comments of that page as read."""
         view = ctx.located_as(ShownHuddle).required()
         page, at = view.page, ctx.paging
         paging.check(page.total, at)
@@ -216,7 +219,10 @@ class HuddleHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Leave the huddle. Other participants stay; a huddle without participants is deleted."""
+        """Take the caller out of the huddle; other participants stay.
+
+        A huddle that nobody is in any more is deleted at night.
+        """
         ctx.located_as(LockedHuddle).required().leave(ctx.writer, ctx.author)
         return Done()
 
@@ -234,7 +240,7 @@ class ParticipantsHandler(Handler):
 
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The participants of the huddle by id."""
+        """The participants of the huddle, by profile id."""
         participants = ctx.located_as(ShownParticipants).required()
         at = ctx.paging
         paging.check(participants.total, at)
@@ -251,9 +257,9 @@ class ParticipantsHandler(Handler):
 
     @needs(UPDATE, body=list[ParticipantBody], status=302)
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
-        """Add profiles to the huddle, all or none.
+        """Add the sent profiles to the huddle, all or none; none is removed.
 
-        Participants stay as they are; profiles that ignore the caller are left out.
+        Profiles that ignore the caller are silently left out.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
@@ -285,7 +291,7 @@ class ParticipantHandler(Handler):
 
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Add the profile to the huddle; nothing changes if it is in the huddle already."""
+        """Add the profile in the address to the huddle; nothing changes if it is a participant already."""
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids([added]))
@@ -293,7 +299,7 @@ class ParticipantHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Leave the huddle; only the participant itself can."""
+        """Take the profile in the address out of the huddle; 400 for any other profile than the caller's own."""
         huddle = ctx.located_as(LockedHuddle).required()
         if ctx.args["profileId"].id != ctx.identity.profile_id:
             raise Invalid("profileId", "Participants can only remove themselves from a huddle")
@@ -312,6 +318,6 @@ class HuddleLastCommentHandler(items.LastCommentHandler):
 
 
 class HuddleNewCommentHandler(HuddleLastCommentHandler):
-    """The page of a huddle that holds the first comment the caller has not read."""
+    """The page of a huddle that holds the first comment that the caller has not read; the last one if all are read."""
 
     is_newest = False

@@ -32,7 +32,7 @@ from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 
 
 class ItemBody(Body):
-    """Members that a client sends of any item in a microcosm (content 4.2)."""
+    """Body of an item in a microcosm: the members that all types share (content 4.2)."""
 
     microcosmId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -43,13 +43,15 @@ class ItemBody(Body):
 
 
 class ShownItem(LocatedObject[ItemView]):
-    """An item with a page of its comments, read for showing."""
+    """Item that the address names, with a page of its comments, read without a lock."""
 
     noun = "item"
 
 
 def locate_page(ctx: Context) -> ShownItem:
-    """Read the item that the address names, with the page of comments asked for."""
+    """Read the item that the address names, with the page of comments that the query asks for; no object if there is no
+    such item.
+    """
     ref: ItemRef = ctx.args["item"]
     identity = ctx.identity
     view = item_page.page(
@@ -77,7 +79,9 @@ def locate_page(ctx: Context) -> ShownItem:
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the detail of the located item; mark it as read and count the view (content 3.3)."""
+    """Answer with the located item and its page of comments. Except under HEAD, moves the caller's read mark and counts
+    a view (content 3.3).
+    """
     view = ctx.located_as(ShownItem).required()
     page = view.page
     ctx.check_paging()
@@ -134,13 +138,15 @@ _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
 
 
 def edit_reason(sent: Meta | UnsetType) -> str:
-    """Return meta.editReason of a PUT, cleaned (C-14). Raises Invalid if it is missing, empty or too long."""
+    """Return meta.editReason of a body as it is stored, cleaned (C-14). Raises Invalid if it is missing, empty or too
+    long.
+    """
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
     return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
 
 
 class LockedItem(LocatedObject[Item]):
-    """An item, locked for writing."""
+    """Item that the address names, locked for writing."""
 
     noun = "item"
 
@@ -149,7 +155,9 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
-    """Lock the item that the address names until the end of the request."""
+    """Lock the item that the address names, as an instance of `model`, until the transaction ends; no object if there
+    is no such item.
+    """
     ref: ItemRef = ctx.args["item"]
     item = model.lock(ctx.writer, ctx.site.id, ref)
     if item is None:
@@ -164,17 +172,18 @@ def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
 
 
 def required(ctx: Context, model: type[AnyItem]) -> AnyItem:
-    """Return the located item, which was locked as `model`. Raises NotFound if there is none."""
+    """Return the item that `locate_locked` located as `model`. Raises NotFound if there is none."""
     item = ctx.located_as(LockedItem).required()
     assert isinstance(item, model)
     return item
 
 
 def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
-    """Check that the caller may put an item of this type into the microcosm (C-13, C-22).
+    """Check that the caller may put an item of `item_type` into the microcosm, as a new one or by moving it (C-13,
+    C-22).
 
-    Raises NotFound for a missing microcosm, Forbidden for a missing right or a closed one, Invalid for a type it does
-    not take.
+    Raises NotFound for a missing or deleted microcosm, Forbidden without the right to post there or if it is closed,
+    Invalid if it takes no items of that type.
     """
     tree = ctx.tree
     node = tree.nodes.get(microcosm_id)
@@ -196,9 +205,9 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
 
 
 def change(ctx: Context, sent: ItemBody) -> ItemChange:
-    """Return the located item's title and microcosm as the PUT changes them, and the reason (content 1.3).
+    """Return the title, microcosm and edit reason of the located item after a PUT; writes nothing (content 1.3).
 
-    Keys that were not sent stay. Raises Invalid, Forbidden, and NotFound for a missing microcosm.
+    Members that were not sent stay as they are. Raises Invalid, Forbidden, and NotFound for a missing microcosm.
     """
     item = required(ctx, Item)
     reason = edit_reason(sent.meta)
@@ -212,9 +221,9 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
 
 
 class ItemHandler(Handler):
-    """Base class of handlers of one item in a microcosm, with a page of its comments.
+    """Base class of handlers of one item in a microcosm: finds it, sets its flags and deletes it.
 
-    Subclasses add `get`, `put`, `model`.
+    A subclass adds `get` and `put`, and sets `model` to the class of its type.
     """
 
     model: ClassVar[type[Item]] = Item
@@ -225,7 +234,10 @@ class ItemHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the item's flags `sticky`, `open`, `deleted` and `moderated`."""
+        """Set the item's flags `sticky`, `open`, `deleted` and `moderated`.
+
+        A change by a moderator is recorded as an action of moderation.
+        """
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
         for change in changes:
@@ -240,7 +252,7 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide the item and its comments from everybody but moderators; 200 also when it is deleted already."""
+        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted."""
         required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 
@@ -249,7 +261,11 @@ class ItemHandler(Handler):
 
 
 class ItemsHandler(Handler):
-    """Base class of handlers of a site's items of one type, across its microcosms. Subclasses add `get` and `post`."""
+    """Base class of handlers of all items of `item_type` on a site: permission is asked for in the microcosm of a new
+    item, else in the root.
+
+    A subclass adds `get` and `post`.
+    """
 
     item_type: ClassVar[int]
 
@@ -272,9 +288,11 @@ class ItemsHandler(Handler):
 def create(
     ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
 ) -> Found:
-    """Insert the item of the body, made by `model` from type, microcosm and title, and redirect to it.
+    """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes it of type,
+    microcosm's id and title.
 
-    The same item again within minutes leads to the one that exists. Raises Invalid, Forbidden, NotFound.
+    An equal item of the same author, made within minutes, is redirected to instead. Raises Invalid, Forbidden,
+    NotFound.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
@@ -286,7 +304,7 @@ def create(
 
 
 class Listing(NamedTuple):
-    """Statements of a list of items: a page of summaries, and the total."""
+    """Statements of a list of items: `rows` reads a page of summaries, `total` counts them all."""
 
     rows: Query
     total: Query
@@ -297,9 +315,10 @@ ALL: Final = Listing(item_page.LIST, item_page.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
-    """Answer with a page of the items of `item_type` that `listing` selects, under the name `key` (content 3.6).
+    """Answer with a page of the items of `item_type` that `listing` selects, under the key `key` (content 3.6).
 
-    A microcosm that the caller may not list is as empty as one that never was.
+    Only items that the caller may read and does not ignore; with `microcosmId` in the query, only those of that
+    microcosm. A microcosm that the caller may not read gives an empty list, like one that does not exist.
     """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)
@@ -366,8 +385,8 @@ class LastCommentHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to the page of the item or huddle that holds the comment; to its first page if there is no
-        such comment.
+        """Redirect (307) to the page of the item or huddle that holds the comment; to the first page if it has no
+        comments.
         """
         ctx.located_as(LocatedObject).required()
         href = item_page.redirect(
@@ -384,6 +403,6 @@ class LastCommentHandler(Handler):
 
 
 class NewCommentHandler(LastCommentHandler):
-    """The page of an item's comments that holds the first comment that the caller has not read."""
+    """The page of an item that holds the first comment that the caller has not read; the last one if all are read."""
 
     is_newest = False

@@ -57,14 +57,14 @@ class PollHandler(ItemHandler):
 
     @needs(READ, answer=schemas.Poll, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The poll and a page of its comments, oldest first; marks what is shown as read."""
+        """The poll and a page of its comments, oldest first; marks the comments of that page as read."""
         return items.show(ctx)
 
     @needs(UPDATE, body=PollBody, status=302)
     def put(self, ctx: Context, sent: PollBody) -> Result:
-        """Change the poll or move it to another microcosm; needs meta.editReason.
+        """Change the poll, or move it to another microcosm; meta.editReason is required.
 
-        A choice that is not sent is removed with its votes.
+        A stored choice that is not among the sent choices is removed, with its votes.
         """
         poll = items.required(ctx, Poll)
         change = items.change(ctx, sent)
@@ -75,7 +75,7 @@ class PollHandler(ItemHandler):
 
 
 class PollsHandler(ItemsHandler):
-    """The site's polls, across its microcosms."""
+    """The site's polls, in all of its microcosms."""
 
     allow = "OPTIONS,POST,HEAD,GET"
     required_keys: ClassVar = {"POST": ("microcosmId", "title", "question", "choices")}
@@ -88,13 +88,16 @@ class PollsHandler(ItemsHandler):
 
     @needs(CREATE, body=PollBody, status=302)
     def post(self, ctx: Context, sent: PollBody) -> Result:
-        """Begin a poll. The same poll again within minutes leads to the one that exists."""
+        """Begin a poll in a microcosm.
+
+        One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
+        """
         details = checked(sent, PollDetails(), is_new=True)
         return items.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
 
 
 class VotesHandler(Handler):
-    """The votes of a poll."""
+    """The ballots of a poll."""
 
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
@@ -103,7 +106,9 @@ class VotesHandler(Handler):
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The voters of each choice, if the poll names them and the caller may see its results; else 403."""
+        """The voters, each with the choices voted for; 403 unless the poll shows names and the caller may see its
+        results.
+        """
         carrier_lookup.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging
         details = read_details(ctx.reader, site_id, id, ctx.identity.user_id)
@@ -137,7 +142,10 @@ class VotesHandler(Handler):
 
     @needs(CREATE, body=list[VoteBody], status=302)
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
-        """Replace the caller's ballot by these choices; an empty list withdraws it."""
+        """Replace the caller's ballot by the sent choices; an empty list withdraws it.
+
+        403 for guests, 400 once voting is closed.
+        """
         poll = items.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in sent]

@@ -1,4 +1,4 @@
-"""Markdown as it would be shown, before it is posted. Wire: docs/api/comments.md."""
+"""Preview of Markdown as HTML, before it is posted. Wire: docs/api/comments.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forumapi.wire.schemas import comments as schemas
 
 
 class PreviewBody(Struct):
-    """A text, and its place: an item or profile that it would comment on, or a microcosm for a new item."""
+    """Markdown, and the place to post it in: an item or profile to comment on, or the microcosm of a new item."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -32,7 +32,10 @@ class PreviewHandler(Handler):
     required_keys = {"POST": ("markdown",)}
 
     def locate(self, ctx: Context) -> Located:
-        """Find the place of the text, without a lock, since nothing is written. Raises Invalid."""
+        """Find the place that the body names, without a lock, since nothing is written.
+
+        Raises Invalid for a bad type, id or text.
+        """
         sent = ctx.body_as(PreviewBody)
         item_type, name = itemtypes.MICROCOSM, "microcosmId"
         id = body.given(sent.microcosmId, 0)
@@ -51,7 +54,10 @@ class PreviewHandler(Handler):
 
     @needs(CREATE, body=PreviewBody, answer=schemas.Preview)
     def post(self, ctx: Context, sent: PreviewBody) -> Result:
-        """The HTML of the text at its place, with mentions and embeds, and without short links. Stores nothing."""
+        """The Markdown as HTML, with mentions and embeds, and with links that are not shortened; stores nothing.
+
+        403 where the caller could not post it.
+        """
         target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)
         if (

@@ -1,4 +1,4 @@
-"""Reactions to comments and items, and the list of them that a site has. Wire: docs/api/reactions.md."""
+"""Reactions to comments and items, and the kinds of them that a site offers. Wire: docs/api/reactions.md."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from forumapi.wire.schemas import sites as site_schemas
 
 
 class ReactionKindsHandler(Handler):
-    """The kinds of reactions that this site has."""
+    """The kinds of reactions that the site offers."""
 
     @needs(ANYONE, answer=list[site_schemas.ReactionKind])
     def get(self, ctx: Context) -> Result:
-        """The site's kinds of reactions in its order; the platform's list if the owner has set none."""
+        """The kinds, in the order that the site's owner chose; the platform's kinds if the owner has set none."""
         kinds = reaction.kinds(ctx.reader, ctx.site.id)
         return Page(
             0,
@@ -31,13 +31,15 @@ class ReactionKindsHandler(Handler):
 
     @needs(OWNER, body=list[KindBody])
     def put(self, ctx: Context, sent: list[KindBody]) -> Result:
-        """Replace the site's list of kinds: up to 20; an empty list turns reactions off."""
+        """Replace the site's kinds, at most 20; an empty list turns reactions off. Reactions that were given stay
+        stored.
+        """
         _set(ctx, reaction.checked(sent))
         return Done()
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's list of kinds; the platform's list applies again."""
+        """Delete the site's own kinds, so that the platform's apply again."""
         _set(ctx, None)
         return Done()
 
@@ -49,14 +51,16 @@ def _set(ctx: Context, kinds: Sequence[ReactionKind] | None) -> None:
 
 
 class ReactionsHandler(Handler):
-    """Counts of the reactions to a comment or item."""
+    """The number of reactions of each kind to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
         return carrier_lookup.find(ctx)
 
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
-        """All kinds of reactions of the site, with their counts on the comment or item; the caller's own are marked."""
+        """All kinds of reactions that the site offers, with their numbers here; the kinds that the caller gave are
+        marked.
+        """
         carrier_lookup.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
         data = dumps(
@@ -66,14 +70,14 @@ class ReactionsHandler(Handler):
 
 
 class ReactionHandler(Handler):
-    """One reaction of the caller to a comment or item."""
+    """The caller's reaction of one kind to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
         return carrier_lookup.find(ctx)
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """Give the reaction; nothing changes if the caller has given it already."""
+        """React to the comment or item with this kind; nothing changes if the caller did so before. 403 for guests."""
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         name = ctx.args["key"]
@@ -84,7 +88,7 @@ class ReactionHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take the reaction back; 200 also when it was not given."""
+        """Take the caller's reaction of this kind back; 200 also if there is none. 403 for guests."""
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         Reaction(ctx.target, ctx.args["key"]).delete(ctx.writer, ctx.author)

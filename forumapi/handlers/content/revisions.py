@@ -1,6 +1,7 @@
-"""The revisions of a comment. Wire: docs/api/comments.md.
+"""Revisions of a comment: their list, one of them, the difference of two, and going back to one. Wire:
+docs/api/comments.md.
 
-Profiles that may change a comment see its revisions; for others earlier texts are gone.
+They are for those who may change the comment; other callers get 403.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Author and time of each revision, without the texts."""
+        """Author and time of each revision, without its text."""
         shown = ctx.located_as(ShownComment).required()
         id, at = shown.comment.id, ctx.paging
         total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
@@ -62,7 +63,7 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
-        """Make the text of an earlier revision the current one again, as a new revision."""
+        """Make the text of an earlier revision the comment's text again, as a new revision."""
         comment = ctx.located_as(LockedComment).required()
         number = body.given(sent.revision, 0)
         if number < 1:
@@ -81,7 +82,7 @@ class RevisionHandler(Handler):
 
     @needs(UPDATE, answer=schemas.Revision)
     def get(self, ctx: Context) -> Result:
-        """The revision with its source."""
+        """The revision with its Markdown; 404 if there is no such revision."""
         shown = ctx.located_as(ShownComment).required()
         id, number = shown.comment.id, ctx.args["revision"]
         wanted = known(revision.find(ctx.reader, ctx.site.id, id, [number]).get(number), "revision")
@@ -110,7 +111,9 @@ class DifferenceHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The difference word by word, from the previous revision or the one that `from` names."""
+        """The changes, word by word, from the revision before, or from the one that `from` names, to the one in the
+        address.
+        """
         shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))

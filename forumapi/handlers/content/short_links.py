@@ -1,4 +1,4 @@
-"""Short links: public, and the same on every host. Wire: docs/api/links.md."""
+"""Short links: the redirect, the links in a site's comments, all links of the platform. Wire: docs/api/links.md."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ _BEFORE: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 
 
 class OutHandler(Handler):
-    """Redirect of a short link."""
+    """Redirect of one short link, open to everybody."""
 
     ignores_token = True
     also_answers: ClassVar = {"GET": (403, 429)}
 
     @needs(ANYONE, status=307)
     def get(self, ctx: Context) -> Result:
-        """Redirect to the stored address and count the use; 403 for a blocked address or one in a private network."""
+        """Redirect to the URL behind the short link, and count that it was followed.
+
+        403 if the URL is blocked or leads into a private network, 404 for an unknown code; 429 after too many unknown
+        codes.
+        """
         config = ctx.app.config
         misses = Limit("link-miss", config.link_misses_per_address, 600)
         try:
@@ -59,13 +63,13 @@ class OutHandler(Handler):
 
 
 class LinksHandler(Handler):
-    """The links in the comments of a site, for its owner."""
+    """The links to other hosts in the comments of a site, for its owner."""
 
     @needs(OWNER, answer=schemas.SiteLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """Links to other hosts in the site's live comments on items of microcosms, of the newest comment first.
+        """Each use of a link to another host in a live comment on an item of a microcosm, newest comment first.
 
-        Those in huddles, which the owner may not read, and on profiles are left out.
+        Links in huddles and in comments on profiles are left out.
         """
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
@@ -77,11 +81,11 @@ class LinksHandler(Handler):
 
 
 class PlatformLinksHandler(Handler):
-    """All links of the platform, for those who run it."""
+    """All short links of the platform, for its operators (`admin_user_ids`)."""
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The links of the platform, newest first, with the number of times each was followed."""
+        """The short links, last made first, each with the number of times it was followed."""
         check_admin(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
