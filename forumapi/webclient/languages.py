@@ -1,4 +1,6 @@
-"""Languages of the website: catalogs, and how a language writes dates and numbers."""
+"""Languages of the website: catalogs of translations, the choice by Accept-Language, and how each writes dates and
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ _WIDE: Final = str.maketrans("aeiouAEIOU", "àéîöûÀÉÎÖÛ")
 
 
 class Language(NamedTuple):
-    """Language: its code, its direction, and its catalog."""
+    """Language of the website: its code, direction ("ltr" or "rtl"), catalog of translations, and Babel locale."""
 
     code: str
     direction: str
@@ -55,16 +57,18 @@ class Language(NamedTuple):
     locale: Locale
 
     def gettext(self, text: str) -> str:
-        """Translate."""
+        """Return the translation of an English text; the text itself if there is none."""
         return self.catalog.gettext(text)
 
     def ngettext(self, one: str, many: str, count: int) -> str:
-        """Translate, in the form that `count` asks for."""
+        """Return the translation in the plural form for `count`; `one` and `many` are the English forms."""
         return self.catalog.ngettext(one, many, count)
 
 
 class _Pseudo(NullTranslations):
-    """Catalog that brackets and accents each text."""
+    """Catalog of the pseudo-language for tests: every text in brackets and with accents, so that what nobody marked for
+    translation stands out.
+    """
 
     def gettext(self, message: str) -> str:
         parts = _PART.split(message)
@@ -82,14 +86,16 @@ class _Pseudo(NullTranslations):
 
 @lru_cache
 def language(code: str) -> Language:
-    """Return a language by its code, one of NAMES."""
+    """Return the language with the code `code`, one of NAMES."""
     if code == PSEUDO:
         return Language(code, "rtl", _Pseudo(), Locale.parse(_LOCALES["en"]))
     return Language(code, "ltr", _catalog(code), Locale.parse(_LOCALES.get(code, code)))
 
 
 def choose(header: str) -> str:
-    """Choose by an `Accept-Language` header."""
+    """Return the code of the language that an `Accept-Language` header prefers among NAMES; "en" if it names none of
+    them or is empty.
+    """
     if not header:
         return NAMES[0]
     accepted = parse_accept_header(header[:500], LanguageAccept)
@@ -115,15 +121,14 @@ def _catalog(code: str) -> NullTranslations:
 
 
 class PageTime(datetime):
-    """Time at which a page is made; it remembers until when what the page says of times is right.
-
-    "4 minutes ago" is wrong within a minute, a date never.
+    """Time at which a page is made. `good_for_s`: seconds until a text on it such as "4 minutes ago" becomes wrong;
+    infinite while it has none.
     """
 
     good_for_s: float
 
     def said(self, then: datetime) -> None:
-        """Remember that a page says how long ago that was."""
+        """Lower `good_for_s` for a page that says how long ago `then` was."""
         seconds = self.timestamp() - then.timestamp()
         if seconds < 3600:
             left = 60 - seconds % 60
@@ -140,7 +145,7 @@ def _parsed(text: str) -> datetime:
 
 
 def parse(text: str) -> datetime:
-    """Parse a time of the API (RFC 3339, UTC)."""
+    """Parse a time as the API writes it (RFC 3339, UTC)."""
     return _parsed(text)
 
 
@@ -151,17 +156,19 @@ def _dated(code: str, minute: datetime, form: str) -> str:
 
 
 def _own(code: str, text: str) -> str:
-    """Return what this module wrote, marked in the language that is none."""
+    """Return a date or number that this module has written, in the pseudo-language's brackets if `code` is that."""
     return f"⟦{text}⟧" if code == PSEUDO else text
 
 
 def dated(code: str, text: str, form: str = "minute") -> str:
-    """Write a time: `minute`, `day`, `weekday` (a day with its name) or `whole` (that, with the minute)."""
+    """Write the API's time `text` in UTC as a date; `form`: `day`, `minute` (day and clock), `weekday` (day with its
+    weekday) or `whole` (`weekday` and clock).
+    """
     return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
 
 
 def ago(code: str, text: str, now: datetime) -> str:
-    """Write a time as people say it: "4 minutes ago" within a day, else its date."""
+    """Write the API's time `text` as a span, "just now" to "6 days ago"; as a date if older or in the future."""
     then = _parsed(text)
     if type(now) is PageTime:
         now.said(then)
@@ -183,21 +190,21 @@ def ago(code: str, text: str, now: datetime) -> str:
 
 @lru_cache(4096)
 def number(code: str, value: float) -> str:
-    """Write a number, with at most two decimals."""
+    """Write a number as the language does, with at most two decimals."""
     if type(value) is int and -1000 < value < 1000:
         return _own(code, str(value))
     return _own(code, format_decimal(value, "#,##0.##", locale=language(code).locale))
 
 
 def now() -> PageTime:
-    """Return the present, in UTC."""
+    """Return the present time in UTC, for a page without any span of time so far."""
     found = PageTime.now(UTC)
     found.good_for_s = float("inf")
     return found
 
 
 def functions(code: str) -> dict[str, Any]:
-    """Return the functions that templates of a language call."""
+    """Return the language's functions of translation, by the names under which Jinja installs them."""
     found = language(code)
     return {
         "gettext": found.gettext,

@@ -1,4 +1,6 @@
-"""Table of the website's addresses, those of the official client included, so that every old link is good."""
+"""Table of the website's addresses and their views; it holds the official client's addresses too, so that old links
+stay good.
+"""
 
 from __future__ import annotations
 

@@ -45,13 +45,15 @@ _ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
 
 
 class _Translator(NodeTransformer):
-    """Translation of texts without values at the compilation of a template: each language has templates of its own."""
+    """Transformer of a template's syntax tree that translates texts without values when the template is compiled."""
 
     def __init__(self, code: str) -> None:
         self._code = code
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
-        """Replace `_('text')` by its translation, which the compiler joins with the markup around it."""
+        """Replace `_('text')` by its translation, marked as safe, so that the compiler joins it with the markup around
+        it.
+        """
         node = self.generic_visit(node)  # type: ignore[assignment]
         is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
         if not is_text or node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != 1:
@@ -64,7 +66,9 @@ class _Translator(NodeTransformer):
 
 
 class _Environment(Environment):
-    """Environment in which `a.b` of a JSON object is its member; an absent one counts as false, and prints nothing."""
+    """Jinja environment in which `a.b` and `a['b']` of a dict are its values alone, never its methods. An absent key of
+    `a.b` is false and prints nothing; other unknown names raise.
+    """
 
     def __init__(self, code: str, **options: Any) -> None:
         super().__init__(**options)
@@ -92,7 +96,9 @@ _ABSENT: Final = object()
 
 @lru_cache
 def environment(code: str) -> Environment:
-    """Return the templates of a language, compiled when they are first used."""
+    """Return the Jinja environment of a language, with the website's filters and globals; templates are compiled at
+    first use and kept.
+    """
     made = _Environment(
         code,
         autoescape=True,
@@ -146,7 +152,7 @@ def _whole(code: str, text: str) -> Markup:
 
 
 def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
-    """Translate a text, with values in it that are escaped unless they are Markup."""
+    """Return the translation of a text with `values` filled in; values that are no Markup are escaped."""
     return _text(code, text) % values if values else _whole(code, text)
 
 
@@ -160,9 +166,10 @@ def device(user_agent: str) -> str:
 
 
 def content(html: Any) -> Markup:
-    """Mark what the API has rendered and sanitised as HTML; what would be fetched from elsewhere becomes a link.
+    """Mark HTML that the API has sanitised as safe for a template; embedded frames and pictures of other hosts become
+    links.
 
-    Embeds and pictures of other hosts are links until somebody follows them: no third party learns who reads.
+    So no third party learns who reads a page. Code blocks can be reached by the keyboard.
     """
     text = str(html or "")
     if "<iframe" in text:
@@ -176,12 +183,16 @@ def content(html: Any) -> Markup:
 
 
 def marked(text: Any) -> Markup:
-    """Mark what a search has found in a text: the API escapes it, and puts the words found into <b>."""
+    """Return a highlighted text of the API's search, which is escaped HTML with <b> around what was found, with <mark>
+    in place of <b>.
+    """
     return Markup(str(text or "").replace("<b>", "<mark>").replace("</b>", "</mark>"))
 
 
 def marked_in(title: Any, highlight: Any) -> Markup | None:
-    """Mark what a search has found within a title; None where it has found something else than the title."""
+    """Return a title with the part that `highlight` of the API's search repeats marked; None if `highlight` is not from
+    the title.
+    """
     text = str(highlight or "")
     bare = plain(text.replace("<b>", "").replace("</b>", ""))
     if not bare:
@@ -211,7 +222,7 @@ def _link_picture(found: re.Match[str]) -> str:
 
 
 def page_address(href: Any) -> str:
-    """Return the page of an address of the API: of `/api/v1/events/8?offset=25` it is `/events/8/?offset=25`."""
+    """Return the website's address for one of the API: `/events/8/?offset=25` for `/api/v1/events/8?offset=25`."""
     path, mark, query = str(href).partition("?")
     path = path.removeprefix(PREFIX)
     if path in ("", "/microcosms"):

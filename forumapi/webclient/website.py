@@ -1,4 +1,4 @@
-"""WSGI application of the website: the match of an address to its view, kept pages, and pages about errors."""
+"""WSGI application of the website: finds the view for an address, serves kept pages, and makes pages about errors."""
 
 from __future__ import annotations
 
@@ -49,10 +49,11 @@ _VISIT: Final = "forumapi.webclient.visit"
 
 
 class Website:
-    """Website of every site that the API behind `transport` serves.
+    """WSGI application: the website of every site that the API behind `transport` serves.
 
-    `is_secure`: people come over https, so that cookies are theirs alone (`__Host-`). `address_of` finds the address of
-    a visitor in the environ of their request. `upload_limit` is in bytes; an upload may take `upload_timeout_s`.
+    `secrets`: see `Seal`. `is_secure`: the site is reached by https, so that cookies have the prefix `__Host-`.
+    `address_of` finds a visitor's IP address in a WSGI environ. A request with files may hold `upload_limit` bytes and
+    take `upload_timeout_s`.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Website:
     def overdue(
         self, environ: dict[str, Any], start_response: Callable[..., Any], status: int
     ) -> Iterable[bytes]:
-        """Answer a request whose time is up, without another call of the API."""
+        """Answer a request whose time limit has passed with an error page of this status, without another call of the
+        API.
+        """
         visit: Visit = environ.get(_VISIT) or Visit(self, environ)
         visit.forget_site()
         answer = self._sealed(visit, self._refuse(visit, status))
@@ -99,7 +102,9 @@ class Website:
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
 
     def respond(self, environ: dict[str, Any]) -> Answer:
-        """Answer one request. Never raises: what is no refusal is logged whole and answered with 500."""
+        """Return the answer to one request. Raises nothing: an unexpected exception is logged with its traceback and
+        answered with 500.
+        """
         visit = environ[_VISIT] = Visit(self, environ)
         try:
             try:
@@ -114,7 +119,9 @@ class Website:
         return self._sealed(visit, answer)
 
     def _attempt(self, visit: Visit) -> Answer:
-        """Answer, or refuse. Raises Failure where the API does not answer for a refusal either."""
+        """Return a kept page or the view's answer; for a refusal, the page or redirect that it leads to. Raises Failure
+        if such a page can't be made either, for want of the API.
+        """
         try:
             answer = self._kept(visit) or self._answer(visit)
             self._keep(visit, answer)
@@ -152,7 +159,9 @@ class Website:
         return answer
 
     def show_again(self, visit: Visit, address: str, status: int) -> Answer:
-        """Answer a form with the page that it was sent from, which shows `visit.writing`. Raises Failure."""
+        """Answer a refused form with another page of the site, the one at `address`, which shows `visit.writing`;
+        `status` replaces the page's 200. Raises what the page's view raises.
+        """
         visit.turn_to(address)
         answer = self._answer(visit)
         return answer._replace(status=status) if answer.status == 200 else answer
@@ -164,7 +173,7 @@ class Website:
         return (visit.host, visit.path, visit.query_string, kind)
 
     def _kept(self, visit: Visit) -> Answer | None:
-        """Return a guest's page that was made before, if all that it was made of is as it was."""
+        """Return the kept page for a guest's GET once the API has confirmed that it is unchanged; else None."""
         if visit.method not in ("GET", "HEAD") or visit.session.token:
             return None
         found = self.kept.find(self._key(visit))
@@ -196,7 +205,9 @@ class Website:
         _, visit.form, visit.files = parser.parse_from_environ(visit.environ)
 
     def _unknown(self, visit: Visit) -> Answer:
-        """Ask the API where an old address is now; else a page that helps on, 404."""
+        """Redirect an address that no view has to the one that the API knows for it, such as an old forum's; else
+        answer with a page of 404.
+        """
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
             try:
@@ -238,7 +249,7 @@ class Website:
         return self._refuse(visit, failure.status, failure=failure)
 
     def _as_guest(self, visit: Visit) -> Answer:
-        """Answer a visitor whose session has ended as a guest: what is public is theirs all the same."""
+        """Answer again, as to a guest, a visitor whose session the API no longer knows: public pages stay readable."""
         visit.is_personal = True
         visit.__dict__.pop("site", None)
         try:
@@ -253,7 +264,9 @@ class Website:
     def _refuse(
         self, visit: Visit, status: int, *, text: str = "", failure: Failure | None = None
     ) -> Answer:
-        """Make a page that says what is wrong, also where the API does not say which site this is."""
+        """Return an error page with this status, with `text` or the API's reason in `failure`. A host that is no site
+        of the platform becomes a 404, and the page is made without the site.
+        """
         # An API that did not answer is not asked again.
         if failure is not None and failure.is_unreachable:
             visit.forget_site()
@@ -282,9 +295,10 @@ class Website:
         return visit.send(page.encode(), HTML, status=status, headers=headers)
 
     def _typed(self, visit: Visit, failure: Failure | None, status: int) -> list[tuple[str, str]]:
-        """Return the fields of a form that was sent, for a page from which it can be sent again.
+        """Return names and values of the sent form for the error page, which can send them again; [] for what the
+        website itself refused, except by 429, 502 and 503.
 
-        Nobody is made to send what a page of somebody else's has typed: there is nothing for what the website refused.
+        A form that another host's page has sent is so never offered to be sent again.
         """
         if failure is None and status not in (429, 502, 503):
             return []
@@ -334,7 +348,7 @@ class Website:
         return Answer(status, fields, followed)
 
     def cookies(self, environ: dict[str, Any]) -> dict[str, str]:
-        """Return the cookies that a request carries."""
+        """Return the cookies of a request by name; {} for a header that can't be parsed."""
         text = environ.get("HTTP_COOKIE", "")
         if not text:
             return {}
@@ -344,7 +358,7 @@ class Website:
             return {}
 
     def call_headers(self, environ: dict[str, Any]) -> dict[str, str]:
-        """Return the headers of a visitor's request that calls of the API carry on."""
+        """Return the headers of a visitor's request that all calls of the API pass on: User-Agent and X-Request-Id."""
         known = (("User-Agent", "HTTP_USER_AGENT"), ("X-Request-Id", "HTTP_X_REQUEST_ID"))
         found = {name: environ.get(key, "") for name, key in known}
         return {

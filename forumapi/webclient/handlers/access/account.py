@@ -20,12 +20,12 @@ MOST_KEYS: Final = 50
 
 
 def kept_by_nobody(answer: Answer) -> Answer:
-    """Return the answer with the instruction to keep it nowhere: it holds a secret."""
+    """Return the answer with `Cache-Control: no-store`, as it shows a secret."""
     return answer._replace(headers=[*answer.headers, ("Cache-Control", "no-store")])
 
 
 def id_field(visit: Visit, name: str = "id") -> int:
-    """Return a field that holds an id. Raises Refused."""
+    """Return the form's field `name` as an id. Raises Refused with 400 unless it is a number of at most 18 digits."""
     text = visit.field(name)
     if not text.isdecimal() or len(text) > 18:
         raise Refused(400)
@@ -33,25 +33,25 @@ def id_field(visit: Visit, name: str = "id") -> int:
 
 
 class AccountView(View):
-    """List of the pages of one's own account."""
+    """Overview of the pages about a member's own account. Guests are led to sign in, here and on all of these pages."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the list of its pages."""
+        """Show links to the account's pages."""
         visit.member()
         return visit.page("account.html")
 
 
 class SessionsView(View):
-    """Devices on which one is signed in."""
+    """Sessions of a member: the devices on which they are signed in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the member's sessions, a page from `offset` on."""
         visit.member()
         found = visit.api.get("/sessions", offset=visit.query.get("offset"))
         return visit.page("sessions.html", list=found["sessions"])
 
     def post(self, visit: Visit) -> Answer:
-        """End one, or all others."""
+        """End the session of the field `id`; with `do` = "others" all but this one."""
         visit.member()
         if visit.field("do") == "others":
             visit.api.delete("/sessions", others="true")
@@ -61,15 +61,17 @@ class SessionsView(View):
 
 
 class KeysView(View):
-    """API keys, which programs of one's own use."""
+    """API keys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them, with the form for another."""
+        """List the member's API keys, with the form for a new one."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Make one and show its secret, once; or revoke one."""
+        """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key of the
+        field `id`.
+        """
         visit.fresh_member()
         if visit.field("do") == "revoke":
             visit.api.delete(f"/keys/{id_field(visit)}")
@@ -109,15 +111,15 @@ class KeysView(View):
 
 
 class AddressView(View):
-    """The e-mail address that one signs in with."""
+    """E-mail address that a member signs in with; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it, with the form for another."""
+        """Show the address, with the form for a new one."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Send a code to the new address; then take it with that code."""
+        """Send a code to the new address, and ask for it; with `step` = "code" change the address by that code."""
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
         step = visit.field("step")
@@ -150,7 +152,7 @@ class AddressView(View):
 
 
 def _drawn(address: str) -> Markup:
-    """Draw an address as a QR code: an SVG element of attributes alone, black on white in any look."""
+    """Return a `otpauth:` address as a QR code: an SVG element, black on white in light and in dark mode."""
     import segno  # by this page alone
 
     code = segno.make(address, error="m", micro=False)
@@ -158,15 +160,17 @@ def _drawn(address: str) -> Markup:
 
 
 class FactorView(View):
-    """The second factor: codes of an app."""
+    """Second factor of a member, codes of an authenticator app (TOTP); asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show how it stands."""
+        """Show if the second factor is switched on."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Begin, switch on, make new recovery codes, or switch off."""
+        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of it, "recovery" makes
+        new recovery codes, "off" switches it off.
+        """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()
         secret = json_object((visit.unseal(visit.field("secret")) or b"").decode())
@@ -219,15 +223,15 @@ class FactorView(View):
 
 
 class PasskeysView(View):
-    """Passkeys of one's devices."""
+    """Passkeys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the member's passkeys."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Add one that a device made, rename one, or remove one."""
+        """Store a passkey that the browser has made; with `do` = "rename" or "remove" act on the one in `id`."""
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")
         try:
@@ -258,40 +262,44 @@ class PasskeysView(View):
 
 
 class BeginNewPasskeyView(View):
-    """First step of adding a passkey, for the script of its page."""
+    """First step of adding a passkey, called by the script of the passkeys' page."""
 
     def post(self, visit: Visit) -> Answer:
-        """Return what `navigator.credentials.create` is called with, and the sealed flow."""
+        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, sealed, for the
+        second step.
+        """
         visit.fresh_member()
         return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)
 
 
 class GrantsView(View):
-    """Programs of other people that may act for one."""
+    """Consents that a member has given to OAuth clients, programs that act in the member's name."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the programs that may act for the member, a page from `offset` on."""
         visit.member()
         found = visit.api.get("/oauth/grants", offset=visit.query.get("offset"))
         return visit.page("grants.html", list=found["grants"])
 
     def post(self, visit: Visit) -> Answer:
-        """Take back what one of them was allowed."""
+        """Revoke the consent of the field `id`."""
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")
         return visit.redirect("/account/programs/")
 
 
 class OptionsView(View):
-    """Options of one's profile."""
+    """Options of a member's profile on this site: the main switch for mail about updates, and the one by which search
+    finds the profile.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """Show them."""
+        """Show the form with the options as they are."""
         visit.member()
         return visit.page("options.html", options=visit.api.get("/profiles/options"))
 
     def post(self, visit: Visit) -> Answer:
-        """Set them."""
+        """Store both options; an unchecked box is False."""
         me = visit.member()
         wanted = bool(visit.field("sendEmail"))
         is_visible = bool(visit.field("visible"))

@@ -24,14 +24,17 @@ _OWN_FIELDS: Final = ("proof", "key")
 
 
 class SignInView(View):
-    """Sign-in: an address, then the code that was sent there; a provider; a passkey; then perhaps a second factor.
+    """Sign-in by a code sent to an e-mail address, by a provider or by a passkey; then the second factor of those who
+    have one.
 
-    `next` is the page to go on to. `pending` is a form that was sent with a session that had ended: its fields travel
-    through the steps, and at the end stand in a form again for the visitor to send.
+    `next`: page to go on to. `pending`: fields of a form that was sent without a session or with one too old; they are
+    carried through the steps, and stand at the end in a form that the visitor sends again.
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the ways to sign in; or finish a sign-in through a provider, which leads back to this page."""
+        """Show the ways to sign in. With `state`, finish a sign-in through a provider; with `key`, ask to confirm one
+        by the link of a mail. A member goes on to `next` at once unless `again` is set.
+        """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
         if "key" in visit.query:
@@ -41,7 +44,9 @@ class SignInView(View):
         return self._show(visit, email=visit.me["email"] if visit.me else "")
 
     def post(self, visit: Visit) -> Answer:
-        """Take a step."""
+        """Take the step of the field `step`: send a code ("email", the default), or sign in by "code", "link",
+        "passkey", "factor" or "development"; "provider" leads to a provider.
+        """
         step = visit.field("step") or "email"
         if step == "provider":
             return self._begin(visit)
@@ -58,7 +63,9 @@ class SignInView(View):
         return self._finish(visit, found)
 
     def interrupted(self, visit: Visit, *, is_stale: bool) -> Answer:
-        """Show the sign-in in place of a form's answer, and keep what was typed."""
+        """Answer a form that needs a sign-in with the sign-in page, 401, which carries the form's fields on.
+        `is_stale`: the sender is signed in, but too long ago.
+        """
         visit.method = "GET"
         email = visit.me["email"] if is_stale and visit.me else ""
         return self._show(visit, status=401, email=email, is_stale=is_stale, next_page=visit.path)
@@ -95,7 +102,9 @@ class SignInView(View):
                 return {"method": "email-code", "email": email, "browser": self._mark(visit)}
 
     def _mark(self, visit: Visit) -> str:
-        """Mark this browser for the link of a mail, by a secret in a cookie, with where to go on and what was typed."""
+        """Set a cookie with a new secret, `next` and `pending`, and return the secret: the link in the mail signs in by
+        itself in this browser alone. Fields too long for a cookie are left out.
+        """
         kept: dict[str, Any] = {"browser": secrets.token_urlsafe(24), "next": self._next(visit)}
         sealed = _sealed(visit, "mail", {**kept, "pending": self._pending(visit)})
         if len(sealed) > _MOST_IN_COOKIE:
@@ -104,7 +113,9 @@ class SignInView(View):
         return str(kept["browser"])
 
     def _link(self, visit: Visit) -> Answer:
-        """Ask before the link of a mail signs in, as programs open links too; another browser is shown the code."""
+        """Ask for a click before the link of a mail signs in, as mail scanners open links too; in a browser without the
+        cookie of `_mark`, show the code to type.
+        """
         kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
         if not kept:
             return visit.redirect(f"/oauth/link?{urlencode({'key': visit.query['key']})}")
@@ -112,7 +123,7 @@ class SignInView(View):
         return self._show(visit, step="link", next_page=kept["next"], pending=pending)
 
     def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
-        """POST as a guest, also where somebody signs in once more."""
+        """POST to the API as a guest, even if the visitor is signed in. Raises Failure."""
         visit.api.token = ""
         try:
             return visit.api.call("POST", path, body)
@@ -127,7 +138,9 @@ class SignInView(View):
         next_page: str = "",
         pending: list[tuple[str, str]] | None = None,
     ) -> Answer:
-        """Begin the session with the token that was found, or ask for the second factor."""
+        """Begin a session with `found`, an access token, and go on to the next page; if it is an object instead, ask
+        for the second factor. A session before it is ended.
+        """
         pending = self._pending(visit) if pending is None else pending
         next_page = next_page or self._next(visit)
         if isinstance(found, dict):
@@ -146,7 +159,9 @@ class SignInView(View):
         return visit.redirect(next_page)
 
     def _begin(self, visit: Visit) -> Answer:
-        """Lead to a provider. The flow goes into a cookie, so that only this browser can finish it."""
+        """Show the page that leads on to the provider. The flow is kept in a cookie, so that only this browser can
+        finish it.
+        """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"
         back = f"{scheme}://{visit.host}/login/"
@@ -247,20 +262,22 @@ class SignInView(View):
 
 
 class BeginPasskeyView(View):
-    """First step of a sign-in with a passkey, for the script of the sign-in page."""
+    """First step of a sign-in with a passkey, called by the script of the sign-in page."""
 
     def post(self, visit: Visit) -> Answer:
-        """Return what `navigator.credentials.get` is called with, and the sealed flow."""
+        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.get`, and `flow`, sealed, for the
+        second step.
+        """
         visit.api.token = ""
         begun = visit.api.call("POST", "/auth/begin", {"method": "passkey"}).data
         return passkey_options(visit, begun)
 
 
 class SignOutView(View):
-    """Sign-out."""
+    """Sign-out, by a button in the bar."""
 
     def post(self, visit: Visit) -> Answer:
-        """End the session on the server and in the browser."""
+        """Revoke the session's token, delete the cookie, and lead to the front page; a guest is led there too."""
         if visit.session.token:
             _sign_out(visit)
         visit.forget_session()
@@ -268,7 +285,7 @@ class SignOutView(View):
 
 
 def _sign_out(visit: Visit) -> None:
-    """Revoke the token of the session; one that has ended already is no matter."""
+    """Revoke the session's access token; do nothing if it is not valid any more. Raises Failure."""
     try:
         visit.api.call("DELETE", "/auth")
     except Failure as failure:
@@ -277,19 +294,21 @@ def _sign_out(visit: Visit) -> None:
 
 
 def passkey_options(visit: Visit, begun: Any) -> Answer:
-    """Answer a script with the options of a passkey call of the browser, and the flow, sealed."""
+    """Answer with JSON: `publicKey` and `flow` of `begun`, the API's first answer for a passkey; the flow is sealed."""
     flow = _sealed(visit, "passkey", {"flow": begun["flow"]})
     data = msgspec.json.encode({"flow": flow, "publicKey": begun["publicKey"]})
     return visit.send(data, "application/json", headers={"Cache-Control": "no-store"})
 
 
 def passkey_flow(visit: Visit) -> str:
-    """Return the flow of the form that a script sent, "" for a forged one."""
+    """Return the flow that `passkey_options` has sealed, from the form's field `flow`; "" if it is forged or older than
+    15 minutes.
+    """
     return str(_opened(visit, "passkey").get("flow", ""))
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object; anything else is an empty one."""
+    """Parse a JSON object; {} for any other text."""
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -1,4 +1,6 @@
-"""Pages of comments on anything: the way to one among its neighbours, and the forms to write, change and delete it."""
+"""Pages of comments on items and profiles: redirects to one comment on its page, and the forms to write, edit, delete
+and restore comments.
+"""
 
 from __future__ import annotations
 
@@ -16,53 +18,57 @@ COMMENTED: Final = ("conversation", "event", "poll", "huddle", "profile")
 
 
 class NewestView(View):
-    """First comment on something that a member has not read, or the newest one."""
+    """Address of the first comment on an item or profile that the member has not read; of the newest comment if all are
+    read.
+    """
 
     where = "newcomment"
 
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
-        """Lead to it."""
+        """Redirect to the page that shows the comment. `kind` is a plural, such as `conversations`."""
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
 
 
 class LastView(NewestView):
-    """Newest comment on something."""
+    """Address of the newest comment on an item or profile."""
 
     where = "lastcomment"
 
 
 class CommentView(View):
-    """Comment, by the address that its time links to."""
+    """Address of a comment, which the comment's time links to."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Lead to it among its neighbours."""
+        """Redirect to the comment on the page of its item or profile."""
         return InContextView().get(visit, comment)
 
 
 class InContextView(View):
-    """Comment among its neighbours."""
+    """Address of a comment on the page of its item or profile, between the comments around it."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Lead to the page that holds it."""
+        """Redirect to the page of the list that holds the comment, with the comment as its anchor."""
         found = visit.api.document(f"/comments/{comment}/incontext")
         return visit.redirect(in_context(found.location), status=302)
 
 
 def in_context(location: str) -> str:
-    """Return the page and place of the API's address of a comment in context."""
+    """Return the website's address for the API's `Location` of a comment in context: page and anchor."""
     comment = location.partition("comment_id=")[2].partition("&")[0]
     address = page_address(location)
     return f"{address}#comment{comment}" if comment.isdigit() else address
 
 
 class CreateCommentView(View):
-    """Form of a new comment, on anything that has comments."""
+    """Target of the form for a new comment, which stands on the page of an item or profile."""
 
     takes_files = True
 
     def post(self, visit: Visit) -> Answer:
-        """Post it and lead to it; `preview` shows it first. What the API refuses comes back as it was typed."""
+        """Post the comment with its files and lead to it; with `do` = "preview" show it in the form. A refusal shows
+        the page with the form again, as it was filled in.
+        """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
         if kind not in COMMENTED or not item:
@@ -91,12 +97,12 @@ class CreateCommentView(View):
 
 
 class EditCommentView(View):
-    """Form of a comment's text and files."""
+    """Form for the text and files of an existing comment."""
 
     takes_files = True
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the form."""
+        """Show the form. Raises Refused unless the visitor may update the comment."""
         visit.member()
         found = visit.api.document(f"/comments/{comment}")
         if not found.data["meta"]["permissions"]["update"]:
@@ -104,7 +110,9 @@ class EditCommentView(View):
         return self._show(visit, found, Writing(text=found.data["markdown"], etag=found.etag))
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Store it, unless somebody else did meanwhile: then both texts are shown."""
+        """Store text and files, and lead to the comment; with `do` = "preview" show it in the form. If the text was
+        changed since the form was shown, show both texts.
+        """
         visit.member()
         writing = Writing.read(visit)
         path = f"/comments/{comment}"
@@ -146,10 +154,14 @@ class EditCommentView(View):
 
 
 class DeleteCommentView(View):
-    """Question whether a comment is to go; for moderators also the way back."""
+    """Page that asks for confirmation before a comment is deleted; for moderators also the page that offers to restore
+    it.
+    """
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Ask; or say that it is gone, to those who may restore it."""
+        """Ask for confirmation; for a comment that is deleted already, offer moderators to restore it. Raises Refused
+        for everybody else.
+        """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
         can = found["meta"]["permissions"]
@@ -159,7 +171,9 @@ class DeleteCommentView(View):
         return visit.page("delete_comment.html", comment=found)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Delete it, and lead to where it stood."""
+        """Delete the comment; lead moderators to the page that restores it, others to the page of the list where it
+        was.
+        """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
         place = visit.api.document(f"/comments/{comment}/incontext").location
@@ -172,31 +186,33 @@ class DeleteCommentView(View):
 
 
 class RestoreCommentView(View):
-    """Way back of a deleted comment."""
+    """Restoring of a deleted comment, by a moderator."""
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Restore it and lead to it."""
+        """Restore the comment and lead to it."""
         visit.member()
         visit.api.patch(f"/comments/{comment}", {"/meta/flags/deleted": False})
         return visit.redirect(f"/comments/{comment}/incontext/")
 
 
 class QuoteView(View):
-    """Comment as a quotation in Markdown, for a script that writes it into the form."""
+    """Quotation of a comment in Markdown, for the script that puts it into the form of an answer."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Send the text."""
+        """Answer with JSON: `markdown`, the text of `text_form.quote_of`."""
         visit.member()
         return visit.json({"markdown": quote_of(visit, comment)})
 
 
 class UploadView(View):
-    """Upload by a script that shows its progress: one file, which is attached when the form is sent."""
+    """Upload of one file by the script of a form, before the form is sent."""
 
     takes_files = True
 
     def post(self, visit: Visit) -> Answer:
-        """Store it."""
+        """Store the file `file`; answer with JSON: `value` for the form's field `file`, and `name`; or `problem`, a
+        sentence that says why it was refused.
+        """
         visit.member()
         sent = visit.files.get("file") if visit.files is not None else None
         if sent is None or not sent.filename:

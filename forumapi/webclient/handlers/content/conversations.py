@@ -11,25 +11,25 @@ from forumapi.webclient.visit import Answer, Visit
 
 
 class ConversationView(View):
-    """Conversation with a page of its comments, and the form for another one."""
+    """Page of a conversation: some of its comments, and the form for a new one."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show a page."""
+        """Show the conversation with its comments from `offset` on."""
         found = visit.listed(f"/conversations/{item}")
         return visit.page("conversation.html", item=found, kind="conversation")
 
 
 class ConversationsView(View):
-    """All conversations of a site that the visitor may read."""
+    """List of all conversations of the site that the visitor may read."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them."""
+        """List conversations from `offset` on."""
         found = visit.listed("/conversations")
         return visit.page("conversations.html", list=found["conversations"])
 
 
 class CreateConversationView(CreateItemView):
-    """Form of a new conversation: its place, its title and its first comment."""
+    """Form for a new conversation: its microcosm, title and first comment."""
 
     kind = "conversation"
     template = "create_conversation.html"
@@ -37,12 +37,12 @@ class CreateConversationView(CreateItemView):
 
 
 class EditConversationView(EditItemView):
-    """Form of a conversation's title and place."""
+    """Form for the title and microcosm of an existing conversation."""
 
     kind = "conversation"
     template = "edit_conversation.html"
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the place, where one was chosen."""
+        """Return `microcosmId` for the API if the form chooses one, else {}."""
         place = visit.number("microcosmId")
         return {"microcosmId": place} if place else {}

@@ -1,4 +1,6 @@
-"""Pages of one's drafts, texts begun and kept on the server: the list of them, saving one, discarding one."""
+"""Pages of a member's drafts: unfinished comments and items that the server keeps; their list, and saving and
+discarding one.
+"""
 
 from __future__ import annotations
 
@@ -17,36 +19,42 @@ DRAFTED_ITEMS: Final = ("conversation", "event", "poll")
 
 
 def page_of(place: str, id: int, item_type: str) -> str:
-    """Return the page on which a draft goes on."""
+    """Return the path of the page whose form continues a draft. `place` and `id`: the thing that the draft is about;
+    `item_type`: type of the item begun in a microcosm, else "".
+    """
     if place == "microcosm":
         return f"/microcosms/{id}/create/{item_type}/"
     return f"/{place}s/{id}/"
 
 
 def _without_reply(address: str) -> str:
-    """Return the address of a page without the comment that is answered there: the draft names it."""
+    """Return a page's address without `reply` and `quote`: the draft itself holds the comment that is answered."""
     path, mark, query = address.partition("#")[0].partition("?")
     rest = [one for one in query.split("&") if not one.startswith(("reply=", "quote="))]
     return f"{path}{mark}{'&'.join(rest)}" if rest else path
 
 
 class DraftListView(View):
-    """Drafts of a member."""
+    """List of a member's drafts on this site."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them, the newest first."""
+        """List the member's drafts from `offset` on, newest first."""
         visit.member()
         found = visit.api.get("/drafts", offset=visit.query.get("offset"))["drafts"]
         return visit.page("drafts.html", drafts=found, page_of=page_of, writing_of=Writing.of_draft)
 
 
 class SaveDraftView(View):
-    """Draft of a comment on something, or of an item in a microcosm."""
+    """Draft of a comment on an item or profile, or of a new item in a microcosm."""
 
     takes_files = True
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Save it over the version that the form knows; if another one stands, both are shown."""
+        """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form; a script
+        gets JSON with the draft's `version` or the `problem`.
+
+        If the stored draft is not the version that the form shows, both texts are shown.
+        """
         visit.member()
         item_type = visit.field("itemType")
         if place == "microcosm" and item_type not in DRAFTED_ITEMS:
@@ -83,7 +91,9 @@ class SaveDraftView(View):
         return visit.redirect(f"{_without_reply(address)}#write")
 
     def _conflict(self, visit: Visit, path: str, writing: Writing) -> None:
-        """Take what is stored beside what was typed: to save again goes over it."""
+        """Refuse the form with 409, and put the stored draft's text and version into it: saving once more replaces that
+        version.
+        """
         gettext = visit.language.gettext
         try:
             stored = Writing.of_draft(visit.api.get(path))
@@ -101,10 +111,10 @@ class SaveDraftView(View):
 
 
 class DiscardDraftView(View):
-    """Way to throw a draft away."""
+    """Discarding of a draft."""
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Throw it away and lead back."""
+        """Delete the draft, and lead back to the page that the form names, else to the list of drafts."""
         visit.member()
         visit.api.delete(f"/{place}s/{id}/draft")
         back = visit.back("/drafts/")

@@ -1,4 +1,4 @@
-"""Pages of events and of their attendees: to read, to answer, to announce and change one, and as calendar files."""
+"""Pages of events: list, page, attendees, forms, and files for calendar programs and spreadsheets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ ANSWERS: Final = ("yes", "maybe", "no")
 
 
 class EventsView(View):
-    """Events of the site in the order of their days: those to come, or with `past` those that were."""
+    """List of the site's events: those to come, the next one first, or with `past` those before now, the latest first;
+    with `mine` those that the member attends.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """Show a page."""
+        """List events from `offset` on."""
         is_past = "past" in visit.query
         today = visit.now.strftime("%Y-%m-%dT%H:%M")
         asked = {"eventBefore": today} if is_past else {"eventAfter": today}
@@ -35,14 +37,14 @@ class EventsView(View):
 
 
 class EventView(View):
-    """Event: when, where, who comes, and its comments."""
+    """Page of an event: time, place, attendees, the member's own answer, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show it with a page of its comments."""
+        """Show the event with its comments from `offset` on."""
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
-        """Show it, perhaps with why an answer to it was not taken."""
+        """Show the event's page. `failure`: refusal of the member's answer, which the page then shows."""
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")
         own = None
@@ -64,10 +66,12 @@ class EventView(View):
 
 
 class AttendView(View):
-    """Answer of a member: they come, perhaps, or don't; `waiting` waits for a space."""
+    """Answer of a member to an event: `rsvp` is yes, maybe, no, or `waiting` for a place on a full event."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the answer."""
+        """Store the member's answer in place of the former one, and lead back to the event; a refusal shows the event's
+        page with its reason.
+        """
         me = visit.member()
         rsvp = visit.field("rsvp")
         if rsvp not in (*ANSWERS, "waiting"):
@@ -85,20 +89,22 @@ class AttendView(View):
 
 
 class AttendeesView(View):
-    """Everybody who has answered."""
+    """List of the profiles that have answered an event or were invited to it."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show a page."""
+        """List attendees from `offset` on."""
         event = visit.api.get(f"/events/{item}", limit=5)
         found = visit.api.get(f"/events/{item}/attendees", offset=visit.query.get("offset"))
         return visit.page("attendees.html", item=event, attendees=found["attendees"])
 
 
 class AttendeesFileView(View):
-    """Everybody who comes, for a spreadsheet."""
+    """Spreadsheet of the profiles that answered yes to an event."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the profiles that answered yes to the event, as a CSV attachment."""
+        """Send the profiles that answered yes to the event as a CSV file. Raises Failure for those whom the API refuses
+        it.
+        """
         reply = visit.api.document(f"/events/{item}/attendeescsv")
         name = f'attachment; filename="attendees-{item}.csv"'
         return visit.send(
@@ -107,10 +113,10 @@ class AttendeesFileView(View):
 
 
 class CalendarView(View):
-    """Event for a calendar program."""
+    """File of an event for calendar programs."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the event as an iCalendar attachment."""
+        """Send the event as an iCalendar file."""
         reply = visit.api.document(f"/events/{item}/ical")
         name = f'attachment; filename="event-{item}.ics"'
         return visit.send(
@@ -119,30 +125,30 @@ class CalendarView(View):
 
 
 class CreateEventView(CreateItemView):
-    """Form of a new event in a microcosm."""
+    """Form for a new event in a microcosm."""
 
     kind = "event"
     template = "event_form.html"
 
     def begun(self, visit: Visit) -> Writing:
-        """Propose an evening a week from now."""
+        """Return an empty form's proposal: 19:00 UTC a week from today, for two hours."""
         day = (visit.now + timedelta(days=7)).strftime("%Y-%m-%d")
         fields = {"day": [day], "time": ["19:00"], "tz": ["UTC"], "hours": ["2"]}
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return when, where, and for how many. Raises Failure."""
+        """Return time, duration, place and number of places for the API. Raises Failure as `_body` does."""
         return _body(visit, writing)
 
 
 class EditEventView(EditItemView):
-    """Form of an event that is there."""
+    """Form for an existing event."""
 
     kind = "event"
     template = "event_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return when, where, and for how many."""
+        """Return time, duration in hours, place and number of places of the stored event as the form's fields."""
         when = str(item.get("when", ""))
         shown = {
             "day": when[:10],
@@ -155,21 +161,25 @@ class EditEventView(EditItemView):
         return {name: [text] for name, text in shown.items()}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return when, where, for how many, and, if it was said, that it takes place. Raises Failure."""
+        """Return time, duration, place, number of places and, if the form has it, `status` for the API. Raises Failure
+        as `_body` does.
+        """
         made = _body(visit, writing)
         if writing.value("status"):
             made["status"] = writing.value("status")
         return made
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, time and place."""
+        """Return title, time and place of the stored event, a line each."""
         stored = Writing(fields=self.fields(item))
         when = f"{stored.value('day')} {stored.value('time')} ({stored.value('tz')})"
         return "\n".join((plain(item["title"]), when, stored.value("where")))
 
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
-    """Make the API's body of what was typed. Raises Failure for what is no number."""
+    """Return the event's fields for the API, the duration in minutes. Raises Failure with 400 if hours or number of
+    places are no numbers.
+    """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:
         minutes = round(float(writing.value("hours").replace(",", ".") or 0) * 60)

@@ -1,4 +1,6 @@
-"""Pages of huddles: private conversations, which exist for their participants alone."""
+"""Pages of huddles: list, page with comments, forms to begin one, to add people and to leave; people are chosen by
+name.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ MOST_MEANT: Final = 10
 
 
 class HuddlesView(View):
-    """Own huddles."""
+    """List of the huddles that a member takes part in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them, latest activity first; `unread` lists only those with something new."""
+        """List the member's huddles from `offset` on, latest activity first; with `unread` those alone that hold unread
+        comments.
+        """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
         found = visit.api.get("/huddles", offset=visit.query.get("offset"), unread=is_unread)
@@ -30,10 +34,10 @@ class HuddlesView(View):
 
 
 class HuddlePageView(View):
-    """Huddle with a page of its comments."""
+    """Page of a huddle: participants, comments, and the forms to answer and to add people."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show a page."""
+        """Show the huddle with its comments from `offset` on."""
         return self.show(visit, item)
 
     def show(
@@ -44,7 +48,11 @@ class HuddlePageView(View):
         people: People | None = None,
         failure: Failure | None = None,
     ) -> Answer:
-        """Show a page; with `people` who could not be added, and perhaps why."""
+        """Show the huddle's page. `people`: contents of its form to add people, if that was not carried out; `failure`:
+        the API's refusal of it.
+
+        Raises Refused with 404 for members who take no part.
+        """
         try:
             found = visit.listed(f"/huddles/{item}")
         except Failure as refusal:
@@ -61,19 +69,21 @@ class HuddlePageView(View):
 
 
 class NewestHuddleCommentView(View):
-    """First comment of a huddle that a participant has not read, or the newest one."""
+    """Address of the first comment of a huddle that the participant has not read; of the newest comment if all are
+    read.
+    """
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Lead to it."""
+        """Redirect to the page that shows the comment."""
         found = for_participants(visit, f"/huddles/{item}/newcomment")
         return visit.redirect(in_context(found.location), status=302)
 
 
 class BeginHuddleView(View):
-    """Form of a new huddle."""
+    """Form for a new huddle: participants, title and first comment."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it; `to` is the id of a profile who is to take part."""
+        """Show the empty form; the query parameter `to`, the id of a profile, is chosen as a participant."""
         visit.member()
         people = People()
         wanted = visit.query.get("to", "")
@@ -83,7 +93,11 @@ class BeginHuddleView(View):
         return self._show(visit, people)
 
     def post(self, visit: Visit) -> Answer:
-        """Find the people, then begin it and post its first comment."""
+        """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, no
+        people or no text show the form again.
+
+        If the comment alone is refused, its text stands in the form on the new huddle's page.
+        """
         me = visit.member()
         people = People.of_form(visit)
         people.chosen.pop(me["id"], None)
@@ -135,10 +149,12 @@ class BeginHuddleView(View):
 
 
 class AddToHuddleView(View):
-    """Form that adds people to a huddle."""
+    """Target of the form that adds people to a huddle."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Find the people and add them."""
+        """Add the people of the form as participants; if names are unclear or the API refuses, show the huddle's page
+        with the reason.
+        """
         visit.member()
         people = People.of_form(visit)
         if people.is_unclear or not people.chosen:
@@ -154,16 +170,16 @@ class AddToHuddleView(View):
 
 
 class LeaveHuddleView(View):
-    """Leaving a huddle, for good."""
+    """Form by which a participant leaves a huddle, for good."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Ask."""
+        """Ask for confirmation. Raises Refused with 404 for members who take no part."""
         visit.member()
         found = for_participants(visit, f"/huddles/{item}", limit=5).data
         return visit.page("leave_huddle.html", item=found)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Leave."""
+        """Take the member out of the huddle, and lead to the list of huddles."""
         visit.member()
         try:
             visit.api.delete(f"/huddles/{item}")
@@ -176,14 +192,18 @@ class LeaveHuddleView(View):
 
 
 class Meant(NamedTuple):
-    """Name that was typed, and the profiles that it may mean; none: nobody is called so."""
+    """Name that was typed, and the profiles whose names begin so, for the person to choose from; none if there is no
+    such profile.
+    """
 
     name: str
     profiles: list[dict[str, Any]]
 
 
 class People:
-    """People of a form: those who are chosen, by id with their names, and names that are not clear."""
+    """People chosen in a form: `chosen`, names by profile id; `unclear`, typed names that do not name one profile;
+    `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
+    """
 
     def __init__(self) -> None:
         self.chosen: dict[int, str] = {}
@@ -192,12 +212,14 @@ class People:
 
     @property
     def is_unclear(self) -> bool:
-        """Return True while somebody has to choose or to correct."""
+        """Return True if the form has to be shown again, for names to be chosen or corrected."""
         return bool(self.unclear) or self.is_too_many
 
     @classmethod
     def of_form(cls, visit: Visit) -> People:
-        """Return those who were chosen (`person`, `person.1`: id and name) and those whose names were typed (`to`)."""
+        """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id and name), and names typed
+        into `to`, which are looked up. Raises Failure.
+        """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()
         picked = [value for name, value in sent if name.partition(".")[0] == "person"]
@@ -218,7 +240,9 @@ class People:
         return made
 
     def _resolve(self, visit: Visit, name: str) -> None:
-        """Find a name: an exact one, whatever its letter case, or else the only one that begins so."""
+        """Look a name up: a profile of exactly this name in any letter case, else the only one whose name begins so, is
+        chosen; else the name is unclear.
+        """
         found = visit.api.get("/profiles", q=name, limit=MOST_MEANT)["profiles"]
         items = found["items"]
         exact = [one for one in items if one["profileName"].lower() == name.lower()]
@@ -233,7 +257,7 @@ class People:
 
 
 def for_participants(visit: Visit, path: str, **query: Any) -> Any:
-    """GET what belongs to a huddle. For others it is as though it never was. Raises Refused, Failure."""
+    """GET a path of a huddle. Raises Refused with 404 for members who take no part, Failure as `nothing` says."""
     try:
         return visit.api.document(path, **query)
     except Failure as failure:
@@ -241,6 +265,8 @@ def for_participants(visit: Visit, path: str, **query: Any) -> Any:
 
 
 def nothing(visit: Visit, failure: Failure) -> Exception:
-    """Return the refusal of a huddle: 404 for members who are not in it; a guest may sign in."""
+    """Return the exception for a failed call about a huddle: Refused with 404 in place of 403 and 404 for a member, who
+    must not learn that it exists; else the failure itself, which lets guests sign in.
+    """
     is_nothing = failure.status in (403, 404) and failure.code != 13
     return Refused(404) if is_nothing and visit.session.token else failure

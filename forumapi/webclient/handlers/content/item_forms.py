@@ -1,4 +1,6 @@
-"""Forms of items as all types have them, and what forms of comments share with them: preview, the form once more."""
+"""Base classes of the forms that create and edit items of any type, and functions that forms of comments use too:
+preview, and the form shown again.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ MOST_PLACES: Final = 100
 
 
 class CreateItemView(View):
-    """Form of a new item in a microcosm with its first comment: draft, preview, files.
+    """Base class of forms for a new item in a microcosm with its first comment: draft, preview, files.
 
-    A subclass names its type and template, and makes the API's body of the fields that only its type has.
+    A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
     """
 
     takes_files = True
@@ -27,15 +29,19 @@ class CreateItemView(View):
     needs_text: ClassVar[bool] = False
 
     def begun(self, visit: Visit) -> Writing:
-        """Return what a form shows that nobody has filled yet."""
+        """Return the values that an empty form proposes."""
         return Writing()
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the members of the API's body that only this type has. Raises Failure."""
+        """Return the members of the API's body, from the form's fields, that only this type has. Raises Failure for a
+        value that can't be sent.
+        """
         return {}
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
-        """Show the form, with the draft that is kept for this place."""
+        """Show the form with the member's draft for this microcosm. `microcosm` 0: the form offers microcosms to choose
+        from.
+        """
         visit.member()
         writing = visit.writing
         if writing is None and microcosm:
@@ -47,7 +53,11 @@ class CreateItemView(View):
         return self.show(visit, microcosm, writing)
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
-        """Post both. Sent twice, or again after half of it failed, it makes one item."""
+        """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
+        (further lines) show the form.
+
+        The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
+        """
         visit.member()
         microcosm = microcosm or visit.number("microcosmId")
         writing = visit.writing = Writing.read(visit, self.kind)
@@ -77,7 +87,9 @@ class CreateItemView(View):
         return visit.redirect(f"/{self.kind}s/{item}/")
 
     def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
-        """Show the form as it was filled, in a place or with the places to choose from. Raises Refused."""
+        """Show the form with what it holds, for one microcosm, or with the microcosms to choose from for 0. Raises
+        Refused if the visitor may not create such an item there.
+        """
         place, places = None, []
         if microcosm:
             place = visit.api.get(f"/microcosms/{microcosm}", limit=5)
@@ -97,25 +109,30 @@ class CreateItemView(View):
 
 
 class EditItemView(View):
-    """Form of an item that is there: its title, and the fields that only its type has."""
+    """Base class of forms for an existing item: its title, and the fields that only its type has.
+
+    A subclass sets `kind` (its item type) and `template`, and overrides `fields`, `body` and `words`.
+    """
 
     kind: ClassVar[str]
     template: ClassVar[str]
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return the fields of the form as the API has the item."""
+        """Return the values of the type's own fields from the item as the API shows it."""
         return {}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the members of the API's body that only this type has. Raises Failure."""
+        """Return the members of the API's body, from the form's fields, that only this type has. Raises Failure for a
+        value that can't be sent.
+        """
         return {}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return the version that somebody else has stored in words, a line a field."""
+        """Return the stored item as plain text, a line a field, to be shown beside a form that was overtaken."""
         return str(plain(item["title"]))
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the form."""
+        """Show the form with the item as it is. Raises Refused unless the visitor may update it."""
         visit.member()
         found = self._found(visit, item)
         if not found.data["meta"]["permissions"]["update"]:
@@ -126,7 +143,9 @@ class EditItemView(View):
         return self._show(visit, found, writing)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store it, unless somebody else did meanwhile: then both versions are shown."""
+        """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
+        version; with `do` = "more" show it with further lines.
+        """
         visit.member()
         writing = Writing.read(visit, self.kind)
         is_more = visit.field("do") == "more"
@@ -166,12 +185,16 @@ class EditItemView(View):
 
 
 def edit_reason(visit: Visit) -> str:
-    """Return why something was changed, which the API asks for."""
+    """Return the reason typed in the field `editReason`, at most 150 characters; "Edited", translated, without one, as
+    the API demands a reason.
+    """
     return visit.field("editReason").strip()[:150] or visit.language.gettext("Edited")
 
 
 def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
-    """Return the places in which the visitor may begin something of a type, as the tree lists them."""
+    """Return those of the first MOST_PLACES microcosms of the tree in which the visitor may create items of the type
+    `kind`.
+    """
     found: list[dict[str, Any]] = visit.api.get("/microcosms/tree")[:MOST_PLACES]
     if not found:
         return []
@@ -181,7 +204,9 @@ def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
 
 
 def again(visit: Visit, page: str) -> Answer:
-    """Answer with the page of a form, at the place that it was sent from, as `visit.writing` has it. Raises Failure."""
+    """Answer a refused form with the page that it was sent from, `page` or that page at another offset, showing
+    `visit.writing`. Raises Failure.
+    """
     assert visit.writing is not None  # it was read
     back = visit.back(page)
     address = back if back.partition("?")[0] == page else page
@@ -189,7 +214,9 @@ def again(visit: Visit, page: str) -> Answer:
 
 
 def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
-    """Render the text as it would be shown in a place."""
+    """Check the text and let the API render it into `writing.preview`; refuse the form if that fails. `place`: members
+    of the API's body that name where the text would stand.
+    """
     writing.check(visit)
     if writing.is_refused:
         return
@@ -201,7 +228,7 @@ def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
 
 
 def said(visit: Visit, writing: Writing) -> Answer:
-    """Answer a script of ours with the preview, or with what is wrong."""
+    """Answer a script's preview with JSON: `html`; or `problem`, why there is none."""
     if writing.is_refused:
         problem = writing.problem or (writing.failure.detail if writing.failure else "")
         return visit.json({"problem": problem}, status=writing.status)

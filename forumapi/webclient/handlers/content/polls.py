@@ -1,4 +1,4 @@
-"""Pages of polls: to read, to vote, to see the voters, and to begin and change one."""
+"""Pages of polls: list, page with the form to vote, voters, and the forms to create and edit one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from forumapi.webclient.visit import Answer, Visit
 
 
 class PollsView(View):
-    """Polls of the site."""
+    """List of the site's polls."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show a page, those with the newest comments first."""
+        """List polls from `offset` on, those with the newest comments first."""
         found = visit.api.get("/polls", offset=visit.query.get("offset"))
         return visit.page("polls.html", polls=found["polls"])
 
 
 class PollView(View):
-    """Poll: its question, the form to vote, its results, and its comments."""
+    """Page of a poll: question, form to vote, results, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show it with a page of its comments."""
+        """Show the poll with its comments from `offset` on."""
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
-        """Show it, perhaps with why a ballot was not taken."""
+        """Show the poll's page. `failure`: refusal of the member's ballot, which the page then shows."""
         found = visit.api.get(f"/polls/{item}", offset=visit.query.get("offset"))
         return visit.page(
             "poll.html",
@@ -41,10 +41,12 @@ class PollView(View):
 
 
 class VoteView(View):
-    """Ballot of a member; without any choice it is withdrawn."""
+    """Ballot of a member in a poll."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store it."""
+        """Store the chosen choices in place of the member's former vote; none withdraws it. Lead back to the poll; a
+        refusal shows the poll's page with its reason.
+        """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []
         body = [{"id": int(one)} for one in chosen if one.isascii() and one.isdigit()]
@@ -58,10 +60,10 @@ class VoteView(View):
 
 
 class VotersView(View):
-    """Voters of a poll that names them."""
+    """List of the voters of a poll that names them, with the choice of each."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show a page."""
+        """List votes from `offset` on. Raises Failure for a poll that keeps its voters secret."""
         poll = visit.api.get(f"/polls/{item}", limit=5)
         found = visit.api.get(f"/polls/{item}/votes", offset=visit.query.get("offset"))
         names = {choice["id"]: choice["choice"] for choice in poll["choices"]}
@@ -69,25 +71,27 @@ class VotersView(View):
 
 
 class CreatePollView(CreateItemView):
-    """Form of a new poll in a microcosm; `more` offers further lines."""
+    """Form for a new poll in a microcosm; its button `more` adds lines for choices."""
 
     kind = "poll"
     template = "poll_form.html"
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the question with its choices, and how votes are taken and shown."""
+        """Return the API's members of the poll: question, choices without empty lines, and how votes are taken and
+        shown.
+        """
         choices = [{"choice": text} for text in writing.fields["choice"] if text.strip()]
         return {**_body(writing), "choices": choices, "named": bool(writing.value("named"))}
 
 
 class EditPollView(EditItemView):
-    """Form of a poll that is there; the choices that are sent are all that stay."""
+    """Form for an existing poll; a choice whose line is emptied is deleted."""
 
     kind = "poll"
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return the question with its choices, and how votes are taken and shown."""
+        """Return question, choices with their ids, and how votes are taken and shown, as the form's fields."""
         return {
             "question": [plain(item["question"])],
             "choice": [plain(one["choice"]) for one in item["choices"]],
@@ -98,7 +102,9 @@ class EditPollView(EditItemView):
         }
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the question, the choices with their ids, and how votes are taken and shown."""
+        """Return the API's members of the poll: question, all choices that stay, with the ids of those that exist, and
+        how votes are taken and shown.
+        """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []
         for place, text in enumerate(writing.fields["choice"]):
@@ -109,7 +115,7 @@ class EditPollView(EditItemView):
         return {**_body(writing), "choices": choices}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, question and choices."""
+        """Return title, question and choices of the stored poll, a line each."""
         lines = (item["title"], item["question"], *(one["choice"] for one in item["choices"]))
         return "\n".join(plain(one) for one in lines)
 

@@ -17,7 +17,9 @@ READ: Final = "any(conversations,events,huddles,microcosms,polls)"
 
 
 def back_to(visit: Visit, things: str, item: int) -> Answer:
-    """Lead back to the page and place that a form was sent from."""
+    """Lead back to the page that the form names, to the comment if it is one's; without a name to the thing's own page,
+    for a site to the list of watchers. `things`: plural of the type.
+    """
     address = visit.back(f"/{things}/{item}/" if things != "sites" and item else "/watchers/")
     is_in_thread = things == "comments" and not address.startswith("/bookmarks/")
     anchor = f"#comment{item}" if is_in_thread else ""
@@ -25,16 +27,18 @@ def back_to(visit: Visit, things: str, item: int) -> Answer:
 
 
 class ReactView(View):
-    """Reactions to a comment or item."""
+    """Reactions of the member to a comment or item."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show all that can be given."""
+        """Show all reactions that the site offers, for the member to give one."""
         visit.member()
         found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Give one, or take one back."""
+        """Give the reaction named in `reaction`, or take back the one in `unreact`, and lead back. Raises Refused
+        without either.
+        """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")
         if not (given or taken):
@@ -45,10 +49,10 @@ class ReactView(View):
 
 
 class BookmarkView(View):
-    """Bookmark of a comment or item."""
+    """Bookmark of the member on a comment or item."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Put it there, or take it off."""
+        """Set the bookmark if `on` is "1", else remove it, and lead back."""
         visit.member()
         is_on = visit.field("on") == "1"
         visit.api.write("PUT" if is_on else "DELETE", f"/{things}/{item}/bookmark", None)
@@ -56,20 +60,22 @@ class BookmarkView(View):
 
 
 class BookmarkListView(View):
-    """Bookmarks of a member."""
+    """List of the member's bookmarks."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them, the newest first."""
+        """List the member's bookmarks, newest first, those older than `before`."""
         visit.member()
         found = visit.api.get("/bookmarks", before=visit.query.get("before"))["bookmarks"]
         return visit.page("bookmarks.html", bookmarks=found)
 
 
 class FollowView(View):
-    """Watcher of a thing or person."""
+    """Watcher of the member on an item, microcosm, profile or the site."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Begin or stop following; `mail` alone says if mail is sent about it."""
+        """Begin to watch if `on` is "1", else stop; if `mail` is given, change alone if mail is sent ("1": yes). Lead
+        back.
+        """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}
         if visit.field("mail"):
@@ -83,20 +89,20 @@ class FollowView(View):
 
 
 class WatcherListView(View):
-    """Things and people that a member follows."""
+    """List of the member's watchers."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List what the member watches, from `offset` on."""
         visit.member()
         found = visit.api.get("/watchers", offset=visit.query.get("offset"))["watchers"]
         return visit.page("watchers.html", watchers=found)
 
 
 class IgnoreView(View):
-    """Thing or person that a member does not want to see."""
+    """Item, microcosm or profile that the member ignores or may ignore."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Ignore it, or see it again."""
+        """Ignore the thing if `on` is "1", else stop ignoring it, and lead back."""
         visit.member()
         method = "PUT" if visit.field("on") == "1" else "DELETE"
         visit.api.write(method, "/ignored", {"itemType": things[:-1], "itemId": item})
@@ -104,30 +110,30 @@ class IgnoreView(View):
 
 
 class IgnoredListView(View):
-    """Things and people that a member ignores."""
+    """List of what the member ignores."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List what the member ignores, from `offset` on."""
         visit.member()
         found = visit.api.get("/ignored", offset=visit.query.get("offset"))["ignored"]
         return visit.page("ignored.html", ignored=found)
 
 
 class ReadView(View):
-    """Mark that something was read."""
+    """Read mark of the member on an item or microcosm."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Mark it."""
+        """Mark the item or microcosm as read up to now, and lead back."""
         visit.member()
         visit.api.put("/profiles/read", {"itemType": things[:-1], "itemId": item})
         return back_to(visit, things, item)
 
 
 class ReadAllView(View):
-    """Mark that everything on the site was read; `huddles` says that of messages."""
+    """Read marks of the member on the whole site, or on all huddles."""
 
     def post(self, visit: Visit) -> Answer:
-        """Mark it."""
+        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and lead back."""
         visit.member()
         kind = "huddle" if visit.field("what") == "huddles" else "site"
         visit.api.put("/profiles/read", {"itemType": kind, "itemId": 0})

@@ -1,4 +1,4 @@
-"""Page of the earlier versions of a comment, listed and compared, and the button that makes one current again."""
+"""Page of a comment's revisions: their list, the difference of two, and the button that restores one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class RevisionsView(View):
-    """Revisions of a comment."""
+    """Page of a comment's revisions."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """List them, the newest first; `to` and `from` of the address are compared."""
+        """List revisions from `offset` on, newest first, and show the difference between the revisions numbered `from`
+        and `to`; without them, between the last two.
+        """
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Make the text of an earlier one the current text, unless that was changed meanwhile."""
+        """Make the text of the revision numbered `revision` the current one, and lead to the comment; show the page
+        again if the comment was changed meanwhile.
+        """
         visit.member()
         revision = visit.number("revision")
         if not revision:

@@ -1,4 +1,4 @@
-"""Pages of search: the form with its results, completions for its script, and what was written today."""
+"""Pages of search: form with results, completions of what is typed, and the redirect of an old address."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ JSON: Final = "application/json; charset=utf-8"
 
 
 class SearchView(View):
-    """Search: the form, its operators explained, and what was found."""
+    """Search page: the form, an explanation of its operators, and the results."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form, and results when something was asked for."""
+        """Show the form, and results from `offset` on if the query names anything to search for. `author` is looked up
+        as a profile's name. A search that took too long is answered with 503 and the form.
+        """
         asked = _asked(visit)
         author = visit.query.get("author", "").strip()
         unknown = ""
@@ -77,19 +79,19 @@ class SearchView(View):
 
 
 class SuggestionsView(View):
-    """Words that may complete what somebody types, for the script of the search field."""
+    """Completions of the search field, for its script."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send whole texts of the field, as a list in JSON."""
+        """Answer with a JSON list of texts: `q` with its last word completed."""
         found = _completed(visit, visit.query.get("q", "")[:200])
         return visit.send(msgspec.json.encode(found), JSON)
 
 
 class TodayView(View):
-    """Page of today: an old address of a search."""
+    """Old address of the official client for what was written within a day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Lead to the search."""
+        """Redirect permanently to a search for conversations, events, profiles and huddles of the last day."""
         keys = [("type", one) for one in ("conversation", "event", "profile", "huddle")]
         return visit.redirect(
             f"/search/?{urlencode([*keys, ('since', '-1'), *_pairs(visit)])}", status=301
@@ -101,7 +103,9 @@ def _pairs(visit: Visit) -> list[tuple[str, str]]:
 
 
 def _asked(visit: Visit) -> dict[str, Any]:
-    """Return what the API shall look for: of keys that repeat a list, of the others the first value."""
+    """Return the page's query parameters that the API's search knows: for those in REPEATED a list, for others the
+    first value; {} if none of them but sort and paging is given.
+    """
     asked: dict[str, Any] = {}
     for key, value in _pairs(visit):
         if key not in KEYS or not value.strip():
@@ -116,14 +120,18 @@ def _asked(visit: Visit) -> dict[str, Any]:
 
 
 def _profile_named(visit: Visit, name: str) -> int:
-    """Return the id of the person of this name, 0 for nobody."""
+    """Return the id of the profile of this name in any letter case, with or without a leading @ or +; 0 if there is
+    none.
+    """
     found = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
     plain = name.lstrip("@+").casefold()
     return next((one["id"] for one in found if one["profileName"].casefold() == plain), 0)
 
 
 def _name_of(visit: Visit, profile: str) -> str:
-    """Return the name of a person by their id, the id itself for nobody."""
+    """Return the name of the profile with this id; the text itself if it is no id of a profile that the visitor may
+    see.
+    """
     if not profile.isdecimal():
         return profile
     try:
@@ -136,7 +144,9 @@ def _name_of(visit: Visit, profile: str) -> str:
 
 
 def _completed(visit: Visit, words: str) -> list[str]:
-    """Return the words with the last one completed in several ways. What can't be suggested is no failure."""
+    """Return texts that complete the last word of `words`; [] if there are none, or the API refuses suggestions for
+    another reason than a rate limit.
+    """
     if not _LAST_WORD.search(words):
         return []
     try:

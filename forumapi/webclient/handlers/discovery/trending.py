@@ -7,9 +7,9 @@ from forumapi.webclient.visit import Answer, Visit
 
 
 class TrendingPageView(View):
-    """Page of the hottest items."""
+    """Page of the site's trending items, those with the highest scores of recent activity."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it."""
+        """Show the trending items that the visitor may read."""
         found = visit.api.get("/trending")
         return visit.page("trending.html", list=found["items"])

@@ -1,4 +1,4 @@
-"""Front page of a site: what is new, the tree of its microcosms, and who is here now."""
+"""Front page of a site: its newest items, its microcosms as a tree, and who is online."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ NAMED = 5
 
 
 class FrontView(View):
-    """Front page of a site: what is new of every type, its places as a tree, and who is here."""
+    """Front page of a site; on the platform's own host, the list of communities in its place."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it. Who may read nothing here finds out how to get in."""
+        """Show the NEWEST items by their last comment, the tree of microcosms, and NAMED people who are online. A guest
+        who may read no microcosm sees how to get in.
+        """
         if is_platform(visit):
             return show_front(visit)
         newest = visit.api.get(

@@ -1,4 +1,4 @@
-"""Forms of microcosms: creation and change."""
+"""Forms that create and edit a microcosm."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ LOGO_SIDE: Final = 512
 
 
 class CreateMicrocosmView(View):
-    """Form of a new microcosm below another one."""
+    """Form for a new microcosm."""
 
     takes_files = True
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show it, empty."""
+        """Show the empty form; `microcosm` is chosen as the parent. Raises Refused if the visitor may create no
+        microcosms on this site.
+        """
         visit.member()
         typed = {"visibility": "public", "parent": str(microcosm)}
         return self._show(visit, typed, ["conversation", "event", "poll"])
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create it and lead there."""
+        """Create the microcosm below the chosen parent, else below `microcosm`, and lead there; a refusal shows the
+        form again.
+        """
         visit.member()
         typed, types = _typed(visit)
         typed["parent"] = typed["parent"] or str(microcosm)
@@ -62,12 +66,12 @@ class CreateMicrocosmView(View):
 
 
 class EditMicrocosmView(View):
-    """Form of a microcosm that is there."""
+    """Form for an existing microcosm: title, description, visibility, parent, types of items, logo."""
 
     takes_files = True
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show it as it is."""
+        """Show the form with the microcosm as it is. Raises Refused unless the visitor may update it."""
         visit.member()
         found = visit.api.document(f"/microcosms/{microcosm}", limit=5)
         if not found.data["meta"]["permissions"]["update"]:
@@ -78,7 +82,9 @@ class EditMicrocosmView(View):
         return self._show(visit, now, typed, now["itemTypes"], found.etag)
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Change it."""
+        """Store the microcosm and lead to it; a refusal, also as it was changed meanwhile, shows the form again as it
+        was filled in.
+        """
         visit.member()
         typed, types = _typed(visit)
         match = visit.field("match")
@@ -123,7 +129,7 @@ def _typed(visit: Visit) -> tuple[dict[str, str], list[str]]:
 
 
 def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, Any]:
-    """Return the body of a microcosm; a logo that was chosen is uploaded first."""
+    """Return the API's body of a microcosm. A chosen logo is uploaded first. Raises Failure."""
     body: dict[str, Any] = {
         "title": typed["title"],
         "description": typed["description"],
@@ -149,7 +155,9 @@ def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, An
 
 
 def _parents(visit: Visit, moved: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the microcosms that another one can stand in: not itself, nor one below it."""
+    """Return the microcosms that can be the parent, those in which the visitor may create microcosms. `moved`: an
+    existing microcosm, whose present parent is offered too, but neither itself nor any below it; None for a new one.
+    """
     tree = visit.api.get("/microcosms/tree")
     allowed = creatable(visit, [one["id"] for one in tree], "microcosm")
     below = {moved["id"]} if moved else set()

@@ -1,4 +1,4 @@
-"""Pages that show microcosms to read: one with what stands in it, and the root of their tree."""
+"""Pages of one microcosm with its items, and of the root of the tree. Forms are in microcosm_forms.py."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ POLLS: Final = 5
 
 
 class MicrocosmPageView(View):
-    """Microcosm: the places in it, then its conversations, events and polls."""
+    """Page of a microcosm: those below it, then its items."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show a page of it."""
+        """Show the microcosm with its items from `offset` on."""
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
-        """Show a microcosm. Its polls, which no list of several types has, stand on its first page."""
+        """Show a microcosm as the API answers it. The API's list of items leaves polls out, so that the newest POLLS of
+        them are shown on the first page.
+        """
         polls: dict[str, Any] | None = None
         if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:
             polls = visit.api.get("/polls", microcosmId=found["id"], limit=POLLS)["polls"]
@@ -27,8 +29,8 @@ class MicrocosmPageView(View):
 
 
 class MicrocosmsView(MicrocosmPageView):
-    """Root of the tree: all places at the top, and what stands beside them."""
+    """Page of the root microcosm: the microcosms at the top of the tree, and the root's own items."""
 
     def get(self, visit: Visit) -> Answer:  # type: ignore[override]
-        """Show a page of it."""
+        """Show the root microcosm with its items from `offset` on."""
         return self.show(visit, visit.listed("/microcosms"))

@@ -1,4 +1,4 @@
-"""Pages of moderators: the queue, and all that may be done with one item, comment or microcosm."""
+"""Pages of moderators: the queue of what waits for approval, and the actions on one item, comment or microcosm."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ BATCH: Final = 100
 
 
 class ModerationView(View):
-    """Queue of what waits for the decision of this moderator, oldest first."""
+    """Queue of what waits for a decision in the microcosms that this member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show a page of it."""
+        """Show PAGE entries of the queue, oldest first, those behind the cursor `after`."""
         visit.member()
         after = visit.query.get("after")
         found = visit.api.get("/moderation", after=after, limit=PAGE)
@@ -48,15 +48,15 @@ class ModerationView(View):
 
 
 class ModerateView(View):
-    """Conversation, event, poll or microcosm, with all that this visitor may do with it."""
+    """Page with all actions that this member may take on a conversation, event, poll or microcosm."""
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Show what may be done."""
+        """Show the actions. Raises Refused if there are none. `kinds`: plural of the type."""
         visit.member()
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Do one thing and lead back."""
+        """Take the action `do`, "move" (an item, into the microcosm `place`) or a key of DEEDS, and lead back."""
         visit.member()
         do = visit.field("do")
         path = f"/{kinds}/{item}"
@@ -95,15 +95,15 @@ class ModerateView(View):
 
 
 class ModerateCommentView(View):
-    """Comment, with what a moderator may do with it."""
+    """Page with all actions that this member may take on a comment."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show what may be done."""
+        """Show the actions. Raises Refused if there are none."""
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Do one thing and lead back."""
+        """Take the action `do`, a key of DEEDS, and lead back."""
         visit.member()
         path = f"/comments/{comment}"
         try:
@@ -129,7 +129,9 @@ class ModerateCommentView(View):
 
 
 def possible(thing: dict[str, Any], *, with_thread: bool) -> list[str]:
-    """Return what the API lets this visitor do with a thing, as keys of DEEDS in the order of the page."""
+    """Return the actions, keys of DEEDS in the order of the buttons, that flags and permissions of a thing allow.
+    `with_thread`: it can be pinned and closed (items, microcosms), as comments can't.
+    """
     flags, can = thing["meta"]["flags"], thing["meta"]["permissions"]
     is_moderator = can["moderator"] and can["update"]
     may = []
@@ -158,7 +160,9 @@ def _set_flag(visit: Visit, path: str, do: str) -> None:
 
 
 def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
-    """Lead to the queue where the form stood there; after a deletion to where it is undone; else to the thing."""
+    """Lead to the page of the queue that the form stood on; else after "delete", "hide" and "restore" to the thing's
+    page of actions, or to its microcosm if it is gone for the visitor; else to the thing.
+    """
     back = visit.field("next")
     if back.startswith("/moderation/") and is_own_path(back):
         return visit.redirect(back)
@@ -175,14 +179,16 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
 
 
 def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:
-    """Return the microcosms in which this visitor may create such an item, and the one where it is."""
+    """Return the microcosms in which the visitor may create items of this type, and `here`, the one that the item is
+    in.
+    """
     tree = visit.api.get("/microcosms/tree")
     allowed = creatable(visit, [one["id"] for one in tree], kinds.removesuffix("s"))
     return [one for one in tree if one["id"] in allowed or one["id"] == here]
 
 
 def creatable(visit: Visit, ids: Sequence[int], kind: str) -> set[int]:
-    """Return those of these microcosms in which the visitor may create."""
+    """Return those of the microcosms `ids` in which the visitor may create things of the type `kind`."""
     found: set[int] = set()
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]

@@ -1,4 +1,4 @@
-"""Answers to the script of a page: a ticket for the live stream, counts of the bar, comments that have come."""
+"""Answers to the script of live pages: a ticket for the live stream, counts of unread things, new comments, names."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MOST_PAGES: Final = 4
 
 
 class LiveTicketView(View):
-    """Ticket that opens one connection to the live stream of the API, for a member's page."""
+    """Ticket by which a member's page opens one connection to the API's live stream."""
 
     def post(self, visit: Visit) -> Answer:
-        """Send one. A guest needs none. Raises Refused."""
+        """Answer with JSON: `ticket`. Raises Refused for guests, who connect without one."""
         if not visit.session.token:
             raise Refused(403)
         found = visit.api.post("/live/tickets").data
@@ -32,10 +32,10 @@ class LiveTicketView(View):
 
 
 class CountsView(View):
-    """Numbers of unread updates and huddles, for the bar."""
+    """Numbers of a member's unread updates and huddles, for the bar of the page."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send both. Raises Refused for guests."""
+        """Answer with JSON: `updates` and `huddles`. Raises Refused for guests."""
         if visit.me is None:
             raise Refused(403)
         unread = visit.api.get("/updates", unread="true", limit=5)["updates"]["total"]
@@ -44,10 +44,12 @@ class CountsView(View):
 
 
 class NewCommentsView(View):
-    """Comments on something after one of them, without a page around them."""
+    """Comments on an item that are newer than one of them, as a piece of HTML."""
 
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
-        """Send them as HTML, from the page of comments at `offset` on."""
+        """Send the comments with ids above `comment` as HTML, from the list's `offset` on and over at most MOST_PAGES
+        pages. `kind` is a plural, such as `events`.
+        """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]
         except Failure as failure:
@@ -76,15 +78,15 @@ class NewCommentsView(View):
 
 
 class NameView(View):
-    """Name of a person, for the script that says who is writing."""
+    """Name of a profile, for the script that shows who is writing."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Send it."""
+        """Answer with JSON: `name` of the profile."""
         found = visit.api.get(f"/profiles/{profile}")
         return visit.send(msgspec.json.encode({"name": unescape(found["profileName"])}), JSON)
 
 
 def unread_huddles(me: dict[str, Any]) -> int:
-    """Return the number of a person's unread huddles."""
+    """Return the number of unread huddles from the member's own profile; 0 if the profile does not have it."""
     stats = me["meta"].get("stats") or ()
     return next((int(one["value"]) for one in stats if one["metric"] == "unreadHuddles"), 0)

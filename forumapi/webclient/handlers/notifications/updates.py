@@ -1,4 +1,4 @@
-"""Pages of a member's updates, and of the ways by which the member is notified of each type of update."""
+"""Pages of a member's updates, and the form that chooses which types of updates send mail and when a digest comes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ DIGESTS: Final = ("none", "daily", "weekly")
 
 
 class UpdatesView(View):
-    """Updates, newest first."""
+    """List of a member's updates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them; `unread` lists only those that are."""
+        """List updates from `offset` on, newest first; with `unread` those alone that are unread."""
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
         found = visit.api.get("/updates", offset=visit.query.get("offset"), unread=is_unread)
         return visit.page("updates.html", list=found["updates"], is_unread=bool(is_unread))
 
     def post(self, visit: Visit) -> Answer:
-        """Mark everything as read, huddles included."""
+        """Mark the whole site and all huddles as read for the member."""
         visit.member()
         everything = [{"itemType": "site", "itemId": 0}, {"itemType": "huddle", "itemId": 0}]
         visit.api.put("/profiles/read/batch", everything)
@@ -36,15 +36,17 @@ class UpdatesView(View):
 
 
 class UpdateSettingsView(View):
-    """Settings of updates: mail for each type, and the digest."""
+    """Form of a member's choices about mail: each type of update, and the digest."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show them."""
+        """Show the form with the choices as they are."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store those that were changed."""
+        """Store the types whose choice has changed, then digest and time zone; a refusal shows the form with its
+        reason.
+        """
         visit.member()
         chosen = {
             int(text)
@@ -86,7 +88,9 @@ class UpdateSettingsView(View):
 
 @lru_cache(1)
 def time_zones() -> list[str]:
-    """Return the names of time zones that people choose from: UTC, and those of regions and cities."""
+    """Return the names of time zones to choose from: "UTC", then those of regions such as Europe/Berlin, by the
+    alphabet.
+    """
     regions = (
         "Africa/",
         "America/",

@@ -1,4 +1,4 @@
-"""Pages of what belongs to oneself: a copy to take out, deleting the own profile or account, changing one's mind."""
+"""Pages of a member's personal data: its export, and the erasure of the member's own profile or account."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN: Final = (400, 409, 429, 503)
 
 
 def _asked(visit: Visit, method: str, path: str, **query: Any) -> None:
-    """Call the API; a sign-in that is too long ago is asked for again. Raises Failure, SignInFirst."""
+    """Call the API without a body. Raises SignInFirst if the API wants a newer sign-in, else Failure."""
     try:
         visit.api.call(method, path, query=query)
     except Failure as failure:
@@ -26,15 +26,19 @@ def _asked(visit: Visit, method: str, path: str, **query: Any) -> None:
 
 
 class OwnDataView(View):
-    """Own data: the copy, and a deletion that waits."""
+    """Page of a member's personal data: the export, and an erasure that has been asked for; asks for a sign-in of the
+    last 30 minutes.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """Show both."""
+        """Show the state of the member's export and erasure, and the buttons for both."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Ask for a copy, delete it, or keep the profile or account after all."""
+        """Do what `do` says: "copy" (the default) asks for an export, "forget" deletes it, "keep_profile" and
+        "keep_account" cancel an erasure.
+        """
         me = visit.fresh_member()
         profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
         calls = {
@@ -72,10 +76,10 @@ class OwnDataView(View):
 
 
 class OwnDataFileView(View):
-    """The file of the copy."""
+    """Download of a member's export."""
 
     def get(self, visit: Visit) -> Answer:
-        """Hand it on to the person."""
+        """Send the export as a ZIP file; one larger than MOST_BYTES leads back to the page, which refers to the API."""
         me = visit.fresh_member()
         path = f"/profiles/{me['id']}/export"
         if visit.api.get(path).get("bytes", 0) > MOST_BYTES:
@@ -89,15 +93,17 @@ class OwnDataFileView(View):
 
 
 class DeleteOwnView(View):
-    """Deleting of the own profile or account."""
+    """Form by which members have their own profile or account erased."""
 
     def get(self, visit: Visit) -> Answer:
-        """Say what it means, and ask."""
+        """Show the form, which says what an erasure does, and lists comments of others that quote the member."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Ask the API for it; it waits for 30 days then."""
+        """Ask the API to erase the profile, or with `what` = "account" the account, in 30 days; `words` = "remove"
+        erases what the member has written too.
+        """
         me = visit.fresh_member()
         is_account = visit.field("what") == "account"
         path = f"/users/{me['userId']}" if is_account else f"/profiles/{me['id']}"

@@ -19,17 +19,19 @@ AVATAR_SIDE: Final = 512
 
 
 class OwnProfileView(View):
-    """Form of the own profile."""
+    """Form of the member's own profile: name, text about oneself, picture."""
 
     takes_files = True
 
     def get(self, visit: Visit) -> Answer:
-        """Show it."""
+        """Show the form with the profile as it is."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store what was changed: the name, then the text, then the picture."""
+        """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal shows
+        the form; what came before it is stored.
+        """
         me = visit.member()
         try:
             name = visit.field("profileName")
@@ -46,7 +48,9 @@ class OwnProfileView(View):
         return visit.redirect(f"/profiles/{me['id']}/")
 
     def _say(self, visit: Visit, me: dict[str, Any]) -> None:
-        """Store the text: the newest comment on a profile is what it says. One by another person stays as it is."""
+        """Store the text about oneself, which is the profile's newest comment: edit it if the member wrote that, else
+        add one; an empty text deletes the member's own.
+        """
         text, said = visit.field("markdown"), me["profileComment"]
         own = said if said and said["meta"]["createdBy"]["id"] == me["id"] else None
         if text.strip() == (own["markdown"].strip() if own else ""):
@@ -60,7 +64,9 @@ class OwnProfileView(View):
             visit.api.post("/comments", body, key=once(visit.field("key"), body))
 
     def _upload(self, visit: Visit, me: dict[str, Any], picture: FileStorage) -> None:
-        """Upload a picture, made to fit; attached to the profile it is its avatar."""
+        """Upload a picture, made smaller to AVATAR_SIDE pixels, and attach it to the profile, whose avatar it becomes.
+        Raises Failure, also for a file that is no picture.
+        """
         name, fit = picture.filename or "", {"maxWidth": AVATAR_SIDE, "maxHeight": AVATAR_SIDE}
         try:
             made = store(visit, name, picture.read(), picture.mimetype, **fit)
@@ -90,10 +96,10 @@ class OwnProfileView(View):
 
 
 class EditProfileView(View):
-    """Address under which the official client edits a profile."""
+    """Old address of the official client's form for a profile."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Lead to the form of the own profile. Raises Refused for the profile of another person."""
+        """Redirect to the form of one's own profile. Raises Refused for another's."""
         if visit.member()["id"] != profile:
             raise Refused(403)
         return visit.redirect("/account/profile/")

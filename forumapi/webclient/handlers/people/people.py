@@ -15,10 +15,12 @@ WRITTEN: Final = 10
 
 
 class PeopleView(View):
-    """People of a site: by the beginning of a name, those here now, those one follows, those who write most."""
+    """List of the site's profiles, all of them or one choice: whose names begin with `q`, who is online, whom the
+    member follows, who wrote most.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them."""
+        """List profiles from `offset` on. Raises Failure for guests who ask for those they follow."""
         asked = {name: visit.query.get(name) for name in ("q", *CHOICES)}
         return visit.page(
             "profiles.html",
@@ -29,10 +31,12 @@ class PeopleView(View):
 
 
 class ProfileView(View):
-    """Profile of a person, with what they wrote last. `?comment_id=` shows a comment that is on it."""
+    """Page of a profile, with the items and comments that the person wrote last."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show it."""
+        """Show the profile, with the newest WRITTEN things that the visitor may read; `comment_id` in the query shows
+        one comment on it as well.
+        """
         found = visit.api.get(f"/profiles/{profile}")
         wanted = visit.query.get("comment_id", "")
         biography = found["profileComment"]
@@ -60,10 +64,10 @@ class ProfileView(View):
 
 
 class ProfileRolesView(View):
-    """Roles that a profile is in, and why; for itself and the site's owner."""
+    """Roles that a profile is in, and why; the API shows them to the profile itself and to the site's owner."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """List a page of them."""
+        """List the profile's roles from `offset` on. Raises SignInFirst for guests, Failure for other members."""
         me = visit.member()
         listed = visit.listed(f"/profiles/{profile}/roles")["roles"]
         shown = me if me["id"] == profile else visit.api.get(f"/profiles/{profile}")
@@ -71,5 +75,5 @@ class ProfileRolesView(View):
 
 
 def _is_true(text: str | None) -> bool:
-    """Return True for what the API takes for a true value."""
+    """Return True for the texts that the API reads as true."""
     return text in ("1", "t", "T", "TRUE", "true", "True")

@@ -1,4 +1,4 @@
-"""Pages of the roles of a microcosm: who is in them and why, what they may do, and by which criteria people join."""
+"""Pages of a microcosm's roles: their rights, criteria and members, and the forms that change them."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _WORDS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
 class RolesView(View):
-    """Roles that apply to a microcosm, with the form of a new one for those who manage them."""
+    """Page of the roles that apply to a microcosm, its own and inherited ones, with the form for a new one."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show them."""
+        """List the roles. Raises Failure for visitors whom the API does not show them."""
         return self._show(visit, microcosm, {"read": "1"})
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create a role and lead to it."""
+        """Create a role of this microcosm and lead to it; a refusal shows the form again."""
         visit.fresh_member()
         typed = _typed_role(visit)
         body = {"title": typed["title"], **{name: bool(typed.get(name)) for name in FLAGS}}
@@ -86,25 +86,25 @@ class RolesView(View):
 
 
 class OwnRolesView(View):
-    """Roles of the site, which are those of its root microcosm."""
+    """Page of the site's default roles, which are the root microcosm's; for the owner of the site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Lead to them."""
+        """Redirect to the page of the root microcosm's roles."""
         owner(visit)
         root = visit.api.get("/microcosms/tree")[0]
         return visit.redirect(f"/microcosms/{root['id']}/roles/")
 
 
 class RoleView(View):
-    """Role: what it may, by which criteria one is in it, who is named in it, and everybody in it with why."""
+    """Page of a role: rights, criteria, the people named in it, and all its members with the reason for each."""
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show it."""
+        """Show the role with its members from `offset` on. Asks for a sign-in of the last 30 minutes."""
         visit.fresh_member()
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Change it, or delete it."""
+        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles."""
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
         if visit.field("do") == "delete":
@@ -132,7 +132,9 @@ class RoleView(View):
         sought: str = "",
         hits: list[dict[str, Any]] | None = None,
     ) -> Answer:
-        """Show it, perhaps with what the API did not take, or with the people that a name may have meant."""
+        """Show the role's page. `failure`: the API's refusal of a form on it; `typed`: title and rights that were sent;
+        `sought`: a name to be added, and `hits`: the profiles that it may mean.
+        """
         path = f"/microcosms/{microcosm}/roles/{role}"
         found = visit.api.document(path)
         criteria = visit.api.get(f"{path}/criteria", limit=100)
@@ -160,10 +162,12 @@ class RoleView(View):
 
 
 class RoleMembersView(View):
-    """Form of the people who are named in a role."""
+    """Target of the form that names people in a role."""
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Put somebody in, by name or as the list offered them, or take somebody off."""
+        """Name the profile `profile` (id) or `name` in the role; with `do` = "take off" remove `profile`. If no profile
+        is called exactly so, show the role's page with similar names.
+        """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
         chosen, name = visit.field("profile"), visit.field("name").strip()
@@ -186,10 +190,12 @@ class RoleMembersView(View):
 
 
 class CriteriaView(View):
-    """Form of a criterion. Before it is saved it shows whom it lets in, and whom it puts out."""
+    """Form of one criterion of a role, which shows the effect before the criterion is saved: who comes in, who goes
+    out.
+    """
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the form of a new criterion, or of the one that `criterion` names."""
+        """Show the form, for the criterion with the id `criterion` or without one for a new one."""
         visit.fresh_member()
         typed = {"column": "commentCount", "predicate": "ge", "group": "1"}
         wanted = visit.query.get("criterion", "")
@@ -199,7 +205,9 @@ class CriteriaView(View):
         return self._show(visit, microcosm, role, typed)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Try the criterion, save it, or remove one."""
+        """With `do` = "save" store the criterion, with "remove" delete it, and lead to the role; else show the form
+        with the effect that it would have.
+        """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"
         do, typed = visit.field("do"), {name: visit.field(name) for name in CRITERION}
@@ -248,7 +256,7 @@ class CriteriaView(View):
 
 
 def _number(text: str) -> int:
-    """Return the number that a form or an address names. Raises Refused."""
+    """Return the number in a text. Raises Refused with 400 for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Refused(400)
     return int(text)
@@ -259,7 +267,9 @@ def _typed_role(visit: Visit) -> dict[str, str]:
 
 
 def _criterion(typed: dict[str, str]) -> dict[str, Any]:
-    """Return the criterion that was typed, as the API takes it, which has the rules."""
+    """Return the API's body of the criterion in the form's fields: values that look like numbers or truth values are
+    sent as such, except for columns of text. The API checks it.
+    """
     column, text = typed["column"], typed["value"].strip()
     value: Any = text
     if column not in _TEXTS:

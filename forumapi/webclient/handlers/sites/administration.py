@@ -1,4 +1,4 @@
-"""Pages on which the owner of a site sets it up. Each asks for a sign-in of the last half hour."""
+"""Pages on which the owner of a site sets it up; all ask for a sign-in of the last 30 minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 def marked(text: str) -> str:
-    """Mark a text for the catalogs, which a template translates."""
+    """Return the text unchanged; the call marks a text that a template translates for the translators' catalogs."""
     return text
 
 
@@ -34,7 +34,9 @@ PAGES: Final = (
 
 
 def owner(visit: Visit) -> dict[str, Any]:
-    """Return the own profile of the site's owner. Raises SignInFirst, and Refused for everybody else."""
+    """Return the visitor's own profile if they own this site. Raises Refused with 403 for others, SignInFirst for
+    guests and for a sign-in 30 minutes ago or longer.
+    """
     me = visit.fresh_member()
     if not visit.site["meta"].get("permissions", {}).get("siteOwner"):
         raise Refused(403, visit.language.gettext("This is for the owner of the site."))
@@ -42,9 +44,8 @@ def owner(visit: Visit) -> dict[str, Any]:
 
 
 class FormField(NamedTuple):
-    """Field of a form: its name, its label, and its kind: text, area, check, lines or secret.
-
-    `hint` is a sentence below it.
+    """Field of a form: name, label and kind (text, area, check, lines or secret). `hint`: sentence below the field;
+    `limit`: most characters, 0 for no limit.
     """
 
     name: str
@@ -55,27 +56,27 @@ class FormField(NamedTuple):
 
 
 class AdminView(View):
-    """Overview of what can be set up."""
+    """Overview of the pages on which the site's owner sets it up."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the pages."""
+        """List the pages of administration."""
         owner(visit)
         return visit.page("admin.html", pages=PAGES)
 
 
 class FiguresView(View):
-    """Figures of the site."""
+    """Figures of the site, such as numbers of people and comments."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show them."""
+        """Show the site's figures."""
         owner(visit)
         return visit.page("admin_figures.html", stats=visit.site["meta"]["stats"])
 
 
 class SettingsView(View):
-    """Form of settings that the API has as one document: `load` reads their values, `store` writes what was typed.
+    """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`.
 
-    `resets`: a second button goes back to what the platform has.
+    `lead`: sentence below the title. `resets`: True shows a button that calls `reset`. `args` are parts of the address.
     """
 
     title: ClassVar[str] = ""
@@ -83,36 +84,40 @@ class SettingsView(View):
     resets: ClassVar[bool] = False
 
     def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the fields of the form."""
+        """Return the fields of the form, in their order."""
         raise NotImplementedError
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the values by the names of their fields."""
+        """Return the stored values by the fields' names. Raises Failure."""
         raise NotImplementedError
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Write them. Raises Failure."""
+        """Store the sent values; those of the kind "check" are bool, others str. Raises Failure."""
         raise NotImplementedError
 
     def reset(self, visit: Visit, args: dict[str, Any]) -> None:
-        """Go back to what the platform has. Raises Failure."""
+        """Delete the site's own settings, so that the platform's are in force. Raises Failure; Refused in a class
+        without `resets`.
+        """
         raise Refused(400)
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the title of the page."""
+        """Return the translated title of the page."""
         return visit.language.gettext(self.title)
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return sentences that are shown above the form."""
+        """Return translated sentences about the values that the form shows, to stand above it."""
         return []
 
     def get(self, visit: Visit, **args: Any) -> Answer:
-        """Show the form."""
+        """Show the form with the stored values."""
         owner(visit)
         return self._show(visit, args, self.load(visit, args))
 
     def post(self, visit: Visit, **args: Any) -> Answer:
-        """Store what was typed, or go back to what the platform has."""
+        """Store the sent values, or with `do` = "reset" call `reset`, and lead to the form; a refusal shows it as it
+        was filled in.
+        """
         owner(visit)
         if visit.field("do") == "reset" and self.resets:
             self.reset(visit, args)
@@ -151,12 +156,14 @@ class SettingsView(View):
 
 
 class SiteView(SettingsView):
-    """Title, description and look of the site."""
+    """Form of the site's title, description, colour, logo and domain, and of the option that lets members create
+    microcosms.
+    """
 
     title = marked("Title, description, look")
 
     def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the fields."""
+        """Return the fields of the form, in their order."""
         return [
             FormField("title", marked("Title"), limit=50),
             FormField("description", marked("Description"), "area"),
@@ -176,14 +183,16 @@ class SiteView(SettingsView):
         ]
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return what the site says of itself, and its options."""
+        """Return the site's own values and its options, by the fields' names."""
         names = ("title", "description", "linkColor", "logoUrl", "domain")
         found = {name: plain(visit.site.get(name, "")) for name in names}
         options: dict[str, Any] = visit.api.get("/site/options")
         return found | options
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the site, then its options."""
+        """Store the site, then its options; the domain alone if it has changed. Raises Failure, after which the site
+        may be stored without its options.
+        """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}
         if body["domain"] == visit.site.get("domain", ""):
@@ -192,7 +201,9 @@ class SiteView(SettingsView):
         visit.api.put("/site/options", {makes: typed[makes]})
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Say how well text in the colour can be read."""
+        """Return a sentence on the contrast of the chosen colour, and on the colour shown in its place if that is too
+        low; [] for no colour.
+        """
         colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:
             return []
@@ -212,7 +223,9 @@ class SiteView(SettingsView):
 
 
 class RowsView(View):
-    """Form of a list whose entries are rows of a few fields, all of which are sent."""
+    """Base class of forms for a list that the API replaces as a whole; each entry is a row of the fields `names` (name,
+    label). `most`: entries that a list can have.
+    """
 
     title: ClassVar[str] = ""
     names: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -220,12 +233,14 @@ class RowsView(View):
     most: ClassVar[int] = 10
 
     def get(self, visit: Visit) -> Answer:
-        """Show the list, with empty rows behind it."""
+        """Show the stored entries, and up to two empty rows for new ones."""
         owner(visit)
         return self._show(visit, visit.api.get(self.path))
 
     def post(self, visit: Visit) -> Answer:
-        """Store the list; a row without its first field goes."""
+        """Store the sent rows as the whole list, without those whose first field is empty; with `do` = "reset" delete
+        the site's own list. A refusal shows the rows again.
+        """
         owner(visit)
         if visit.field("do") == "reset":
             visit.api.delete(self.path)
@@ -262,7 +277,7 @@ class RowsView(View):
 
 
 class MenuView(RowsView):
-    """Menu of the site."""
+    """Form of the site's menu, the links beside its content."""
 
     title = marked("Menu")
     names = (
@@ -274,7 +289,7 @@ class MenuView(RowsView):
 
 
 class ReactionsView(RowsView):
-    """Reactions that the site has."""
+    """Form of the reactions that members can give on the site."""
 
     title = marked("Reactions")
     names = (("name", marked("Name")), ("text", marked("Sign")))
@@ -286,14 +301,16 @@ class ReactionsView(RowsView):
 
 
 class TextsView(View):
-    """Legal texts or mail templates, each with whether it is the site's own."""
+    """Base class of lists of texts that a site can have in place of the platform's; each entry says whose text is in
+    force.
+    """
 
     kind: ClassVar[str] = ""
     key: ClassVar[str] = ""
     title: ClassVar[str] = ""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the texts, with links to their forms."""
         owner(visit)
         found = visit.api.get(f"/site/{self.kind}")[self.key]
         return visit.page(
@@ -305,25 +322,27 @@ class TextsView(View):
 
 
 class OwnLegalTextsView(TextsView):
-    """Legal texts of the site."""
+    """List of the site's legal texts, for the owner to edit."""
 
     kind, key, title = "legal", "documents", marked("Legal texts")
 
 
 class MailTextsView(TextsView):
-    """Mail templates of the site."""
+    """List of the site's mail templates, for the owner to edit."""
 
     kind, key, title = "mail", "templates", marked("Mail templates")
 
 
 class OwnLegalTextView(SettingsView):
-    """Legal text: of the site, or the platform's."""
+    """Form of one legal text: HTML of the site's own, or a link to where it is kept; without either the platform's text
+    is in force.
+    """
 
     title = marked("Legal text")
     resets = True
 
     def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the fields."""
+        """Return the fields of the form, in their order."""
         return [
             FormField(
                 "html",
@@ -335,32 +354,32 @@ class OwnLegalTextView(SettingsView):
         ]
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the name of the text."""
+        """Return the title of the page with the name of the legal text."""
         return f"{visit.language.gettext(self.title)}: {args['name']}"
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the text."""
+        """Return the legal text that is in force, by the fields' names."""
         found: dict[str, Any] = visit.api.get(f"/site/legal/{args['name']}")
         return found
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store one of the two."""
+        """Store the link if there is one, else the HTML. Raises Failure."""
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
         visit.api.put(f"/site/legal/{args['name']}", body)
 
     def reset(self, visit: Visit, args: dict[str, Any]) -> None:
-        """Go back to the platform's text."""
+        """Delete the site's own legal text, so that the platform's is in force. Raises Failure."""
         visit.api.delete(f"/site/legal/{args['name']}")
 
 
 class MailTextView(SettingsView):
-    """Mail template: of the site, or the platform's."""
+    """Form of one mail template, subject, text and HTML; without one of the site's own the platform's is in force."""
 
     title = marked("Mail template")
     resets = True
 
     def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the fields."""
+        """Return the fields of the form, in their order."""
         hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
         return [
             FormField("subject", marked("Subject"), limit=200),
@@ -369,20 +388,20 @@ class MailTextView(SettingsView):
         ]
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the name of the mail."""
+        """Return the title of the page with the name of the mail template."""
         return f"{visit.language.gettext(self.title)}: {args['name']}"
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the template."""
+        """Return the mail template that is in force, by the fields' names."""
         found: dict[str, Any] = visit.api.get(f"/site/mail/{args['name']}")
         return found
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store it whole."""
+        """Store subject, text and HTML as the site's own template. Raises Failure."""
         visit.api.put(f"/site/mail/{args['name']}", typed)
 
     def reset(self, visit: Visit, args: dict[str, Any]) -> None:
-        """Go back to the platform's template."""
+        """Delete the site's own template, so that the platform's is in force. Raises Failure."""
         visit.api.delete(f"/site/mail/{args['name']}")
 
 
@@ -390,15 +409,17 @@ class MailTextView(SettingsView):
 
 
 class BansView(View):
-    """Bans of the site, and the form of another one."""
+    """List of the site's bans, and the form for a new one."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them; `profile` in the query fills the form in."""
+        """List bans from `offset` on; `profile` in the query fills an id into the form."""
         owner(visit)
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
-        """Ban a profile or a domain."""
+        """Ban the profile with the id `profileId`, or the e-mail domain `domain`, and show the list; a refusal shows
+        the form again.
+        """
         owner(visit)
         typed = {
             name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")
@@ -430,10 +451,10 @@ class BansView(View):
 
 
 class LiftBanView(View):
-    """End of a ban."""
+    """Button that ends a ban before its time."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
-        """Lift it."""
+        """End the ban, and lead to the list of bans."""
         owner(visit)
         visit.api.delete(f"/bans/{ban}")
         return visit.redirect("/admin/bans/")
@@ -443,15 +464,15 @@ class LiftBanView(View):
 
 
 class SignInMethodsView(View):
-    """Ways to sign in on the site."""
+    """List of the ways to sign in on the site, and the choice that moderators need a second factor."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the methods, those switched off included."""
         owner(visit)
         return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
 
     def post(self, visit: Visit) -> Answer:
-        """Choose whether those who moderate need a second factor."""
+        """Store whether people who moderate need a second factor: the box `secondFactor`."""
         owner(visit)
         try:
             visit.api.put("/site/auth", {"secondFactor": bool(visit.field("secondFactor"))})
@@ -466,7 +487,7 @@ class SignInMethodsView(View):
 
 
 class SignInMethodView(SettingsView):
-    """Way to sign in: whether it is used, and the settings that the API lists for it."""
+    """Form of one way to sign in on the site: whether it is used, and the settings that the API lists for it."""
 
     resets = True
 
@@ -475,11 +496,11 @@ class SignInMethodView(SettingsView):
         return found
 
     def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return its name."""
+        """Return the sign-in method's name for people."""
         return str(plain(self._found(visit, args)["title"]))
 
     def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the API's fields."""
+        """Return the box `enabled`, then a field for each setting that the API lists for the method."""
         found = self._found(visit, args)
         kinds = {"secret": "secret", "urls": "area"}
         return [
@@ -493,7 +514,9 @@ class SignInMethodView(SettingsView):
         ]
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings; secrets are never shown."""
+        """Return the method's settings by the fields' names, a list as lines; secrets are not among them, as the API
+        never shows them.
+        """
         found = self._found(visit, args)
         values = {
             name: "\n".join(value) if isinstance(value, list) else value
@@ -502,7 +525,7 @@ class SignInMethodView(SettingsView):
         return {"enabled": found["enabled"], **values}
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store them; a secret that is left empty stays."""
+        """Store the method's settings for this site; a secret whose field is empty stays as it is. Raises Failure."""
         kinds = {one["name"]: one["kind"] for one in self._found(visit, args)["fields"]}
         settings: dict[str, Any] = {}
         for name, kind in kinds.items():
@@ -515,5 +538,5 @@ class SignInMethodView(SettingsView):
         )
 
     def reset(self, visit: Visit, args: dict[str, Any]) -> None:
-        """Forget the site's own settings."""
+        """Delete the site's own settings of the method, so that the platform's are in force. Raises Failure."""
         visit.api.delete(f"/site/auth/{args['method']}")

@@ -1,4 +1,4 @@
-"""Documents for search engines: robots.txt, and sitemaps of what a guest may read."""
+"""Files for search engines: robots.txt, and sitemaps of what a guest may read."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NOT_FOR_ROBOTS: Final = (
 
 
 class RobotsView(View):
-    """robots.txt of a site."""
+    """File robots.txt of a site, the same for everybody."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send it."""
+        """Send robots.txt, which keeps crawlers out of forms and names the sitemap."""
         visit.be_guest()
         lines = ["User-agent: *", *(f"Disallow: {path}" for path in _NOT_FOR_ROBOTS), ""]
         lines.append(f"Sitemap: {visit.base_url}/sitemap.xml")
@@ -39,10 +39,12 @@ class RobotsView(View):
 
 
 class SitemapIndexView(View):
-    """Index of the sitemaps of a site."""
+    """Index of a site's sitemaps, at /sitemap.xml."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send it: one of the places, and one for each page of the lists."""
+        """Send the index: one sitemap of the microcosms, and one for each 250 conversations, events and polls that a
+        guest may read.
+        """
         visit.be_guest()
         maps = ["/sitemap-places-1.xml"]
         for name in LISTS:
@@ -53,10 +55,12 @@ class SitemapIndexView(View):
 
 
 class SitemapView(View):
-    """Sitemap: the places, or a page of a list."""
+    """Sitemap of a site's microcosms (`name` "places"), or of up to 250 of its conversations, events or polls."""
 
     def get(self, visit: Visit, name: str, number: int) -> Answer:
-        """Send it."""
+        """Send the sitemap with the number `number`, from 1 on. Raises Refused with 404 for number 0, and a second one
+        of microcosms.
+        """
         visit.be_guest()
         pages: list[tuple[str, str]] = []
         if name == "places" and number == 1:

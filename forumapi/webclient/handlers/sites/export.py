@@ -1,4 +1,4 @@
-"""Pages on which the owner of a site exports everything, and downloads the archive."""
+"""Pages on which the owner of a site exports all that the export format holds, and downloads the archive."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ _RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
 
 class ExportView(View):
-    """Export of the site: begun here, watched, deleted."""
+    """Page of the site's latest export: its state, and buttons to begin and to delete one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the latest export."""
+        """Show the latest export, if there is one, and the form to begin one."""
         owner(visit)
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Begin an export, or delete the latest one with its archive."""
+        """Begin an export; with `do` = "delete" delete the latest one with its archive. Raises SignInFirst if the API
+        wants a newer sign-in.
+        """
         owner(visit)
         try:
             if visit.field("do") == "delete":
@@ -55,10 +57,12 @@ class ExportView(View):
 
 
 class ExportArchiveView(View):
-    """Archive of the latest export."""
+    """Download of the latest export's archive, a ZIP file; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the archive, whole or from a byte on, in pieces that the API is asked for one after the other."""
+        """Send the archive, or the range of bytes that the header Range names, read from the API piece by piece. Raises
+        Refused with 404 without an archive, 416 for a range outside of it.
+        """
         owner(visit)
         found = _latest(visit)
         if found is None or "archive" not in found:
@@ -93,7 +97,7 @@ class ExportArchiveView(View):
 
 
 def _latest(visit: Visit) -> dict[str, Any] | None:
-    """Return the latest export; None if there is none."""
+    """Return the site's latest export as the API shows it; None if there is none. Raises Failure."""
     try:
         found: dict[str, Any] = visit.api.get(_EXPORT)
     except Failure as failure:
@@ -104,7 +108,9 @@ def _latest(visit: Visit) -> dict[str, Any] | None:
 
 
 def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:
-    """Yield the bytes from `first` to `last`. Raises Failure; ends early where the archive has become another one."""
+    """Yield the archive's bytes from position `first` to `last`, both included; end early if the archive no longer has
+    this entity tag. Raises Failure.
+    """
     while first <= last:
         end = min(first + PIECE - 1, last)
         headers = {"Range": f"bytes={first}-{end}", "If-Range": etag}

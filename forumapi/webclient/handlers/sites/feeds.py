@@ -1,4 +1,4 @@
-"""Feeds, Atom and JSON Feed, of a site, a place, a conversation and a person: what a guest may read of them."""
+"""Feeds (Atom and JSON Feed) of a site, a microcosm, an item and a profile: what a guest may read of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _ITEMS: Final = ("conversation", "event", "poll")
 
 
 class FeedEntry(NamedTuple):
-    """Entry of a feed. Times are the API's, `html` is rendered text with whole addresses."""
+    """Entry of a feed. Times are text as the API writes them; `html` is rendered text whose links name the host, "" for
+    an item.
+    """
 
     url: str
     title: str
@@ -31,7 +33,9 @@ class FeedEntry(NamedTuple):
 
 
 class FeedDocument(NamedTuple):
-    """Feed: `page` is the page that it is of, `own` its own address without its ending."""
+    """Feed in no particular format. `page`: address of the page that it is the feed of; `own`: the feed's own address
+    without `.atom` or `.json`.
+    """
 
     title: str
     page: str
@@ -40,7 +44,7 @@ class FeedDocument(NamedTuple):
 
     @property
     def updated(self) -> str:
-        """Return when the newest entry was changed."""
+        """Time of the latest change to an entry; 1970 for a feed without entries."""
         return max((one.updated for one in self.entries), default="1970-01-01T00:00:00Z")
 
 
@@ -50,17 +54,17 @@ class FeedView(View):
     """
 
     def send(self, visit: Visit, feed: FeedDocument, form: str) -> Answer:
-        """Send a feed in its form, `atom` or `json`."""
+        """Send a feed in the format `form`: "json" for JSON Feed, else Atom."""
         if form == "json":
             return visit.send(msgspec.json.encode(_json_feed(feed)), JSON)
         return visit.send(visit.render("feed.xml", feed=feed).encode(), ATOM)
 
 
 class SiteFeedView(FeedView):
-    """Feed of a site: conversations, events and polls, those first in which somebody wrote last."""
+    """Feed of a site: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, form: str) -> Answer:
-        """Send it."""
+        """Send the site's feed of ENTRIES items, in the format `form`, as a guest may read it."""
         visit.be_guest()
         found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)
         entries = [_found(visit, one) for one in found["results"]["items"]]
@@ -71,10 +75,12 @@ class SiteFeedView(FeedView):
 
 
 class MicrocosmFeedView(FeedView):
-    """Feed of a place: what stands in it, those first in which somebody wrote last."""
+    """Feed of a microcosm: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
-        """Send it."""
+        """Send the microcosm's feed of at most ENTRIES items, in the format `form`. Raises Failure if a guest may not
+        read the microcosm.
+        """
         visit.be_guest()
         found = visit.api.get(f"/microcosms/{microcosm}", limit=ENTRIES)
         items = [one for one in found["items"]["items"] if one["itemType"] in _ITEMS]
@@ -93,7 +99,9 @@ class ItemFeedView(FeedView):
     """Feed of a conversation, event or poll: its newest comments."""
 
     def get(self, visit: Visit, kind: str, item: int, form: str) -> Answer:
-        """Send it."""
+        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`. `kind` is a plural.
+        Raises Failure if a guest may not read the item.
+        """
         visit.be_guest()
         path = f"/{kind}/{item}"
         found = visit.api.get(path, limit=ENTRIES)
@@ -112,10 +120,10 @@ class ItemFeedView(FeedView):
 
 
 class ProfileFeedView(FeedView):
-    """Feed of a person: what they wrote, as far as everybody may read it."""
+    """Feed of a person: items and comments that the person wrote and guests may read."""
 
     def get(self, visit: Visit, profile: int, form: str) -> Answer:
-        """Send it."""
+        """Send the profile's feed of ENTRIES items and comments, newest first, in the format `form`."""
         visit.be_guest()
         person = visit.api.get(f"/profiles/{profile}")
         found = visit.api.get(
@@ -128,7 +136,7 @@ class ProfileFeedView(FeedView):
 
 
 def _found(visit: Visit, found: dict[str, Any]) -> FeedEntry:
-    """Return the entry of something in a list of several kinds."""
+    """Return the feed's entry of an item or comment in a list that mixes types, such as results of a search."""
     item = found["item"]
     if found["itemType"] == "comment":
         return _comment(visit, item, plain((found.get("parentItem") or {}).get("title", "")))
@@ -165,7 +173,7 @@ def _author(visit: Visit, thing: dict[str, Any]) -> tuple[str, str]:
 
 
 def _json_feed(feed: FeedDocument) -> dict[str, Any]:
-    """Return the feed as JSON Feed 1.1 has it."""
+    """Return the feed as an object of JSON Feed 1.1."""
     return {
         "version": "https://jsonfeed.org/version/1.1",
         "title": feed.title,

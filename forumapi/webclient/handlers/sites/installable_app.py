@@ -19,10 +19,10 @@ SHORT: Final = 12
 
 
 class ManifestView(View):
-    """Manifest of a site as an app: its name, colours and icons."""
+    """Web app manifest of a site: name, colours and icons."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send it."""
+        """Send the manifest, in the visitor's language."""
         title = unescape(visit.site["title"])
         icons = [
             {"src": static.address("icon.svg"), "sizes": "any", "type": "image/svg+xml"},
@@ -55,10 +55,14 @@ class ManifestView(View):
 
 
 class ServiceWorkerView(View):
-    """Script that keeps what was read; its address is above all pages that it serves."""
+    """Service worker, the script by which a browser caches pages and shows them offline; it serves all of the site's
+    pages, so that its address is at the root.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """Send it. Browsers ask again whether it has changed: with files or look it does, and keeps them anew."""
+        """Send the script with a version that changes with the static files, the site's colours, title and language;
+        browsers then fill their cache anew.
+        """
         found = static.named("service-worker.js")
         shown = (
             static.version(),
@@ -72,18 +76,18 @@ class ServiceWorkerView(View):
 
 
 class OfflineView(View):
-    """Page that stands in for one that was not kept. It is nobody's: it shows no person."""
+    """Page that the service worker shows without a network, in place of a page that is not cached."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it."""
+        """Show the page as for a guest, since it is cached for everybody on the device."""
         visit.__dict__["me"] = None
         answer = visit.page("offline.html")
         return answer._replace(headers=[one for one in answer.headers if one[0] != PERSON])
 
 
 class ShortcutsView(View):
-    """List of the keyboard shortcuts."""
+    """Page that lists the keyboard shortcuts."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it."""
+        """Show the list of shortcuts."""
         return visit.page("shortcuts.html")

@@ -1,4 +1,4 @@
-"""Pages of programs that work with a site: webhooks, and OAuth clients."""
+"""Pages on which the site's owner sets up programs that work with it: webhooks and OAuth clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ TYPES: Final = ("microcosm", "conversation", "event", "poll", "comment", "profil
 
 
 def _secret(visit: Visit, made: dict[str, Any], back: str) -> Answer:
-    """Show a secret, which nobody keeps."""
+    """Show the new secret of a webhook or client, with `Cache-Control: no-store`. `back`: path that the page leads on
+    to.
+    """
     name = made["name"] or made.get("url", "")
     shown = visit.page("admin_secret.html", name=name, secret=made["secret"], back=back)
     return shown._replace(headers=[*shown.headers, ("Cache-Control", "no-store")])
@@ -25,17 +27,17 @@ def _chosen(visit: Visit, name: str) -> list[str]:
 
 
 class WebhooksView(View):
-    """Webhooks of the site, and the form of another one."""
+    """List of the site's webhooks, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the site's webhooks, with the form."""
         owner(visit)
         return self._show(
             visit, {"enabled": True, "documents": True, "kinds": KINDS, "itemTypes": TYPES[:5]}
         )
 
     def post(self, visit: Visit) -> Answer:
-        """Register one; its secret is shown this once."""
+        """Register a webhook and show its secret, which is shown this once; a refusal shows the form again."""
         owner(visit)
         body = _webhook(visit)
         try:
@@ -60,15 +62,17 @@ class WebhooksView(View):
 
 
 class WebhookView(View):
-    """Webhook: its settings, how its deliveries go, and what can be done with it."""
+    """Page of a webhook: its settings, deliveries that wait or were given up, and buttons; for the owner."""
 
     def get(self, visit: Visit, webhook: int) -> Answer:
-        """Show it."""
+        """Show the webhook and its deliveries."""
         owner(visit)
         return self._show(visit, webhook)
 
     def post(self, visit: Visit, webhook: int) -> Answer:
-        """Change it, send a test, make a new secret, or delete it."""
+        """Do what `do` says: "save" stores the settings, "ping" sends a test delivery, "secret" makes and shows a new
+        secret, "delete" deletes the webhook.
+        """
         owner(visit)
         path = f"/webhooks/{webhook}"
         do = visit.field("do")
@@ -120,15 +124,17 @@ def _webhook(visit: Visit) -> dict[str, Any]:
 
 
 class ClientsView(View):
-    """OAuth clients of the site, and the form of another one."""
+    """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the site's OAuth clients, with the form."""
         owner(visit)
         return self._show(visit, {"confidential": True})
 
     def post(self, visit: Visit) -> Answer:
-        """Register one; its secret is shown this once."""
+        """Register an OAuth client; show the secret of a confidential one, which is shown this once. A refusal shows
+        the form again.
+        """
         owner(visit)
         body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
         try:
@@ -154,15 +160,17 @@ class ClientsView(View):
 
 
 class ClientView(View):
-    """OAuth client."""
+    """Page of an OAuth client: its settings and buttons; for the owner."""
 
     def get(self, visit: Visit, client: int) -> Answer:
-        """Show it."""
+        """Show the client's settings."""
         owner(visit)
         return self._show(visit, client)
 
     def post(self, visit: Visit, client: int) -> Answer:
-        """Change it, make a new secret, or delete it with every token of it."""
+        """Do what `do` says: "save" stores the settings, "secret" makes and shows a new secret, "delete" deletes the
+        client with all tokens given to it.
+        """
         owner(visit)
         path = f"/oauth/clients/{client}"
         do = visit.field("do")

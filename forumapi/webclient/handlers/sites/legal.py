@@ -12,18 +12,18 @@ _IN_API: Final = "/api/v1/legal/"
 
 
 class LegalTextsView(View):
-    """The legal texts of a site."""
+    """List of a site's legal texts: terms, privacy, cookies, service."""
 
     def get(self, visit: Visit) -> Answer:
-        """List them."""
+        """List the legal texts as links."""
         return visit.page("legal_index.html", links=visit.api.get("/legal")["links"])
 
 
 class LegalTextView(View):
-    """Legal text of a site, or where it is kept."""
+    """Page of one legal text of the site."""
 
     def get(self, visit: Visit, name: str) -> Answer:
-        """Show it."""
+        """Show the text, or the link that the site has in its place. `name`: terms, privacy, cookies or service."""
         found = visit.api.get(f"/legal/{name}")
         html = (found.get("html") or "").replace(_IN_API, "/legal/")
         return visit.page("legal.html", name=name, text=html, document=found)

@@ -1,4 +1,6 @@
-"""Pages of the platform's own host: the list of communities, the form to begin one, and the tools of its operator."""
+"""Pages of the platform's own host: the list of its sites, the form to begin one, and the operator's overview. Pages
+call a site a community.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ DAYS: Final = 30
 
 
 def is_platform(visit: Visit) -> bool:
-    """Return True on the platform's own host."""
+    """Return True if this host is the platform's own, that of the root site."""
     return bool(visit.site["subdomainKey"] == "root")
 
 
@@ -25,7 +27,9 @@ def _check_host(visit: Visit) -> None:
 
 
 def show_front(visit: Visit) -> Answer:
-    """Show the communities, those with some words in their title, or the visitor's own."""
+    """Answer with the list of sites from `offset` on: all that the API lists, those with the words `q` in their title,
+    or with `mine` those that the visitor owns.
+    """
     is_own = "mine" in visit.query
     if is_own:
         visit.member()
@@ -41,10 +45,12 @@ def show_front(visit: Visit) -> Answer:
 
 
 class CommunityView(View):
-    """Community, as the platform knows it."""
+    """Page about one site, on the platform's own host."""
 
     def get(self, visit: Visit, community: int) -> Answer:
-        """Show it; to its owner with how to go on."""
+        """Show title, address and description of the site; its owner sees the next steps too. Raises Refused with 404
+        on the host of a site.
+        """
         _check_host(visit)
         found = visit.api.get(f"/sites/{community}")
         me = visit.me
@@ -54,16 +60,18 @@ class CommunityView(View):
 
 
 class BeginCommunityView(View):
-    """Form of a new community."""
+    """Form for a new site, for any member of the platform's own site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it, empty."""
+        """Show the empty form. Raises Refused with 404 on the host of a site."""
         _check_host(visit)
         visit.member()
         return self._show(visit, {})
 
     def post(self, visit: Visit) -> Answer:
-        """Begin the community, or say whether its address is free."""
+        """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
+        taken, show the form with what is known of the subdomain.
+        """
         _check_host(visit)
         visit.member()
         typed = {name: visit.field(name) for name in FIELDS}
@@ -106,10 +114,12 @@ class BeginCommunityView(View):
 
 
 class OperatorView(View):
-    """All communities with their figures, and those of the platform, for who runs it."""
+    """Overview for those who run the platform: all sites, and the platform's figures by day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show a page."""
+        """Show sites from `offset` on, with the words `q` in their title if given, and the figures of DAYS days. Raises
+        Refused for everybody else.
+        """
         _check_host(visit)
         visit.member()
         figures = _figures(visit)
@@ -123,7 +133,9 @@ class OperatorView(View):
 
 
 def _figures(visit: Visit) -> list[dict[str, Any]] | None:
-    """Return the platform's figures of each day; None for those who don't run it."""
+    """Return the platform's figures by day; None if the API refuses them, as it does to all but those who run the
+    platform.
+    """
     try:
         found: list[dict[str, Any]] = visit.api.get("/metrics")["metrics"]
     except Failure as failure:

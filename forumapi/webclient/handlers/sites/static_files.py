@@ -1,4 +1,4 @@
-"""Style sheets, scripts, pictures and icon of the website, which are files and the same for everybody."""
+"""Static files of the website, a site's style sheet of colours, and redirects to the default logo and icon."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class StaticView(View):
-    """File that comes with the website; its address holds a hash of its content, so browsers keep it for ever."""
+    """File that comes with the release; its address holds a hash of its content, so that browsers cache it for ever."""
 
     def get(self, visit: Visit, name: str) -> Answer:
-        """Send the file, compressed for those who take that."""
+        """Send the file with the key `name`, as gzip if the browser takes that. Raises Refused with 404 for an unknown
+        key.
+        """
         found = static.find(name)
         if found is None:
             raise Refused(404)
@@ -24,10 +26,12 @@ class StaticView(View):
 
 
 class ThemeView(View):
-    """Style sheet of a site: its colours."""
+    """Style sheet of a site, which sets its colours."""
 
     def get(self, visit: Visit, key: str) -> Answer:
-        """Send the sheet; under an address that names other colours it must not be kept."""
+        """Send the style sheet of the present colours. `key` is a hash of colours: if it is theirs, browsers keep the
+        sheet for ever, else they ask again each time.
+        """
         is_current = site_colours.address(visit.site) == visit.path
         keep = static.FOREVER if is_current else "no-cache"
         return visit.send(
@@ -38,16 +42,16 @@ class ThemeView(View):
 
 
 class DefaultLogoView(View):
-    """Logo and favicon of a site that has none of its own, at the addresses that the API gives for them."""
+    """Default logo and favicon, at the addresses that the API gives for a site without its own."""
 
     def get(self, visit: Visit) -> Answer:
-        """Lead to the picture that every site has."""
+        """Redirect to the picture that comes with the release."""
         return visit.redirect(static.address("icon-192.png"), status=302)
 
 
 class IconView(View):
-    """Icon of a site."""
+    """Address at which browsers look for a site's icon."""
 
     def get(self, visit: Visit) -> Answer:
-        """Lead to the icon that every site has."""
+        """Redirect to the icon that comes with the release, the same for every site."""
         return visit.redirect(static.address("icon.svg"), status=302)
