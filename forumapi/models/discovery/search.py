@@ -1,7 +1,7 @@
-"""Search: what of a site holds some words, or meets some filters, and may be shown to whoever asks (discovery 8).
+"""Search of a site: things that hold some words, or meet some filters, and that the caller may see (discovery 8).
 
 The statements are in sql/functions/search.sql; they filter by permission, state and ignoring before anything is
-counted. Hits come with all that their summaries need in the same statement, but for microcosms and huddles.
+counted. Hits come with all that their summaries need in the same statement, except microcosms and huddles.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 
 def _cut(source: str) -> str:
-    """Return SQL for the excerpt of a text around the matched words; for scripts without spaces, of the raw text."""
+    """Return SQL for the excerpt of the text expression `source` around the matched words; in searches for scripts
+    without spaces, for the whole text.
+    """
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
     return f"CASE WHEN %(literally)s::boolean THEN {clean} ELSE {headline} END"
@@ -199,7 +201,8 @@ _PERSON: Final = _COMMENT + comment_page.WIDTH
 class Viewer(NamedTuple):
     """Caller of a search, and the part of the site that they may see.
 
-    `listable`: microcosms readable and not ignored.
+    `me`: profile id, 0 for a guest; `view`: microcosms that the caller may read, `listable`: those of them that are not
+    ignored; `kinds`: types of things that may be shown.
     """
 
     site_id: int
@@ -216,8 +219,8 @@ class Hit(NamedTuple):
     """Row of a result: a thing that matches, and all that its entry shows.
 
     `item` and `times`: columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part
-    of the item's details. `stub`: row of a comment, None for another thing; `person_…`: author of a comment, or the
-    profile.
+    of the item's details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on
+    which the comment stands, 0 for none.
     """
 
     item_type: int
@@ -236,14 +239,14 @@ class Hit(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return plain data that covers everything shown of the hit."""
+        """Return all values that the entry shows, for the entity tag."""
         stub = tuple(self.stub) if self.stub is not None else None
         moment = json_fragments.format_time(self.modified)
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
 
     @property
     def parent(self) -> comment_page.ParentLink:
-        """Return the parent of a comment."""
+        """Return the item or profile that the comment stands on."""
         if self.person_id:
             return comment_page.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
         return comment_page.ParentLink(self.item[1], self.item[0], self.item[4])
@@ -265,7 +268,7 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return the microcosms `forum_ids` and the descendants of each that the viewer may read."""
+    """Return the ids `forum_ids` and those of the readable microcosms below each that is itself readable, each once."""
     found = list(forum_ids)
     for id in forum_ids:
         node = tree.nodes.get(id)
@@ -277,7 +280,8 @@ def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> 
 def find(
     tx: Reader, who: Viewer, asked: ParsedSearch, at: Paging, *, limit_ms: int
 ) -> SearchResult:
-    """Return the page `at` of a search's result. Raises TooSlow if the database exceeds `limit_ms`.
+    """Return the page `at` of the result for the search `asked`. Raises TooSlow if the database takes longer than
+    `limit_ms`.
 
     If nothing holds the words as typed, words one typing error away are searched.
     """
@@ -299,9 +303,10 @@ def find(
 
 
 def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
-    """Return alternatives to typed words: words of the site one typing error away.
+    """Return alternatives to the words that were typed: words of the site's texts one typing error away, each in the
+    group of its word.
 
-    For scripts without spaces, the parts of the word that remain without the possible error.
+    For a word of a script without spaces, the parts that remain without the possible error.
     """
     typed = [word for word in words if not word.is_negated]
     found: list[Word] = []
@@ -321,7 +326,9 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
-    """Return words of readable texts that complete `typed`, one typing error forgiven. Raises TooSlow."""
+    """Return words of texts that the caller may read which complete `typed`, one typing error forgiven. Raises TooSlow
+    if the database takes longer than `limit_ms`.
+    """
     wanted = SearchScope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(
         SUGGEST,
@@ -341,7 +348,9 @@ def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
 
 
 def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> SearchResult:
-    """Return profiles of the site with one of these canonical addresses, by name. For the site's owner alone."""
+    """Return the page `at` of the site's profiles with one of these canonical addresses, ordered by name. Only for the
+    site's owner, which the caller checks.
+    """
     rows = tx.rows(
         BY_EMAIL,
         site_id=who.site_id,
@@ -377,7 +386,9 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """Return the number of matches to collect for the page `at`: up to its end and one more, within bounds."""
+    """Return the number of matches to collect for the page `at`: up to one beyond its end, but at least RANKED and at
+    most MOST.
+    """
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 
 
@@ -451,7 +462,9 @@ _SHOWN_LETTERS: Final = 120
 
 
 def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
-    """Return an excerpt with the matched words in <b>; all else is escaped, so that a client may insert it (S-14)."""
+    """Return an excerpt of a title or, if only the text `behind` matches, of that, with the matched words in <b>. All
+    else is escaped, so that a client may insert it as HTML (S-14).
+    """
     if title is None:
         return ""
     runs = search_query.unspaced(asked.text)
@@ -465,7 +478,9 @@ def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> st
 
 
 def _mark(text: str, runs: Sequence[str]) -> str:
-    """Return the part of a text around the first of `runs`, with marks around each of them."""
+    """Return the part of a text around the first match of one of `runs`, with control characters as marks around each
+    match.
+    """
     pattern = re.compile(
         "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE
     )
@@ -480,7 +495,9 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data beside the hits: microcosms and huddles among them, by id, and ids of the unread microcosms."""
+    """Data beside the hits: microcosms and huddles among them, by id, and ids of the microcosms with something
+    unread.
+    """
 
     microcosms: dict[int, ChildMicrocosm]
     unread: set[int]
@@ -488,7 +505,7 @@ class More(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return plain data that covers everything shown of these things."""
+        """Return all values of these things that entries show, for the entity tag."""
         return (
             [tuple(child[:8]) for child in self.microcosms.values()],
             sorted(self.unread),
@@ -525,7 +542,9 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
 def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
-    """Return the hits as a JSON array (discovery 8.7). `rest`: result of `more`; `site`: document of the site."""
+    """Render the hits as a JSON array (discovery 8.7). A hit that is gone meanwhile is left out. `rest`: result of
+    `more`; `site`: document of the site.
+    """
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
     people |= comment_page.profiles_of(stubs)
@@ -589,7 +608,9 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
 def _thing(
     kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
 ) -> bytes | None:
-    """Return the summary of a hit, or of the item or profile of a comment; None if it is gone meanwhile."""
+    """Render the summary of the thing `kind`, `id`: the hit itself, or the item or profile of its comment; None if it
+    is gone meanwhile.
+    """
     people = fetched[profile_summary.SUMMARY]
     summary: bytes | None = None
     if kind == itemtypes.SITE:
@@ -622,9 +643,9 @@ def viewer(
     ignored_people: Sequence[int],
     kinds: frozenset[int],
 ) -> Viewer:
-    """Return the viewer of a search.
+    """Make the viewer of a search, the profile `me` (0: a guest).
 
-    `view`: microcosms they may read; `kinds`: types of things that they may be shown.
+    `view`: microcosms that they may read; `kinds`: types of things that they may be shown.
     """
     listable = microcosm_links.visible(view, tree, ignored_microcosms)
     return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

@@ -35,7 +35,9 @@ UPDATE = Query(
 
 
 class SearchLanguage(NamedTuple):
-    """Search language of a site, all possible languages, and a flag while its texts are still being indexed."""
+    """Search language of a site. `languages`: all that it may have; `is_indexing`: its texts are still being indexed in
+    it.
+    """
 
     language: str
     languages: list[str]

@@ -1,6 +1,7 @@
-"""Search queries: the keys of the query string and of `q`, checked (discovery 8.2). Pure: no database.
+"""Parser of search queries: the keys of the query string and of `q`, checked (discovery 8.2). Pure: no database.
 
-A search is never refused for what it says: what could not be understood is left out and reported in `query.ignored`.
+A search is never refused for its words or keys: those that could not be understood are left out and reported in
+`query.ignored`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ _AND: Final = "\x1f"
 
 
 class Word(NamedTuple):
-    """Word, or words in quotes that must stand together. Words of one `group` are alternatives."""
+    """Word of a query, or several in quotes that must stand together. Words with the same `group` are alternatives; a
+    document with an `is_negated` one does not match.
+    """
 
     text: str
     group: int
@@ -129,7 +132,9 @@ def words(text: str) -> list[Word]:
 
 
 def last_word(text: str) -> str:
-    """Return the unfinished word at the end of a text; "" if the text ends otherwise."""
+    """Return the word at the very end of a text, which may still be unfinished; "" if the text ends with a space or
+    sign.
+    """
     found = _LAST_WORD.search(text[-MOST_TEXT:])
     return found[0] if found else ""
 
@@ -151,18 +156,20 @@ def forgiving(run: str) -> list[str]:
 
 
 def unspaced(text: str) -> list[str]:
-    """Return the runs of letters of scripts without spaces."""
+    """Return the runs of letters in a text that belong to scripts written without spaces, such as Chinese."""
     return _UNSPACED_RUN.findall(text)
 
 
 def is_unspaced(text: str) -> bool:
-    """Return True if a text is one run of letters of scripts without spaces."""
+    """Return True if the whole text is one run of letters of scripts written without spaces."""
     return _UNSPACED_RUN.fullmatch(text) is not None
 
 
 @dataclass
 class ParsedSearch:
-    """Checked search. Lists are in the order sent, without duplicates; dates both as sent and as moments."""
+    """Checked search. Lists are in the order sent, without duplicates; `dates`: each as sent and as a moment;
+    `ignored`: what was sent and could not be understood.
+    """
 
     text: str = ""
     in_title: bool = False
@@ -181,7 +188,9 @@ class ParsedSearch:
 
     @property
     def is_searchable(self) -> bool:
-        """Return True if the search has a word or filter to search by."""
+        """Return True if the search has words, or one of the filters that suffice alone: type, author, microcosm,
+        e-mail.
+        """
         return bool(self.text or self.types or self.author_id or self.forum_ids or self.emails)
 
     def moment(self, key: str) -> datetime.datetime | None:
@@ -191,7 +200,7 @@ class ParsedSearch:
 
     @property
     def searched(self) -> str:
-        """Return the words that were searched for, as a text for people."""
+        """Return the search, its words and then its filters, as a text for people."""
         parts = [self.text] if self.text else []
         parts += [f"type:{name}" for name in self.types]
         parts += [f"has:{name}" for name in self.has]
@@ -206,9 +215,9 @@ class ParsedSearch:
         return " ".join(parts)
 
     def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
-        """Return `query` of the answer: keys that are not empty, in the order of discovery 8.7.
+        """Return the member `query` of the answer: its members that are not empty, in the order of discovery 8.7.
 
-        `forum_ids`: the searched microcosms with their descendants. `was_made`: the search was carried out; only then
+        `forum_ids`: the searched microcosms with those below them. `was_made`: the search was carried out; only then
         has the answer `searched`.
         """
         dates = {key: sent for key, (sent, _) in self.dates.items()}
@@ -233,7 +242,7 @@ class ParsedSearch:
 
 
 class _Sent(NamedTuple):
-    """Value as it was sent. `between`: the separator of key and value, = in the query string and : in `q`."""
+    """Key and value as they were sent. `between`: the separator, = in the query string and : in `q`."""
 
     key: str
     value: str
@@ -244,7 +253,9 @@ class _Sent(NamedTuple):
 
 
 def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSearch:
-    """Parse the search in a query string. `is_owner`: the caller owns the site, and so may search by e-mail."""
+    """Parse the search in the parameters of a query string. `is_owner`: the caller owns the site, and so may search by
+    e-mail address.
+    """
     asked = ParsedSearch()
     q = next((value for key, value in pairs if key == "q"), "")
     rest, fragments = _split(_CONTROL.sub(" ", q)[:MOST_TEXT])
@@ -341,7 +352,7 @@ def _read_single(asked: ParsedSearch, sent: dict[str, _Sent], now: datetime.date
 
 
 def _settle(asked: ParsedSearch) -> None:
-    """Remove keys that have no effect beside the others."""
+    """Remove from the search the keys that have no effect beside its other keys."""
     if asked.types != ["event"]:
         for key in _OF_EVENTS[:2]:
             if key in asked.dates:
@@ -380,9 +391,10 @@ def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
 
 
 class SearchScope(NamedTuple):
-    """Scope of a search: documents of `kinds`, comments on `parents` (None: on anything).
+    """Scope of a search: documents of the types `kinds`; with `with_comments` also comments on things of the types
+    `parents` (None: on all).
 
-    `ids`: only these documents and the comments on them; without `ids`, all.
+    `ids`: only documents with these ids and the comments on them; None: all.
     """
 
     kinds: tuple[int, ...]
@@ -391,7 +403,7 @@ class SearchScope(NamedTuple):
     ids: tuple[int, ...] | None
 
     def limited(self, shown: frozenset[int]) -> SearchScope:
-        """Return the part of the scope with types in `shown`; for comments the parent's type must be in it too."""
+        """Return the scope without types that are not in `shown`; comments stay only on parents whose type is in it."""
         if shown >= itemtypes.ALL:
             return self
         parents = _COMMENTABLE if self.parents is None else self.parents

@@ -32,7 +32,9 @@ HOTTEST = Query(
 
 
 class Hot(NamedTuple):
-    """Trending item. `row` and `times`: columns for item_page.summary; `mine`: the viewer's part of its details."""
+    """Trending item. `row` and `times`: columns for item_page.summary; `unread`: the viewer has not read it; `mine`:
+    the viewer's part of its details.
+    """
 
     row: Row
     times: Row
@@ -48,7 +50,9 @@ def hottest(
     ignored: Sequence[int],
     kinds: Collection[int],
 ) -> list[Hot]:
-    """Return the hottest items of `kinds` in `readable` microcosms as `me` sees them, hottest first; at most 25."""
+    """Return the items of the types `kinds` in `readable` microcosms with the highest scores, highest first, at most
+    25, without the items `ignored`; as the profile `me` sees them (0: a guest).
+    """
     rows = tx.rows(
         HOTTEST,
         site_id=site_id,

@@ -74,7 +74,8 @@ ADD_HITS = Query(
 
 
 class Activity:
-    """Buffers of one process for views, uses of links, activity of profiles and use of tokens, written together.
+    """Buffers of one process for views of items, clicks on short links, activity of profiles and use of tokens, written
+    together by its own thread.
 
     `flush_s`: seconds after which the buffers are written.
     """
@@ -101,7 +102,7 @@ class Activity:
         self._add(self._views, (site_id, item_id), 1)
 
     def followed(self, link_id: int) -> None:
-        """Count one use of a short link."""
+        """Count one click on a short link."""
         self._add(self._hits, link_id, 1)
 
     def _add(self, counts: dict[K, int], key: K, by: int) -> None:
@@ -109,7 +110,7 @@ class Activity:
             counts[key] = counts.get(key, 0) + by
 
     def active(self, site_id: int, profile_id: int) -> None:
-        """Record that a profile is active now."""
+        """Record that a profile is active now; at most every ACTIVE_EVERY_S for each profile."""
         now = time.time()
         key = (site_id, profile_id)
         if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
@@ -118,7 +119,9 @@ class Activity:
             self._noted[key] = self._active[key] = now
 
     def used(self, token_id: int, ip: str) -> None:
-        """Record that a token was used now, from the address `ip`."""
+        """Record that a token is used now, from the client address `ip`; at most every ACTIVE_EVERY_S for each
+        token.
+        """
         now = time.time()
         if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:
             if len(self._used_noted) >= self.MOST:
@@ -127,14 +130,14 @@ class Activity:
             self._used[token_id] = (now, ip)
 
     def start(self) -> None:
-        """Flush in the background until `stop`."""
+        """Start the thread that writes the buffers, until `stop`; nothing if it runs already."""
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="activity", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Write the buffers and end the thread."""
+        """End the thread and write the buffers."""
         self._stop.set()
         self._thread = None
         self.flush()
@@ -144,7 +147,9 @@ class Activity:
             self.flush()
 
     def flush(self) -> None:
-        """Write the buffers; entries that can't be written now stay for the next time."""
+        """Write the buffers to the database; what can't be written now is kept for the next time, as far as there is
+        room.
+        """
         views, self._views = self._views, {}
         active, self._active = self._active, {}
         hits, self._hits = self._hits, {}
@@ -190,6 +195,6 @@ class Activity:
             self._used = self._some({**used, **self._used})
 
     def _some(self, entries: dict[K, V]) -> dict[K, V]:
-        """Return as many of the newest entries as a buffer may hold."""
+        """Return the newest of the entries, at most MOST."""
         beyond = max(0, len(entries) - self.MOST)
         return dict(islice(entries.items(), beyond, None))

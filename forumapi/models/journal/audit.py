@@ -59,7 +59,9 @@ OF_PROFILE = Query(
 
 
 class AuditEntry(NamedTuple):
-    """Change in the audit. `action`: C, R, U or D; `ip`: the address, later `#` and its hash, "" if unknown."""
+    """Change in the audit. `action`: C (create), R (read), U (update) or D (delete); `ip`: the address, later `#` and
+    its hash, "" if unknown.
+    """
 
     created: datetime.datetime
     action: str
@@ -69,18 +71,22 @@ class AuditEntry(NamedTuple):
 
 
 def forget(tx: Transaction, days: int, most: int) -> int:
-    """Delete rows older than `days` that have no entry in a chain, `most` at most (P-60); return their number."""
+    """Delete rows of the audit older than `days` whose entry in the chain is gone, of all sites, `most` at most (P-60);
+    return their number.
+    """
     return tx.run(FORGET, days=days, most=most)
 
 
 def hash_addresses(tx: Transaction, days: int) -> int:
-    """Replace addresses in entries older than `days` by keyed hashes; return the number of entries."""
+    """Replace the client addresses in rows older than `days`, of all sites, by keyed hashes; return the number of
+    rows.
+    """
     secret = tx.value(SECRET, secret=secrets.token_bytes(32))
     return tx.run(HASH, secret=secret, days=days)
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[AuditEntry]:
-    """Return the changes of a profile, newest first: for tracing abuse from the command line."""
+    """Return up to `limit` changes that a profile has made, newest first: for tracing abuse from the command line."""
     rows = tx.rows(
         OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
     )

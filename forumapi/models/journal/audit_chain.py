@@ -1,7 +1,8 @@
-"""Chain of the audit's entries: one for each site, appended after the commit by the process that reads events.
+"""Chain of a site's audit entries, each with the hash of the one before; appended after the commit by a reader of the
+event log.
 
-The writes of requests take no lock and run no statement for it: a reader of the event log finds the rows that they left
-in `audit_log`, in the order of the site's event numbers, and appends their hashes here.
+The writes of requests take no lock and run no statement for it: the reader finds the rows that they left in
+`audit_log`, in the order of the site's event numbers, and appends their hashes here.
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ APPEND = Query(
 
 
 class _Found(NamedTuple):
-    """Row that a write left for the audit, with what the chain keeps of it."""
+    """Row of `audit_log`, with the values that the chain keeps of it. `event_number` and `event_id` 0: no event belongs
+    to it.
+    """
 
     event_number: int
     audit_id: int
@@ -134,7 +137,9 @@ class _Found(NamedTuple):
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Append the entries of these events to the site's chain, in their order: the effect of a reader."""
+    """Append entries for these consecutive events to the site's chain, in their order. Called by the reader of the
+    event log, in its transaction.
+    """
     if events:
         _secret(tx)
         # Before the rows are read: an erasure, which changes rows that have no entry yet, holds the head too.
@@ -149,7 +154,7 @@ def _secret(tx: Transaction) -> None:
 
 
 def append(tx: Transaction, head: tuple[int, bytes], found: Sequence[_Found], site_id: int) -> None:
-    """Append entries to the site's chain after its `head`, which is locked."""
+    """Append an entry for each row `found` to the site's chain. `head`: result of `lock`."""
     if not found:
         return
     number, hash = head
@@ -176,7 +181,9 @@ def append(tx: Transaction, head: tuple[int, bytes], found: Sequence[_Found], si
 
 
 def lock(tx: Transaction, site_id: int) -> tuple[int, bytes]:
-    """Lock the head of the site's chain, made if there is none; return its number and hash."""
+    """Lock the head of the site's chain until the transaction ends, beginning a chain if there is none; return the
+    number and hash of its last entry.
+    """
     row = tx.row(LOCK, site_id=site_id)
     if row is None:
         tx.run(BEGIN, site_id=site_id, hash=audit_hash.genesis(site_id))
@@ -188,7 +195,9 @@ def lock(tx: Transaction, site_id: int) -> tuple[int, bytes]:
 def _store(
     tx: Transaction, before: bytes, entries: Sequence[ChainEntry], keys: Keys | None = None
 ) -> Head | None:
-    """Store entries that follow the hash `before`; with `keys` sign the last one and return the head."""
+    """Append entries, the first of which follows one with the hash `before`. With `keys`, sign the last one and return
+    it as a head; else return None.
+    """
     hashes = []
     for entry in entries:
         before = audit_hash.entry_hash(before, entry)
@@ -238,12 +247,12 @@ NOW = Query("audit_chain.now", "SELECT clock_timestamp()")
 
 
 def unsigned(tx: Reader) -> list[int]:
-    """Return the ids of sites whose chain grew since its head was signed."""
+    """Return the ids of sites whose chain has entries after its last signed one."""
     return [row[0] for row in tx.rows(UNSIGNED)]
 
 
 def sign(tx: Transaction, site_id: int, keys: Keys) -> Head:
-    """End the site's chain with a signed entry; return the head for the log."""
+    """Append a signed entry to the site's chain and return it as a head, which the caller writes to the log."""
     number, hash = lock(tx, site_id)
     now = tx.value(NOW)
     entry = ChainEntry(
@@ -283,9 +292,9 @@ def record(
     subject_id: int = 0,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record what changes nothing that others see, and so has no event, such as an export: with its entry, at once.
+    """Record an action that has no event, such as an export: a row of the audit, and its entry in the chain at once.
 
-    The head of the site's chain stays locked until the transaction ends; it is the last lock to take.
+    The head of the site's chain stays locked until the transaction ends: take no other lock afterwards.
     """
     _secret(tx)
     head = lock(tx, author.site_id)
@@ -355,7 +364,7 @@ ADOPTED = Query(
 
 
 def adopt(tx: Transaction, most: int) -> int:
-    """Append up to `most` rows from before the chain; return their number."""
+    """Append up to `most` rows of the audit that are older than the chain, of all sites; return their number."""
     total = 0
     for (site_id,) in tx.rows(LATE):
         _secret(tx)
@@ -420,14 +429,14 @@ FORGET = Query(
 
 
 def aged(tx: Reader, days: int) -> list[int]:
-    """Return the ids of sites whose chain begins with an entry older than `days`."""
+    """Return the ids of sites whose first entry in the chain is older than `days`."""
     return [row[0] for row in tx.rows(AGED, days=days)]
 
 
 def forget(tx: Transaction, site_id: int, days: int, keys: Keys, most: int) -> int:
-    """Delete the first entries of the site's chain, older than `days` and `most` at most; return how many.
+    """Delete the oldest entries of the site's chain that are older than `days`, `most` at most; return their number.
 
-    A signed checkpoint remains in their place.
+    A checkpoint, signed with `keys`, takes the place of the last one deleted.
     """
     lock(tx, site_id)
     row = tx.row(LAST_AGED, site_id=site_id, days=days, most=most)
@@ -457,9 +466,10 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Erase addresses and texts of all entries by or about a profile; return the number of erased rows.
+    """Erase client addresses and texts in all rows of the audit by or about a profile; return the number of erased
+    rows.
 
-    The chain stays valid: an entry of its own says up to where they are erased. `reason`: for that entry.
+    The chain stays valid: an entry is appended that says so, with `reason`.
     """
     site_id = author.site_id
     number, _ = lock(tx, site_id)

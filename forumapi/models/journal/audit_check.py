@@ -1,6 +1,6 @@
-"""Check of the audit's chains: every changed, inserted or deleted entry, a cut tail, a recomputed chain.
+"""Check of the audit's chains: finds changed, inserted and deleted entries, a cut tail, and a chain computed anew.
 
-What the chain can't show is what never came into it: a row that was forged before its event was read.
+The check can't find a row that was forged before its event was read, and so never came into the chain unforged.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ LOOSE = Query(
 
 
 class SiteCheck(NamedTuple):
-    """Outcome of the check of one site's chain: its length, its first and last number, and what is wrong with it."""
+    """Outcome of the check of one site's chain. `first` and `last`: numbers of its entries; `faults`: one sentence
+    each, [] for a sound chain.
+    """
 
     site_id: int
     entries: int
@@ -98,14 +100,14 @@ class SiteCheck(NamedTuple):
 
 
 class Rows(Protocol):
-    """Source of rows: a transaction, or a snapshot."""
+    """Source of rows: a transaction, or a Snapshot."""
 
     def rows(self, query: Query, **params: object) -> list[Row]:
         """Return all rows of `query`."""
 
 
 class Snapshot:
-    """Connection whose statements all see the database as it was with the first of them."""
+    """Connection of its own whose statements all see the database as it was at the first of them."""
 
     def __init__(self, url: str) -> None:
         self._connection = Connection(url, prepare=False, timeout_s=_LIMIT_S)
@@ -126,7 +128,9 @@ def sites(tx: Rows) -> list[int]:
 
 
 def check(tx: Rows, site_id: int, keys: Keys, heads: list[Head]) -> SiteCheck:
-    """Check the chain of a site, and signed `heads` of the log against it; while others write, `tx` is a Snapshot."""
+    """Check the chain of a site, and compare it with `heads`, signed ones from the log. While others write, `tx` must
+    be a Snapshot.
+    """
     return _Check(tx, site_id, keys, heads).run()
 
 
@@ -191,7 +195,9 @@ class _Check:
             )
 
     def _check_entry(self, row: Row, last: int, before: bytes) -> tuple[int, bytes]:
-        """Check one entry; return its number and hash. After a fault the stored hash is gone on with."""
+        """Check one entry against the number `last` and hash `before` of the previous one; return its number and its
+        stored hash, faulty or not.
+        """
         number, stored, signature = int(row[0]), bytes(row[13]), row[14]
         entry = ChainEntry._make((self._site_id, *row[:12], bytes(row[12])))
         if number != last + 1:

@@ -1,6 +1,7 @@
-"""Details of audit entries: the few keys of a moderator's action that the audit keeps beside who, what and when.
+"""Details of audit entries: the few keys of a moderator's action that the audit keeps beside author, change and time.
 
-Texts and the operator's account stand in the row that is erased one day; the chain holds a salted hash of it.
+Texts and the operator's account are in the row of `audit_log`, which is erased one day; the chain holds a salted hash
+of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ KEYS: Final[dict[str, type]] = {
 
 
 def encode(detail: Mapping[str, Any] | None, operator: str = "") -> str | None:
-    """Encode details as JSON, without keys that have no value; None for none. Raises TypeError for unknown keys."""
+    """Encode details as JSON, without keys whose value is None, "" or 0; None if nothing is left. Raises TypeError for
+    a key not in KEYS, or a value of another type.
+    """
     found = {key: value for key, value in (detail or {}).items() if value not in (None, "", 0)}
     for key, value in found.items():
         if type(value) is not KEYS.get(key):

@@ -1,7 +1,8 @@
 """Hashes and signatures of the audit's chain (docs/operations.md, "Audit").
 
-An entry's hash covers its row, the hash before it, and a salted hash of what is erased one day. Heads of the chain and
-the checkpoints of retention are signed (Ed25519) by a key that the database does not hold.
+An entry's hash covers its row, the hash of the entry before it, and a salted hash of the values that are erased one
+day. Heads of the chain, and the checkpoints that retention leaves, are signed (Ed25519) by a key that the database does
+not hold.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ NO_DETAIL: Final = b""
 
 
 class ChainEntry(NamedTuple):
-    """Row of the chain, without its hash. Ids are 0 for none."""
+    """Entry of the chain, without its hash. Ids, types and `event_number` are 0 for none."""
 
     site_id: int
     number: int
@@ -55,12 +56,12 @@ def _digest(*parts: object) -> bytes:
 
 
 def genesis(site_id: int) -> bytes:
-    """Return the hash before a site's first entry."""
+    """Return the hash that a site's first entry has in place of one before it."""
     return _digest("forumapi audit", 1, site_id)
 
 
 def entry_hash(before: bytes, entry: ChainEntry) -> bytes:
-    """Return the hash of an entry that follows the one with the hash `before`."""
+    """Return the hash of `entry`, which follows an entry with the hash `before`."""
     values = [_plain(value) for value in entry]
     return _digest("entry", before.hex(), *values)
 
@@ -68,7 +69,9 @@ def entry_hash(before: bytes, entry: ChainEntry) -> bytes:
 def detail_hash(
     salt: bytes | None, event_id: int, address_hash: bytes | None, detail: str
 ) -> bytes:
-    """Return the salted hash of what stands in the erasable row. `address_hash`: keyed; `detail`: PostgreSQL's text."""
+    """Return the salted hash of the erasable values of a row of the audit. `address_hash`: keyed hash of the client
+    address; `detail`: its JSON, as PostgreSQL prints it.
+    """
     return _digest("detail", (salt or b"").hex(), event_id, (address_hash or b"").hex(), detail)
 
 
@@ -81,7 +84,7 @@ def _plain(value: object) -> object:
 
 
 class Head(NamedTuple):
-    """Signed position of a site's chain, as the log has it: `<site>.<number>.<microseconds>.<hash>.<signature>`."""
+    """Signed head of a site's chain, written to the log as `<site>.<number>.<microseconds>.<hash>.<signature>`."""
 
     site_id: int
     number: int
@@ -95,7 +98,7 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Parse the text of a head. Raises ValueError for any other text."""
+        """Parse a head as the log has it. Raises ValueError for any other text."""
         site_id, number, created, hash, signature = text.strip().split(".")
         at = _EPOCH + int(created) * _MICROSECOND
         return cls(int(site_id), int(number), at, _bytes(hash), _bytes(signature))
@@ -110,7 +113,7 @@ def _bytes(text: str) -> bytes:
 
 
 class Keys:
-    """Signing keys, made from secrets: the first one signs, each verifies."""
+    """Signing keys, derived from secrets: the first one signs, all verify."""
 
     def __init__(self, secret_texts: Sequence[str]) -> None:
         seeds = [
@@ -122,7 +125,9 @@ class Keys:
     def sign(
         self, kind: str, site_id: int, number: int, created: datetime.datetime, hash: bytes
     ) -> bytes:
-        """Sign a position of a site's chain; `kind`: HEAD or BASE."""
+        """Return the signature of a position in a site's chain. `kind`: HEAD for a signed entry, BASE for a
+        checkpoint.
+        """
         return self._private[0].sign(_message(kind, site_id, number, created, hash))
 
     def signed(
@@ -134,7 +139,7 @@ class Keys:
         hash: bytes,
         signature: bytes,
     ) -> bool:
-        """Return True if one of the keys has signed this."""
+        """Return True if one of the keys made this signature of the position."""
         message = _message(kind, site_id, number, created, hash)
         for key in self._public:
             try:
@@ -152,12 +157,14 @@ def _message(
 
 
 def keys(setting: str, data_folder: Path) -> Keys:
-    """Return the keys of the setting, separated by spaces; without any, one that is kept in the data folder."""
+    """Return the keys of the secrets in `setting`, separated by spaces; for "", one key, whose secret is kept in the
+    data folder.
+    """
     return Keys(setting.split() or [_kept(data_folder / "audit.key")])
 
 
 def _kept(path: Path) -> str:
-    """Return the secret in a file, which is made with the first call."""
+    """Return the secret in the file; if there is no such file, make one with a new secret."""
     while True:
         try:
             return path.read_text().strip()

@@ -1,7 +1,7 @@
-"""Pages of the audit: for the site's owner, and for each person what concerns them.
+"""Pages of the audit: for the site's owner, and for each person the entries that concern them.
 
-Owners do not see what is in huddles nor how people sign in. Nobody sees client addresses, and a person does not see who
-acted on them or their things.
+Owners do not see entries about huddles or sign-ins. Nobody sees client addresses, and persons do not see who acted on
+them or their things.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ OF_PERSON = Query(
 
 
 class EntryFilter(NamedTuple):
-    """Filter of the owner's list; 0 for any. `until` is exclusive."""
+    """Filter of the owner's list. `actor` and `subject`: profile ids; 0, type 0 and None: any. `since` is inclusive,
+    `until` exclusive.
+    """
 
     actor: int = 0
     subject: int = 0
@@ -125,7 +127,9 @@ class EntryFilter(NamedTuple):
 
 
 class ListedEntry(NamedTuple):
-    """Entry of the audit on a page. `detail`: keys of audit_detail.py; `is_erased`: they are stored no more."""
+    """Entry of the audit on a page. `actor_id`: profile that acted; `subject_id`: profile that the action concerned;
+    `detail_text`: JSON with keys of audit_detail.py; `is_erased`: it was erased.
+    """
 
     id: int
     created: datetime.datetime
@@ -140,7 +144,7 @@ class ListedEntry(NamedTuple):
     is_erased: bool
 
     def document(self, people: dict[int, bytes]) -> dict[str, Any]:
-        """Return the entry for the site's owner; `people`: summaries by profile id."""
+        """Return the entry as a dict for JSON, for the site's owner; `people`: summaries by profile id."""
         return self._document(_SHOWN_TO_OWNERS) | {
             "actor": _person(people, self.actor_id),
             "subject": _person(people, self.subject_id),
@@ -148,7 +152,9 @@ class ListedEntry(NamedTuple):
         }
 
     def own_document(self, me: int) -> dict[str, Any]:
-        """Return the entry for the person `me` whom it concerns, without who did it."""
+        """Return the entry as a dict for JSON, for the person `me` whom it concerns: without actor, but with `own`,
+        True if `me` was the actor.
+        """
         return self._document(_SHOWN) | {"own": self.actor_id == me, "meta": self._meta()}
 
     def _document(self, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def _person(people: dict[int, bytes], id: int) -> Any:
 def of_site(
     tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
 ) -> list[ListedEntry]:
-    """Read up to `limit` entries of a site before the entry `before`, newest first, without private ones."""
+    """Return up to `limit` entries of a site with ids below `before`, newest first, without private ones."""
     given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
     query = OF_SITE[tuple(name for name, value in given.items() if value)]
     params: dict[str, object] = {
@@ -209,6 +215,6 @@ def of_site(
 
 
 def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
-    """Read up to `limit` entries that concern the profile `me`, before the entry `before`, newest first."""
+    """Return up to `limit` entries that concern the profile `me`, with ids below `before`, newest first."""
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]

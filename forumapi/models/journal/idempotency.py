@@ -56,7 +56,7 @@ FINISH = Query(
 
 
 class KeyScope(NamedTuple):
-    """Scope within which an idempotency key is unique."""
+    """Idempotency key with all that it belongs to: the same key of another profile, method or path is another one."""
 
     site_id: int
     profile_id: int
@@ -66,7 +66,7 @@ class KeyScope(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """Outcome of the first request of a key: the answer to repeat."""
+    """Answer of the first request with a key, to be repeated."""
 
     status: int
     location: str
@@ -80,9 +80,11 @@ def check(key: str) -> str:
 
 
 def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
-    """Claim the key for this transaction; return the outcome of an earlier request with it, None if there was none.
+    """Store the key for this transaction and return None; if a request with it is finished, return that request's
+    answer.
 
-    Raises Conflict (409) while an earlier request runs, Unprocessable (422) for another body.
+    Raises Conflict (409) while another request with the key runs, Unprocessable (422) if that had another body. A key
+    is forgotten after `hours`.
     """
     digest = hashlib.sha256(body).digest()
     tx.run(LIMIT_WAIT, wait_ms=str(WAIT_MS))
@@ -110,5 +112,7 @@ def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished
 
 
 def finish(tx: Transaction, scope: KeyScope, status: int, location: str) -> None:
-    """Store the outcome of the request under its key; it commits with the request's effect."""
+    """Store the answer of the request under its key, which `claim` has stored; both commit with the request's
+    effect.
+    """
     tx.run(FINISH, status=status, location=location or None, **scope._asdict())

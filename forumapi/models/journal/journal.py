@@ -21,10 +21,10 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
 class Author(NamedTuple):
-    """Author of a write, with client address: for rows, audit and events.
+    """Author of a write, with the client address: for rows, audit and events.
 
-    `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: of all
-    that is written now, for the audit, with keys of audit_detail.py.
+    `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: for the
+    audit, keys of audit_detail.py that belong to every write of this author object.
     """
 
     site_id: int
@@ -34,7 +34,7 @@ class Author(NamedTuple):
     detail: Mapping[str, Any] | None = None
 
     def encoded_detail(self, more: Mapping[str, Any] | None = None) -> str | None:
-        """Encode the details of one write, `more` among them, for `audit_log`; None for none."""
+        """Encode `detail`, with the keys `more` of one write, as JSON for `audit_log`; None for none."""
         if not (more or self.detail or self.operator):
             return None
         return audit_detail.encode({**(self.detail or {}), **(more or {})}, self.operator)
@@ -92,11 +92,12 @@ def record(
     audit: bool = True,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record in audit and event log that the author did `kind` to a thing, while its row is locked.
+    """Record in audit and event log that the author did `kind` (such as CREATED) to a thing. Call it while the thing's
+    row is locked.
 
-    The lock makes event ids follow the commit order of each thing. `moved_from`: the microcosm that it has left, 0 for
-    none. `audit` False: only the event, since platform 7.1 keeps no address for this type. `detail`: for the audit,
-    keys of audit_detail.py.
+    The lock makes event ids follow the commit order of each thing. `parent`: (type, id); `moved_from`: id of the
+    microcosm that it has left, 0 for none. `audit` False: only the event, since platform 7.1 keeps no address for this
+    type. `detail`: for the audit, keys of audit_detail.py.
     """
     tx.run(
         RECORD,
@@ -125,7 +126,9 @@ def record_site(
     version: int | None = None,
     audit: bool = True,
 ) -> None:
-    """Record that the author created, changed or deleted the site, or changed one of its settings."""
+    """Record that the author did `kind` to their site, or changed one of its settings. Call it while the site's row is
+    locked.
+    """
     record(
         tx,
         author,
@@ -138,7 +141,9 @@ def record_site(
 
 
 def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
-    """Count `by` writes of `kind` in the metrics after the commit, for writes that do not use `record`."""
+    """Add `by` to the metric of writes of this kind and type, after the commit. Only for writes whose event `record`
+    did not store.
+    """
     name = itemtypes.name_of(item_type)
     tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
 
@@ -156,7 +161,8 @@ def record_many(
     is_import: bool = False,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record many things of one type on one parent. Without `versions` the things are new, at version 1.
+    """Record that the author did `kind` to many things of one type on one parent. Without `versions` each has version
+    1, as a new thing has.
 
     An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
     `detail`: for the audit of each, keys of audit_detail.py.

@@ -78,7 +78,7 @@ FLAGS = ("is_sticky", "is_open", "is_deleted", "is_moderated")
 
 
 class MicrocosmColumns(NamedTuple):
-    """Columns of a microcosm that clients write. None, which only an update may hold, keeps the stored value."""
+    """Columns of a microcosm that clients write. None, allowed in an update alone, keeps the stored value."""
 
     title: str | None
     description: str | None
@@ -88,19 +88,21 @@ class MicrocosmColumns(NamedTuple):
 
 
 class Microcosm(NamedTuple):
-    """Microcosm in the locked tree of its site."""
+    """Microcosm in the tree of its site, whose lock lasts until the transaction ends."""
 
     tree: Tree
     node: Node
 
     @classmethod
     def lock_tree(cls, tx: Transaction, site_id: int) -> Tree:
-        """Lock the site's tree until the transaction ends, and return the locked tree."""
+        """Lock the site's tree against other writes until the transaction ends, increment acl_version, and return the
+        tree.
+        """
         return load_tree(tx, site_id, int(tx.value(LOCK_TREE, site_id=site_id)))
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int) -> Microcosm | None:
-        """Lock the site's tree and return the microcosm in it; None if there is none."""
+        """Lock the site's tree as `lock_tree` does, and return the microcosm in it; None if it never existed here."""
         tree = cls.lock_tree(tx, site_id)
         node = tree.nodes.get(id)
         return cls(tree, node) if node else None
@@ -109,7 +111,7 @@ class Microcosm(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, parent_id: int, columns: MicrocosmColumns
     ) -> int:
-        """Create a microcosm in a locked tree; return its id."""
+        """Store a new microcosm below `parent_id`, and return its id. The tree must be locked."""
         id = int(
             tx.value(
                 INSERT,
@@ -124,7 +126,7 @@ class Microcosm(NamedTuple):
 
     @property
     def is_root(self) -> bool:
-        """Return True for the site's root, the microcosm above all others."""
+        """Return True if this is the site's root, the microcosm above all others."""
         return not self.node.parent_id
 
     def update(
@@ -136,7 +138,9 @@ class Microcosm(NamedTuple):
         parent_id: int,
         reason: str,
     ) -> None:
-        """Change the microcosm, and move it below `parent_id`; for the root, which has no parent, 0."""
+        """Store new columns of the microcosm, and move it below `parent_id` (0: it is the root). `reason`: of the
+        edit.
+        """
         node = self.node
         version = tx.value(
             UPDATE,
@@ -151,7 +155,7 @@ class Microcosm(NamedTuple):
         _record(tx, author, journal.REPLACED, node.id, version, parent_id, moved_from)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Set flags of the microcosm, some of FLAGS."""
+        """Set those of FLAGS that `flags` holds. `reason`: of the edit."""
         version = tx.value(
             FLAG,
             site_id=author.site_id,
@@ -163,7 +167,9 @@ class Microcosm(NamedTuple):
         _record(tx, author, journal.PATCHED, self.node.id, version, self.node.parent_id)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Hide the microcosm and everything below it."""
+        """Set the flag `is_deleted` of the microcosm, which hides everything below it too; nothing changes if it is set
+        already.
+        """
         version = tx.value(DELETE, site_id=author.site_id, id=self.node.id)
         if version is not None:
             _record(tx, author, journal.DELETED, self.node.id, version, self.node.parent_id)

@@ -93,7 +93,9 @@ def add(
     polls: int = 0,
     comments: int = 0,
 ) -> None:
-    """Add to a microcosm's own counters. `polls` is the part of `items` that are polls."""
+    """Add a delta to a microcosm's own counters, not to those of its ancestors. `polls`: how many of `items` are
+    polls.
+    """
     tx.run(
         ADD,
         site_id=site_id,
@@ -105,7 +107,7 @@ def add(
 
 
 def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
-    """Fold the deltas of these microcosms, and find their most recently active items anew.
+    """Fold the deltas of these microcosms, and store anew which item in each is the most recently active.
 
     For use after an item was hidden, shown or moved. Locks the counters until the transaction ends.
     """
@@ -116,9 +118,10 @@ def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None
 
 
 def fold(database: Database, site_id: int) -> None:
-    """Fold the deltas of a site in a transaction of its own, except those that another transaction is folding.
+    """Fold the deltas of a site's microcosms in a transaction of its own, except those that another transaction is
+    folding.
 
-    The request that calls this is committed already, so this waits for no lock, and a failure is only logged.
+    The request that calls it is committed already: so it waits for no lock, and a failure is only logged.
     """
     try:
         with database.write() as tx:
@@ -130,6 +133,6 @@ def fold(database: Database, site_id: int) -> None:
 
 
 def maybe_fold(database: Database, tx: Transaction, site_id: int, id: int) -> None:
-    """Fold the site's counters after the commit of every FOLD_EVERY-th write, counted by the new row's `id`."""
+    """Have `fold` called after the commit if `id`, that of the row just inserted, is a multiple of FOLD_EVERY."""
     if id % FOLD_EVERY == 0:
         tx.after_commit(lambda: fold(database, site_id))

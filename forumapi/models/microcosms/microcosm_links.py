@@ -1,4 +1,6 @@
-"""Breadcrumbs and links, rendered from the tree for a viewer; they show titles of readable microcosms alone."""
+"""Breadcrumbs and links to microcosms, as JSON made from the tree for one viewer; no title of an unreadable microcosm
+is in them.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ def breadcrumb(
 ) -> bytes:
     """Render the ancestors of a microcosm, outermost first, without the root (content 1.9), as a JSON array.
 
-    `with_itself`: an item's breadcrumb ends with the microcosm of the item. Ancestors that the viewer can't read are
-    left out, since a title is content.
+    `with_itself`: the microcosm too, as the last one, for the breadcrumb of an item in it. Microcosms that the viewer
+    can't read are left out, since a title is content.
     """
     key = ("crumb", microcosm_id, with_itself)
     found: bytes | None = view.cache.get(key)
@@ -48,7 +50,7 @@ def _breadcrumb(
 
 
 def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render the link `microcosm` of an item."""
+    """Render the link `microcosm` of an item in this microcosm; without a title if the viewer can't read it."""
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -63,7 +65,7 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render an entry of `children` in a microcosm's summary."""
+    """Render the entry for this microcosm in the member `children` of its parent's summary."""
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -81,8 +83,8 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
 
 
 def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """Render the flat array of content 2.6 of `visible` microcosms: siblings by sequence then id, parents before
-    children.
+    """Render the `visible` microcosms as the flat array of content 2.6: parents before children, siblings by sequence,
+    then id.
     """
     entries: list[dict[str, Any]] = []
     for id in tree.order:
@@ -104,7 +106,7 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """Return the readable microcosms of `view` without the `ignored` ones and their descendants."""
+    """Return the readable microcosms of `view` without those with an id in `ignored` and all below these."""
     if not ignored:
         return view
     key = ("visible", tuple(ignored))

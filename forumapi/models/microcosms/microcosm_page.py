@@ -120,7 +120,9 @@ VIEWER_AND_UNREAD = Query(
 
 
 class MicrocosmHead(NamedTuple):
-    """Microcosm with one page of its list, as it is for all callers who may list and ignore the same."""
+    """Microcosm with one page of its list, without the viewer's part: the same for all callers who may list the same
+    microcosms and ignore the same items here.
+    """
 
     id: int
     version: int
@@ -156,7 +158,8 @@ class MicrocosmViewer(NamedTuple):
     """Part of a page that only one member sees; never cached.
 
     `all_read`: time up to which the member has marked all of the site as read; `marks`: read marks of items and
-    microcosms on the page; `mine`: the member's part of items' details, by item id.
+    microcosms on the page, by id and type in one number; `mine`: the member's part of items' details, by item id;
+    `has_unread` None: not looked for.
     """
 
     all_read: datetime.datetime | None = None
@@ -168,7 +171,9 @@ class MicrocosmViewer(NamedTuple):
     has_unread: bool | None = None
 
     def is_unread(self, latest: Row, times: Row) -> bool:
-        """Return True if the member has not read the item of a SUMMARY_COLUMNS row (discovery 7.3)."""
+        """Return True if no read mark of the member covers the last activity of an item (discovery 7.3). `latest`: its
+        SUMMARY_COLUMNS, `times`: its SUMMARY_TIMES.
+        """
         moment = times[2]
         keys = (latest[0] << 5 | latest[1], latest[3] << 5 | itemtypes.MICROCOSM)
         read = [mark for mark in map(self.marks.get, keys) if mark is not None]
@@ -178,7 +183,10 @@ class MicrocosmViewer(NamedTuple):
 
 
 class MicrocosmScope(NamedTuple):
-    """Request of the caller `me` (0: a guest) for the page `at` of a microcosm's list."""
+    """Request of the caller `me` (0: a guest) for the page `at` of a microcosm's list. `ignored`: ids of all items that
+    the caller ignores, `ignored_here`: of those in this microcosm; `listable`: microcosms that the caller may read
+    and does not ignore.
+    """
 
     site_id: int
     id: int
@@ -191,7 +199,9 @@ class MicrocosmScope(NamedTuple):
 
 
 class MicrocosmView(NamedTuple):
-    """Page of a microcosm, with the part that belongs to its viewer."""
+    """Page of a microcosm, with its viewer's part, None for a guest. `latest`: latest items by child, where the viewer
+    ignores the one on the page.
+    """
 
     head: MicrocosmHead
     viewer: MicrocosmViewer | None  # None: a guest
@@ -203,7 +213,7 @@ class MicrocosmView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return everything that the bytes depend on, except permission, address and tree."""
+        """Return all values that the shown page depends on, except permission, address and tree, for the entity tag."""
         if self.viewer is None:
             return self.head.stamp
         return (
@@ -219,7 +229,9 @@ class MicrocosmView(NamedTuple):
 
 
 def page(pages: PageCache, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | None:
-    """Return the page as `scope.me` sees it; None if there is no such microcosm. Checks no permission."""
+    """Read the page of a microcosm, hidden or not, as `scope.me` sees it; None if it never existed here. The caller
+    checks permission.
+    """
     at, me = scope.at, scope.me
     key = (
         "place",
@@ -308,7 +320,7 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
 def _viewer(
     tx: Reader, scope: MicrocosmScope, found: CachedPage[MicrocosmHead]
 ) -> tuple[bool, MicrocosmViewer]:
-    """Return True if the page is still current, and the viewer's part of it."""
+    """Read, in one statement, True if the page `found` is still current, and the viewer's part of it."""
     head = found.value
     given = {
         "site_id": scope.site_id,
@@ -370,7 +382,9 @@ def _view(
 def _unread(
     tx: Reader, scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> set[int]:
-    """Return those of `tops` with something unread in or below them; also `head`'s own id, if given (see `_where`)."""
+    """Return the ids of those of `tops` in or below which something is unread for the viewer. With `head` also its id,
+    if something is unread there (see `_where`).
+    """
     ids, owners = _where(scope, tops, head)
     rows = tx.rows(
         UNREAD, site_id=scope.site_id, me=scope.me, ignored=scope.ignored, ids=ids, tops=owners
@@ -381,10 +395,10 @@ def _unread(
 def _where(
     scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> tuple[Encoded, Encoded]:
-    """Return the microcosms in which UNREAD looks, and for each the microcosm that it counts for.
+    """Return the ids of the microcosms in which UNREAD looks, and for each the id that it counts for.
 
-    They are `tops` and all below them; if `head` is given, also itself and its children that are not on the page, with
-    all below those.
+    They are each of `tops` with all below, which count for it; with `head` also its own microcosm and those of its
+    children that are not on the page, with all below these, which count for `head`.
     """
     asked = [(top, top) for top in tops]
     if head is None:
@@ -413,7 +427,9 @@ def _entry(
     *,
     unread: bool,
 ) -> bytes:
-    """Render a child's list entry; the previous one for this view if nothing that it shows has changed since."""
+    """Return the JSON of a child microcosm in the list. It is kept with `view`, and made anew if the child's row
+    differs.
+    """
     key = ("entry", child.id, unread, child.mine)
     made: tuple[ChildMicrocosm, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == child:
@@ -425,7 +441,9 @@ def _entry(
 
 
 def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
-    """Return the child with the latest item that this viewer sees."""
+    """Return the child microcosm with the latest item that the viewer does not ignore, and the viewer's part of that
+    item.
+    """
     if child.id in seen.latest:
         return child._replace(**seen.latest[child.id]._asdict())
     if seen.viewer is not None and child.latest is not None and seen.viewer.mine:
@@ -458,7 +476,7 @@ def entries(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes:
-    """Render the JSON array of a page's entries."""
+    """Render the JSON array of a page's entries: sticky microcosms, sticky items, other microcosms, other items."""
     head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
 
     def microcosms(ids: Sequence[int]) -> list[bytes]:
@@ -502,7 +520,9 @@ def detail(
     *,
     is_ignored: bool,
 ) -> bytes:
-    """Render the detail of a microcosm (content 2.4)."""
+    """Render the detail of a microcosm (content 2.4). `items_page`: JSON of its page of entries; `permissions`: their
+    JSON; `is_ignored`: the viewer ignores the microcosm.
+    """
     head, viewer = seen.head, seen.viewer
     node = tree.nodes[head.id]
     crumbs = microcosm_links.breadcrumb(tree, view, head.id, with_itself=False)

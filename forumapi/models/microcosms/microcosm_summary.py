@@ -1,4 +1,4 @@
-"""Summaries of microcosms in lists: each with the sums of its subtree and the latest item in it (content 2.5)."""
+"""Summaries of microcosms in lists: each with the counts of its subtree and the latest item in it (content 2.5)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOAD = Query(
 
 
 def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
-    """Load summaries with the holes breadcrumb, children, totals, author, unread and links."""
+    """Load the documents of microcosms, with the holes breadcrumb, children, totals, author, unread and links."""
     for row in tx.rows(LOAD, site_id=site_id, ids=ids):
         (
             id,
@@ -201,7 +201,10 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 
 
 class ChildMicrocosm(NamedTuple):
-    """Child microcosm in its parent's list, with the sums of its subtree."""
+    """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable ones
+    directly below; `latest` and `times`: row of the most recently active item at or below it, None for none; `mine`:
+    the viewer's part of that item's details.
+    """
 
     id: int
     version: int
@@ -216,7 +219,7 @@ class ChildMicrocosm(NamedTuple):
 
 
 class LatestItem(NamedTuple):
-    """Most recently active item of a child microcosm: the fields of ChildMicrocosm with the same names."""
+    """Most recently active item at or below a microcosm: the fields of ChildMicrocosm with the same names."""
 
     latest: Row | None
     times: Row
@@ -234,7 +237,9 @@ def children(
     tops: Sequence[int],
     me: int = 0,
 ) -> dict[int, ChildMicrocosm]:
-    """Read the child microcosms `tops`, each with its `listable` subtree, as `me` sees them (0: a guest)."""
+    """Read the microcosms with the ids `tops`, by id, each with the counts and latest item of the `listable` microcosms
+    at and below it. `me`: profile of the viewer, 0 for a guest.
+    """
     if not tops:
         return {}
     ids, owners, kids = subtrees(tree, listable, [(top, top) for top in tops])
@@ -264,7 +269,9 @@ def watched(
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
 ) -> dict[int, ChildMicrocosm]:
-    """Read the microcosms `tops`, each with its latest item that `me` does not ignore."""
+    """Read the microcosms with the ids `tops` as `children` does, but each with its latest item that `me` does not
+    ignore, in a microcosm that `me` does not ignore.
+    """
     found = children(tx, site_id, tree, view, tops, me)
     listable = microcosm_links.visible(view, tree, ignored_microcosms)
     quiet = [
@@ -288,9 +295,10 @@ def latest_items(
     ignored: Sequence[int],
     me: int,
 ) -> dict[int, LatestItem]:
-    """Read the most recently active item at or below each of `tops` that `me` does not ignore, by microcosm.
+    """Read the most recently active item at or below each of `tops`, in `listable` microcosms, without the items
+    `ignored`; by the id of the top.
 
-    A microcosm without such an item has no entry.
+    A top without such an item has no entry.
     """
     if not tops:
         return {}
@@ -310,14 +318,18 @@ def unread(
     listable: ReadableMicrocosms,
     tops: Sequence[int],
 ) -> set[int]:
-    """Return those of `tops` with something unread in or below them (discovery 7.3). `ignored`: ids of items."""
+    """Return the ids of those of `tops` with something that the profile `me` has not read, in or below them (discovery
+    7.3). `ignored`: ids of items that don't count.
+    """
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
     rows = tx.rows(UNREAD, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners)
     return {row[0] for row in rows}
 
 
 def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, bytes, bytes]:
-    """Return the number of listable microcosms at and below `top`, their ids, and for each a flag: a direct child."""
+    """Return how many listable microcosms are at and below `top`, their ids, and for each t or f: it is a direct child
+    of `top`; as parts of SQL arrays.
+    """
     key = ("below", top)
     found: tuple[int, bytes, bytes] | None = listable.cache.get(key)
     if found is None:
@@ -333,10 +345,10 @@ def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, byt
 def subtrees(
     tree: Tree, listable: ReadableMicrocosms, tops: Sequence[tuple[int, int]]
 ) -> tuple[Encoded, Encoded, Encoded]:
-    """Return arrays of the microcosms at and below `tops`, of those that they count for, and of the flag `direct
-    child`.
+    """Return three SQL arrays about the listable microcosms at and below `tops`: their ids, the ids that each counts
+    for, and for each true if it is a direct child of its top.
 
-    `tops` are pairs: a microcosm, and the microcosm that its subtree counts for.
+    `tops` are pairs: id of a microcosm, and the id that its subtree counts for.
     """
     ids: list[bytes] = []
     owners: list[bytes] = []
@@ -364,7 +376,9 @@ def summary(
     *,
     unread: bool | None,
 ) -> bytes:
-    """Render the summary of a microcosm (content 2.5). `unread` None leaves the flag out."""
+    """Render the summary of a microcosm (content 2.5). `fragment`: its document, split at its holes; `people`:
+    documents of the authors by profile id; `unread` None leaves the flag out.
+    """
     crumbs = microcosm_links.breadcrumb(tree, view, child.id, with_itself=False)
     below = sorted(child.children, key=lambda id: not tree.nodes[id].is_sticky)
     links = b",".join([microcosm_links.child_link(tree, view, id) for id in below])
@@ -390,7 +404,7 @@ def summary(
 
 
 def _links(tree: Tree, view: ReadableMicrocosms, id: int, site_id: int) -> bytes:
-    """Return the links of a summary: self, parent (unless the parent is the root) and site."""
+    """Render the links of a summary: self, parent (unless that is the root) and site."""
     key = ("links", id)
     found: bytes | None = view.cache.get(key)
     if found is None:

@@ -69,7 +69,7 @@ _LAST_US: Final = 253_402_300_799_999_999  # the end of the year 9999
 
 
 class Cursor(NamedTuple):
-    """Position in the queue, after an entry."""
+    """Position in the queue, right after an entry: the entry's time, type and id."""
 
     created: datetime.datetime
     kind: int
@@ -88,14 +88,16 @@ class Cursor(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Format the cursor for clients, who send it back."""
+        """Return the cursor as a text, which clients send back and `read` parses."""
         return (
             f"{(self.created - _EPOCH) // datetime.timedelta(microseconds=1)}-{self.kind}-{self.id}"
         )
 
 
 class QueueEntry(NamedTuple):
-    """Entry of the queue. `title`: of the item, or of a comment's item or profile; `microcosm_id` 0: on a profile."""
+    """Item or comment in the queue. `kind`: its type; `title`: that of the item, of the comment's item, or the name of
+    the comment's profile; `microcosm_id` 0: a comment on a profile.
+    """
 
     kind: int
     id: int
@@ -107,12 +109,14 @@ class QueueEntry(NamedTuple):
 
     @property
     def cursor(self) -> Cursor:
-        """Return the position after this entry."""
+        """Return the position right after this entry."""
         return Cursor(self.created, self.kind, self.id)
 
 
 class ModerationQueue(NamedTuple):
-    """Page of the queue, oldest first; `counts` of the whole queue, by type id."""
+    """Page of the queue, oldest first. `counts`: entries of the whole queue by type; `next`: cursor of the next page,
+    None on the last.
+    """
 
     counts: dict[int, int]
     entries: list[QueueEntry]
@@ -129,7 +133,8 @@ def queue(
     on_profiles: bool,
     shown: Collection[int],
 ) -> ModerationQueue:
-    """Read `limit` entries after a cursor, in the microcosms `moderated`, and on profiles if `on_profiles`.
+    """Read up to `limit` entries after a cursor (None: from the beginning), in the microcosms with the ids `moderated`,
+    and on profiles if `on_profiles`.
 
     `shown`: types that may be shown; for a comment the type of its item or profile must be among them too.
     """
@@ -160,7 +165,7 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """Render the JSON array of the entries."""
+    """Render the entries of a page as a JSON array; an entry that is gone meanwhile is left out."""
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_page.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}

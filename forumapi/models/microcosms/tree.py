@@ -1,4 +1,4 @@
-"""Loader of a site's tree of microcosms and roles, which the permission evaluator works on."""
+"""Loader of a site's tree of microcosms and roles, on which the permission evaluator works."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ _RIGHTS = (p.CREATE, p.READ, p.UPDATE, p.DELETE, p.CLOSE_OWN, p.OPEN_OWN, p.READ
 
 
 def load_tree(tx: Reader, site_id: int, acl_version: int) -> Tree:
-    """Read the site's tree. `acl_version` must have been read before, so that the tree is at least as new."""
+    """Read the tree of the site. The caller has read `acl_version` before, so that the tree is at least as new as
+    that.
+    """
     nodes = []
     for row in tx.rows(MICROCOSMS, site_id=site_id):
         id, parent_id, title, logo_url, types, *rest = row

@@ -37,7 +37,7 @@ CHANGES = Query(
 
 
 class SiteVersions(NamedTuple):
-    """Versions of a site. `head`: number of its newest event."""
+    """Versions of a site. `version`: that of its document; `head`: number of its newest event."""
 
     site_id: int
     version: int
@@ -47,7 +47,9 @@ class SiteVersions(NamedTuple):
 
 
 class SnapshotChanges(NamedTuple):
-    """Changes since a snapshot. A 0 in `user_ids`: the rights of all users may have changed."""
+    """Changes since a snapshot. `snapshot`: the one of this reading; `user_ids`: users whose rights may have changed
+    since, a 0 stands for all users; `sites`: present versions of the sites asked for.
+    """
 
     snapshot: str
     user_ids: list[int]
@@ -55,7 +57,9 @@ class SnapshotChanges(NamedTuple):
 
 
 def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotChanges:
-    """Return the changes of these sites since the snapshot `seen`; "" for a first call, which has none."""
+    """Return the changes of rights since `seen`, the `snapshot` of the call before ("": the first call), and the
+    present versions of these sites. If none of the sites exists, no change is returned.
+    """
     rows = tx.rows(CHANGES, seen=seen, site_ids=list(site_ids))
     if not rows:
         return SnapshotChanges(seen, [], [])
@@ -76,9 +80,9 @@ RIGHTS_CHANGED = Query(
 
 
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
-    """Return True if the rights of the user (0: of guests) may have changed since the event `number`.
+    """Return True if the rights of the user (0: of guests) on this site may have changed since the event `number`.
 
-    Changes are known for an hour.
+    Changes of the last hour are known.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -145,11 +149,11 @@ ThingKey = tuple[int, int, int]
 
 
 class Fact(NamedTuple):
-    """Facts about a thing, the same for all viewers.
+    """Facts about a thing of an event, the same for all viewers, by which delivery is decided.
 
-    `is_gone_above`: its parent, or the place of its parent, is hidden.
+    `is_gone_above`: its parent, or the microcosm above, is hidden or gone.
 
-    `insiders`: profiles that alone may know that it exists; None: no such limit.
+    `insiders`: ids of the profiles that alone may know that the thing exists; None: no such limit.
     """
 
     target: Target
@@ -223,7 +227,9 @@ class BeforeMove(NamedTuple):
 
 
 def before_move(tree: Tree, fact: Fact, microcosm_id: int) -> BeforeMove | None:
-    """Return the thing of `fact` as it was in the microcosm that it has left; None if that place no longer exists."""
+    """Return the thing of `fact` as it was in the microcosm `microcosm_id`, which it has left; None if that microcosm
+    no longer exists, or is now below the thing.
+    """
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return None
@@ -260,10 +266,11 @@ CURSOR_KEY = Query(
 def add_ticket(
     tx: Transaction, site_id: int, token_id: int, *, origin: str, stream: str | None
 ) -> str:
-    """Store a ticket that opens one connection as the token's holder within TICKET_S; return its secret.
+    """Store a ticket, by which one connection can be opened within TICKET_S as the holder of the token; return the
+    ticket's secret.
 
     It is good for pages of `origin` ("": the site's own pages, and programs) and for the stream `stream` alone; None:
-    for any. The statement of identity.py uses it up.
+    for any stream. The identity statement (identity.py) uses it up.
     """
     secret = secrets.token_urlsafe(24)
     tx.run(
@@ -299,5 +306,5 @@ HEAD = Query(
 
 
 def head(tx: Reader, site_id: int) -> int:
-    """Return the number of the site's newest event."""
+    """Return the number of the site's newest event, 0 without any."""
     return int(tx.value(HEAD, site_id=site_id) or 0)

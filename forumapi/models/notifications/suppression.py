@@ -1,4 +1,4 @@
-"""Suppressed e-mail addresses, from which mail bounced. Stored as keyed hashes, across all sites.
+"""Suppressed e-mail addresses: mail to them bounced or was reported. Stored as keyed hashes, for all sites together.
 
 Only mail about updates and digests is suppressed: codes to sign in are sent on request, and a code that is used proves
 that mail arrives again.
@@ -29,7 +29,7 @@ IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash
 
 
 def hashed(key: str) -> str:
-    """Return SQL for the hash of the address whose person key is the expression `key`."""
+    """Return SQL for the keyed hash of an address; `key`: SQL expression of its person key."""
     return _HASH.format(key=key)
 
 
@@ -56,7 +56,9 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address: `refused` or `reported`, the mail server's words, and the time."""
+    """Suppression of an address. `reason`: `refused` or `reported`; `detail`: the mail server's words; `created`: its
+    time.
+    """
 
     reason: str
     detail: str
@@ -70,7 +72,7 @@ class Suppression(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, address: str, reason: str, detail: str) -> bool:
-        """Suppress an address; return False if it was suppressed before."""
+        """Suppress an address; return False, and change nothing, if it is suppressed already."""
         platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
         words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]
         return bool(tx.run(INSERT, key=email.same_person_key(address), reason=reason, detail=words))

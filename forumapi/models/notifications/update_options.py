@@ -77,7 +77,7 @@ UPDATE_PREFERENCE = Query(
 
 
 class ProfileOptions(NamedTuple):
-    """Options in force for a profile."""
+    """Options in force for a profile: its own, else the site's, else the platform's."""
 
     show_dob: bool
     show_dob_year: bool
@@ -87,7 +87,7 @@ class ProfileOptions(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> ProfileOptions:
-        """Return the options of a profile."""
+        """Return the options in force for a profile, which need not have set any."""
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
         assert row is not None  # the platform has options
         return cls(*row)
@@ -102,7 +102,9 @@ class ProfileOptions(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> None:
-        """Set the author's options; None keeps the stored value."""
+        """Store options of the author's profile; None keeps the stored value. The first call stores, for None, the
+        default that is in force.
+        """
         tx.run(
             UPDATE,
             site_id=author.site_id,
@@ -126,7 +128,9 @@ class ProfileOptions(NamedTuple):
 
 
 class UpdatePreference(NamedTuple):
-    """Preference of a profile for a type of update."""
+    """Preference of a profile for a type of update: the ways by which it is notified, its own or the defaults. `type`:
+    the type's number.
+    """
 
     type: int
     description: str
@@ -135,7 +139,7 @@ class UpdatePreference(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[UpdatePreference]:
-        """Return the preferences of a profile, one for each type of update, by its number."""
+        """Return the preferences of a profile, one for each type of update, ordered by the type's number."""
         rows = tx.rows(FIND_PREFERENCES, site_id=site_id, profile_id=profile_id, type=None)
         return [cls(*row) for row in rows]
 
@@ -154,7 +158,9 @@ class UpdatePreference(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> bool:
-        """Set the author's preference, None keeps a flag; return False if there is no such type."""
+        """Set the preference of the author's profile for a type of update; None keeps a flag. Return False if there is
+        no such type.
+        """
         changed = tx.run(
             UPDATE_PREFERENCE,
             site_id=author.site_id,

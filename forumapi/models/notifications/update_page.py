@@ -242,7 +242,8 @@ OWN = Query(
 class UpdateEntry(NamedTuple):
     """Entry of the list of updates: the update, its actor, and the item, comment or profile that it is about.
 
-    Ids are 0 for none, but None in `stub` and `row` of an update without comment or item.
+    Ids are 0 for none; but the fields of `stub`, the comment's row, and of `row`, the item's, are None without comment
+    or item.
     """
 
     id: int
@@ -263,7 +264,7 @@ class UpdateEntry(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers everything the entry shows."""
+        """Return all values that the entry shows, for the entity tag."""
         return (
             *self[:10],
             tuple(self.stub),
@@ -274,7 +275,7 @@ class UpdateEntry(NamedTuple):
 
     @property
     def people(self) -> dict[int, int]:
-        """Return the versions of all profiles that the entry shows, by id."""
+        """Return the versions of all profiles that the entry shows, by profile id."""
         found = {self.actor_id: self.actor_version}
         if self.profile_id:
             found[self.profile_id] = self.profile_version
@@ -298,11 +299,11 @@ def page(
     type: int | None = None,
     unread: bool = False,
 ) -> tuple[int, list[UpdateEntry]]:
-    """Read (total, page `at`) of the updates of `me`, newest first, with one statement.
+    """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
 
     `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type; `unread`: only of
-    things that `me` has not read. `kinds`: types of things that may be shown; for a comment its parent's type must be
-    among them too.
+    things that `me` has not read. `kinds`: types of things that may be shown; for a comment the type of its item or
+    profile must be among them too.
     """
     rows = tx.rows(
         LIST,
@@ -329,9 +330,10 @@ def own(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> frozenset[int]:
-    """Return those of these ids that are entries without a row in the list of `principal` now; `readable` as in `page`.
+    """Return those of `ids` that the list of `principal` has now and that are computed from watchers, without a row.
+    `readable` as in `page`.
 
-    No statement is run if none has the form of such an id.
+    No statement is run if none of `ids` has the form of such an id.
     """
     computed = [id for id in ids if id >= _OF_COMMENT]
     if not computed or not principal.profile_id:
@@ -366,7 +368,9 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """Render the entries as a JSON array (discovery 2.7); an entry that lacks a document is left out (G-01)."""
+    """Render the entries as a JSON array (discovery 2.7); an entry of which a document is gone meanwhile is left out
+    (G-01).
+    """
     people: dict[int, int] = {}
     for one in entries:
         people |= one.people
@@ -423,7 +427,7 @@ def _document(
 
 
 def _huddle(one: UpdateEntry) -> huddle_page.HuddleRow:
-    """Return the comment's huddle as a row of the list of huddles."""
+    """Make the row of the huddle in which the entry's comment is, as the list of huddles has it."""
     id, _, version, _, title, author, author_version, count, _, last, last_by, last_version = (
         one.row[:12]
     )

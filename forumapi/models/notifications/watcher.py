@@ -48,7 +48,11 @@ WATCHER_DEFAULTS: Final = """
 
 
 def watch(update_type: int | str, item_type: int | str, item_id: str) -> str:
-    """Return SQL that makes `me` a watcher of a thing; an existing watcher is not changed (discovery 5.5)."""
+    """Return SQL that makes the profile `%(me)s` a watcher of a thing; an existing watcher is not changed (discovery
+    5.5).
+
+    The arguments are SQL too. `update_type`: the type of update whose preference the new watcher takes over.
+    """
     email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
     sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
     return f"""
@@ -121,7 +125,7 @@ DELETE_ONE = Query(
 
 
 class WatchedThing(NamedTuple):
-    """Followed thing, as a client names it by type and id."""
+    """Thing to be followed, by type and id. The type profile with the id ALL_PEOPLE: all new people."""
 
     item_type: int
     item_id: int
@@ -135,7 +139,7 @@ class WatchedThing(NamedTuple):
 
 
 class WatcherChange(NamedTuple):
-    """Change of the notifications about a followed thing; None keeps a flag."""
+    """Change of the ways of notification about a followed thing; None keeps a flag."""
 
     thing: WatchedThing
     send_email: bool | None
@@ -143,7 +147,7 @@ class WatcherChange(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Watcher of the author; several are written at a time."""
+    """Watcher of a thing by the author's profile. `send_email`: the profile is notified by mail too."""
 
     thing: WatchedThing
     send_email: bool
@@ -156,9 +160,10 @@ class Watcher(NamedTuple):
         things: Sequence[WatchedThing],
         seeds: Sequence[int],
     ) -> None:
-        """Follow these things; each watcher takes over the preference for its update type in `seeds`.
+        """Store watchers of these things for the author. `seeds`: for each, the type of update whose preference the
+        watcher takes over.
 
-        An existing watcher is not changed. No permission is checked.
+        An existing watcher is not changed. The caller checks permission.
         """
         tx.run(INSERT, **_of(author), seeds=list(seeds), **_arrays(things))
 
@@ -180,9 +185,11 @@ class Watcher(NamedTuple):
         *,
         place: str = "",
     ) -> None:
-        """Change the notifications about things that the author follows: all of them or none.
+        """Change the ways of notification about things that the author follows: all of them or none; of two changes of
+        one thing the last counts.
 
-        `place`: field of the body that holds them. Raises Invalid for a thing that is not followed.
+        Raises Invalid for a thing that is not followed. `place`: for its message, the field of the body that holds the
+        changes.
         """
         last = {change.thing: change for change in changes}.values()  # of two for the same thing
         rows = tx.rows(
@@ -207,20 +214,20 @@ class Watcher(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> bool:
-        """Change the notifications by the author's watcher of that id, None keeps a flag; return False if there is
-        none.
+        """Change the ways of notification of the author's watcher with this id; None keeps a flag. Return False if
+        there is none, or it is another profile's.
         """
         values = {"send_email": send_email, "send_sms": send_sms}
         return bool(tx.run(UPDATE_ONE, **_of(author), id=watcher_id, **values))
 
     @classmethod
     def delete(cls, tx: Transaction, author: Author, things: Sequence[WatchedThing]) -> None:
-        """Unfollow these things; a thing that is not followed is skipped (W-07)."""
+        """Delete the author's watchers of these things; a thing that is not followed is skipped (W-07)."""
         tx.run(DELETE, **_of(author), **_arrays(things))
 
     @classmethod
     def delete_one(cls, tx: Transaction, site_id: int, watcher_id: int) -> None:
-        """Delete the watcher of that id. No permission is checked."""
+        """Delete the watcher with this id, of any profile. The caller checks permission."""
         tx.run(DELETE_ONE, site_id=site_id, id=watcher_id)
 
 

@@ -75,7 +75,9 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """Entry of the list of followed things: a watcher with the row of the item, huddle or profile that it follows."""
+    """Entry of the list of followed things: a watcher, with the row of the item, huddle or profile that it follows.
+    `last_notified` None: never.
+    """
 
     id: int
     item_type: int
@@ -91,14 +93,16 @@ class WatcherEntry(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers all that the entry shows."""
+        """Return all values that the entry shows, for the entity tag."""
         notified = self.last_notified and json_fragments.format_time(self.last_notified)
         shown = self.huddle.stamp if self.huddle else (self.row, self.mine)
         return (*self[:3], notified, *self[4:7], shown)
 
 
 class WatcherPage(NamedTuple):
-    """Page of the things that a profile follows."""
+    """Page of the things that a profile follows. `total`: number of all; `microcosms`: those among the entries, by
+    id.
+    """
 
     total: int
     entries: list[WatcherEntry]
@@ -106,13 +110,13 @@ class WatcherPage(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers all that the entries show."""
+        """Return all values that the entries show, for the entity tag."""
         places = [(*child[:8], child.mine) for child in self.microcosms.values()]
         return (self.total, [entry.stamp for entry in self.entries], places)
 
     @property
     def wanted(self) -> dict[Any, dict[int, int]]:
-        """Return ids and versions of the documents that the entries are made of."""
+        """Return the versions of the documents that the entries are made of, by kind of document and id."""
         people: dict[int, int] = {}
         for entry in self.entries:
             if entry.item_type == itemtypes.PROFILE and entry.item_id:
@@ -141,10 +145,11 @@ class WatcherPage(NamedTuple):
         *,
         kinds: Collection[int],
     ) -> WatcherPage:
-        """Read a page of the things that `me` follows and may see.
+        """Read the page `at` of the things that the profile `me` follows and may see.
 
-        Things without a notification come first, then the latest notified. `view`: what `me` may read; `kinds`: types
-        of things that may be shown. Two statements with microcosms among the entries, else one.
+        Things about which nothing was notified yet come first, then those notified last. `view`: microcosms that `me`
+        may read; `kinds`: types of things that may be shown. Costs one statement, two with microcosms among the
+        entries.
         """
         rows = tx.rows(
             PAGE,
@@ -170,7 +175,9 @@ class WatcherPage(NamedTuple):
         site_id: int,
         site: bytes,
     ) -> bytes:
-        """Return the entries as a JSON array (discovery 5.6). `site`: document of the site itself."""
+        """Render the entries as a JSON array (discovery 5.6). `documents`: those of `wanted`, without which an entry is
+        left out; `site`: document of the site itself.
+        """
         people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 
         def summary_of(entry: WatcherEntry) -> bytes | None:

@@ -168,7 +168,9 @@ LIST_ALL = Query(
 
 
 class WebhookSettings(Struct, frozen=True):
-    """Settings of a webhook that its owner chooses. `acts_as`: profile whose rights it has; 0: a guest's."""
+    """Settings of a webhook that the site's owner chooses. `kinds` and `item_types`: an event must be of one of these
+    kinds, about a thing of one of these types; `acts_as`: id of the profile whose rights it has; 0: a guest's.
+    """
 
     name: str
     url: str
@@ -179,12 +181,14 @@ class WebhookSettings(Struct, frozen=True):
     is_enabled: bool
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters of INSERT and UPDATE."""
+        """Return the settings as parameters of INSERT and UPDATE."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
 class ListedWebhook(NamedTuple):
-    """Row of a webhook as operators see it."""
+    """Webhook as operators see it in a list. `site`: the site's key; `sent`, `queued`, `dead`: numbers of
+    deliveries.
+    """
 
     site: str
     id: int
@@ -200,7 +204,10 @@ class ListedWebhook(NamedTuple):
 
 
 class Webhook(Struct, frozen=True):
-    """Webhook of a site. `acts_as`: profile whose rights it has; 0: a guest's."""
+    """Webhook of a site. `acts_as`: id of the profile whose rights it has, 0: a guest's; `failures`: failures in a row,
+    since `failing_since`; `parked_until`: no delivery is tried before; `missed_from`, `missed_upto`: numbers of
+    events that it missed, 0 for none.
+    """
 
     site_id: int
     id: int
@@ -246,9 +253,9 @@ class Webhook(Struct, frozen=True):
     def insert(
         cls, tx: Transaction, author: Author, settings: WebhookSettings
     ) -> tuple[Webhook, str]:
-        """Register a webhook for events from now on; return it and its secret.
+        """Store a webhook, which gets events from now on; return it and its secret.
 
-        Raises Invalid beyond the number of webhooks that a site may have.
+        Raises Invalid for a site that has MOST_WEBHOOKS. Locks the site's row.
         """
         # The site's lock makes registrations take turns, so that the limit holds and the cursor begins once.
         lock_for_update(tx, author.site_id)
@@ -267,8 +274,10 @@ class Webhook(Struct, frozen=True):
         return cls(author.site_id, *row), _shown(secret)
 
     def update(self, tx: Transaction, settings: WebhookSettings) -> None:
-        """Change the locked webhook and try its deliveries at once; one that was disabled receives events from now
-        on.
+        """Store new settings of the webhook, whose row is locked, and end its pause after failures.
+
+        If the settings enable it, it gets events from now on; if they disable it, waiting deliveries become dead
+        letters.
         """
         if settings.is_enabled and not self.is_enabled:
             tx.run(BEGIN, site_id=self.site_id)
@@ -279,29 +288,29 @@ class Webhook(Struct, frozen=True):
             tx.run(FORGET_PRIVATE, site_id=self.site_id, webhook_id=self.id)
 
     def rotate_secret(self, tx: Transaction, *, keep_old: bool) -> str:
-        """Replace the secret of the locked webhook; return the new secret.
+        """Replace the secret of the webhook, whose row is locked; return the new secret.
 
-        `keep_old`: the old secret signs too for 24 hours.
+        `keep_old`: deliveries are signed with the old secret too for 24 hours.
         """
         secret = secrets.token_bytes(SECRET_BYTES)
         tx.run(SET_SECRET, site_id=self.site_id, webhook_id=self.id, secret=secret, keep=keep_old)
         return _shown(secret)
 
     def delete(self, tx: Transaction) -> None:
-        """Delete the locked webhook with its deliveries."""
+        """Delete the webhook, whose row is locked, with its deliveries."""
         tx.run(DELETE_DELIVERIES, site_id=self.site_id, webhook_id=self.id)
         tx.run(DELETE, site_id=self.site_id, webhook_id=self.id)
 
     @property
     def deliveries(self) -> DeliveryQueue:
-        """Return the queue of its deliveries."""
+        """Return the queue of the webhook's deliveries; reads nothing."""
         return DeliveryQueue(self.site_id, self.id)
 
     def document(self, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
-        """Return the webhook as JSON members for its owner.
+        """Return the webhook as JSON members for the site's owner.
 
-        `missed`: cursors of the events that it missed, None for none; `secret`: a new secret, else "", which leaves it
-        out.
+        `missed`: cursors of the first and last event that it missed, None for none; `secret`: the one just made; ""
+        leaves the member out.
         """
         path = f"/api/v1/webhooks/{self.id}"
         data: dict[str, Any] = {"id": self.id, "name": self.name, "url": self.url}
@@ -333,12 +342,12 @@ class Webhook(Struct, frozen=True):
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
-    """Return the webhooks of a site; with `site_id` 0 of all sites."""
+    """Return the webhooks of a site, or with `site_id` 0 of all sites, for operators."""
     return [ListedWebhook(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
 
 def _shown(secret: bytes) -> str:
-    """Return a secret in the form that its owner gets (Standard Webhooks)."""
+    """Return a secret in the form in which its owner gets it (Standard Webhooks)."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
@@ -347,7 +356,9 @@ def _when(moment: datetime.datetime | None) -> str | None:
 
 
 def checked_kinds(given: Iterable[str]) -> list[str]:
-    """Return the chosen kinds of events, each once, in the order of KINDS. Raises Invalid for an unknown one."""
+    """Return the kinds of events in `given`, each once, in the order of KINDS. Raises Invalid for an unknown one, and
+    for none.
+    """
     chosen = set(given)
     if unknown := sorted(chosen.difference(KINDS)):
         raise Invalid("kinds", f"there is no kind {excerpt(unknown[0])}", code=OUT_OF_RANGE)
@@ -370,5 +381,5 @@ def checked_types(given: Iterable[str]) -> list[int]:
 
 
 def reading_scopes(item_types: Collection[int]) -> list[str]:
-    """Return the scopes that a limited token needs to read things of these types itself."""
+    """Return the OAuth scopes that a token needs in order to read things of these types."""
     return [f"{itemtypes.BY_ID[kind].path.rpartition('/')[2]}:read" for kind in item_types]

@@ -1,7 +1,7 @@
 """Deliveries to webhooks: one row for each event and webhook, until it is sent or becomes a dead letter.
 
-Rows come from the event log, by a cursor of its own (events/readers.py), and go when they were delivered. Events of one
-object are sent in their order: a row waits while an earlier one of the same object does.
+A reader of the event log (events/readers.py) queues the rows; one is deleted when it was sent. Events of one thing are
+sent in their order: a row waits while an earlier one of the same thing is queued.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ _WANTED: Final = f"""
 
 
 def _in_reach(thing: str, profile_id: str) -> str:
-    """Return the SQL condition that `thing` is about no huddle, or about one that the profile takes part in now."""
+    """Return the SQL condition that a delivery is about no huddle, or about one in which the profile takes part now.
+    `thing`: SQL name of the delivery's row; `profile_id`: SQL expression.
+    """
     return f"""
                ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
                 OR EXISTS (SELECT FROM huddle_participants h
@@ -360,7 +362,9 @@ FORGET = Query(
 
 
 class DueDelivery(NamedTuple):
-    """Delivery that is due, with the settings of its webhook. Ids and types are 0 for none."""
+    """Delivery that is due, with the settings of its webhook. `number`: that of its event; `attempts`: of this delivery
+    before; `failures`: of the webhook in a row. Ids and types are 0 for none.
+    """
 
     number: int
     kind: str
@@ -383,7 +387,7 @@ class DueDelivery(NamedTuple):
 
 
 class DisabledWebhook(NamedTuple):
-    """Webhook that has just been disabled, and the address to notify."""
+    """Webhook that has just been disabled, with the address of the site's owner, who is notified."""
 
     email: str
     site_title: str
@@ -394,17 +398,17 @@ class DisabledWebhook(NamedTuple):
 
 
 class DeliveryQueue(NamedTuple):
-    """Queue of one webhook's deliveries."""
+    """Queue of one webhook's deliveries, which one process at a time works on."""
 
     site_id: int
     webhook_id: int
 
     def ping(self, tx: Transaction) -> None:
-        """Queue a test delivery of the webhook, unless one waits already."""
+        """Queue a test delivery to the webhook, unless one is queued already."""
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
-        """Claim the queue for `lease_s`; return False if another process has claimed it."""
+        """Claim the queue for this process for `lease_s` seconds; return False if a claim is in force."""
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
@@ -412,16 +416,20 @@ class DeliveryQueue(NamedTuple):
         tx.run(RELEASE, **self._asdict())
 
     def next(self, tx: Reader) -> DueDelivery | None:
-        """Return the first delivery that may be sent now; None if there is none."""
+        """Return the delivery with the lowest number that is due and waits for no earlier one; None if there is
+        none.
+        """
         row = tx.row(NEXT, **self._asdict())
         return DueDelivery(*row) if row is not None else None
 
     def drop(self, tx: Reader, number: int) -> None:
-        """Delete a delivery that must not be made."""
+        """Delete the delivery of the event `number`, which must not be sent."""
         tx.run(DROP, number=number, **self._asdict())
 
     def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
-        """Record that a delivery was sent; a test stays as a row for its reader, any other is deleted."""
+        """Record that a delivery was sent, with the receiver's status code, and renew the claim for `lease_s`. A test's
+        row stays, to be read; any other is deleted.
+        """
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,
             number=delivery.number,
@@ -443,9 +451,11 @@ class DeliveryQueue(NamedTuple):
         days: int,
         lease_s: int,
     ) -> tuple[int, str]:
-        """Record a failure; return the number of new dead letters, and the reason to disable the webhook, "" for none.
+        """Record that a delivery failed; return the number of new dead letters, and the reason to disable the webhook,
+        "" for none.
 
-        `wait_s`: time until this delivery is tried again; `pause_s`: until any other is. A test is not tried again.
+        `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other of the webhook is. `hours`: age
+        at which a delivery becomes a dead letter; `days`: how long a webhook may fail. A test is not tried again.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -461,18 +471,18 @@ class DeliveryQueue(NamedTuple):
         return row[0], row[1]
 
     def bury(self, tx: Transaction) -> None:
-        """Turn all waiting deliveries into dead letters, since the webhook is disabled."""
+        """Turn all queued deliveries into dead letters, since the webhook is disabled."""
         tx.run(BURY, **self._asdict())
 
     def disable(self, tx: Transaction) -> DisabledWebhook | None:
-        """Disable the webhook after too long a failure and return it; None if it was disabled already."""
+        """Disable the webhook, which has failed for too long, and return it; None if it is disabled already."""
         row = tx.row(DISABLE, **self._asdict())
         return DisabledWebhook(*row) if row is not None else None
 
     def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
-        """Return a page of the deliveries in `state`, one of STATES, lowest number first, and the total.
+        """Return a page of the deliveries in `state`, one of STATES, lowest number first, and their total.
 
-        Deliveries about huddles are included only if the profile `viewer` takes part.
+        Deliveries about huddles count only if the profile `viewer` takes part in the huddle.
         """
         return page_with_total.page(
             tx, PAGE, COUNT, paging, state=state, viewer=viewer, **self._asdict()
@@ -481,10 +491,12 @@ class DeliveryQueue(NamedTuple):
     def replay(
         self, tx: Transaction, first: int, last: int, *, everything: bool, viewer: int
     ) -> tuple[int, int]:
-        """Queue dead letters numbered `first` to `last` again; with `everything`, all events that the log still has.
+        """Queue the dead letters with event numbers from `first` to `last` again; with `everything`, all events in that
+        range that the log still has.
 
-        Return their number, and the last event number reached: below `last` if there were more than MOST_REPLAYED.
-        Events of huddles are included only if the profile `viewer` takes part, since the count would reveal the others.
+        Return how many were queued, and the last event number reached: below `last` if there were more than
+        MOST_REPLAYED. Events of a huddle count only if the profile `viewer` takes part in it, since the number would
+        reveal the others.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -497,29 +509,35 @@ class DeliveryQueue(NamedTuple):
         return count, reached
 
     def replay_one(self, tx: Transaction, message_id: str, *, viewer: int) -> bool:
-        """Queue one dead letter again; return False if there is none with that id."""
+        """Queue the dead letter with this message id again; return False if there is none, or it is about a huddle in
+        which the profile `viewer` does not take part.
+        """
         return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
 
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Queue a delivery for each event and webhook of the site that subscribes to it, by one statement."""
+    """Queue, by one statement, a delivery of each event to each of the site's webhooks that subscribe to its kind.
+    Imported events are left out.
+    """
     numbers = [event.number for event in events if not event.is_import]
     if numbers:
         tx.run(QUEUE, site_id=site_id, numbers=numbers, most=MOST_WAITING)
 
 
 def due(tx: Reader, limit: int) -> list[DeliveryQueue]:
-    """Return the queues with a delivery due that no process has claimed, the longest unserved first."""
+    """Return up to `limit` queues of all sites that have a delivery due and no claim in force, the one claimed longest
+    ago first.
+    """
     return [DeliveryQueue(*row) for row in tx.rows(DUE, limit=limit)]
 
 
 def forget_old(tx: Transaction, days: int) -> int:
-    """Delete dead letters and tests of more than `days` days; return their number."""
+    """Delete dead letters and tests older than `days`, of all sites; return their number."""
     return tx.run(FORGET, days=days)
 
 
 def document(row: Row, cursor: str) -> dict[str, Any]:
-    """Return a delivery as JSON members for the site's owner; `cursor`: that of its event."""
+    """Return a row of `page` as JSON members for the site's owner; `cursor`: that of its event."""
     id, _, state, kind, item_type, item_id, parent_type, parent_id, version, occurred = row[:10]
     queued, attempts, not_before, status, error = row[10:15]
     is_queued = state == QUEUED

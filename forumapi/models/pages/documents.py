@@ -1,4 +1,6 @@
-"""Reader of versioned documents: from this process, memcached in one multi-get, PostgreSQL in one statement a kind."""
+"""Reader of versioned documents: from memory of this process, else memcached by one multi-get, else PostgreSQL by one
+statement a kind.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ Loaded = Iterable[tuple[int, int, Fragment]]
 
 
 class Kind(NamedTuple):
-    """Kind of cached document. The number in `name` is its shape's: raise it when the document's shape changes."""
+    """Kind of cached document. `name` ends with the number of its shape: raise it when the document's shape changes.
+    `load` reads documents by id.
+    """
 
     name: str
     load: Callable[[Documents, Reader, int, list[int]], Loaded]
@@ -32,7 +36,7 @@ Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
 
 
 class Documents:
-    """Reader of cached documents. `rerender` renders HTML of an earlier pipeline again (C-36)."""
+    """Reader of cached documents. `rerender` renders a comment of an earlier pipeline again (C-36)."""
 
     def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache
@@ -40,7 +44,8 @@ class Documents:
         self._single_flight = SingleFlight()
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
-        """Return the documents of one site, by kind and id, at the wanted versions or newer.
+        """Return the documents of one site, by kind and id, at the `wanted` versions or newer. Raises Unavailable if
+        the database answers with an older version.
 
         A row that no longer exists has no entry. A document that was read at a newer version is cached under that
         version.
@@ -70,7 +75,9 @@ class Documents:
     def _fetch_missing(
         self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
     ) -> dict[tuple[Kind, int], Fragment]:
-        """Return documents that neither cache had a moment ago, unless another request has fetched them since."""
+        """Return documents that memory did not have a moment ago: from memory if another request has fetched them
+        since, else from memcached or the database.
+        """
         local = self.cache.memory.get
         result: dict[tuple[Kind, int], Fragment] = {}
         missing: dict[Key, tuple[Kind, int]] = {}

@@ -44,17 +44,19 @@ T = TypeVar("T")
 
 
 def digest(values: Any) -> bytes:
-    """Return a digest of plain values for entity tags: computed once for a page, however often it is shown."""
+    """Return a digest of plain values, for entity tags. A page's is computed once, however often the page is shown."""
     return hashlib.blake2b(marshal.dumps(values, 2), digest_size=16).digest()
 
 
 class CachedPage(Generic[T]):
-    """Page as read from the database in `snapshot`. `confirm` replaces the snapshot by a later one."""
+    """Page, as `value`, that was read from the database in `snapshot`. `confirm` replaces the snapshot by a later
+    one.
+    """
 
     __slots__ = ("_expires", "_until", "snapshot", "value", "weight")
 
     def __init__(self, snapshot: str, value: T, until: float | None = None) -> None:
-        """Make the page. `until`: Unix time after which it is outdated without a change; None: never."""
+        """Make a page just read. `until`: Unix time after which it is outdated even without a change; None: never."""
         self.value = value
         self._until = until
         self.weight = 0
@@ -67,8 +69,8 @@ class CachedPage(Generic[T]):
 
     @property
     def can_be_revalidated(self) -> bool:
-        """Return False if the page is outdated by time, or the log of changes may no longer reach back to its
-        snapshot.
+        """Return False if `until` is over, or if the last snapshot is so old that the log of changes may no longer
+        reach back to it.
         """
         if self._until is not None and time.time() >= self._until:
             return False
@@ -93,14 +95,14 @@ LIFETIME_S: Final = 60.0
 
 
 class PageCache:
-    """Cache of pages of one process, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
+    """Cache of pages in one process, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
 
     def __init__(self, max_bytes: int) -> None:
         self._single_flight = SingleFlight()
         self._pages: Lru[Any, CachedPage[Any]] = Lru(max_bytes, lambda _, page: page.weight)
 
     def get(self, key: Any) -> CachedPage[Any] | None:
-        """Return the page under `key`; None if there is none that can be revalidated."""
+        """Return the page under `key`; None if there is none that can be revalidated. It may be outdated."""
         page = self._pages.get(key)
         if page is None:
             metrics.CACHE.add(1, "pages", "database")
@@ -125,10 +127,12 @@ class PageCache:
         key_of: Callable[[T], Any] | None = None,
         stale: CachedPage[T] | None = None,
     ) -> CachedPage[T] | None:
-        """Return the page under `key` if it is current, else read and store it; None if `read` finds none.
+        """Return the page under `key` if one statement confirms it, else read and store it anew; None if `read` returns
+        None.
 
-        Concurrent callers share one read. `concerns`: as for IS_CURRENT; `find` and `key_of`: for pages that may be
-        stored under another key; `stale`: a page that the caller has found outdated.
+        Concurrent callers share one read. `concerns`: id of the item that the page shows, or ANYTHING; `find` and
+        `key_of`: for pages that may be stored under another key; `stale`: a page that the caller has found outdated,
+        and is not to be confirmed again.
         """
 
         def once() -> CachedPage[T] | None:
@@ -146,5 +150,5 @@ class PageCache:
 
     @property
     def bytes(self) -> int:
-        """Return the size of all pages."""
+        """Return the size of all stored pages in bytes."""
         return self._pages.weight

@@ -10,9 +10,10 @@ from forumapi.wire.paging import Paging
 def page(
     tx: Reader, listing: Query, count: Query, at: Paging, **which: object
 ) -> tuple[list[Row], int]:
-    """Return the page `at` and the number of all rows.
+    """Return the rows of the page `at` and the number of all rows.
 
-    `listing` returns that number as its last column, which is removed; `count` runs only for a page beyond the end.
+    `listing` has that number as its last column, which is removed; `count` reads it, and runs only if the page is
+    empty. `which`: parameters of both statements.
     """
     rows = tx.rows(listing, limit=at.limit, offset=at.offset, **which)
     if rows:

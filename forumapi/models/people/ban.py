@@ -1,4 +1,5 @@
-"""Ban: shuts a user, or all addresses of an e-mail domain, out of one site or of the whole platform (platform 3.6).
+"""Bans: each shuts a user, or all addresses of an e-mail domain, out of one site or of the whole platform (platform
+3.6).
 
 The identity statement reads bans with each request, so a ban and its end are effective on the next request.
 """
@@ -147,8 +148,8 @@ DELETE_EXPIRED = Query(
 class Ban(NamedTuple):
     """Ban of a user or, if `domain` is set, of everybody with an address there.
 
-    `site_id` 0: the whole platform; `profile_id` 0: no profile on that site; `expires` None: never; `created_by` 0: an
-    operator.
+    `site_id` 0: the whole platform; `profile_id`: the user's profile on that site, 0 for none; `expires` None: never;
+    `created_by`: a profile, 0 for an operator; `display_reason` is shown to the banned, `admin_reason` is not.
     """
 
     id: int
@@ -177,10 +178,10 @@ class Ban(NamedTuple):
         admin_reason: str = "",
         created_by: int = 0,
     ) -> int:
-        """Ban a user, or all addresses of an e-mail domain, from a site (0: from all); return the ban's id.
+        """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from all); return the ban's
+        id.
 
-        Effective on the next request. A domain's new ban replaces the old one. Raises Invalid for a site's own owner
-        (P-26).
+        A new ban of a domain replaces the old one. Raises Invalid for the owner of the site (P-26).
         """
         if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
             raise Invalid("user", "A site's owner can't be banned from it")
@@ -199,7 +200,9 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, ban_id: int) -> tuple[int, str] | None:
-        """End one ban of a site; return its user id (0 for none) and its domain; None if there was no such ban."""
+        """Delete one ban of a site; return its user id (0 for none) and its domain ("" for none); None if the site has
+        no such ban.
+        """
         row = tx.row(DELETE, site_id=site_id, ban_id=ban_id)
         if row is None:
             return None
@@ -209,7 +212,7 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_user(cls, tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
-        """End all bans of a user on a site (0: on the whole platform); return their number."""
+        """Delete the bans of a user from a site (0: from the whole platform); return their number."""
         tx.rows(LOCK_USER, user_id=user_id, site_id=site_id)
         count = tx.run(DELETE_OF_USER, user_id=user_id, site_id=site_id or None)
         _mark(tx, user_id, "", site_id)
@@ -217,38 +220,40 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_domain(cls, tx: Transaction, domain: str, *, site_id: int = 0) -> int:
-        """End the ban of an e-mail domain on a site (0: on the whole platform); return the number."""
+        """Delete the ban of an e-mail domain from a site (0: from the whole platform); return 1, or 0 if there was
+        none.
+        """
         count = tx.run(DELETE_OF_DOMAIN, domain=domain, site_id=site_id or None)
         _mark(tx, 0, domain, site_id)
         return count
 
     @classmethod
     def delete_expired(cls, tx: Transaction) -> int:
-        """Delete expired bans; return their number."""
+        """Delete expired bans of all sites; return their number."""
         return tx.run(DELETE_EXPIRED)
 
     @classmethod
     def list_all(cls, tx: Reader, site_id: int = 0) -> list[Ban]:
-        """Read the bans of a site (0: of all), oldest first, expired ones too."""
+        """Return all bans of a site (0: of all sites and the platform), oldest first, expired ones included."""
         return [cls(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, ban_id: int) -> Ban | None:
-        """Read one ban of a site; None if there is none."""
+        """Return one ban of a site; None if the site has no such ban."""
         row = tx.row(FIND, site_id=site_id, ban_id=ban_id)
         return cls(*row) if row else None
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
-        """Read (number of active bans of this site, a page of them), newest first, without bans of the whole
-        platform.
+        """Return the number of this site's unexpired bans and a page of them, newest first. Bans from the whole
+        platform are left out.
         """
         rows, total = page_with_total.page(tx, PAGE, COUNT, at, site_id=site_id)
         return total, [cls(*row) for row in rows]
 
     @property
     def people(self) -> set[int]:
-        """Return the ids of the profiles that the document shows."""
+        """Return the ids of the profiles that `document` shows."""
         return {self.profile_id, self.created_by} - {0}
 
     def document(self, people: dict[int, bytes]) -> dict[str, Any]:
@@ -270,7 +275,7 @@ class Ban(NamedTuple):
 
 
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
-    """Have roles recomputed whose criteria depend on bans."""
+    """Have the roles of all whom a ban concerns recomputed on their next request, since criteria may depend on bans."""
     if user_id:
         role_recomputation.mark_user(tx, user_id, site_id=site_id)
     else:
@@ -278,12 +283,12 @@ def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
 
 
 def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
-    """Read the profiles of a site that a ban of this user or domain affects."""
+    """Return the ids of the site's profiles that a ban of this user, or of this domain, shuts out."""
     return [row[0] for row in tx.rows(AFFECTED, site_id=site_id, user_id=user_id, domain=domain)]
 
 
 def user_of(tx: Reader, site_id: int, profile_id: int) -> int:
-    """Read the user of a profile of this site; 0 if there is none."""
+    """Return the id of the user of a profile of this site; 0 if there is no such profile."""
     return int(tx.value(USER_OF, site_id=site_id, profile_id=profile_id) or 0)
 
 
@@ -294,7 +299,7 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """Return an e-mail domain in lower case, without a leading @. Raises Invalid for a text that is no domain."""
+    """Return `text` as an e-mail domain, in lower case and without a leading @. Raises Invalid if it is no domain."""
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")
@@ -302,7 +307,7 @@ def checked_domain(text: str) -> str:
 
 
 def checked_text(text: str, field: str, most: int) -> str:
-    """Return a reason or note, cleaned. Raises Invalid beyond `most` characters."""
+    """Return `text`, a reason or note, cleaned. Raises Invalid, which names `field`, beyond `most` characters."""
     cleaned = clean.sentence(text, quiet=False)
     if clean.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
@@ -310,7 +315,9 @@ def checked_text(text: str, field: str, most: int) -> str:
 
 
 def checked_expiry(text: str, field: str = "expires") -> datetime.datetime:
-    """Parse the time at which a ban ends. Raises Invalid for a time without zone or not in the future."""
+    """Return the time in `text`, at which a ban ends. Raises Invalid, which names `field`, for a text that is no time
+    with a zone, or not in the future.
+    """
     expires = rfc3339.instant(text)
     if expires is None:
         raise Invalid(field, "must be a time such as 2027-01-31T18:00:00Z")

@@ -1,6 +1,7 @@
 """Users and profiles that a site's owner adds, many at once, by e-mail address (platform 4.1, P-28).
 
-The number of statements is fixed, however many users there are. A batch can be run again: existing rows are kept.
+The number of statements is fixed, however many users there are. A batch can be run again: users and profiles that exist
+are kept.
 """
 
 from __future__ import annotations
@@ -104,7 +105,9 @@ _MOST_TRIES: Final = 3
 
 
 class Enrolled(NamedTuple):
-    """User with a profile on the site. `is_new_profile`: the profile was created just now."""
+    """User with their profile on the site. `email`: the address that the user signs in with; `is_new_profile`: the
+    profile was made just now.
+    """
 
     user_id: int
     email: str
@@ -115,9 +118,11 @@ class Enrolled(NamedTuple):
 def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
-    """Return users with profiles for these valid addresses, by `person_key`; missing ones are made in the given order.
+    """Return the users with these valid addresses and their profiles, by person key (text/email.py); those that don't
+    exist are made, in the given order.
 
-    The audit names `author` for those made. `is_import` goes into the event, so that nobody is notified of each.
+    The audit names `author` as their creator. `is_import` goes into the events, so that nobody is notified of each new
+    profile.
     """
     wanted = {email.same_person_key(address): address for address in addresses}
     keys = list(wanted)
@@ -160,7 +165,9 @@ def find_or_create(
 
 
 def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
-    """Create profiles under suggested names; return profile ids by user id."""
+    """Make profiles on the site for users, under suggested names; return profile ids by user id. `addresses`: e-mail
+    addresses by user id.
+    """
     if not addresses:
         return {}
     made: dict[int, int] = {}
@@ -186,9 +193,10 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
 
 
 def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:
-    """Set the flag `member` of profiles to the values in `wanted`, by profile id, and recompute their roles.
+    """Set the flag `member` of profiles to the values in `wanted`, by profile id, and recompute the roles of those that
+    change.
 
-    Returns the ids of profiles that had another value.
+    Returns the ids of the profiles that had another value.
     """
     rows = tx.rows(
         TO_CHANGE,
@@ -227,7 +235,7 @@ Outcome = Literal["created", "granted", "revoked", "unchanged", "folded"]
 
 
 class MemberRow(NamedTuple):
-    """Valid row of a batch: its number, counted from 1, the address, and the membership to set."""
+    """Valid row of a batch: its number, counted from 1, an e-mail address, and the value for the flag `member`."""
 
     number: int
     email: str
@@ -235,16 +243,18 @@ class MemberRow(NamedTuple):
 
 
 class BatchReport(NamedTuple):
-    """Outcome of each row, in their order: (row, profile id, outcome). `new`: users who got a profile."""
+    """Outcome of a batch. `rows`: (number of the row, profile id, outcome), in the given order; `new`: users who got a
+    profile.
+    """
 
     rows: list[tuple[int, int, Outcome]]
     new: list[Enrolled]
 
 
 def enrol(tx: Transaction, site: Site, rows: Sequence[MemberRow], author: Author) -> BatchReport:
-    """Create users and profiles of all rows, and set their membership.
+    """Find or make users and profiles for all rows, and set the flag `member` of each.
 
-    The last of several rows for a person counts (P-28).
+    Of several rows for one person the last counts (P-28).
     """
     last = {email.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)

@@ -1,4 +1,4 @@
-"""Profile of a signed-in caller on this site, created or brought up to date at the first request."""
+"""Profile of a signed-in caller on this site: made at their first request, its roles recomputed when they are due."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ INTRODUCE = Query(
 
 
 def ensure(database: Database, site_id: int, identity: Identity, *, is_root: bool) -> None:
-    """Create the caller's profile on this site, or recompute its roles if they are due (platform 4.4)."""
+    """Make the caller's profile on this site, or, if there is one, recompute its roles, in a transaction of its own
+    (platform 4.4). `is_root`: the site is the root site.
+    """
     with database.write() as tx:
         if identity.profile_id:
             role_recomputation.recompute_roles(tx, site_id, [identity.profile_id])

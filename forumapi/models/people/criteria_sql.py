@@ -1,7 +1,7 @@
 """SQL that evaluates criteria on profiles (platform 5.3), the only place that does.
 
-The fragments are for statements over sets; no criterion ever becomes SQL text. `tests` is the table of criteria to
-evaluate, `facts` that of the profiles with what criteria may ask of them.
+The fragments are for statements over sets; no criterion ever becomes SQL text. `tests` is the SQL table of criteria to
+evaluate, `facts` that of the profiles with the values that criteria may compare.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from forumapi import itemtypes
 
 
 def compared_text(kind: str, text: str) -> str:
-    """Return the SQL expression that a test of this kind compares; of addresses the person key (text/email.py), as
-    in FACTS.
+    """Return the SQL expression that a test of this kind compares with; for an e-mail address its person key
+    (text/email.py), as FACTS has it.
     """
     address = f"lower({text})"
     local = f"split_part({address}, '@', 1)"
@@ -117,9 +117,9 @@ def groups(tests: str) -> str:
 
 
 def meets(tests: str, attribute: str = ATTRIBUTE) -> str:
-    """Return the SQL condition that the profile f meets every test of one group.
+    """Return the SQL condition that the profile `f` meets every test of one group.
 
-    A group ends at its first failing test.
+    The tests of a group are evaluated up to the first that fails.
     """
     return f"""EXISTS (
             SELECT FROM {tests}_groups g

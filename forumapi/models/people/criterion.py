@@ -1,4 +1,4 @@
-"""Criterion: condition on profiles; a profile that meets the criteria of a role is in it (platform 5.3).
+"""Criteria: conditions on profiles; a profile that meets the criteria of a role is in it (platform 5.3).
 
 A criterion is stored twice: as it was sent, and as the `Comparison` that criteria_sql.py evaluates. A criterion that
 can't be evaluated is refused when it is written (P-41).
@@ -95,7 +95,7 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """Comparison of a profile's value of this `kind` with the one field of it that is set."""
+    """Comparison of a profile's value, named by `kind`, with the one other field that is not None."""
 
     kind: str
     number: int | float | None = None
@@ -105,9 +105,10 @@ class Comparison(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """Criterion of a role, as the client sent it. `column` is "" if `key` names an attribute; `value` is finished JSON.
+    """Criterion of a role, as the client sent it. `or_group`: all criteria of one group must be met, of one group at
+    least; `column` is "" if `key` names an attribute; `value`: JSON.
 
-    Writers need LockedRoles, and call Role.recompute afterwards.
+    Who writes one has LockedRoles, and calls Role.recompute afterwards.
     """
 
     id: int
@@ -119,7 +120,9 @@ class Criterion(NamedTuple):
 
     @classmethod
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
-        """Make a checked criterion that is not stored yet; its id is 0. Raises Invalid."""
+        """Return a checked criterion that is not stored yet; its id is 0. Raises Invalid for a field that is missing or
+        unfit.
+        """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)
         column, key = column.strip(), key.strip()
@@ -145,7 +148,7 @@ class Criterion(NamedTuple):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, role_id: int, at: Paging) -> CriteriaPage:
-        """Read a page of a role's criteria, by group, column, key."""
+        """Return the page `at` of a role's criteria, ordered by group, column, key."""
         rows = tx.rows(PAGE, site_id=site_id, role_id=role_id, limit=at.limit, offset=at.offset)
         total, unusable = rows[0][:2]
         if unusable:
@@ -154,7 +157,7 @@ class Criterion(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, role_id: int, id: int) -> Criterion | None:
-        """Read one criterion of a role; None if there is none."""
+        """Return one criterion of a role; None if the role has no such criterion."""
         row = tx.row(FIND, site_id=site_id, role_id=role_id, id=id)
         return cls(*row) if row else None
 
@@ -166,12 +169,12 @@ class Criterion(NamedTuple):
         return int(id)
 
     def update(self, tx: Transaction, site_id: int, role_id: int, new: Criterion) -> None:
-        """Store `new` in place of the criterion."""
+        """Store `new` in place of this criterion; the id stays."""
         tx.run(UPDATE, site_id=site_id, role_id=role_id, id=self.id, **new._values())
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, role_id: int, ids: list[int] | None) -> int:
-        """Delete these criteria of a role, with `ids` None all; return their number."""
+        """Delete the criteria of a role with these ids, or with `ids` None all; return how many there were."""
         return tx.run(DELETE, site_id=site_id, role_id=role_id, ids=ids)
 
     def _values(self) -> dict[str, Any]:
@@ -199,16 +202,16 @@ class Criterion(NamedTuple):
 
 
 class CriteriaPage(NamedTuple):
-    """Page of a role's criteria."""
+    """Page of a role's criteria, with their total."""
 
     total: int
     criteria: list[Criterion]
 
 
 def comparison(criterion: Criterion) -> Comparison:
-    """Return the comparison that a criterion stands for.
+    """Return the comparison that evaluates a criterion.
 
-    Raises Invalid, code 3, for an unfit predicate or value (P-41).
+    Raises Invalid, code 3, for a predicate or value that its column or attribute can't be compared by (P-41).
     """
     value = json_fragments.loads(criterion.value)
     predicate = criterion.predicate

@@ -63,14 +63,16 @@ APPLY = Query(
 
 
 class EmailChange(NamedTuple):
-    """Change of a user's address that a code proved, which was sent to the new address."""
+    """Change of a user's address to `email`, proven by the code that was sent there."""
 
     user_id: int
     email: str
 
     @classmethod
     def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
-        """Store a requested change; return the code to send to the new address."""
+        """Store a requested change, in place of an earlier one of this user; return the code to send to the new
+        address.
+        """
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         tx.run(
             INSERT,
@@ -85,9 +87,10 @@ class EmailChange(NamedTuple):
 
     @classmethod
     def prove(cls, tx: Transaction, user_id: int, code: str) -> EmailChange | None:
-        """Count a try and return the change; None if the code is wrong. Raises TooMany.
+        """Count a try, and return the user's requested change if `code` is its code; None for a wrong or expired one.
+        Raises TooMany beyond the limit of tries.
 
-        Call it in a transaction of its own.
+        Call it in a transaction of its own, so that the try stays counted.
         """
         rate_counters.take(tx, TRIES_PER_USER, str(user_id))
         row = tx.row(TRY, kind=KIND, user_id=str(user_id))
@@ -95,7 +98,7 @@ class EmailChange(NamedTuple):
         return cls(user_id, row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
 
     def apply(self, tx: Transaction) -> None:
-        """Change the address, with everything that depends on it.
+        """Store the new address of the user, lift its suppression, and have roles recomputed that depend on it.
 
         Raises Conflict if another user has the address by now.
         """
@@ -115,7 +118,7 @@ class EmailChange(NamedTuple):
 
 
 def checked(text: str, current: str) -> str:
-    """Return the new address. Raises Invalid if it is no address, or equal to `current`."""
+    """Return `text` as an e-mail address. Raises Invalid if it is none, or equal to `current`, the user's address."""
     address = checked_email(text)
     if address == current:
         raise Invalid("email", "is your address already")
@@ -123,7 +126,8 @@ def checked(text: str, current: str) -> str:
 
 
 def count_send(tx: Transaction, user_id: int, address: str) -> None:
-    """Count a mail with a code to `address` against the limits of user and address. Raises TooMany beyond one.
+    """Count a mail with a code to `address` against the limits of the user and of the address. Raises TooMany beyond
+    one of these.
 
     Call it in a transaction of its own.
     """
@@ -132,7 +136,7 @@ def count_send(tx: Transaction, user_id: int, address: str) -> None:
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:
-    """Return True if another user signs in with this address."""
+    """Return True if a user other than `user_id` signs in with this address."""
     found = User.find_by_email(tx, address)
     return found is not None and found.id != user_id
 

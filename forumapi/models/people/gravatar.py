@@ -67,7 +67,9 @@ _NO_LIMIT: Final = Quota(0, 0)
 
 
 class GravatarRequest(NamedTuple):
-    """Request to Gravatar for the picture of a profile, which may have a picture by then."""
+    """Profile whose picture is to be requested from Gravatar by its e-mail address. `has_picture`: it has one already,
+    so that no request is needed.
+    """
 
     site_id: int
     profile_id: int
@@ -81,25 +83,28 @@ def is_on(tx: Reader, site_id: int) -> bool:
 
 
 def switch(tx: Transaction, author: Author, *, on: bool) -> None:
-    """Switch pictures from Gravatar on or off; stored ones stay. The site's row must be locked."""
+    """Switch pictures from Gravatar for the author's site on or off; stored pictures stay. The site's row must be
+    locked.
+    """
     tx.run(SWITCH_ON if on else SWITCH_OFF, site_id=author.site_id)
     journal.record_site(tx, author)
 
 
 def due(tx: Reader, most: int) -> list[GravatarRequest]:
-    """Read up to `most` requests that are due."""
+    """Return up to `most` profiles of all sites whose pictures are to be requested now."""
     return [GravatarRequest(*row) for row in tx.rows(DUE, most=most)]
 
 
 def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Record that the pictures of a site's profiles were requested up to and with this profile."""
+    """Record that pictures of the site's profiles were requested up to this profile, itself included."""
     tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 
 def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, int]]:
-    """Lock the profiles of `people` that still have no picture; return them as (site, profile).
+    """Lock those of the profiles `people` that still have no picture; return them as (site id, profile id). Takes the
+    shared lock on the roles of their sites first.
 
-    A picture of a site's owner or creator changes the site's row, which comes after the roles and all profiles.
+    A picture of a site's owner or creator changes the site's row too, which is locked after the roles and all profiles.
     """
     for site_id in sorted({one.site_id for one in people}):
         role_recomputation.lock_roles_shared(tx, site_id)
@@ -112,7 +117,7 @@ def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, i
 
 
 def add(tx: Transaction, site_id: int, profile_id: int, picture: File) -> None:
-    """Attach a stored picture to a locked profile."""
+    """Store a picture, whose bytes are stored already, as the avatar of a locked profile."""
     picture.insert(tx, site_id, profile_id, _NO_LIMIT)
     carrier = Target(itemtypes.PROFILE, profile_id)
     attachment = Attachment(carrier, picture.hash, picture.name, picture.ext)

@@ -1,6 +1,6 @@
 """Ignored things of a profile, as clients write them (discovery 6). ignore_page.py reads the list.
 
-The identity statement reads all that a profile ignores with each of its requests.
+The identity statement reads everything that the caller ignores, with each request.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ DELETE = Query(
 
 
 class Ignore(NamedTuple):
-    """Thing that the author ignores, as a client names it by type and id; several are written at a time."""
+    """Thing that the author ignores, by type and id; several are written at a time."""
 
     item_type: int
     item_id: int
@@ -66,9 +66,10 @@ class Ignore(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, things: Sequence[Ignore], *, place: str = ""
     ) -> None:
-        """Ignore these things; one that is ignored already stays as it is. No permission is checked.
+        """Store that the author ignores these things; one that is ignored already stays. The caller checks permission.
 
-        `place`: field of the body that holds them. Raises Invalid beyond MOST.
+        Raises Invalid if the author then ignores more than MOST. `place`: for its message, the field of the body that
+        holds the things.
         """
         if tx.value(INSERT, **_of(author), **_arrays(things)) > MOST:
             raise Invalid(place, f"A profile can ignore at most {MOST} things")
@@ -76,7 +77,7 @@ class Ignore(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, author: Author, things: Sequence[Ignore]) -> None:
-        """Stop ignoring these things; a thing that is not ignored is skipped."""
+        """Delete these things from those that the author ignores; a thing that is not ignored is skipped."""
         tx.run(DELETE, **_of(author), **_arrays(things))
         _recount(tx, author, things)
 
@@ -93,6 +94,8 @@ def _arrays(things: Sequence[Ignore]) -> dict[str, Any]:
 
 
 def _recount(tx: Transaction, author: Author, things: Sequence[Ignore]) -> None:
-    """Count unread huddles anew: ignored huddles, and huddles in which only ignored people wrote, are read (I-02)."""
+    """Count the author's unread huddles anew, if people or huddles are among `things`: ignored huddles, and those in
+    which only ignored people wrote, count as read (I-02).
+    """
     if any(thing.item_type in (itemtypes.PROFILE, itemtypes.HUDDLE) for thing in things):
         read_mark.count_huddles(tx, author.site_id, [author.profile_id])

@@ -63,7 +63,7 @@ _ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class IgnoredPage(NamedTuple):
-    """Page of the things that a profile ignores."""
+    """Page of the things that a profile ignores, with their total."""
 
     total: int
     entries: list[Ignore]
@@ -73,7 +73,7 @@ class IgnoredPage(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers everything the entries show."""
+        """Return all values that the entries show, for the entity tag."""
         rows = [row for row, _ in self.items.values()]
         places = [tuple(child[:7]) for child in self.microcosms.values()]
         named = [tuple(one) for one in self.entries]
@@ -81,7 +81,7 @@ class IgnoredPage(NamedTuple):
 
     @property
     def wanted(self) -> dict[Any, dict[int, int]]:
-        """Return the documents that the entries need: versions by id, for each kind."""
+        """Return the versions of the documents that the entries are made of, by kind of document and id."""
         people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
@@ -97,7 +97,7 @@ def page(
     shown: Collection[int],
     at: Paging,
 ) -> IgnoredPage:
-    """Read a page of the things that `me` ignores and may still see: by type, then title.
+    """Read the page `at` of the things that the profile `me` ignores and may still see, ordered by type, then title.
 
     `view`: microcosms that `me` may read; `shown`: types that may be listed.
     """
@@ -159,9 +159,9 @@ def _place(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes | None:
-    """Render the summary of an ignored microcosm; None if it has no document.
+    """Render the summary of an ignored microcosm; None if its document is gone meanwhile.
 
-    Its latest item is left out, as it is ignored too.
+    Its latest item is left out, since `me` ignores that too.
     """
     if child is None or child.id not in places:
         return None

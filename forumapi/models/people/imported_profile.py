@@ -1,7 +1,7 @@
-"""Imported profiles that nobody has claimed: whoever proves the address that one had takes it over.
+"""Imported profiles that nobody has claimed yet: a user who proves the imported address takes the profile over.
 
-An address in a dump is nobody's proof. The profile changes its user when that address signs in on its site by a way
-that the platform vouches for, and not before.
+An address in a dump proves nothing. The profile changes its user when somebody signs in with that address on its site
+by a way that the platform vouches for, and not before.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ REFUSE = Query(
 
 
 def claim(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Give the imported profile of a user's proven address to the user, who has none here; return its id.
+    """Give the imported profile with the proven address of a user, who has no profile here, to that user; return its
+    id, 0 if there is none.
 
-    0: there is none. A ban that the profile has goes along.
+    A ban of the profile then bans the user.
     """
     row = tx.row(FIND, site_id=site_id, user_id=user_id)
     if row is None:
@@ -82,6 +83,8 @@ def claim(tx: Transaction, site_id: int, user_id: int) -> int:
 
 
 def refuse(tx: Transaction, site_id: int, person_key: str) -> list[int]:
-    """Let nobody claim the imported profiles of an address any more; return their ids."""
+    """Record that nobody may claim the site's imported profiles of an address any more; return their ids. `person_key`:
+    that of the address (text/email.py).
+    """
     rows = tx.rows(REFUSE, site_id=site_id, person_key=person_key)
     return [row[0] for row in rows]

@@ -1,4 +1,4 @@
-"""Profile as clients write it: a user's identity on one site (platform 4). profile_page.py reads it."""
+"""Profiles as clients write them: each is a user's identity on one site (platform 4). profile_page.py reads them."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ REVOKE_MEMBER = Query(
 
 
 class Profile(NamedTuple):
-    """Profile whose row is locked: the columns that its person or the site's owner may change."""
+    """Profile whose row is locked, with the columns that its person or the site's owner may change."""
 
     id: int
     version: int
@@ -140,7 +140,7 @@ class Profile(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, profile_id: int) -> Profile | None:
-        """Lock the profile's row; None if there is none."""
+        """Lock the profile's row and return the profile; None if this site has none with this id."""
         row = tx.row(LOCK, site_id=site_id, profile_id=profile_id)
         return cls(profile_id, *row) if row else None
 
@@ -155,11 +155,10 @@ class Profile(NamedTuple):
         ip: str = "",
         uses_platform: bool = True,
     ) -> int:
-        """Create the profile of a user on a site, unless there is one; return its id.
+        """Make the profile of a user on a site and return its id; if the user has one here, return that one's.
 
-        A taken name gets a number appended.
-
-        `uses_platform` False: only a provider that the site's owner set up vouches for this user yet.
+        A name that is taken, or looks like another's, gets a number appended. `uses_platform` False: only a provider
+        that the site's owner set up vouches for this user so far.
         """
         for candidate in _candidates(name, user_id):
             row = tx.row(
@@ -195,10 +194,10 @@ class Profile(NamedTuple):
         uses_platform: bool = True,
         claims: bool = False,
     ) -> int:
-        """Find the profile of a user on a site, or create it under a suggested name; return its id. See `insert`.
+        """Return the id of a user's profile on a site; without one, make it under a suggested name, as `insert` does.
 
-        `claims`: the user is signing in, by something that the platform vouches for; an imported profile with their
-        proven address becomes theirs instead.
+        `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with their
+        proven address becomes theirs instead. `is_root`: the site is the root site.
         """
         row = tx.row(FIND_OR_CLAIM, site_id=site_id, user_id=user_id)
         assert row is not None
@@ -221,9 +220,9 @@ class Profile(NamedTuple):
         is_visible: bool,
         style_id: int,
     ) -> None:
-        """Change the profile.
+        """Store new columns of the profile and recompute its roles.
 
-        Raises Invalid for a style out of range, for a taken name (P-32), and for a name confusable with another's.
+        Raises Invalid for a style out of range, a taken name (P-32), and a new name that looks like another's.
         """
         if not 0 <= style_id <= STYLE_MAX:
             raise Invalid("styleId", f"must be between 0 and {STYLE_MAX}", code=OUT_OF_RANGE)
@@ -246,7 +245,7 @@ class Profile(NamedTuple):
         _record(tx, author, journal.REPLACED, self.id, version)
 
     def set_member(self, tx: Transaction, author: Author, is_member: bool) -> None:
-        """Grant or revoke the flag `member`."""
+        """Set the flag `member` of the profile, which only the site's owner may, and recompute its roles."""
         query = GRANT_MEMBER if is_member else REVOKE_MEMBER
         writer = {"me": author.profile_id} if is_member else {}
         version = tx.value(query, site_id=author.site_id, profile_id=self.id, **writer)
@@ -267,7 +266,9 @@ _LONGEST = 25
 
 
 def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
-    """Return a name for a new profile: on the root site the local part of the address, elsewhere from the user's id."""
+    """Return a name for a new profile: on the root site the local part of the e-mail address, if that is a valid name;
+    else one made of the user's id.
+    """
     if site_is_root:
         name = clean.word(email.partition("@")[0])
         if 2 <= clean.length(name) <= 25 and "@" not in name and "+" not in name:
@@ -276,7 +277,9 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
 
 
 def _candidates(name: str, user_id: int) -> Iterator[str]:
-    """Yield names to try: the name itself, with a small number, with the user's own number."""
+    """Yield names to try in turn: `name`, then with a small number, then with the user's own number, then ones made of
+    that alone.
+    """
     yield name
     for number in range(2, 10):
         yield f"{name[: _LONGEST - 1]}{number}"
@@ -288,7 +291,7 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return a profile name, cleaned (platform 4.3).
+    """Return `text` as a profile name, cleaned (platform 4.3).
 
     Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
     """
@@ -304,7 +307,7 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return a gender, cleaned; "" clears it. Raises Invalid beyond GENDER_MAX characters."""
+    """Return `text` as a gender, cleaned; "" means none. Raises Invalid beyond GENDER_MAX characters."""
     gender = clean.sentence(text, quiet=False)
     if clean.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)
@@ -337,7 +340,9 @@ SET_LOOKS = Query(
 
 
 def store_looks(tx: Transaction, limit: int) -> int:
-    """Store the skeletons of names that have none yet, across sites; return their number."""
+    """Store the skeletons (the form in which names that look alike are equal) of up to `limit` names of all sites that
+    have none; return how many were stored.
+    """
     rows = tx.rows(WITHOUT_LOOKS, limit=limit)
     if not rows:
         return 0

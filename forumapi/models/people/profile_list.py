@@ -1,7 +1,7 @@
 """List of a site's profiles (platform 4.3): its pages, orders and filters, each in the order of an index.
 
-The total is stored (`site_people`). A page deep in the list by name begins at a name that this process
-remembers, every `STEP`-th of them, for as long as nobody was added or renamed: page 800 costs what page 1 does.
+The total is stored (`site_people`). A page deep in the list by name begins at a name that this process remembers, every
+`STEP`-th of them, until a profile is added or renamed: so page 800 costs as much as page 1.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Filter and order of the list (platform 4.3, list parameters).
+    """Filter and order of the list (platform 4.3, list parameters), by name if not `top`.
 
-    `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`, `online`: only such profiles.
+    `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`: only profiles that the viewer
+    follows; `online`: only those active lately.
     """
 
     prefix: str = ""  # of the stored name, any case
@@ -35,14 +36,17 @@ class Filter(NamedTuple):
 
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """Make a filter of the query. A leading + or @ of `q` is dropped, all else is literal (P-30)."""
+        """Make a filter of query parameters. Leading + and @ of `q`, the beginning of the names, are dropped; all else
+        in it is literal (P-30).
+        """
         return cls(clean.escape(q.lstrip("+@")), top, following, online)
 
 
 class PeoplePage(NamedTuple):
-    """Page of profiles: their versions by id, in order; `total`: number of all of them.
+    """Page of profiles. `versions`: by profile id, in the order of the list; `total`: number of all profiles in the
+    list.
 
-    `send_email` and `send_sms`: flags of the viewer's watcher of the list as a whole, None if it is not followed.
+    `send_email` and `send_sms`: flags of the viewer's watcher of new people, None if the viewer does not follow them.
     """
 
     total: int
@@ -187,7 +191,9 @@ MARKS = Query(
 
 
 class _Names(NamedTuple):
-    """Every STEP-th name of a site, and the number of changes at which they were read."""
+    """Every STEP-th name of a site. `changes`: the site's number of changes of its list of names when they were
+    read.
+    """
 
     changes: int
     names: list[str]
@@ -200,7 +206,7 @@ class KeysetMarks:
         self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
 
     def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
-        """Return the marks of a site, read from the database if they are not cached or `anew`."""
+        """Return the marks of a site: cached ones, or with `anew`, or without cached ones, read from the database."""
         found = self._of.get(site_id)
         if found is None or anew:
             row = tx.row(MARKS, site_id=site_id, step=STEP)
@@ -219,7 +225,9 @@ def page(
     wanted: Filter,
     at: Paging,
 ) -> PeoplePage:
-    """Read a page of the site's profiles, without ignored ones and the placeholder `deleted`."""
+    """Read the page `at` of the site's profiles as the profile `viewer_id` sees them (0: a guest), without the profiles
+    `ignored` and the placeholder `deleted`.
+    """
     if wanted == Filter() and at.offset >= 2 * STEP:
         return _deep(tx, marks, site_id, viewer_id, ignored, at)
     query = _PAGES[bool(wanted.prefix), wanted.top, wanted.following, wanted.online]
@@ -239,7 +247,9 @@ def page(
 def _deep(
     tx: Reader, marks: KeysetMarks, site_id: int, viewer_id: int, ignored: list[int], at: Paging
 ) -> PeoplePage:
-    """Read a page deep in the list by name. The statement checks the cached mark that it uses."""
+    """Read a page deep in the list by name, from a cached mark on. The statement also checks that the mark is still
+    right.
+    """
     for anew in (False, True):
         known = marks.find(tx, site_id, anew=anew)
         number = min(at.offset // STEP, len(known.names) - 1)

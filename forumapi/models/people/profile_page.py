@@ -1,4 +1,4 @@
-"""Profile as it is shown: the object of platform 4.3, made for each request."""
+"""Profile in detail as it is shown: the object of platform 4.3, made for each request."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ class ProfileDetail(NamedTuple):
 
     @classmethod
     def of(cls, row: Row) -> ProfileDetail:
-        """Make the detail from a row of DETAIL_COLUMNS."""
+        """Make the object from a row of DETAIL_COLUMNS."""
         return cls._make((*row[:_DETAIL_WIDTH], row[_DETAIL_WIDTH:]))
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return plain data that covers every input of the document except the viewer's rights."""
+        """Return all values that the document depends on, except the viewer's rights, for the entity tag."""
         times = [
             json_fragments.format_time(one) if one else ""
             for one in (self.last_active, self.erasure_due, self.account_erasure_due)
@@ -102,7 +102,7 @@ _DETAIL_WIDTH: Final = 18
 
 
 def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDetail | None:
-    """Read the profile as `viewer_id` (0: a guest) sees it; None if there is none."""
+    """Return the profile as the profile `viewer_id` (0: a guest) sees it; None if this site has none with this id."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id, me=viewer_id)
     return ProfileDetail.of(row) if row else None
 
@@ -110,7 +110,7 @@ def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDe
 def find_many(
     tx: Reader, site_id: int, profile_ids: Collection[int], viewer_id: int
 ) -> dict[int, ProfileDetail]:
-    """Read the profiles as `viewer_id` sees them, by id; an unknown id has no entry."""
+    """Return the profiles as the profile `viewer_id` sees them, by id; unknown ids are left out."""
     rows = tx.rows(FIND_MANY, site_id=site_id, profile_ids=list(profile_ids), me=viewer_id)
     return {row[0]: ProfileDetail.of(row) for row in rows}
 
@@ -126,7 +126,8 @@ def detail_document(
     sees_private: bool,
     moderates: bool,
 ) -> bytes:
-    """Render the profile object of platform 4.3.
+    """Render the profile object of platform 4.3. `bio`: JSON of the profile's comment about itself; `is_self`: the
+    viewer is this profile; `is_ignored`: the viewer ignores it.
 
     `sees_private`: the viewer is this profile or the site's owner. `moderates`: the viewer is this profile, and has
     something to moderate.

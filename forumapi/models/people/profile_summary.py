@@ -1,4 +1,4 @@
-"""Summaries of profiles (platform 4.2): documents of their own, cached by version."""
+"""Summaries of profiles (platform 4.2): documents, cached by version, that other documents have in their holes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ VERSIONS = Query(
 def summary_document(
     site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str
 ) -> dict[str, Any]:
-    """Return the profile summary of platform 4.2. `userId` is the profile's own id, except in `own_user`."""
+    """Return the summary of a profile as a dict for JSON (platform 4.2). Its `userId` is the profile's id; `own_user`
+    replaces that for the person.
+    """
     return {
         "id": profile_id,
         "siteId": site_id,
@@ -62,9 +64,10 @@ SUMMARY: Final = Kind("profile/3", _load_summaries)
 
 
 def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
-    """Return finished JSON with `userId` replaced by the user's id in each document of the person's own profile.
+    """Return the finished JSON `data` with the user's id as `userId` in each summary of the person's own profile,
+    `profile_id`.
 
-    No text can look like the beginning of a document, since quotes within a text are escaped.
+    No text can look like the beginning of a summary, since quotes within a text are escaped.
     """
     begin = b'{"id":%d,"siteId":%d,"userId":' % (profile_id, site_id)
     return data.replace(b"%b%d," % (begin, profile_id), b"%b%d," % (begin, user_id))
@@ -73,7 +76,7 @@ def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:
 def summaries(
     tx: Reader, documents: Documents, site_id: int, ids: Collection[int]
 ) -> dict[int, bytes]:
-    """Read profile summaries by id, at their current versions; an unknown id has no entry."""
+    """Return profile summaries as JSON, by profile id, at their current versions; unknown ids are left out."""
     if not ids:
         return {}
     versions = {row[0]: row[1] for row in tx.rows(VERSIONS, site_id=site_id, ids=list(ids))}
@@ -90,7 +93,9 @@ def person(people: Mapping[int, Fragment], id: int) -> Any:
 def relation(
     send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
 ) -> dict[str, bool]:
-    """Return the caller's own flags on a thing (platform 1.12); `send_email` None: not watched."""
+    """Return those of the flags watched, ignored, sendEmail and sendSMS that a thing has for the caller (platform
+    1.12); `send_email` None: the caller does not watch it.
+    """
     flags: dict[str, bool] = {}
     if send_email is not None:
         flags["watched"] = True

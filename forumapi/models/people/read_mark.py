@@ -1,4 +1,4 @@
-"""Read mark: time up to which a profile has read a thing (discovery 7.2). Marks only move forward."""
+"""Read marks: each is the time up to which a profile has read a thing (discovery 7.2). Marks only move forward."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ MARKABLE: Final = frozenset(
 class ReadMark(NamedTuple):
     """Thing that the author marks as read, by type and id; several are written at a time.
 
-    Type site: everything on the site except huddles. Type huddle with id 0: all huddles.
+    The type site means everything on the site except huddles; the type huddle with id 0 all huddles.
     """
 
     item_type: int
@@ -123,7 +123,9 @@ class ReadMark(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, tree: Tree, things: Sequence[ReadMark]
     ) -> None:
-        """Mark these things as read now; a microcosm with everything below it. No permission is checked."""
+        """Store that the author has read these things up to now; a microcosm with all below it. The caller checks
+        permission.
+        """
         site_id, me = author.site_id, author.profile_id
         marks: list[tuple[int, int]] = []
         for kind, id in things:
@@ -145,6 +147,8 @@ class ReadMark(NamedTuple):
 
 
 def count_huddles(tx: Transaction, site_id: int, profile_ids: Sequence[int]) -> None:
-    """Count the unread huddles of these profiles anew and store the number (discovery 7.5). Locks their counters."""
+    """Count the unread huddles of these profiles anew and store the numbers (discovery 7.5). Locks the profiles'
+    counters.
+    """
     tx.rows(LOCK_COUNTERS, site_id=site_id, profile_ids=profile_ids)
     tx.run(COUNT_HUDDLES, site_id=site_id, profile_ids=profile_ids)

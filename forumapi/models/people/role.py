@@ -1,4 +1,5 @@
-"""Role as clients write it: a named set of rights on one microcosm, and the profiles named in it (platform 5.2).
+"""Roles as clients write them: each is a named set of rights on one microcosm, with the profiles named in it (platform
+5.2).
 
 role_page.py reads roles; role_recomputation.py recomputes who is in them. Every change of rights increments the site's
 acl_version, so that access lists kept in memory are loaded anew.
@@ -127,7 +128,9 @@ REMOVE_PROFILES = Query(
 
 
 class LockedRoles(NamedTuple):
-    """Roles of a site, locked for a change, with the facts on which the caller's right to change them depends."""
+    """Roles of a site, locked for a change, with values on which the right to change them depends: `owner_id`, the
+    profile that owns the site, and `role_ids`, those of the author's profile.
+    """
 
     acl_version: int
     owner_id: int
@@ -137,7 +140,9 @@ class LockedRoles(NamedTuple):
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, *, moves_rights: bool
     ) -> LockedRoles:
-        """Lock the site's roles until the transaction ends. `moves_rights`: increments acl_version."""
+        """Lock the site's roles exclusively until the transaction ends. `profile_id`: the author's; `moves_rights`:
+        increment acl_version too.
+        """
         role_recomputation.lock_roles(tx, site_id)
         row = tx.row(MOVE_RIGHTS if moves_rights else SITE, site_id=site_id, me=profile_id)
         assert row is not None
@@ -145,9 +150,10 @@ class LockedRoles(NamedTuple):
 
 
 class Role(NamedTuple):
-    """Role of a microcosm, locked for a change after LockedRoles. `flags` by wire name, as in FLAGS.
+    """Role of a microcosm, whose row is locked after LockedRoles. `flags` by wire name, as in FLAGS.
 
-    On a large site, a change of members only queues the role, and returns the queued one for Settler.take_away.
+    On a large site a change of members only queues the role: the methods then return the queued one, for
+    Settler.take_away.
     """
 
     microcosm_id: int
@@ -158,7 +164,7 @@ class Role(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, microcosm_id: int, id: int) -> Role | None:
-        """Lock the role's row; None if the microcosm has no such role."""
+        """Lock the role's row and return the role; None if the microcosm has no such role."""
         row = tx.row(LOCK, site_id=site_id, microcosm_id=microcosm_id, id=id)
         if row is None:
             return None
@@ -175,9 +181,9 @@ class Role(NamedTuple):
         *,
         window_s: int,
     ) -> int:
-        """Create a role; return its id.
+        """Store a new role without members and return its id. `flags` holds all of FLAGS.
 
-        An equal role that the author made within `window_s` seconds is returned instead (P-10).
+        If the author made an equal role within `window_s` seconds, return the id of that one (P-10).
         """
         same = {
             "site_id": author.site_id,
@@ -195,11 +201,11 @@ class Role(NamedTuple):
     def update(
         self, tx: Transaction, author: Author, title: str, flags: Mapping[str, bool], reason: str
     ) -> None:
-        """Change title and flags."""
+        """Store a new title and new flags; `flags` holds all of FLAGS. `reason`: of the edit."""
         self._store(tx, author, journal.REPLACED, title, flags, reason)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Change flags; `flags` holds all of them, changed or not."""
+        """Store new flags; `flags` holds all of FLAGS, changed or not. `reason`: of the edit."""
         self._store(tx, author, journal.PATCHED, self.title, flags, reason)
 
     def _store(
@@ -223,7 +229,9 @@ class Role(NamedTuple):
         _record(tx, author, kind, self.microcosm_id, self.id, version)
 
     def delete(self, tx: Transaction, author: Author) -> Settling | None:
-        """Delete the role with its criteria and named profiles; return the queued role, None if nothing is queued."""
+        """Delete the role with its criteria and named profiles, and take it from its members; return the queued role,
+        None if nothing is queued.
+        """
         tx.run(DELETE, site_id=author.site_id, id=self.id)
         queued = _recompute(tx, author.site_id, self.id)
         _record(tx, author, journal.DELETED, self.microcosm_id, self.id, None)
@@ -232,7 +240,8 @@ class Role(NamedTuple):
     def add_profiles(
         self, tx: Transaction, author: Author, profile_ids: list[int]
     ) -> Settling | None:
-        """Add named profiles to the role; return the queued role, None if nothing is queued.
+        """Name profiles in the role and recompute its members among them; return the queued role, None if nothing is
+        queued.
 
         Raises NotFound, and adds none, if a profile is not of this site.
         """
@@ -248,7 +257,9 @@ class Role(NamedTuple):
     def remove_profiles(
         self, tx: Transaction, author: Author, profile_ids: list[int] | None
     ) -> Settling | None:
-        """Remove named profiles from the role (None: all); return the queued role, None if nothing is queued."""
+        """Name these profiles (None: all) in the role no longer, and recompute its members among them; return the
+        queued role, None if nothing is queued. Who meets the criteria stays a member.
+        """
         tx.run(REMOVE_PROFILES, site_id=author.site_id, id=self.id, profile_ids=profile_ids)
         return self.recompute(tx, author, profile_ids)
 
@@ -260,7 +271,8 @@ class Role(NamedTuple):
         *,
         audit: bool = True,
     ) -> Settling | None:
-        """Recompute the role's members among these profiles (None: all) after a change; return the queued role or None.
+        """Recompute which of these profiles (None: all of the site) are in the role, and record the change; return the
+        queued role, None if nothing is queued.
 
         `audit` False: criteria were changed, which the audit does not record (platform 7.1).
         """

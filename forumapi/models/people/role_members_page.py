@@ -140,8 +140,8 @@ PREVIEW = Query(
 
 
 def _losing(granted: str) -> str:
-    """Return the statement of profiles that are in roles only by a value that they wrote; the first `limit` of each
-    role.
+    """Return the statement that finds, for each role, the profiles that are in it only by a value that they wrote
+    themselves: their number and the first `limit`. `granted`: SQL condition.
     """
     attribute = f"{ANY_ATTRIBUTE} AND {granted.format(a='a')}"
     return f"""
@@ -173,14 +173,14 @@ LOSING_BEFORE = Query("role_members_page.losing_before", _losing(GRANTED_BEFORE)
 
 
 class MembersPage(NamedTuple):
-    """Page of a role's members by id: profile -> version."""
+    """Page of a role's members: `versions` by profile id, ascending; `total`: number of all members."""
 
     total: int
     versions: dict[int, int]
 
 
 class Met(NamedTuple):
-    """Criterion that a profile meets. `actual` is the profile's value as JSON; null if it has none."""
+    """Criterion that a profile meets. `actual`: the profile's value as JSON, null if it has none."""
 
     criterion: Criterion
     actual: str
@@ -194,7 +194,7 @@ class Reason(NamedTuple):
 
 
 class HeldRole(NamedTuple):
-    """Role that a profile is in, with the reasons. `everyone`: all profiles are in it."""
+    """Role that a profile is in, with the reasons. `everyone`: the role includes all profiles of the site."""
 
     id: int
     microcosm_id: int
@@ -203,14 +203,16 @@ class HeldRole(NamedTuple):
 
 
 class MemberChange(NamedTuple):
-    """Profiles that join or leave a role by a change: their number, and versions of the first of them by id."""
+    """Profiles that join or leave a role: `total`, their number, and `versions` of the first of them by profile id."""
 
     total: int
     versions: dict[int, int]
 
 
 class Preview(NamedTuple):
-    """Effect of a change of criteria: profiles that join, leave, or would join only by a value that they wrote."""
+    """Effect of a change of criteria: profiles that join, those that leave, and those that would join if values counted
+    that they wrote themselves.
+    """
 
     joins: MemberChange
     leaves: MemberChange
@@ -218,7 +220,7 @@ class Preview(NamedTuple):
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
-    """Read a page of a role's present members. `everyone`: the role includes all users."""
+    """Return the page `at` of a role's present members. `everyone`: the role includes all profiles of the site."""
     rows = tx.rows(
         MEMBERS,
         site_id=site_id,
@@ -231,7 +233,8 @@ def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) 
 
 
 def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, MemberChange]:
-    """Read the profiles that are in these roles only by a value that they wrote, by role.
+    """Return, by role id, the profiles that are in these roles only by a value that they wrote themselves: their number
+    and up to `limit` of them.
 
     They leave the role when their roles are recomputed. A role that nobody leaves has no entry.
     """
@@ -243,7 +246,9 @@ def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[in
 
 
 def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> dict[int, Reason]:
-    """Read the reasons for which each of these profiles is in a role, by id."""
+    """Return the reasons why each of these profiles is in a role, by profile id; for one that is not in it
+    `is_explicit` is False and `met` empty.
+    """
     found: dict[int, Reason] = {}
     rows = tx.rows(REASONS, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
     for profile_id, is_explicit, *criterion, actual in rows:
@@ -254,7 +259,7 @@ def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> d
 
 
 def held(tx: Reader, site_id: int, profile_id: int) -> list[HeldRole]:
-    """Read every role of the site that a profile is in, with the reasons, by id of the role."""
+    """Return all roles of the site that a profile is in, with the reasons, ordered by role id."""
     found: dict[int, HeldRole] = {}
     for row in tx.rows(HELD, site_id=site_id, profile_id=profile_id):
         id, microcosm_id, everyone, is_explicit, *criterion, actual = row
@@ -274,7 +279,9 @@ def preview(
     everyone: bool,
     limit: int,
 ) -> Preview:
-    """Compute the effect of storing `new` in place of criterion `replaced` (0: of none). Writes nothing."""
+    """Compute the effect of storing `new` in place of the criterion with the id `replaced` (0: as a further one).
+    Writes nothing. `limit`: profiles shown for each effect.
+    """
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(
         PREVIEW,

@@ -104,7 +104,7 @@ FIND_NAMED = Query(
 
 
 class ShownRole(NamedTuple):
-    """Role, read for showing. `author` and `editor` are (profile, version); profile 0: nobody."""
+    """Role as it is shown. `author` and `editor` are (profile id, version); id 0: nobody."""
 
     id: int
     version: int
@@ -125,19 +125,19 @@ class ShownRole(NamedTuple):
 
     @property
     def people(self) -> dict[int, int]:
-        """Return the versions of the profiles that the document shows, by id."""
+        """Return the versions of the profiles that the document shows, by profile id."""
         return {id: version for id, version in (self.author, self.editor) if id}
 
     @property
     def path(self) -> str:
-        """Return the address at which the role can be read and changed."""
+        """Return the host-relative address at which the role can be read and changed."""
         return f"{itemtypes.href(itemtypes.MICROCOSM, self.microcosm_id)}/roles/{self.id}"
 
 
 class RoleSummary(NamedTuple):
-    """Role in a list: the number of its members, and versions of the first of them by id.
+    """Role in a list. `total`: number of its members; `members`: versions of the first of them by profile id.
 
-    `losing`: members that are in it only by a value that they wrote, and will soon leave.
+    `losing`: members that are in it only by a value that they wrote themselves, and will soon leave; None for none.
     """
 
     role: ShownRole
@@ -147,7 +147,7 @@ class RoleSummary(NamedTuple):
 
 
 class NamedProfiles(NamedTuple):
-    """Page of the profiles named in a role, by id: profile -> version."""
+    """Page of the profiles named in a role: `versions` by profile id; `total`: number of all of them."""
 
     total: int
     versions: dict[int, int]
@@ -164,7 +164,8 @@ def document(
     losing: bytes = b"",
     reason: bytes = b"",
 ) -> bytes:
-    """Render a role as JSON (platform 5.2).
+    """Render a role as JSON (platform 5.2). All parameters from `permissions` on are JSON, and b"" leaves the member
+    out.
 
     `permissions`: for a role that stands alone; `members` and `losing`: for a role in a list; `reason`: for a role in
     the list of one profile's roles.
@@ -206,13 +207,13 @@ def document(
 
 
 def find(tx: Reader, site_id: int, microcosm_id: int, id: int) -> ShownRole | None:
-    """Read the role of that microcosm; None also for a role of another microcosm (P-46)."""
+    """Return the role with this id of that microcosm; None also for a role of another microcosm (P-46)."""
     row = tx.row(FIND, site_id=site_id, microcosm_id=microcosm_id, id=id)
     return ShownRole.of(row) if row else None
 
 
 def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -> list[RoleSummary]:
-    """Read a page of these roles: moderators first, banned last, then by title.
+    """Return the page `at` of the roles with the ids `ids`: moderators' first, roles that ban last, then by title.
 
     `shows`: with the first members and those who will leave, by one more statement if a role has criteria on
     attributes.
@@ -230,12 +231,12 @@ def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -
 
 
 def named(tx: Reader, site_id: int, id: int, at: Paging) -> NamedProfiles:
-    """Read a page of the profiles named in a role."""
+    """Return the page `at` of the profiles named in a role."""
     rows = tx.rows(NAMED, site_id=site_id, id=id, limit=at.limit, offset=at.offset)
     return NamedProfiles(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
 
 
 def find_named(tx: Reader, site_id: int, id: int, profile_id: int) -> int | None:
-    """Read the version of a profile that is named in a role; None if it is not named there."""
+    """Return the version of a profile that is named in a role; None if it is not named there."""
     version: int | None = tx.value(FIND_NAMED, site_id=site_id, id=id, profile_id=profile_id)
     return version

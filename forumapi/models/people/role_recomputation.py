@@ -89,7 +89,9 @@ RECOMPUTE_ROLES = Query(
 
 
 def _fresh_of_role(whom: str) -> str:
-    """Return SQL table expressions that end in `fresh`: membership in one role, recomputed for the profiles `whom`."""
+    """Return SQL table expressions that end in `fresh`: for the profiles that the SQL condition `whom` selects, if they
+    belong in one role.
+    """
     return f"""
     WITH tests AS MATERIALIZED ({TESTS}),
     borders AS MATERIALIZED ({BORDERS}),
@@ -164,7 +166,7 @@ DUE = Query(
 
 
 def lock_roles(tx: Transaction, site_id: int) -> None:
-    """Lock the site's roles exclusively, for a change of members or criteria.
+    """Take the lock on the site's roles exclusively, until the transaction ends, for a change of members or criteria.
 
     Raises Unavailable if the lock is not free within five seconds.
     """
@@ -176,27 +178,29 @@ def lock_roles(tx: Transaction, site_id: int) -> None:
 
 
 def is_large(tx: Reader, site_id: int) -> bool:
-    """Return True if a site has more profiles than one transaction may recompute."""
+    """Return True if a site has more than IN_ONE_GO profiles, too many to be recomputed in one transaction."""
     return bool(tx.value(LARGE, site_id=site_id, most=IN_ONE_GO))
 
 
 def lock_roles_shared(tx: Transaction, site_id: int) -> None:
-    """Share the lock on the site's roles, before a change of a profile that may move it into or out of a role."""
+    """Take the lock on the site's roles shared, until the transaction ends, before a change of a profile that may move
+    it into or out of a role.
+    """
     tx.rows(LOCK_SHARED, site_id=site_id)
 
 
 def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
     """Recompute all roles of these profiles, after a change of anything that criteria compare.
 
-    Locks the profiles: a transaction that locks one of them before its change must share the lock on roles first.
+    Locks the profiles: a transaction that locks one of them for its change takes the shared lock on roles before that.
     """
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     tx.run(RECOMPUTE_ROLES, site_id=site_id, profile_ids=profile_ids)
 
 
 def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
-    """Recompute one role of all profiles, after a change of its members or criteria; return the number of changed
-    profiles.
+    """Recompute for all profiles of the site if they are in one role, after a change of its members or criteria; return
+    the number of changed profiles.
 
     Call `lock_roles` first. A deleted role is removed from all profiles.
     """
@@ -204,10 +208,7 @@ def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
 
 
 def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
-    """Recompute one role of these profiles after a committed change; return the number of changed profiles.
-
-    Locks them.
-    """
+    """Recompute for these profiles, which it locks, if they are in one role; return the number of changed profiles."""
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
 
@@ -215,7 +216,9 @@ def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: 
 def pending_changes(
     tx: Reader, site_id: int, role_id: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Return profiles that a role must still change: (joining, leaving, recomputed at another time). Locks nothing."""
+    """Return the ids of profiles for which the stored members of a role are out of date: (joining, leaving, those that
+    only are due for recomputation at another time). Locks nothing.
+    """
     sides: dict[bool | None, list[int]] = {True: [], False: [], None: []}
     for profile_id, comes in tx.rows(PENDING_CHANGES, site_id=site_id, role_id=role_id):
         sides[comes].append(profile_id)
@@ -223,7 +226,7 @@ def pending_changes(
 
 
 def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
-    """Have the roles of a user's profiles on one site (0: on all) recomputed on their next request.
+    """Mark a user's profiles on one site (0: on all) so that their roles are recomputed on their next request.
 
     For use after a change of the user's address or bans.
     """
@@ -231,10 +234,14 @@ def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
 
 
 def mark_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> None:
-    """Have roles recomputed on their next request for everybody with an address of a domain or its subdomains."""
+    """Mark the profiles on one site (0: on all) with an address in a domain or its subdomains, so that their roles are
+    recomputed on their next request.
+    """
     tx.run(MARK_DOMAIN, domain=domain, site_id=site_id or None)
 
 
 def due(tx: Reader, limit: int) -> list[tuple[int, int]]:
-    """Return (site, profile) of at most `limit` profiles due for recomputation, the longest due first."""
+    """Return (site id, profile id) of at most `limit` profiles whose roles are due for recomputation, the longest due
+    first.
+    """
     return [(site_id, profile_id) for site_id, profile_id in tx.rows(DUE, limit=limit)]

@@ -1,6 +1,6 @@
 """Thread that recomputes the members of queued roles in batches, so that no request waits for a large site.
 
-Rights that are lost are gone before the change is acknowledged (`take_away`, in the request); rights that are gained
+Rights that are lost are taken away before the change is answered (`take_away`, in the request); rights that are gained
 follow a moment later. If the process ends in between, the role is still in the queue (role_settling_queue.py).
 """
 
@@ -31,7 +31,9 @@ _STORED: Final = (
 
 
 class Settler(PollingThread):
-    """Thread that recomputes roles queued by this process and, if `leads`, those that no process works on."""
+    """Thread that recomputes the roles queued by this process and, while `leads` returns True, those in the queue that
+    no process has claimed.
+    """
 
     POLL_S: ClassVar[float] = 2.0
 
@@ -45,9 +47,10 @@ class Settler(PollingThread):
         self._own: deque[Settling] = deque()
 
     def take_away(self, queued: Settling) -> None:
-        """Remove the rights that a committed change takes away, before it is answered; the rest follows later.
+        """Recompute at once the profiles that lose rights by a committed change that queued a role; leave the rest to
+        the thread.
 
-        Raises BadGateway if that fails: the change is stored, and the next process that looks continues with it.
+        Raises BadGateway if that fails: the change is stored, and the process that leads continues with it.
         """
         try:
             _, losing = self._sides(queued)
@@ -85,7 +88,9 @@ class Settler(PollingThread):
                 queued.finish(tx)
 
     def _sides(self, queued: Settling) -> tuple[list[int], list[int]]:
-        """Return (profiles that gain rights by the role as it is now, profiles that lose some), by id."""
+        """Return the ids of the profiles that gain rights by the role as it is now, or only have another due time, and
+        of those that lose rights.
+        """
         tx = self._database.read()
         try:
             coming, going, looking = role_recomputation.pending_changes(

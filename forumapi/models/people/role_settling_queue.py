@@ -75,7 +75,7 @@ BANS = Query(
 
 
 class Settling(NamedTuple):
-    """Role in the queue, whose members are recomputed after a change made at `queued`."""
+    """Role in the queue, whose members are recomputed after a change that was made at `queued`."""
 
     site_id: int
     role_id: int
@@ -83,26 +83,30 @@ class Settling(NamedTuple):
 
     @classmethod
     def insert(cls, tx: Transaction, site_id: int, role_id: int) -> Settling:
-        """Queue a role and claim it for the caller, who recomputes it after the commit."""
+        """Put a role into the queue, claimed for the caller, who recomputes it after the commit."""
         queued = tx.value(INSERT, site_id=site_id, role_id=role_id, lease_s=LEASE_S)
         return cls(site_id, role_id, queued)
 
     @classmethod
     def claim(cls, tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
-        """Claim roles that no process has claimed. `grace_h`: hours that a role queued by an upgrade waits."""
+        """Claim up to `limit` roles that no process has claimed, and return them. `grace_h`: hours for which a role
+        that an upgrade queued waits.
+        """
         rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
         return [cls(*row) for row in rows]
 
     def finish(self, tx: Transaction) -> None:
-        """Delete the role from the queue, or plan its second pass."""
+        """Delete the role from the queue; if it was queued again meanwhile, or needs a second pass, leave it there for
+        later.
+        """
         if not tx.run(FINISH, **self._asdict()):
             tx.run(REPEAT, **self._asdict(), again_s=AGAIN_S)
 
     def release(self, tx: Transaction) -> None:
-        """Give up the claim before the work is done, so that the next process that looks can take the role."""
+        """Give up the claim before the work is done, so that another process can claim the role."""
         tx.run(RELEASE, **self._asdict())
 
 
 def joining_takes_rights(tx: Reader, site_id: int, role_id: int) -> bool:
-    """Return True if the role bans, and so takes rights from those who join. False for a deleted role."""
+    """Return True if the role bans, so that a profile which joins it loses rights. False also for a deleted role."""
     return bool(tx.value(BANS, site_id=site_id, role_id=role_id))

@@ -1,4 +1,4 @@
-"""User: one person across all sites, known by an e-mail address (platform 3.1 and 4.1)."""
+"""Users: each is one person across all sites, known by an e-mail address (platform 3.1 and 4.1)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ FIND_HERE = Query(
 
 
 class User(NamedTuple):
-    """User with the columns that a sign-in needs. `is_new`: created just now."""
+    """User with the columns that a sign-in needs. `is_new`: made just now; `has_second_factor`: a confirmed one."""
 
     id: int
     email: str
@@ -74,15 +74,17 @@ class User(NamedTuple):
 
     @classmethod
     def find_by_email(cls, tx: Reader, address: str) -> User | None:
-        """Find the user who signs in with this address, equal except for case and Gmail's rules (P-29); None if
-        there is none.
+        """Return the user who signs in with this address, apart from case and Gmail's rules (P-29); None if there is
+        none.
         """
         row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
         return cls(row[0], row[1], has_second_factor=row[3]) if row else None
 
     @classmethod
     def find_or_create(cls, tx: Transaction, address: str, *, is_verified: bool) -> User:
-        """Find or create the user of a valid address. `is_verified`: a back end has proven whose address it is."""
+        """Return the user with a valid address, making one if there is none. `is_verified`: a sign-in method has proven
+        the address, which is stored.
+        """
         key = email.same_person_key(address)
         row = tx.row(FIND_BY_EMAIL, person_key=key)
         if row is None:
@@ -111,7 +113,7 @@ def checked_email(text: str) -> str:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Return the user as a dict for JSON (platform 4.1), from a row of FIND (P-27: plain values or null)."""
+    """Return a row of FIND as a dict for JSON (platform 4.1); members without a value are null (P-27)."""
     user_id, address, gender, language, created, state, is_banned, day, month, year, canonical = row
     data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
     if language:
@@ -128,7 +130,9 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """Read the user of a profile as the site's owner sees other users, as a dict for JSON; None if there is none."""
+    """Return the user of a profile, as a dict for JSON with only what the site's owner may see: the address is the
+    person key (text/email.py). None if there is no such profile.
+    """
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
         return None
@@ -137,6 +141,6 @@ def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | Non
 
 
 def find(tx: Reader, user_id: int) -> dict[str, Any] | None:
-    """Read a user as a dict for JSON; None if there is none."""
+    """Return a user as a dict for JSON, as the user themselves sees it; None if there is none."""
     row = tx.row(FIND, user_id=user_id)
     return document(row) if row else None
