@@ -105,7 +105,7 @@ FIND_ACCOUNT = Query(
 
 
 class ErasureRequest(NamedTuple):
-    """Request that waits for its time. `words`: KEEP or REMOVE what the person has written."""
+    """Request of erasure that waits until `due`. `words`: KEEP or REMOVE what the person has written."""
 
     words: str
     requested: datetime.datetime
@@ -113,21 +113,22 @@ class ErasureRequest(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> ErasureRequest | None:
-        """Return the waiting request of a profile, None for none."""
+        """Return the waiting request to erase a profile; None if there is none, or its erasing has begun."""
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
         return cls(*row) if row else None
 
     @classmethod
     def find_account(cls, tx: Reader, user_id: int) -> ErasureRequest | None:
-        """Return the waiting request of an account, None for none."""
+        """Return the waiting request to erase a user's account; None if there is none, or its erasing has begun."""
         row = tx.row(FIND_ACCOUNT, user_id=user_id)
         return cls(*row) if row else None
 
     @staticmethod
     def insert(tx: Transaction, site_id: int, profile_id: int, words: str) -> None:
-        """Request the erasure of a profile.
+        """Store a request to erase a profile, due in DAYS days.
 
-        Raises Conflict, which names the site, for its owner; Invalid where the site keeps the words.
+        Raises Conflict, which names the site, for the profile of its owner; Invalid for REMOVE where the site keeps the
+        words.
         """
         check_owner(tx.rows(OWNED_HERE, site_id=site_id, profile_id=profile_id))
         if words == REMOVE and keeps_words(tx, site_id):
@@ -136,18 +137,20 @@ class ErasureRequest(NamedTuple):
 
     @staticmethod
     def insert_account(tx: Transaction, user_id: int, words: str) -> None:
-        """Request the erasure of an account. Raises Conflict, which names the sites, for an owner of sites."""
+        """Store a request to erase a user's account, due in DAYS days. Raises Conflict, which names the sites, for a
+        user who owns sites.
+        """
         check_owner(tx.rows(OWNED_BY_USER, user_id=user_id, most=MOST_NAMED))
         tx.run(INSERT_ACCOUNT, user_id=user_id, words=words, days=DAYS)
 
     @staticmethod
     def delete(tx: Transaction, site_id: int, profile_id: int) -> bool:
-        """Take back the request of a profile; return False if none waits."""
+        """Delete the waiting request to erase a profile; return False if none waits."""
         return tx.run(CANCEL, site_id=site_id, profile_id=profile_id) > 0
 
     @staticmethod
     def delete_account(tx: Transaction, user_id: int) -> bool:
-        """Take back the request of an account; return False if none waits."""
+        """Delete the waiting request to erase a user's account; return False if none waits."""
         return tx.run(CANCEL_ACCOUNT, user_id=user_id) > 0
 
     def document(self, href: str) -> dict[str, Any]:
@@ -161,7 +164,7 @@ class ErasureRequest(NamedTuple):
 
 
 def checked_words(text: str) -> str:
-    """Return the choice of the query, KEEP without one. Raises Invalid."""
+    """Return `text`, KEEP or REMOVE, as the query has it; KEEP for "". Raises Invalid for any other text."""
     if text not in ("", *WORDS):
         raise Invalid("words", "must be keep or remove")
     return text or KEEP
@@ -173,13 +176,15 @@ def keeps_words(tx: Reader, site_id: int) -> bool:
 
 
 def set_rule(tx: Transaction, author: Author, *, keeps: bool) -> None:
-    """Set the site's rule. The site's row must be locked."""
+    """Set the rule of the author's site: it keeps what erased people have written, or they choose. The site's row must
+    be locked.
+    """
     tx.run(SET_RULE, site_id=author.site_id, words=KEEP if keeps else "choice")
     journal.record_site(tx, author)
 
 
 def check_owner(owned: list[tuple[Any, ...]]) -> None:
-    """Raise Conflict if there are sites, given as (id, title), whose only owner would be gone."""
+    """Raise Conflict, which names the sites, if `owned` holds any as (id, title): their owner can't be erased."""
     if owned:
         names = ", ".join(f"{title} (site {site_id})" for site_id, title in owned)
         raise Conflict(f"Hand over what you own first, or delete it: {names}")

@@ -1,8 +1,9 @@
-"""Erasing of a profile and of an account: the steps, each in batches that go on where the last one committed.
+"""Steps of the erasing of a profile and of an account, each in batches that continue where the last one committed.
 
-Each batch is one transaction, which locks the row of `erasures` and moves its step: whatever is killed goes on from
-there, and two processes never work on one profile. The first step makes the profile nobody's; what the person could
-still reach is gone with it. Words that stay are from then on those of a profile without a person.
+Each batch is one transaction, which locks the row of `erasures` and stores how far the step is: a process that is
+killed loses one batch at most, and two processes never work on one profile. The first step separates the profile from
+its user; all that the person could still reach is gone with it. Words that stay belong from then on to a profile
+without a person.
 """
 
 from __future__ import annotations
@@ -705,9 +706,11 @@ MAIL: Final = (
 
 @dataclass
 class Erasing:
-    """Erasing of one profile whose row is locked. `stale`: documents, as (kind's part, id, version), that caches hold.
+    """Erasing of one profile, whose row in `erasures` is locked. `step`: index in STEPS; `upto_time`, `upto_id`:
+    position within the step.
 
-    `uploads`: hashes of files that the person uploaded; `objects`: objects of the store to delete after the commit.
+    For the caller, after the commit: `stale`, documents to drop from caches as (kind's name, id, version); `uploads`,
+    hashes of files that the person uploaded; `objects`, objects of the store to delete.
     """
 
     site_id: int
@@ -727,17 +730,19 @@ class Erasing:
 
     @property
     def author(self) -> Author:
-        """Return the profile as the author of what is changed, without client address."""
+        """Return the profile as the author of the changes, without a client address."""
         return Author(self.site_id, self.profile_id, "")
 
     @property
     def where(self) -> dict[str, int]:
-        """Return site and profile as parameters."""
+        """Return the ids of site and profile as parameters of statements."""
         return {"site_id": self.site_id, "profile_id": self.profile_id}
 
 
 def _identity(tx: Transaction, work: Erasing) -> bool:
-    """Make the profile nobody's, with a name that tells nothing."""
+    """Give the profile a placeholder user and a name that says nothing, and delete its own rows; return True. Each step
+    returns True when it is done.
+    """
     row = tx.row(HOLD, **work.where)
     assert row is not None, "an erasure refers to its profile"
     work.old_name, work.old_email = row
@@ -779,7 +784,7 @@ def _addresses(tx: Transaction, work: Erasing) -> bool:
 
 
 def _huddles(tx: Transaction, work: Erasing) -> bool:
-    """Leave huddles: the others keep their conversation."""
+    """Leave up to MOST_HUDDLES huddles, whose comments stay for the others; return True when none is left."""
     ids = [row[0] for row in tx.rows(HUDDLES, most=MOST_HUDDLES, **work.where)]
     for id in ids:
         ref = ItemRef(itemtypes.HUDDLE, id)
@@ -790,7 +795,9 @@ def _huddles(tx: Transaction, work: Erasing) -> bool:
 
 
 def _bios(tx: Transaction, work: Erasing) -> bool:
-    """Delete what the person has written on their own profile, which is about nobody else."""
+    """Delete comments that the person has written on their own profile, and their texts; return True when none is
+    left.
+    """
     ids = [row[0] for row in tx.rows(BIOS, removed=REMOVED, most=MOST_HUDDLES, **work.where)]
     for id in ids:
         comment = Comment.lock(tx, work.site_id, id, work.profile_id)
@@ -815,7 +822,7 @@ def _words(tx: Transaction, work: Erasing) -> bool:
 
 
 def _remove(tx: Transaction, work: Erasing, ids: list[int]) -> None:
-    """Replace the texts of comments, and delete what hangs on them."""
+    """Replace the texts of the comments `ids` by REMOVED, and delete their attachments, links and other texts."""
     if not ids:
         return
     which = {"site_id": work.site_id, "ids": ids}
@@ -853,7 +860,9 @@ def _reasons(tx: Transaction, work: Erasing) -> bool:
 
 
 def _mentions(tx: Transaction, work: Erasing) -> bool:
-    """Put the new name into whatever mentions the person, by whomever."""
+    """Replace the old name by the new one in the next MOST_READ comments of anybody that mention the person; return
+    True at the end.
+    """
     after = work.upto_id
     row = tx.row(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
     upto, count = row or (None, 0)
@@ -877,9 +886,10 @@ def _mentions(tx: Transaction, work: Erasing) -> bool:
 
 
 def renamed(markdown: str, html: str, link: str, old: str, new: str) -> tuple[str, str]:
-    """Return Markdown and HTML with the new name in place of the old one, and of earlier ones that HTML links.
+    """Return a comment's Markdown and HTML with the name `new` in mentions of the person, in place of `old` and of
+    earlier names that the HTML links.
 
-    `old`, `new`: as profiles have them, HTML-escaped; `link`: the tag before a mention.
+    `old`, `new`: HTML-escaped, as profiles have them; `link`: the opening tag of a mention of the person.
     """
     words = {unescape(old)}
 
@@ -904,7 +914,9 @@ def _mail(tx: Transaction, work: Erasing) -> bool:
 
 
 def _files(tx: Transaction, work: Erasing) -> bool:
-    """Take the picture of the profile away, and list uploads: the caller drops those that no text links to."""
+    """Detach the profile's pictures, and set `uploads`: the caller deletes those files that no text links to. Return
+    True.
+    """
     tx.run(DROP_AVATARS, **work.where)
     tx.run(FORGET_NAMES, **work.where)
     work.uploads = [row[0] for row in tx.rows(UPLOADS, **work.where)]
@@ -927,18 +939,22 @@ STEPS: Final[tuple[Callable[[Transaction, Erasing], bool], ...]] = (
 
 
 def begin(tx: Transaction) -> int:
-    """Begin one account and one profile that are due; return the number of those begun."""
+    """Begin the erasing of one account and of one profile that are due; return how many were begun, 0 to 2."""
     return tx.run(DUE_ACCOUNT) + tx.run(DUE_PROFILE)
 
 
 def lock(tx: Transaction) -> Erasing | None:
-    """Lock an erasure that runs; None if there is none, or others work on them."""
+    """Lock and return an erasing of a profile that has begun; None if there is none, or other processes have locked
+    all.
+    """
     row = tx.row(LOCK)
     return Erasing(*row) if row else None
 
 
 def advance(tx: Transaction, work: Erasing) -> None:
-    """Run one batch of the present step of a locked erasure, and record how far it is."""
+    """Run one batch of the current step of a locked erasing, and store how far it is; after the last step set
+    `is_done`.
+    """
     work.stale += [("profile", work.profile_id, version) for version in range(1, work.version + 1)]
     if STEPS[work.step](tx, work):
         work.step, work.upto_time, work.upto_id = work.step + 1, None, 0
@@ -950,7 +966,9 @@ def advance(tx: Transaction, work: Erasing) -> None:
 
 
 def advance_account(tx: Transaction) -> bool:
-    """Queue the profiles of an account that runs, or end it when it has none left; return False if none runs."""
+    """Begin the erasing of all profiles of an account whose erasing has begun, or delete the account when no profile is
+    left; return False if there was nothing to do.
+    """
     row = tx.row(LOCK_ACCOUNT)
     if row is None:
         return False

@@ -1,7 +1,8 @@
-"""Persons' inventory: what each column of each table holds of a person, how it is exported and how it is erased.
+"""Persons' inventory, as data: what each column of each table holds of a person, how it is exported and how it is
+erased.
 
-It is data. `tests/models/privacy/test_inventory.py` compares it with the catalog of the database, and fails for a table
-or column without its line; copies are made by it, and the test of erasing wants a row of each table in it.
+`tests/models/privacy/test_inventory.py` compares it with the catalog of the database, and fails for a table or column
+without its line; personal_export.py makes copies by it, and the test of erasing wants a row of each table in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ FATES: Final = (DELETED, NOBODYS, CHOSEN, RENAMED, KEPT)
 
 
 class Line(NamedTuple):
-    """Line of the inventory: columns, separated by spaces, with one fate. `why`: reason, and time, of what stays."""
+    """Line of the inventory: `columns`, separated by spaces, with the same fate at an erasure. `why`: reason, and time,
+    if they stay.
+    """
 
     columns: str
     fate: str
@@ -30,9 +33,9 @@ class Line(NamedTuple):
 
 
 class Export(NamedTuple):
-    """Rows and columns of a table, `t` in SQL, that a copy holds.
+    """Rows and columns of a table, called `t` in both SQL texts, that a person's copy holds.
 
-    `rows` may name the parameters site_id, profile_id and user_id.
+    `rows`: a condition, which may name the parameters site_id, profile_id and user_id.
     """
 
     rows: str
@@ -40,9 +43,10 @@ class Export(NamedTuple):
 
 
 class PersonTable(NamedTuple):
-    """Table that names people or is written by them. `plain`: columns of texts or bytes that hold nothing of a person.
+    """Table that names people or holds what they write. `plain`: columns of text or bytes that hold nothing of a
+    person.
 
-    `export` None: nothing of it belongs to the person; then `not_exported` says why.
+    `export` None: no row of it belongs to the person; `not_exported` then says why.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Copies of what belongs to a person on a site: requested, made in the background, kept for a day.
 
-The rows of a copy are those that the persons' inventory names, and the messages of the huddles that the person takes
-part in. Nothing of it says what stands in places that the person may not read: of items of others there are numbers.
+The rows of a copy are those that the persons' inventory names, and the messages of the huddles in which the person
+participates. No text from a place that the person may not read is in it: items of others are only named by their ids.
 """
 
 from __future__ import annotations
@@ -197,13 +197,15 @@ FILES = Query(
 
 
 def columns_of(table: PersonTable) -> list[str]:
-    """Return the names of the exported columns of a table."""
+    """Return the names of the columns of a table that a copy holds; the table must have an `export`."""
     assert table.export is not None, "only tables with an export have columns in it"
     return [one.strip().removeprefix("t.") for one in table.export.columns.split(",")]
 
 
 class Claimed(NamedTuple):
-    """Copy that this process is to make. `requested` tells it from a later one of the same profile."""
+    """Copy that this process makes. `requested`: time of the request, which distinguishes it from a later one of the
+    same profile; `name`: the profile's.
+    """
 
     site_id: int
     profile_id: int
@@ -214,7 +216,7 @@ class Claimed(NamedTuple):
 
     @property
     def where(self) -> dict[str, object]:
-        """Return what its statements share as parameters."""
+        """Return the parameters that the statements about this copy share."""
         return {
             "site_id": self.site_id,
             "profile_id": self.profile_id,
@@ -223,7 +225,9 @@ class Claimed(NamedTuple):
 
 
 class PersonalExport(NamedTuple):
-    """Copy as its person sees it. `ends` None: it is not made yet."""
+    """Copy as its person sees it. `object`: name of its archive in the store of files; `ends`: time at which it is
+    deleted, None until it is made.
+    """
 
     state: str
     requested: datetime.datetime
@@ -235,13 +239,15 @@ class PersonalExport(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> PersonalExport | None:
-        """Return the latest copy of a profile, None for none, and after a day."""
+        """Return the copy of a profile, made or not; None if there is none, or its day is over."""
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id, hours=HOURS)
         return cls(*row) if row else None
 
     @staticmethod
     def insert(tx: Transaction, site_id: int, profile_id: int) -> bool:
-        """Request a copy in place of an earlier one; return False if one is being made already."""
+        """Store a request for a copy, in place of a copy that was made; return False, and change nothing, if one waits
+        or is being made.
+        """
         return bool(tx.value(INSERT, site_id=site_id, profile_id=profile_id))
 
     @staticmethod
@@ -266,11 +272,15 @@ class PersonalExport(NamedTuple):
 
 
 def claim(tx: Transaction) -> Claimed | None:
-    """Claim a copy that nobody makes; None if there is none."""
+    """Claim for this process the copy that waits longest, or whose process was silent for SILENT_S; None if there is
+    none.
+    """
     row = tx.row(CLAIM, silent_s=SILENT_S)
     return Claimed(*row) if row else None
 
 
 def expire(tx: Transaction) -> list[str]:
-    """Delete copies whose day is over; return their objects, which are strays now."""
+    """Delete copies of all sites whose day is over; return the names of their archives, which a job then deletes from
+    the store.
+    """
     return [row[0] for row in tx.rows(EXPIRE, hours=HOURS)]

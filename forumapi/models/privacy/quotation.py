@@ -1,4 +1,4 @@
-"""Quotations of a person: replies to their comments that quote, which stay when they are erased."""
+"""Quotations of a person: replies of others with quoted lines, which stay when the person's comments are erased."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ PAGE = Query(
 
 
 class Quotation(NamedTuple):
-    """Comment of somebody else that quotes a comment of the person."""
+    """Comment of somebody else with quoted lines, in reply to a comment of the person. `quoted_id`: the person's
+    comment.
+    """
 
     comment_id: int
     created: datetime.datetime
@@ -45,7 +47,9 @@ class Quotation(NamedTuple):
         before: int,
         limit: int,
     ) -> list[Quotation]:
-        """Read quotations below the id `before`, newest first, where the person may read them."""
+        """Return up to `limit` quotations of the profile `me` with comment ids below `before`, newest first: on items
+        of `readable` microcosms and on profiles, without hidden ones.
+        """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, readable=list(readable), before=before, limit=limit
         )

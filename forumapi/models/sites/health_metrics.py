@@ -73,7 +73,9 @@ JOBS = Query(
 
 
 def of_platform(tx: Reader) -> list[Point]:
-    """Return the metrics that the database holds. Raises Unavailable if it can't be reached."""
+    """Return the metrics that are read from the database, DATABASE_UP among them. Raises Unavailable if the database
+    can't be reached.
+    """
     points = [Point(metrics.DATABASE_UP.name, (), "g", 1)]
 
     def add(metric: metrics.Metric, value: float, *labels: str) -> None:
@@ -101,7 +103,7 @@ def of_platform(tx: Reader) -> list[Point]:
 
 
 def samples(points: Iterable[Point]) -> list[metrics.Sample]:
-    """Return points as samples for Prometheus, in the order of the list of metrics."""
+    """Return points as samples for Prometheus, in the order in which the metrics are registered."""
     order = {name: place for place, name in enumerate(metrics.Metric.all)}
     made = []
     for point in sorted(points, key=lambda point: (order[point.name], point.labels)):
@@ -115,7 +117,7 @@ def samples(points: Iterable[Point]) -> list[metrics.Sample]:
 
 
 class Backup(NamedTuple):
-    """Content of the status file of a backup: its end, kind and size."""
+    """Last backup, as its status file has it: the time of its end, its kind, and its size in bytes."""
 
     finished: datetime.datetime
     kind: str
@@ -147,7 +149,7 @@ def last_backup(path: Path) -> Backup | None:
 
 
 def of_backup(path: Path) -> Sequence[Point]:
-    """Return the metric of the last backup's end; none if it is unknown."""
+    """Return the metric of the time of the last backup's end; () if the status file is missing or unreadable."""
     try:
         found = last_backup(path)
     except (OSError, ValueError):
@@ -158,7 +160,9 @@ def of_backup(path: Path) -> Sequence[Point]:
 
 
 def collect(database: Database, backup_status: Path | None) -> list[Point]:
-    """Return the metrics of the whole platform that can be read; one says if the database can't be reached."""
+    """Return the metrics of the whole platform that can be read. If the database can't be reached, DATABASE_UP is 0 and
+    its other metrics are missing. `backup_status`: path of the status file, None for no such metric.
+    """
     points: list[Point] = []
     reader = database.read()
     try:

@@ -1,4 +1,4 @@
-"""Look-up of imported things by their ids in an old forum (discovery 10)."""
+"""Look-up of imported things by their addresses and ids in the old forum (discovery 10)."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ ITEMS = Query(
 
 
 class LegacyMatch(NamedTuple):
-    """Thing that an old address names, and its id here; `item_id` 0: the list of its type.
+    """Thing that an old address names: `old`, its type and old id, and `item_id`, its id here; 0: the address is that
+    of the list of its type.
 
-    For an attachment, the file's hash and the thing that it is attached to.
+    For an attachment, `file_hash` and the type and id of the comment that it is attached to, `holder_…`.
     """
 
     old: Old
@@ -71,7 +72,11 @@ class LegacyMatch(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
-    """Return the thing at an old address, readable or not; None if it was not imported. Two statements at most."""
+    """Return the thing at the address `url` of an old forum, readable or not; None if no imported forum had it. Costs
+    two statements at most.
+
+    `rules`: how addresses are read, by the name of the forum software.
+    """
     asked: list[tuple[int, Old]] = []
     for origin_id, product in tx.rows(ORIGINS, site_id=site_id):
         for old in rules[product].read_all(url) if product in rules else ():
@@ -92,10 +97,12 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of an item's comments for a viewer who ignores the profiles `ignored`."""
+    """Return how many comments of an item a viewer sees who ignores the profiles `ignored`."""
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
 def item_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return the number of live items in the list of the microcosm `id`, without the items `ignored`."""
+    """Return how many conversations and events, neither deleted nor moderated, the microcosm `id` has, without the
+    items `ignored`.
+    """
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

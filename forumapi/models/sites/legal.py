@@ -1,8 +1,8 @@
 """Legal documents: short texts that come with the package, or a site's own (platform 6.1).
 
 A site's own text is a row of `site_templates` whose name is that of the document: its `body` is a template in the same
-form, its `link` says that the document is kept elsewhere. A trigger on the table moves the version of the site, so that
-a new text is shown within a second.
+form; or its `link` is the address at which the document is kept elsewhere. A trigger on the table increments the
+version of the site, so that a new text is shown within a second.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 class LegalText(NamedTuple):
-    """Legal document as a template, or a link to it elsewhere. `is_own`: the site's own, not the package's."""
+    """Legal document: a template, or, if `link` is not "", the address at which it is kept elsewhere. `is_own`: the
+    site's own, not the package's.
+    """
 
     body: str
     link: str
@@ -107,13 +109,15 @@ class LegalText(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, document: str) -> LegalText:
-        """Return a document as stored now: the site's own, else the package's."""
+        """Read a document from the database: the site's own, else the package's."""
         row = tx.row(FIND, site_id=site_id, name=f"legal.{document}")
         return cls(*row) if row else _packaged(document)
 
     @classmethod
     def held(cls, tx: Reader, site: Site, document: str) -> LegalText:
-        """Return a document of the site, from memory if `site` holds it: once read, it stays with this snapshot."""
+        """Return a document of the site, its own or else the package's. The site's own ones are read once and kept in
+        `site`, until a new snapshot takes its place.
+        """
         if site.texts is None:
             site.texts = {row[0]: cls(*row[1:]) for row in tx.rows(FIND_ALL, site_id=site.id)}
         text: LegalText | None = site.texts.get(f"legal.{document}")
@@ -121,18 +125,18 @@ class LegalText(NamedTuple):
 
     @staticmethod
     def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
-        """Store a document of the author's site, or a link to it, in the form that `checked` returned."""
+        """Store a document of the author's site: `html` or `link`, as `checked` returned them."""
         tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
         journal.record_site(tx, author)
 
     @staticmethod
     def delete(tx: Transaction, author: Author, document: str) -> None:
-        """Delete the site's own document, if there is one, so that the package's applies again."""
+        """Delete a document of the author's site, if it has its own, so that the package's is shown again."""
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
             journal.record_site(tx, author)
 
     def render(self, site: Site, operator: Operator) -> bytes:
-        """Return the document as JSON: link or html, and lastModified."""
+        """Render the document as JSON: `link` or `html`, and `lastModified`."""
         data: dict[str, Any] = {}
         if self.link:
             data["link"] = self.link
@@ -146,7 +150,9 @@ class LegalText(NamedTuple):
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
-    """Return (text, link), checked, one of them "". Raises Invalid with the field."""
+    """Return (html, link), checked, one of them "". Raises Invalid, which names the field, unless exactly one is given,
+    and for a template or address that is not allowed.
+    """
     if (html is None) == (link is None):
         raise Invalid("html", "or link is required, and only one of them")
     if link is not None:

@@ -49,7 +49,7 @@ class EntryBody(Struct):
 
 
 class MenuEntry(NamedTuple):
-    """Entry of a menu as it is stored; `title` may be ""."""
+    """Entry of a menu as it is stored. `text`: the words of the link; `title`: its tooltip, may be ""."""
 
     href: str
     title: str
@@ -57,7 +57,7 @@ class MenuEntry(NamedTuple):
 
     @classmethod
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
-        """Return the entry that a client sent, checked. Raises Invalid with `place` and the name of the field."""
+        """Return a sent entry, checked. Raises Invalid, which names `place` (such as [0]) and the field."""
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = clean.sentence(given(entry.text, ""), quiet=False)
         if not text:
@@ -71,13 +71,13 @@ class MenuEntry(NamedTuple):
 
 
 class Menu(NamedTuple):
-    """Menu of a site; without entries the site has none."""
+    """Menu of a site, its entries in order; () for none."""
 
     entries: Sequence[MenuEntry] = ()
 
     @classmethod
     def checked(cls, entries: Sequence[EntryBody]) -> Menu:
-        """Return the menu that a client sent, checked. Raises Invalid with the field, and for no entries (P-20)."""
+        """Return a sent menu, checked. Raises Invalid for a bad entry, for too many, and for none (P-20)."""
         if not entries:
             raise Invalid("", "The menu may not be empty; use DELETE to remove it")
         if len(entries) > MAX_ENTRIES:
@@ -85,7 +85,7 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Store this menu in place of the one of the author's site."""
+        """Store this menu in place of that of the author's site; without entries, the site then has no menu."""
         version = tx.value(
             UPDATE,
             site_id=author.site_id,

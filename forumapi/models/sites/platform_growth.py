@@ -55,12 +55,12 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store the present figures; return 1, or 0 if there is a sample of this moment."""
+    """Store the figures of the last day up to now; return 1, or 0 if there is a sample of this very moment."""
     return tx.run(SAMPLE)
 
 
 def daily(tx: Reader) -> list[dict[str, Any]]:
-    """Return the last sample of each day, oldest first, as JSON members."""
+    """Return the last sample of each day, oldest first, as dicts for JSON."""
     kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [
         {

@@ -22,7 +22,7 @@ IS_TAKEN: Final = Query(
 
 
 def is_reserved(tx: Reader, key: str) -> bool:
-    """Return True if no site may ever have this key, given in lower case."""
+    """Return True if the platform reserves the key, given in lower case, so that no site may ever have it."""
     return bool(tx.value(IS_RESERVED, key=key))
 
 

@@ -193,10 +193,11 @@ _TAKEN: Final = {
 
 
 class Site:
-    """Snapshot of one version of a site's row, with its document. Only `stats` and `head` are replaced later.
+    """Snapshot of one version of a site's row, with its document. Later only `stats`, `head` and a newer `acl_version`
+    with its tree replace those read.
 
-    `has_website`: this platform's website shows the site on the site's own hosts. `head`: number of an event; a later
-    read of the site's state sees the effects of all events up to it.
+    `has_website`: this platform's website runs on the site's own hosts. `head`: number of an event; whoever reads the
+    site's state afterwards sees the effects of all events up to it.
     """
 
     def __init__(
@@ -254,7 +255,7 @@ class Site:
 
     @property
     def host(self) -> str:
-        """Return the API host: `<key>.<platform domain>`, the bare platform domain for the root site."""
+        """Return the host of the API: `<key>.<platform domain>`, for the root site the platform domain itself."""
         return self.platform_domain if self.is_root else f"{self.key}.{self.platform_domain}"
 
     @property
@@ -264,21 +265,24 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Return siteURL (platform 2.2), without a trailing slash."""
+        """Return siteURL (platform 2.2), without a trailing slash: the address on the custom domain, else that of the
+        API.
+        """
         if self.domain and not self.is_root:
             return f"{'https' if self.force_ssl else 'http'}://{self.domain}"
         return self._origin
 
     @property
     def weight(self) -> int:
-        """Return roughly the bytes that the site takes with its microcosms and texts."""
+        """Return about how many bytes the snapshot takes in memory, with its tree and texts."""
         return _SITE + (self.tree.weight if self.tree else 0) + size(self.texts)
 
     @property
     def web_url(self) -> str:
         """Return the address of the site's pages, without a trailing slash; "" if it has none.
 
-        The address that was set, if it is on one of the site's hosts; else the site's own if the website runs.
+        It is the address that was set, if that is on one of the site's hosts or an operator set it; else `url` if the
+        website runs.
         """
         hosts = (self.host, self.domain)
         is_good = self._any_web_url or urlsplit(self._web_url).hostname in hosts
@@ -287,11 +291,13 @@ class Site:
 
     @property
     def pages(self) -> str:
-        """Return `web_url`, else the address of its custom domain; "" for a site without pages."""
+        """Return `web_url`, else `url` if the site has a custom domain; "" for a site without pages."""
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
-        """Return the whole address of `path` among the site's pages; without pages, of the same thing in the API."""
+        """Return the whole address of `path`, the path of a page of the site or of the API; for a site without pages,
+        that of the same thing in the API.
+        """
         if path.startswith("/api/"):
             return self._origin + path
         if self.pages:
@@ -310,13 +316,15 @@ class Site:
         )
 
     def set_stats(self, stats: tuple[int, ...]) -> None:
-        """Replace the figures of meta.stats."""
+        """Replace the figures of meta.stats, in the order of STATS."""
         if stats != self.stats:
             self.stats = stats
             self._finished = {}
 
     def render(self, permissions: bytes | None = None) -> bytes:
-        """Return the site document as JSON; `permissions` None leaves them and the reactions out (platform 2.3)."""
+        """Render the site document as JSON. `permissions`: the viewer's, as JSON; None leaves them and the kinds of
+        reactions out (platform 2.3).
+        """
         rendered = self._finished.get(permissions)
         if rendered is None:
             if self._document is None:
@@ -344,16 +352,16 @@ class Site:
 
     @property
     def menu_links(self) -> list[dict[str, str]]:
-        """Return the menu as links: href, title (if there is one), text."""
+        """Return the menu as dicts for JSON: href, title (if there is one), text."""
         return [
             {"href": href, "title": title, "text": text} if title else {"href": href, "text": text}
             for href, title, text in self.menu
         ]
 
     def _build_document(self) -> Fragment:
-        """Return the site document of platform 2.2 with the holes `reactions`, `stats` and `permissions`.
+        """Build the site document of platform 2.2 with the holes `reactions`, `stats` and `permissions`.
 
-        It shows owner and creator, so a rename of either moves the site's version.
+        It shows owner and creator, so a rename of either increments the site's version.
         """
         data: dict[str, Any] = {
             "siteId": self.id,
@@ -410,10 +418,11 @@ class Site:
         ip: str = "",
         most: int = 0,
     ) -> int:
-        """Create a site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
+        """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
+        `user_id`: its owner.
 
-        Raises Invalid with the name of the field, and for a user who owns `most` sites (0: any number); NotFound for
-        an unknown user.
+        Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
+        NotFound for an unknown user.
         """
         key = site_validation.check_key(site_validation.given(body.subdomainKey, ""))
         settings = site_validation.merged(
@@ -443,7 +452,9 @@ class Site:
 
     @staticmethod
     def lock(tx: Transaction, site_id: int) -> LockedSite | None:
-        """Lock the site's row for a change and return it, even of a deleted site; None if there never was one."""
+        """Lock the site's row for a change and return it, even of a deleted site; None if there never was one with this
+        id.
+        """
         row = tx.row(LOCK, site_id=site_id)
         if row is None:
             return None
@@ -461,9 +472,10 @@ class Site:
 
 
 class LockedSite(NamedTuple):
-    """Row of a site, locked until the transaction ends. `owner_user_id`: the user who may change it (platform 2.3).
+    """Row of a site, locked until the transaction ends. `owned_by`: the owner's profile; `owner_user_id`: that
+    profile's user, who may change the site (platform 2.3).
 
-    `has_proof`: DNS has proven that its domain is its own.
+    `has_proof`: DNS has proven that its custom domain belongs to it.
     """
 
     site_id: int
@@ -478,10 +490,10 @@ class LockedSite(NamedTuple):
     def update(
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
-        """Change the settings that `body` names (platform 2.3). `meta.flags.deleted` true deletes the site, false
-        restores it.
+        """Store the settings that `body` has (platform 2.3); the others stay. `meta.flags.deleted` true deletes the
+        site, false restores it.
 
-        Raises Invalid with the name of the field.
+        Raises Invalid, which names the field.
         """
         hosts = [f"{self.key}.{platform_domain}"]
         if self.has_proof and self.settings.domain:
@@ -502,31 +514,35 @@ class LockedSite(NamedTuple):
         journal.record_site(tx, self.owner(ip), kind, version=version)
 
     def set_web_url(self, tx: Transaction, url: str, operator: str = "") -> None:
-        """Set, for the operator, the address of the site's pages, on any host; "" for none. Raises Invalid."""
+        """Store, for the operator with the account `operator`, the address of the site's pages, on any host; "" for
+        none. Raises Invalid for a bad address.
+        """
         checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)
         journal.record_site(tx, Author(self.site_id, 0, "", operator), version=version)
 
     def owner(self, ip: str = "") -> Author:
-        """Return the site's owner as the author of a change."""
+        """Return the site's owner as the author of a change from the client address `ip`."""
         return Author(self.site_id, self.owned_by, ip)
 
 
 def _person(site_id: int, columns: Row) -> bytes:
-    """Return the profile summary in these columns as JSON; `null` for none."""
+    """Render the profile summary in these columns as JSON; `null` if their profile id is null."""
     return json_fragments.dumps(
         profile_summary.summary_document(site_id, *columns) if columns[0] else None
     )
 
 
 def lock_for_update(tx: Transaction, site_id: int) -> None:
-    """Lock the site's row until the end of the transaction; another transaction that locks it waits."""
+    """Lock the site's row until the transaction ends, waiting for other transactions that have locked it."""
     tx.row(LOCK_ONLY, site_id=site_id)
 
 
 @contextlib.contextmanager
 def _fields() -> Iterator[None]:
-    """Raise Invalid for a broken constraint of `sites`. The transaction is lost then."""
+    """Context in which a broken constraint of `sites` raises Invalid, which names the field. The transaction can't be
+    used afterwards.
+    """
     try:
         yield
     except (pgerrors.UniqueViolation, pgerrors.ForeignKeyViolation) as error:

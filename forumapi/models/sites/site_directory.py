@@ -1,7 +1,7 @@
 """Directory of sites by host name, held in memory and at most a second older than the database.
 
-Signed-in requests compare a `Site` with the version that their identity statement read; guests rely on the poll here,
-and on PostgreSQL where that poll is older than a second.
+A signed-in request compares a `Site` with the version that its identity statement read. A guest's request relies on the
+poll here, and asks PostgreSQL itself where the last poll is older than a second.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ VERSIONS = Query(
 
 
 class SiteDirectory(PollingThread):
-    """Cache of sites by host name; a thread polls their versions.
+    """Cache of sites by host name; its thread polls their versions.
 
     `poll_ms`: time between polls, unless a write wakes the thread. A guest's site is at most that old, and never older
-    than STALE_S: past that, and right after this process has moved versions of the site, the request asks PostgreSQL
+    than STALE_S: past that, and right after this process has changed versions of the site, the request asks PostgreSQL
     itself. `scheme` and `port_suffix`: of addresses on the platform domain; `has_website`: this platform's website
     shows the sites. At most `most` sites and MOST_BYTES are held; the site that was read longest ago is evicted first.
     """
@@ -139,11 +139,13 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- look-up
 
     def cached(self, host: str) -> Site | None:
-        """Return the live site of a Host header if it is held, without asking the database; None if it is not held."""
+        """Return the live site of a Host header from memory, which may be outdated; None if it is not held."""
         return self._cached(_name(host))
 
     def by_host(self, host: str, tx: Reader) -> Site:
-        """Return the live site of a Host header (platform 2.1). Raises Invalid, code 2; NotFound, code 14."""
+        """Return the live site of a Host header from memory, which may be outdated, else from the database (platform
+        2.1). Raises Invalid, code 2, for a bad header; NotFound, code 14, for no such site.
+        """
         name = _name(host)
         if not name:
             rule = "must be a name, or a name, a colon and a port of up to five digits"
@@ -176,7 +178,9 @@ class SiteDirectory(PollingThread):
         return self._keep(row, asked)
 
     def _keep(self, row: Row, asked: float) -> Site:
-        """Return the snapshot of this row; the held snapshot if that is as new."""
+        """Hold a new snapshot of this row, read at the monotonic time `asked`, and return it; if the held one is as
+        new, return that.
+        """
         held = self._by_id.get(row[0])
         if held is not None and held.version >= row[1]:
             return held
@@ -196,16 +200,17 @@ class SiteDirectory(PollingThread):
             self.forget(site.id)
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
-        """Read the site of that id, even if deleted; None if there never was one."""
+        """Read the site with this id from the database, even if deleted; None if there never was one."""
         row = tx.row(BY_ID, site_id=site_id)
         return self._site(row) if row else None
 
     def page(
         self, tx: Reader, paging: Paging, owner_user_id: int | None = None, words: str = ""
     ) -> tuple[int, list[Site]]:
-        """Return the number of live sites and a page of them, oldest first.
+        """Return the number of live sites and a page of them, oldest first, read from the database; without the root
+        site.
 
-        `owner_user_id`: only those of that user; `words`: only those with this in their title.
+        `owner_user_id`: only those of that user; `words`: only those with this text in their title.
         """
         total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
         rows = tx.rows(
@@ -214,7 +219,9 @@ class SiteDirectory(PollingThread):
         return total, [self._site(row) for row in rows]
 
     def host_of(self, domain: str, tx: Reader) -> str:
-        """Return the API host of the live site with this custom domain. Raises NotFound (platform 2.3, hosts)."""
+        """Return the API's host of the live site with this custom domain. Raises NotFound if none has it (platform 2.3,
+        hosts).
+        """
         name = _name(domain)
         key = tx.value(HOST, domain=name) if name else None
         if key is None:
@@ -224,19 +231,23 @@ class SiteDirectory(PollingThread):
     # ---------------------------------------------------------------- freshness
 
     def fresh(self, site: Site, tx: Reader) -> Site:
-        """Return `site` as guests may see it, confirmed within the last second. Raises NotFound if it is deleted."""
+        """Return the present snapshot of `site`, confirmed by the database within the last second. Raises NotFound if
+        the site is deleted.
+        """
         return self.current(site.id, tx)
 
     def current(self, site_id: int, tx: Reader) -> Site:
-        """Return the live site of that id, confirmed within the last second. Raises NotFound."""
+        """Return the live site with this id, confirmed by the database within the last second. Raises NotFound if there
+        is none.
+        """
         if self._is_stale(site_id):
             self._single_flight.do(site_id, tx, lambda: self._refresh(site_id, tx))
         return self._current(site_id, tx)
 
     def renewed(self, site: Site, tx: Reader) -> Site:
-        """Return `site` as it is in the database now, for answers that proxies cache.
+        """Return the snapshot of `site` after asking the database now, for answers that proxies cache.
 
-        Raises NotFound if it is deleted.
+        Raises NotFound if the site is deleted.
         """
         self._read_versions([site.id], tx)
         return self._current(site.id, tx)
@@ -245,14 +256,18 @@ class SiteDirectory(PollingThread):
         return time.monotonic() - self._seen.get(site_id, 0.0) > self.STALE_S
 
     def mark_written(self, site_id: int) -> None:
-        """Record that this process moved versions of a site (0: of any), so that no older ones are used."""
+        """Record that this process has changed versions of a site (0: of any site), so that `current` asks the database
+        before it returns that site.
+        """
         for id in (site_id,) if site_id else tuple(self._by_id):
             if id in self._by_id:
                 self._written[id] = time.monotonic()
                 self._seen.pop(id, None)
 
     def _mark_read(self, site_id: int, asked: float) -> None:
-        """Record that the versions of a site were read at `asked`."""
+        """Record that the versions of a site were read at the monotonic time `asked`, unless this process has changed
+        them since.
+        """
         if asked >= self._written.get(site_id, 0.0):
             self._seen[site_id] = asked
 
@@ -261,7 +276,9 @@ class SiteDirectory(PollingThread):
             self._read_versions([site_id], tx)
 
     def confirmed(self, site: Site, version: int, acl_version: int, tx: Reader) -> Site:
-        """Return `site` at these versions, which the caller has just read. Raises NotFound if it is deleted."""
+        """Return a snapshot of `site` at least as new as these versions, which the caller has just read. Raises
+        NotFound if the site is deleted.
+        """
         if site.version < version:
             held = self._by_id.get(site.id)
             if held is None or held.version < version:
@@ -272,7 +289,9 @@ class SiteDirectory(PollingThread):
         return site
 
     def at(self, site_id: int, version: int, acl_version: int, tx: Reader) -> Site:
-        """Return the live site of that id at these versions, which the caller has just read. Raises NotFound."""
+        """Return a snapshot of the live site with this id, at least as new as these versions, which the caller has just
+        read. Raises NotFound if there is none.
+        """
         return self.confirmed(self._current(site_id, tx), version, acl_version, tx)
 
     def _current(self, site_id: int, tx: Reader) -> Site:
@@ -291,7 +310,7 @@ class SiteDirectory(PollingThread):
         return len(self._by_id)
 
     def forget(self, site_id: int) -> None:
-        """Evict the site of that id from memory, so that the next request reads it anew."""
+        """Evict the site with this id from memory, so that the next request reads it from the database."""
         self._by_id.pop(site_id, None)
         self._seen.pop(site_id, None)
         self._written.pop(site_id, None)
@@ -299,7 +318,9 @@ class SiteDirectory(PollingThread):
             del self._ids[host]
 
     def tree(self, site: Site, tx: Reader) -> Tree:
-        """Return the site's tree and roles, as new as `site.acl_version`."""
+        """Return the site's tree of microcosms and roles, at least as new as `site.acl_version`; read from the database
+        if the held one is older.
+        """
         tree = site.tree
         if tree is None or tree.acl_version < site.acl_version:
             # A site that was changed has another snapshot, which holds no tree yet.
@@ -321,7 +342,9 @@ class SiteDirectory(PollingThread):
         return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:
-        """Read the versions of all held sites. A failure is only logged, since requests check the age."""
+        """Read the versions of all held sites, and evict those that have changed. A failure is only logged, since
+        requests check how old a site is.
+        """
         ids = list(self._by_id)
         if not ids:
             return
@@ -353,7 +376,9 @@ class SiteDirectory(PollingThread):
 
 
 def _name(host: str) -> str:
-    """Return the host name in a Host header or domain: lower case, without port and trailing dot; "" if malformed."""
+    """Return the host name in a Host header or domain, in lower case, without port and trailing dot; "" if it is
+    malformed.
+    """
     found = _HOST.fullmatch(host)
     name = found[1].lower() if found else ""
     return name if name != "." else ""

@@ -1,8 +1,9 @@
-"""Custom domains of sites: claimed, proven by DNS, checked again, released, and not free for a while after.
+"""Custom domains of sites: claimed, proven by DNS, checked again, released, and then reserved for a while.
 
-`sites.domain` is the domain that is served; a row here has its state. The site that claims a domain gets it with the
-first proof: an alias (CNAME) that leads to the site's own host, or a TXT record that names that host. All changes of a
-domain's rows are made while the rows of all sites that have one of that name are locked, in the order of their ids.
+`sites.domain` is the domain that is served; a row here has the domain's state. Of several sites that claim a domain,
+the first with a proof gets it: an alias (CNAME) that leads to the site's own host, or a TXT record that names that
+host. All changes of a domain's rows are made while the rows of all sites that have one with that domain are locked, in
+the order of their ids.
 """
 
 from __future__ import annotations
@@ -145,9 +146,10 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS to the question for a proof. `is_there`: True if the proof is there, None if no server answered.
+    """Answer of DNS to the question for a proof. `is_there`: True if the proof is there, False if not, None if no
+    server answered.
 
-    `found`: the records found, as text for the owner.
+    `found`: what was found in its place, as text for the owner.
     """
 
     is_there: bool | None
@@ -158,7 +160,9 @@ _SEEN: Final = DomainProof(True)
 
 
 class SiteDomain(NamedTuple):
-    """Domain of a site and its state, for its owner."""
+    """Domain of a site and its state, as the owner sees it. `since`: time at which the state began; `found`: what DNS
+    had in place of a proof.
+    """
 
     domain: str
     state: str
@@ -167,14 +171,17 @@ class SiteDomain(NamedTuple):
 
     @classmethod
     def of_site(cls, tx: Reader, site_id: int) -> list[SiteDomain]:
-        """Return the domain that the site is served under, then the one that waits for its proof."""
+        """Return the site's domains: the one that is served, then the one that waits for its proof; released ones are
+        left out.
+        """
         return [cls(*row) for row in tx.rows(OF_SITE, site_id=site_id)]
 
     @staticmethod
     def update(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-        """Claim the domain `wanted`, or give up the domain `served`; return the domain now served, None for none.
+        """Claim the domain `wanted` for the site, in place of earlier claims; or, with None, release the domain
+        `served`. Return the domain that is served now, None for none.
 
-        `served` stays until `wanted` is proven; a domain that was given up stays reserved for a while. The site's row
+        With `wanted`, `served` stays until that is proven; a released domain stays reserved for a while. The site's row
         must be locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
@@ -201,7 +208,7 @@ class _Row(NamedTuple):
 
 
 class DueDomain(NamedTuple):
-    """Domain that is due for a check, and the site that is served under it or claims it."""
+    """Domain to be checked now, and id and key of the site that is served under it or claims it."""
 
     site_id: int
     key: str
@@ -209,13 +216,17 @@ class DueDomain(NamedTuple):
 
     @classmethod
     def page(cls, tx: Transaction, limit: int) -> list[DueDomain]:
-        """Return the domains that are due for a check, the longest due first."""
+        """Return up to `limit` domains of all sites that are due for a check, the longest due first. Before that, adds
+        rows for served domains without one, and deletes released ones whose reservation is over.
+        """
         tx.run(ADOPT)
         tx.run(SWEEP, rest_s=REST.total_seconds())
         return [cls(*row) for row in tx.rows(DUE, limit=limit)]
 
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
-        """Change the domain's state by the answer of DNS; return the new state, "" for a claim that is dropped."""
+        """Change the domain's state, and what is served, by the answer of DNS; return the new state, "" for a claim
+        that was dropped.
+        """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))
         }
@@ -314,7 +325,9 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
-    """Ask DNS if `domain` belongs to the site with the API host `host`: by a CNAME to that, or by a TXT record."""
+    """Ask DNS if `domain` belongs to the site with the API's host `host`: if it has a CNAME to that, or the TXT
+    record.
+    """
     is_unanswered = False
     found = ""
     for proves in (_is_alias, _is_named):
@@ -337,6 +350,6 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
 
 
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
-    """Serve the site under this domain from now on; None: under none."""
+    """Store `domain` as the one that the site is served under; None: none."""
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
     journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)

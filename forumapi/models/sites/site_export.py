@@ -1,8 +1,8 @@
 """Exports of a whole site for its owner: one row a site, with the progress of its job and the place of its archive.
 
-A process claims an export for CLAIM_S, renews the claim as it works, and writes at its own epoch alone: after a crash
-another process begins the export anew. The archive is an object of the store of files, under a name at random that no
-row of `files` has, so that it has no public address.
+A process claims an export for CLAIM_S, renews the claim as it works, and can change the row only while the claim's
+epoch is the row's: after a crash another process claims the export and begins it anew. The archive is an object of the
+store of files, under a random name that no row of `files` has, so that it has no public address.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ EXPIRE = Query(
 
 
 class SiteExport(NamedTuple):
-    """Export of a site. `expires` is of the archive, None before there is one; `hash` is that of the content."""
+    """Export of a site, the latest. `token_id`: token of the request for it; `object`: name of the archive in the
+    store, which is deleted at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content.
+    """
 
     user_id: int
     token_id: int
@@ -162,18 +164,20 @@ class SiteExport(NamedTuple):
 
     @property
     def is_underway(self) -> bool:
-        """Return True while a process works on it, or soon will."""
+        """Return True if the export waits for a process or one works on it."""
         return self.state in (WAITING, RUNNING)
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteExport | None:
-        """Return the latest export of the site; None if there is none."""
+        """Return the latest export of the site, in any state; None if there is none."""
         row = tx.row(FIND, site_id=site_id)
         return cls(*row) if row else None
 
     @staticmethod
     def insert(tx: Transaction, author: Author, user_id: int, token_id: int) -> bool:
-        """Queue an export in the place of the one before; return False while one is under way."""
+        """Queue an export of the author's site, in place of the one before; return False, and change nothing, while
+        that is under way.
+        """
         return bool(
             tx.value(
                 INSERT,
@@ -186,38 +190,43 @@ class SiteExport(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, site_id: int) -> None:
-        """Delete the export of the site, and its archive; a process that works on it stops."""
+        """Delete the export of the site and have its archive deleted; a process that works on it loses its claim."""
         tx.run(DELETE, site_id=site_id)
 
 
 def audit(tx: Transaction, author: Author) -> None:
-    """Record in the audit that the author exported their site; without profile: an operator did."""
+    """Record in the audit that the author, or without a profile an operator, exported their site."""
     ref = ItemRef(itemtypes.SITE, author.site_id)
     audit_chain.record(tx, author, audit_chain.EXPORTED, ref)
 
 
 def expire(tx: Transaction) -> int:
-    """Drop archives whose time is over; return their number."""
+    """Have the archives whose time is over deleted, of all sites; return their number."""
     return tx.run(EXPIRE)
 
 
 class ExportClaim(NamedTuple):
-    """Right of one process to work on the export of a site, until another one claims it."""
+    """Claim of one process on the export of a site. `epoch`: the row's when it was claimed; another claim increments
+    that of the row.
+    """
 
     site_id: int
     epoch: int
 
     @classmethod
     def take(cls, tx: Transaction) -> ExportClaim | None:
-        """Claim the export that waits longest, or whose process died; None if there is none.
+        """Claim the export, of any site, that waits longest or whose claim has ended without a result; None if there is
+        none.
 
-        An export whose processes died MAX_ATTEMPTS times has failed.
+        An export that was claimed MAX_ATTEMPTS times before is marked as failed instead.
         """
         row = tx.row(CLAIM, most=MAX_ATTEMPTS, claim_s=CLAIM_S)
         return cls(row[0], row[1]) if row is not None and row[2] else None
 
     def renew(self, tx: Transaction, documents: int, total: int) -> bool:
-        """Store the progress and renew the claim; return False if it was lost or the export deleted."""
+        """Store the progress, `documents` written of `total`, and renew the claim; return False if the claim was lost
+        or the export deleted.
+        """
         return bool(
             tx.value(PROGRESS, **self._asdict(), documents=documents, total=total, claim_s=CLAIM_S)
         )
@@ -225,7 +234,9 @@ class ExportClaim(NamedTuple):
     def finish(
         self, tx: Transaction, documents: int, object: str, size: int, sha256: str, hash: str
     ) -> str | None:
-        """Record the archive; return the address of the person who asked for it, None if the claim was lost."""
+        """Store the archive's name, size and hashes, and mark the export as done; return the e-mail address of the user
+        who asked for it, None if the claim was lost.
+        """
         email: str | None = tx.value(
             FINISH,
             **self._asdict(),
@@ -239,5 +250,5 @@ class ExportClaim(NamedTuple):
         return email
 
     def fail(self, tx: Transaction, reason: str) -> None:
-        """Record that the export can't be made."""
+        """Mark the export as failed, with a reason for its owner; nothing changes if the claim was lost."""
         tx.run(FAIL, **self._asdict(), reason=reason[:500])

@@ -58,7 +58,7 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer of a site in force: the profile that it is offered to, the profile that offers it, and its end."""
+    """Offer of a site in force. `profile_id`: the profile that the site is offered to; `offered_by`: the owner's."""
 
     profile_id: int
     offered_by: int
@@ -66,29 +66,31 @@ class SiteOffer(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOffer | None:
-        """Return the offer of this site; None if there is none."""
+        """Return the offer of this site; None if there is none in force."""
         row = tx.row(FIND, site_id=site_id)
         return cls(*row) if row else None
 
     @staticmethod
     def insert(tx: Transaction, author: Author, profile_id: int) -> None:
-        """Offer the author's site to a profile, in place of an earlier offer."""
+        """Store an offer of the author's site to a profile, in place of an earlier offer."""
         tx.run(INSERT, site_id=author.site_id, profile_id=profile_id, offered_by=author.profile_id)
 
     @staticmethod
     def delete(tx: Transaction, site_id: int) -> None:
-        """Withdraw or decline the offer of this site, if there is one."""
+        """Delete the offer of this site, which is withdrawn or declined; nothing changes if there is none."""
         tx.run(DELETE, site_id=site_id)
 
     def accept(self, tx: Transaction, author: Author) -> None:
-        """Make the author the owner. The former owner keeps the profile and all microcosms but the root."""
+        """Make the author the owner of the site and of its root microcosm. The former owner keeps the profile, and all
+        other microcosms.
+        """
         tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
         self.delete(tx, author.site_id)
         journal.record_site(tx, author)
 
 
 class OfferParty(NamedTuple):
-    """Person who offers a site, or is offered one. The name is stored HTML-escaped."""
+    """Person who offers a site, or is offered one. `name`: the profile's, HTML-escaped."""
 
     user_id: int
     name: str
@@ -96,6 +98,6 @@ class OfferParty(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> OfferParty | None:
-        """Return the person of this profile on the site; None if there is none."""
+        """Return the person of a profile of the site; None if there is no such profile."""
         row = tx.row(FIND_PARTY, site_id=site_id, profile_id=profile_id)
         return cls(*row) if row else None

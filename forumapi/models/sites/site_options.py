@@ -39,7 +39,9 @@ UPDATE = Query(
 
 
 class SiteOptions(NamedTuple):
-    """Options in force on a site: its own, else the platform's. `send_…`: initial values of new profiles."""
+    """Options in force on a site: its own, else the platform's. `send_email`, `send_sms`: by which way new profiles are
+    notified, until they choose.
+    """
 
     members_create_microcosms: bool
     send_email: bool
@@ -47,7 +49,7 @@ class SiteOptions(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOptions:
-        """Return the options in force."""
+        """Return the options in force on a site."""
         row = tx.row(FIND, site_id=site_id)
         assert row is not None, "options are made with the site"
         return cls(*row)
@@ -61,7 +63,9 @@ class SiteOptions(NamedTuple):
         send_email: bool | None = None,
         send_sms: bool | None = None,
     ) -> None:
-        """Set options of the author's site; None keeps the stored value."""
+        """Store options of the author's site; None keeps the stored value. Increments version and acl_version of the
+        site.
+        """
         tx.run(
             UPDATE,
             site_id=author.site_id,

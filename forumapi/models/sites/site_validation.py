@@ -1,4 +1,6 @@
-"""Rules of a site's title, look and addresses (platform 2.3). Pure: no database, no HTTP."""
+"""Checks of the settings of a site that its owner sends: title, look, addresses (platform 2.3). Pure: no database, no
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +58,13 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class SiteFlags(Struct):
-    """Input of meta.flags: the flags that clients may set."""
+    """Body of meta.flags: the flags that clients may set."""
 
     deleted: bool | UnsetType = UNSET
 
 
 class SiteMeta(Struct):
-    """Input of meta: the members that clients may set."""
+    """Body of meta: the members that clients may set."""
 
     flags: SiteFlags | UnsetType = UNSET
 
@@ -97,7 +99,7 @@ def names_domain_alone(body: SiteBody) -> bool:
 
 
 class SiteSettings(NamedTuple):
-    """Settings of a site that its owner chooses, as they are stored; None: absent."""
+    """Settings of a site that its owner chooses, as they are stored; None: not set."""
 
     title: str = ""
     description: str = ""
@@ -118,12 +120,12 @@ class SiteSettings(NamedTuple):
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
-    """Return `value`; `otherwise` if it was not sent."""
+    """Return `value` of a body; `otherwise` if it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
-    """Return the flag `deleted` of a site once `body` is applied: the flag in the body, else the `stored` one."""
+    """Return the flag `deleted` of a site once `body` is applied: the one in the body, else the `stored` one."""
     meta = given(body.meta, SiteMeta())
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 
@@ -131,9 +133,10 @@ def deleted(body: SiteBody, stored: bool) -> bool:
 def merged(
     body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
 ) -> SiteSettings:
-    """Return `stored` with the settings in `body` in place of its own; `web_hosts`: hosts that its pages may be on.
+    """Return `stored` with the settings that `body` has in their place, checked. `web_hosts`: hosts on which the site's
+    pages may be.
 
-    Raises Invalid with the name of the field.
+    Raises Invalid, which names the field. A setting that equals the stored one is not checked again.
     """
 
     def optional(
@@ -200,7 +203,7 @@ def merged(
 
 
 def check_title(text: str) -> str:
-    """Return a title, cleaned. Raises Invalid."""
+    """Return a site's title, cleaned. Raises Invalid if it is blank or over MAX_TITLE characters."""
     title = clean.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
@@ -210,7 +213,7 @@ def check_title(text: str) -> str:
 
 
 def check_description(text: str) -> str:
-    """Return a description, cleaned. Raises Invalid."""
+    """Return a site's description, cleaned. Raises Invalid if it is blank."""
     description = clean.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
@@ -218,7 +221,9 @@ def check_description(text: str) -> str:
 
 
 def check_key(text: str) -> str:
-    """Return a subdomain key in lower case (P-15). Raises Invalid."""
+    """Return a subdomain key in lower case (P-15). Raises Invalid unless it consists of 1 to MAX_KEY letters a to z and
+    digits.
+    """
     key = clean.word(text).lower()
     if not key:
         raise Invalid("subdomainKey", "must not be blank")
@@ -292,15 +297,15 @@ def check_color(field: str, text: str) -> str:
 
 
 def position(text: str) -> str:
-    """Return the name of a background position in lower case; `tile` for an unknown one."""
+    """Return the name of a background position in lower case; `tile` for an unknown name."""
     name = text.strip().lower()
     return name if name in POSITIONS else "tile"
 
 
 def check_url(field: str, text: str) -> str:
-    """Return a relative path or http(s) URL that is safe inside an attribute and a style (P-17).
+    """Return a relative path or http(s) URL that is safe inside an HTML attribute and a style sheet (P-17).
 
-    Raises Invalid, which names `field`.
+    Raises Invalid, which names `field`, for any other text.
     """
     url = text.strip()
     if len(url) > MAX_URL:
@@ -341,7 +346,9 @@ def check_auth0_domain(text: str) -> str:
 
 
 def check_word(field: str, text: str) -> str:
-    """Return an id or secret of an identity provider, without spaces around it. Raises Invalid, which names `field`."""
+    """Return an id or secret of an identity provider, without spaces around it. Raises Invalid, which names `field`,
+    for a text that can be none.
+    """
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):
         raise Invalid(
@@ -354,7 +361,7 @@ def check_word(field: str, text: str) -> str:
 def check_href(field: str, text: str) -> str:
     """Return the target of a menu entry: relative, http, https or mailto (P-20).
 
-    Raises Invalid, which names `field`.
+    Raises Invalid, which names `field`, for any other text.
     """
     href = clean.sentence(text, quiet=False)
     if not href:

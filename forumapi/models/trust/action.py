@@ -1,7 +1,7 @@
 """Actions: what a moderator does to one thing or to many, planned, done in batches, and undone.
 
-A plan is a row for each thing. A batch locks things in the order of targets.py, changes them, and marks their rows in
-the same transaction: a process that is killed between two batches does no step twice.
+The plan has a row for each thing. A batch locks things in the order of targets.py, changes them, and marks their rows
+in the same transaction: so a process that is killed repeats no step.
 """
 
 from __future__ import annotations
@@ -266,7 +266,9 @@ FORGET_STATES = Query(
 
 
 class ActionGrounds(NamedTuple):
-    """Grounds of an action: what its author reads (`reason`, `rule`), and `note`, which moderators alone read."""
+    """Grounds of an action: its legal ground and category (legal_terms.py); `rule` and `reason`, which the authors of
+    the things read; and `note`, which moderators alone read.
+    """
 
     ground: str
     category: str
@@ -276,7 +278,9 @@ class ActionGrounds(NamedTuple):
 
 
 class ActionQuery(NamedTuple):
-    """Query for targets: everything that a profile wrote since a time in some microcosms (0: outside of all)."""
+    """Query for targets: everything that the profile `by` wrote since a time in the microcosms `within` (0: outside of
+    all microcosms).
+    """
 
     by: int
     since: datetime.datetime
@@ -284,7 +288,9 @@ class ActionQuery(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Outcome of one step: the new state of a row of the plan, and why it was refused or could not be undone."""
+    """Outcome of one step: the new state of the row `place` of the plan, and in `conflict` why it was refused or could
+    not be undone.
+    """
 
     place: int
     state: str
@@ -294,7 +300,11 @@ class _Step(NamedTuple):
 
 @dataclasses.dataclass
 class Action:
-    """Action, locked until the transaction ends. `case_id` 0: on no case."""
+    """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
+    it moves things, or in which it restricts people; `microcosm_ids`: those of its things; `total`: number of these.
+
+    `is_ticket_over`: the plan is too old to be carried out; `is_undo_over`: the action is older than UNDO_DAYS.
+    """
 
     id: int
     kind: str
@@ -316,7 +326,7 @@ class Action:
 
     @property
     def does(self) -> ActionKind:
-        """Return the kind of the action, which knows what to do."""
+        """Return the object that carries out actions of this kind."""
         return KINDS[self.kind]
 
     @classmethod
@@ -331,7 +341,9 @@ class Action:
         place_id: int = 0,
         ends: datetime.datetime | None = None,
     ) -> Self:
-        """Store a new action without targets, planned."""
+        """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
+        of a restriction, None for never.
+        """
         id = tx.value(
             INSERT,
             site_id=author.site_id,
@@ -351,7 +363,9 @@ class Action:
     def lock(
         cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Lock an action; None if there is none that `me`, who moderates `moderated`, may see."""
+        """Lock an action and return it; None if there is none with this id, or `me`, who moderates the microcosms
+        `moderated`, may not see it.
+        """
         row = tx.row(
             LOCK,
             site_id=site_id,
@@ -365,7 +379,9 @@ class Action:
 
     @classmethod
     def claim(cls, tx: Transaction) -> tuple[int, int, Self] | None:
-        """Lock the oldest action that waits for the background; return (site, who does it, action), None for none."""
+        """Lock the oldest action of any site that waits to be done or undone in the background; return (site id,
+        profile that does or undoes it, action), None if there is none.
+        """
         row = tx.row(CLAIM, ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS)
         return (row[0], row[1], cls(*row[2:])) if row else None
 
@@ -374,7 +390,9 @@ class Action:
     def plan(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
-        """Plan to change these things; return False if one of them is nothing that the actor moderates."""
+        """Store these things as the plan; return False if one of them does not exist, or is in none of the microcosms
+        `moderated`.
+        """
         self._plan(
             tx,
             PLAN_IDS,
@@ -386,7 +404,7 @@ class Action:
         return self.total == len(set(refs))
 
     def plan_query(self, tx: Transaction, site_id: int, query: ActionQuery) -> None:
-        """Plan to change everything that the query finds and the action would change."""
+        """Store as the plan all things that the query finds and that this kind of action would change."""
         kind = self.does
         self._plan(
             tx,
@@ -416,15 +434,20 @@ class Action:
     # ------------------------------------------------------------ doing
 
     def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
-        """Do the planned action: within the transaction up to IN_REQUEST things, in the background beyond."""
+        """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; with more, all of them in the
+        background.
+
+        `allowed`: as in `run`.
+        """
         self.set_state(tx, author.site_id, RUNNING)
         if self.total <= IN_REQUEST:
             self.run(tx, author, allowed, IN_REQUEST)
 
     def run(self, tx: Transaction, author: Author, allowed: Collection[int], limit: int) -> None:
-        """Change up to `limit` of the things that wait; the last batch ends the action.
+        """Change up to `limit` of the things that are not done yet; the last batch sets the action to DONE.
 
-        `allowed`: microcosms that its actor moderates now; a thing in another one is refused.
+        `author`: its actor; `allowed`: microcosms that its actor moderates now; a thing that is in none of these is
+        refused.
         """
         author = self._explained(author, self.kind)
         rows = tx.rows(WAITING, site_id=author.site_id, action_id=self.id, limit=limit)
@@ -448,9 +471,11 @@ class Action:
             self.set_state(tx, author.site_id, DONE)
 
     def undo(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
-        """Take back what the action changed: within the transaction up to IN_REQUEST things, in the background beyond.
+        """Set the action to UNDOING. If it has up to IN_REQUEST things, take back at once what it changed; with more,
+        in the background. Things that could not be taken back earlier are tried again.
 
-        Raises Conflict for an action that is not done, is final, or is older than UNDO_DAYS.
+        Raises Conflict for an action that is not done, is final, is older than UNDO_DAYS, or has nothing left to take
+        back.
         """
         if self.does.final:
             raise Conflict(f"An action of the kind {self.kind} is final")
@@ -468,7 +493,11 @@ class Action:
     def run_back(
         self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
     ) -> None:
-        """Take back up to `limit` changes; the last batch ends the undo. What others changed since is left alone."""
+        """Take back up to `limit` changes; the last batch sets the action to UNDONE. A thing that others changed since
+        stays, as a conflict.
+
+        `author`: who undoes it; `allowed`: microcosms that they moderate now.
+        """
         if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
             statement.revoke(tx, author.site_id, self.id)
             self.set_state(tx, author.site_id, UNDONE)
@@ -476,10 +505,11 @@ class Action:
     def undo_for(
         self, tx: Transaction, author: Author, allowed: Collection[int], author_id: int
     ) -> None:
-        """Take back what the action changed of one author's things, within the transaction.
+        """Take back, within the transaction, what the action changed of the things of the profile `author_id`; its
+        state stays.
 
-        What has no state to return to any more, UNDO_DAYS later, stays as it is. Raises Conflict for an action that is
-        still working.
+        A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is. Raises Conflict for an
+        action that is not done.
         """
         if self.state not in (DONE, UNDONE):
             raise Conflict("This action is not done")
@@ -495,7 +525,9 @@ class Action:
         limit: int,
         author_id: int,
     ) -> int:
-        """Take back up to `limit` changes, of one author's things or (0) of all; return how many were looked at."""
+        """Take back up to `limit` changes, of the things of one author or (`author_id` 0) of all; return how many were
+        tried.
+        """
         author = self._explained(author, f"undo {self.kind}")
         site_id = author.site_id
         rows = tx.rows(
@@ -524,7 +556,7 @@ class Action:
         return len(rows)
 
     def _explained(self, author: Author, verb: str) -> Author:
-        """Return the author with what the audit keeps of the action beside who, what and when."""
+        """Return the author with the details that the audit keeps of this action. `verb`: what is done now."""
         detail = {
             "verb": verb,
             "reason": self.reason,
@@ -549,7 +581,7 @@ class Action:
             )
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
-        """Store the state of the action. `by`: who undoes it."""
+        """Store the state of the action. `by`: the profile that undoes it, 0 for none."""
         tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
         self.state = state
 
@@ -567,7 +599,9 @@ def record(
     author_id: int,
     state: AppliedChange,
 ) -> None:
-    """Record a change of one thing as an action that is done, before it happens, while the thing's row is locked."""
+    """Store a change of one thing as an action that is done, with its author's statement of reasons. Call it while the
+    thing's row is locked; for an item before the change, since the marks of its last edit are stored too.
+    """
     tx.run(
         RECORD,
         site_id=author.site_id,
@@ -586,8 +620,8 @@ def record(
 
 
 def forget(tx: Transaction) -> int:
-    """Delete plans that nobody carried out, and states from which nothing can be undone any more; return their
-    number.
+    """Delete old plans that nobody carried out, and states of things from which nothing can be undone any more, of all
+    sites; return the number of states.
     """
     tx.rows(FORGET_PLANS)
     tx.run(DROP_PLANS)

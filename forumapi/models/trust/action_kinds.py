@@ -1,4 +1,6 @@
-"""Register of action kinds: what each does to one thing, and its inverse. A kind without an inverse does not import."""
+"""Register of action kinds: what each does to one thing, and its inverse. A class without an inverse that is not
+`final` raises TypeError at import.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ GONE: Final = "the microcosm that it was in is no more, or is not yours to moder
 
 
 class ActionOptions(NamedTuple):
-    """Options of an action. `place_id`: where to move; 0 for none. `allowed`: microcosms that the actor moderates."""
+    """Options of an action. `place_id`: microcosm into which it moves, or in which it restricts; 0 for none. `allowed`:
+    microcosms that the actor moderates.
+    """
 
     place_id: int = 0
     ends: datetime.datetime | None = None
@@ -98,7 +102,9 @@ class ActionOptions(NamedTuple):
 
 
 class AppliedChange(NamedTuple):
-    """State of a thing before and after an action: only what the action changed. `applied`: when, once it is stored."""
+    """Values of a thing before and after an action, by name: only those that the action changed. `applied`: the time of
+    the change, once it is stored.
+    """
 
     before: State
     after: State
@@ -109,7 +115,11 @@ KINDS: Final[dict[str, ActionKind]] = {}
 
 
 class ActionKind(ABC):
-    """Base class of action kinds. A concrete one has a name, and defines `apply` and `inverse`, or is `final`."""
+    """Base class of action kinds. A concrete one has a `name`, and defines `apply` and `inverse`, or is `final`.
+
+    `takes`: types of things that it changes; `decision`: the DSA's term for it in statements of reasons, "" if it needs
+    none.
+    """
 
     name: ClassVar[str] = ""
     # Types that it takes.
@@ -130,19 +140,21 @@ class ActionKind(ABC):
 
     @property
     def flag(self) -> str:
-        """Return the column that a query compares; "" for none."""
+        """Return the name of the column that the kind sets, "" for none; a query leaves out things that have the value
+        already.
+        """
         return ""
 
     @property
     def value(self) -> bool:
-        """Return what the column becomes."""
+        """Return the value to which the kind sets the column `flag`."""
         return False
 
     @abstractmethod
     def apply(
         self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
     ) -> AppliedChange | None:
-        """Change the locked thing; return what changed, None for nothing."""
+        """Change the locked thing; return what changed, None if nothing did."""
 
     def inverse(
         self,
@@ -152,7 +164,9 @@ class ActionKind(ABC):
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
-        """Take back exactly what `apply` changed; return why it can't be, "" when it is."""
+        """Take back exactly what `apply` changed in the locked thing; return "", or, if that can't be done, the
+        reason.
+        """
         raise NotImplementedError
 
 
@@ -212,7 +226,9 @@ class FlagKind(ActionKind):
 
 
 def _carry_activity(tx: Transaction, author: Author, target: ActionTarget) -> None:
-    """Keep the last activity that an item had before an undo showed a comment in it, for the undo that hides it."""
+    """Store the last activity that an item had before an undo showed a comment in it, so that an undo which hides the
+    comment can restore it.
+    """
     held, comment = target.parent, target.comment
     if held is None or comment is None:
         return
@@ -229,7 +245,9 @@ def _carry_activity(tx: Transaction, author: Author, target: ActionTarget) -> No
 def _restore_activity(
     tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
 ) -> None:
-    """Restore the last activity of an item that a comment was shown in, if no live comment is left there."""
+    """Restore the last activity that an item had before a comment was shown in it, if no visible comment is left
+    there.
+    """
     item_id = target.parent.item.id if target.parent is not None else 0
     named = {
         "site_id": author.site_id,
@@ -246,7 +264,7 @@ def _restore_activity(
 def _restore_edit(
     tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
 ) -> None:
-    """Take back the marks of a PATCH of v1, unless the item was edited since."""
+    """Restore the item's marks of its last edit, which a PATCH of v1 had replaced, unless the item was edited since."""
     named = {
         "site_id": author.site_id,
         "item_id": target.ref.id,
@@ -260,7 +278,7 @@ def _restore_edit(
 
 
 def _set(tx: Transaction, author: Author, target: ActionTarget, column: str, value: bool) -> None:
-    """Set one flag of the locked thing."""
+    """Set one flag of the locked comment or item."""
     if target.comment is not None:
         flags = {
             "is_deleted": target.comment.is_deleted,
@@ -279,7 +297,7 @@ _PEOPLE: Final = frozenset((itemtypes.PROFILE,))
 
 
 class HideKind(FlagKind):
-    """Kind that hides things until somebody shows them."""
+    """Kind that hides comments and items: sets `is_moderated`, until somebody shows them."""
 
     name = "hide"
     takes = _WRITTEN
@@ -289,7 +307,7 @@ class HideKind(FlagKind):
 
 
 class ShowKind(FlagKind):
-    """Kind that shows what was hidden."""
+    """Kind that shows hidden comments and items: unsets `is_moderated`."""
 
     name = "show"
     takes = _WRITTEN
@@ -298,7 +316,7 @@ class ShowKind(FlagKind):
 
 
 class DeleteKind(FlagKind):
-    """Kind that deletes things."""
+    """Kind that deletes comments and items: sets `is_deleted`."""
 
     name = "delete"
     takes = _WRITTEN
@@ -308,7 +326,7 @@ class DeleteKind(FlagKind):
 
 
 class RestoreKind(FlagKind):
-    """Kind that restores what was deleted."""
+    """Kind that restores deleted comments and items: unsets `is_deleted`."""
 
     name = "restore"
     takes = _WRITTEN
@@ -390,7 +408,7 @@ class MoveKind(ActionKind):
 
 
 class WarnKind(ActionKind):
-    """Kind that warns people: it takes nothing away, and is the statement of reasons that they read."""
+    """Kind that warns people: it changes nothing; they read the statement of reasons."""
 
     name = "warn"
     takes = _PEOPLE
@@ -416,7 +434,7 @@ class WarnKind(ActionKind):
 
 
 class SanctionKind(ActionKind):
-    """Base class of kinds that restrict people in a microcosm and below it, until a time or for good."""
+    """Base class of kinds that restrict people in a microcosm and below it, until `ends` or for good."""
 
     is_ban: ClassVar[bool] = False
 
@@ -448,7 +466,7 @@ class SanctionKind(ActionKind):
 
 
 class SilenceKind(SanctionKind):
-    """Kind that lets people read but not write in a microcosm."""
+    """Kind that lets people read but not write in a microcosm and below it."""
 
     name = "silence"
     takes = _PEOPLE
@@ -456,7 +474,7 @@ class SilenceKind(SanctionKind):
 
 
 class BanKind(SanctionKind):
-    """Kind that shuts people out of a microcosm, or, outside of all, out of the site."""
+    """Kind that shuts people out of a microcosm and all below it, or, without a microcosm, out of the site."""
 
     name = "ban"
     takes = _PEOPLE

@@ -58,7 +58,7 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 
 class ShownAction(NamedTuple):
-    """Action as moderators see it. `case_id` 0: on no case."""
+    """Action as moderators see it. `case_id` 0: on no case; `total`: number of its things; `undone_by` 0: nobody."""
 
     id: int
     kind: str
@@ -82,7 +82,9 @@ class ShownAction(NamedTuple):
     def find(
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Read an action; None if there is none that `me`, who moderates `moderated`, may see."""
+        """Return an action; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may
+        not see it.
+        """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
 
@@ -90,7 +92,9 @@ class ShownAction(NamedTuple):
     def page(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], before: int, limit: int
     ) -> list[Self]:
-        """Read one more than `limit` actions, newest first, older than `before` (0: the newest)."""
+        """Return up to `limit` + 1 actions that `me`, who moderates the microcosms `moderated`, may see, newest first,
+        with ids below `before` (0: from the newest). The extra one says that there are more.
+        """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
         )
@@ -98,7 +102,7 @@ class ShownAction(NamedTuple):
 
     @property
     def people(self) -> set[int]:
-        """Return the ids of the profiles that the document shows."""
+        """Return the ids of the profiles that `document` shows."""
         return {self.actor_id, self.undone_by} - {0}
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
@@ -133,7 +137,9 @@ class ShownAction(NamedTuple):
 
 
 def changes(tx: Reader, site_id: int, id: int) -> dict[str, Any]:
-    """Read what an action that the viewer has found changes: counts by state, and the first MOST_CHANGES things."""
+    """Return the things of an action as JSON members: counts by state, and the first MOST_CHANGES things. The caller
+    has checked that the viewer may see the action.
+    """
     counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
     rows = tx.rows(CHANGES, site_id=site_id, id=id, limit=MOST_CHANGES)
     return {

@@ -1,7 +1,7 @@
-"""Thread that carries out actions on many things, and undoes them, in batches in the background.
+"""Thread that does actions on many things, and undoes them, in batches in the background.
 
 Each batch is a transaction of its own, which marks what it did. If the process ends in between, the process that leads
-goes on with the things that are not marked yet.
+continues with the things that are not marked yet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from forumapi.permissions import evaluator
 
 
 class ActionWorker(PollingThread):
-    """Thread that works on actions of all sites, the oldest first, when it is woken or if this process `leads`."""
+    """Thread that works on actions of all sites, the oldest first: when it is woken, and, while `leads` returns True,
+    at each poll. `hint` is called after each batch.
+    """
 
     POLL_S: ClassVar[float] = 2.0
 
@@ -36,12 +38,12 @@ class ActionWorker(PollingThread):
         self._is_woken = False
 
     def wake(self) -> None:
-        """Work now: this process has a new action."""
+        """Have the thread work now, since this process has stored a new action."""
         self._is_woken = True
         super().wake()
 
     def poll(self) -> None:
-        """Carry out what waits, batch by batch. Raises Unavailable if the database can't be reached."""
+        """Do all actions that wait, batch by batch. Raises Unavailable if the database can't be reached."""
         if not self._is_woken and not self._leads():
             return
         self._is_woken = False
@@ -64,7 +66,9 @@ class ActionWorker(PollingThread):
         return True
 
     def _allowed(self, tx: Transaction, site_id: int, profile_id: int) -> list[int]:
-        """Return the microcosms that a profile moderates now, and 0 if also what is outside of all."""
+        """Return the ids of the microcosms that a profile moderates now, and 0 among them if it also moderates what is
+        outside of all.
+        """
         found = identities.of_profile(tx, site_id, profile_id)
         if found is None:
             return []

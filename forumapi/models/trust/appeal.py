@@ -1,4 +1,4 @@
-"""Appeals: somebody whom a statement of reasons concerns asks for another decision, which another moderator makes."""
+"""Appeals: a person whom a statement of reasons concerns asks for another decision, which another moderator makes."""
 
 from __future__ import annotations
 
@@ -114,9 +114,10 @@ IN_ROLES = Query(
 
 
 def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str) -> int:
-    """Appeal against a statement; return the appeal's id, which may be an earlier one; 0: there is no such statement.
+    """Store an appeal of the profile `me` against its statement of reasons; return the appeal's id. If there is one
+    already, return that one's id; 0 if `me` has no such statement.
 
-    Raises Conflict after APPEAL_MONTHS.
+    Raises Conflict if the statement is older than APPEAL_MONTHS.
     """
     row = tx.row(
         LOCK_STATEMENT,
@@ -138,7 +139,7 @@ def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str)
 
 
 class SentMessage(NamedTuple):
-    """Message of an appeal."""
+    """Message of an appeal, of its author or of a moderator."""
 
     text: str
     created: datetime.datetime
@@ -147,7 +148,9 @@ class SentMessage(NamedTuple):
 
 @dataclasses.dataclass
 class Appeal:
-    """Appeal against an action. `decided_by` 0: by nobody yet."""
+    """Appeal against an action. `profile_id`: who appeals; `actor_id`: who did the action; `decided_by` 0: nobody
+    yet.
+    """
 
     id: int
     statement_id: int
@@ -164,7 +167,9 @@ class Appeal:
     def find(
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Read an appeal; None if there is none that `me`, who moderates `moderated`, may see."""
+        """Return an appeal; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may
+        not see it.
+        """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
 
@@ -172,13 +177,17 @@ class Appeal:
     def lock(
         cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Lock an appeal; None if there is none that `me`, who moderates `moderated`, may see."""
+        """Lock an appeal and return it; None if there is none with this id, or `me`, who moderates the microcosms
+        `moderated`, may not see it.
+        """
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
 
     @classmethod
     def own(cls, tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[Self]:
-        """Read one more than `limit` of the person's own appeals, newest first."""
+        """Return up to `limit` + 1 appeals of the profile `me`, newest first, with ids below `before` (0: from the
+        newest). The extra one says that there are more.
+        """
         rows = tx.rows(OWN, site_id=site_id, me=me, before=before, limit=limit + 1)
         return [cls(*row) for row in rows]
 
@@ -186,37 +195,45 @@ class Appeal:
     def waiting(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], after: int, limit: int
     ) -> list[Self]:
-        """Read one more than `limit` open appeals that `me`, who moderates `moderated`, may see, oldest first."""
+        """Return up to `limit` + 1 open appeals that `me`, who moderates the microcosms `moderated`, may see, oldest
+        first, with ids above `after`. The extra one says that there are more.
+        """
         rows = tx.rows(
             WAITING, site_id=site_id, me=me, moderated=moderated, before=after, limit=limit + 1
         )
         return [cls(*row) for row in rows]
 
     def messages(self, tx: Reader, site_id: int) -> list[SentMessage]:
-        """Read the messages, oldest first."""
+        """Return the appeal's messages, oldest first."""
         rows = tx.rows(MESSAGES, site_id=site_id, id=self.id, limit=MOST_MESSAGES)
         return [SentMessage(*row) for row in rows]
 
     def add_message(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
-        """Add a message to the locked appeal. Raises Conflict for one that is decided, TooMany beyond MOST_MESSAGES."""
+        """Store a message of the profile `me` in the locked appeal. Raises Conflict if the appeal is decided, TooMany
+        if it has MOST_MESSAGES.
+        """
         self.check_open()
         if tx.value(COUNT_MESSAGES, site_id=site_id, id=self.id) >= MOST_MESSAGES:
             raise TooMany(f"An appeal has at most {MOST_MESSAGES} messages", 3600)
         tx.run(ADD_MESSAGE, site_id=site_id, id=self.id, text=text, me=me)
 
     def check_open(self) -> None:
-        """Raise Conflict for an appeal that is decided."""
+        """Raise Conflict if the appeal is decided."""
         if self.state != OPEN:
             raise Conflict("This appeal is decided already")
 
     def decide(self, tx: Transaction, site_id: int, me: int, state: str) -> None:
-        """Store the decision on the locked appeal: GRANTED or REFUSED. Raises Conflict for one that is decided."""
+        """Store the decision of the profile `me` on the locked appeal: GRANTED or REFUSED. Raises Conflict if the
+        appeal is decided.
+        """
         self.check_open()
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, state=state)
         self.state = state
 
     def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
-        """Return True if somebody other than the actor and who appeals may decide."""
+        """Return True if somebody may decide who neither did the action nor appeals: the site's owner (`owner_id`), or
+        one who moderates all of its microcosms.
+        """
         but = {self.actor_id, self.profile_id}
         if owner_id not in but:
             return True
@@ -238,7 +255,9 @@ class Appeal:
     def document(
         self, people: Mapping[int, bytes], *, is_own: bool, messages: Sequence[SentMessage] | None
     ) -> dict[str, Any]:
-        """Return the appeal as a dict for JSON; who appeals reads no names of moderators."""
+        """Return the appeal as a dict for JSON. `is_own`: for the person who appeals, without names of moderators;
+        `messages` None: without messages.
+        """
         data: dict[str, Any] = {
             "id": self.id,
             "statementId": self.statement_id,
@@ -266,7 +285,7 @@ class Appeal:
 
 
 def _moderators(tree: Tree, microcosm_id: int) -> tuple[set[int], set[int]]:
-    """Return (owners of a microcosm, its moderator roles)."""
+    """Return (profile ids of a microcosm's owner and creator, ids of the moderator roles that hold in it)."""
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return set(), set()

@@ -69,7 +69,9 @@ ADD_NOTE = Query(
 
 @dataclasses.dataclass
 class Case:
-    """Case, locked until the transaction ends. `taken_by` 0: by nobody at present."""
+    """Case, whose row is locked until the transaction ends. `taken_by`: profile that has taken it, 0 for nobody at
+    present.
+    """
 
     id: int
     state: str
@@ -87,35 +89,41 @@ class Case:
         moderated: Collection[int],
         shown: Collection[int],
     ) -> Self | None:
-        """Lock a case; None if there is none that `me`, who moderates `moderated` (0: outside of all), may see.
+        """Lock a case and return it; None if there is none with this id, or `me`, who moderates the microcosms
+        `moderated` (0: outside of all), may not see it.
 
-        `shown`: types that may be shown. Items and comments are locked before their cases.
+        `shown`: types of things that may be shown. To keep the order of locks, lock items and comments before their
+        cases.
         """
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated, shown=shown)
         return cls(*row) if row else None
 
     def check_free(self, me: int) -> None:
-        """Raise Conflict if the case is decided, or somebody else has it."""
+        """Raise Conflict if the case is decided, or somebody other than the profile `me` has taken it."""
         if self.state != OPEN:
             raise Conflict("This case is decided already")
         if self.taken_by not in (0, me):
             raise Conflict("Somebody else has taken this case")
 
     def take(self, tx: Transaction, site_id: int, me: int) -> None:
-        """Take the case for LEASE_MINUTES from now, also again. Raises Conflict if it is not free."""
+        """Take the case for the profile `me` for LEASE_MINUTES from now; who has it may take it again. Raises Conflict
+        if it is decided or somebody else has it.
+        """
         self.check_free(me)
         tx.run(TAKE, site_id=site_id, id=self.id, me=me, minutes=LEASE_MINUTES)
 
     def release(self, tx: Transaction, site_id: int, me: int) -> None:
-        """Give the case back; nothing changes if `me` has not taken it."""
+        """Give the case back; nothing changes if the profile `me` has not taken it."""
         if self.taken_by == me:
             tx.run(RELEASE, site_id=site_id, id=self.id)
 
     def decide(self, tx: Transaction, site_id: int, me: int, outcome: str) -> None:
-        """Decide the case: ACTED or DISMISSED. Raises Conflict if it is decided, or somebody else has it."""
+        """Store the decision of the profile `me` on the case: ACTED or DISMISSED. Raises Conflict if it is decided
+        already, or somebody else has taken it.
+        """
         self.check_free(me)
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, outcome=outcome)
 
     def add_note(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
-        """Add a note for the other moderators."""
+        """Store a note of the profile `me` on the case, which moderators alone read."""
         tx.run(ADD_NOTE, site_id=site_id, id=self.id, me=me, text=text)

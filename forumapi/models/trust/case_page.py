@@ -97,7 +97,9 @@ ACTIONS = Query(
 
 
 class QueueCursor(NamedTuple):
-    """Position in the queue after a case: its priority, opening and id; of decided cases the id alone counts."""
+    """Position in the queue right after a case: its priority, opening and id. Among decided cases the id alone
+    counts.
+    """
 
     priority: int
     opened: datetime.datetime
@@ -105,7 +107,7 @@ class QueueCursor(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> QueueCursor | None:
-        """Parse the cursor that a client sends back; None for "". Raises Invalid."""
+        """Parse the cursor that a client sends back; None for "". Raises Invalid for a text that is no cursor."""
         if not text:
             return None
         match = _CURSOR.fullmatch(text)
@@ -115,7 +117,7 @@ class QueueCursor(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Format the cursor for clients, who send it back."""
+        """Return the cursor as a text, which clients send back and `read` parses."""
         return f"{self.priority}-{(self.opened - _EPOCH) // _US}-{self.id}"
 
 
@@ -124,7 +126,9 @@ NEWEST: Final = QueueCursor(0, _EPOCH, 2**62)
 
 
 class CaseFilters(NamedTuple):
-    """Filters of the queue. `priority` None, `item_type` and `microcosm_id` 0: any; `mine`: taken by the viewer."""
+    """Filters of the queue. `is_decided`: decided cases instead of open ones; `priority` None, `item_type` and
+    `microcosm_id` 0: any; `mine`: only those that the viewer has taken.
+    """
 
     is_decided: bool = False
     priority: int | None = None
@@ -134,7 +138,9 @@ class CaseFilters(NamedTuple):
 
 
 class ShownCase(NamedTuple):
-    """Case as moderators see it. `text`: the comment's source, the item's title or the profile's name; None: gone."""
+    """Case as moderators see it. `reports`: their number; `author_id`: author of the thing; `text`: the comment's
+    Markdown, the item's title or the profile's name, None if the thing is gone.
+    """
 
     id: int
     item_type: int
@@ -155,12 +161,12 @@ class ShownCase(NamedTuple):
 
     @property
     def cursor(self) -> QueueCursor:
-        """Return the position after this case."""
+        """Return the position right after this case."""
         return QueueCursor(self.priority, self.opened, self.id)
 
     @property
     def people(self) -> set[int]:
-        """Return the ids of the profiles that the document shows."""
+        """Return the ids of the profiles that `document` shows."""
         return {self.author_id, self.taken_by or 0, self.decided_by or 0} - {0}
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
@@ -190,7 +196,7 @@ class ShownCase(NamedTuple):
         return data
 
     def links(self) -> list[dict[str, Any]]:
-        """Return the links of the case: its own, and that of the thing."""
+        """Return the links of the case: to itself, and to the thing that it is about."""
         return [
             {"rel": "self", "href": f"{PATH}/{self.id}"},
             {"rel": "item", "href": itemtypes.href(self.item_type, self.item_id)},
@@ -198,7 +204,7 @@ class ShownCase(NamedTuple):
 
 
 def person(people: Mapping[int, bytes], id: int | None) -> Any:
-    """Return the summary of a profile as a JSON value; None if it is not there."""
+    """Return the summary of a profile as a JSON value; None if it is not in `people`."""
     found = people.get(id or 0)
     return json_fragments.raw(found) if found else None
 
@@ -213,7 +219,12 @@ def queue(
     after: QueueCursor | None,
     limit: int,
 ) -> list[ShownCase]:
-    """Read one more than `limit` cases after a cursor: open ones by priority and age, or decided ones, newest first."""
+    """Return up to `limit` + 1 cases that `me`, who moderates the microcosms `moderated`, may see, after a cursor
+    (None: from the beginning). Open ones are ordered by priority and age, decided ones newest first. The extra one
+    says that there are more.
+
+    `shown`: types of things that may be shown.
+    """
     at = after or (NEWEST if filters.is_decided else FIRST)
     rows = tx.rows(
         PAST if filters.is_decided else QUEUE,
@@ -241,13 +252,15 @@ def find(
     moderated: Collection[int],
     shown: Collection[int],
 ) -> ShownCase | None:
-    """Read one case; None if there is none that `me`, who moderates `moderated`, may see."""
+    """Return one case; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may not
+    see it. `shown`: types of things that may be shown.
+    """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None
 
 
 class CaseParts(NamedTuple):
-    """Reports and notes of a case, as rows of PARTS, and the ids of the actions on it."""
+    """Reports and notes of a case, each a row of PARTS, and the ids of the actions on it."""
 
     reports: list[Row]
     notes: list[Row]
@@ -255,11 +268,11 @@ class CaseParts(NamedTuple):
 
     @property
     def people(self) -> set[int]:
-        """Return the ids of the profiles that the documents show."""
+        """Return the ids of the profiles that `documents` shows."""
         return {row[2] for row in (*self.reports, *self.notes)}
 
     def documents(self, people: Mapping[int, bytes]) -> dict[str, Any]:
-        """Return reports, notes and links to actions, for JSON."""
+        """Return reports, notes and links to actions as JSON members; `people`: summaries by profile id."""
         return {
             "reported": [
                 {
@@ -284,7 +297,7 @@ class CaseParts(NamedTuple):
 
 
 def parts(tx: Reader, site_id: int, id: int) -> CaseParts:
-    """Read what belongs to a case that the viewer has found."""
+    """Return the reports, notes and actions of a case. The caller has checked that the viewer may see the case."""
     rows = tx.rows(PARTS, site_id=site_id, id=id)
     actions = [row[0] for row in tx.rows(ACTIONS, site_id=site_id, id=id)]
     return CaseParts([row for row in rows if not row[0]], [row for row in rows if row[0]], actions)

@@ -55,14 +55,14 @@ DUE_DAYS: Final = (1, 3, 7)
 
 
 def priority(kind: str, category: str) -> int:
-    """Return the priority of a case by one report's kind and category: 0 comes first, 2 last."""
+    """Return the priority of a case with a report of this kind and category: 0 is worked on first, 2 last."""
     if category in _URGENT:
         return URGENT
     return 1 if kind == REPORT_ILLEGAL else 2
 
 
 def checked_category(sent: str, otherwise: str) -> str:
-    """Return the category that a client named, `otherwise` for "". Raises Invalid for any other text."""
+    """Return the category `sent` by a client, `otherwise` for "". Raises Invalid if it is no category of the DSA."""
     if not sent:
         return otherwise
     if sent not in CATEGORIES:
@@ -71,7 +71,9 @@ def checked_category(sent: str, otherwise: str) -> str:
 
 
 def checked_text(sent: str, field: str, most: int) -> str:
-    """Return a text of several lines, cleaned; "" may stay empty. Raises Invalid beyond `most` characters."""
+    """Return `sent` cleaned, as a text of several lines, which may be "". Raises Invalid, which names `field`, beyond
+    `most` characters.
+    """
     cleaned = clean.block(sent)
     if clean.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)

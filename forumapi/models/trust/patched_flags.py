@@ -18,7 +18,7 @@ from forumapi.models.trust.action_kinds import LAST_ACTIVITY, OF_FLAG, AppliedCh
 def flag_item(
     tx: Transaction, author: Author, item: Item, flags: Mapping[str, bool], reason: str
 ) -> None:
-    """Set flags of the locked item, as an action for each that changes."""
+    """Set flags of the locked item, and record an action for each that changes."""
     ref = ItemRef(item.item_type, item.id)
     for column, value in flags.items():
         if getattr(item, column) is not value:
@@ -31,7 +31,9 @@ def flag_item(
 def flag_comment(
     tx: Transaction, author: Author, comment: Comment, flags: Mapping[str, bool]
 ) -> None:
-    """Set `is_deleted` and `is_moderated` of the locked comment, as an action for each that changes."""
+    """Set `is_deleted` and `is_moderated` of the locked comment, and record an action for each that changes. `flags`
+    holds both.
+    """
     changed = {name: value for name, value in flags.items() if getattr(comment, name) is not value}
     parent = comment.parent
     before: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reports: what somebody says is wrong with a thing. The first one about a thing opens its case."""
+"""Reports: what a person says is wrong with a thing. The first one about a thing opens its case."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ OWN = Query(
 
 
 class ReportedThing(NamedTuple):
-    """Thing that is reported. `microcosm_id` 0: it is outside of all microcosms."""
+    """Thing that is reported. `author_id`: its author's profile; `microcosm_id` 0: it is outside of all microcosms."""
 
     ref: ItemRef
     microcosm_id: int
@@ -87,7 +87,7 @@ class ReportedThing(NamedTuple):
 
 @dataclasses.dataclass
 class Report:
-    """Report of a thing: its kind, its category, and what its reporter says."""
+    """Report of a thing: its kind, its category, and the words of its reporter."""
 
     thing: ReportedThing
     kind: str
@@ -96,9 +96,11 @@ class Report:
     id: int = 0
 
     def insert(self, tx: Transaction, site_id: int, me: int) -> bool:
-        """Store the report and open the thing's case; return False if this person has reported the thing before.
+        """Store the report of the profile `me`, and open the thing's case if none is open; return False, and store
+        nothing, if `me` has reported the thing before.
 
-        `id` is then that report's. The thing's row is locked. Raises TooMany beyond MOST_A_DAY.
+        `id` is set in both cases: to that of the new report, or of the earlier one. The caller has locked the thing's
+        row. Raises TooMany if `me` has sent MOST_A_DAY reports within a day.
         """
         named = {
             "site_id": site_id,
@@ -132,7 +134,7 @@ class Report:
 
 
 class OwnReport(NamedTuple):
-    """Report as its reporter sees it, with the outcome of its case."""
+    """Report as its reporter sees it, with the state and outcome of its case."""
 
     id: int
     item_type: int
@@ -147,13 +149,15 @@ class OwnReport(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, me: int, id: int) -> Self | None:
-        """Read one of the person's own reports; None if there is none of that id."""
+        """Return a report of the profile `me`; None if there is none with this id, or it is another person's."""
         row = tx.row(FIND, site_id=site_id, me=me, id=id)
         return cls(*row) if row else None
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[Self]:
-        """Read one more than `limit` of the person's own reports, newest first, older than `before` (0: the newest)."""
+        """Return up to `limit` + 1 reports of the profile `me`, newest first, with ids below `before` (0: from the
+        newest). The extra one says that there are more.
+        """
         rows = tx.rows(OWN, site_id=site_id, me=me, before=before, limit=limit + 1)
         return [cls(*row) for row in rows]
 

@@ -1,6 +1,7 @@
-"""Sanctions: people who may not write in a microcosm, or not enter it; and bans from the site by an action.
+"""Sanctions of people, who may not write in a microcosm, or not enter it; and bans from the site by an action.
 
-A sanction stands among the role ids of its profile, so it is effective on the profile's next request, like any role.
+The evaluator finds a sanction among the role ids of its profile, so it is effective on the profile's next request, like
+any role.
 """
 
 from __future__ import annotations
@@ -70,9 +71,10 @@ BANNED = Query(
 
 @dataclasses.dataclass
 class Sanction:
-    """Sanction of a profile in a microcosm, whose profile is locked. `state`: its end, "" for never, or NONE.
+    """Sanction of a profile in a microcosm, whose profile is locked: a ban or, if not `is_ban`, a silence. `state`:
+    NONE if there is none, else the time of its end, "" for never.
 
-    `is_over`: it has ended by itself.
+    `is_over`: its end has passed.
     """
 
     site_id: int
@@ -86,7 +88,7 @@ class Sanction:
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, microcosm_id: int, is_ban: bool
     ) -> Self:
-        """Lock a profile, and read its sanction of that kind in a microcosm."""
+        """Lock a profile's row, and return its sanction of that kind in a microcosm, of state NONE if there is none."""
         tx.rows(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
         held = cls(site_id, profile_id, microcosm_id, is_ban)
         row = tx.row(FIND, **held._named)
@@ -112,7 +114,9 @@ class Sanction:
         is_in_force: bool,
         ends: datetime.datetime | None = None,
     ) -> None:
-        """Put the sanction in force until `ends` (None: for good), or lift it."""
+        """Store the sanction until `ends` (None: for good) or, if not `is_in_force`, delete it; recompute the profile's
+        roles. Nothing happens if this is its state already.
+        """
         state = (ends.isoformat() if ends is not None else "") if is_in_force else NONE
         if state == self.state:
             return
@@ -125,7 +129,7 @@ class Sanction:
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, self.profile_id)
 
     def restore(self, tx: Transaction, author: Author, state: str) -> None:
-        """Make the sanction what it was in an earlier `state`."""
+        """Make the sanction what it was in `state`, an earlier value of the field."""
         ends = datetime.datetime.fromisoformat(state) if state not in ("", NONE) else None
         self.set(tx, author, is_in_force=state != NONE, ends=ends)
 
@@ -133,7 +137,9 @@ class Sanction:
 def ban_from_site(
     tx: Transaction, author: Author, profile_id: int, ends: datetime.datetime | None
 ) -> int:
-    """Ban a profile from its site; return the ban's id, 0 if it is banned already."""
+    """Ban a profile's user from its site until `ends` (None: for good); return the ban's id, 0 if they are banned
+    already.
+    """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if tx.value(BANNED, site_id=author.site_id, user_id=user_id):
         return 0
@@ -143,7 +149,9 @@ def ban_from_site(
 
 
 def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bool:
-    """End a ban from the site; return False if it is not there any more and another one is."""
+    """Delete a ban from the site; return False if it is gone and the profile's user is banned by another one, True
+    otherwise.
+    """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if Ban.delete(tx, author.site_id, ban_id) is None:
         return not tx.value(BANNED, site_id=author.site_id, user_id=user_id)
@@ -154,8 +162,8 @@ def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bo
 def protected(
     tx: Reader, site_id: int, tree: Tree, profile_ids: Sequence[int], place_id: int
 ) -> int:
-    """Return the first of these profiles that is the site's owner or moderates the microcosm (0: anything at all); 0
-    for none.
+    """Return the first of these profiles that is the site's owner, or moderates the microcosm `place_id` (0: any one,
+    or what is outside of all); 0 if there is none.
     """
     for profile_id in profile_ids:
         found = identities.of_profile(tx, site_id, profile_id)
@@ -176,5 +184,5 @@ def protected(
 
 
 def forget(tx: Transaction) -> int:
-    """Delete sanctions that ended 30 days ago; return their number."""
+    """Delete sanctions that ended over 30 days ago, of all sites; return their number."""
     return tx.run(FORGET)

@@ -1,4 +1,4 @@
-"""Statements of reasons (DSA, Article 17): what was decided about somebody's things, why, and until when.
+"""Statements of reasons (DSA, Article 17) to the authors of things: what was decided about these, why, and until when.
 
 A statement names neither who reported nor who acted, and holds nothing of what moderators write to each other.
 """
@@ -89,17 +89,21 @@ THINGS = Query(
 
 
 def insert_for(tx: Transaction, site_id: int, action_id: int, actor_id: int) -> None:
-    """Store the statements for the authors of what an action has changed."""
+    """Store a statement for each author of things that the action has changed, except its actor; things changed later
+    are added to it.
+    """
     tx.run(INSERT_FOR, site_id=site_id, action_id=action_id, actor_id=actor_id)
 
 
 def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
-    """Mark the statements of an action that was undone."""
+    """Mark as revoked the action's statements to authors of whose things nothing is changed by it any more."""
     tx.run(REVOKE, site_id=site_id, action_id=action_id)
 
 
 class Statement(NamedTuple):
-    """Statement of reasons as the person whom it concerns reads it."""
+    """Statement of reasons as the person reads it to whom it is addressed. `revoked`: time at which the action was
+    undone, None if it was not; `things_total`: number of things that it is about.
+    """
 
     id: int
     created: datetime.datetime
@@ -115,24 +119,24 @@ class Statement(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, me: int, id: int) -> Self | None:
-        """Read one of the person's own statements; None if there is none of that id."""
+        """Return a statement to the profile `me`; None if there is none with this id, or it is to another person."""
         row = tx.row(FIND, site_id=site_id, me=me, id=id)
         return cls(*row) if row else None
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[Self]:
-        """Read one more than `limit` of the person's own statements, newest first, older than `before` (0: the
-        newest).
+        """Return up to `limit` + 1 statements to the profile `me`, newest first, with ids below `before` (0: from the
+        newest). The extra one says that there are more.
         """
         rows = tx.rows(OWN, site_id=site_id, me=me, before=before, limit=limit + 1)
         return [cls(*row) for row in rows]
 
     def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
-        """Read (type, id, is undone) of the first MOST_THINGS things that the statement is about."""
+        """Return (type, id, True if it was undone) of the first MOST_THINGS things that the statement is about."""
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 
     def document(self) -> dict[str, Any]:
-        """Return the statement as a dict for JSON, without its things."""
+        """Return the statement as a dict for JSON, without the things that it is about."""
         data: dict[str, Any] = {
             "id": self.id,
             "action": self.kind,

@@ -1,4 +1,6 @@
-"""Link from a thing that was taken away to its author's statement of reasons, as part of page statements."""
+"""Link from a deleted or hidden thing to its author's statement of reasons, and the SQL that finds it in statements of
+pages.
+"""
 
 from __future__ import annotations
 
@@ -14,5 +16,5 @@ LATEST: Final = """
 
 
 def link(statement_id: int) -> dict[str, Any]:
-    """Return the link to a statement."""
+    """Return the link to a statement of reasons, for JSON."""
     return {"rel": "statement", "href": f"/api/v1/statements/{statement_id}"}

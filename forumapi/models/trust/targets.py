@@ -1,4 +1,4 @@
-"""Targets of actions: comments, items and profiles, all locked in the order of items, comments and ids."""
+"""Targets of actions: comments, items and profiles, locked in one order: items, then comments, each by id."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LOCK_COMMENTS: Final = Query(
 
 @dataclasses.dataclass
 class HeldItem:
-    """Item that is locked, with its last activity, which its comments move."""
+    """Item whose row is locked, with its last activity, which showing and hiding its comments changes."""
 
     item: Item
     last_activity: datetime.datetime
@@ -65,9 +65,10 @@ class HeldItem:
 
 @dataclasses.dataclass
 class ActionTarget:
-    """Thing that an action changes, locked until the transaction ends: a comment, an item, or a profile by its id.
+    """Thing that an action changes: a comment or an item, locked until the transaction ends, or a profile, not locked
+    yet.
 
-    `parent`: the item that a comment is on; None for a comment on a profile.
+    `parent`: the item itself, or that of a comment; None for a comment on a profile, and for a profile.
     """
 
     ref: ItemRef
@@ -81,8 +82,8 @@ class ActionTarget:
 def lock(
     tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
 ) -> dict[ItemRef, ActionTarget]:
-    """Lock things; return those that exist, in the order of TYPES and ids. `place_id`: microcosm that profiles count
-    to.
+    """Lock the comments and items among `refs`; return the targets: items that exist, then all given profiles, then
+    comments that exist, each by id. `place_id`: microcosm that a profile counts as being in.
     """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}

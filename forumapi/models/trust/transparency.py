@@ -1,7 +1,7 @@
 """Transparency report of a period (DSA, Articles 15 and 24): counts of notices, decisions and appeals of a site.
 
-It names nobody and nothing. A notice counts in the period in which it was sent, a decision in that in which its author
-was told, an appeal in that in which it was made; outcomes are as of now.
+It names no person and no thing. A notice counts in the period in which it was sent, a decision in the one in which its
+statement was made, an appeal in the one in which it was made; outcomes are those known now.
 """
 
 from __future__ import annotations
@@ -90,9 +90,11 @@ APPEALS: Final = Query(
 
 
 class ReportRow(NamedTuple):
-    """Row of the report: the number of equal notices, decisions or appeals. "" and None: does not apply to this part.
+    """Row of the report: `number` of notices, decisions or appeals with the same values. "" and None: the column does
+    not apply to this part.
 
-    `things`: that the decisions concern; `median_s`: seconds from the notice or appeal to its decision.
+    `things`: number of things that the decisions concern; `median_s`: seconds from the notice or appeal to its
+    decision.
     """
 
     part: str
@@ -108,7 +110,9 @@ class ReportRow(NamedTuple):
     median_s: float | None = None
 
     def values(self) -> dict[str, Any]:
-        """Return the row under the names of the wire. No decision is automated: each is a moderator's."""
+        """Return the row's values by their names on the wire, in order; every decision is a moderator's, none is
+        automated.
+        """
         decides = self.part == DECISION
         return {
             "part": self.part,
@@ -128,7 +132,9 @@ class ReportRow(NamedTuple):
 
 
 class TransparencyReport(NamedTuple):
-    """Report of the period from `since` to before `until`. `totals`: a row of each part that is not empty."""
+    """Report of the period from `since` to `until`, exclusive. `totals`: by part, the row of all its notices, decisions
+    or appeals.
+    """
 
     since: datetime.datetime
     until: datetime.datetime
@@ -139,7 +145,7 @@ class TransparencyReport(NamedTuple):
     def find(
         cls, tx: Reader, site_id: int, since: datetime.datetime, until: datetime.datetime
     ) -> TransparencyReport:
-        """Count the notices, decisions and appeals of a site's period."""
+        """Return the report of a period of a site, counted now."""
         within = {"site_id": site_id, "since": since, "until": until}
         totals: dict[str, ReportRow] = {}
         rows: list[ReportRow] = []
@@ -174,7 +180,7 @@ class TransparencyReport(NamedTuple):
         }
 
     def csv(self) -> str:
-        """Return the report as CSV: a line of names, then a line a row, with the period in each."""
+        """Return the report as CSV: a line of column names, then a line for each row, with the period in each."""
         out = io.StringIO()
         names = list(ReportRow(NOTICE).values())
         writer = csv.writer(out)
