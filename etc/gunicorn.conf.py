@@ -17,7 +17,7 @@ share_figures(512)
 
 wsgi_app = "forumapi.server.worker:application()"
 worker_class = "forumapi.server.worker.ForumWorker"
-logger_class = "forumapi.server.worker.Log"
+logger_class = "forumapi.server.master.Log"
 
 # The private one comes last: by that a worker knows it.
 bind = [settings.listen, settings.admin_listen] if settings.admin_listen else settings.listen

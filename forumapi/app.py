@@ -38,8 +38,8 @@ from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
 from forumapi.updates import dispatch, mail_queue
+from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.updates.mail_request import MailRequest
-from forumapi.updates.writer import EmailWriter
 from forumapi.webhooks.sender import Deliverer
 from forumapi.wire import client_address, front_ends, legacy_urls, scopes
 

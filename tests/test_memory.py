@@ -44,7 +44,7 @@ from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.updates import mail_templates
 from forumapi.updates.dispatch import Dispatch
-from forumapi.updates.writer import EmailWriter
+from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.webclient.api import Asked
 from forumapi.webclient.kept_pages import KeptPage, KeptPages
 from forumapi.wire import client_address, json_fragments
@@ -436,7 +436,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "auth.spam_check._seen": (verdicts, MIB),
     "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
-    "updates.writer.EmailWriter._templates": (forms, 5 * MIB),
+    "updates.mail_rendering.EmailWriter._templates": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
     "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"
     " models.sites.site_directory.SiteDirectory._seen models.sites.site_directory.SiteDirectory._written"
@@ -509,7 +509,7 @@ LISTENERS = """
     realtime.hub.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.live_connections.Pipe._queue
-    server.worker.ConnectionCounter._count"""
+    server.connection_counter.ConnectionCounter._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
     wire.front_ends.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
@@ -524,7 +524,7 @@ FIXED = """
     database.standby.StandbyPool._idle database.standby._NOTHING
     database.standby.StandbyPool._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
-    server.worker.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
+    server.master.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
     webclient.languages.language webclient.languages.number webclient.site_colours._sheet
     webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all

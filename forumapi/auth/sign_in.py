@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.auth import own_provider, second_factor, spam_check
+from forumapi.auth import huddles_confirmation, second_factor, spam_check
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models.access import rate_counters, sign_in_place
@@ -80,7 +80,7 @@ def complete(
             by_site=by_site,
         )
         if by_site:
-            own_provider.tell(tx, site, profile_id, person.email)
+            huddles_confirmation.tell(tx, site, profile_id, person.email)
         else:
             sign_in_place.note(tx, person.id, ip)
         journal.record(

@@ -1,9 +1,9 @@
 """Transactional outbox of mail: queued in the transaction that causes it, sent at least once (platform 7.4, P-63).
 
 A mail is a row of mail_outbox, one for each cause. Codes and invitations have their text from the start; mail about
-updates names only its subject, and is rendered when it is sent (updates/writer.py), so that nobody receives what they
-may no longer read. Web workers lease rows that are due, send them, and record the outcomes. After a crash a mail may be
-sent again, with the same Message-ID. Texts are deleted once sent: they may hold secrets.
+updates names only its subject, and is rendered when it is sent (updates/mail_rendering.py), so that nobody receives a
+text that they may no longer read. Web workers lease rows that are due, send them, and record the outcomes. After a
+crash a mail may be sent again, with the same Message-ID. Texts are deleted once sent, since they may hold secrets.
 """
 
 from __future__ import annotations

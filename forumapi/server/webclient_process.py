@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from forumapi.config import Config
-from forumapi.server.worker import ForumApplication, StartResponse
+from forumapi.server.master import ForumApplication
+from forumapi.server.worker import StartResponse
 from forumapi.webclient import reserved_paths
 from forumapi.webclient.session import secrets_of
 from forumapi.webclient.transport import OverHttp

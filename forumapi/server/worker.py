@@ -1,6 +1,6 @@
-"""Web process: gunicorn's gevent worker with our start, stop, time limit and reload of settings; and its master.
+"""Worker of the web process: gunicorn's gevent worker with our start, stop, time limits and reload of settings.
 
-Imported by gunicorn after gevent has patched the standard library (etc/gunicorn.conf.py), never before.
+Imported after gevent has patched the standard library, never before. The master is in master.py.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ import faulthandler
 import gc
 import json
 import math
-import mmap
 import os
-import resource
-import select
 import signal
 import socket
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,11 +24,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn import sock, util
-from gunicorn.app.base import Application
-from gunicorn.arbiter import Arbiter
-from gunicorn.errors import HaltServer
-from gunicorn.glogging import Logger
+from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -43,10 +35,8 @@ from forumapi.observability import log, metrics
 from forumapi.request import response
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
+from forumapi.server.connection_counter import ConnectionCounter
 from forumapi.server.fair_accept import LISTENER, FairServer
-from forumapi.wire import client_address
-from forumapi.wire.client_address import Proxies
-from forumapi.wire.front_ends import FrontEnds
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
@@ -87,23 +77,6 @@ def _envelope(status: int, text: str, code: int = 0) -> bytes:
     detail = {"siteId": 0, "errorCode": code, "errorDetail": text}
     whole = {"context": "", "status": status, "data": detail, "error": [text]}
     return json.dumps(whole, separators=(",", ":")).encode()
-
-
-class Log(Logger):  # type: ignore[misc]
-    """Logger of gunicorn's messages, as lines of the platform's log."""
-
-    def setup(self, cfg: Any) -> None:
-        self.cfg = cfg
-        self._access_log_enabled = False
-        self.error_log.handlers[:] = log.logger.handlers
-        self.error_log.setLevel(log.logger.level)
-        self.error_log.propagate = False
-
-    def reopen_files(self) -> None:
-        log.reopen()
-
-    def close_on_exec(self) -> None:
-        """Do nothing, since the log's files are opened close-on-exec."""
 
 
 def application() -> Wsgi:
@@ -277,7 +250,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.logger.error("settings not reloaded in this worker: %s", error)
             return
         self._take_over(settings.current)
-        _log_as(settings.current, access=True)
+        log_as(settings.current, access=True)
         if apply := getattr(self._served, "apply", None):
             apply(settings.current)
 
@@ -437,48 +410,6 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             timer.close()
 
 
-class ConnectionCounter:
-    """Counter of this worker's connections by client address, of IPv6 by network (`client_address.network`).
-
-    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their network is "".
-    """
-
-    def __init__(self) -> None:
-        self._count: Counter[str] = Counter()
-        self._most = 0
-        self._proxies = Proxies(())
-        self._front_ends = FrontEnds(())
-
-    def apply(self, current: Config) -> None:
-        """Apply the settings."""
-        self._most = current.connections_per_address
-        self._proxies = Proxies(current.trusted_proxies)
-        self._front_ends = FrontEnds(current.front_ends)
-
-    def admit(self, addr: Any) -> str | None:
-        """Count a connection and return its network; None if the network has its maximum of connections."""
-        peer = str(addr[0]) if isinstance(addr, tuple) else ""
-        if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
-            return ""
-        network = client_address.network(peer)
-        if self._most and self._count[network] >= self._most:
-            return None
-        self.add(network)
-        return network
-
-    def add(self, network: str) -> None:
-        """Count a connection of a network, even beyond the limit."""
-        if network:
-            self._count[network] += 1
-
-    def remove(self, network: str) -> None:
-        """Subtract a connection that has ended, or is one of live events now."""
-        if network:
-            self._count[network] -= 1
-            if not self._count[network]:
-                del self._count[network]
-
-
 def _headers(body: bytes) -> response.Headers:
     """Return the headers that every answer in the envelope has."""
     return [
@@ -534,264 +465,8 @@ def _greenlet_ended(context: object, kind: Any, error: Any, trace: object) -> No
     log.logger.critical("a greenlet ended", exc_info=error)
 
 
-def _has_ended(pid: int) -> bool:
-    """Return True if a child has ended, without reaping it."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        # gevent has reaped it.
-        return True
-
-
-def _log_as(current: Config, *, access: bool) -> None:
+def log_as(current: Config, *, access: bool) -> None:
     try:
         log.apply(current, access=access)
     except OSError as error:
         log.logger.error("the log stays where it is: %s", error)
-
-
-class ForumApplication(Application):  # type: ignore[misc]
-    """Application of the master: etc/gunicorn.conf.py and the settings that it was started with."""
-
-    def __init__(self, current: Config) -> None:
-        self.settings = Settings(current)
-        # Pipe on which workers report that they have loaded.
-        self._loaded: int | None = None
-        # Shared with workers: 1 once any of them has loaded.
-        self._has_loaded = mmap.mmap(-1, 1)
-        super().__init__(prog="forumapi serve")
-
-    def load_config(self) -> None:
-        """Load gunicorn's settings from etc/gunicorn.conf.py; its command line and environment are ignored."""
-        self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
-
-    def load(self) -> Any:
-        """Build the application, in the worker."""
-        from forumapi.wsgi import create_app
-
-        return create_app(self.settings.current)
-
-    def ready(self) -> None:
-        """Report to the master that this worker has loaded, if the master waits for that."""
-        self._has_loaded[0] = 1
-        if self._loaded is not None:
-            os.write(self._loaded, b"1")
-            os.close(self._loaded)
-            self._loaded = None
-
-    @property
-    def has_loaded(self) -> bool:
-        """Return True once any worker of this web process has loaded."""
-        return bool(self._has_loaded[0])
-
-    @property
-    def is_watched(self) -> bool:
-        """Return True if this worker is to replace one that serves with other settings."""
-        return self._loaded is not None
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[int]:
-        """Yield the pipe to which each new worker writes a byte once it has loaded; closed after the with statement."""
-        reading, self._loaded = os.pipe()
-        try:
-            yield reading
-        finally:
-            os.close(reading)
-            if self._loaded is not None:
-                os.close(self._loaded)
-            self._loaded = None
-
-
-class ForumMaster(Arbiter):  # type: ignore[misc]
-    """Master process of gunicorn. SIGHUP applies settings in place, or with new workers, without losing a request.
-
-    Under `forumapi hold` it takes over listening sockets, and ends at SIGUSR2, which tells it of a successor.
-    """
-
-    # How long new workers may take to load.
-    LOAD_S: Final = 30.0
-    # How long until a worker that could not start is started again: at first, and at most.
-    PAUSE_S: Final = (1.0, 30.0)
-
-    _has_successor = False
-    # New workers that are to end after a failed replacement, and until when they may finish.
-    _leaving: dict[int, float]
-    _pause_s = 0.0
-    _not_before = 0.0
-    _told_to_stop: frozenset[int] | set[int] = frozenset()
-
-    def __init__(self, app: ForumApplication) -> None:
-        super().__init__(app)
-        self._leaving = {}
-
-    def start(self) -> None:
-        """Take over the sockets that `forumapi hold` has opened; without that process, open the sockets here."""
-        if held := os.environ.pop(listener_holder.ENV_LISTENERS, ""):
-            self.LISTENERS = sock.create_sockets(
-                self.cfg, self.log, list(map(int, held.split(",")))
-            )
-            # The socket files of `hold` are not removed here.
-            self.systemd = True
-        self._is_held = bool(held)
-        super().start()
-
-    def handle_usr2(self) -> None:
-        """Stop using the addresses, which the successor serves now."""
-        if not self._is_held:
-            log.logger.warning("SIGUSR2 is for `forumapi hold`; here nobody would take over")
-            return
-        log.logger.info("another web process has taken over")
-        self._has_successor = True
-        sock.close_sockets(self.LISTENERS, unlink=False)
-        self.LISTENERS = []
-
-    def manage_workers(self) -> None:
-        """Keep the configured number of workers; with a successor, end after the last worker."""
-        for pid, until in list(self._leaving.items()):
-            if _has_ended(pid):
-                del self._leaving[pid]
-            elif time.monotonic() > until:
-                os.kill(pid, signal.SIGKILL)
-        if not self._has_successor:
-            if time.monotonic() >= self._not_before:
-                super().manage_workers()
-            return
-        # Each time: a worker that was just being started may have missed the signal.
-        self.kill_workers(signal.SIGUSR2)
-        if not self.WORKERS:
-            raise StopIteration
-
-    def reap_workers(self) -> None:
-        """Reap workers that have ended, and notify `hold` of those that ended unasked.
-
-        A worker that can't start ends the web process only if none ever has started; else it is started again, while
-        the others serve.
-        """
-        before = set(self.WORKERS)
-        self._reap_all()
-        for _ in before - set(self.WORKERS) - self._told_to_stop:
-            listener_holder.notify(listener_holder.ENDED)
-
-    def _reap_all(self) -> None:
-        while True:
-            try:
-                super().reap_workers()
-            except HaltServer:
-                if not self.app.has_loaded:
-                    raise
-                first_s, most_s = self.PAUSE_S
-                is_anew = time.monotonic() > self._not_before + most_s
-                self._pause_s = first_s if is_anew else min(most_s, 2 * self._pause_s)
-                self._not_before = time.monotonic() + self._pause_s
-                log.logger.error("a worker could not start; tried again in %.0f s", self._pause_s)
-            else:
-                return
-
-    def handle_hup(self) -> None:
-        """Reload the settings; an invalid file changes nothing, and settings that need a restart are named."""
-        if self._has_successor:
-            # The worker has read them.
-            return
-        before = self.app.settings.current
-        try:
-            changes = self.app.settings.reload(replaces=True)
-        except ConfigError as error:
-            log.logger.error("settings not reloaded, the old ones stay: %s", error)
-            return
-        current = self.app.settings.current
-        if changes.replaced:
-            names = ", ".join(changes.replaced)
-            if not self._replace_workers():
-                self.app.settings.current = before
-                log.logger.error(
-                    "settings not reloaded, the old ones stay: no worker starts with the new %s",
-                    names,
-                )
-                return
-            log.logger.info("settings reloaded, with new workers: %s", names)
-        _log_as(current, access=False)
-        if changes.applied or not changes.replaced:
-            log.logger.info(
-                "settings reloaded: %s", ", ".join(changes.applied) or "nothing changed"
-            )
-        if changes.needs_restart:
-            log.logger.warning("these wait for a restart: %s", ", ".join(changes.needs_restart))
-        if not changes.replaced:
-            self.kill_workers(signal.SIGHUP)
-
-    def _replace_workers(self) -> bool:
-        """Start new workers, and stop the old ones once the new ones serve; return False, without a change, if one
-        does not.
-        """
-        old_cfg = self.app.cfg
-        old = dict(self.WORKERS)
-        try:
-            self.app.reload()
-        except (SystemExit, ConfigError, OSError):
-            self.app.cfg = old_cfg
-            return False
-        # The addresses stay, whatever the file says now.
-        self.app.cfg.set("bind", old_cfg.settings["bind"].get())
-        self.setup(self.app)
-        with self.app.watched() as loaded:
-            new = [self.spawn_worker() for _ in range(self.cfg.workers)]
-            if not self._have_loaded(new, loaded):
-                for pid in new:
-                    # Forgotten first: for one too many the oldest would be told to end. Politely, since another that
-                    # was quicker to load may have taken requests already.
-                    self.WORKERS.pop(pid, None)
-                    self._leaving[pid] = time.monotonic() + self.cfg.graceful_timeout + self.LOAD_S
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGTERM)
-                self.app.cfg = old_cfg
-                self.setup(self.app)
-                return False
-        for pid in old:
-            self.kill_worker(pid, signal.SIGTERM)
-        return True
-
-    def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker; TERM only once, since a second one could interrupt its end."""
-        if sig in (signal.SIGTERM, signal.SIGUSR2):
-            if sig == signal.SIGTERM and pid in self._told_to_stop:
-                return
-            self._told_to_stop = {one for one in self._told_to_stop if one in self.WORKERS} | {pid}
-        super().kill_worker(pid, sig)
-
-    def _have_loaded(self, pids: list[int], loaded: int) -> bool:
-        """Wait until `loaded` workers have loaded; return False if one of them has ended, or the time is up."""
-        until = time.monotonic() + self.LOAD_S
-        missing = len(pids)
-        while missing and time.monotonic() < until:
-            if select.select([loaded], [], [], 0.1)[0]:
-                missing -= len(os.read(loaded, missing))
-            if any(_has_ended(pid) for pid in pids):
-                return False
-        return not missing
-
-    def spawn_worker(self) -> int:
-        """Start one worker. HUP is blocked until the worker has a handler, without which HUP would end it."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-        try:
-            return int(super().spawn_worker())
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-
-
-def serve(current: Config, kind: type[ForumApplication] = ForumApplication) -> None:
-    """Run the web process, of this kind, until a signal to stop.
-
-    Raises SystemExit; its code is 0 after SIGTERM or SIGINT.
-    """
-    os.environ.pop("GUNICORN_CMD_ARGS", None)
-    # A descriptor for each listener: as many as the system lets us have.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        if not {listener_holder.ENV_LISTENERS, "LISTEN_FDS"} & os.environ.keys():
-            listener_holder.check_free(current)
-        ForumMaster(kind(current)).run()
-    except listener_holder.HoldError as error:
-        raise StartError(f"{error}; listen (FORUMAPI_LISTEN) names another address") from error
-    except RuntimeError as error:
-        raise StartError(str(error)) from error

@@ -14,7 +14,7 @@ from forumapi.text.chars import (
     sentence_characters,
     word_characters,
 )
-from forumapi.text.markup import strip_tags
+from forumapi.text.html_tokenizer import strip_tags
 
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"},

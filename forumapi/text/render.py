@@ -6,8 +6,8 @@ Two steps, since links and mentions need the database in between, which this pac
     # look up draft.mention_names, find or make short links for draft.urls
     content = finish(draft, mentions=..., short_links=...)
 
-Markup for the sanitiser is written from tokens (`markup`, `tag_nesting`), never by replacing strings in HTML; only the
-image class and the embeds follow the sanitiser (C-49).
+Markup for the sanitiser is written from tokens (`html_tokenizer`, `tag_nesting`), never by replacing strings in HTML;
+only the image class and the embeds follow the sanitiser (C-49).
 """
 
 import re
@@ -17,11 +17,12 @@ from html import unescape
 from unicodedata import normalize
 
 from forumapi.text import embeds
-from forumapi.text.bbcode import rewrite
 from forumapi.text.chars import block_characters, lower_if_all_caps
 from forumapi.text.clean import escape as escape_stored
+from forumapi.text.html_tokenizer import attributes_of, steps
+from forumapi.text.link_target import target, usable_image
 from forumapi.text.markdown import to_html
-from forumapi.text.markup import attributes_of, steps
+from forumapi.text.markdown_preprocessing import rewrite
 from forumapi.text.sanitise import (
     ELEMENTS,
     EXTERNAL_REL,
@@ -32,7 +33,6 @@ from forumapi.text.sanitise import (
     sanitise,
 )
 from forumapi.text.tag_nesting import STRUCTURE, Nesting
-from forumapi.text.urls import target, usable_image
 
 RENDERER_VERSION = 2
 """Goes up with every change of what the pipeline makes: HTML of another version is made anew (C-36)."""

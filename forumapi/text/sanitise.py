@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import nh3
 
-from forumapi.text.markup import HIDDEN
+from forumapi.text.html_tokenizer import HIDDEN
 
 EXTERNAL_REL = "nofollow noopener"
 EXTERNAL_TARGET = "_blank"

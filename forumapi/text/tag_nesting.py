@@ -8,7 +8,7 @@ deeply lose their tags but not their text.
 
 from collections.abc import Collection
 
-from forumapi.text.markup import steps
+from forumapi.text.html_tokenizer import steps
 
 MAX_DEPTH = 50
 

@@ -1,4 +1,6 @@
-"""Queue of mail about updates: filled by the causing transaction, rendered by updates/writer.py when it is sent."""
+"""Queuing of mail about updates, in the transaction that causes the update; updates/mail_rendering.py renders it when
+it is sent.
+"""
 
 from __future__ import annotations
 

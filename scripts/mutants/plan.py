@@ -239,7 +239,10 @@ TESTS: Final = (
         "forumapi/updates/mail_templates.py",
         "tests/handlers/notifications/test_mail.py tests/updates/test_email.py tests/updates/test_digest.py",
     ),
-    ("forumapi/updates/writer.py", "tests/updates/test_email.py tests/updates/test_digest.py"),
+    (
+        "forumapi/updates/mail_rendering.py",
+        "tests/updates/test_email.py tests/updates/test_digest.py",
+    ),
     ("forumapi/updates/dig*.py", "tests/updates/test_digest.py"),
     (
         "forumapi/updates/[diru]*.py",

@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.porting.markup.text_tree import TextNode, to_markdown
 from forumapi.text import render
-from forumapi.text.markup import strip_tags
+from forumapi.text.html_tokenizer import strip_tags
 
 
 def shown(markdown: str) -> str:

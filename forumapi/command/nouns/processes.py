@@ -55,11 +55,12 @@ def _serve(args: argparse.Namespace, current: Config) -> int:
     from gevent import monkey
 
     monkey.patch_all()
-    from forumapi.server import worker
+    from forumapi.server import master
+    from forumapi.server.worker import StartError
 
     try:
-        worker.serve(with_database(current))
-    except worker.StartError as error:
+        master.serve(with_database(current))
+    except StartError as error:
         raise CommandError(str(error)) from None
     return OK
 
@@ -78,11 +79,12 @@ def _webclient(args: argparse.Namespace, current: Config) -> int:
     from gevent import monkey
 
     monkey.patch_all()
-    from forumapi.server import webclient_process, worker
+    from forumapi.server import master, webclient_process
+    from forumapi.server.worker import StartError
 
     try:
-        worker.serve(own, webclient_process.WebsiteProcess)
-    except worker.StartError as error:
+        master.serve(own, webclient_process.WebsiteProcess)
+    except StartError as error:
         raise CommandError(str(error)) from None
     return OK
 

@@ -13,7 +13,7 @@ from forumapi.models.content import calendar
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, Handler, needs
 from forumapi.request.response import RawResponse, Result
-from forumapi.text import calendar as ical
+from forumapi.text import icalendar as ical
 
 _MEDIA: Final = "text/calendar; charset=utf-8"
 

@@ -8,7 +8,7 @@ from typing import Final
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
 from forumapi.models.content.event import STATUS
-from forumapi.text.calendar import CalendarEvent
+from forumapi.text.icalendar import CalendarEvent
 
 # The events nearest to now are never left out; past ones are listed for a year.
 MAX_EVENTS: Final = 1000

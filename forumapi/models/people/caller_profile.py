@@ -16,7 +16,8 @@ FIND_USER = Query(
     "caller_profile.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
 )
 
-# A provider that the site's owner set up opens no huddles from now on, until it is confirmed (auth/own_provider.py).
+# A provider that the site's owner set up opens no huddles from now on, until it is confirmed
+# (auth/huddles_confirmation.py).
 INTRODUCE = Query(
     "caller_profile.introduce",
     """

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from forumapi.text.bbcode import outside_code
 from forumapi.text.chars import block_characters
+from forumapi.text.markdown_preprocessing import outside_code
 
 _KINDS: Final[Mapping[str, str]] = {
     "microcosms": "forum",

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from forumapi.text.bbcode import outside_code
+from forumapi.text.markdown_preprocessing import outside_code
 
 _HTML = re.compile(
     r"(?<!\\)<(?=[A-Za-z/!?])(?!(?:https?|ftp|mailto):[^\s<>]*>)(?![^\s<>@]+@[^\s<>@]+>)"

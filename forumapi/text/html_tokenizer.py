@@ -1,7 +1,7 @@
-"""Tokenizer of HTML of any quality, in time linear in its length.
+"""Tokenizer of HTML, however malformed, in time linear in its length.
 
-It follows the HTML standard as far as it matters here; a difference is harmless, since every caller writes its own
-markup from the tokens and copies none.
+It follows the HTML standard in all that its callers need. A difference does no harm, since callers write their own
+markup from the tokens and copy none.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Targets of links and images in comments, as browsers parse them (content 11.6 and 11.8, C-52, C-53)."""
+"""Targets of links and images in comments: allowed or not, of this site or another, parsed as browsers parse them
+(content 11.6 and 11.8, C-52, C-53).
+"""
 
 import re
 from typing import NamedTuple

@@ -1,7 +1,8 @@
-"""Confirmation of sign-ins through a provider that a site's owner set up, by people who used another method before.
+"""Confirmation, by a person, of sign-ins through the identity provider that a site's owner set up.
 
-The owner's provider can name whom it likes, so it opens no huddles (models/access/identity.py) until the person
-confirms it once: by the link in the mail that they get, or with a token of the other method (decision 9).
+The owner's provider can name any person, so a sign-in through it opens no huddles (models/access/identity.py) to a
+person who used another method before, until that person confirms it once: by the link in the mail that they get, or
+with a token of the other method (decision 9).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _DAY_S: Final = 86_400
 _CODE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,12})\.([A-Za-z0-9_-]{22})")
 
 IS_CLOSED = Query(
-    "own_provider.is_closed",
+    "huddles_confirmation.is_closed",
     """
     SELECT p.uses_platform AND p.huddles_confirmed IS NULL
       FROM profiles p
@@ -38,7 +39,7 @@ IS_CLOSED = Query(
 )
 
 CONFIRM = Query(
-    "own_provider.confirm",
+    "huddles_confirmation.confirm",
     """
     UPDATE profiles p
        SET huddles_confirmed = now()

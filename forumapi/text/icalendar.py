@@ -1,4 +1,4 @@
-"""iCalendar (RFC 5545) of events, for subscriptions of calendar programs."""
+"""Writer of iCalendar texts (RFC 5545): events, for the calendar programs that subscribe to them."""
 
 from __future__ import annotations
 

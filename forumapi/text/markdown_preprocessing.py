@@ -1,6 +1,7 @@
-"""Steps before Markdown: bare `www.` addresses and remaining BBCode (content 11.3).
+"""Preprocessing of a text before Markdown: bare `www.` addresses become links, and BBCode becomes Markdown (content
+11.3).
 
-Both skip code spans and fences (C-50), in time linear in the text.
+Code spans and fences stay as they are (C-50). Takes time linear in the text.
 """
 
 import re

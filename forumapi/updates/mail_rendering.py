@@ -1,4 +1,5 @@
-"""Rendering of mail about updates when it is sent: context, permission, template.
+"""Rendering of mail about updates and of digests, when it is sent: from its context, the reader's permissions and a
+template.
 
 Statements for a batch: one for all contexts; for each site that has changed, its microcosms and templates; two more for
 each site with digests.

@@ -1,0 +1,53 @@
+"""Counter of a worker's connections by client address, for the limit on connections of one address."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from forumapi.config import Config
+from forumapi.wire import client_address
+from forumapi.wire.client_address import Proxies
+from forumapi.wire.front_ends import FrontEnds
+
+
+class ConnectionCounter:
+    """Counter of this worker's connections by client address, of IPv6 by network (`client_address.network`).
+
+    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their network is "".
+    """
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._most = 0
+        self._proxies = Proxies(())
+        self._front_ends = FrontEnds(())
+
+    def apply(self, current: Config) -> None:
+        """Apply the settings."""
+        self._most = current.connections_per_address
+        self._proxies = Proxies(current.trusted_proxies)
+        self._front_ends = FrontEnds(current.front_ends)
+
+    def admit(self, addr: Any) -> str | None:
+        """Count a connection and return its network; None if the network has its maximum of connections."""
+        peer = str(addr[0]) if isinstance(addr, tuple) else ""
+        if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
+            return ""
+        network = client_address.network(peer)
+        if self._most and self._count[network] >= self._most:
+            return None
+        self.add(network)
+        return network
+
+    def add(self, network: str) -> None:
+        """Count a connection of a network, even beyond the limit."""
+        if network:
+            self._count[network] += 1
+
+    def remove(self, network: str) -> None:
+        """Subtract a connection that has ended, or is one of live events now."""
+        if network:
+            self._count[network] -= 1
+            if not self._count[network]:
+                del self._count[network]
