@@ -1,4 +1,6 @@
-"""Composition of one web process: settings, database, cache, sites, activity, routes."""
+"""Composition of one web process: makes the database pool, caches, site directory, background threads and routes, and
+joins them.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,11 @@ SILENCE_MS = 200
 
 
 class App(Services):
-    """Services of one web process, made and joined. `start` before the first request, `stop` after the last."""
+    """All services of one web process. Call `start` before the first request, `stop` after the last.
+
+    `root` and `site`: routes of the platform's host and of site hosts; `database_url`: in place of the configured one,
+    "" for none.
+    """
 
     def __init__(
         self,
@@ -144,7 +150,7 @@ class App(Services):
         self.apply(config)
 
     def apply(self, config: Config) -> None:
-        """Apply the settings that a reload changes at once."""
+        """Take over the settings `config`, so far as a reload changes them without new processes."""
         self.config = config
         self.access = log.requests()
         self.server_timing_header = config.server_timing_header
@@ -163,10 +169,10 @@ class App(Services):
         self.guest_semaphore = KeyedSemaphore(config.guest_concurrency_per_address)
 
     def start(self) -> bool:
-        """Open connections and start the background work of this process; return False if the database can't be
-        reached yet.
+        """Open connections and start the background threads of this process; return False if the database can't be
+        reached now.
 
-        Requests are refused until it can; no restart is needed then.
+        In that case requests are refused until the database can be reached, and no restart is needed.
         """
         try:
             self.database.warm(2)
@@ -192,12 +198,14 @@ class App(Services):
         return has_database
 
     def retire(self) -> None:
-        """Leave database connections to the successor process, while this one answers its last clients."""
+        """Stop numbering events and keep at most one idle database connection, since a successor process needs the
+        others; requests are still answered.
+        """
         self.sequencer.stop()
         self.database.retire()
 
     def stop(self) -> None:
-        """End the background work and write all buffers."""
+        """End the background threads, write what is buffered, and close the connections."""
         self.live.stop()
         self.sequencer.stop()
         self.readers.stop()
@@ -229,7 +237,9 @@ class App(Services):
             tx.after_commit(self.mail.wake)
 
     def _open_files(self) -> None:
-        """Check the store of files at the start and log a problem; all else is served without it."""
+        """Check the store of files, empty its scratch folder and start the thread of thumbnails; a problem of the store
+        is only logged.
+        """
         try:
             logger.info("files are kept %s", self.storage.check())
             clear_scratch(self.storage)

@@ -36,7 +36,9 @@ ENV_RUN: Final = "STARTED_BY_RUN"
 
 
 def resource(name: str) -> Path:
-    """Return the path of `docs/...`, `etc/...` or `sql/...`: beside the package in a checkout, else as installed."""
+    """Return the path of a file that comes with the package, by its name `docs/...`, `etc/...` or `sql/...`, in a
+    checkout and in an installation.
+    """
     checkout = Path(__file__).resolve().parent.parent
     # Beside an installed package stand other packages, which may well have a folder of the same name.
     if (checkout / "setup.cfg").exists():
@@ -180,7 +182,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All settings of one process. `path`: the file that they came from; etc/forumapi.toml documents them."""
+    """All settings of one process. `path`: the file that they were read from. etc/forumapi.toml documents each."""
 
     path: Path = field(default=Path(), metadata={"internal": True})
 
@@ -1069,8 +1071,8 @@ class Config:
 
     @property
     def beside_run(self) -> Config:
-        """Return the settings for a command; without a database URL, those of the embedded mode, for use beside
-        `forumapi run`.
+        """Return these settings for a command; if neither `environment` nor `database_url` is set, with the embedded
+        mode, so that the command works beside `forumapi run`.
         """
         if self.environment or self.database_url:
             return self
@@ -1078,7 +1080,7 @@ class Config:
 
     @property
     def missing(self) -> list[str]:
-        """Return the names of settings without which production can't start; [] if all are set."""
+        """Return the names of required settings that are not set; [] if all are, and always outside production."""
         return [] if self.mode != "prod" else [one for one in REQUIRED if _is_default(self, one)]
 
     @property
@@ -1088,12 +1090,14 @@ class Config:
 
     @property
     def out_of_service_path(self) -> Path:
-        """Return the path of the file whose existence reports the web process as not ready; it serves all the same."""
+        """Return the path of the file that takes this machine out of service: while it exists, the web process reports
+        not ready, and still answers requests.
+        """
         return self.data_path / "out-of-service"
 
     @property
     def mailbox_path(self) -> Path:
-        """Return the absolute path of the embedded mode's mail folder."""
+        """Return the absolute path of the folder into which the embedded mode writes mails."""
         return self.data_path / self.mailbox
 
     @property
@@ -1113,20 +1117,21 @@ class Config:
 
     @property
     def direct_url(self) -> str:
-        """Return the URL of the database without a pooler."""
+        """Return the URL by which to reach the database without the pooler, if there is one in between."""
         return self.database_direct_url or self.database_url
 
     @property
     def worker_count(self) -> int:
-        """Return the number of web workers: as set, else of the cores that this process may use."""
+        """Return the number of web workers: as set or, for 0, one for each core that this process may use."""
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
     def connections(self) -> int:
-        """Return the maximum of database connections of one machine's processes.
+        """Return the maximum number of database connections of one machine.
 
-        Each worker has those for requests, and one each to number events, to be notified of them, and to keep the lease
-        on numbering. While workers or the web process are replaced there are twice as many. The cron process has two.
+        A worker has `database_connections` for requests, and three more: to number events, to be notified of them, and
+        to keep the lease on numbering. All workers count twice, since new and old ones overlap in a replacement. The
+        cron process has two.
         """
         return 2 * self.worker_count * (self.database_connections + 3) + 2
 
@@ -1142,7 +1147,7 @@ class Config:
 
     @property
     def port_suffix(self) -> str:
-        """Return `:8080` for links to sites; "" if they need no port."""
+        """Return the port in links to sites as `:8080`; "" where links need none."""
         port = self.public_port
         if port < 0:
             listens_on = self.listen.rpartition(":")[2]
@@ -1151,19 +1156,19 @@ class Config:
 
     @property
     def short_links(self) -> str:
-        """Return the URL that a short link's code is appended to; ends in /out/."""
+        """Return the URL to which a short link's code is appended; it ends in /out/."""
         return (
             self.short_link_url or f"{self.scheme}://{self.platform_domain}{self.port_suffix}/out/"
         )
 
     @property
     def sender(self) -> str:
-        """Return the address that mail is sent from."""
+        """Return the From address of mail that is not about updates (codes, invitations, notices)."""
         return self.mail_from or f"noreply@{self.platform_domain}"
 
     @property
     def notify_sender(self) -> str:
-        """Return the address that mail about updates is sent from."""
+        """Return the From address of mail about updates."""
         return self.mail_notify_from or f"notify@{self.sender.rpartition('@')[2]}"
 
 
@@ -1207,7 +1212,9 @@ def _is_default(config: Config, name: str) -> bool:
 
 
 def url_of(listen: str) -> str:
-    """Return the URL of a `listen` address, for programs on the same machine; "" for a Unix socket."""
+    """Return the URL by which programs on this machine reach the server at the setting `listen`; "" for a Unix
+    socket.
+    """
     if listen.startswith("unix:"):
         return ""
     host, _, port = listen.rpartition(":")
@@ -1215,12 +1222,14 @@ def url_of(listen: str) -> str:
 
 
 def embedded_environ() -> dict[str, str]:
-    """Return the environment for child processes in the embedded mode."""
+    """Return the environment variables to add for child processes of `forumapi run`: the embedded mode, and the id of
+    this process.
+    """
     return {f"{ENV_PREFIX}ENVIRONMENT": "embedded", ENV_RUN: str(os.getpid())}
 
 
 def is_started_by_run() -> bool:
-    """Return True in a process that `forumapi run` has started."""
+    """Return True if the parent of this process is the `forumapi run` that started it."""
     return os.environ.get(ENV_RUN) == str(os.getppid())
 
 
@@ -1235,7 +1244,9 @@ def _kind(name: str) -> str:
 
 
 def _typed(name: str, value: object) -> Any:
-    """Return `value` as the setting's type. Raises ConfigError."""
+    """Return `value` with the type of the setting `name`; nothing is converted but a list into a tuple. Raises
+    ConfigError for another type.
+    """
     wanted = _TYPES[name]
     if wanted is bool and isinstance(value, bool):
         return value
@@ -1259,9 +1270,10 @@ def _checked(name: str, value: object) -> Any:
 
 
 def parse(name: str, text: str) -> Any:
-    """Return the value in the text of a setting, from the environment or the command line. Raises ConfigError.
+    """Convert the text of the setting `name`, from the environment or the command line, into its value. Raises
+    ConfigError for an unknown name or a value that its rule refuses.
 
-    A list has commas between its values; true and false may be yes, no, on, off, 1, 0.
+    Commas separate the values of a list; true and false may be written as yes, no, on, off, 1, 0.
     """
     known(name)
     wanted = _TYPES[name]
@@ -1279,7 +1291,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def known(name: str) -> None:
-    """Check that there is a setting `name`. Raises ConfigError, which names the nearest one."""
+    """Raise ConfigError, which suggests the most similar name, if there is no setting `name`."""
     if name not in SETTINGS:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -1287,7 +1299,9 @@ def known(name: str) -> None:
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
-    """Return the path of the settings file: that in FORUMAPI_CONFIG, else the one in the package."""
+    """Return the path of the settings file: the environment variable FORUMAPI_CONFIG, else etc/forumapi.toml of the
+    package.
+    """
     named = environ.get(ENV_FILE)
     return Path(named) if named else resource("etc/forumapi.toml")
 
@@ -1318,7 +1332,11 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
 
 def _current_name(name: str, key: str, given: Mapping[str, object], where: str) -> str:
-    """Return the present name of a setting. Raises ConfigError for an unknown name, and for one given twice."""
+    """Return the present name of a setting that may be given by an old one. Raises ConfigError for an unknown name, and
+    if both names are in `given`.
+
+    `key`: the name as written, `where`: its file or "the environment", both for the message.
+    """
     current = RENAMED.get(name, name)
     known(current)
     if current != name:
@@ -1346,7 +1364,9 @@ def _read(path: Path) -> tomlkit.TOMLDocument:
 
 
 def note(name: str) -> str:
-    """Return the comment above a setting in etc/forumapi.toml: purpose, unit, and when a change takes effect."""
+    """Return the comment that stands above the setting `name` in etc/forumapi.toml: purpose, unit, and when a change
+    takes effect.
+    """
     about = SETTINGS[name].metadata
     unit = f" Unit: {about['unit']}." if about["unit"] else ""
     return f"{about['text']}{unit} {_EFFECTS[effect(name)]}"
@@ -1360,20 +1380,24 @@ _EFFECTS: Final = {
 
 
 def effect(name: str) -> str:
-    """Return how a change takes effect: "reload", "replace" (new processes, at a reload) or "restart"."""
+    """Return how a change of the setting `name` takes effect: "reload" (at once, at a reload), "replace" (at a reload,
+    by new processes) or "restart".
+    """
     about = SETTINGS[name].metadata
     return "reload" if about["reload"] else "restart" if about["restart"] else "replace"
 
 
 def shown(name: str, value: object) -> str:
-    """Format a value as TOML; secrets are hidden."""
+    """Format the value of the setting `name` as TOML; a secret that is set is "(set)"."""
     if SETTINGS[name].metadata["secret"] and value:
         return '"(set)"'
     return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
 
 
 class Changes(NamedTuple):
-    """Names of changed settings: applied by a reload at once, by new processes, or by a restart."""
+    """Names of changed settings, in three lists by how they take effect: at a reload at once, at a reload by new
+    processes, at a restart.
+    """
 
     applied: list[str]
     replaced: list[str]
@@ -1387,9 +1411,11 @@ def diff(old: Config, new: Config) -> Changes:
 
 
 def set_value(path: Path, name: str, text: str) -> Config:
-    """Write one setting into the file, which otherwise stays as it is; return the file's settings then.
+    """Write one setting into the file at `path`, whose other lines stay as they are; return the settings in the file,
+    without the environment.
 
-    Raises ConfigError, and writes nothing, if the value or the file is invalid.
+    `text`: the value as `parse` reads it. Raises ConfigError, and leaves the file unchanged, if the value or the file
+    is invalid.
     """
     document = _read(path)
     if (current := RENAMED.get(name, name)) != name:
@@ -1424,17 +1450,19 @@ def set_value(path: Path, name: str, text: str) -> Config:
 
 
 class Settings:
-    """Settings of a running process; `reload` replaces those that may change while it runs."""
+    """Holder of a running process's settings (`current`), which `reload` replaces by those in the file."""
 
     def __init__(self, current: Config, environ: Mapping[str, str] = os.environ) -> None:
         self.current = current
         self._environ = environ
 
     def reload(self, *, replaces: bool = False) -> Changes:
-        """Read the file again into `current`; settings that a reload can't apply keep their values.
+        """Read the file and the environment again, put new values into `current`, and return the names of all that
+        changed.
 
-        `replaces`: the caller starts new processes, so that settings which those apply change too. Raises ConfigError,
-        and changes nothing, if the file or the environment is invalid.
+        Settings that need new processes change in `current` only with `replaces`, by which the caller says that it
+        starts them; those that need a restart never do. Raises ConfigError, and changes nothing, if the file or the
+        environment is invalid.
         """
         new = load(self.current.path, self._environ)
         changes = diff(self.current, new)

@@ -1,6 +1,6 @@
-"""Errors of the API: one exception per status, with the stable codes of platform 1.6.
+"""Errors of the API: one exception for each status, with the stable codes of platform 1.6.
 
-Models and handlers raise these; only `response.py` turns them into bytes. Nothing else knows about HTTP statuses.
+Models and handlers raise these; only request/response.py turns them into answers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MOST_EXCERPT: Final = 100
 
 
 def excerpt(text: str) -> str:
-    """Return the beginning of a text from the request, to quote in a message."""
+    """Return the first 100 characters of a text from the request, to quote in a message; "…" stands for the rest."""
     return text if len(text) <= _MOST_EXCERPT else text[:_MOST_EXCERPT] + "…"
 
 
@@ -72,7 +72,9 @@ class ApiError(Exception):
 
 
 class Invalid(ApiError):
-    """400: the request breaks a rule. `field` names the place in the body or query, `rule` is the broken rule."""
+    """400: the request breaks a rule. `field` names the place in the body or query ("": the whole), `rule` says in
+    words what must hold there.
+    """
 
     status = 400
 
@@ -82,7 +84,11 @@ class Invalid(ApiError):
 
 
 class InvalidRows(Invalid):
-    """400: rows of a list break rules. `rows` are (row from 1, or line; field; rule), the first of very many."""
+    """400: rows of a sent list break rules, so that none was carried out. `rows`: (number of the row, from 1, or of its
+    line; field; rule).
+
+    `total`: rows in the list. Only the first MOST_NAMED of `rows` are in the answer.
+    """
 
     MOST_NAMED = 1_000
 
@@ -101,13 +107,15 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: not permitted, guests included; also a content item that never existed (content 1.2)."""
+    """403: not permitted, to members or guests; also the answer for a content item that never existed (content 1.2)."""
 
     status = 403
 
 
 class InsufficientScope(Forbidden):
-    """403: the token is limited to scopes without `scope`; "": only an unlimited token would do (RFC 6750)."""
+    """403: the token has scopes, but not `scope`; "": no scope would do, only a token without scopes, which is
+    unlimited (RFC 6750).
+    """
 
     def __init__(self, scope: str) -> None:
         wanted = f', scope="{scope}"' if scope else ""
@@ -126,14 +134,14 @@ class NotFound(ApiError):
 
 
 def known(found: T | None, noun: str) -> T:
-    """Return `found`. Raises NotFound, which names `noun`, for None."""
+    """Return `found`. Raises NotFound if it is None, with the message "There is no such `noun`"."""
     if found is None:
         raise NotFound(f"There is no such {noun}")
     return found
 
 
 class MethodNotAllowed(ApiError):
-    """405; carries the resource's `Allow`."""
+    """405: the resource does not have the method. `allow`: value of the header Allow."""
 
     status = 405
 
@@ -142,25 +150,25 @@ class MethodNotAllowed(ApiError):
 
 
 class Conflict(ApiError):
-    """409: the state of the thing, or an equal request that is still running, does not allow this."""
+    """409: the state of the object does not allow this, or a request with the same idempotency key is still running."""
 
     status = 409
 
 
 class PreconditionFailed(ApiError):
-    """412: `If-Match` named another version."""
+    """412: the header `If-Match` names a version that is not the present one."""
 
     status = 412
 
 
 class TooLarge(ApiError):
-    """413: body or upload over the limit."""
+    """413: the body or upload exceeds its limit of bytes."""
 
     status = 413
 
 
 class RangeNotSatisfiable(ApiError):
-    """416: the range lies beyond the end; carries the size."""
+    """416: the requested range begins after the end of the file. `size`: bytes of the file."""
 
     status = 416
 
@@ -169,13 +177,13 @@ class RangeNotSatisfiable(ApiError):
 
 
 class Unprocessable(ApiError):
-    """422: an idempotency key used again with another body."""
+    """422: the idempotency key was used before with another request."""
 
     status = 422
 
 
 class TooMany(ApiError):
-    """429: over a limit; `retry_after_s` goes into Retry-After."""
+    """429: the caller has exceeded a limit. `retry_after_s`: seconds for the header Retry-After."""
 
     status = 429
 
@@ -186,19 +194,19 @@ class TooMany(ApiError):
 
 
 class NotImplementedHere(ApiError):
-    """501: known but unimplemented, or not configured."""
+    """501: the API knows this, but it is not implemented, or not configured in this installation."""
 
     status = 501
 
 
 class BadGateway(ApiError):
-    """502: a provider failed."""
+    """502: a service that this one asked (identity provider, verifier, geocoder) failed or refused."""
 
     status = 502
 
 
 class Unavailable(ApiError):
-    """503: a dependency is unreachable or overloaded; nothing was written."""
+    """503: a dependency, such as the database, is unreachable or overloaded; nothing was written."""
 
     status = 503
 
@@ -209,9 +217,9 @@ class Unavailable(ApiError):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit in time, so that it may be committed.
+    """502: the database did not answer a commit in time, so that the write may or may not have happened.
 
-    Sent without Retry-After, which promises that nothing was written.
+    Has no Retry-After, which would promise that nothing was written.
     """
 
     def __init__(self) -> None:

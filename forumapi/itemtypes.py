@@ -1,6 +1,7 @@
-"""Item types: number, name, URL and properties of each (platform 11, content 1.8).
+"""Item types: number, name on the wire, address and properties of each (platform 11, content 1.8).
 
-This is the one list of item types. SQL gets it from sql/seeds/defaults.sql; a test holds the two together.
+Items are four of them; profiles, comments, roles and others have such a number too. This is the only list; SQL gets it
+from sql/seeds/defaults.sql, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from typing import Final, NamedTuple
 
 
 class ItemType(NamedTuple):
-    """Item type. `path` is the collection path, `commentable` and `trending` as in platform 11."""
+    """Item type. `path`: address of its collection; `commentable`: comments are written on such things; `trending`:
+    they get trending scores.
+    """
 
     id: int
     name: str
@@ -73,22 +76,24 @@ MICROCOSM_CHILDREN: Final = (MICROCOSM, CONVERSATION, EVENT, POLL)
 
 
 class ItemRef(NamedTuple):
-    """Reference to an item, or to anything else that has an item type: type number and id."""
+    """Reference to an item, or to anything else with an item type (comment, profile, …): number of the type, and id."""
 
     type: int
     id: int
 
     @property
     def href(self) -> str:
-        """Return the host-relative API address."""
+        """Return the address in the API, without scheme and host."""
         return href(self.type, self.id)
 
 
 def name_of(item_type_id: int) -> str:
-    """Return the wire name of a type id, such as 6 -> "conversation"."""
+    """Return the name on the wire of the item type with this number, such as "conversation" for 6. Raises KeyError for
+    an unknown number.
+    """
     return BY_ID[item_type_id].name
 
 
 def href(item_type_id: int, item_id: int) -> str:
-    """Return the host-relative API address of an item."""
+    """Return the address of an item (or other thing with an item type) in the API, without scheme and host."""
     return f"{BY_ID[item_type_id].path}/{item_id}"

@@ -1,6 +1,7 @@
-"""Routing tables: each address with its handler class. ROOT is the set of the platform's host, SITE that of site hosts.
+"""Routing tables: the handler class of each address. ROOT has those of the platform's own host, SITE those of site
+hosts.
 
-One literal a line, whole address, alphabetical: grep finds it and a diff reads as an API change.
+One address a line, whole and in alphabetical order, so that grep finds it and a diff shows a change of the API.
 """
 
 from __future__ import annotations

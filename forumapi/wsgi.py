@@ -1,4 +1,4 @@
-"""WSGI application of a web process: one App, its health endpoints, and the website beside the API."""
+"""WSGI application of a web process: the API (one App), its health endpoints and, if it is switched on, the website."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Application:
-    """WSGI callable around one App. Server hooks call `start`, `stop` and `apply`."""
+    """WSGI callable of a web process: gives pages to the website, everything else to the health endpoints or the API.
+
+    The server's worker calls `start`, `apply` at a reload, `close_connections`, `retire` and `stop`.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -40,7 +43,9 @@ class Application:
         return self.api(environ, start_response)
 
     def _is_page(self, environ: dict[str, Any]) -> bool:
-        """Return True for what the website answers: on `admin_listen` it answers nothing."""
+        """Return True if the website answers this request: if the address is a page of the website, and not asked for
+        on `admin_listen`.
+        """
         return "forumapi.private" not in environ and reserved_paths.is_page(
             environ.get("PATH_INFO", "")
         )
@@ -48,13 +53,17 @@ class Application:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a page that took too long; None if the address is no page."""
+        """Answer a request that exceeded the time limit by a page of the website with `status`; None if its address is
+        no page of the website.
+        """
         if self.website is None or not self._is_page(environ):
             return None
         return self.website.overdue(environ, start_response, status)
 
     def api(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer as the API alone, which has no pages but its own."""
+        """Answer any request as the API or a health endpoint, never as the website; the website itself calls this for
+        its requests.
+        """
         if self.health.is_asked(environ):
             status, headers, found = self.health.answer(environ)
             start_response(status, headers)
@@ -79,5 +88,7 @@ class Application:
 
 
 def create_app(config: Config, database_url: str = "") -> Application:
-    """Make the application; `database_url` overrides the configured one (embedded mode, tests)."""
+    """Make the application of a web process; `database_url` replaces the configured one (embedded mode, tests), "" does
+    not.
+    """
     return Application(App(config, routes.ROOT, routes.SITE, database_url))

@@ -1,4 +1,4 @@
-"""Signing in with a third party's assertion of an e-mail address, through a configured verifier (P-23)."""
+"""Sign-in with an assertion of an e-mail address by a third party, which a verifier checks over HTTP (P-23)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ TRIES_PER_CLIENT_ADDRESS: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
-    """Sign-in by `Assertion` and `ClientSecret` of a registered application; wire-compatible with v1 (platform 3.3)."""
+    """Sign-in by the fields `Assertion` and `ClientSecret` (of an application that the operator registered), as in v1
+    (platform 3.3).
+    """
 
     name = "assertion"
     title = "Assertion"
@@ -34,22 +36,21 @@ class AssertionBackend(Backend):
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if the site or the platform has a verifier."""
+        """Return True if the site or the platform has set the verifier's URL."""
         return bool(settings.get("url") or config.assertion_verifier_url)
 
     def refuse(self, attempt: Attempt) -> None:
-        """Raise NotImplementedHere, since there is no verifier.
-
-        Callers that are no registered application get Unauthorized or TooMany instead.
+        """Raise NotImplementedHere, since no verifier is set; before that Unauthorized or TooMany, if the application's
+        secret is wrong or was tried too often.
         """
         _client(attempt)
         super().refuse(attempt)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Return the address that the verifier finds in the assertion.
+        """Return the e-mail address that the verifier reads from the assertion.
 
-        Raises Unauthorized for a bad secret or assertion, TooMany beyond the limit of tries, BadGateway if the verifier
-        fails.
+        Raises Unauthorized if the application's secret is wrong or the verifier rejects the assertion, TooMany after
+        too many tries from the client address, BadGateway if the verifier fails.
         """
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
@@ -65,9 +66,10 @@ class AssertionBackend(Backend):
 
 
 def _client(attempt: Attempt) -> int:
-    """Return the id of the application whose secret was sent.
+    """Return the id of the operator's application with the secret that was sent.
 
-    Raises Unauthorized for another secret, TooMany beyond the limit of tries, so that secrets can't be guessed.
+    Counts the try by client address, so that secrets can't be guessed. Raises Unauthorized for an unknown secret,
+    TooMany.
     """
     given = attempt.sign_in.ClientSecret
     tries = TRIES_PER_CLIENT_ADDRESS._replace(most=attempt.config.sign_in_tries_per_client_address)
@@ -81,7 +83,11 @@ def _client(attempt: Attempt) -> int:
 
 
 def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
-    """Return the e-mail address that the verifier at `url` finds in the assertion. Raises Unauthorized, BadGateway."""
+    """Send the assertion to the verifier at `url`; return the e-mail address in its answer. `audience`: host of the
+    site that is signed in to.
+
+    Raises Unauthorized if the verifier rejects the assertion, BadGateway if it fails.
+    """
     body = json.dumps({"assertion": assertion, "audience": audience}).encode()
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     try:

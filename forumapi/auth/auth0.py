@@ -1,7 +1,7 @@
-"""Exchange of POST /auth0 for clients of v1 (platform 3.4): through the Auth0 tenant of the site.
+"""Exchange of an Auth0 code or access token for an e-mail address: POST /auth0, for clients of v1 (platform 3.4).
 
-Unlike v1 it believes an e-mail address only where the tenant says that it is verified, and an access token only
-where it was issued to this site's client (P-24).
+Uses the site's own Auth0 tenant. Unlike v1 it accepts an e-mail address only if the tenant says that it is verified,
+and an access token only if it was issued to this site's client (P-24).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REFUSED: Final = "This access token was not issued to this site"
 
 
 class Tenant(NamedTuple):
-    """A site's three settings for Auth0."""
+    """Auth0 tenant of a site: host name, client id and client secret, all three set."""
 
     domain: str
     client_id: str
@@ -40,7 +40,7 @@ class Tenant(NamedTuple):
 
 
 def tenant(tx: Reader, site_id: int) -> Tenant:
-    """Return the site's settings for Auth0. Raises Invalid if one of the three is missing."""
+    """Return the Auth0 tenant of a site. Raises Invalid if one of its three settings is empty."""
     row = tx.row(SETTINGS, site_id=site_id)
     if row is None:
         raise Invalid("", "This site has no Auth0 domain, client id and client secret")
@@ -48,9 +48,10 @@ def tenant(tx: Reader, site_id: int) -> Tenant:
 
 
 def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
-    """Return the verified e-mail address of the person whom Auth0 issued the code for.
+    """Exchange an authorization code at Auth0; return the verified e-mail address of the person who signed in there.
 
-    Raises Unauthorized, BadGateway.
+    `site_url`: URL of the site, of which the code's redirect URI is made. Raises Unauthorized if the code is refused or
+    the address is not verified, BadGateway if Auth0 fails.
     """
     client = WebApplicationClient(found.client_id)
     tokens = identity_provider_client.exchange(
@@ -65,9 +66,10 @@ def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> st
 
 
 def email_of_token(config: Config, found: Tenant, access_token: str) -> str:
-    """Return the verified e-mail address of the access token's bearer. Raises Unauthorized, BadGateway.
+    """Return the verified e-mail address of the person whose Auth0 access token this is. The token must be a JWT issued
+    to this site's client.
 
-    A token of another client is refused, and so is one that is not a JWT, since it does not name its client.
+    Raises Unauthorized if it is not, or the address is not verified; BadGateway if Auth0 fails.
     """
     there = Provider(config, f"https://{found.domain}/")
     claims = there.claims(

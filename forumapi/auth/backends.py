@@ -1,7 +1,8 @@
-"""Ways to sign in: each a small class found by its name, switched on and set up per site (platform 3.3 to 3.5).
+"""Interface of sign-in methods ("back ends"): a small class each, found by its name, switched on and set up for each
+site (platform 3.3 to 3.5).
 
-A back end proves that the caller has an e-mail address and nothing more: users, profiles and tokens are made of that
-elsewhere, alike for all. To add one, subclass `Backend`, name it, and import its module in
+A back end proves that the caller has an e-mail address and nothing more; sign_in.py makes user, profile and token from
+that, for all methods alike. To add one, subclass `Backend`, name it, and import its module in
 `forumapi.auth.backend_list`; tests/auth/test_contract.py then tests it against the docstrings here.
 """
 
@@ -27,7 +28,9 @@ MAX_URLS: Final = 10
 
 
 class SignIn(Struct):
-    """Body of POST /auth. Without `method` it exchanges an assertion (platform 3.3)."""
+    """Body of POST /auth: the method's name, and the fields of all methods. Without `method` the method is "assertion"
+    (platform 3.3).
+    """
 
     method: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -43,15 +46,16 @@ class SignIn(Struct):
 
 
 class Begin(Struct):
-    """Body of POST /auth/begin."""
+    """Body of POST /auth/begin: the method's name, and the URL to which the provider sends the browser back."""
 
     method: str | UnsetType = UNSET
     redirectUri: str | UnsetType = UNSET
 
 
 class Browser(NamedTuple):
-    """Browser at a page of the engine: `mark` identifies it, `url` is the page, `link` the secret of a mail's link,
-    "" for none.
+    """Browser that signs in on one of the engine's own pages.
+
+    `mark`: hash of its cookie; `url`: the page; `link`: secret of a mail's link that it follows, "" for none.
     """
 
     mark: str
@@ -60,7 +64,9 @@ class Browser(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One request to sign in: its body, site, client address, and the settings and database that a back end uses."""
+    """One request to begin or prove a sign-in (`given`): with its site, client address, and the settings and database
+    that the back end needs.
+    """
 
     given: SignIn | Begin
     site: Site
@@ -74,7 +80,9 @@ class Attempt(NamedTuple):
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction of its own, so that counts and used codes are kept even if the sign-in fails later."""
+        """Open a transaction that commits independently of the sign-in, so that counted tries and used codes stay when
+        the sign-in fails.
+        """
         with self.database.write() as tx:
             try:
                 yield tx
@@ -84,22 +92,23 @@ class Attempt(NamedTuple):
 
     @property
     def sign_in(self) -> SignIn:
-        """Return the body of POST /auth."""
+        """Return the body; only for requests of POST /auth."""
         assert isinstance(self.given, SignIn)
         return self.given
 
     @property
     def redirect_uri(self) -> str:
-        """Return the page to come back to that POST /auth/begin names, "" for none."""
+        """Return the field `redirectUri` of POST /auth/begin, "" without one; only for requests of that address."""
         assert isinstance(self.given, Begin)
         return self.given.redirectUri if isinstance(self.given.redirectUri, str) else ""
 
 
 class Verified(NamedTuple):
-    """E-mail address that the caller has proven to have. `client_id`: the application that asked, 0 for none.
+    """E-mail address that the caller has proven to have. `client_id`: the operator's application that the sign-in is
+    for, 0 for none.
 
-    `is_platforms`: the platform itself vouches for the address; what a site owner's own provider says proves nothing on
-    other sites. `has_second_factor`: the method includes one, so that no code is asked for.
+    `is_platforms`: the proof counts on all sites; False for the provider that a site's owner set up, which counts on
+    that site alone. `has_second_factor`: the method itself includes a second factor, so no code is asked for.
     """
 
     email: str
@@ -109,8 +118,8 @@ class Verified(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """Result of a first step: the flow's secret, and the page to visit or the argument of the browser's passkey
-    call.
+    """Result of a sign-in's first step: the flow's secret, and either `location`, the provider's page to visit, or
+    `public_key`, the argument of the browser's passkey call.
     """
 
     flow: str
@@ -119,9 +128,10 @@ class Begun(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Setting of a back end. A secret is written and never read back.
+    """Setting of a back end, which a site's owner may set. A value of the kind "secret" is stored and never shown
+    again.
 
-    `is_secret_destination`: URL that secrets are sent to.
+    `is_secret_destination`: secrets are sent to this URL, so that a change of it needs the secret again.
     """
 
     name: str
@@ -131,9 +141,9 @@ class Setting(NamedTuple):
     is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
-        """Return `value` as it is stored; "" or an empty list clears the setting.
+        """Return `value` in the form to be stored; "" or [] clears the setting. Raises Invalid for an unsuitable value.
 
-        Raises Invalid, which names `place`.
+        `place`: name of the field in that error.
         """
         if self.kind == "urls":
             if not isinstance(value, list) or len(value) > MAX_URLS:
@@ -163,10 +173,11 @@ _NEVER: Final = frozenset(("javascript", "data", "vbscript", "file", "blob"))
 
 
 class Backend:
-    """Sign-in method. An instance lives for one request and holds no connection between calls.
+    """Base class of sign-in methods. An instance is made for one request and holds no database connection between
+    calls.
 
-    `kind`: form of the sign-in, for clients. `is_listed` False: clients do not offer the method by itself. A class that
-    only others inherit from passes `is_abstract=True`.
+    `kind`: form of the sign-in, by which clients choose their form. `is_listed` False: not offered as a first step.
+    `is_abstract=True` in the class statement: only a base of others, so it needs no name.
     """
 
     name: ClassVar[str] = ""
@@ -186,25 +197,27 @@ class Backend:
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Return True if the method exists under these settings of the platform."""
+        """Return True if this platform's settings allow the method at all."""
         return True
 
     @classmethod
     def is_default(cls, config: Config) -> bool:
-        """Return True if a site without settings of its own has this method."""
+        """Return True if the method is on for a site that has no settings of its own for it."""
         return True
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if all required settings are set."""
+        """Return True if the site's settings of this method are complete."""
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
     def refuse(self, attempt: Attempt) -> None:
-        """Answer in place of `verify` if `is_ready` is False. Raises NotImplementedHere."""
+        """Raise NotImplementedHere; called before `verify` where the method is on but not `is_ready`. A subclass may
+        raise another error first.
+        """
         raise _not_here(self.name)
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Take the first step, for methods with a step before the proof. Raises Invalid for others."""
+        """Take the first step of POST /auth/begin, for methods that have one; others raise Invalid."""
         raise Invalid("method", f"{self.name} begins with POST /auth")
 
     def verify(self, attempt: Attempt) -> Verified | None:
@@ -216,7 +229,9 @@ class Backend:
 
 
 class State(NamedTuple):
-    """State of a back end on a site. `is_own`: the site's owner configured it."""
+    """State of a back end on a site: on or off, its settings there, and if they are complete. `is_own`: the site's
+    owner has set it, not the platform.
+    """
 
     backend: type[Backend]
     is_enabled: bool
@@ -226,7 +241,9 @@ class State(NamedTuple):
 
 
 def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -> State:
-    """Return the state of `backend` under the settings in force on a site."""
+    """Return the state of `backend` on a site. `row`: its stored settings, the site's or else the platform's; None for
+    none.
+    """
     settings = row.settings if row else {}
     return State(
         backend,
@@ -238,7 +255,7 @@ def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -
 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
-    """Return the state of every listed back end on this site, by name."""
+    """Return the states of all back ends on a site that the platform allows, those switched off included, by name."""
     rows = SiteAuthBackend.find_all(tx, site.id)
     return [
         state(backend, rows.get(name), config)
@@ -248,7 +265,7 @@ def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
 
 
 def find(name: str, config: Config) -> type[Backend] | None:
-    """Return the back end with this name; None if there is none under these settings."""
+    """Return the back end with this name; None if there is none, or the platform's settings do not allow it."""
     backend = Backend.found.get(name)
     return backend if backend is not None and backend.exists(config) else None
 
@@ -256,10 +273,10 @@ def find(name: str, config: Config) -> type[Backend] | None:
 def merge_settings(
     backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return `stored` overlaid by the settings `given`; null leaves a setting as it is.
+    """Return the back end's settings `stored`, changed by `given`: null leaves a setting as it is, "" or [] clears it.
 
-    Raises Invalid for an unknown setting, and if a URL changes without its secret being sent again, which the new URL
-    would else receive.
+    Raises Invalid for an unknown setting, and if the URL that receives secrets changes while a stored secret is not
+    sent again: its new receiver would learn the secret.
     """
     settings = dict(stored)
     fields = {field.name: field for field in backend.settings}
@@ -289,9 +306,10 @@ def begin(
     database: Database,
     request_reader: Reader | None = None,
 ) -> Begun:
-    """Take the first step of the back end that the body names.
+    """Take the first step of a sign-in, by the back end that the body `given` names.
 
-    Raises Invalid for an unknown method, NotImplementedHere if it is not set up, and the errors of its `begin`.
+    `request_reader`: reader of the request, to whose count of statements these are added. Raises Invalid for an unknown
+    method, NotImplementedHere if it is off or not set up, and the errors of its `begin`.
     """
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, request_reader)
@@ -310,9 +328,11 @@ def verify(
     request_reader: Reader | None = None,
     browser: Browser | None = None,
 ) -> Verified | None:
-    """Take the proving step of the back end that the body names; None if another step follows.
+    """Let the back end that the body `given` names prove the caller's e-mail address; None if another step follows (a
+    code was mailed).
 
-    Raises Invalid for an unknown method, NotImplementedHere if it is not set up, and the errors of its `verify`.
+    `request_reader`: as in `begin`; `browser`: for the engine's own pages, None for clients of the API. Raises Invalid
+    for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `verify`.
     """
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, request_reader)

@@ -20,7 +20,7 @@ class DevelopmentBackend(Backend):
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Return True in the embedded mode."""
+        """Return True in the embedded mode (`forumapi run`) alone."""
         return config.is_embedded
 
     def verify(self, attempt: Attempt) -> Verified:

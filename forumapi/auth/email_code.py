@@ -1,14 +1,14 @@
-"""Signing in with a code that is sent by e-mail, or with the link beside it.
+"""Sign-in with a code that is sent by e-mail, or with the link in the same mail.
 
-First `{"method": "email-code", "email": ...}`: a code is sent, and the answer says nothing about the e-mail address.
-Then the same with `"code": ...`. Codes are kept as hashes, good for a few minutes, a few tries, one sign-in and one
-site; how many are sent and tried is limited per e-mail address and per client address, in rows that all nodes share.
-Where somebody has signed in before, an allowance of their own comes first, so that strangers can't lock them out; and
-only tries from where a code was asked for wear it out.
+First `{"method": "email-code", "email": ...}`: a code is mailed, and the answer says nothing about the e-mail address.
+Then the same with `"code": ...`. Codes are stored as hashes, good for a few minutes, a few tries, one sign-in and one
+site; the mails and the tries are limited by e-mail address and by client address, in rows that all nodes share. A
+network from which a person has signed in before has an allowance of its own for that person, so that strangers can't
+lock them out; and only tries from the network that asked for a code use up that code's tries.
 
-The link signs in the browser that asked on a page of ours, once; anywhere else it shows the code. A client with pages
-on the site's host sends `"browser": ...` with the first step, a secret that it keeps for this browser: the link then
-leads to its sign-in page, which sends `"link": ...` with the same secret.
+The link signs in only the browser that asked for it on a page of the engine, once; any other browser is shown the code.
+A client with pages on the site's host sends with the first step `"browser": ...`, a secret that it keeps for this
+browser: the link then leads to that client's sign-in page, which sends `"link": ...` with the same secret.
 """
 
 from __future__ import annotations
@@ -120,20 +120,21 @@ FORGET = Query(
 
 
 class EmailCodeBackend(Backend):
-    """Sign-in with a code that is mailed, in two steps."""
+    """Sign-in with a mailed code or link, in two steps, both by POST /auth."""
 
     name = KIND
     title = "E-mail"
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if mail can be sent."""
+        """Return True if the platform's settings allow it to send mail."""
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Mail a code and return None; with a code or link, return the address it proves.
+        """Mail a code and a link, and return None; if the request brings one of them, use it up and return the address
+        it was mailed to.
 
-        Raises Invalid, TooMany, Unauthorized.
+        Raises Invalid for a malformed address, TooMany, Unauthorized for a wrong or used code or link.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
@@ -214,9 +215,10 @@ class EmailCodeBackend(Backend):
             _settle(tx, site_id, address)
 
     def _follow(self, attempt: Attempt, browser: Browser) -> Verified:
-        """Use up a mail's link and return the address it was sent to. Raises TooMany, Unauthorized.
+        """Use up the link that `browser` follows; return the address it was mailed to. Raises TooMany, and Unauthorized
+        for a used link or another browser.
 
-        Its secret can't be guessed, so only tries of the client address are counted.
+        The link's secret can't be guessed, so tries are counted by client address alone.
         """
         config, site_id = attempt.config, attempt.site.id
         with attempt.write() as tx:
@@ -237,8 +239,8 @@ class EmailCodeBackend(Backend):
 
 
 class Link(NamedTuple):
-    """Unused link of a mail: the address it was sent to, the mark of the browser that asked ("" for none), and its
-    page.
+    """Link of a mail that is not used yet: the address it was mailed to, the mark of the browser that asked for it (""
+    for none), and the page of the engine on which it did.
     """
 
     email: str
@@ -247,13 +249,17 @@ class Link(NamedTuple):
 
 
 def find_link(tx: Reader, site_id: int, secret: str) -> Link | None:
-    """Return the link with this secret on this site, without using it up; None if there is none."""
+    """Return the unused link of this site with this secret, and leave it unused; None if there is none or it has
+    expired.
+    """
     row = tx.row(FIND_LINK, kind=LINK, secret_hash=_link_hash(secret), site_id=site_id)
     return Link(*row) if row else None
 
 
 def code_of(secret: str) -> str:
-    """Derive the code that belongs to a link from the link's secret, so that the code need not be stored."""
+    """Derive from a link's secret the code that is mailed with the link, so that a page that has the link can show the
+    code.
+    """
     number = int.from_bytes(hashlib.sha256(f"code\0{secret}".encode()).digest())
     return f"{number % 10**DIGITS:0{DIGITS}}"
 
@@ -264,7 +270,9 @@ def shown(code: str) -> str:
 
 
 def _settle(tx: Transaction, site_id: int, address: str) -> None:
-    """End all other codes and links of the e-mail address."""
+    """Delete all codes and links of the e-mail address on this site, and mail to it is no longer suppressed: a mail has
+    just arrived.
+    """
     key = email.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)
 
@@ -274,7 +282,9 @@ _REFUSED: Final = "This code is wrong, used or expired; ask for another"
 
 
 def _client_mark(given: SignIn) -> str:
-    """Hash the secret by which a client knows the browser again. Raises Invalid."""
+    """Return the mark of a client's browser: a hash of the secret in the field `browser`. Raises Invalid for one too
+    short or too long.
+    """
     secret = given.browser if isinstance(given.browser, str) else ""
     least, most = BROWSER_LENGTHS
     if not least <= len(secret) <= most:
@@ -287,5 +297,7 @@ def _link_hash(secret: str) -> bytes:
 
 
 def _hash(site_id: int, key: str, code: str) -> bytes:
-    """Return the hash under which a code is stored; each e-mail address and site has a hash of its own."""
+    """Return the hash under which a code is stored, different for each site and e-mail address (`key`:
+    `same_person_key` of it).
+    """
     return hashlib.sha256(f"{site_id}\0{key}\0{code}".encode()).digest()

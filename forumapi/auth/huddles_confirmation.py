@@ -48,7 +48,9 @@ CONFIRM = Query(
 
 
 def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
-    """Mail a person whose huddles stay closed to a sign-in through the owner's provider, once a week at most."""
+    """Queue a mail with the confirmation link to `address`, if the profile's huddles are closed to sign-ins through the
+    owner's provider; once a week at most.
+    """
     if not tx.value(IS_CLOSED, site_id=site.id, profile_id=profile_id):
         return
     secret = platform_secret.find(tx, platform_secret.MAIL)
@@ -71,9 +73,10 @@ def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
 
 
 def profile_of_code(tx: Reader, site_id: int, given: str) -> int:
-    """Verify the signed code of the mailed confirmation link; return its profile, or 0 if forged or expired.
+    """Return the id of the profile for which the code of a mailed confirmation link was signed; 0 for a forged code, an
+    expired one or one of another site.
 
-    The code is not single-use.
+    The code may be used any number of times.
     """
     match = _CODE.fullmatch(given)
     if match is None:
@@ -85,7 +88,9 @@ def profile_of_code(tx: Reader, site_id: int, given: str) -> int:
 
 
 def confirm(tx: Transaction, author: Author) -> None:
-    """Let sign-ins through the owner's provider open a profile's huddles from now on."""
+    """Open the author's huddles to sign-ins through the owner's provider, from now on and for good; nothing changes if
+    they are open.
+    """
     if tx.run(CONFIRM, site_id=author.site_id, profile_id=author.profile_id):
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, author.profile_id)
 

@@ -1,6 +1,6 @@
-"""Verification of ID tokens with the provider's public keys.
+"""Verification of signed tokens (JWT) of identity providers, with the provider's public keys.
 
-Loaded with the first such token of a process: the library takes 2 MB, and a tenth of a process' start.
+Loaded when a process gets its first such token: the library takes 2 MB, and a tenth of a process' start.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ def claims(
     key_sets: Iterable[Callable[[], Mapping[str, Any]]],
     **how: Any,
 ) -> dict[str, Any]:
-    """Return the claims of a token that is signed by a key of `key_sets`. Raises REFUSED.
+    """Return the claims of a token, if a key of `key_sets` has signed it by one of `algorithms`. Raises one of REFUSED
+    if not.
 
-    Each of `key_sets` returns a JWK set; it is called only if the set before has no fitting key. `how` is passed to
-    PyJWT.
+    Each of `key_sets` is a function that returns a JWK set, called only if the sets before have no single key that
+    fits. `how`: further arguments of PyJWT's `decode`.
     """
     header = jwt.get_unverified_header(token)
     algorithm, kid = header.get("alg"), header.get("kid")
@@ -41,7 +42,7 @@ def claims(
 
 
 def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """Return the keys of a set that a token header with this key id and algorithm may name."""
+    """Return the keys of the JWK set `keys` that may have signed a token with this key id (None: any) and algorithm."""
     found = []
     entries = keys.get("keys")
     for entry in entries if isinstance(entries, list) else ():

@@ -1,7 +1,7 @@
-"""Client of an identity provider: discovery, keys and tokens, with every answer checked before anything is believed.
+"""Client of identity providers (OpenID Connect): discovery, keys, tokens. Every answer is checked before it is used.
 
-Documents and keys of a provider are kept for an hour in this process. A key that is not among them is asked for anew, a
-few times in five minutes at most, so that made-up key ids do not become requests.
+Discovery documents and keys are cached for an hour in this process. For a key id that is not among them the keys are
+fetched again, a few times in five minutes at most, so that made-up key ids do not become requests.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Metadata(NamedTuple):
-    """Discovery document of a provider."""
+    """Discovery document of a provider: its endpoints, the algorithms of its signatures that are accepted, and how it
+    authenticates clients.
+    """
 
     issuer: str
     authorization: str
@@ -55,14 +57,16 @@ class Metadata(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Tokens in exchange for a code; `id_token` is "" from a provider of plain OAuth 2."""
+    """Tokens that a provider gave in exchange for a code; `id_token` is "" from one of plain OAuth 2."""
 
     access_token: str
     id_token: str
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client for providers: https to public networks, unless the settings allow private ones."""
+    """Make the HTTP client for requests to providers: https to public addresses alone; any address and http in the
+    embedded mode, or if `private_providers` is set.
+    """
     if config.is_embedded or config.private_providers:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     return Outbound(ports=(), schemes=("https",), timeout_s=TIMEOUT_S)
@@ -82,9 +86,9 @@ class _Cache:
         self._refetched: Lru[tuple[str, bool], list[float]] = Lru(REFETCHED_BYTES, plainly)
 
     def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """Return the JSON object at `url`, from the cache if fresh.
+        """Return the JSON object at `url`, from the cache if it was fetched within CACHE_S. Raises as `_object`.
 
-        `is_plain`: private networks and http are allowed.
+        `is_plain`: True if http and private networks are allowed; part of the key.
         """
         key = (url, is_plain)
         with self._lock:
@@ -94,7 +98,9 @@ class _Cache:
         return self._fetch(out, key)
 
     def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """Return the JSON object at `url` fetched anew; the cached one if it was fetched too often lately."""
+        """Fetch the JSON object at `url` even if it is cached; after REFETCHES of these within REFETCH_WINDOW_S, return
+        the cached one. Raises as `_object`.
+        """
         key, now = (url, is_plain), time.monotonic()
         with self._lock:
             before = self._refetched.get(key) or []
@@ -116,9 +122,10 @@ _cache: Final = _Cache()
 def _object(
     out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the JSON object at `url`.
+    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST.
 
-    Raises Unauthorized if the provider refuses, BadGateway if it fails or answers with anything else.
+    Raises Unauthorized if the provider refuses the caller's code or token, BadGateway if it fails, refuses this client,
+    or answers with anything but an object.
     """
     try:
         got = out.fetch(url, body=body, headers={"Accept": "application/json", **(headers or {})})
@@ -143,7 +150,9 @@ _OUR_FAULT: Final = ("invalid_client", "unauthorized_client", "invalid_request",
 
 
 class Provider:
-    """OpenID Connect provider. `issuer` has a slash at its end only if the provider's own documents have it."""
+    """OpenID Connect provider, by its `issuer`, written exactly as in the provider's own documents (a slash at the end
+    included).
+    """
 
     def __init__(self, config: Config, issuer: str) -> None:
         self._out = outbound(config)
@@ -151,7 +160,9 @@ class Provider:
         self.issuer = issuer
 
     def metadata(self) -> Metadata:
-        """Return the provider's discovery document. Raises BadGateway for a failure or another issuer."""
+        """Return the provider's discovery document, cached for an hour; its issuer is not compared. Raises BadGateway
+        if it can't be fetched or lacks an endpoint.
+        """
         url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         said = _cache.get(self._out, url, is_plain=self._is_plain)
         schemes = ("https://", "http://") if self._is_plain else ("https://",)
@@ -176,7 +187,9 @@ class Provider:
         )
 
     def checked_metadata(self) -> Metadata:
-        """Return the discovery document, whose issuer equals `issuer` exactly. Raises BadGateway."""
+        """Return the discovery document. Raises BadGateway as `metadata`, and if it names another issuer than
+        this one.
+        """
         found = self.metadata()
         if found.issuer != self.issuer:
             logger.warning("a discovery document names another issuer")
@@ -184,9 +197,10 @@ class Provider:
         return found
 
     def claims(self, token: str, metadata: Metadata, **how: Any) -> dict[str, Any]:
-        """Return the claims of a token that this provider signed; `how` is passed to PyJWT.
+        """Verify a token with this provider's keys; return its claims. `how`: what PyJWT shall check besides
+        (`audience`, `issuer`, …).
 
-        Raises Unauthorized, BadGateway.
+        Raises Unauthorized for a token that is not valid, BadGateway if the keys can't be fetched.
         """
         from forumapi.auth import id_token
 
@@ -205,9 +219,11 @@ class Provider:
             raise Unauthorized(_REFUSED) from None
 
     def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        """Return the provider's claims about the owner of the access token.
+        """Fetch the claims about a person from the provider's userinfo endpoint. Raises BadGateway if the provider
+        fails.
 
-        Raises Unauthorized if the owner is not `subject`, BadGateway if the provider fails.
+        Raises Unauthorized if the provider refuses the access token, or its claims are not about `subject` (the `sub`
+        of the id_token).
         """
         said = _object(
             self._out, metadata.userinfo, headers={"Authorization": f"Bearer {access_token}"}
@@ -226,7 +242,11 @@ def exchange(
     client_secret: str,
     takes_basic: bool = True,
 ) -> Tokens:
-    """Send the token request `body` as this client; return the tokens. Raises Unauthorized, BadGateway."""
+    """Send the token request `body` to the token endpoint `url` as the client `client_id`; return the tokens.
+
+    `takes_basic`: the secret goes into a Basic header, else into the body. Raises Unauthorized if the code is refused,
+    BadGateway if the provider fails.
+    """
     headers = {"Content-Type": _FORM}
     if takes_basic and client_secret:
         pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}".encode()
@@ -241,7 +261,7 @@ def exchange(
 
 
 def get_json(config: Config, url: str, access_token: str) -> Any:
-    """Fetch `url` with `access_token` as bearer token and return the parsed JSON.
+    """Fetch `url` with the bearer token `access_token`; return the parsed JSON, of any type.
 
     Raises Unauthorized for status 401 or 403, BadGateway for any other failure or a body that is not JSON.
     """
@@ -259,5 +279,5 @@ def get_json(config: Config, url: str, access_token: str) -> Any:
 
 
 def equal_constant_time(given: object, expected: str) -> bool:
-    """Compare two secrets in constant time."""
+    """Compare two secrets in constant time; False if `given`, a field of a body, is no text."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())

@@ -1,9 +1,11 @@
-"""forumapi as an OAuth 2 provider for the clients of one site, on oauthlib. Docs: docs/api/oauth.md.
+"""forumapi as the OAuth 2 provider of one site, for the clients registered there; on oauthlib. Docs: docs/api/oauth.md.
 
-oauthlib knows the protocol: the parts of a request, the order of checks, the form of the answer. `Rules` answers its
-questions about clients, codes and tokens. Only authorization code with PKCE (S256), device code and refresh exist.
+oauthlib knows the protocol: the parts of a request, the order of checks, the form of the answer. `Rules`
+(oauth_rules.py) answers its questions about clients, codes and tokens. Only authorization code with PKCE (S256), device
+code and refresh token exist.
 
-A refusal is an answer and no exception, so that what it has to write (a code used up, a family ended) is committed.
+A refusal is returned and not raised, so that what was written with it is committed (a code used up, tokens revoked
+because a refresh token came twice).
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ _MOST_STATE: Final = 2000
 
 
 class AuthorizationRequest(NamedTuple):
-    """Valid authorization request: its client, its scopes, and the URL of the answer."""
+    """Valid authorization request: its client, the scopes it may get, and the redirect URI."""
 
     client: OAuthClient
     scopes: list[str]
@@ -86,29 +88,34 @@ class AuthorizationRequest(NamedTuple):
 
 
 class RefusedRequest(NamedTuple):
-    """Refused authorization request. `location`: the client's URL for the error; "" if the client can't be trusted."""
+    """Refused authorization request. `text`: reason, for the person; `location`: redirect URI with the error for the
+    client, "" if the client or its redirect URI is unknown.
+    """
 
     text: str
     location: str
 
 
 class OAuthAnswer(NamedTuple):
-    """Answer to an OAuth client: a status and a JSON body without the envelope."""
+    """Answer to an OAuth client: HTTP status, and a JSON body as RFC 6749 has it, without the API's envelope."""
 
     status: int
     body: bytes
 
 
 class _Codes(AuthorizationCodeGrant):
-    """Authorization code grant with S256 alone: under "plain" the request itself reveals the verifier."""
+    """Authorization code grant that accepts only PKCE with S256: with "plain" the request itself would reveal the
+    verifier.
+    """
 
     _code_challenge_methods = {"S256": code_challenge_method_s256}
 
 
 class OAuthProvider:
-    """OAuth provider of one site, for one request.
+    """OAuth provider of one site, made for one request. `tx`: a Reader for `validate`, a Transaction for all other
+    methods.
 
-    `tx` is a Reader for `validate`, a Transaction for all other methods.
+    `known`: all scopes that there are; `ip`: client address, stored with new tokens.
     """
 
     def __init__(
@@ -149,7 +156,7 @@ class OAuthProvider:
     # ---------------------------------------------------------------- consent of a person
 
     def validate(self, query: Pairs) -> AuthorizationRequest | RefusedRequest:
-        """Return the authorization request, or the reason why it is refused."""
+        """Check the query of an authorization request; return the request, or the reason why it is refused."""
         try:
             granted, found = self._authorization.validate_authorization_request(_uri(query))
         except FatalClientError as error:
@@ -162,40 +169,55 @@ class OAuthProvider:
         return AuthorizationRequest(request.client, granted, request.redirect_uri)
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
-        """Issue a code to the client; return the URL that takes the browser there."""
+        """Issue an authorization code for the user's account to the client of `asked`; return the redirect URI with the
+        code.
+
+        `query`: that of the valid request `asked`.
+        """
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}
         )
         return self._told(headers["Location"])
 
     def deny(self, query: Pairs, asked: AuthorizationRequest) -> str:
-        """Return the URL that tells the client that the person denied access."""
+        """Return the redirect URI with the error `access_denied`, for a person who has refused the request; nothing is
+        written.
+        """
         state = dict(query).get("state")
         told = [("error", "access_denied"), *([("state", state)] if state else [])]
         mark = "&" if "?" in asked.redirect_uri else "?"
         return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
 
     def _told(self, location: str) -> str:
-        """Return `location` with the issuer added, so that a client of many providers can't mix them up (RFC 9207)."""
+        """Return the redirect URI `location` with the parameter `iss` added, by which a client of many providers can't
+        mix them up (RFC 9207).
+        """
         return f"{location}&{urlencode({'iss': self._site.origin})}"
 
     # ---------------------------------------------------------------- requests of a client
 
     def token(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628)."""
+        """Answer a token request: exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628).
+
+        In this and the next methods `pairs` are the fields of the form, `authorization` the header, "" for none.
+        """
         return self._ask(self._token.create_token_response, pairs, authorization)
 
     def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Revoke a token of the client (RFC 7009)."""
+        """Revoke one of the client's tokens (RFC 7009)."""
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
         return OAuthAnswer(answer.status, answer.body or b"{}")
 
     def introspect(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Introspect one of the client's own tokens (RFC 7662): active, scope, expiry."""
+        """Answer if one of the client's own tokens is active, with scopes, expiry and profile (RFC 7662); inactive for
+        a client without a secret.
+        """
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 
     def device(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Return codes for a device without a browser (RFC 8628)."""
+        """Issue a device code and a user code, for a device without a browser (RFC 8628); refused unless the client was
+        registered for that.
+        """
         answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
         if answer.status != 200:
             return answer
@@ -240,7 +262,10 @@ def _sentence(error: OAuth2Error) -> str:
 
 
 def _check_request(request: Request) -> dict[str, Any]:
-    """Check what oauthlib does not check of an authorization request; return nothing to add. Raises an OAuth error."""
+    """Check PKCE's challenge and the length of `state`, which oauthlib does not. Raises InvalidRequestError.
+
+    Returns {}: nothing that oauthlib should add to the request.
+    """
     if request.code_challenge is not None and not _CHALLENGE.fullmatch(request.code_challenge):
         raise InvalidRequestError("code_challenge must be a SHA-256 in base64url", request=request)
     if request.state is not None and len(request.state) > _MOST_STATE:

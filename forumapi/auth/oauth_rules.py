@@ -1,4 +1,4 @@
-"""Answers to oauthlib's questions about clients, codes and tokens; False or None refuses."""
+"""Answers to oauthlib's questions about clients, codes and tokens of a site; False or None means refused."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 
 
 def basic_credentials(authorization: str) -> tuple[str, str] | None:
-    """Return name and password of an HTTP Basic header, each form-encoded (RFC 6749, 2.3.1); None for any other
-    header.
+    """Parse the header Authorization: name and password of HTTP Basic, each form-encoded (RFC 6749, 2.3.1); None for a
+    header of another scheme, or malformed.
     """
     scheme, _, text = authorization.partition(" ")
     if scheme.lower() != "basic":
@@ -45,7 +45,9 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
 
 
 class Rules(RequestValidator):
-    """Validator that oauthlib asks about requests of one site's clients."""
+    """Validator that oauthlib calls about one request of a client of one site. `tx`, `known`, `ip`: as in
+    OAuthProvider.
+    """
 
     def __init__(
         self, tx: Any, site_id: int, config: Config, known: Iterable[str], ip: str
@@ -69,7 +71,9 @@ class Rules(RequestValidator):
         return OAuthClient.find(self._tx, self._site_id, int(client_id))
 
     def _credentials(self, request: Any) -> tuple[str, str]:
-        """Return the id and secret that the client presents in exactly one way; "" for a missing one."""
+        """Return the client's id and secret, "" for a missing one, from the form or the Basic header; both "" if they
+        contradict each other, or the secret came twice.
+        """
         header = request.headers.get("Authorization", "")
         if not header:
             return request.client_id or "", request.client_secret or ""
@@ -117,7 +121,9 @@ class Rules(RequestValidator):
     def get_default_redirect_uri(
         self, client_id: str, request: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        """Return None: clients must send the redirect URI in both requests."""
+        """Return None: there is no default, so a client must send the redirect URI in the authorization request and in
+        the token request.
+        """
         return None
 
     def get_default_scopes(
@@ -222,7 +228,7 @@ class Rules(RequestValidator):
         """Do nothing, since `validate_code` has used the code up already."""
 
     def _may(self, user_id: int) -> bool:
-        """Return True if this user has a profile here and is not banned."""
+        """Return True if this user has a profile on this site and is not banned there."""
         return active_profile(self._tx, self._site_id, user_id) is not None
 
     # ---------------------------------------------------------------- device codes

@@ -1,8 +1,9 @@
-"""Signing in through a provider of OpenID Connect: authorization code with PKCE, state and nonce.
+"""Sign-in through a provider of OpenID Connect: authorization code with PKCE, state and nonce.
 
-`POST /auth/begin` with `method` and `redirectUri`: the URL to send the browser to, and the flow's secret, which the
-client keeps. The provider sends the browser back to `redirectUri` with `code` and `state`; the page there posts both to
-`/auth` with `method` and the flow's secret. The e-mail address is the caller's only where the provider says so.
+`POST /auth/begin` with `method` and `redirectUri` returns the URL to send the browser to, and the flow's secret, which
+the client keeps. The provider sends the browser back to `redirectUri` with `code` and `state`; the page there posts
+both to `/auth`, with `method` and the flow's secret. Refused unless the provider says that the e-mail address is
+verified.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ _STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class RedirectBackend(Backend, is_abstract=True):
-    """Base class of sign-ins through a provider's page. `scopes`: scopes of the authorization request."""
+    """Base class of sign-ins on a provider's page (OAuth 2). `scopes`: those that the provider is asked for."""
 
     kind: ClassVar[Literal["redirect"]] = "redirect"
     scopes: ClassVar[str] = "openid email"
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Begin: return the provider's page.
+        """Store a new flow; return its secret and the URL of the provider's page.
 
-        Raises Invalid for a redirect URI outside the site, BadGateway if the provider fails.
+        Raises Invalid for a redirect URI that is not among the site's settings, TooMany, BadGateway if the provider
+        fails.
         """
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
@@ -65,7 +67,10 @@ class RedirectBackend(Backend, is_abstract=True):
         return Begun(flow, add_params_to_uri(url, asked.items()))
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Return the address that the provider verified. Raises Unauthorized, and BadGateway if the provider fails."""
+        """Use up the flow, exchange the code at the provider, and return the e-mail address that the provider verified.
+
+        Raises Unauthorized, TooMany, and BadGateway if the provider fails.
+        """
         given = attempt.sign_in
         flow, state, code = (
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
@@ -82,19 +87,20 @@ class RedirectBackend(Backend, is_abstract=True):
         return Verified(self.email(attempt, request, kept["nonce"]))
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the URL of the provider's page."""
+        """Return the URL of the provider's page, without the parameters of the request."""
         raise NotImplementedError
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Exchange the code by `request`; return the verified e-mail address of the person.
+        """Send the token request `request` (a form, with the code) to the provider; return the person's verified e-mail
+        address.
 
-        Raises Unauthorized, BadGateway.
+        `nonce`: the one that the id_token must repeat. Raises Unauthorized, BadGateway.
         """
         raise NotImplementedError
 
 
 class OpenidBackend(RedirectBackend):
-    """Sign-in through any provider with a discovery document."""
+    """Sign-in through any OpenID Connect provider with a discovery document, by its issuer."""
 
     name = "openid"
     title = "OpenID Connect"
@@ -113,23 +119,25 @@ class OpenidBackend(RedirectBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the issuer as the provider's discovery document and tokens spell it."""
+        """Return the provider's issuer, exactly as its own documents have it."""
         return str(settings["issuer"])
 
     def metadata(self, found: Provider) -> Metadata:
-        """Return the provider's checked discovery document."""
+        """Return the discovery document of the provider `found`. Raises BadGateway if it names another issuer."""
         return found.checked_metadata()
 
     def expected(self, metadata: Metadata) -> str | None:
-        """Return the issuer that a token must name; None if `check` compares it."""
+        """Return the issuer that a token must name; None if `check` compares the issuer instead."""
         return metadata.issuer
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the URL of the provider's page, by the discovery document."""
+        """Return the authorization endpoint in the provider's discovery document."""
         return self.metadata(self._provider(attempt)).authorization
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Return the verified e-mail address in the id_token, or in userinfo if the id_token has none."""
+        """Exchange the code and verify the id_token; return the verified e-mail address in it, or that of userinfo if
+        it has none. Raises as the base class.
+        """
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)
         named, expected = attempt.sign_in.iss, self.expected(metadata)
@@ -162,10 +170,10 @@ class OpenidBackend(RedirectBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """Check claims that this provider demands beyond the standard. Raises Unauthorized."""
+        """Check claims of an id_token that this provider needs beyond the standard: none here. Raises Unauthorized."""
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Return True if the provider says that the e-mail address is verified."""
+        """Return True if the claims say that the provider has verified the e-mail address."""
         return claims.get("email_verified") in (True, "true")
 
     def _provider(self, attempt: Attempt) -> Provider:
@@ -173,7 +181,9 @@ class OpenidBackend(RedirectBackend):
 
 
 def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
-    """Check that a token for several parties names `client_id` as the authorized one. Raises Unauthorized."""
+    """Check that the authorized party (`azp`) of an id_token is `client_id`; it may be absent with a single audience.
+    Raises Unauthorized.
+    """
     audience, party = claims["aud"], claims.get("azp")
     if party is not None and party != client_id:
         raise Unauthorized("The identity provider's answer is not valid")

@@ -1,7 +1,9 @@
-"""Sessions of the engine's own pages: a cookie of a few minutes, good for those pages alone.
+"""Sessions of the engine's own pages (consent to a client, device codes): a cookie of a few minutes, good for those
+pages alone.
 
-Its value is at first a random text, then the secret of a token that is bound to the site and has no scope at all, so
-that whoever gets hold of it can't use the API. Forms carry a text made from it and from the page's URL.
+Its value is a random text until the sign-in, then the secret of a token that is bound to the site and has no scope at
+all, so that a stolen cookie can't use the API. Forms carry an anti-forgery value made from the cookie and the page's
+URL.
 """
 
 from __future__ import annotations
@@ -41,22 +43,26 @@ END = Query(
 
 
 def new_value() -> str:
-    """Make the cookie of a browser that is not signed in."""
+    """Make the cookie's value for a browser that is not signed in: a random text."""
     return secrets.token_urlsafe(32)
 
 
 def is_value(text: str) -> bool:
-    """Return True if the text has the form of the cookie."""
+    """Return True if the text has the form of a cookie's value; nothing is looked up."""
     return _VALUE.fullmatch(text) is not None
 
 
 def confine(tx: Transaction, site_id: int, secret: str) -> None:
-    """Limit a token that a sign-in returned to the pages of this site, for ten minutes."""
+    """Turn the token with this secret, fresh from a sign-in, into a page session of this site: no scopes, ten
+    minutes.
+    """
     tx.run(CONFINE, token_hash=identity.token_hash(secret), site_id=site_id, life_s=LIFE_S)
 
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
-    """Return the identity that is signed in with this cookie, banned or not; None for none."""
+    """Return the identity that is signed in by the cookie's value, banned or not; None for a guest, or if the token is
+    one for the API.
+    """
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
     except Unauthorized:
@@ -66,22 +72,26 @@ def find(tx: Reader, site_id: int, value: str) -> Identity | None:
 
 
 def end(tx: Transaction, site_id: int, value: str) -> None:
-    """End the page session of this cookie."""
+    """Delete the token of this cookie's value; nothing happens if there is none."""
     tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
 
 
 def mark(value: str) -> str:
-    """Hash a cookie, to recognise the browser later."""
+    """Hash a cookie's value, so that the browser can be recognised later without storing the value."""
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 
 def form_key(value: str, url: str) -> str:
-    """Return the anti-forgery value of forms on the page at `url` (path and query) for this cookie."""
+    """Return the anti-forgery value of forms on the page at `url` (path and query), for a browser with this cookie's
+    value.
+    """
     return hmac.new(value.encode(), url.encode(), hashlib.sha256).hexdigest()
 
 
 def is_form_key(given: Any, value: str, url: str) -> bool:
-    """Return True if `given` is the anti-forgery value of forms on the page at `url` for the cookie `value`."""
+    """Return True if `given`, a form's field, is the `form_key` of this cookie's value and URL; compares in constant
+    time.
+    """
     return isinstance(given, str) and hmac.compare_digest(
         given.encode(), form_key(value, url).encode()
     )

@@ -1,7 +1,7 @@
-"""Passkeys: signing in with a key pair that a device keeps, and registering one (WebAuthn).
+"""Passkeys: sign-in with a key pair that a device keeps, and the registering of one (WebAuthn).
 
-The device itself asks for a finger, a face or a PIN, so that a passkey is both factors at once. It is good for one
-domain: the platform's, whose pages are those of all sites, or a site's own domain, and then on that site only.
+The device itself asks for a finger, a face or a PIN, so that a passkey counts as both factors. It is good for one
+domain: the platform's, on all its sites, or a site's own domain, on that site only.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain of passkeys that are made on a site's pages.
+    """Return the domain (RP ID) of passkeys on a site's pages: the site's own, if it has one, else the platform's.
 
-    Browsers take none that is a name alone, such as `localhost`: there it is the site's own host.
+    For a platform whose domain has no dot, such as `localhost`, which browsers refuse, it is the site's host.
     """
     if _has_own(site):
         return str(urlsplit(site.url).hostname)
@@ -39,14 +39,18 @@ def _has_own(site: Site) -> bool:
 
 
 class PasskeyBackend(Backend):
-    """Sign-in by POST /auth/begin, then `flow` and the result of `navigator.credentials.get` as `credential`."""
+    """Sign-in with a passkey: POST /auth/begin, then POST /auth with `flow`, and the result of
+    `navigator.credentials.get` as `credential`.
+    """
 
     name = "passkey"
     title = "Passkey"
     kind = "passkey"
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Begin without naming a user: the device offers its passkeys for this domain."""
+        """Store a new flow with its challenge. No user is named: the device offers its passkeys for the site's domain.
+        Raises TooMany.
+        """
         from forumapi.auth import webauthn_ceremony
 
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
@@ -58,7 +62,9 @@ class PasskeyBackend(Backend):
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Return the address of the user whose passkey answered. Raises Unauthorized."""
+        """Use up the flow; return the e-mail address of the user whose passkey has signed its challenge. Raises
+        Unauthorized, TooMany.
+        """
         from forumapi.auth import webauthn_ceremony
 
         given, site = attempt.sign_in, attempt.site
@@ -90,7 +96,9 @@ class PasskeyBackend(Backend):
 
 
 def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
-    """Begin to register a passkey of the token's owner; return the argument of `navigator.credentials.create`."""
+    """Begin to register a passkey of `owner`; return the flow's secret and the argument of
+    `navigator.credentials.create`.
+    """
     from forumapi.auth import webauthn_ceremony
 
     rp_id = domain(site)
@@ -108,7 +116,9 @@ def register(
     credential: dict[str, Any],
     name: str,
 ) -> int:
-    """Store the passkey that the browser made; return its id. Raises Invalid."""
+    """Use up the flow of `offer` and store the passkey in `credential`, the browser's answer, under `name`; return the
+    id of its row. Raises Invalid.
+    """
     from forumapi.auth import webauthn_ceremony
 
     kept = sign_in_state.take(tx, _REGISTER, site.id, flow)

@@ -1,4 +1,6 @@
-"""Providers that need no URL: Google, Microsoft, Auth0 by OpenID Connect, GitHub by plain OAuth 2."""
+"""Sign-in methods for known providers, of which an owner need not set the URL: Google, Microsoft, Auth0 (OpenID
+Connect), and GitHub (plain OAuth 2).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class MicrosoftBackend(OpenidBackend):
     """Sign-in with Microsoft accounts, personal ones and those of organisations.
 
     An organisation can write any e-mail address into its accounts. An address counts as verified only if Microsoft says
-    so with the optional claim `xms_edov`, which the application's registration has to ask for.
+    so by the optional claim `xms_edov`, which must be switched on where the application is registered.
     """
 
     name = "microsoft"
@@ -56,12 +58,14 @@ class MicrosoftBackend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the tenant's issuer; a template with {tenantid} for `common` and other tenants that stand for many."""
+        """Return the address that the configured tenant's discovery document is at, such as …/common/v2.0."""
         authority = str(settings.get("authority") or "https://login.microsoftonline.com")
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
     def metadata(self, found: Provider) -> Metadata:
-        """Return the discovery document, whose issuer may be a template with {tenantid}."""
+        """Return the discovery document, whose issuer is `issuer` or, for tenants that stand for many, a template with
+        {tenantid}. Raises BadGateway for another.
+        """
         said = found.metadata()
         authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]
         if said.issuer not in (found.issuer, f"{authority}/{{tenantid}}/v2.0"):
@@ -69,13 +73,17 @@ class MicrosoftBackend(OpenidBackend):
         return said
 
     def expected(self, metadata: Metadata) -> str | None:
-        """Return the issuer that a token must name; None for a template, which `check` compares."""
+        """Return the issuer that a token must name; None if the discovery document has a template, which `check`
+        compares.
+        """
         return None if "{tenantid}" in metadata.issuer else metadata.issuer
 
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """Check that the token's issuer is the template filled with the token's own tenant. Raises Unauthorized."""
+        """Check, where the discovery document's issuer is a template, that the token's issuer is this template filled
+        with the token's own tenant. Raises Unauthorized.
+        """
         tenant = claims.get("tid")
         if "{tenantid}" not in metadata.issuer:
             return
@@ -85,12 +93,16 @@ class MicrosoftBackend(OpenidBackend):
             raise Unauthorized("The identity provider's answer is not valid")
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Return True if the claim `xms_edov` says so; Microsoft has no claim `email_verified`."""
+        """Return True if the claim `xms_edov` says that the address's domain is verified; Microsoft has no claim
+        `email_verified`.
+        """
         return claims.get("xms_edov") in (True, 1, "1", "true")
 
 
 class Auth0Backend(OpenidBackend):
-    """Sign-in through a tenant of Auth0. (`POST /auth0` uses the site's own three settings instead.)"""
+    """Sign-in through an Auth0 tenant, by OpenID Connect. `POST /auth0` of v1 is another method, with settings of its
+    own (auth0.py).
+    """
 
     name = "auth0"
     title = "Auth0"
@@ -123,13 +135,14 @@ class GithubBackend(RedirectBackend):
     )
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the URL of GitHub's page, which has no discovery document."""
+        """Return the URL of the page on which GitHub asks for consent."""
         return f"{_site(attempt.settings)}/login/oauth/authorize"
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Return the account's verified primary address.
+        """Exchange the code; return the account's primary e-mail address.
 
-        Raises Unauthorized, also for status 200 with `error`, GitHub's answer to a wrong code; BadGateway.
+        Raises Unauthorized if the code is wrong (GitHub answers that with status 200 and `error`) or the address is not
+        verified, BadGateway if GitHub fails.
         """
         settings = attempt.settings
         tokens = identity_provider_client.exchange(

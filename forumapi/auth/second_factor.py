@@ -1,7 +1,7 @@
-"""Second step of a sign-in, for people with a second factor: a code of their app, or a recovery code.
+"""Second step of a sign-in, for users with a second factor: a code of their authenticator app, or a recovery code.
 
-`POST /auth` of the first method answers with a flow; the same with `method` "second-factor", `flow` and `code` with the
-token. A flow has five tries, a user ten an hour.
+`POST /auth` with the first method is refused with a flow's secret; `POST /auth` with `method` "second-factor", `flow`
+and `code` then returns the token. A flow has five tries, a user ten an hour.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ _STALE: Final = "This sign-in is unknown, used or expired; start again"
 
 
 class SecondFactorBackend(Backend):
-    """Second step of a sign-in, after another method proved the address."""
+    """Sign-in method for the second step, after another method has proven the e-mail address; not offered by itself."""
 
     name = "second-factor"
     is_listed = False
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Verify the code; return what the first method proved. Raises Unauthorized, TooMany."""
+        """Use up the code and the flow; return what the first method proved. Raises Unauthorized for a wrong code or an
+        unknown flow, TooMany.
+        """
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
@@ -47,7 +49,7 @@ class SecondFactorBackend(Backend):
 
 
 def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> str:
-    """Store what the first method proved until the code comes; return the flow's secret."""
+    """Store what the first method has proven for ten minutes, until the code comes; return the flow's secret."""
     kept = {
         "userId": user_id,
         "email": verified.email,

@@ -1,4 +1,6 @@
-"""Sign-in of a person with a proven e-mail address: user, profile, token, audit, for all back ends (platform 3.5)."""
+"""Completion of a sign-in, alike for all methods: from a proven e-mail address to user, profile, token and audit
+(platform 3.5).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ SIGN_UPS_PER_CLIENT_ADDRESS: Final = Limit("sign-up-ip", 100, 3600)
 
 
 class SecondFactorNeeded(Unauthorized):
-    """Refusal until the second factor is proven; `flow` goes with its code (auth/second_factor.py)."""
+    """Refusal of a sign-in until the second factor is proven. `flow`: secret that the client sends with the code
+    (auth/second_factor.py).
+    """
 
     def __init__(self, flow: str) -> None:
         super().__init__("A code of your second factor is needed to sign in")
@@ -44,11 +48,12 @@ def complete(
     user_agent: str = "",
     request_reader: Reader | None = None,
 ) -> str:
-    """Return the secret of a new access token for the proven address; make its user and profile if needed.
+    """Make an access token for the person with the proven address `verified`, and their user and profile if there are
+    none; return the token's secret.
 
-    The token is good on every site, unless only this site vouches for the address. A banned user gets one too: their
-    further requests are refused. `request_reader`: reader whose count of statements grows by these. Raises Forbidden
-    for a known spammer, TooMany for too many new users of one client address, SecondFactorNeeded.
+    The token is good on every site, unless only this site vouches for the address. A banned user gets one too, and is
+    refused at its next requests. `request_reader`: its count of statements grows by these. Raises Forbidden for a new
+    address that was reported for spam, TooMany for too many new users from one client address, SecondFactorNeeded.
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:
@@ -93,9 +98,10 @@ def complete(
 
 
 def _check_new(database: Database, config: Config, site: Site, address: str, ip: str) -> None:
-    """Check an e-mail address without a user. Raises TooMany beyond the limit of new users, Forbidden for spam.
+    """Check an e-mail address, unless it has a user: raise TooMany beyond the limit of new users of the client address
+    `ip`, Forbidden if it was reported for spam.
 
-    The verdict is stored; no connection is held while the spam service is asked.
+    The verdict on spam is stored; no database connection is held while the spam service is asked.
     """
     reader = database.read()
     try:

@@ -1,7 +1,7 @@
-"""State of a sign-in between its steps (a flow), in single-use rows that only the client that began can claim.
+"""State of a sign-in between its steps (a flow), in rows that can be used once, and only by the client that began.
 
-A flow's secret goes to the client that begins, in a body, and never into a URL. Its row is found by a hash of that
-secret (with the OAuth state, where there is one), so what a stranger brings back finds nothing and uses nothing up.
+The client that begins gets the flow's secret in a body, never in a URL. The row is found by a hash of that secret (and
+of the OAuth `state`, where there is one): so a stranger who brings a code or state back finds no row, and uses none up.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ TRY = Query(
 def begin(
     tx: Transaction, kind: str, site_id: int, payload: dict[str, Any], *, state: str = ""
 ) -> str:
-    """Store `payload` for the next step of a sign-in on this site; return the flow's secret."""
+    """Store `payload` for the next step of a flow, for TTL_S; return the flow's secret. `kind`: name of the sign-in
+    method; `state`: OAuth state, "" for none.
+    """
     flow = secrets.token_urlsafe(32)
     tx.run(
         BEGIN,
@@ -72,21 +74,24 @@ def begin(
 def take(
     tx: Transaction, kind: str, site_id: int, flow: str, *, state: str = ""
 ) -> dict[str, Any] | None:
-    """Use up a flow and return its payload; None if it is unknown, used, too old or of another client, site or kind."""
+    """Delete a flow and return its payload. None, and nothing is deleted, if its secret, `kind`, site or `state` is
+    another, or it is too old.
+    """
     found = tx.value(TAKE, kind=kind, secret_hash=_hash(flow, state), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 
 
 def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, Any] | None:
-    """Return the payload of a flow, which stays until it is taken; None if it is unknown or was tried TRIES times."""
+    """Count a try of a flow and return its payload, which stays until `take`; None if it is unknown, too old or was
+    tried TRIES times.
+    """
     found = tx.value(TRY, kind=kind, secret_hash=_hash(flow, ""), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
 
 
 def count(given: Attempt, limit: Limit) -> None:
-    """Count a step of a sign-in by client address; a peer without one (a Unix socket) is not counted.
-
-    Raises TooMany.
+    """Count a step of a sign-in against `limit` by its client's network; clients on a Unix socket have none and are not
+    counted. Raises TooMany.
     """
     if given.ip:
         with given.write() as tx:

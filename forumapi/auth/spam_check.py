@@ -1,4 +1,6 @@
-"""Questions to Stop Forum Spam about new e-mail addresses (platform 7.3, P-62). Off unless configured; fails open."""
+"""Check of new e-mail addresses with Stop Forum Spam (platform 7.3, P-62). Off unless configured; if the service fails,
+nobody is refused.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,10 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an e-mail address. `word`: spam (reported within a year), clean, or unknown without a usable answer.
+    """Verdict on an e-mail address. `word`: "spam" (reported within a year), "clean", or "unknown" if the service gave
+    no usable answer.
 
-    `confidence`: the service's own figure, None if the service gave none.
+    `confidence`: the service's own figure in percent, None if it gave none.
     """
 
     word: str
@@ -49,7 +52,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_spam(self) -> bool:
-        """Return True if the address was reported as a spammer's within a year."""
+        """Return True if `word` is "spam"."""
         return self.word == "spam"
 
 
@@ -60,7 +63,9 @@ _lock = threading.Lock()
 
 
 def check(address: str, url: str = URL) -> Verdict:
-    """Return the verdict on an e-mail address; `unknown`, which refuses nobody, if the service does not answer."""
+    """Ask the service at `url` about an e-mail address, or return its answer of the last hour; "unknown" if it does not
+    answer.
+    """
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()
     with _lock:
@@ -94,7 +99,9 @@ def _judge(said: Any) -> Verdict:
 
 
 def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> None:
-    """Store the verdict on an address that signs in on a site for the first time."""
+    """Store the verdict on an address that signs in for the first time, under a hash of the address. `site_id`: the
+    site signed in to.
+    """
     tx.run(
         RECORD,
         site_id=site_id,
@@ -105,5 +112,5 @@ def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> Non
 
 
 def forget(tx: Transaction, days: int) -> int:
-    """Delete verdicts older than `days`; return their number."""
+    """Delete stored verdicts older than `days`; return their number."""
     return tx.run(FORGET, days=days)

@@ -1,6 +1,7 @@
-"""WebAuthn ceremonies: the challenge for a passkey's device, and the verification of its answer.
+"""WebAuthn ceremonies (registering a passkey, signing in with one): the challenge for the device, and the verification
+of its answer.
 
-Loaded with the first passkey of a process: the library takes 6 MB, and a tenth of a process' start.
+Loaded when a process sees its first passkey: the library takes 6 MB, and a tenth of a process' start.
 """
 
 from __future__ import annotations
@@ -28,20 +29,24 @@ REFUSED: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError
 
 
 class PasskeyChallenge(NamedTuple):
-    """Challenge of a ceremony: `challenge` is stored until the answer, `public_key` goes to the browser."""
+    """Challenge of a ceremony: `challenge` is what to store until the answer comes, `public_key` the whole argument for
+    the browser's call.
+    """
 
     challenge: str
     public_key: dict[str, Any]
 
 
 def ask(rp_id: str) -> PasskeyChallenge:
-    """Make the challenge of a sign-in with any passkey of the domain `rp_id`."""
+    """Make the challenge for a sign-in with any passkey of the domain `rp_id`, of whichever user."""
     options = webauthn.generate_authentication_options(rp_id=rp_id, user_verification=_VERIFIED)
     return PasskeyChallenge(bytes_to_base64url(options.challenge), options_to_json_dict(options))
 
 
 def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) -> PasskeyChallenge:
-    """Make the challenge that registers a user's new passkey, on a device without one of the `known` credential ids."""
+    """Make the challenge to register a new passkey of a user; a device that holds one of the credentials `known` (by
+    id) refuses.
+    """
     options = webauthn.generate_registration_options(
         rp_id=rp_id,
         rp_name=rp_id,
@@ -56,7 +61,7 @@ def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) ->
 
 
 def raw_id(credential: dict[str, Any]) -> bytes:
-    """Return the credential id that the device names; b"" for a malformed one."""
+    """Return the id of the credential that the device's answer names; b"" if the answer is malformed."""
     try:
         return base64url_to_bytes(credential["rawId"])
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
@@ -71,7 +76,11 @@ def verified(
     public_key: bytes,
     sign_count: int,
 ) -> VerifiedAuthentication:
-    """Verify the device's answer to the challenge of `ask`. Raises one of REFUSED."""
+    """Verify a device's answer to `challenge` of `ask`, with the stored public key and signature counter of its
+    passkey. Raises one of REFUSED.
+
+    `origin`: scheme and host of the page that must have asked.
+    """
     return webauthn.verify_authentication_response(
         credential=credential,
         expected_challenge=base64url_to_bytes(challenge),
@@ -86,7 +95,9 @@ def verified(
 def verified_new(
     credential: dict[str, Any], challenge: str, rp_id: str, origin: str
 ) -> VerifiedRegistration:
-    """Verify the device's answer to the challenge of `ask_for_new`. Raises one of REFUSED."""
+    """Verify a device's answer to `challenge` of `ask_for_new`; the result has the new public key. Raises one of
+    REFUSED.
+    """
     return webauthn.verify_registration_response(
         credential=credential,
         expected_challenge=base64url_to_bytes(challenge),
