@@ -1,1 +1,1 @@
-"""Documents in memory and in memcached, and the eviction of what memory has no room for."""
+"""Cache of documents in memory and in memcached, and the LRU cache that bounds what memory holds."""

@@ -1,8 +1,9 @@
-"""Immutable documents in memory: an in-process LRU, and memcached behind it where there is one.
+"""Cache of documents (finished JSON of one version of a row): an LRU cache in this process and, where configured,
+memcached.
 
-An entry's key holds site, type, id, version and shape, and an entry never changes: nothing is ever purged, a stale
-read cannot happen, and losing any of it only costs time. A memcached value starts with its own key and a checksum;
-anything else is a miss. memcached never holds the only copy of anything.
+An entry's key holds site, type, shape, id and version, and an entry never changes: nothing has to be invalidated, no
+stale entry can be read, and the loss of any costs only time. A value in memcached begins with its own key and a
+checksum; any other value is a miss. memcached never holds the only copy of anything.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 def server_version(server: str, *, timeout_s: float) -> str:
-    """Return the version line of the memcached at `server` ("host:port"). Raises OSError if none answers."""
+    """Ask the memcached at `server` ("host:port") for its version; return its answer. Raises OSError if none answers,
+    ValueError for a malformed `server`.
+    """
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
         connection.settimeout(timeout_s)
@@ -47,7 +50,7 @@ def server_version(server: str, *, timeout_s: float) -> str:
 
 
 class Memory(Lru[Key, Fragment]):
-    """LRU cache of fragments, bounded by their bytes."""
+    """LRU cache of documents in this process, bounded by their bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(
@@ -57,9 +60,10 @@ class Memory(Lru[Key, Fragment]):
 
 
 class Cache:
-    """Cache of documents in memory, and in memcached at `servers` ("host:port", which may be none).
+    """Cache of documents in this process's memory, and in memcached at `servers` ("host:port"; none: in memory alone).
 
-    `round_trips` of a request are counted by the caller through the return value of `get_many`.
+    A failure of memcached is a miss: no method raises for one. The caller counts round trips, by the result of
+    `get_many`.
     """
 
     TIMEOUT_S: Final = 0.1
@@ -77,11 +81,17 @@ class Cache:
         self._broken_until = 0.0
 
     def get(self, key: Key) -> Fragment | None:
-        """Return the document under `key` in this process's memory; None if it is not there."""
+        """Return the document under `key` in this process's memory; None if it is not there, without asking
+        memcached.
+        """
         return self.memory.get(key)
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
-        """Return documents from memcached, and the round trips it took, 0 or 1; the caller has tried `get` before."""
+        """Return the documents that memcached has under `keys`, which memory then has too, and the number of round
+        trips, 0 or 1.
+
+        Memory is not asked: the caller has tried `get` for each key.
+        """
         if not self._servers:
             return {}, 0
         names = {self._name(key): key for key in keys}
@@ -107,7 +117,7 @@ class Cache:
         return result, 1
 
     def add_many(self, entries: Mapping[Key, Fragment]) -> None:
-        """Store finished documents, in memory and in memcached."""
+        """Store documents in memory, and in memcached for a week."""
         for key, fragment in entries.items():
             self.memory.add(key, fragment)
         if not self._servers or not entries or not self._is_well():
@@ -128,7 +138,9 @@ class Cache:
             self._clients.append(client)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Remove documents from memcached, for texts that must be nowhere; the memory of processes evicts them."""
+        """Remove documents from memcached, for texts that may be nowhere any more; they stay in the memory of processes
+        until evicted there.
+        """
         names = [self._name(key) for key in keys]
         if not self._servers or not names:
             return
@@ -165,7 +177,9 @@ class Cache:
         return HashClient(self._servers, ignore_exc=True, **options)
 
     def _is_well(self) -> bool:
-        """Return True if memcached may be asked. After a break one request probes it; others continue without it."""
+        """Return True if memcached may be asked. For BREAK_S after a failure it may not; then one request probes it,
+        and the others go on without it.
+        """
         if not self._broken_until:
             return True
         now = time.monotonic()
@@ -183,7 +197,7 @@ class Cache:
         return False
 
     def _fail(self, client: Client | HashClient) -> None:
-        """Stop asking memcached for BREAK_S, since a slow one would slow every request."""
+        """Count a failure of memcached and ask it nothing for BREAK_S, since a slow one would slow every request."""
         metrics.MEMCACHED_FAILED.add()
         self._broken_until = time.monotonic() + self.BREAK_S
         client.close()

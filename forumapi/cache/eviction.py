@@ -1,4 +1,4 @@
-"""LRU cache bounded by weight, and the weight of plain data in bytes."""
+"""LRU cache bounded by the weight of its entries, and the weight of plain Python data in bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _SHARED: Final = frozenset(map(id, (None, True, False, "", b"", (), *range(-5, 2
 
 
 def size(value: object) -> int:
-    """Return the bytes of plain data with everything in it; an object that is in it twice counts twice."""
+    """Return the bytes that plain data takes in memory (tuples, lists, dicts, texts, numbers), with all its parts; a
+    part that occurs twice counts twice.
+    """
     if id(value) in _SHARED:
         return 0
     found = sys.getsizeof(value)
@@ -32,15 +34,14 @@ AROUND: Final = 150
 
 
 def plainly(key: object, value: object) -> int:
-    """Return the bytes of an entry of plain data."""
+    """Weigh a cache entry of plain data: the bytes of its key and value and of the objects around them. For `weigh` of
+    Lru.
+    """
     return AROUND + size(key) + size(value)
 
 
 class Lru(Generic[K, V]):
-    """LRU cache whose entries weigh at most `limit` in all, by `weigh`.
-
-    A hit costs two look-ups and weighs nothing.
-    """
+    """LRU cache whose entries weigh `limit` at most in all, by `weigh(key, value)`; a single entry may exceed it."""
 
     def __init__(self, limit: int, weigh: Callable[[K, V], int]) -> None:
         self._limit = limit
@@ -49,7 +50,7 @@ class Lru(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Return the value under `key`; None if there is none."""
+        """Return the value under `key`, which is then the last to be evicted; None if there is none."""
         found = self._entries.get(key)
         if found is not None:
             try:
@@ -59,7 +60,9 @@ class Lru(Generic[K, V]):
         return found
 
     def add(self, key: K, value: V) -> None:
-        """Store an entry until it is evicted."""
+        """Store `value` under `key`, in place of an earlier one, and evict the entries that were used longest ago until
+        the rest is within the limit.
+        """
         entries = self._entries
         before = entries.pop(key, None)
         if before is not None:

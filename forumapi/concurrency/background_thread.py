@@ -1,4 +1,4 @@
-"""Base class of polling background threads."""
+"""Base class of background threads that poll for work."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from forumapi.observability.log import logger
 
 
 class PollingThread(ABC):
-    """Thread that calls `poll` when it is woken, and every `poll_s` seconds anyway, from `start` to `stop`.
+    """Base class of threads that call `poll` whenever they are woken, and every `poll_s` seconds anyway, from `start`
+    to `stop`.
 
-    An error that `poll` raises is logged with the text `failure`; the next poll tries the work again. `poll_s` None:
-    POLL_S of the class.
+    An error that `poll` raises is logged with the text `failure`, and the next poll tries again. `poll_s` None: POLL_S
+    of the class.
     """
 
     POLL_S: ClassVar[float] = 1.0
@@ -32,32 +33,38 @@ class PollingThread(ABC):
 
     @abstractmethod
     def poll(self) -> None:
-        """Do the work that is due. Raises ApiError or psycopg.Error for work that the next poll should try again."""
+        """Do all work that is due; a subclass must define it. An ApiError or psycopg.Error is logged as a warning, any
+        other with its stack.
+        """
 
     def pause_s(self, took_s: float) -> float:
-        """Return the shortest pause in seconds after a poll that took `took_s`; 0 here."""
+        """Return the least pause in seconds after a poll that took `took_s`: none here, subclasses may want one."""
         return 0.0
 
     @property
     def is_stopping(self) -> bool:
-        """Return True once `poll` must begin no further work."""
+        """Return True once `stop` was called: `poll` then begins no further work."""
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Poll in the background until `stop`."""
+        """Start the thread; the first poll comes after `poll_s`, or when the thread is woken. Does nothing if it is
+        started.
+        """
         if self._thread is None:
             self._stopping.clear()
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread without waiting for running work: its transaction ends, or the work is done again."""
+        """Ask the thread to end, without waiting for it: a running poll finishes, or is cut off with the process, and
+        its work must bear that.
+        """
         self._stopping.set()
         self._wake.set()
         self._thread = None
 
     def wake(self) -> None:
-        """Poll now, since there may be work."""
+        """Make the thread poll now rather than after `poll_s`, since there may be work."""
         self._wake.set()
 
     def _run(self) -> None:

@@ -11,8 +11,9 @@ _LIBC: Final = ctypes.CDLL(None)
 
 
 def end_with_parent(sign: int = signal.SIGTERM) -> None:
-    """Ask the kernel for `sign` when the parent ends: for `preexec_fn` of a child.
+    """Ask the kernel to send this process the signal `sign` when its parent ends; to be passed as `preexec_fn` of a
+    child.
 
-    It is one call into libc and takes no lock of Python's, so it is safe beside threads.
+    It is a single call into libc and takes no lock of Python's, so it is safe in a program with threads.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, sign, 0, 0, 0)

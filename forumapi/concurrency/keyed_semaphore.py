@@ -1,6 +1,7 @@
-"""Semaphore per key, first come first served: the limit on the guest reads of one address at a time, in each process.
+"""Semaphore for each key, first come first served. It limits how many reads of guests with one client address a process
+works on at a time.
 
-A crawler with sixteen connections takes no more of a process than a guest with two, so its neighbours hardly notice it.
+So a crawler with sixteen connections takes no more of a process than a guest with two.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class _Entry:
 
 
 class _Hold:
-    """Context manager that holds `key`."""
+    """Context manager that `KeyedSemaphore.hold` returns: takes a place of `key` on entry, gives it back on exit."""
 
     __slots__ = ("_key", "_semaphore")
 
@@ -40,10 +41,7 @@ class _Hold:
 
 
 class KeyedSemaphore:
-    """Semaphore per key, each with `limit` holders at a time; `limit` 0: no limit.
-
-    Who comes later waits in `hold`, PATIENCE_S at most.
-    """
+    """Semaphore for each key, which `limit` threads may hold at a time; 0: any number."""
 
     PATIENCE_S: ClassVar[float] = 10.0
 
@@ -53,7 +51,9 @@ class KeyedSemaphore:
         self._entries: dict[str, _Entry] = {}
 
     def hold(self, key: str) -> AbstractContextManager[None]:
-        """Hold `key` during the with statement, which waits for it. Raises TooMany after PATIENCE_S."""
+        """Hold `key` during the with statement, whose beginning waits for a free place. Raises TooMany after
+        PATIENCE_S.
+        """
         return _Hold(self, key) if self._limit else nullcontext()
 
     def _acquire(self, key: str) -> None:
@@ -78,7 +78,7 @@ class KeyedSemaphore:
             raise TooMany("Too many requests of this address are waiting", 1)
 
     def _give_up(self, key: str, entry: _Entry, mine: threading.Lock) -> None:
-        """Stop waiting for `key`; a hold that was granted meanwhile passes to the next thread."""
+        """Stop waiting with the lock `mine`; if it was granted a place meanwhile, pass that to the next thread."""
         with self._lock:
             if mine in entry.waiting:
                 entry.waiting.remove(mine)

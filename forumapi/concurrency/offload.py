@@ -1,4 +1,4 @@
-"""Blocking disk calls in a real thread, so that they don't block a worker's other requests."""
+"""Running of blocking disk calls in a real thread, so that they don't block a worker's other requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ T = TypeVar("T")
 
 
 def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `function` and return its result: in gevent's thread pool inside a worker, else in place.
+    """Call `function` with the arguments and return its result or raise its error: in gevent's thread pool inside a
+    worker, else directly.
 
-    Files have no readiness to wait for, so gevent can't switch while the disk is slow: fsync blocks every request.
+    gevent can't switch to other requests while the disk is slow, since files have no readiness to wait for: one fsync
+    would block all.
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("socket"):

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 
 def on(sign: int, act: Callable[[], object]) -> None:
-    """Call `act` in a new thread at each such signal.
+    """Set the handler of the signal `sign`: it calls `act` in a new thread each time.
 
-    The signal may interrupt the main thread while it holds the very lock that `act` needs, that of an Event included.
+    In the main thread `act` could deadlock: the signal may interrupt that thread while it holds a lock that `act`
+    needs, such as that of an Event.
     """
     signal.signal(sign, lambda number, frame: threading.Thread(target=act).start())

@@ -1,8 +1,9 @@
-"""Single-flight: concurrent requests for one key share one computation, never one that began before they asked.
+"""Single flight: concurrent requests for the same key share one computation, but never one that began before they
+asked.
 
-A request has to see everything that was committed before it came. So a request that asks during a computation waits
-for its end; then one of those who wait computes for all of them. A page that thousands open at once costs a few
-look-ups, not thousands.
+A request must see everything that was committed before it came. So a request that comes during a computation waits for
+its end, and then one of those that wait computes for all of them. A page that thousands open at once costs a few
+computations, not thousands.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ T = TypeVar("T")
 
 
 class Waiter(Protocol):
-    """Reader of the database on whose behalf a request waits."""
+    """Interface of a database reader that a request brings, and whose connection it gives back while it waits.
+    `may_wait` False: it can't, as in a transaction.
+    """
 
     # False in a transaction, whose connection can't be given back.
     may_wait: bool
@@ -25,7 +28,9 @@ class Waiter(Protocol):
 
 
 class _Flight:
-    """Running computation. `is_done` True: `value` is its result; False after its end: it has failed."""
+    """Computation that runs or is next to run. `value` is its result once `is_done`; if it ends without `is_done`, it
+    has failed.
+    """
 
     __slots__ = ("end", "is_done", "value")
 
@@ -35,14 +40,16 @@ class _Flight:
         self.value: Any = None
 
     def ending(self) -> threading.Event:
-        """Return the event that is set at the end of the computation, made for the first thread that waits."""
+        """Return the event that is set when the computation ends; made at the first call. The caller holds the lock of
+        SingleFlight.
+        """
         if self.end is None:
             self.end = threading.Event()
         return self.end
 
 
 class SingleFlight:
-    """Computations of one process, by key."""
+    """Shared computations of one process, by key: at most one runs for a key, and one is next."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,11 +57,13 @@ class SingleFlight:
         self._next: dict[Hashable, _Flight] = {}
 
     def do(self, key: Hashable, tx: Waiter, work: Callable[[], T]) -> T:
-        """Run `work`, or wait for another request's run that began after this call; return the result.
+        """Run `work` and return its result, or that of another request's `work` under the same key, if that began after
+        this call.
 
-        Results are shared by all who ask under the same key, and nobody may change them. `work` must check the cache
-        first, since the previous run may have filled it. A transaction always runs its own, since no other request sees
-        its changes. Raises the errors of `work`; a failure is not shared: each request that waited tries again.
+        The result is shared, so nobody may change it. `work` must look into the cache first, which the computation
+        before may have filled. With `tx.may_wait` False (a transaction, whose changes others don't see) `work` always
+        runs, at once. Raises the errors of its own `work`; after another's failure each request that waited runs its
+        own.
         """
         if not tx.may_wait:
             return work()
@@ -84,7 +93,7 @@ class SingleFlight:
         return value
 
     def _finish(self, key: Hashable, flight: _Flight) -> None:
-        """Release the threads that wait for `flight`; one of them begins the next computation."""
+        """End `flight`: release the threads that wait for it, one of which begins the next computation of `key`."""
         with self._lock:
             if self._running.get(key) is flight:
                 following = self._next.pop(key, None)

@@ -1,4 +1,6 @@
-"""Job of the audit: signs the heads of its chains, and deletes entries past their time, of which checkpoints remain."""
+"""Job of the audit: deletes entries past their time, signs the checkpoints that remain of them, and signs the heads of
+all chains.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ MOST: Final = 200_000
 
 
 def audit_heads(tx: Transaction, config: Config) -> str:
-    """Sign the head of each chain that has grown, and write it to the log; delete old entries (P-60)."""
+    """Chain audit rows that are not in a chain yet, delete entries older than `audit_retention_days`, sign the head of
+    each chain that has grown, and log the heads after the commit (P-60).
+
+    Return the result in words.
+    """
     keys = audit_hash.keys(config.audit_key, config.data_path)
     adopted = audit_chain.adopt(tx, AT_ONCE)
     forgotten = audit.forget(tx, config.audit_retention_days, AT_ONCE)
@@ -33,6 +39,6 @@ def audit_heads(tx: Transaction, config: Config) -> str:
 
 
 def _tell(heads: Sequence[Head]) -> None:
-    """Write the heads to the log, from where `forumapi audit verify` is given them."""
+    """Write the heads to the log, where an operator finds them for `forumapi audit verify`."""
     for head in heads:
         logger.info("audit head %s", head)

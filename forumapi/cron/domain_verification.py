@@ -18,8 +18,10 @@ TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Verify claimed and served domains; serve sites under proven ones, and no longer under those that lost their
-    proof.
+    """Look up the DNS records of domains that sites claim or use: a domain that is proven now gets served, one that has
+    lost its proof is served no longer.
+
+    Return the result in words.
     """
     outbound = Outbound(nameservers=config.dns_servers, timeout_s=TIMEOUT_S)
 

@@ -1,7 +1,7 @@
-"""Erasing of profiles and accounts that are due, and the journal by which a restored backup repeats it.
+"""Erasing of profiles and accounts whose time has come, and the journal by which a restored backup erases them again.
 
-The journal is a file outside the database, one JSON object a line: numbers of sites, profiles and users, no names. A
-line is on the disk before the first batch of its erasure.
+The journal is a file outside the database, with one JSON object a line: ids of sites, profiles and users, no names. A
+line is synced to disk before the first batch of its erasure.
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ REPLAY_ACCOUNT = Query(
 
 
 class JournalEntry(NamedTuple):
-    """Line of the journal. `site_id` 0: `id` is a user, else a profile; `created`: when that was made."""
+    """Line of the journal of erasures. `site_id` 0: `id` is a user's, else a profile's; `created`: when that user or
+    profile was made.
+
+    `words`: choice of the person about their texts.
+    """
 
     site_id: int
     id: int
@@ -66,7 +70,7 @@ class JournalEntry(NamedTuple):
 
     @property
     def line(self) -> str:
-        """Return the entry as JSON."""
+        """Return the entry as a line of JSON, without a newline."""
         return json.dumps(
             {
                 "site": self.site_id,
@@ -78,7 +82,9 @@ class JournalEntry(NamedTuple):
 
 
 def erasures(tx: Transaction, config: Config) -> str:
-    """Erase what is due, in transactions of its own, for 20 seconds at most."""
+    """Erase profiles and accounts that are due for WORKING_S seconds at most, in transactions of its own and not in
+    `tx`; return the result in words.
+    """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:
         done = work_off(database, config, until=time.monotonic() + WORKING_S)
@@ -88,8 +94,8 @@ def erasures(tx: Transaction, config: Config) -> str:
 
 
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
-    """Erase what is due until nothing is, or until this time of the monotonic clock; return the number of profiles
-    that were finished.
+    """Erase profiles and accounts that are due until none is left, or until `until` of the monotonic clock; return the
+    number of profiles that are finished.
     """
     done = 0
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
@@ -131,7 +137,9 @@ def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None
 
 
 def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
-    """Give back uploads that no text links to; return the objects of those that nobody has any more."""
+    """Take from the person those of their uploads that no text links to, and delete the rows of files that nobody else
+    has; return the names of these files' objects in the store.
+    """
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]
     tx.run(erasure_steps.GIVE_BACK, hashes=free, **work.where)
@@ -145,7 +153,9 @@ def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
 
 
 def _note(tx: Transaction, path: Path) -> None:
-    """Append to the journal what runs and is not in it."""
+    """Append the erasures that have begun and are not in the journal to the file at `path`, sync it, and mark them as
+    written.
+    """
     entries = [JournalEntry(*row) for row in tx.rows(erasure_steps.UNJOURNALED)]
     if not entries:
         return
@@ -162,9 +172,10 @@ def _note(tx: Transaction, path: Path) -> None:
 
 
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
-    """Yield the entries of journals, the same ones once. A last line that was cut off is left out.
+    """Yield the entries of the journals at `paths`, each once. A last line without a newline was cut off by a crash and
+    is left out.
 
-    Raises OSError, and ValueError for any other line that is no entry.
+    Raises OSError, and ValueError for a line that is no entry.
     """
     seen = set()
     for path in paths:
@@ -184,7 +195,11 @@ def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
 
 
 def replay(database: Database, config: Config, entries: Iterable[JournalEntry]) -> int:
-    """Erase again what a restored database has of people who were erased; return the number of profiles."""
+    """Erase again those of `entries` whose profile or user a restored database has; return the number of profiles that
+    are finished.
+
+    A row with the same id that was made at another time is another person's and stays.
+    """
     for entry in entries:
         with database.write() as tx:
             if entry.site_id:

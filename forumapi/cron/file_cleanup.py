@@ -1,4 +1,4 @@
-"""Clean-up of unused files, and of objects in the store without a row."""
+"""Clean-up of files that nothing uses, and of objects in the store that no row names (strays)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ FORGET_STRAYS = Query(
 
 
 def unused_files(tx: Transaction, config: Config) -> str:
-    """Delete files without attachment or link, `file_orphan_days` after their last upload."""
+    """Delete the rows of files without attachment, avatar or link, `file_orphan_days` after their last upload (0:
+    never); return the result in words.
+    """
     if not config.file_orphan_days:
         return "kept for good"
     hashes = [row[0] for row in tx.rows(UNUSED, days=config.file_orphan_days, most=MOST)]
@@ -142,31 +144,34 @@ def unused_files(tx: Transaction, config: Config) -> str:
 
 
 def stray_objects(tx: Transaction, config: Config) -> str:
-    """Delete objects from the store that have had no row for an hour; return a line for the job's log.
-
-    Raises StorageError; the next run tries again.
+    """Delete from the store the objects that have had no row for an hour; return the result in words. Raises
+    StorageError; the next run tries again.
     """
     return f"{_delete_strays(tx, config, tx.rows(STRAYS, most=MOST))} objects"
 
 
 def drop_unused(tx: Transaction, hashes: Sequence[str]) -> None:
-    """Delete the rows of files that nobody has; their objects are strays then."""
+    """Delete the rows of files, by hash, and of their thumbnails; the caller knows that nothing uses these files. Their
+    objects become strays.
+    """
     for query in DROP_UNUSED if hashes else ():
         tx.run(query, hashes=list(hashes))
 
 
 def linked(tx: Transaction, hashes: Sequence[str]) -> set[str]:
-    """Return those of the files that a text of any site links to."""
+    """Return those of `hashes` whose file a text of any site links to."""
     return {row[0] for row in tx.rows(LINKED, hashes=list(hashes))} if hashes else set()
 
 
 def objects(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Return the objects of files, with those of their thumbnails."""
+    """Return the names of the objects in the store of these files and of their thumbnails; a name is a hash."""
     return [row[0] for row in tx.rows(OBJECTS, hashes=list(hashes))] if hashes else []
 
 
 def delete_objects(tx: Transaction, config: Config, hashes: Sequence[str]) -> int:
-    """Delete strays from the store without waiting for an hour; return their number. Raises StorageError."""
+    """Delete objects from the store at once, by name, unless a row names them again; return the number deleted. Raises
+    StorageError.
+    """
     return _delete_strays(tx, config, tx.rows(STRAYS_OF, hashes=list(hashes)))
 
 

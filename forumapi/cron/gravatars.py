@@ -1,4 +1,6 @@
-"""Import of Gravatar pictures for sites that enable it: requested by the server only, and stored as files (P-36)."""
+"""Import of pictures from Gravatar, for sites that enable it: fetched by the server alone, and stored as files
+(P-36).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,12 @@ class _Fetched(NamedTuple):
 
 
 def gravatars(tx: Transaction, config: Config) -> str:
-    """Fetch pictures from Gravatar for people without one. The next run repeats failed requests."""
+    """Fetch and store Gravatar's pictures for members without a picture, a batch of members a run; return the result in
+    words.
+
+    Members are taken by site in order of id. Those whose requests failed are tried again by the next run, as `_ask`
+    says.
+    """
     people = gravatar.due(tx, MOST) if config.gravatar_url else []
     if not people:
         return "nobody to ask for"
@@ -65,9 +72,11 @@ def gravatars(tx: Transaction, config: Config) -> str:
 def _ask(
     people: list[GravatarRequest], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
-    """Fetch pictures; return those that exist, and the last profile of each site that was tried.
+    """Ask Gravatar for the pictures of `people`; return those that it has and, by site, the id of the last profile that
+    need not be tried again.
 
-    A person whose picture can't be fetched is skipped once Gravatar has answered for a later person.
+    A person whose request failed is tried again by the next run, unless Gravatar has answered for a later person. Ends
+    early after MOST_FAILURES in a row, or ASKING_S seconds.
     """
     out = Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     ends = time.monotonic() + ASKING_S
@@ -95,7 +104,9 @@ def _ask(
 
 
 def _fetch(out: Outbound, url: str) -> bytes | None:
-    """Fetch a picture; b"" if there is no usable one, None if the request failed."""
+    """Fetch a picture; b"" if Gravatar has none or it is too large, None if the request failed (no answer, 429
+    or 5xx).
+    """
     try:
         got = out.fetch(url, max_bytes=MAX_BYTES)
     except TooLongError:
@@ -110,7 +121,9 @@ def _fetch(out: Outbound, url: str) -> bytes | None:
 
 
 def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
-    """Process the image at `path`; return it with its path, None for an invalid image."""
+    """Make the image to be stored of the one at `path`; return its row and the path of its bytes, None if it is no
+    valid image.
+    """
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))
     if not kind:
@@ -137,7 +150,9 @@ def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
 
 
 def _announce(config: Config, found: list[_Fetched]) -> None:
-    """Announce objects in a separate transaction, so that those of a failed run are cleaned up."""
+    """Record the objects' names in a transaction of its own, before they are put into the store, so that they are
+    cleaned up as strays if the run fails.
+    """
     database = Database(config.direct_url, size=1, prepare=False)
     try:
         with database.write() as tx:

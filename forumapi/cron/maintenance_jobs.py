@@ -1,7 +1,8 @@
-"""Work of the scheduled jobs. Each runs in one transaction and is idempotent.
+"""Scheduled jobs that have no module of their own: counters, statistics, deletion of expired rows, digests, roles.
 
-Only these statements read across sites, and only these recount stored counters. Views of items need no job: web
-processes add them up and write them in batches.
+Each function is the work of the job of its name (schedule.py): runs in the transaction `tx` over all sites, may run
+again at any time, and returns its result in words for the log. Views of items need no job: web processes add them up
+and write them in batches.
 """
 
 from __future__ import annotations
@@ -311,7 +312,9 @@ COUNTING_SITES = Query(
 
 
 def fold_counters(tx: Transaction, config: Config) -> str:
-    """Fold deltas of microcosm counters into their base rows; sums stay the same."""
+    """Add the pending deltas of microcosms' counters to their base rows and delete them; what readers see as the sum
+    does not change.
+    """
     sites = [row[0] for row in tx.rows(SITES_WITH_DELTAS)]
     for site_id in sites:
         ids = [row[0] for row in tx.rows(microcosm_counters.LOCK, site_id=site_id, ids=None)]
@@ -321,18 +324,22 @@ def fold_counters(tx: Transaction, config: Config) -> str:
 
 
 def online_profiles(tx: Transaction, config: Config) -> str:
-    """Count each site's profiles active within 90 minutes (P-66)."""
+    """Count for each site the profiles that were active within 90 minutes, and store the number where it has changed
+    (P-66).
+    """
     return f"{tx.run(ONLINE)} sites changed"
 
 
 def site_statistics(tx: Transaction, config: Config) -> str:
-    """Compute all six statistics of every live site (platform 2.2)."""
+    """Compute and store all six statistics of every site that is not deleted (platform 2.2)."""
     return f"{tx.run(STATISTICS)} sites"
 
 
 def short_lived(tx: Transaction, config: Config) -> str:
-    """Delete short-lived rows: idempotency keys, single-use secrets such as sign-in codes, rate-limit counters, change
-    records, answers of geocoders, plans of actions and what undo kept, sanctions."""
+    """Delete expired rows that live for hours or days: idempotency keys, single-use secrets such as sign-in codes,
+    rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undo kept,
+    ended sanctions.
+    """
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
@@ -345,29 +352,36 @@ def short_lived(tx: Transaction, config: Config) -> str:
 
 
 def event_partitions(tx: Transaction, config: Config) -> str:
-    """Create the coming partitions of the event log, and drop those that no reader needs any more."""
+    """Create the event log's partitions of the next EVENT_DAYS_AHEAD days, and drop those of more than EVENT_DAYS ago
+    that no reader needs.
+    """
     row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
     assert row is not None, "the function returns one row"
     return f"{row[0]} made, {row[1]} dropped"
 
 
 def metrics(tx: Transaction, config: Config) -> str:
-    """Store one sample of the platform's metrics (platform 8); in prod only."""
+    """Store one sample of the platform's figures (platform 8); in production only."""
     if config.mode != "prod":
         return "not in this environment"
     return f"{platform_growth.sample(tx)} sample"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:
-    """Recount items and comments of every microcosm, then order each site's microcosms by them."""
+    """Correct the numbers of items and comments of every microcosm, then order each site's microcosms by these
+    numbers.
+    """
     tx.row(LOCK_COUNTS)
     corrected = tx.run(COUNT_MICROCOSMS)
     return f"{corrected} corrected, order changed on {tx.run(RENUMBER)} sites"
 
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
-    """Delete expired tokens and bans, mail, runs and dead letters of webhooks (P-21); hash old addresses of the
-    audit, whose entries the job `audit_heads` deletes."""
+    """Delete expired tokens, OAuth grants and bans; old mail, runs of jobs, sign-in networks, spam verdicts and dead
+    letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`.
+
+    The entries themselves are deleted by the job `audit_heads`.
+    """
     tokens = AccessToken.delete_expired(tx) + tx.run(FORGET_REFRESH)
     sign_in_place.forget_old(tx)
     tx.run(FORGET_GRANTS)
@@ -381,7 +395,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Delete reminders of events after a month."""
+    """Delete updates that remind of an event, a month after they were made; other updates are kept."""
     forgotten = 0
     for _ in range(UPDATE_BATCHES):
         found = tx.run(FORGET_REMINDERS, most=UPDATES_AT_ONCE)
@@ -392,7 +406,9 @@ def old_updates(tx: Transaction, config: Config) -> str:
 
 
 def profile_counts(tx: Transaction, config: Config) -> str:
-    """Recount comments and conversations of every profile in one statement (P-68), then their roles."""
+    """Correct the numbers of comments and conversations of every profile (P-68), and recompute the roles of corrected
+    profiles on sites with criteria on these numbers.
+    """
     corrected = tx.rows(COUNT_PROFILES)
     counting = {row[0] for row in tx.rows(COUNTING_SITES)}
     _settle(tx, [(site_id, id) for site_id, id in corrected if site_id in counting])
@@ -400,24 +416,26 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 
 def name_looks(tx: Transaction, config: Config) -> str:
-    """Compute missing skeletons of profile names."""
+    """Compute the skeletons of profile names that have none yet, MOST_NAMES a run."""
     return f"{profile.store_looks(tx, MOST_NAMES)} names"
 
 
 def digests(tx: Transaction, config: Config) -> str:
-    """Queue the digests that are due."""
+    """Queue the mails of digests that are due."""
     return f"{digest.queue_due(tx)} digests"
 
 
 def due_roles(tx: Transaction, config: Config) -> str:
-    """Recompute roles that time has changed, for profiles that make no requests; requests recompute the others."""
+    """Recompute the roles of profiles for which only the passage of time has met or ended a criterion; those that make
+    requests are recomputed then.
+    """
     due = role_recomputation.due(tx, MOST_DUE)
     _settle(tx, due)
     return f"{len(due)} profiles"
 
 
 def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
-    """Recompute roles of profiles, given as (site, profile)."""
+    """Recompute the roles of `profiles`, which are (site id, profile id)."""
     by_site: dict[int, list[int]] = {}
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)

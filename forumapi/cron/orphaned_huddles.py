@@ -121,7 +121,9 @@ DROP: Final = (
 
 
 def orphaned_huddles(tx: Transaction, config: Config) -> str:
-    """Delete huddles without participants, with everything in them; counters follow."""
+    """Delete huddles that have no participants left, MOST a run, with their comments and all that belongs to them, and
+    subtract these from their authors' counters; return the result in words.
+    """
     found = tx.rows(FIND, limit=MOST)
     if found:
         which = {"sites": [row[0] for row in found], "items": [row[1] for row in found]}

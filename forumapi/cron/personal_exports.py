@@ -1,7 +1,8 @@
-"""Making of the copies that people ask for: a ZIP of JSON, of pages to read, and of their files.
+"""Making of personal exports, the copies that people ask for of what belongs to them: a ZIP of JSON, of pages to read,
+and of their files.
 
-A thread of each cron process makes one at a time, from one snapshot of the database, with a connection of its own. A
-process that dies in the middle leaves a row that another one takes up after two minutes.
+A thread of each cron process makes one at a time, from one snapshot of the database, over a connection of its own. If a
+process dies over one, another process takes it up after two minutes.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ _FOOT: Final = "</body></html>\n"
 
 
 class GoneError(Exception):
-    """End of work on a copy that was deleted, or asked for anew, meanwhile."""
+    """Signal that the export in work was deleted meanwhile, or asked for anew."""
 
 
 class Exporter(PollingThread):
-    """Thread that makes copies while they are asked for, and deletes those whose day is over."""
+    """Thread that makes personal exports that people have asked for, and deletes those that are a day old."""
 
     POLL_S = 2.0
 
@@ -62,13 +63,16 @@ class Exporter(PollingThread):
         self._current = current
 
     def poll(self) -> None:
-        """Make every copy that waits."""
+        """Make every personal export that waits, one after the other."""
         while not self.is_stopping and work_off(self._current()):
             pass
 
 
 def work_off(config: Config) -> bool:
-    """Delete copies whose day is over and make one; return False if none waits."""
+    """Delete personal exports that are a day old, and make one that waits; return False if none waits.
+
+    An export that can't be made is logged, and marked as failed.
+    """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:
         with database.write() as tx:
@@ -109,7 +113,7 @@ def _make(database: Database, config: Config, work: Claimed) -> None:
 
 
 class _Maker:
-    """Writer of one copy; reports its progress now and then."""
+    """Writer of the archive of one personal export, who stores the progress every REPORT_S seconds."""
 
     def __init__(self, database: Database, config: Config, storage: Storage, work: Claimed) -> None:
         self._database = database
@@ -122,7 +126,7 @@ class _Maker:
         self._pages: list[tuple[str, str]] = []
 
     def write(self, archive: zipfile.ZipFile) -> None:
-        """Write the whole archive. Raises GoneError."""
+        """Write data, pages, files and index into the archive. Raises GoneError once the export is deleted."""
         work = self._work
         with psycopg.connect(self._url) as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -153,7 +157,9 @@ class _Maker:
         self._report(now=True)
 
     def _rows(self, connection: psycopg.Connection[Any], query: Query) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a statement, a thousand at a time."""
+        """Run `query` for the person whose export this is, and yield its rows, of which FETCHED are in memory at a
+        time.
+        """
         work = self._work
         params = {
             "site_id": work.site_id,
@@ -184,7 +190,9 @@ class _Maker:
         columns: list[str],
         rows: Iterator[tuple[Any, ...]],
     ) -> None:
-        """Write rows as JSON, and texts among them as pages to read; nothing for no rows."""
+        """Write rows as data/`name`.json and, if they have a column `html`, as pages to read too; nothing if there are
+        no rows.
+        """
         first = next(rows, None)
         if first is None:
             return
@@ -239,7 +247,9 @@ class _Maker:
         archive.writestr(path, "".join((*parts, _FOOT)))
 
     def _files(self, archive: zipfile.ZipFile, files: list[tuple[Any, ...]]) -> None:
-        """Write the person's files, under their hash and the name that they were given."""
+        """Write the person's files, each under a part of its hash and the name of its upload; a file that the store
+        lacks is left out and logged.
+        """
         for hash, given, ext, size in files:
             self._report()
             label = _safe(given) or f"file.{ext}".rstrip(".")
@@ -276,7 +286,9 @@ def _chain(first: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> Iterator[
 
 
 def _plain(value: object) -> object:
-    """Return a value that JSON has none for: times in UTC, bytes as hexadecimal digits, the rest as text."""
+    """Convert a value that JSON has no form for: times in UTC, bytes as hexadecimal digits, anything else as text. For
+    `default` of json.dumps.
+    """
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, (datetime.date, datetime.time)):
@@ -285,7 +297,9 @@ def _plain(value: object) -> object:
 
 
 def _safe(name: str) -> str:
-    """Return a file's name without what means a folder to any system."""
+    """Return a file's name without characters that separate folders or are forbidden in some file system, and without
+    dots at its ends.
+    """
     return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(
         ". "
     )

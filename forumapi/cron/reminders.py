@@ -1,6 +1,6 @@
-"""Reminders of events: one row of the event log for each event and start (content 5.3).
+"""Reminders of calendar events: one entry in the event log for each event and start (content 5.3).
 
-Readers of the log decide on recipients (updates/dispatch.py).
+A reader of the log decides who is reminded (updates/dispatch.py).
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ REMIND: Final = Query(
 
 
 def event_reminders(tx: Transaction, config: Config) -> str:
-    """Record reminders of events that begin within `event_reminder_minutes`."""
+    """Write to the event log a reminder of each calendar event that begins within `event_reminder_minutes` and was not
+    reminded of for this start; return the result in words.
+    """
     found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
     return f"{found} events"

@@ -1,8 +1,10 @@
-"""Cron process: one process leads, others stand by; each due time of a job takes effect once (decision 0005).
+"""Runner of the scheduled jobs (`forumapi cron`): one process leads, others stand by; each due time of a job takes
+effect once (decision 0005).
 
-The leader holds the lease `cron` (lease.py). A job and the row (task, due) commit together in a transaction that checks
-the lease's epoch: a crash leaves both or neither, and a leader that was frozen and replaced cannot commit. Missed due
-times are merged into one run. A failed job is logged, recorded, and retried by its own rule or at its next due time.
+The leader holds the lease `cron` (events/lease.py). A job and its row in task_runs (task, due) commit together in a
+transaction that checks the lease's epoch: a crash leaves both or neither, and a leader that was frozen and replaced
+cannot commit. Due times that were missed are merged into one run. A failed job is logged, recorded, and retried by its
+own policy or at its next due time.
 """
 
 from __future__ import annotations
@@ -101,7 +103,11 @@ FAIL = Query(
 
 
 class Run(NamedTuple):
-    """Run of a job. `finished` None: it is running, or its process died during the commit."""
+    """Row of task_runs: the run of a job for one due time. `finished` None: the job is running, or its process died
+    during the commit.
+
+    `attempts`: tries of this due time; `detail`: the job's result in words, or its error.
+    """
 
     task: str
     due: datetime.datetime
@@ -113,7 +119,7 @@ class Run(NamedTuple):
 
     @property
     def took_s(self) -> float:
-        """Return the duration in seconds."""
+        """Return the duration in seconds; 0 if the run has not finished."""
         return (self.finished - self.started).total_seconds() if self.finished else 0.0
 
 
@@ -121,18 +127,18 @@ Now = Callable[[], datetime.datetime]
 
 
 def utc_now() -> datetime.datetime:
-    """Return the present time, with its zone."""
+    """Return the present time by the machine's clock, in UTC, with its zone."""
     return datetime.datetime.now(datetime.UTC)
 
 
 def next_due(job: Job, after: datetime.datetime) -> datetime.datetime:
-    """Return the first due time later than `after`."""
+    """Return the first due time of `job` that is later than `after`."""
     due: datetime.datetime = croniter(job.line, after).get_next(datetime.datetime)
     return due
 
 
 def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
-    """Return the latest due time that is not later than `at`."""
+    """Return the latest due time of `job` that is `at` or earlier."""
     # get_prev returns a time before its argument, and due times are whole seconds: with the next whole second a due
     # time of now is included; with a fraction left, the next due time would be too.
     second = at.replace(microsecond=0) + datetime.timedelta(seconds=1)
@@ -141,11 +147,13 @@ def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
 
 
 class LeadsElsewhereError(Exception):
-    """Refusal to run jobs, since another process leads."""
+    """Error of a command that is to run the jobs while a cron process leads elsewhere."""
 
 
 class Runner:
-    """Runner of due `jobs` while this process leads. `now`: clock; None: the database's."""
+    """Runner of `jobs` at their due times, while this process holds the lease. `url`: direct address of the database;
+    `now`: clock, None for the database's.
+    """
 
     def __init__(
         self, url: str, settings: Settings, jobs: Sequence[Job] = JOBS, now: Now | None = None
@@ -163,11 +171,11 @@ class Runner:
         self._failed: dict[str, int] = {}  # failures of the due time that ran last
 
     def stop(self) -> None:
-        """Stop after the present job."""
+        """Make `run` return after the job that is running now."""
         self._stop.set()
 
     def run(self) -> None:
-        """Lead or stand by until `stop`."""
+        """Try to take the lease, lead while this process holds it, and stand by while another does, until `stop`."""
         try:
             while not self._stop.is_set():
                 try:
@@ -184,7 +192,7 @@ class Runner:
             self._database.close()
 
     def lead(self) -> None:
-        """Run jobs when they are due, until `stop` or the loss of the lease."""
+        """Run each job when it is due, until `stop` or the loss of the lease. The caller holds the lease."""
         self._leads = True
         self.plan()
         while not self._stop.is_set():
@@ -206,7 +214,9 @@ class Runner:
                 self.run_due(job)
 
     def plan(self) -> None:
-        """Compute due times. A job that was due since its last run is due now; a new job waits for its next time."""
+        """Compute each job's next due time from its last run: one missed since then is due now; a job that never ran
+        waits for its next due time.
+        """
         now = self._now()
         runs = self._last_runs(now)
         self._again = {}
@@ -217,7 +227,8 @@ class Runner:
                 self._try_again(job, last.due, last.attempts, last.finished or now)
 
     def run_pending(self) -> int:
-        """Run each job that is due or never ran, once, for another scheduler; return the number of failures.
+        """Run once each job that is due or never ran, and return the number of failures; for an operator who calls it
+        from another scheduler than `forumapi cron`.
 
         Raises LeadsElsewhereError while another process leads.
         """
@@ -242,7 +253,9 @@ class Runner:
             self._database.close()
 
     def run_due(self, job: Job) -> bool:
-        """Run a job for its latest due time, which stands for earlier ones; return False if it failed."""
+        """Run a job for its latest due time, in place of all that were missed before, and plan its next; return False
+        if it failed.
+        """
         now = self._now()
         latest = last_due(job, now)
         again = self._again.pop(job.name, None)
@@ -257,7 +270,11 @@ class Runner:
     def _try_again(
         self, job: Job, due: datetime.datetime, attempts: int, since: datetime.datetime
     ) -> None:
-        """Plan a retry of a due time, unless the next one is earlier or the retries are used up."""
+        """Plan a retry of the due time `due` after its failure number `attempts`, unless the job's next due time is
+        earlier or its retries are used up.
+
+        `since`: time of the failure.
+        """
         if attempts > job.retry.times:
             return
         wait = datetime.timedelta(seconds=job.retry.wait_s * 2 ** (attempts - 1))
@@ -266,7 +283,7 @@ class Runner:
             self._again[job.name] = due
 
     def _last_runs(self, now: datetime.datetime) -> dict[str, Run]:
-        """Return the latest run of each job that ever ran, by name."""
+        """Read the latest run of each job that ever ran, by name."""
         tx = self._database.read()
         try:
             return last_runs(tx, self.jobs, now)
@@ -274,7 +291,9 @@ class Runner:
             tx.end()
 
     def perform(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job for one due time; return its result, "" if it failed or was done before."""
+        """Run a job for one due time, and log and record a failure; return the job's result, "" if it failed, was done
+        before, or another process leads by now.
+        """
         started = time.monotonic()
         try:
             detail = self.attempt(job, due)
@@ -294,7 +313,8 @@ class Runner:
         return detail
 
     def attempt(self, job: Job, due: datetime.datetime) -> str:
-        """Run a job and record its due time in one transaction; return its result, "" if it was done before.
+        """Run a job and record its due time in one transaction; return the job's result, "" without running it if the
+        due time was done before.
 
         Raises the job's errors.
         """
@@ -308,14 +328,18 @@ class Runner:
         return detail
 
     def _hold(self, tx: Transaction) -> None:
-        """Make the transaction check the lease's epoch, if this process leads."""
+        """Tie the transaction to this process's term of the lease; outside of `lead` and `run_pending`, where there is
+        no term, do nothing.
+        """
         if self._leads:
             self._lease.hold(tx)
 
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
     ) -> int:
-        """Record a failure; return the number of failures of this due time, 1 if unknown."""
+        """Record a failed try of a due time; return the number of failed tries of this due time, 1 if the database
+        could not be asked.
+        """
         text = f"{type(error).__name__}: {error}"[:500]
         try:
             with self._database.write() as tx:
@@ -327,9 +351,10 @@ class Runner:
 
 
 def run(config: Config) -> None:
-    """Run the cron process until SIGTERM or SIGINT.
+    """Run the cron process until SIGTERM or SIGINT: the jobs, and the threads that make exports.
 
-    SIGHUP reloads the settings, and restarts it if a change needs that.
+    SIGHUP reloads the settings; if a change needs a new process, this one executes itself again under the same process
+    id.
     """
     settings = Settings(config)
     runner = Runner(config.direct_url, settings)
@@ -364,7 +389,9 @@ def run(config: Config) -> None:
 
 
 def _reload(settings: Settings) -> bool:
-    """Reload the settings; return True if a change needs a restart of this process."""
+    """Reload the settings, or log why they are invalid and keep the old ones; return True if a change needs a new
+    process.
+    """
     try:
         changes = settings.reload()
         log.apply(settings.current, access=False)
@@ -382,7 +409,9 @@ def _reload(settings: Settings) -> bool:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run one job now; return its result. Raises ApiError, psycopg.Error and the job's errors."""
+    """Run the job `name` now, whoever leads; return its result in words. Raises KeyError for an unknown name, ApiError,
+    psycopg.Error and the job's errors.
+    """
     runner = Runner(url, Settings(config))
     return runner.attempt(find(name), utc_now())
 
@@ -393,17 +422,19 @@ def find(name: str) -> Job:
 
 
 def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[str, Run]:
-    """Return the latest run of each job by name, without runs later than the job's next due time."""
+    """Return the latest run of each job by name; jobs that never ran are left out. Runs later than a job's next due
+    time do not count: a clock was wrong.
+    """
     names, untils = [job.name for job in jobs], [next_due(job, now) for job in jobs]
     return {row[0]: Run(*row) for row in tx.rows(LAST_RUNS, tasks=names, untils=untils)}
 
 
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
-    """Return the jobs with their next due time and latest run."""
+    """Return each scheduled job with its next due time and its latest run, None if it never ran."""
     runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
 
 
 def history(tx: Reader, name: str | None, limit: int) -> list[Run]:
-    """Return the runs of one job or, with `name` None, of all, latest first."""
+    """Return up to `limit` runs of the job `name` (None: of all jobs), latest first."""
     return [Run(*row) for row in tx.rows(HISTORY, task=name, limit=limit)]

@@ -1,4 +1,6 @@
-"""Schedule of jobs. Times are UTC; the sixth field of a line is the second (platform 8, P-64)."""
+"""Schedule: the table of all jobs, with due times in UTC; the sixth field of a cron line is the second (platform 8,
+P-64).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Work = Callable[[Transaction, Config], str]
 
 
 class RetryPolicy(NamedTuple):
-    """Retry policy: number of retries before the next due time, and first wait in seconds, which doubles."""
+    """Policy of retries after a failure: their greatest number before the next due time, and the seconds before the
+    first, doubled for each further one.
+    """
 
     times: int
     wait_s: int
@@ -38,9 +42,11 @@ WITHIN_HOURS: Final = RetryPolicy(6, 120)  # after 2, 4, 8, 16, 32 and 64 minute
 
 
 class Job(NamedTuple):
-    """Job: its name in task_runs and on the command line, its due times as a cron line and in words.
+    """Scheduled job. `name`: in task_runs and on the command line; `line`: due times as a cron line; `words`: the same
+    for people.
 
-    `work` runs inside the transaction that also writes the row of its due time. It returns its result in words.
+    `work` does the job inside the transaction that also records the due time, and returns its result in words, for the
+    log.
     """
 
     name: str

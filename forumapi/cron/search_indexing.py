@@ -1,4 +1,6 @@
-"""Jobs of search: indexing of texts that triggers do not cover (old texts, changed languages), and the vocabulary."""
+"""Jobs of search: index texts that database triggers do not (of before the index, or in a changed language), and keep
+the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ FORGET: Final = Query("search_indexing.forget", "SELECT search_unlearn(%(most)s:
 
 
 def search_documents(tx: Transaction, config: Config) -> str:
-    """Index texts of the reindexing queue, the newest of each kind first."""
+    """Index texts of the reindexing queue for INDEXING_S seconds at most, the newest of each kind first; return the
+    result in words.
+    """
     ends = time.monotonic() + INDEXING_S
     done = 0
     for site_id, kind in tx.rows(WORK):
@@ -60,8 +64,8 @@ def search_documents(tx: Transaction, config: Config) -> str:
 
 
 def search_words(tx: Transaction, config: Config) -> str:
-    """Add words of new texts to the vocabulary, for completion and typing correction, and remove those of deleted
-    texts.
+    """Add the words of new texts to the vocabulary by which search completes and corrects words, and remove those of
+    deleted texts; return the result in words.
     """
     ends = time.monotonic() + LEARNING_S
     forgotten = tx.value(FORGET, most=FORGOTTEN_AT_ONCE)
@@ -73,9 +77,10 @@ def search_words(tx: Transaction, config: Config) -> str:
 
 
 def learn(tx: Transaction, most: int, kind: int, site_id: int) -> tuple[int, int, int, bool]:
-    """Add words of up to `most` bytes of texts after (`kind`, `site_id`); (0, 0): from the start.
+    """Add the words of up to `most` bytes of texts to the vocabulary, from the kind and site where the last call ended;
+    (0, 0): from the first.
 
-    Return the number of texts, the kind and site after which to continue, and True if all texts are done.
+    Return the number of texts, the kind and site for the next call, and True if no texts are left.
     """
     (found,) = tx.rows(LEARN, most=most, kind=kind, site=site_id)
     looked, at_kind, at_site, is_last = found

@@ -1,7 +1,7 @@
-"""Exports of sites that their owners asked for, made by a thread of the cron process, one at a time.
+"""Making of exports of whole sites that their owners asked for, by a thread of the cron process, one at a time.
 
-Any cron process works on them, whichever leads: a claim in the row keeps two from one export, and passes to another
-process when one dies.
+Any cron process works on them, not the leading one alone. A claim in the export's row keeps two processes from one
+export, and expires if its process dies, so that another begins the export anew.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _MEGABYTE: Final = 1_000_000
 
 
 class ClaimLostError(Exception):
-    """Loss of the claim: the export was deleted, or another process works on it."""
+    """Signal that work on an export must end: it was deleted, another process has claimed it, or this process stops."""
 
 
 class ExportThread(PollingThread):
-    """Thread that makes exports. `url`: direct address of the database."""
+    """Thread that makes exports of sites. `url`: direct address of the database."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         super().__init__("site-exports", "exports of sites: the work failed", POLL_S)
@@ -47,7 +47,7 @@ class ExportThread(PollingThread):
         self._database = Database(url, size=1, prepare=False)
 
     def poll(self) -> None:
-        """Make the exports that wait, oldest first."""
+        """Make every export of a site that waits, the oldest first."""
         while not self.is_stopping:
             with self._database.write() as tx:
                 claim = ExportClaim.take(tx)
@@ -56,7 +56,7 @@ class ExportThread(PollingThread):
             self._work(claim)
 
     def stop(self) -> None:
-        """End the thread; a running export is begun anew by the next process."""
+        """Ask the thread to end; it gives up an export in work, which another process begins anew."""
         super().stop()
         self._database.close()
 
@@ -81,7 +81,7 @@ class ExportThread(PollingThread):
 
 
 class _ExportRun:
-    """One attempt at one export."""
+    """One attempt to make one site's export, under `claim`."""
 
     def __init__(
         self,
@@ -102,7 +102,9 @@ class _ExportRun:
         self._folder = Path()
 
     def make(self) -> None:
-        """Write the archive, store it, and notify who asked for it. Raises ClaimLostError, OSError, StorageError."""
+        """Write the archive, put it into the store, finish the row, and mail whoever asked for the export. Raises
+        ClaimLostError, OSError, StorageError.
+        """
         config, claim = self._config, self._claim
         storage = open_storage(config)
         object = secrets.token_hex(20)
@@ -142,7 +144,9 @@ class _ExportRun:
             raise ClaimLostError
 
     def renew(self) -> None:
-        """Renew the claim, with the progress so far. Raises psycopg.Error."""
+        """Renew the claim and store the progress; if the claim is lost, the next step of `make` raises ClaimLostError.
+        Raises psycopg.Error.
+        """
         with self._database.write() as tx:
             documents = self._documents
             self._is_lost = not self._claim.renew(tx, documents, max(self._total, documents))
@@ -152,7 +156,7 @@ class _ExportRun:
 
 
 class _ClaimKeeper(PollingThread):
-    """Thread that renews the claim of a run every RENEW_S."""
+    """Thread that renews the claim of a run every RENEW_S seconds, also while the archive is hashed and stored."""
 
     def __init__(self, run: _ExportRun) -> None:
         super().__init__(
@@ -194,5 +198,5 @@ def _notify(
 
 
 def expired_exports(tx: Transaction, config: Config) -> str:
-    """Delete the archives of exports that are over a day old."""
+    """Delete the archives of site exports a day after they were made; return the result in words."""
     return f"{site_export.expire(tx)} archives"

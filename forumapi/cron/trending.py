@@ -60,7 +60,9 @@ SCORE: Final = Query(
 
 
 def trending_scores(tx: Transaction, config: Config) -> str:
-    """Score the items commented in the last two weeks (discovery 9), and keep the hottest of each microcosm."""
+    """Compute the scores of items that were commented in the last two weeks, and keep the KEPT highest of each
+    microcosm (discovery 9); return the result in words.
+    """
     row = tx.row(SCORE, kept=KEPT)
     assert row is not None, "the statement returns one row"
     return f"{row[0]} of {row[1]} scores changed"
