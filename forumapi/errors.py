@@ -177,9 +177,7 @@ class RangeNotSatisfiable(ApiError):
 
 
 class Unprocessable(ApiError):
-    """422: the idempotency key was used before with another request. 422: the idempotency key was used before with
-    another body.
-    """
+    """422: the idempotency key was used before with another body."""
 
     status = 422
 
@@ -202,8 +200,8 @@ class NotImplementedHere(ApiError):
 
 
 class BadGateway(ApiError):
-    """502: a service that this one asked (identity provider, verifier, geocoder) failed or refused. 502: a service that
-    this one asked (identity provider, verifier, geocoder) failed, or work that follows a committed write did.
+    """502: a service that this one asked (identity provider, verifier, geocoder) failed, or work that follows a
+    committed write did.
     """
 
     status = 502

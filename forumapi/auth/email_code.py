@@ -131,11 +131,8 @@ class EmailCodeBackend(Backend):
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Without a code or link, mail both and return None; with one of them, use it up and return the address it was
-        mailed to.
-
-        Raises Invalid for a malformed address, TooMany, Unauthorized for a wrong or used code or link. Mail a code and
-        a link, and return None; if the request brings one of them, use it up and return the address it was mailed to.
+        """Mail a code and a link, and return None; if the request brings one of them, use it up and return the address
+        it was mailed to.
 
         Raises Invalid for a malformed address, TooMany, Unauthorized for a wrong or used code or link.
         """

@@ -81,9 +81,8 @@ class MicrosoftBackend(OpenidBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """If the discovery document's issuer is a template, check that the token's issuer is that template filled with
-        the token's own tenant. Raises Unauthorized. Check, where the discovery document's issuer is a template, that
-        the token's issuer is this template filled with the token's own tenant. Raises Unauthorized.
+        """Check, where the discovery document's issuer is a template, that the token's issuer is this template filled
+        with the token's own tenant. Raises Unauthorized.
         """
         tenant = claims.get("tid")
         if "{tenantid}" not in metadata.issuer:

@@ -1,1 +1,1 @@
-"""Web processes: gunicorn's worker and master, listeners that outlive them, and everything at once."""
+"""Web processes: gunicorn's worker and master, and the process that keeps their listeners."""
