@@ -49,11 +49,11 @@ Kind: TypeAlias = Literal[
 
 
 class PortedDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of all documents; a member that equals its default is left out of JSON."""
+    """Base class of all documents of the layout; a member that equals its default is left out of JSON."""
 
 
 class Board(PortedDocument, frozen=True, kw_only=True):
-    """Forum as a whole: `site.json`."""
+    """Forum as a whole, in the file `site.json`."""
 
     title: str
     description: str = ""
@@ -69,13 +69,13 @@ class Board(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRef(PortedDocument, frozen=True, kw_only=True):
-    """Thing of a list, by its id alone."""
+    """Reference to a document by its id; the member that holds it says of which kind."""
 
     id: OldId
 
 
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
-    """Value that a thing holds under a key, such as a custom field or a signature."""
+    """Value of a person, forum or conversation under a key, such as a custom field or a signature."""
 
     key: str
     value: str | bool | float
@@ -89,14 +89,16 @@ class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
-    """Thing that a file hangs on."""
+    """Reference to a thing that a file is attached to."""
 
     on_type: Kind
     on_id: OldId
 
 
 class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
-    """File and what it hangs on. Its bytes come from `ForumReader.open`, or in `contentUrl` as a base64 data URL."""
+    """File and the things it is attached to. Its bytes come from `ForumReader.open`, or in `contentUrl` as a base64
+    data URL.
+    """
 
     id: OldId
     author: OldId = ""
@@ -116,7 +118,9 @@ class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedProfile(PortedDocument, frozen=True, kw_only=True):
-    """Person of the forum. A dump gives no privilege: the address is never trusted, and signs nobody in by itself."""
+    """Person of the forum. No member of it gives a privilege here: the e-mail address is not trusted, and signs nobody
+    in by itself.
+    """
 
     id: OldId
     name: str
@@ -139,7 +143,7 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
 
 
 class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
-    """Rights that a role gives in a forum."""
+    """Rights that a role gives in a forum; a missing one is not given."""
 
     can_view: bool = False
     can_post_new: bool = False
@@ -154,7 +158,7 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
-    """Condition of membership in a role: the same `orGroup` is AND, different ones are OR."""
+    """Condition of membership in a role. Those with the same `orGroup` are joined by AND, the groups by OR."""
 
     or_group: int = 0
     key: str
@@ -163,7 +167,9 @@ class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRole(PortedDocument, frozen=True, kw_only=True):
-    """Group of people, and what it may do: everywhere, or in the forum that lists it."""
+    """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for one that the
+    forum lists.
+    """
 
     id: OldId
     name: str = ""
@@ -181,7 +187,7 @@ class PortedRole(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedForum(PortedDocument, frozen=True, kw_only=True):
-    """Forum or category; becomes a microcosm."""
+    """Forum or category of the old forum; becomes a microcosm."""
 
     id: OldId
     parent_id: OldId = ""
@@ -235,7 +241,9 @@ class PortedEvent(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedConversation(PortedDocument, frozen=True, kw_only=True):
-    """Thread of a forum, without its posts; with `event` an event. Signs of moved threads are left out."""
+    """Thread of a forum, without its posts; becomes a conversation, with `event` an event. Placeholders of moved
+    threads are left out.
+    """
 
     id: OldId
     name: str
@@ -257,7 +265,7 @@ class PortedConversation(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedChoice(PortedDocument, frozen=True, kw_only=True):
-    """Option of a poll."""
+    """Choice of a poll, one of those to vote for."""
 
     id: OldId
     text: str
@@ -266,7 +274,7 @@ class PortedChoice(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBallot(PortedDocument, frozen=True, kw_only=True):
-    """Vote of a person: ids of choices."""
+    """Vote of one person in a poll: the ids of the choices voted for."""
 
     author: OldId
     choices: tuple[OldId, ...]
@@ -274,7 +282,7 @@ class PortedBallot(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedPoll(PortedDocument, frozen=True, kw_only=True):
-    """Poll, at a conversation or by itself in a forum."""
+    """Poll, on a conversation, or by itself in a forum; becomes an item of its own in either case."""
 
     id: OldId
     # Empty: a poll of its own, with comments `onType` poll.
@@ -305,7 +313,7 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedVersion(PortedDocument, frozen=True, kw_only=True):
-    """Wording of a comment or message. Versions come oldest first; the last one is what is shown."""
+    """Version of the text of a comment or message, which list versions oldest first; the last one is shown."""
 
     # Empty: the author.
     editor: OldId = ""
@@ -319,7 +327,7 @@ class PortedVersion(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedComment(PortedDocument, frozen=True, kw_only=True):
-    """Post. Those of one thing come in the order in which they are read."""
+    """Post; becomes a comment. Posts on the same thing come in reading order."""
 
     id: OldId
     on_type: Literal["conversation", "event", "poll", "profile"] = "conversation"
@@ -335,7 +343,7 @@ class PortedComment(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
-    """Person who got a message."""
+    """Recipient of a private message."""
 
     id: OldId
     # Has removed their copy, so that they never see it again.
@@ -344,7 +352,9 @@ class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedMessage(PortedDocument, frozen=True, kw_only=True):
-    """Private message. It is seen by those with a copy, and by nobody else: author, `to`, and each of `bcc` alone."""
+    """Private message; becomes a comment in a huddle. Only people with a copy see it: the author, those in `to`, and
+    each in `bcc`, who is known to the author alone.
+    """
 
     id: OldId
     # Message that began the talk, or the talk's own id; empty: this one. Messages of one root and the same people
@@ -366,7 +376,7 @@ class PortedMessage(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedReaction(PortedDocument, frozen=True, kw_only=True):
-    """Like, or another answer of one sign."""
+    """Reaction of one person to an item, comment or message, such as a like."""
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment", "message"]
@@ -377,7 +387,7 @@ class PortedReaction(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
-    """Thing that a person has kept for themselves."""
+    """Bookmark of one person on an item or comment."""
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment"]
@@ -387,14 +397,14 @@ class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedFollowed(PortedDocument, frozen=True, kw_only=True):
-    """Thing that a person follows."""
+    """Person, forum or conversation that somebody follows. `notify`: with mail."""
 
     id: OldId
     notify: bool = False
 
 
 class PortedFollow(PortedDocument, frozen=True, kw_only=True):
-    """All that one person follows and ignores."""
+    """List of all that one person follows and ignores."""
 
     author: OldId
     users: tuple[PortedFollowed, ...] = ()
@@ -406,7 +416,9 @@ class PortedFollow(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBan(PortedDocument, frozen=True, kw_only=True):
-    """Ban of a person, or of all addresses of a domain or of a network. One of the three is set."""
+    """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ipAddress` is
+    set.
+    """
 
     profile: OldId = ""
     # Whole address, or with `*`.
@@ -424,7 +436,7 @@ class PortedBan(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedWarning(PortedDocument, frozen=True, kw_only=True):
-    """Warning that a moderator gave a person."""
+    """Warning that a moderator gave a person. The loader leaves warnings out."""
 
     profile: OldId
     author: OldId = ""
@@ -435,7 +447,7 @@ class PortedWarning(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedReport(PortedDocument, frozen=True, kw_only=True):
-    """Report of a post by a reader."""
+    """Report of a post by somebody who read it. The loader leaves reports out."""
 
     id: OldId
     on_type: Literal["comment", "message", "profile"] = "comment"
@@ -448,7 +460,7 @@ class PortedReport(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAlias(PortedDocument, frozen=True, kw_only=True):
-    """Further old id of a thing, by which an old address may name it: a name, a slug, a secret."""
+    """Further id of a thing that the old forum's addresses use, such as a name or slug."""
 
     on_type: Kind
     on_id: OldId
@@ -456,7 +468,9 @@ class PortedAlias(PortedDocument, frozen=True, kw_only=True):
 
 
 class Loss(PortedDocument, frozen=True, kw_only=True):
-    """Part of a product that a reader cannot say in this layout, or does not read."""
+    """Part of a product's data that its reader can't express in this layout or doesn't read, such as passwords, with
+    the reason.
+    """
 
     # "passwords", "ranks", "smilies' pictures".
     subject: str
@@ -464,7 +478,9 @@ class Loss(PortedDocument, frozen=True, kw_only=True):
 
 
 class Unreadable(PortedDocument, frozen=True, kw_only=True):
-    """Row of a source that cannot be a document. A reader yields it in the document's place and goes on."""
+    """Row of a source that can't become a document, with the reason; a reader yields it in the document's place. The
+    loader lists what it leaves out as such too.
+    """
 
     kind: str
     id: OldId
@@ -474,11 +490,11 @@ class Unreadable(PortedDocument, frozen=True, kw_only=True):
 
 @runtime_checkable
 class ForumReader(Protocol):
-    """Source of a forum's documents. It only reads, row by row, and keeps no more in memory than it needs for the next.
+    """Interface of a source of a forum's documents, one stream a kind. It writes nothing, and reads row by row.
 
-    Each stream can be asked for more than once, and yields the same documents in the same order while the source is
-    unchanged: the loader goes on after a break by skipping what it already has. A stream that a product lacks is empty.
-    The loader asks for them in the order in which they stand here.
+    Each stream can be read more than once, and yields the same documents in the same order while the source is
+    unchanged: after a break the loader skips what it already has. A stream that a product lacks is empty. The loader
+    reads them in the order in which they stand here.
     """
 
     # Name of the product: `phpbb`.
@@ -489,10 +505,14 @@ class ForumReader(Protocol):
     def board(self) -> Board: ...
 
     def counts(self) -> Mapping[str, int]:
-        """Return about how many documents each stream has, by its name, for the estimate; a stream may be missing."""
+        """Return about how many documents each stream has, by the stream's name, for the estimate of the time; streams
+        may be missing.
+        """
 
     def unsaid(self) -> Mapping[str, int]:
-        """Return what texts held that Markdown cannot say, and how often so far: `{"colour": 12, "font size": 3}`."""
+        """Return how often the texts read so far held formatting that Markdown can't express, by its name: `{"colour":
+        12, "font size": 3}`.
+        """
 
     def profiles(self) -> Iterator[PortedProfile | Unreadable]: ...
 
@@ -508,7 +528,7 @@ class ForumReader(Protocol):
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]: ...
 
     def comments(self) -> Iterator[PortedComment | Unreadable]:
-        """Yield the comments of each thing in reading order; those of different things may take turns."""
+        """Yield comments, those on the same thing in reading order; comments on different things may alternate."""
 
     def messages(self) -> Iterator[PortedMessage | Unreadable]: ...
 
@@ -527,13 +547,13 @@ class ForumReader(Protocol):
     def aliases(self) -> Iterator[PortedAlias | Unreadable]: ...
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open an attachment's bytes; None when the file is lost."""
+        """Open an attachment's bytes; None if the source does not have the file."""
 
     def close(self) -> None: ...
 
 
 class BaseReader:
-    """Reader without anything: a product's reader inherits what that product does not have."""
+    """Base class of products' readers: all streams are empty; a subclass overrides those that the product has."""
 
     name: str = ""
     losses: tuple[Loss, ...] = ()

@@ -1,1 +1,1 @@
-"""Databases of other forums, read from dump files as rows of tables."""
+"""Databases of other forums, read as rows of tables: from dump files, or from a live PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Rows and definitions of tables, as parsers of database dumps yield them."""
+"""Types that the parsers of database dumps yield: rows and definitions of tables."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MAX_VALUE: Final = 16 * 1024 * 1024
 
 
 class DumpError(Exception):
-    """Error in a dump that ends its reading; the message names table and row."""
+    """Failure to read a dump, or the rest of it; the message is for the operator and names file or table."""
 
 
 class SkippedRow(NamedTuple):
-    """Row of a dump that was left out: the number counts the table's rows from 1."""
+    """Row of a dump that was skipped, with the reason. `number`: its position among the table's rows, from 1."""
 
     table: str
     number: int
@@ -25,7 +25,9 @@ class SkippedRow(NamedTuple):
 
 
 class DumpRow(NamedTuple):
-    """Row of a table; `problem` where it can't be used."""
+    """Row of a table, its values in the order of the columns. `number`: its position among the table's rows, from 1;
+    `problem`: why it can't be used, "" if it can.
+    """
 
     table: str
     number: int
@@ -34,7 +36,9 @@ class DumpRow(NamedTuple):
 
 
 class DumpTable(NamedTuple):
-    """Table as its definition or its rows' heading describes it: types of the columns by name, lower case."""
+    """Table as the dump defines it, or as the list of columns before its rows names it. `columns`: SQL types by name;
+    types are in lower case, "" if unknown.
+    """
 
     name: str
     columns: Mapping[str, str]

@@ -28,14 +28,17 @@ _TABLES: Final = """
 
 
 class LiveSource:
-    """Tables of a database; `close` ends its transaction."""
+    """Tables of a live database, a Source; `close` ends the transaction and the connection."""
 
     skipped: Sequence[SkippedRow] = ()
 
     def __init__(
         self, url: str, tables: Collection[str], *, marker: str, prefix: str | None = None
     ) -> None:
-        """Connect to a database. Raises DumpError."""
+        """Connect to the database at `url` and find the tables of one board. Raises DumpError.
+
+        `tables`, `marker`, `prefix`: see `tables_of_board`.
+        """
         try:
             self._connection = psycopg.connect(url, row_factory=tuple_row)
         except (psycopg.Error, UnicodeError) as error:
@@ -105,7 +108,7 @@ class LiveSource:
 
 
 def _value(value: Any) -> Value:
-    """Return a value as it stands in a dump."""
+    """Return a value of PostgreSQL's driver in the type that the parser of dumps gives the same value."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, decimal.Decimal):

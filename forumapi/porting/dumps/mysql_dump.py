@@ -76,7 +76,7 @@ ENCODINGS: Final = {
 
 
 class _Window:
-    """Part of a stream that is being matched; `position` is the beginning of what was not matched yet."""
+    """Part of a stream in memory. `position`: index of the first byte that has not been parsed."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
@@ -85,7 +85,7 @@ class _Window:
         self.ended = False
 
     def more(self) -> bool:
-        """Read a chunk behind what is there; return False at the end of the stream."""
+        """Read the next chunk of the stream behind the bytes in memory; return False at the end of the stream."""
         chunk = self._stream.read(_CHUNK)
         if not chunk:
             self.ended = True
@@ -101,7 +101,9 @@ class _Window:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Read the definitions and rows of wanted tables. Raises DumpError."""
+    """Parse a dump: yield each wanted table's definition, then its rows. `encoding`: of the text, in place of the one
+    that the dump names. Raises DumpError.
+    """
     return _Reader(stream, is_wanted, encoding).run()
 
 

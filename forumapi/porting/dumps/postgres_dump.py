@@ -29,7 +29,7 @@ _PG_ENCODINGS: Final = {
 
 
 def looks_like(head: bytes) -> bool:
-    """Return True if a dump begins as those of pg_dump do."""
+    """Return True if `head`, the first bytes of a dump, are those of pg_dump's plain format."""
     return (
         b"PostgreSQL database dump" in head
         or re.search(rb"^COPY .* FROM stdin;", head, re.M) is not None
@@ -39,7 +39,9 @@ def looks_like(head: bytes) -> bool:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Read the tables and rows that are wanted. Raises DumpError."""
+    """Parse a dump: yield each wanted table's definition, then its rows. `encoding`: of the text, in place of the one
+    that the dump names. Raises DumpError.
+    """
     charset = encoding or "utf-8"
     types: dict[str, dict[str, str]] = {}
     counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Values of other forums' rows as the types of the layout."""
+"""Conversion of values in other forums' tables to the types of the neutral layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nb
 
 
 def decoded(text: str) -> str:
-    """Decode the entities of a text that a board stored HTML-escaped, exactly once."""
+    """Decode the HTML entities of a text that a board stores escaped, once: `&amp;lt;` becomes `&lt;`."""
     return _ENTITY.sub(_character, text) if "&" in text else text
 
 
@@ -30,7 +30,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 def as_number(value: Any) -> int:
-    """Return a value as an integer, 0 for anything else."""
+    """Return a value as int; 0 for None and for what is no number."""
     try:
         return int(value or 0)
     except (TypeError, ValueError, OverflowError):
@@ -38,7 +38,7 @@ def as_number(value: Any) -> int:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text, "" for none."""
+    """Return a value as str; "" for None."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value)
@@ -53,7 +53,7 @@ def as_time(value: Any) -> datetime.datetime | None:
 
 
 def as_moment(value: Any) -> datetime.datetime | None:
-    """Return PostgreSQL's writing of a time with its zone as a time; None for anything else."""
+    """Parse a time with its zone as PostgreSQL writes it; None for anything else."""
     try:
         moment = datetime.datetime.fromisoformat(as_text(value))
     except ValueError:
@@ -62,13 +62,13 @@ def as_moment(value: Any) -> datetime.datetime | None:
 
 
 def as_title(value: Any) -> str:
-    """Return a title that was stored HTML-escaped; one without any letter is UNTITLED."""
+    """Return a title that was stored HTML-escaped as plain text; UNTITLED for an empty one."""
     title = decoded(as_text(value))
     return title if title.strip() else UNTITLED
 
 
 def as_address(value: Any) -> str:
-    """Return the address of a machine, of 4 or 16 bytes or as text; "" for none."""
+    """Return an IP address that is stored as text or as 4 or 16 bytes as text; "" for anything else."""
     try:
         return str(ipaddress.ip_address(value)) if value else ""
     except ValueError:

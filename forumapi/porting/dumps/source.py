@@ -28,29 +28,33 @@ _BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class Source(Protocol):
-    """Tables of a forum's database, named without their prefix."""
+    """Interface of one board's tables, named without the board's prefix."""
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the columns by table, for the tables that are there."""
+        """Names of the columns by table, for those of the wanted tables that exist."""
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
-        """Rows that were left out."""
+        """Rows that could not be read, at most MAX_SKIPPED of them."""
 
     def close(self) -> None: ...
 
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        """Read rows of a table; a column that is not there reads as None, a table that is not there has no rows."""
+        """Yield a table's rows, sorted by the columns `order`, those alone whose columns equal `equal`. A column that
+        does not exist is None in each row; a table that does not exist has no rows.
+        """
 
     def count(self, table: str) -> int:
-        """Return the number of rows."""
+        """Return the number of a table's rows; 0 for a table that does not exist."""
 
 
 class BoundedStream(io.RawIOBase):
-    """Stream of a dump's bytes, decompressed where it begins as gzip does, and no longer than `most` bytes."""
+    """Stream of a dump file, decompressed if it is gzip. Raises DumpError for other archives, damaged ones, and beyond
+    `most` bytes.
+    """
 
     def __init__(self, path: Path, most: int = MAX_DUMP) -> None:
         self._stack = ExitStack()
@@ -90,7 +94,7 @@ class BoundedStream(io.RawIOBase):
 
 
 class DumpSource:
-    """Tables of a dump file, in a temporary SQLite file that is removed by `close`."""
+    """Tables of a dump file, a Source: copied into a temporary SQLite file, which `close` removes."""
 
     def __init__(
         self,
@@ -103,10 +107,10 @@ class DumpSource:
         folder: Path | None = None,
         most: int = MAX_DUMP,
     ) -> None:
-        """Read a dump; raises DumpError.
+        """Read the whole dump. Raises DumpError.
 
-        `tables`: names without prefix. `marker`: a table that the product alone has, which tells the prefix where the
-        caller doesn't. `encoding`: of the text, where the dump's own statement of it is wrong.
+        `tables`, `marker`, `prefix`: see `tables_of_board`. `encoding`: of the text, in place of the one that the dump
+        names. `folder`: for the temporary file. `most`: bytes that the dump may have.
         """
         self._columns: dict[str, tuple[str, ...]] = {}
         self._skipped: list[SkippedRow] = []
@@ -172,7 +176,7 @@ class DumpSource:
         return int(self._database.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
 
     def _index(self, table: str, columns: tuple[str, ...]) -> None:
-        """Make the index by which rows are found, once."""
+        """Create an index of the columns, unless it exists."""
         name = "-".join((table, *columns))
         if name not in self._indexes:
             listed = ", ".join(map(_quoted, columns))
@@ -242,9 +246,10 @@ class DumpSource:
 def tables_of_board(
     name: str, tables: Collection[str], wanted: frozenset[str], marker: str, prefix: str | None
 ) -> dict[str, str]:
-    """Return the tables of one board by their names without prefix. Raises DumpError.
+    """Return the full names of one board's tables by their names without prefix: those of `wanted` among `tables`.
 
-    `marker`: a table that the product alone has, which tells the prefix where it is not given.
+    `marker`: a table that only this product has; its full name gives the prefix where `prefix` is None. Raises
+    DumpError if there is no such table, or several boards have one; `name` is the dump's, for the message.
     """
     found = sorted(
         one.removesuffix(marker) for one in tables if one == marker or one.endswith(f"_{marker}")
@@ -275,7 +280,9 @@ _BYTES: Final = ("bytea", "blob", "binary", "varbinary")
 
 
 def _affinity(kind: str) -> str:
-    """Choose SQLite's type: integers compare and sort as numbers, whatever quotation the dump gave them."""
+    """Return SQLite's type for a column of the SQL type `kind`, by which integers compare and sort as numbers even if
+    the dump quotes them.
+    """
     word = kind.lower().split("(")[0].split()[0] if kind.strip() else ""
     if word.startswith(_INTEGERS):
         return "INTEGER"

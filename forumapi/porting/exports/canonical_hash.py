@@ -55,7 +55,9 @@ HASHED: Final[Mapping[str, str]] = {
 
 
 class CanonicalIds:
-    """Canonical ids of one kind. Ids that are numbers and come in ascending order take eight bytes each."""
+    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added; ascending numbers as
+    ids take eight bytes of memory each.
+    """
 
     def __init__(self) -> None:
         self._ascending = array("q")
@@ -65,7 +67,7 @@ class CanonicalIds:
         return len(self._ascending) + len(self._others)
 
     def add(self, id: str) -> str:
-        """Give the next id, and return it."""
+        """Give the document with this id the next number, and return the number as text."""
         number = len(self) + 1
         if not self._others and id.isdecimal() and len(id) <= 18 and id[0] != "0":
             value = int(id)
@@ -76,7 +78,7 @@ class CanonicalIds:
         return str(number)
 
     def find(self, id: str) -> str:
-        """Return the canonical id of a thing; "" for one that was not given any."""
+        """Return the number of the document with this id as text; "" if no such document was added."""
         if id in self._others:
             return str(self._others[id])
         if not id.isdecimal() or len(id) > 18 or id[0] == "0":
@@ -89,14 +91,14 @@ class CanonicalIds:
 
 
 class _ForumWithRights(Struct, frozen=True):
-    """Forum, and in place of its roles what they allow."""
+    """Forum as it is hashed: without its roles, with the rights that these give."""
 
     forum: PortedForum
     rights: CanonicalRights
 
 
 class CanonicalHash:
-    """Hash of the documents that `add` has taken, stream by stream in the order of HASHED."""
+    """Hash (SHA-256) of documents in canonical form, added stream by stream in the order of HASHED."""
 
     def __init__(self) -> None:
         self._ids: dict[str, CanonicalIds] = {
@@ -118,7 +120,9 @@ class CanonicalHash:
         }
 
     def add(self, stream: str, document: PortedDocument) -> None:
-        """Take the next document of a stream; streams that are not in HASHED count for nothing."""
+        """Hash the next document of a stream, roles through the forums that follow; ignore streams that are not in
+        HASHED.
+        """
         if isinstance(document, PortedRole):
             self._rights.add_role(document)
             return
@@ -128,7 +132,7 @@ class CanonicalHash:
             self._digest.update(b"%s %d\n%s\n" % (stream.encode(), len(line), line))
 
     def hexdigest(self) -> str:
-        """Return the hash of all that was taken."""
+        """Return the hash of all documents added so far, in hexadecimal."""
         return self._digest.hexdigest()
 
     def _find(self, kind: str, id: str) -> str:
@@ -141,7 +145,9 @@ class CanonicalHash:
 
     @staticmethod
     def _attributes(all: Iterable[PortedAttribute]) -> tuple[PortedAttribute, ...]:
-        """Return the values; whoever moves a site in writes those that it vouches for anew."""
+        """Return attributes sorted by key, without who wrote them, when, and whether criteria count them, since these
+        differ after a move; without IS_MEMBER.
+        """
         return tuple(
             replace(one, written_by="", written=None, is_granted=False)
             for one in sorted(all, key=lambda one: one.key)
@@ -278,5 +284,7 @@ _SIGN: Final = PortedReaction(author="", on_type="comment", on_id="").name
 
 
 def _default(value: str, default: str) -> Any:
-    """Return the default itself where a value equals it: members are left out of JSON by identity."""
+    """Return `default` itself if `value` equals it, as msgspec leaves a member out of JSON only if it is the very
+    object.
+    """
     return default if value == default else value

@@ -21,14 +21,18 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class CanonicalRights(msgspec.Struct, frozen=True):
-    """Rights in one forum: for each right the sorted names of those who have it, and the people who are kept out."""
+    """Rights in one forum. `has`: for each right the sorted names (canonical ids, "guests", "members", criteria) of
+    those who have it; `barred`: those who are kept out.
+    """
 
     has: dict[str, list[str]]
     barred: list[str]
 
 
 class RightsFolder:
-    """Folder of roles and forums into canonical rights. `person`: canonical id of a profile, "" for an unknown one."""
+    """Converter of roles and forums into CanonicalRights. `person`: function that returns a profile's canonical id, ""
+    for an unknown one.
+    """
 
     def __init__(self, person: Callable[[str], str]) -> None:
         self._person = person
@@ -38,11 +42,11 @@ class RightsFolder:
         self._moderators: dict[str, frozenset[str]] = {}
 
     def add_role(self, role: PortedRole) -> None:
-        """Take a role of the whole forum; they come before the forums."""
+        """Add a role of the whole forum; all of them come before the first forum."""
         self._roles[role.id] = role
 
     def fold(self, forum: PortedForum) -> CanonicalRights:
-        """Return the rights in a forum; its parent came before."""
+        """Return the rights in a forum, after those of its parent were asked for."""
         listed = self._listed[forum.id] = self._own(forum)
         barred = {
             name for role in listed if role.is_banned for name in self._people(role, with_all=True)
@@ -80,7 +84,7 @@ class RightsFolder:
         return tuple(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role as a forum lists it, with the members that it has everywhere."""
+        """Return a role that a forum lists by id with all that is known of it, and with its rights in this forum."""
         role = self._roles.get(listed.id)
         if role is None:
             return listed
@@ -111,7 +115,7 @@ def _rights(allowed: ForumPermissions) -> Iterable[str]:
 
 
 def _condition(role: PortedRole) -> str:
-    """Return the criteria of a role as text; numbers are equal however they are written."""
+    """Return the criteria of a role as text, equal for equal criteria in any order and notation of numbers."""
     parts = [
         [
             one.or_group,
@@ -125,5 +129,5 @@ def _condition(role: PortedRole) -> str:
 
 
 def _sorted(names: set[str]) -> list[str]:
-    """Return names; where all members have a right, it says nothing more to name some."""
+    """Return names sorted; if all members have a right, the names of single people are left out."""
     return sorted(names & {GUESTS, MEMBERS} if MEMBERS in names else names)

@@ -33,7 +33,9 @@ _OPTIONS: Final = " ".join(
 
 @contextlib.contextmanager
 def snapshot(url: str) -> Iterator[Transaction]:
-    """Open a transaction that reads the database as it is now until the end. `url`: its direct address."""
+    """Open a read-only REPEATABLE READ transaction on a connection of its own, for as long as the block lasts. `url`:
+    the database's direct URL, not a pooler's.
+    """
     options = f"{conninfo_to_dict(url).get('options') or ''} {_OPTIONS}"
     database = Database(make_conninfo(url, options=options.strip()), size=1, timeout_ms=_TIMEOUT_MS)
     try:
@@ -47,12 +49,14 @@ def snapshot(url: str) -> Iterator[Transaction]:
 
 
 def to_folder(reader: SiteReader, folder: Path, step: Step) -> LayoutWritten:
-    """Write the layout of a site into an empty folder."""
+    """Write a site's documents and files into an empty folder, in the neutral layout. `step` is called after each
+    document.
+    """
     return layout_writer.write(reader, FolderSink(folder), step)
 
 
 class Archived(NamedTuple):
-    """ZIP file with the layout of a site. `sha256`: of its bytes."""
+    """Result of `to_archive`: counts, and size and SHA-256 of the ZIP file."""
 
     written: LayoutWritten
     size: int
@@ -60,7 +64,9 @@ class Archived(NamedTuple):
 
 
 def to_archive(reader: SiteReader, path: Path, step: Step) -> Archived:
-    """Write the layout of a site into a ZIP file."""
+    """Write a site's documents and files into a new ZIP file, in the neutral layout. `step` is called after each
+    document.
+    """
     with layout_writer.zip_file(path) as archive:
         written = layout_writer.write(reader, ZipSink(archive), step)
     digest = hashlib.sha256()

@@ -35,7 +35,9 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class LayoutSink(Protocol):
-    """Place for the files of a layout; they are written one at a time. `is_packed`: compressing it is no use."""
+    """Interface of the target of an export's files, a folder or a ZIP file; one file is open at a time. `is_packed`:
+    the bytes are compressed already.
+    """
 
     def open(
         self, path: str, *, is_packed: bool = False
@@ -43,14 +45,14 @@ class LayoutSink(Protocol):
 
 
 class FolderSink:
-    """Sink in a folder, which is made. Raises OSError."""
+    """Target in a folder, which is created. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
-        """Open a file to write; it appears whole, once it is closed."""
+        """Open a file for writing; it gets its name when it is complete and closed."""
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
@@ -62,14 +64,14 @@ class FolderSink:
 
 
 class ZipSink:
-    """Sink in a ZIP file that `zip_file` has opened."""
+    """Target in a ZIP file, opened by `zip_file`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
 
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
-        """Open an entry to write."""
+        """Open an entry of the ZIP file for writing; `is_packed` stores it without compression."""
         # An entry that is named by its path alone is compressed as the archive says.
         entry = zipfile.ZipInfo(path, datetime.datetime.now(datetime.UTC).timetuple()[:6])
         entry.external_attr = 0o600 << 16
@@ -78,12 +80,12 @@ class ZipSink:
 
 
 def zip_file(path: Path) -> zipfile.ZipFile:
-    """Open a ZIP file to write, of any size."""
+    """Create a ZIP file, which may become larger than 4 GB."""
     return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True, compresslevel=_LEVEL)
 
 
 class PartFile(msgspec.Struct, frozen=True):
-    """Part of a stream, in the index."""
+    """Entry of `index.json` for one file of a stream."""
 
     path: str
     documents: int
@@ -91,14 +93,14 @@ class PartFile(msgspec.Struct, frozen=True):
 
 
 class StreamIndex(msgspec.Struct, frozen=True):
-    """Stream in the index."""
+    """Entry of `index.json` for one stream: its documents and the files that hold them."""
 
     documents: int
     files: list[PartFile]
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """Part of the forum that the export does not hold."""
+    """Entry of `index.json` for a part of the forum that the export lacks, with the reason."""
 
     subject: str
     reason: str
@@ -130,16 +132,16 @@ Step = Callable[[int], None]
 
 
 def write(reader: ForumReader, sink: LayoutSink, step: Step = lambda _: None) -> LayoutWritten:
-    """Write all that a reader yields, and call `step` after each document.
+    """Write all documents and files that a reader yields; call `step` after each document.
 
-    Raises OSError, and the errors of reader and storage. Memory does not grow with the forum, but for eight bytes a
-    document and the names of files.
+    Raises OSError, and the errors of the reader and the store. Memory grows by eight bytes a document and by the names
+    of files alone.
     """
     return _LayoutWriter(reader, sink, step).write()
 
 
 class _LayoutWriter:
-    """Run of `write`."""
+    """State of one call of `write`."""
 
     def __init__(self, reader: ForumReader, sink: LayoutSink, step: Step) -> None:
         self._reader = reader
@@ -205,7 +207,9 @@ class _LayoutWriter:
             self._step(self._documents)
 
     def _copy_files(self, name: str) -> None:
-        """Copy the files of a stream. A sink has one file open at a time, so the stream is read once more."""
+        """Copy the files of the stream `name` into the sink. The stream is read a second time for it, as a sink has one
+        file open at a time.
+        """
         for document in getattr(self._reader, name)():
             file: Any = document.avatar if name == "profiles" else document
             if isinstance(file, PortedAttachment) and file.path:

@@ -1,7 +1,8 @@
-"""Links of a site's texts to its own things, written so that every importer can find their new addresses.
+"""Rewriting of links in a site's texts to its own things, into the layout's form that names kind and id.
 
-`[here](/conversations/12/)` becomes `[here](old:conversation/12)`, as the layout has it (porting/layout.py). A bare
-address becomes a link whose words are the address. Links with a query, in code, or to things that are not there stay.
+`[here](/conversations/12/)` becomes `[here](old:conversation/12)` (porting/layout.py), so that every importer finds the
+new address. A bare address becomes a link with the address as its text. Links with a query, in code, or to things that
+the export lacks stay as they are.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ OLD: Final = re.compile(r"\bold:([a-z]+)/([1-9]\d{0,17})\b")
 
 
 class OwnLinks:
-    """Rewriter of links to a site; `hosts`: those that it is served at."""
+    """Rewriter of links in one site's texts. `hosts`: names of the hosts that the site is served at."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         names = "|".join(sorted((re.escape(host) for host in hosts), key=len, reverse=True))
@@ -43,7 +44,7 @@ class OwnLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind and id of everything that a text may link to."""
+        """Return kind and id of every thing of the site whose address is anywhere in the text."""
         if not any(f"/{name}/" in text for name in _KINDS):
             return set()
         return {
@@ -51,7 +52,7 @@ class OwnLinks:
         }
 
     def rewrite(self, text: str, known: frozenset[Key]) -> str:
-        """Return a text with its links to `known` things of the site as `old:` links."""
+        """Return the text with links to `known` things of the site as `old:` links."""
         if known.isdisjoint(self.named(text)):
             return text
 

@@ -1,4 +1,4 @@
-"""Binary stream of bytes that come in pieces."""
+"""Readable binary file object over an iterable of bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class PieceStream(io.RawIOBase):
-    """Readable stream of `pieces`, which are closed with it if they have `close`."""
+    """Readable stream of the bytes of `pieces`, an iterable; closing the stream closes `pieces` if it can be closed."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -19,7 +19,9 @@ class PieceStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what is left of a piece, or with the next; return the number of bytes, 0 at the end."""
+        """Fill `buffer` from the present piece, or from the next one if that is used up; return the number of bytes, 0
+        at the end.
+        """
         if not self._left:
             self._left = next((piece for piece in self._pieces if piece), b"")
         count = min(len(buffer), len(self._left))

@@ -362,7 +362,7 @@ LOSSES: Final[tuple[Loss, ...]] = (
 
 
 class SiteReader(BaseReader):
-    """Reader of one site through `tx`, a transaction of `snapshot`. `storage`: of the files."""
+    """Reader of one site's documents. `tx`: a transaction of `snapshot`; `storage`: the store with the site's files."""
 
     name = PRODUCT
     losses = LOSSES
@@ -399,14 +399,16 @@ class SiteReader(BaseReader):
         return dict(zip(names, row, strict=True))
 
     def _pages(self, query: Query) -> Iterator[list[Row]]:
-        """Yield pages of a statement whose first column is the key."""
+        """Yield a statement's rows, a page at a time. Their first column is the key; the parameter `after` is the last
+        key of the page before.
+        """
         after = 0
         while rows := self._tx.rows(query, site_id=self._site_id, after=after, limit=PAGE):
             yield rows
             after = rows[-1][0]
 
     def _grouped(self, query: Query, ids: Iterable[int], **params: object) -> dict[int, list[Row]]:
-        """Return rows of things of a page, without their first column, by it."""
+        """Return a statement's rows by their first column, an id of `ids`; the rows come without it."""
         found: dict[int, list[Row]] = defaultdict(list)
         if wanted := list(ids):
             for row in self._tx.rows(query, site_id=self._site_id, ids=wanted, **params):
@@ -442,7 +444,7 @@ class SiteReader(BaseReader):
                 )
 
     def _roles(self) -> dict[int, list[PortedRole]]:
-        """Return all roles by microcosm; those of the root count everywhere."""
+        """Return the site's roles by the microcosm that they belong to; the root's are the defaults of all."""
         rows = self._tx.rows(ROLES, site_id=self._site_id)
         ids = [row[0] for row in rows]
         members = self._grouped(MEMBERS, ids)
@@ -456,7 +458,7 @@ class SiteReader(BaseReader):
         return found
 
     def _root(self) -> tuple[int, bool]:
-        """Return the root microcosm, and True if items stand in it."""
+        """Return the root microcosm's id, and True if items are directly in it."""
         site = self._tx.row(SITE, site_id=self._site_id)
         assert site is not None, "the caller has found the site"
         return site[6], site[7]
@@ -513,7 +515,9 @@ class SiteReader(BaseReader):
     # ------------------------------------------------------------ places
 
     def forums(self) -> Iterator[PortedForum]:
-        """Yield the microcosms, each after its parent; the root, as one of the top, only if items stand in it."""
+        """Yield the microcosms, each after its parent. The root is left out unless items are directly in it; then it
+        comes beside those below it.
+        """
         roles, (root, has_items) = self._roles(), self._root()
         rows = {row[0]: row for row in self._tx.rows(MICROCOSMS, site_id=self._site_id)}
         attributes = self._attributes([itemtypes.MICROCOSM], rows)
@@ -589,7 +593,7 @@ class SiteReader(BaseReader):
                 yield _comment(row, older.get(row[0], []), linked)
 
     def _known(self, keys: set[Key]) -> frozenset[Key]:
-        """Return the things among these that an export holds."""
+        """Return those of these things (kind, id) that the export holds."""
         if not keys:
             return frozenset()
         asked = sorted(keys)

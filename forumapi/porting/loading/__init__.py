@@ -1,1 +1,1 @@
-"""Loading of a forum into a site, and its comparison with the source."""
+"""Loading of an old forum's documents into a site, their comparison with the source, and their removal."""

@@ -1,6 +1,7 @@
-"""Files of an import: examined and stored as uploads are, and hung on comments and profiles.
+"""Writing of an import's attachments: files are examined and stored as uploads are, then attached to comments and
+profiles.
 
-A file that nobody has hung yet is open to whoever knows its digest, so the row that makes it known to the site comes
+A file without an attachment is open to everybody who knows its digest, so the row that makes it known to the site comes
 with the attachment, and not before.
 """
 
@@ -113,24 +114,24 @@ AVATAR: Final = "avatar:"
 
 
 class StoredAttachment(NamedTuple):
-    """File of an attachment, in the store."""
+    """Attachment of the old forum with its file in the store."""
 
     old: PortedAttachment
     file: File
 
     @property
     def detail(self) -> str:
-        """Return the detail of the attachment's id: object and extension, then the name."""
+        """Text that `imported_items` keeps with the attachment's id: hash and extension, a line feed, the name."""
         name = f"{self.file.hash}.{self.file.ext}" if self.file.ext else self.file.hash
         return f"{name}\n{self.file.name}"
 
 
 class FileRefused(Exception):
-    """Refusal of a file; the message is the reason."""
+    """Refusal of a file that is left out of an import; the message is the reason."""
 
 
 class FileStore:
-    """Store of files, and the process that examines pictures."""
+    """Store of files for an import, with a process of its own that examines pictures."""
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database
@@ -141,11 +142,13 @@ class FileStore:
         )
 
     def close(self) -> None:
-        """End the process that examines pictures."""
+        """End the process."""
         self._images.close()
 
     def put(self, old: PortedAttachment, source: IO[bytes]) -> StoredAttachment:
-        """Store the object of an attachment. Raises FileRefused for a file that nobody could upload."""
+        """Examine a file and put it into the store, a picture without its metadata; a damaged picture is stored as a
+        file that is never shown. Raises FileRefused for an empty or too large one.
+        """
         with scratch(self._storage) as folder:
             path = folder / "received"
             sha1 = self._received(source, path)
@@ -204,7 +207,9 @@ class FileStore:
 
 
 def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
-    """Open the bytes of an attachment, from its data URL or by its reader. Raises FileRefused."""
+    """Open the bytes of an attachment: those of its data URL, else those of `opener`. Raises FileRefused if there are
+    none.
+    """
     if attachment.content_url:
         head, comma, data = attachment.content_url.partition(",")
         if not comma or not head.startswith("data:") or not head.endswith(";base64"):
@@ -223,7 +228,9 @@ def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
 
 
 class AttachmentWriter:
-    """Writer of attachments: their files first, so that texts can show them; at the end what they hang on."""
+    """Writer of an import's attachments, in two stages: `store` before the texts that show the files, `hang` after all
+    comments.
+    """
 
     def __init__(
         self, origin: Origin, people: ImportedPeople, store: FileStore, opener: Opener
@@ -234,7 +241,7 @@ class AttachmentWriter:
         self._opener = opener
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Store the files of attachments that did not come yet; return what was left out."""
+        """Store the files of those attachments that have not come yet; return those left out."""
         origin = self._origin
         found = origin.find_items(tx, [("attachment", one.id) for one in attachments])
         left: list[Unreadable] = []
@@ -271,7 +278,9 @@ class AttachmentWriter:
         return left
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Hang stored files on their comments, messages and profiles; return what was left out."""
+        """Attach stored files to their comments, messages and profiles, whose avatar they become; return those left
+        out. Attachments that are there stay as they are.
+        """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]
         for one in attachments:
@@ -323,7 +332,9 @@ class AttachmentWriter:
 def holders_of(
     one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]
 ) -> list[tuple[int, int]]:
-    """Return type and id of the comments and profiles that a file hangs on."""
+    """Return type and id of the comments and profiles here that a file is to be attached to. `found`: imported things
+    by kind and old id.
+    """
     holders: dict[tuple[int, int], None] = {}
     for on in one.associations:
         thing = found.get((on.on_type, on.on_id))
@@ -339,7 +350,7 @@ def holders_of(
 
 
 def avatar(profile: PortedProfile) -> PortedAttachment | None:
-    """Return a profile's picture as an attachment; None without one."""
+    """Return a profile's avatar as an attachment to the profile; None without one."""
     if profile.avatar is None:
         return None
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""Comments of an import, and the texts of its huddles: rendered by the pipeline of typed ones, a batch at a time."""
+"""Writing of an import's comments, those in huddles too: texts are rendered as typed ones are, a batch at a time."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ TOO_LONG: Final = f"text: has more than {MAX_TEXT:,} characters"
 
 
 class TextPlace(NamedTuple):
-    """Thing that comments stand on: an item or a profile. `microcosm_id` None: a huddle; 0: a profile."""
+    """Item or profile that a comment is written on; the other id is 0. `microcosm_id`: the item's; None for a huddle, 0
+    for a profile.
+    """
 
     item_id: int
     on_profile_id: int
@@ -144,7 +146,7 @@ class TextPlace(NamedTuple):
 
 
 class NewText(NamedTuple):
-    """Comment that is about to be stored."""
+    """Comment to be stored. `answers`: old id of the comment that it answers; `versions`: oldest first."""
 
     old_id: str
     place: TextPlace
@@ -159,7 +161,7 @@ class NewText(NamedTuple):
 
 
 class StoredText(NamedTuple):
-    """Comment that was stored."""
+    """Comment that was stored: its old id and its id here."""
 
     old_id: str
     id: int
@@ -168,7 +170,7 @@ class StoredText(NamedTuple):
 
 
 class TextWriter:
-    """Writer of comments of one import."""
+    """Writer of one import's comments into the table, whatever they stand on."""
 
     def __init__(
         self,
@@ -187,7 +189,7 @@ class TextWriter:
         self._tree: Tree | None = None
 
     def tree(self, tx: Reader) -> Tree:
-        """Return the tree of the site, as of now."""
+        """Return the site's present tree of microcosms and roles, loaded anew after a change."""
         version = int(tx.value(ACL_VERSION, site_id=self._site.id))
         if self._tree is None or self._tree.acl_version != version:
             self._tree = load_tree(tx, self._site.id, version)
@@ -196,9 +198,10 @@ class TextWriter:
     def write(
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
-        """Store texts in this order. `answered`: ids of comments that they may answer, by old id.
+        """Insert comments in this order, with revisions, mentions and links. `answered`: ids here of comments that they
+        may answer, by old id.
 
-        `waits`: links to comments that did not come yet stay as they are, until `finish`.
+        `waits`: leave links to comments that have not come yet as they are, for `finish`.
         """
         if not texts:
             return []
@@ -289,7 +292,9 @@ class TextWriter:
         found: Mapping[Key, ImportedThing],
         later: frozenset[Key],
     ) -> tuple[list[RenderedText], list[str], list[tuple[int, ...]]]:
-        """Return HTML, source and further mentions of each text."""
+        """Return for each text its HTML, its Markdown as it is stored, and the ids of profiles that its `old:` links
+        mention.
+        """
         sources, mentions = [], []
         for one in texts:
             last = one.versions[-1].text if one.versions else ""
@@ -312,14 +317,16 @@ class TextWriter:
         found: Mapping[Key, ImportedThing],
         later: frozenset[Key] = frozenset(),
     ) -> tuple[str, tuple[int, ...]]:
-        """Return a text as it is stored, and whom it mentions."""
+        """Return a text's Markdown as it is stored, with `below` as its last line, and the ids of profiles that its
+        `old:` links mention. An empty text becomes "…".
+        """
         whole, mentioned = self._links.rewrite(fields.plain(written), found, later=later)
         if not whole.strip():
             whole = _EMPTY
         return (f"{whole.rstrip()}\n\n{below}" if below else whole), mentioned
 
     def finish(self, tx: Transaction, ids: Sequence[int]) -> None:
-        """Render stored comments again whose links to later comments stayed as they were."""
+        """Resolve links to comments that have come since in the stored comments `ids`, and render these again."""
         if not ids:
             return
         rows = tx.rows(TEXTS, site_id=self._origin.site_id, ids=list(ids))
@@ -354,7 +361,7 @@ class TextWriter:
         self._origin.run(tx, INSERT_LINKS, links)
 
     def _edited(self, one: NewText, versions: Sequence[PortedVersion]) -> tuple[str | None, int]:
-        """Return when, and by whom, the text was last edited; by its author, if it never was."""
+        """Return time and profile id of a comment's last edit; None and its author if it has never been edited."""
         if not versions:
             return None, one.author_id
         last = versions[-1]
@@ -386,7 +393,9 @@ class TextWriter:
         ]
 
     def _unfinished(self, one: NewText, answers: int, later: frozenset[Key]) -> str:
-        """Return what is looked up again at the end: `links`, and the comment that is answered."""
+        """Return a note of what `CommentWriter.finish` has to resolve: "links" and "answers:" with an old id, those
+        that apply; "" for nothing.
+        """
         parts = []
         if later and one.versions and later & self._links.named(one.versions[-1].text):
             parts.append("links")
@@ -396,7 +405,7 @@ class TextWriter:
 
 
 class CommentWriter:
-    """Writer of the comments on items and profiles."""
+    """Writer of an import's comments on items and profiles; those in huddles are HuddleWriter's."""
 
     def __init__(
         self,
@@ -411,7 +420,7 @@ class CommentWriter:
         self._polls = polls
 
     def insert(self, tx: Transaction, comments: Sequence[PortedComment]) -> list[Unreadable]:
-        """Insert comments that did not come yet, in this order; return what was left out."""
+        """Insert those comments that have not come yet, in this order; return those left out."""
         origin = self._origin
         wanted: list[Key] = [("comment", one.id) for one in comments]
         wanted += [(one.on_type, one.on_id) for one in comments if one.on_type != "profile"]
@@ -475,14 +484,16 @@ class CommentWriter:
         return left
 
     def below(self, first: PortedComment) -> str:
-        """Return the link from a conversation's first comment to its poll, which is an item of its own here."""
+        """Return the line, a link to the conversation's poll, that is put below the conversation's `first` comment; ""
+        without a poll.
+        """
         poll = self._polls.get(first.on_id) if first.on_type == "conversation" else None
         return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
 
     def finish(self, tx: Transaction, after: str, limit: int) -> str | None:
-        """Resolve links and answers of some comments to what came later.
+        """Resolve links and answers to comments that have come since, in `limit` comments whose old ids follow `after`.
 
-        Return the old id of the last of them, None at the end.
+        Return the last one's old id, to go on after; None if there was none left.
         """
         origin = self._origin
         rows = tx.rows(
@@ -518,14 +529,14 @@ class CommentWriter:
 
 
 def is_too_long(versions: Sequence[PortedVersion]) -> bool:
-    """Return True for a text that is left out for its length."""
+    """Return True if one of the versions has more than MAX_TEXT characters, so that the comment is left out."""
     return any(len(version.text) > MAX_TEXT for version in versions)
 
 
 def _same_place(
     tx: Reader, origin: Origin, answered: Mapping[str, int], texts: Iterable[NewText]
 ) -> dict[str, int]:
-    """Return those of the answered comments that stand on the same thing as what answers them."""
+    """Return those of the `answered` comments that stand on the same item or profile as the text that answers them."""
     places = {one.answers: one.place for one in texts if one.answers in answered}
     if not places:
         return {}

@@ -1,4 +1,6 @@
-"""Counters of imported things, counted from their rows: in batches, at the end, and as often as one likes."""
+"""Counting of what an import brought: comments of items, items of microcosms, counters and roles of people, from their
+rows; it may be repeated.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ BATCH: Final = 500
 
 
 def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Iterator[int]:
-    """Count everything that an import brought; yield the number of things counted after each batch."""
+    """Set the counters of everything that an import brought, batch by batch in transactions of their own; yield the
+    size of each batch after it.
+    """
     after = 0
     while True:
         with database.write() as tx:

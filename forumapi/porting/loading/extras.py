@@ -1,4 +1,4 @@
-"""Parts of an import that hang on its people, items and comments: attributes, reactions, bookmarks, follows, bans."""
+"""Writing of the smaller parts of an import: attributes, reactions, bookmarks, follows, bans, further old ids."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ _DOMAIN: Final = re.compile(r"\*@([a-z0-9.-]{1,253})")
 
 
 class ExtrasWriter:
-    """Writer of attributes, reactions, bookmarks, follows, bans and further old ids.
+    """Writer of an import's attributes, reactions, bookmarks, follows, bans and further old ids.
 
-    `granted`: keys of attributes that count for criteria, since the site's owner vouches for them.
+    `granted`: keys of the attributes that count for roles' criteria, since the site's owner vouches for them.
     """
 
     def __init__(self, origin: Origin, people: ImportedPeople, granted: Collection[str]) -> None:
@@ -145,7 +145,7 @@ class ExtrasWriter:
     def insert_attributes(
         self, tx: Transaction, holders: Iterable[tuple[int, int, Sequence[PortedAttribute], str]]
     ) -> list[Unreadable]:
-        """Insert attributes of things: (type, id, attributes, old id)."""
+        """Insert the attributes of things, given by type, id here, attributes, old id; return those left out."""
         rows: list[dict[str, Any]] = []
         left: list[Unreadable] = []
         for item_type, item_id, attributes, old_id in holders:
@@ -177,7 +177,9 @@ class ExtrasWriter:
     def insert_reactions(
         self, tx: Transaction, reactions: Sequence[PortedReaction]
     ) -> list[Unreadable]:
-        """Insert reactions of kinds that the site has; return what was left out."""
+        """Insert reactions, and count them on their comments and items; return those left out, such as of kinds that
+        the site does not have.
+        """
         kinds = self._reaction_kinds(tx)
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in reactions])
         rows, left = [], []
@@ -219,7 +221,7 @@ class ExtrasWriter:
     def insert_bookmarks(
         self, tx: Transaction, bookmarks: Sequence[PortedBookmark]
     ) -> list[Unreadable]:
-        """Insert bookmarks; return what was left out."""
+        """Insert bookmarks; return those left out."""
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
         rows, left = [], []
         for one in bookmarks:
@@ -246,7 +248,7 @@ class ExtrasWriter:
         return left
 
     def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
-        """Insert what people follow and ignore; return what was left out."""
+        """Insert watchers and ignored things; return those left out."""
         wanted = [
             (kind, id)
             for one in follows
@@ -295,7 +297,9 @@ class ExtrasWriter:
         return left
 
     def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
-        """Insert bans of profiles and of domains of addresses; return those that ours has no word for."""
+        """Insert bans of profiles and of whole e-mail domains, without expired ones; return all other bans, which do
+        not exist here.
+        """
         users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
         people, domains = [], []
         left: list[Unreadable] = []
@@ -334,7 +338,7 @@ class ExtrasWriter:
         return left
 
     def insert_aliases(self, tx: Transaction, aliases: Sequence[PortedAlias]) -> list[Unreadable]:
-        """Insert further old ids of things; return what was left out."""
+        """Insert further old ids of things, by which old addresses find them; return those left out."""
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in aliases])
         rows, left = [], []
         for one in aliases:
@@ -348,7 +352,7 @@ class ExtrasWriter:
         return left
 
     def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
-        """Return the names of the site's reactions, by sign and by name."""
+        """Return the names of the site's reactions, each by its emoji and by its name."""
         if self._kinds is None:
             kinds = reaction.kinds(tx, self._origin.site_id)
             self._kinds = {one.name: one.name for one in kinds}
@@ -357,12 +361,14 @@ class ExtrasWriter:
 
 
 def field_key(key: str) -> str:
-    """Return the key under which an attribute is kept; "" for one without letters or digits."""
+    """Return an attribute's key as it is stored: other characters than letters, digits, `_` and `-` become `_`; "" if
+    nothing is left.
+    """
     return _KEY.sub("_", fields.plain(key)).strip("_")[:_MAX_KEY]
 
 
 def _sign(text: str) -> str:
-    """Return a sign without the selector of its colour, by which the same one is written in two ways."""
+    """Return an emoji without the variation selector, with and without which the same one is written."""
     return text.replace("\ufe0f", "").strip()
 
 
@@ -413,7 +419,9 @@ def _value(one: PortedAttribute) -> dict[str, Any]:
 
 
 def left_out_as(ban: PortedBan) -> str:
-    """Return the id of a ban in the list of what was left out: of an address only its domain or network."""
+    """Return the id under which a ban is listed as left out: the profile's, else the e-mail domain or the network,
+    never a whole address.
+    """
     if ban.profile:
         return ban.profile
     if ban.email:

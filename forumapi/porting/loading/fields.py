@@ -1,4 +1,4 @@
-"""Fields of imported rows: names, titles, ids and times brought within what our tables take, as far as they must be."""
+"""Cleaning of imported values for our columns: names, titles, texts, ids and times."""
 
 from __future__ import annotations
 
@@ -23,26 +23,32 @@ EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def plain(text: str) -> str:
-    """Return a text without what PostgreSQL refuses: NUL and halves of surrogate pairs."""
+    """Return a text without what PostgreSQL refuses: NUL is removed, halves of surrogate pairs become "?"."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def line(text: str, fallback: str = "") -> str:
-    """Return a line as it is stored, HTML-escaped. Unlike typed titles, it keeps `<`, `&` and capitals."""
+    """Return a text as a title is stored: one line, HTML-escaped, cut to MAX_LINE characters; `fallback` for an empty
+    one. Unlike a typed title, it keeps `<`, `&` and capitals.
+    """
     cleaned = normalize("NFC", sentence_characters(" ".join(plain(text).split())))
     return clean.escape(cleaned[:MAX_LINE].strip() or fallback)
 
 
 def block(text: str, fallback: str = "") -> str:
-    """Return a text of several lines as it is stored, HTML-escaped."""
+    """Return a text as a description is stored: several lines, HTML-escaped, cut to MAX_BLOCK characters; `fallback`
+    for an empty one.
+    """
     cleaned = normalize("NFC", block_characters(plain(text))).strip()
     return clean.escape(cleaned[:MAX_BLOCK] or fallback)
 
 
 def name(text: str) -> str:
-    """Return a profile's name as it is stored: spaces, `@` and `+` become `_`, since mentions end there."""
+    """Return a profile's name as it is stored: spaces, `@` and `+`, at which mentions end, become `_`; a name of digits
+    alone gets one at its end. "" for an empty name.
+    """
     words = " ".join(plain(text).split()).translate(_FORBIDDEN_IN_NAMES)
     cleaned = normalize("NFC", word_characters(words))[:MAX_NAME]
     if cleaned.isdigit():
@@ -52,19 +58,19 @@ def name(text: str) -> str:
 
 
 def old_id(text: str) -> str:
-    """Return an old id as it is stored: one that is too long, by its digest."""
+    """Return an old id as it is stored: itself, or its SHA-1 digest if it has more than MAX_ID characters."""
     text = plain(text)
     return text if len(text) <= MAX_ID else f"sha1:{hashlib.sha1(text.encode()).hexdigest()}"
 
 
 def guest_id(author_name: str) -> str:
-    """Return the id under which the profile of guests of this name is kept; of no name, `0`."""
+    """Return the old id of the profile for guests who wrote under this name, in any letter case; "0" for no name."""
     folded = normalize("NFKC", plain(author_name)).strip().casefold()
     return f"guest:{hashlib.sha1(folded.encode()).hexdigest()}" if folded else "0"
 
 
 def time(value: datetime.datetime | None, fallback: datetime.datetime) -> str:
-    """Return a time for a JSON parameter; one without a zone is UTC."""
+    """Return a time, else `fallback`, in ISO 8601 for a JSON parameter; without a zone it is taken as UTC."""
     chosen = value or fallback
     return (chosen if chosen.tzinfo else chosen.replace(tzinfo=datetime.UTC)).isoformat()
 
@@ -75,5 +81,5 @@ def _time_zones() -> frozenset[str]:
 
 
 def time_zone(text: str, fallback: str) -> str:
-    """Return the name of a known time zone, or the fallback."""
+    """Return `text` if it names a known time zone, such as Europe/Berlin, else `fallback`."""
     return text if text in _time_zones() else fallback

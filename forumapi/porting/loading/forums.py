@@ -1,4 +1,4 @@
-"""Forums of an import, as microcosms that come into being together with their roles."""
+"""Writing of an import's forums: microcosms, created together with their roles and criteria."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ _INT32: Final = 2**31 - 1
 
 
 def acyclic(forums: Sequence[PortedForum]) -> tuple[list[PortedForum], list[Unreadable]]:
-    """Return the forums, each after its parent, and those that hang on nothing, on a circle, or have another's id."""
+    """Return the forums, each after its parent, and those left out: without a known parent, in a cycle or below one, or
+    with an id that an earlier one has.
+    """
     left: list[Unreadable] = []
     by_id: dict[str, PortedForum] = {}
     for forum in forums:
@@ -107,7 +109,7 @@ def acyclic(forums: Sequence[PortedForum]) -> tuple[list[PortedForum], list[Unre
 
 
 class ForumWriter:
-    """Writer of the forums of an import."""
+    """Writer of an import's forums as microcosms. `all_rights`: roles of all forums of the import."""
 
     def __init__(
         self, origin: Origin, site: Site, people: ImportedPeople, all_rights: Rights
@@ -118,7 +120,9 @@ class ForumWriter:
         self._rights = all_rights
 
     def insert(self, tx: Transaction, forums: Sequence[PortedForum]) -> list[Unreadable]:
-        """Insert forums with their roles, unless they came before; return what was left out."""
+        """Insert those forums that have not come yet, with their roles; return what was left out: members, criteria and
+        moderators' rights of roles.
+        """
         wanted = [("forum", forum.id) for forum in forums]
         wanted += [("forum", forum.parent_id) for forum in forums if forum.parent_id]
         found = self._origin.find_items(tx, wanted)
@@ -217,7 +221,9 @@ class ForumWriter:
     def _insert_criteria(
         self, tx: Transaction, forum: PortedForum, grant: Grant, role_id: int
     ) -> list[Unreadable]:
-        """Store a role's criteria, all or none: some alone would let in more people."""
+        """Insert the criteria of a role; none of them if one can't be expressed here, since the others alone would let
+        in more people. Return what was left out.
+        """
         try:
             made = [_criterion(one) for one in grant.criteria]
         except Invalid as error:

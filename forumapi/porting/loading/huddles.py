@@ -1,7 +1,8 @@
-"""Private messages of an import, as huddles that nobody is in who did not have all of their messages.
+"""Writing of an import's private messages, as comments in huddles; a participant is somebody who has a copy of every
+message in the huddle.
 
-Messages of one talk and the same people are one huddle. A blind copy is a huddle of its author and that recipient
-alone. Who has removed their copy does not get it back.
+Messages of one talk between the same people share a huddle. A blind copy is in a huddle of its author and recipient
+alone. People who have removed their copy do not get it back.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ UNTITLED: Final = "Untitled"
 
 
 class MessageCopy(NamedTuple):
-    """Message as some people have it."""
+    """Message as a group of people has it. `root`: old id of the talk; `people`, `readers`: ids here of those who have
+    it, and of those who have read it.
+    """
 
     old_id: str
     root: str
@@ -65,18 +68,18 @@ class MessageCopy(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Return the old id under which the huddle of this talk and these people is kept."""
+        """Old id under which the huddle of this talk and these people is kept."""
         told = f"{self.root}|{','.join(map(str, self.people))}"
         return f"talk:{hashlib.sha1(told.encode()).hexdigest()}"
 
 
 def copy_ids(message: PortedMessage) -> list[str]:
-    """Return the ids under which a message's copies are kept: its own, and one for each blind copy."""
+    """Return the old ids under which a message's copies are kept: its own, and one for each blind recipient."""
     return [message.id, *(f"{message.id}:bcc:{one.id}" for one in message.bcc)]
 
 
 class HuddleWriter:
-    """Writer of private messages."""
+    """Writer of an import's private messages."""
 
     def __init__(self, origin: Origin, people: ImportedPeople, texts: TextWriter) -> None:
         self._origin = origin
@@ -84,7 +87,9 @@ class HuddleWriter:
         self._texts = texts
 
     def insert(self, tx: Transaction, messages: Sequence[PortedMessage]) -> list[Unreadable]:
-        """Insert messages that did not come yet, in this order; return what was left out."""
+        """Insert those messages that have not come yet, in this order, and mark them as read for those who had read
+        them; return those left out.
+        """
         origin = self._origin
         self._people.ensure_authors(tx, ((one.author, one.author_name) for one in messages))
         left: list[Unreadable] = []
@@ -139,7 +144,9 @@ class HuddleWriter:
         return left
 
     def copies(self, one: PortedMessage) -> list[MessageCopy]:
-        """Return the message as its author and recipients have it, and as each blind recipient has it."""
+        """Return the copies of a message: one for author and open recipients, one for each recipient of a blind copy;
+        those alone that somebody who came still has.
+        """
         author = self._people.id(one.author)
         own = {author} if author and not one.is_deleted else set()
         root = one.root_id or one.id
@@ -168,7 +175,7 @@ class HuddleWriter:
         return made
 
     def _having(self, recipients: Sequence[PortedRecipient]) -> tuple[set[int], set[int]]:
-        """Return those of the recipients who have a copy, and those who have read it."""
+        """Return the ids here of the recipients who still have their copy, and of those of them who have read it."""
         having = [
             (self._people.id(one.id), one.is_read) for one in recipients if not one.is_deleted
         ]
@@ -181,7 +188,9 @@ class HuddleWriter:
     def _in_same_talk(
         self, tx: Transaction, answered: dict[str, int], texts: Sequence[NewText]
     ) -> dict[str, int]:
-        """Return those of the answered messages that are in the huddle of what answers them."""
+        """Return those of the `answered` messages' comments, by old id, that are in the huddle of the text that answers
+        them.
+        """
         if not answered:
             return {}
         rows = tx.rows(STANDS, site_id=self._origin.site_id, ids=sorted(answered.values()))
@@ -195,7 +204,9 @@ class HuddleWriter:
     def _talks(
         self, tx: Transaction, copies: Sequence[MessageCopy], known: dict[str, int]
     ) -> dict[str, int]:
-        """Return the huddles of these copies, those that are not there made."""
+        """Return the huddles of these copies by their keys, those in `known` and new ones, which are inserted with
+        their participants.
+        """
         missing: dict[str, MessageCopy] = {}
         for copy in copies:
             if copy.key not in known:

@@ -126,7 +126,9 @@ TYPES: Final[Mapping[str, tuple[int, ...]]] = {
 
 
 class ImportedThing(NamedTuple):
-    """Imported thing: our type and id, and what else its row says."""
+    """Thing that came with an import: type and id here. `detail`: what its row notes, such as the file of an attachment
+    or the comment of a message; "" for nothing.
+    """
 
     type: int
     id: int
@@ -134,7 +136,11 @@ class ImportedThing(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Import into a site, found again by its title."""
+    """Source of an import into one site, a row of `import_origins`; its methods keep the ids of what came from it.
+
+    `is_resolved`: old addresses lead to what came; `stage`: how far the import is; `addresses`: those that the forum
+    had.
+    """
 
     site_id: int
     id: int
@@ -145,7 +151,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, title: str) -> Origin | None:
-        """Find an import by its title; None if there is none."""
+        """Find the site's import with this title; None if there is none."""
         row = tx.row(FIND_ORIGIN, site_id=site_id, title=title)
         if row is None:
             return None
@@ -154,7 +160,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def find_or_create(cls, tx: Transaction, site_id: int, title: str, board: Board) -> Origin:
-        """Find an import by its title, or begin it."""
+        """Find the site's import with this title, or create it from what `board` says of product and addresses."""
         tx.run(
             INSERT_ORIGIN,
             site_id=site_id,
@@ -168,21 +174,21 @@ class Origin(NamedTuple):
         return found
 
     def lock(self, tx: Transaction) -> None:
-        """Let no other run write into this site until the transaction ends."""
+        """Lock the site against other imports into it until the transaction ends."""
         tx.rows(LOCK, site_id=self.site_id)
 
     def set_stage(self, tx: Transaction, stage: str) -> None:
-        """Store how far the import is."""
+        """Store the name of the stage that the import is in: a stream, "links", "counters", "done" or "undoing"."""
         tx.run(SET_STAGE, site_id=self.site_id, origin_id=self.id, stage=stage)
 
     def switch(self, tx: Transaction, *, on: bool) -> None:
-        """Let old addresses lead to what was imported, or not."""
+        """Switch the redirects from old addresses to what was imported on or off."""
         tx.run(SWITCH, site_id=self.site_id, origin_id=self.id, is_resolved=on)
 
     def find_items(
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
-        """Find imported things by kind and old id, in one statement."""
+        """Find imported things by kind and old id, in one statement; what has not come is missing in the result."""
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
             for item_type in TYPES[kind]:
@@ -208,12 +214,12 @@ class Origin(NamedTuple):
         return found
 
     def all_of(self, tx: Reader, item_type: int) -> dict[str, ImportedThing]:
-        """Return everything of one type, by old id. For types of which memory holds all."""
+        """Return all imported things of one type by old id, for types of which there are few enough."""
         rows = tx.rows(ALL_OF_TYPE, site_id=self.site_id, origin_id=self.id, type=item_type)
         return {row[0]: ImportedThing(item_type, row[1], row[2]) for row in rows}
 
     def remember(self, tx: Transaction, rows: Collection[tuple[int, str, int, str]]) -> None:
-        """Store ids of new things: (type, old id, id, detail)."""
+        """Insert the ids of things that came, given by type, old id, id here, detail."""
         self.run(
             tx,
             INSERT,
@@ -224,7 +230,7 @@ class Origin(NamedTuple):
         )
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:
-        """Store what was left out, and why."""
+        """Store which documents were left out, with the reasons."""
         self.run(
             tx,
             LEAVE_OUT,
@@ -239,7 +245,7 @@ class Origin(NamedTuple):
         )
 
     def take_in(self, tx: Transaction, kind: str, ids: Collection[str]) -> None:
-        """Strike out of the list what came in after all."""
+        """Delete documents that have come after all from those left out: `ids` are old ids."""
         if ids:
             tx.run(
                 TAKE_IN,
@@ -250,14 +256,16 @@ class Origin(NamedTuple):
             )
 
     def left_out(self, tx: Reader) -> list[Unreadable]:
-        """Return everything that was left out."""
+        """Return all documents that were left out, with the reasons."""
         rows = tx.rows(LEFT_OUT, site_id=self.site_id, origin_id=self.id)
         return [Unreadable(kind=kind, id=id, reason=reason) for kind, id, reason in rows]
 
     def run(
         self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]], **more: object
     ) -> int:
-        """Run a statement over rows, which it reads from the parameter `rows` as JSON; nothing for no rows."""
+        """Run a statement that reads `rows` as JSON from the parameter of that name; return the number of its rows.
+        Without rows nothing is run.
+        """
         if not rows:
             return 0
         if "origin_id" in query.names:
@@ -265,14 +273,16 @@ class Origin(NamedTuple):
         return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
 
     def rows(self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]]) -> list[Row]:
-        """Run a statement over rows as `run` does; return what it returns."""
+        """Run a statement that reads `rows` as JSON from the parameter of that name; return the statement's rows.
+        Without rows nothing is run.
+        """
         if not rows:
             return []
         return tx.rows(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode())
 
 
 def allocate(tx: Reader, sequence: str, count: int) -> list[int]:
-    """Take ids of a table's sequence, rising."""
+    """Take `count` ids from a sequence, given by its name; return them in ascending order."""
     if not count:
         return []
     return sorted(row[0] for row in tx.rows(ALLOCATE, sequence=sequence, count=count))

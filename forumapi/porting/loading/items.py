@@ -1,4 +1,4 @@
-"""Conversations, events and polls of an import."""
+"""Writing of an import's conversations, events and polls, without their comments."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ _INT32: Final = 2**31 - 1
 
 
 def count(number: int) -> int:
-    """Return a counter of the source within a column's range."""
+    """Return a number of the source, such as views, limited to the range of an integer column."""
     return max(0, min(number, _INT32))
 
 
 class ItemWriter:
-    """Writer of conversations, events and polls."""
+    """Writer of an import's conversations, events with attendees, and polls with ballots."""
 
     def __init__(self, origin: Origin, people: ImportedPeople) -> None:
         self._origin = origin
@@ -110,7 +110,9 @@ class ItemWriter:
     def insert_conversations(
         self, tx: Transaction, conversations: Sequence[PortedConversation]
     ) -> list[Unreadable]:
-        """Insert conversations and events that did not come yet; return what was left out."""
+        """Insert those conversations and events that have not come yet; return those left out, whose forum did not
+        come.
+        """
         origin = self._origin
         wanted = [("conversation", one.id) for one in conversations]
         wanted += [("forum", one.forum_id) for one in conversations]
@@ -146,7 +148,9 @@ class ItemWriter:
         return left
 
     def insert_polls(self, tx: Transaction, polls: Sequence[PortedPoll]) -> list[Unreadable]:
-        """Insert polls with choices and votes that did not come yet; return what was left out."""
+        """Insert those polls that have not come yet, with choices and ballots; return what was left out: polls without
+        a place, and ballots of unknown people.
+        """
         origin = self._origin
         wanted = [("poll", one.id) for one in polls]
         wanted += [("forum", one.forum_id) for one in polls if one.forum_id]
@@ -224,7 +228,7 @@ class ItemWriter:
     def _microcosms(
         self, tx: Transaction, found: Mapping[tuple[str, str], ImportedThing]
     ) -> dict[tuple[str, str], int]:
-        """Return the microcosms of the conversations that were found."""
+        """Return the microcosm of each conversation among the things found, by kind and old id."""
         ids = {thing.id: key for key, thing in found.items() if key[0] == "conversation"}
         if not ids:
             return {}

@@ -1,4 +1,6 @@
-"""Links of imported texts: from the old forum's addresses, and from `old:` ones, to ours (porting/layout.py)."""
+"""Rewriting of links in imported texts, those to the old forum's addresses and `old:` links (porting/layout.py), to the
+addresses here.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,16 @@ _OLD: Final = re.compile(r"old:(?P<kind>[a-z]+)/(?P<id>[^\s)>\]]+)")
 
 
 class Rewritten(NamedTuple):
-    """Text with our addresses, and the profiles that it mentions."""
+    """Text with its links rewritten, and the ids here of the profiles that its `old:` links mention."""
 
     text: str
     mentioned: tuple[int, ...]
 
 
 class OldLinks:
-    """Finder of links to the forum's own things. `rules`: those of its product; None: only `old:` links are known."""
+    """Rewriter of links to an old forum's own things. `addresses`: those the forum had; `rules`: those by which its
+    product's addresses are read, None for `old:` links alone.
+    """
 
     def __init__(self, addresses: Sequence[str], rules: RuleSet | None) -> None:
         self._rules = rules
@@ -65,7 +69,7 @@ class OldLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind and old id of everything that a text links to."""
+        """Return kind and old id of everything in the forum that the text links to, outside of code."""
         found: set[Key] = set()
 
         def note(part: str) -> str:
@@ -86,9 +90,10 @@ class OldLinks:
     def rewrite(
         self, text: str, found: Mapping[Key, ImportedThing], *, later: frozenset[Key] = frozenset()
     ) -> Rewritten:
-        """Return a text with links to what was found; a link `old:` to anything else becomes its words.
+        """Return the text with links to the things `found` at their addresses here; an `old:` link to anything else
+        becomes its words, other links stay.
 
-        `later`: things that may still come, to which links stay as they are.
+        `later`: things that may still come; links to them stay as they are.
         """
         text = block_characters(text)
         if not self._is_worth_it(text):
@@ -161,7 +166,7 @@ class OldLinks:
 
 
 def href(thing: ImportedThing) -> str:
-    """Return the address of an imported thing on the site's pages."""
+    """Return the path of an imported thing on the website; of an attachment that of its file."""
     if thing.type == itemtypes.ATTACHMENT:
         hash, _, ext = thing.detail.partition("\n")[0].partition(".")
         return file_href(hash, ext)
@@ -171,7 +176,9 @@ def href(thing: ImportedThing) -> str:
 
 
 def _base(address: str) -> str:
-    """Return host and path of a forum's address, without scheme, `www.` and the last slash."""
+    """Return host, port and path of a forum's address, without scheme, `www.` and a slash at the end; "" without a
+    host.
+    """
     parts = urlsplit(address if "//" in address else f"//{address}")
     if not parts.hostname:
         return ""

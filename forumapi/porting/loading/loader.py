@@ -1,8 +1,8 @@
-"""Loader of a forum into a site, stream by stream and batch by batch (porting/layout.py).
+"""Loading of a forum's documents into a site, stream by stream and batch by batch (porting/layout.py).
 
-A batch of rows and their ids in `imported_items` are one transaction, and what has an id is skipped: the loader may
-end anywhere, and the same command goes on there. Nothing is sent, nobody is notified, and no event is recorded. A row
-that PostgreSQL refuses is found by halving its batch, left out with the reason, and the others come in.
+A batch of rows and their ids in `imported_items` are one transaction, and what has an id is skipped: after a break at
+any point the same command continues. No mail, update or event of the event log is made. A row that PostgreSQL refuses
+is found by halving its batch, and left out with the reason.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ ABOUT: Final = "about:"
 
 
 class PortingError(Exception):
-    """Failure of an import; the message is for the person who runs it."""
+    """Failure that ends an import; the message is for the operator."""
 
 
 class ImportProgress(NamedTuple):
-    """State of a run. `seconds_left`: an estimate; None without one."""
+    """Progress of an import. `stage`: stream being loaded; `done`, `total`: its documents; `seconds_left`: estimate for
+    the whole import, None without one.
+    """
 
     stage: str
     done: int
@@ -87,7 +89,7 @@ class ImportProgress(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Result of a run: documents read and left out by stream, and the seconds that it took."""
+    """Result of one run: documents read, by stream, the number of those left out, and seconds taken."""
 
     read: dict[str, int]
     left_out: int
@@ -97,7 +99,7 @@ class Outcome(NamedTuple):
 class Loader:
     """Loader of one reader's forum into one site.
 
-    `granted`: keys of attributes that count for criteria. `show` is called about once a second.
+    `granted`: keys of attributes that count for roles' criteria. `show` is called about once a second.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class Loader:
         self._done = 0
 
     def run(self) -> Outcome:
-        """Load everything that did not come yet, and count it."""
+        """Load all documents that have not come yet, then set the counters. Raises PortingError."""
         reader = self._database.read()
         try:
             self.people.load(reader)
@@ -183,7 +185,9 @@ class Loader:
     def _stage(
         self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
     ) -> None:
-        """Insert a stream in another thread, while this one reads on: its database waits for the other's."""
+        """Insert a stream in batches of `size` on another thread, while this one reads the next batches from the
+        source.
+        """
         self._set_stage(name)
         waiting: deque[tuple[int, Future[None]]] = deque()
 
@@ -214,7 +218,9 @@ class Loader:
         self._tell(name, force=True)
 
     def _insert(self, name: str, batch: Sequence[T | Unreadable], insert: Insert) -> None:
-        """Insert a batch in one transaction; if PostgreSQL refuses a row, its halves, down to the row itself."""
+        """Insert a batch in one transaction; if PostgreSQL refuses a row, insert its halves, down to the row itself,
+        which is left out. Raises PortingError.
+        """
         try:
             with self._database.write() as tx:
                 self._origin.lock(tx)
@@ -245,7 +251,7 @@ class Loader:
             self._left += len(left)
 
     def _reload_people(self) -> None:
-        """Read the profiles anew, since those of a transaction that was rolled back are not there."""
+        """Read the profiles' ids anew after a rollback, whose new ones do not exist."""
         reader = self._database.read()
         try:
             self.people.load(reader)
@@ -290,14 +296,14 @@ class Loader:
         return inserted
 
     def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
-        """Yield the attachments, and before them pictures of profiles."""
+        """Yield the avatars of profiles as attachments, then all attachments."""
         for profile in self._reader.profiles():
             if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
         yield from self._reader.attachments()
 
     def _abouts(self) -> Iterator[PortedComment]:
-        """Yield what people wrote about themselves as comments on their profiles."""
+        """Yield the texts that people wrote about themselves as comments on their own profiles."""
         for profile in self._reader.profiles():
             if isinstance(profile, PortedProfile) and profile.text.strip():
                 yield about(profile)
@@ -309,7 +315,7 @@ class Loader:
         yield from self._reader.bans()
 
     def _polls(self) -> dict[str, tuple[int, str]]:
-        """Return id and question of the polls of conversations, by the conversation's old id."""
+        """Return id here and title of each conversation's poll, by the conversation's old id."""
         reader = self._database.read()
         try:
             return polls_of(reader, self._origin)
@@ -345,7 +351,7 @@ class Loader:
 
 
 def about(profile: PortedProfile) -> PortedComment:
-    """Return what somebody wrote about themselves as the comment on their profile."""
+    """Return the text that a person wrote about themselves as a comment on their own profile."""
     return PortedComment(
         id=f"{ABOUT}{profile.id}",
         on_type="profile",
@@ -357,12 +363,14 @@ def about(profile: PortedProfile) -> PortedComment:
 
 
 def rules_of(config: Config, product: str) -> RuleSet | None:
-    """Return the rules of a product's old addresses; None if there are none."""
+    """Return the rules by which addresses of a product are read, such as `phpbb`; None if there are none."""
     return legacy_urls.load(config.old_sites_folder).get(product)
 
 
 def polls_of(tx: Reader, origin: Origin) -> dict[str, tuple[int, str]]:
-    """Return id and title of the polls of conversations, by the conversation's old id."""
+    """Return id here and title of each imported conversation's poll, by the conversation's old id; titles are escaped
+    for Markdown.
+    """
     held = {
         thing.detail.removeprefix("conversation:"): thing.id
         for thing in origin.all_of(tx, itemtypes.POLL).values()
@@ -377,12 +385,12 @@ def polls_of(tx: Reader, origin: Origin) -> dict[str, tuple[int, str]]:
 
 
 def _label(title: str) -> str:
-    """Return a stored title as the words of a Markdown link."""
+    """Return a stored title, HTML-escaped, as the text of a Markdown link."""
     return "".join(f"\\{c}" if c in "\\[]*_`<>&" else c for c in unescape(title))
 
 
 def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the stream in lists of `size`, shorter where texts are long."""
+    """Yield the stream's documents in lists of `size`, or fewer once their texts exceed _BATCH_CHARACTERS."""
     batch: list[T] = []
     characters = 0
     for one in stream:
@@ -411,7 +419,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _no_place(name: str) -> Insert:
-    """Return an insertion of what ours keeps nowhere: everything is left out."""
+    """Return a function in the place of an insertion that leaves all documents of a stream out, since nothing like them
+    exists here.
+    """
 
     def insert(tx: Transaction, documents: Sequence[Any]) -> list[Unreadable]:
         return [

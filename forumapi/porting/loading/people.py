@@ -1,7 +1,8 @@
-"""Profiles of an import: inserted without accounts, found by their old ids, one more for each name of a guest.
+"""Writing of an import's profiles, which belong to nobody who can sign in; and one more profile for each name of a
+guest.
 
-A profile belongs to a user, and a dump makes no account: the user of an imported profile has no address and nobody can
-sign in as them, since their key is no address. Who proves the address by a code takes the profile over
+A profile belongs to a user: an imported profile's user has no e-mail address, and a key that is none, so that nobody
+can sign in as that user. A person who proves the address by a code takes the profile over
 (models/people/imported_profile.py).
 """
 
@@ -96,14 +97,14 @@ _MAX_SUFFIX: Final = 10_000
 
 
 class ImportedPeople:
-    """Profiles of an import by old id. Memory holds all of them: some 150 bytes each."""
+    """Profiles of an import by old id, all in memory, some 150 bytes each."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self._ids: dict[str, int] = {}
 
     def load(self, tx: Reader) -> None:
-        """Read the ids of all profiles that came so far."""
+        """Read the ids of all profiles that have come so far."""
         found = self.origin.all_of(tx, itemtypes.PROFILE)
         self._ids = {old: thing.id for old, thing in found.items()}
 
@@ -111,19 +112,23 @@ class ImportedPeople:
         return len(self._ids)
 
     def id(self, old_id: str) -> int:
-        """Return the id of a profile; 0 for an unknown one."""
+        """Return the id here of the profile with this old id; 0 if it has not come, or for ""."""
         return self._ids.get(fields.old_id(old_id), 0) if old_id else 0
 
     def everybody(self) -> Iterable[int]:
-        """Return the ids of all imported profiles, some more than once."""
+        """Return the ids here of all imported profiles; some twice, as two old ids may have become one profile."""
         return self._ids.values()
 
     def author(self, old_id: str, author_name: str) -> int:
-        """Return the profile of an author; 0: of a guest who has none yet, or of somebody unknown."""
+        """Return the id here of an author's profile: by the old id, else by the name, under which a guest wrote; 0 if
+        `ensure_authors` has not made it.
+        """
         return self.id(old_id) or self._ids.get(fields.guest_id(author_name), 0)
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
-        """Make profiles for the guests among these authors (old id, name), and one for those nothing is known of."""
+        """Insert a profile for each guest's name among these authors (old id, name) that has none, and one, called
+        DELETED, for authors without either.
+        """
         missing: dict[str, str] = {}
         for old_id, author_name in authors:
             if not self.id(old_id):
@@ -140,9 +145,9 @@ class ImportedPeople:
             )
 
     def insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> list[Unreadable]:
-        """Insert profiles that did not come yet; return what was left out.
+        """Insert those profiles that have not come yet; return those left out, which have no name.
 
-        One with the address of another is the same profile.
+        Several with the same e-mail address become one profile.
         """
         left: list[Unreadable] = []
         fresh: dict[str, PortedProfile] = {}
@@ -181,12 +186,12 @@ class ImportedPeople:
         return left
 
     def users(self, tx: Reader, ids: Iterable[int]) -> dict[int, int]:
-        """Return the user of each of these profiles."""
+        """Return the user id of each of these profiles, by profile id."""
         wanted = sorted(set(ids))
         return dict(tx.rows(USERS_OF, site_id=self.origin.site_id, ids=wanted)) if wanted else {}
 
     def forget(self, old_ids: Iterable[str]) -> None:
-        """Drop ids of a transaction that was rolled back."""
+        """Remove old ids from memory, after the transaction that inserted their profiles was rolled back."""
         for old_id in old_ids:
             self._ids.pop(fields.old_id(old_id), None)
 
@@ -238,7 +243,9 @@ class ImportedPeople:
         self._ids |= {fields.old_id(one.id): id for one, id in zip(profiles, ids, strict=True)}
 
     def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
-        """Return the names, those that others have with a number appended."""
+        """Return a free name for each wanted one: itself, else with a number, if somebody on the site has it or one
+        that looks like it.
+        """
         seen = {name: looks(name) for name in wanted}
         site_id = self.origin.site_id
         taken = {
@@ -275,6 +282,6 @@ class ImportedPeople:
 
 
 def person_key(address: str) -> str:
-    """Return the key of an address that somebody could prove; "" for none."""
+    """Return the key by which an e-mail address is compared with a user's; "" for an invalid one."""
     address = address.strip()
     return email.same_person_key(address) if email.valid(address) else ""

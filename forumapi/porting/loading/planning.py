@@ -1,4 +1,6 @@
-"""Account of an import before anything is written: what would come, what would not, and how long it would take."""
+"""Dry run of an import: reads the source without a database, and says what would come, what would not, and how long it
+would take.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,11 @@ SHOWN: Final = 10
 
 
 class ImportPlan(NamedTuple):
-    """Contents of an import that has not been made yet.
+    """Result of a dry run.
 
-    `come`, `stay`: documents by stream; `reasons`: why some would be left out.
-    `changes`: what comes with a change. `unsaid`: what texts hold that Markdown cannot say.
+    `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first few of
+    each stream. `changes`: how often something would come changed. `unsaid`: how often texts hold formatting that
+    Markdown can't express. `seconds`: estimate for the import.
     """
 
     come: dict[str, int]
@@ -48,7 +51,7 @@ class ImportPlan(NamedTuple):
 
 
 class Planner:
-    """Reading of a whole forum without a database."""
+    """Dry run of an import of one reader's forum."""
 
     def __init__(self, reader: ForumReader) -> None:
         self._reader = reader
@@ -63,7 +66,7 @@ class Planner:
         self._polls: set[str] = set()
 
     def run(self) -> ImportPlan:
-        """Read every stream once."""
+        """Read every stream once and return the result."""
         self._read_people()
         self._read_forums()
         self._read_conversations()
@@ -91,7 +94,7 @@ class Planner:
             self._reasons.append(Unreadable(kind=kind, id=id, reason=reason))
 
     def _bad(self, stream: str, one: object) -> bool:
-        """Count a row that the reader could not read; False for a document."""
+        """Return True for a row that the reader could not read, and count it as left out; False for a document."""
         if not isinstance(one, Unreadable):
             return False
         self._left(stream, one.kind, one.id, one.reason)
@@ -223,7 +226,7 @@ class Planner:
 
 
 def lines(plan: ImportPlan) -> Iterator[str]:
-    """Yield the lines of a plan, for people."""
+    """Yield the lines of a printed plan."""
     yield f"{'':16}{'comes':>10}{'stays':>10}"
     for name in STREAMS:
         if plan.come.get(name) or plan.stay.get(name):

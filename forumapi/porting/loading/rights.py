@@ -1,10 +1,10 @@
-"""Rights of imported forums: roles of the old forum as roles of each microcosm, never with more than they had.
+"""Conversion of an old forum's roles into roles of each microcosm, which never give more than the old ones did.
 
-- A right that ours has no finer word for is given only to whoever had all of it: `create` is both to begin a
-  conversation and to answer, and no right counts without the right to view.
-- A moderator here moderates everything below too, and reads it. So one who did not moderate all forums below gets the
+- A right that several rights of the old forum share here is given only to those who had all of them: `create` is both
+  to begin a conversation and to answer, and no right counts without the right to view.
+- A moderator here moderates and reads everything below too. Somebody who did not moderate all forums below gets the
   rights of a moderator in this forum alone, in a role of the ordinary kind.
-- A microcosm with roles of its own takes none from above. One that nobody may do anything in has a role without rights.
+- A microcosm with roles of its own inherits none. One in which nobody may do anything has a role without rights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOBODY: Final = "Nobody"
 
 
 class Grant(NamedTuple):
-    """Role of a microcosm. `key` names it within the forum, for later runs; members are old ids."""
+    """Role of a microcosm, to be inserted. `key`: its old id within the forum; `members`: old ids of profiles."""
 
     key: str
     title: str
@@ -46,9 +46,9 @@ class Grant(NamedTuple):
 
 
 class ForumRights(NamedTuple):
-    """Roles of one forum; None: those of the microcosm above it.
+    """Roles of one forum. `grants` None: it inherits those of the microcosm above.
 
-    `reduced`: moderators who get their rights in this forum alone.
+    `reduced`: old ids of moderators who get their rights in this forum alone, not below it.
     """
 
     grants: tuple[Grant, ...] | None
@@ -56,7 +56,7 @@ class ForumRights(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """People who may do something: guests, all members, and members by their old ids."""
+    """Those who may do something: guests, all members, and further people by old id."""
 
     guests: bool
     members: bool
@@ -64,7 +64,7 @@ class Allowed(NamedTuple):
 
 
 class Rights:
-    """Roles of all forums, worked out from the roles and forums of a reader."""
+    """Roles of all forums of an import."""
 
     def __init__(self, roles: Iterable[PortedRole], forums: Sequence[PortedForum]) -> None:
         self._roles = {role.id: role for role in roles}
@@ -76,7 +76,7 @@ class Rights:
         self._moderators = {forum.id: self._moderators_of(forum) for forum in forums}
 
     def of(self, forum: PortedForum) -> ForumRights:
-        """Return the roles of a forum."""
+        """Return the roles that a forum's microcosm gets."""
         own = self._listed(forum)
         moderators = self._moderators[forum.id]
         if own is None and not moderators:
@@ -97,7 +97,9 @@ class Rights:
     def allowed(
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
     ) -> Allowed | None:
-        """Return who may do something in a forum by the source, moderators apart. None: the source says nothing."""
+        """Return who may do something in a forum according to the source, without moderators; None if neither the forum
+        nor any above it lists roles.
+        """
         own = self._listed(forum)
         if own is None:
             parent = self._forums.get(forum.parent_id)
@@ -116,18 +118,20 @@ class Rights:
         )
 
     def moderators(self, forum: PortedForum) -> Collection[str]:
-        """Return the moderators of a forum who may also view it."""
+        """Return the old ids of a forum's moderators who may also view the forum."""
         return self._moderators[forum.id]
 
     def barred(self, forum: PortedForum) -> frozenset[str]:
-        """Return the people whom a forum, or one above it, keeps out by name."""
+        """Return the old ids of people whom a banned role of the forum, or of one above it, keeps out."""
         own = self._listed(forum) or ()
         parent = self._forums.get(forum.parent_id)
         above = self.barred(parent) if parent else frozenset[str]()
         return above | {user.id for role in own if role.is_banned for user in role.users}
 
     def _listed(self, forum: PortedForum) -> tuple[PortedRole, ...] | None:
-        """Return the roles of a forum with their rights there; None: it takes those of the forum above."""
+        """Return the roles that count in a forum, with their rights there; None if it inherits those of the forum
+        above.
+        """
         if forum.usergroups is None:
             if forum.parent_id or not self._roles:
                 return None
@@ -141,7 +145,9 @@ class Rights:
         return _without_barred(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role as a forum lists it, with the name and members that it has everywhere."""
+        """Return a role that a forum lists by id with the members and criteria that it has everywhere, and with its
+        rights in this forum.
+        """
         role = self._roles.get(listed.id)
         if role is None:
             return listed
@@ -158,7 +164,7 @@ class Rights:
         )
 
     def _grant(self, role: PortedRole) -> Grant | None:
-        """Return the role of a microcosm; None if it says nothing about anybody."""
+        """Return the role of a microcosm for one of the old forum; None if it gives or forbids nobody anything."""
         rights = _rights(role.forum_permissions)
         is_somebody = role.users or role.criteria
         everybody = role.include_guests or role.include_registered_users
@@ -181,7 +187,7 @@ class Rights:
         )
 
     def _moderators_of(self, forum: PortedForum) -> dict[str, None]:
-        """Return the moderators of a forum who may also view it."""
+        """Return the old ids of a forum's moderators, in order; those who may not view the forum are left out."""
         own = self._listed(forum)
         wanted = dict.fromkeys(one.id for one in forum.moderators)
         for role in own or ():
@@ -225,7 +231,9 @@ def _rights(allowed: ForumPermissions) -> frozenset[str]:
 
 
 def _without_barred(listed: Sequence[PortedRole]) -> tuple[PortedRole, ...]:
-    """Return roles of a forum, after those that bar all members, or all guests, have taken effect on the others."""
+    """Return a forum's roles after a banned role that holds all guests, or all members, has taken these out of the
+    others.
+    """
     barring = [role for role in listed if role.is_banned]
     no_guests = any(role.include_guests for role in barring)
     no_members = any(role.include_registered_users for role in barring)
@@ -249,10 +257,10 @@ def _is_plain(grant: Grant) -> bool:
 
 
 def columns(grant: Grant) -> Mapping[str, bool]:
-    """Return the columns of a role's rights."""
+    """Return the columns of table `roles` for a role's rights, with their values."""
     return {name: name in grant.rights for name in RIGHTS}
 
 
 def members(grants: Iterable[Grant]) -> Collection[str]:
-    """Return the old ids of everybody whom roles name."""
+    """Return the old ids of all people named in these roles."""
     return {id for grant in grants for id in grant.members}

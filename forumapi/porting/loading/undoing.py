@@ -1,8 +1,8 @@
-"""Removal of an import: everything that came with it, unless somebody has written there since.
+"""Removal of an import, but for what others have used since.
 
-What was touched since is listed. Only the untouched goes, and while anything was touched, only when the caller says so:
-a conversation with somebody's new comment stays whole, with its microcosm and its authors. Batches are transactions of
-their own; the same command goes on after a break.
+What others have used (`touched`) is listed, and stays: a conversation with somebody's new comment stays whole, with its
+microcosm and its authors. The caller decides if the untouched rest is removed then. Batches are transactions of their
+own, so that the same command continues after a break.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ BIOS_OF = Query(
 
 
 def _deletion(name: str, table: str, where: str) -> Query:
-    """Return a statement that deletes rows of a table by ids in `ids`."""
+    """Return the statement `undoing.<name>`, which deletes the rows of a table that `where` finds by the parameter
+    `ids`.
+    """
     return Query(
         f"undoing.{name}", f"DELETE FROM {table} t WHERE t.site_id = %(site_id)s AND {where}"
     )
@@ -330,7 +332,9 @@ BATCH: Final = 100
 
 
 class Touched(NamedTuple):
-    """Thing of others in an import: a comment, item or microcosm in it, or the claim of a profile."""
+    """Use of an import by others: a comment on an imported thing, an item or microcosm in an imported microcosm, or the
+    takeover of an imported profile. `on_type`, `on_id`: the imported thing.
+    """
 
     kind: str
     id: int
@@ -339,7 +343,7 @@ class Touched(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """Result of a removal. `left`: things of the import that stay."""
+    """Result of a removal: numbers of what was removed. `left`: number of imported things that stay."""
 
     items: int
     microcosms: int
@@ -348,14 +352,16 @@ class Undone(NamedTuple):
 
 
 def touched(tx: Reader, origin: Origin) -> list[Touched]:
-    """Return what others have made of an import since."""
+    """Return how others have used an import since it came."""
     return [Touched(*row) for row in tx.rows(TOUCHED, site_id=origin.site_id, origin_id=origin.id)]
 
 
 def undo(
     database: Database, origin: Origin, show: Callable[[str, int], None] = lambda _, __: None
 ) -> Undone:
-    """Remove what nobody has touched; the whole import, if that is everything. `show`: what, and how many so far."""
+    """Remove all imported things that others have not used, and the import itself if nothing is left of it; the
+    redirects from old addresses end. `show`: called with the kind and the number removed so far.
+    """
     with database.write() as tx:
         origin.switch(tx, on=False)
         origin.set_stage(tx, "undoing")
@@ -421,7 +427,9 @@ def _remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
 
 
 def _remove_microcosms(database: Database, origin: Origin) -> int:
-    """Remove the lowest microcosms; return their number."""
+    """Remove those imported microcosms that hold neither items nor microcosms; return their number. The caller repeats
+    it upwards.
+    """
     with database.write() as tx:
         origin.lock(tx)
         tx.rows(MOVE_RIGHTS, site_id=origin.site_id)
@@ -451,7 +459,7 @@ def _remove_people(database: Database, origin: Origin) -> Iterator[int]:
 
 
 def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int, int]]) -> int:
-    """Remove people; those to whom something else still refers stay. Return how many went."""
+    """Remove profiles, given by profile id and user id, unless other rows refer to them. Return the number removed."""
     try:
         with database.write() as tx:
             ids, users = [id for id, _ in people], [user for _, user in people]
@@ -477,7 +485,7 @@ def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int,
 
 
 def _count_again(database: Database, origin: Origin) -> None:
-    """Count what stays."""
+    """Set the counters of the imported things that stay."""
     people = ImportedPeople(origin)
     reader = database.read()
     try:

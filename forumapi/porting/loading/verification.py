@@ -1,7 +1,7 @@
-"""Comparison of an imported forum with its source, document by document.
+"""Comparison of an imported forum with its source, document by document, without writing anything.
 
-It reads the source again and everything that came of it, writes nothing, and finds what was lost, added, moved, or
-shows another text, author or time; and who may do more, or less, than they could.
+It finds what was lost or added, stands elsewhere, or shows another text, author or time; and people who may do more, or
+less, than in the source.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ _DOMAIN: Final = "*@"
 
 
 class Difference(NamedTuple):
-    """Thing that is not as in the source."""
+    """Difference between source and import. `check`: the row of the report; `told`: a sentence for the operator."""
 
     check: str
     old_id: str
@@ -239,7 +239,7 @@ class Difference(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """Row of the table: a check, and how many things are in the source, here, left out for a reason, and different."""
+    """Row of the report: numbers of things of one check in the source, here, left out with a reason, and different."""
 
     check: str
     source: int
@@ -249,7 +249,9 @@ class Checked(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """Result of a comparison. `strangers`: comments and items that others have written into the import since."""
+    """Result of a comparison. `strangers`: numbers of comments and of items that others have written into the import
+    since.
+    """
 
     rows: list[Checked]
     differences: list[Difference]
@@ -257,12 +259,12 @@ class ImportReport(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """Return True if nothing differs."""
+        """True if no check found a difference."""
         return not any(row.different for row in self.rows)
 
 
 class Verifier:
-    """Comparison of one import with its reader. All statements run on `tx`."""
+    """Comparison of one import with its source. `tx`: transaction in which all statements run."""
 
     def __init__(
         self, tx: Reader, config: Config, site: Site, origin: Origin, reader: ForumReader
@@ -288,7 +290,7 @@ class Verifier:
         self._last_seq: dict[int, int] = {}
 
     def run(self) -> ImportReport:
-        """Compare everything."""
+        """Compare all streams and return the report."""
         tx, origin = self._tx, self._origin
         self.people.load(tx)
         self._left = {(one.kind, one.id) for one in origin.left_out(tx)}
@@ -343,7 +345,7 @@ class Verifier:
             self._differences.append(Difference(check, old_id, told))
 
     def _same(self, check: str, old_id: str, wanted: object, found: object) -> None:
-        """Count one value: the source's against ours."""
+        """Count one value in a check; note a difference unless `wanted`, of the source, equals `found`, here."""
         self._count(check, "source")
         if wanted == found:
             self._count(check, "here")
@@ -591,7 +593,9 @@ class Verifier:
     def _stands_with(
         self, all: Sequence[PortedComment], one: PortedComment, around: Mapping[Key, ImportedThing]
     ) -> Collection[str]:
-        """Return the id of the answered comment if it is known to stand on the same thing."""
+        """Return the old id of the comment that `one` answers, if that is known to be on the same thing; else nothing.
+        `all`: comments of the batch.
+        """
         for other in all:
             if other.id == one.in_reply_to:
                 same = (other.on_type, other.on_id) == (one.on_type, one.on_id)
@@ -620,7 +624,9 @@ class Verifier:
         expected: Sequence[tuple[PortedComment | PortedMessage, tuple[Any, ...], str]],
         places: Sequence[int | None] | None = None,
     ) -> None:
-        """Compare sources and HTML with what the pipeline makes of the old texts now."""
+        """Render the old texts again and compare source and HTML with what is stored. `expected`: document, stored row,
+        and the line below the text.
+        """
         named = {
             key
             for one, _, _ in expected
@@ -719,7 +725,7 @@ class Verifier:
                 self._differs("files", one.id, f"object {hash} is not in the store")
 
     def _relations(self) -> None:
-        """Compare reactions, bookmarks, and what people follow and ignore."""
+        """Compare reactions, bookmarks, watchers and ignored things."""
         self._pairs(
             "reactions",
             REACTIONS,
@@ -829,7 +835,7 @@ class Verifier:
     # ---------------------------------------------------------------- rights
 
     def _all_rights(self, rights: Rights, placed: Sequence[PortedForum]) -> None:
-        """Compare who may read, write and moderate each forum with what the source says."""
+        """Compare who may read, write and moderate in each forum with the source. `placed`: the forums that came."""
         assert self._tree is not None
         everybody = frozenset(self.people.everybody()) - {self._site.owned_by}
         role_sets: dict[tuple[int, ...], set[int]] = {}
@@ -875,7 +881,9 @@ class Verifier:
                     )
 
     def _whole(self) -> None:
-        """Compare the number of what came with what is in the source, and check stored counts and addresses."""
+        """Compare total numbers, stored counters, and accounts: no imported profile may have an address to sign in
+        with.
+        """
         origin = self._origin
         mapped: dict[int, int] = dict(
             self._tx.rows(MAPPED, site_id=origin.site_id, origin_id=origin.id)
@@ -934,7 +942,7 @@ def _short(value: object) -> str:
 
 
 def table(report: ImportReport) -> Iterator[str]:
-    """Yield the lines of a report: a table of all checks, then the first differences of each."""
+    """Yield the lines of a printed report: a table of all checks, then the first differences of each."""
     names = ("check", "source", "here", "left out", "different")
     width = max(len(names[0]), *(len(row.check) for row in report.rows))
     yield f"{names[0]:{width}}" + "".join(f"{name:>12}" for name in names[1:])

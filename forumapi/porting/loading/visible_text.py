@@ -1,4 +1,4 @@
-"""Visible text of HTML: what a reader sees of it, as one line."""
+"""Visible text of HTML, as a person reads it, in one line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ _MARKS: Final = re.compile(
 
 
 def visible_text(html: str) -> str:
-    """Return what is seen of HTML: pictures by their `alt`, blocks apart, each run of white space as one space."""
+    """Return the text that HTML shows: pictures by their `alt`, a space between blocks, each run of white space as one
+    space, no invisible characters.
+    """
 
     def replaced(tag: re.Match[str]) -> str:
         name = tag[2].lower()
