@@ -69,7 +69,7 @@ class MicrocosmCalendarHandler(CalendarHandler):
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
         inside = [id for id in node.subtree if id in listable]
-        rows = calendar.of_place(ctx.reader, ctx.site.id, inside, ctx.identity.ignored_items)
+        rows = calendar.of_microcosms(ctx.reader, ctx.site.id, inside, ctx.identity.ignored_items)
         return _answer(ctx, node.title, rows)
 
 

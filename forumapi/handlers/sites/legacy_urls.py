@@ -121,7 +121,7 @@ def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
     """
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:
-        total = legacy_ids.comments(tx, site_id, id, identity.ignored_profiles)
+        total = legacy_ids.comment_total(tx, site_id, id, identity.ignored_profiles)
     elif kind == itemtypes.MICROCOSM:
         listable = ctx.listable.set
         below = sum(one in listable for one in ctx.tree.nodes[id].children)

@@ -131,10 +131,11 @@ def _target(
     )
 
 
-def places(
+def permission_targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], PermissionTarget]:
-    """Return the targets of sites, microcosms, profiles and items, by (type, id), with one statement at most.
+    """Return sites, microcosms, profiles and items as targets of permissions, by (type, id), with one statement at
+    most.
 
     `exists` is True also for a huddle in which `principal` does not participate, unlike that of permission_target.find.
     """
@@ -175,7 +176,7 @@ def check_readable(
     The error names the first bad one, and not the reason. For its message: `verb`, what the request does with the
     things, and `place`, the list in the body that they come from, "" for none.
     """
-    found = places(tx, site_id, tree, principal, things)
+    found = permission_targets(tx, site_id, tree, principal, things)
     for number, thing in enumerate(things):
         where = found[thing]
         if (

@@ -167,12 +167,12 @@ class EventAttendance(NamedTuple):
     attendee: Attendee | None
 
     def target(self, event_id: int) -> Target:
-        """Return the target of the permission on the event."""
+        """Return the event as a target of permissions, for the evaluator."""
         return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
 
     def attendee_target(self, profile_id: int, me: int) -> Target:
-        """Return the target of the permission on the answer of `profile_id`, stored or not, for the caller `me`
-        (platform 5.4).
+        """Return the answer of `profile_id`, stored or not, as a target of permissions of the caller `me` (platform
+        5.4).
         """
         owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
         return Target(

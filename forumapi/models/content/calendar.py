@@ -58,7 +58,7 @@ def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
-def of_place(
+def of_microcosms(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
     """Return rows of events in these microcosms, without the items `ignored`: upcoming ones, the next first, then past
@@ -78,7 +78,7 @@ def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
     """Return rows of events in `readable` microcosms to which the profile answered yes, in the order and within the
-    limits of `of_place`.
+    limits of `of_microcosms`.
 
     `ignored`: ids of items that are left out.
     """

@@ -276,8 +276,8 @@ class Comment:
 
     @property
     def target(self) -> Target:
-        """Return the target of the permission to write the comment. In a huddle the caller counts as a participant, as
-        `lock` has checked.
+        """Return the comment as a target of permissions, for a write. In a huddle the caller counts as a participant,
+        as `lock` has checked.
         """
         return Target(
             itemtypes.COMMENT,
@@ -455,7 +455,7 @@ class Comment:
         `read_at`: time up to which the author has now read the huddle, None to leave the read mark.
         """
         if not self.parent.is_huddle:
-            profile_counters.comments(tx, site_id, self.author_id, delta)
+            profile_counters.add_comments(tx, site_id, self.author_id, delta)
             return
         rows = tx.rows(
             LOCK_PARTICIPANTS,

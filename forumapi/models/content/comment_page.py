@@ -265,8 +265,8 @@ class CommentRights(NamedTuple):
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
     def members(self, row: CommentRow) -> bytes:
-        """Render the members `reacted`, `bookmarked` and `permissions` of a comment's `meta`, which depend on the
-        viewer, with a leading comma.
+        """Render, as JSON with a leading comma, the members `reacted`, `bookmarked` and `permissions` of a comment's
+        `meta`, which depend on the viewer.
         """
         can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
         names = self.reacted.get(row.id)

@@ -223,8 +223,8 @@ class StoredFile(NamedTuple):
     is_mine: bool  # the asking user uploaded it, to any site
 
     def is_open(self, access: str) -> bool:
-        """Return True if everybody who knows the hash may see the file, without a look at comments. `access`: the
-        setting `file_access`.
+        """Return True if everybody who knows the hash may see the file; else the function `visibility` decides, by the
+        comments that have it. `access`: the setting `file_access`.
         """
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))

@@ -119,7 +119,7 @@ class HuddlePage(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the target of the permission on the huddle."""
+        """Return the huddle as a target of permissions, for the evaluator; its viewer participates."""
         return Target(itemtypes.HUDDLE, self.id, 0, (self.author_id,), is_participant=True)
 
 
@@ -480,7 +480,7 @@ def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -
 
 
 def summary(row: HuddleRow, people: dict[int, Fragment]) -> bytes:
-    """Render the summary of a huddle (content 8.4). `people`: documents of all profiles in `row.people`."""
+    """Render the summary of a huddle as JSON (content 8.4). `people`: documents of all profiles in `row.people`."""
     data: dict[str, Any] = {
         "id": row.id,
         "title": row.title,
@@ -537,7 +537,9 @@ class Participants(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the target of the permission on the huddle, which is that on its participants."""
+        """Return the huddle as a target of permissions, for the evaluator; they are those on its list of participants
+        too.
+        """
         return Target(itemtypes.HUDDLE, self.huddle_id, 0, (self.author_id,), is_participant=True)
 
 
@@ -568,7 +570,9 @@ def participants(
 def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
-    """Render `{"id", "participant"}` of each profile in `versions`, by id (content 8.6)."""
+    """Render, for each profile in `versions`, `{"id", "participant"}` as JSON (content 8.6). `versions`: by profile
+    id.
+    """
     people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
         profile_summary.SUMMARY
     ]

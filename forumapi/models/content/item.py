@@ -158,7 +158,7 @@ class Item:
         return cls(*row) if row else None
 
     def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
-        """Return the target of the author's permission to write the locked item.
+        """Return the locked item as a target of the author's permissions, for a write.
 
         `asks_delete` False: comments of others are not looked for, on which the right to delete alone depends (C-24);
         the target then says that there are some.
@@ -203,7 +203,7 @@ class Item:
         self._insert_details(tx, site_id)
         self._record(tx, author, journal.CREATED)
         if self.item_type == itemtypes.CONVERSATION:
-            profile_counters.items(tx, site_id, me, 1)
+            profile_counters.add_items(tx, site_id, me, 1)
         return True
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
@@ -287,7 +287,7 @@ class Item:
             self._count(tx, site_id, delta)
             microcosm_counters.refresh(tx, site_id, [self.microcosm_id])
         if self.item_type == itemtypes.CONVERSATION:
-            profile_counters.items(tx, site_id, self.author_id, delta)
+            profile_counters.add_items(tx, site_id, self.author_id, delta)
 
     def _count(self, tx: Transaction, site_id: int, delta: int) -> None:
         microcosm_counters.add(

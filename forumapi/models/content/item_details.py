@@ -40,7 +40,8 @@ def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any
 
 
 def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = False) -> bytes:
-    """Render the members of an item's summary that only its type has, each with a leading comma; b"" without any.
+    """Render, as JSON, the members of an item's summary that only its type has, each with a leading comma; b"" without
+    any.
 
     `whole`: those of a detail instead.
     """

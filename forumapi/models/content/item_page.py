@@ -201,7 +201,7 @@ class ItemPage(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the target of the permission on the item."""
+        """Return the item as a target of permissions, for the evaluator."""
         return Target(
             self.item_type,
             self.id,
@@ -569,8 +569,8 @@ def summary(
     mine: str | None = None,
     whole: bool = False,
 ) -> bytes:
-    """Render the summary of an item (content 3.1). `row` holds SUMMARY_COLUMNS, `times` SUMMARY_TIMES; `people`:
-    documents of `summary_people`.
+    """Render the summary of an item as JSON (content 3.1). `row` holds SUMMARY_COLUMNS, `times` SUMMARY_TIMES;
+    `people`: documents of `summary_people`.
 
     `unread` None: the flag is left out. `mine`: the viewer's part of the details (item_details.py). `whole`: with the
     type's members of a detail.
@@ -801,8 +801,8 @@ def target_comment(
 
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
-    """Return the 1-based position of the item's comment with the number `seq` among its comments that are shown,
-    without those of the profiles `ignored`.
+    """Return the 1-based position of the item's comment with the number `seq` among those neither deleted nor
+    moderated, without those of the profiles `ignored`.
     """
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 

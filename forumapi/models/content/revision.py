@@ -150,8 +150,8 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """Render the difference between revision `old` (0: nothing) with the text `before` and revision `new` with the text
-    `after`.
+    """Render, as JSON, the difference between revision `old` (0: nothing) with the text `before` and revision `new`
+    with the text `after`.
     """
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)

@@ -608,8 +608,8 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
 def _thing(
     kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
 ) -> bytes | None:
-    """Render the summary of the thing `kind`, `id`: the hit itself, or the item or profile of its comment; None if it
-    is gone meanwhile.
+    """Render the summary of the thing `kind`, `id` as JSON: that of the hit itself, or of the item or profile of its
+    comment; None if it is gone meanwhile.
     """
     people = fetched[profile_summary.SUMMARY]
     summary: bytes | None = None

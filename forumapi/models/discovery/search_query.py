@@ -140,9 +140,10 @@ def last_word(text: str) -> str:
 
 
 def forgiving(run: str) -> list[str]:
-    """Return searches that find a text without spaces although a letter of it is wrong, missing or too many.
+    """Return searches that find the word `run`, of a script without spaces, although one letter of it is wrong, missing
+    or too many.
 
-    Each is the text without the place of the error, as words that must all occur; [] for fewer than three letters.
+    Each is the word without the place of the error, as parts that must all occur; [] for fewer than three letters.
     """
     if len(run) < 3:
         return []
@@ -167,8 +168,8 @@ def is_unspaced(text: str) -> bool:
 
 @dataclass
 class ParsedSearch:
-    """Checked search. Lists are in the order sent, without duplicates; `dates`: each as sent and as a moment;
-    `ignored`: what was sent and could not be understood.
+    """Checked search. `text`: its words; lists are in the order sent, without duplicates; `dates`: each as sent and as
+    a moment; `ignored`: what was sent and could not be understood, or has no effect.
     """
 
     text: str = ""

@@ -196,7 +196,10 @@ def _person(people: dict[int, bytes], id: int) -> Any:
 def of_site(
     tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
 ) -> list[ListedEntry]:
-    """Return up to `limit` entries of a site with ids below `before`, newest first, without private ones."""
+    """Return up to `limit` entries of a site that match the filter `which`, newest first, without private ones, such as
+    those about huddles and sign-ins. They follow the entry with the id `before` in that order (NEWEST: from the
+    first); none does if that entry is gone.
+    """
     given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
     query = OF_SITE[tuple(name for name, value in given.items() if value)]
     params: dict[str, object] = {
@@ -215,6 +218,8 @@ def of_site(
 
 
 def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
-    """Return up to `limit` entries that concern the profile `me`, with ids below `before`, newest first."""
+    """Return up to `limit` entries that concern the profile `me`, newest first. They follow the entry with the id
+    `before` in that order (NEWEST: from the first); none does if that entry is gone.
+    """
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]

@@ -50,7 +50,9 @@ def _breadcrumb(
 
 
 def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render the link `microcosm` of an item in this microcosm; without a title if the viewer can't read it."""
+    """Render the link `microcosm` of an item in this microcosm, as JSON; without a title if the viewer can't read the
+    microcosm.
+    """
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -65,7 +67,7 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render the entry for this microcosm in the member `children` of its parent's summary."""
+    """Render the entry for this microcosm in the member `children` of its parent's summary, as JSON."""
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:
@@ -83,8 +85,8 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
 
 
 def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """Render the `visible` microcosms as the flat array of content 2.6: parents before children, siblings by sequence,
-    then id.
+    """Render the `visible` microcosms as the flat JSON array of content 2.6: parents before children, siblings by
+    sequence, then id.
     """
     entries: list[dict[str, Any]] = []
     for id in tree.order:

@@ -150,7 +150,7 @@ class MicrocosmHead(NamedTuple):
 
     @property
     def shown(self) -> list[ChildMicrocosm]:
-        """Return the child microcosms on the page, in order."""
+        """Return the child microcosms on the page, in its order: sticky ones first."""
         return [self.children[id] for id in (*self.sticky, *self.others) if id in self.children]
 
 

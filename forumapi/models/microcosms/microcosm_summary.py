@@ -376,7 +376,7 @@ def summary(
     *,
     unread: bool | None,
 ) -> bytes:
-    """Render the summary of a microcosm (content 2.5). `fragment`: its document, split at its holes; `people`:
+    """Render the summary of a microcosm as JSON (content 2.5). `fragment`: its document, split at its holes; `people`:
     documents of the authors by profile id; `unread` None leaves the flag out.
     """
     crumbs = microcosm_links.breadcrumb(tree, view, child.id, with_itself=False)
@@ -404,7 +404,7 @@ def summary(
 
 
 def _links(tree: Tree, view: ReadableMicrocosms, id: int, site_id: int) -> bytes:
-    """Render the links of a summary: self, parent (unless that is the root) and site."""
+    """Render the links of a summary as JSON: self, parent (unless that is the root) and site."""
     key = ("links", id)
     found: bytes | None = view.cache.get(key)
     if found is None:

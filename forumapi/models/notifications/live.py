@@ -286,7 +286,9 @@ def add_ticket(
 
 
 def cursor_key(tx: Transaction) -> bytes:
-    """Return the key by which all processes of the platform encode cursors; it is made on first use."""
+    """Return the key with which all processes of the platform encode the cursors of live events; the first call makes
+    and stores it.
+    """
     return bytes(tx.value(CURSOR_KEY, secret=secrets.token_bytes(16)))
 
 

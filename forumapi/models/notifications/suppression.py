@@ -79,5 +79,5 @@ class Suppression(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, address: str) -> bool:
-        """Lift the suppression of an address; return False if there was none."""
+        """Delete the suppression of an address, so that mail is sent there again; return False if there was none."""
         return bool(tx.run(DELETE, key=email.same_person_key(address)))

@@ -159,7 +159,7 @@ def _place(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes | None:
-    """Render the summary of an ignored microcosm; None if its document is gone meanwhile.
+    """Render the summary of an ignored microcosm as JSON; None if its document is gone meanwhile.
 
     Its latest item is left out, since `me` ignores that too.
     """

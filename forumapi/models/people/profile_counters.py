@@ -41,12 +41,12 @@ COUNT_ITEMS = Query(
 )
 
 
-def comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
+def add_comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
     """Add `by`, which may be negative, to a profile's number of comments."""
     _count(tx, COUNT_COMMENTS, site_id, profile_id, by)
 
 
-def items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
+def add_items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
     """Add `by`, which may be negative, to a profile's number of visible conversations."""
     _count(tx, COUNT_ITEMS, site_id, profile_id, by)
 

@@ -96,8 +96,8 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
     return LegacyMatch(asked[row[0] - 1][1], *row[1:]) if row else None
 
 
-def comments(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return how many comments of an item a viewer sees who ignores the profiles `ignored`."""
+def comment_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
+    """Return how many comments of the item `id` a viewer sees who ignores the profiles `ignored`."""
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 

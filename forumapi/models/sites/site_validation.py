@@ -136,7 +136,7 @@ def merged(
     """Return `stored` with the settings that `body` has in their place, checked. `web_hosts`: hosts on which the site's
     pages may be.
 
-    Raises Invalid, which names the field. A setting that equals the stored one is not checked again.
+    Raises Invalid, which names the field. An address or id that equals the stored one is not checked again.
     """
 
     def optional(

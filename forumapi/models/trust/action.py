@@ -599,8 +599,9 @@ def record(
     author_id: int,
     state: AppliedChange,
 ) -> None:
-    """Store a change of one thing as an action that is done, with its author's statement of reasons. Call it while the
-    thing's row is locked; for an item before the change, since the marks of its last edit are stored too.
+    """Store a change of one thing as an action that is done, and the statement of reasons to the thing's author, if its
+    kind needs one and they did not do it themselves. Call it while the thing's row is locked; for an item before the
+    change, since the marks of its last edit are stored too.
     """
     tx.run(
         RECORD,
