@@ -1,4 +1,4 @@
-"""Signing in and out. Wire: docs/api/auth.md."""
+"""Signing in for an access token, and out again, by every method of the site. Wire: docs/api/auth.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Auth0Handler", "AuthBeginHandler", "AuthHandler", "TokenHandler", "b
 
 
 class AuthHandler(Handler):
-    """Access tokens: POST signs in, GET and DELETE are about the presented token."""
+    """Access tokens: POST signs in; GET shows the token of the request, DELETE ends it."""
 
     allow = "OPTIONS,POST,HEAD,GET,DELETE"
     errors_without_data = True
@@ -37,12 +37,12 @@ class AuthHandler(Handler):
 
     @needs(ANYONE, answer=schemas.AccessToken)
     def get(self, ctx: Context) -> Result:
-        """The presented token with its user (P-25); 404 without a token."""
+        """The token that the request was sent with, and its user (P-25); 404 for a request without a token."""
         return _show(ctx)
 
     @needs(ANYONE, body=SignIn, answer=str | schemas.SecondStep | None)
     def post(self, ctx: Context, sent: SignIn) -> Result:
-        """Sign in: a token; null when a code was sent by mail; an object with `flow` when a second factor is asked for.
+        """Sign in: a token; null if a code was sent by mail; an object with `flow` if a second factor is asked for.
 
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token. `{"method":
         "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
@@ -71,12 +71,12 @@ class AuthHandler(Handler):
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Sign out: the presented token is refused from the next request on."""
+        """Sign out: the token that the request was sent with is refused from the next request on."""
         return _revoke(ctx)
 
 
 class AuthBeginHandler(Handler):
-    """The first step of signing in through a provider's page or with a passkey."""
+    """The first step of signing in on a provider's page or with a passkey."""
 
     signs_in = True
     takes_idempotency_key = False
@@ -84,10 +84,10 @@ class AuthBeginHandler(Handler):
 
     @needs(ANYONE, body=Begin, answer=schemas.Begun)
     def post(self, ctx: Context, sent: Begin) -> Result:
-        """Begin a sign-in: the client keeps `flow` and sends it once, with the last step, within ten minutes.
+        """Begin a sign-in; the client sends the answer's `flow` once, with the last step, within ten minutes.
 
-        `location`: the provider's page, for the browser to visit next; `publicKey`: the argument of
-        `navigator.credentials.get`.
+        `location`: address of the provider's page, where the browser goes next; `publicKey`: the argument of
+        `navigator.credentials.get`, for a passkey.
         """
         # Nothing is held while a provider is asked.
         ctx.end_writer()
@@ -102,20 +102,20 @@ class AuthBeginHandler(Handler):
 
 
 class TokenHandler(Handler):
-    """The presented token, named in the address; 404 for any other token."""
+    """The token that the request was sent with, named in the address too; 404 if the address names another."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
     takes_idempotency_key = False
 
     @needs(ANYONE, answer=schemas.AccessToken)
     def get(self, ctx: Context) -> Result:
-        """The presented token with its user (P-25); 404 for any other token."""
+        """The token and its user (P-25); 404 unless the request was sent with this token."""
         _same(ctx)
         return _show(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Sign out: end the presented token; 404 for any other token."""
+        """Sign out: end the token; 404 unless the request was sent with this token."""
         _same(ctx)
         return _revoke(ctx)
 

@@ -17,17 +17,18 @@ T = TypeVar("T")
 
 
 def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
-    """Answer with a page of `total` things: `items` as a JSON array under the key `name`.
+    """Answer with a page of a list: `items`, a JSON array, under the key `name`; `total` counts the whole list.
 
-    Raises Invalid beyond the last page.
+    `path`: address of the list. Raises Invalid for an offset beyond the last page.
     """
     paging.check(total, ctx.paging)
     return Data(ctx.listed(name, items, total, path))
 
 
 def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> None:
-    """Record in the audit and the event log that the caller made, changed or ended the credential `id` of type `kind`.
+    """Record in the audit and the event log that the caller created, changed or ended the credential with the id `id`.
 
-    `tx`: the transaction of the change; None: the request's own.
+    `kind`: a verb of the journal, such as `journal.CREATED`. `tx`: the transaction of the change; None: the request's
+    own.
     """
     journal.record(tx or ctx.writer, ctx.author, kind, itemtypes.AUTH, id)

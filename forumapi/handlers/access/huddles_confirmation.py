@@ -1,6 +1,4 @@
-"""Confirmation by the caller that sign-ins through the site owner's own provider may open the caller's huddles. Wire:
-docs/api/auth.md.
-"""
+"""Confirmation that sign-ins through the site owner's own provider may open one's huddles. Wire: docs/api/auth.md."""
 
 from __future__ import annotations
 
@@ -19,11 +17,14 @@ _CODE = Param("code", str, "What the mail's link carries; signed.")
 
 
 class HuddlesConfirmedHandler(Handler):
-    """Setting of the caller: sign-ins through the site owner's own provider may open the caller's huddles."""
+    """Setting of the caller: whether sign-ins through the site owner's own provider open the caller's huddles."""
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Allow it, with a token of the method that the caller used before; 403 for a token of the owner's provider."""
+        """Let sign-ins through the site owner's provider open the caller's huddles.
+
+        403 for a token that is from that provider itself: one of a method that the caller used before is needed.
+        """
         if ctx.identity.is_of_site:
             raise Forbidden(
                 "Sign in once by the method that you used here before, and confirm with that token"
@@ -33,7 +34,7 @@ class HuddlesConfirmedHandler(Handler):
 
 
 class HuddlesPageHandler(Handler):
-    """Page with a button, behind the link in the mail about a sign-in through the site owner's own provider."""
+    """Page with a button to confirm, to which the mail about a sign-in through the site owner's own provider links."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -42,7 +43,7 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:
-        """Show a page that says what its button does. Changes nothing, since mail scanners follow links too."""
+        """HTML page that explains its button; changes nothing, since programs that scan mail follow links too."""
         if not huddles_confirmation.profile_of_code(
             ctx.reader, ctx.site.id, ctx.query.get("code", "")
         ):
@@ -51,7 +52,7 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
-        """Let sign-ins through the owner's provider open the huddles of the profile that the mail was sent to."""
+        """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to."""
         profile_id = huddles_confirmation.profile_of_code(
             ctx.writer, ctx.site.id, ctx.query.get("code", "")
         )

@@ -25,7 +25,7 @@ _PATH = "/api/v1/keys"
 
 
 class ApiKeyBody(Struct):
-    """An API key to make. `days`: its life; 90 when left out."""
+    """API key to make. `days`: its lifetime; 90 when absent, or fewer if tokens of the installation live shorter."""
 
     name: str | UnsetType = UNSET
     scopes: list[str] | UnsetType = UNSET
@@ -47,7 +47,7 @@ class KeysHandler(Handler):
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
     def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
-        """Make an API key with `name`, `scopes` and a life of `days`.
+        """Make an API key with `name` and `scopes` that expires after `days`.
 
         Its secret is in this answer and in no later one.
         """
@@ -72,13 +72,13 @@ class KeyHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
-        """The API key without its secret; 404 for another person's key."""
+        """The API key without its secret; 404 unless it is the caller's."""
         key = ApiKey.find(ctx.reader, ctx.site.id, ctx.identity, ctx.args["key_id"])
         return Data(dumps(known(key, "key").document()))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke the API key: it is refused from the next request on."""
+        """Revoke the API key, which is refused from the next request on; 404 unless it is the caller's."""
         id: int = ctx.args["key_id"]
         if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such key")

@@ -1,7 +1,7 @@
 """Endpoints of the OAuth provider for clients: tokens, revocation, introspection. Wire: docs/api/oauth.md.
 
-Bodies and answers are those of the protocol, without the envelope; so are refusals, except what is refused before the
-protocol is looked at (a body that can't be read, too many requests).
+Bodies, answers and errors are those of the protocol, without the envelope; errors that are found before its rules are
+looked at (an unreadable body, too many requests) are in the envelope.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _JSON = "application/json"
 
 
 class TokenBody(Struct):
-    """A token request. A confidential client sends its id and secret here or as HTTP Basic."""
+    """Body of a token request (RFC 6749). A confidential client sends its id and secret here or as HTTP Basic."""
 
     grant_type: str | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
@@ -38,7 +38,7 @@ class TokenBody(Struct):
 
 
 class AboutTokenBody(Struct):
-    """A token that a client introspects or revokes."""
+    """Body of a revocation (RFC 7009) or an introspection (RFC 7662): the token that it is about."""
 
     token: str | UnsetType = UNSET
     token_type_hint: str | UnsetType = UNSET
@@ -55,7 +55,7 @@ class DeviceBody(Struct):
 
 
 def provider(ctx: Context) -> OAuthProvider:
-    """Make the OAuth provider of the request's site."""
+    """Make the OAuth provider of the request's site, which reads and writes in the request's transaction."""
     app = ctx.app
     return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip)
 
@@ -81,9 +81,9 @@ def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -
 
 
 def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
-    """Return the parameters of the form as pairs; a parameter that was sent twice stands twice.
+    """Return the parameters of the form, or of the JSON object `sent`, as pairs of name and value.
 
-    The body is already checked.
+    A parameter that the form has twice is returned twice.
     """
     if ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _JSON:
         fields: dict[str, Any] = structs.asdict(sent)
@@ -96,10 +96,10 @@ class OAuthTokenHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
     def post(self, ctx: Context, sent: TokenBody) -> Result:
-        """Exchange a code (with its PKCE verifier), a device code or a refresh token for tokens.
+        """Exchange an authorization code (with its PKCE verifier), a device code or a refresh token for tokens.
 
-        Each refresh token is good once: the answer has the next one. A code or refresh token that is presented again
-        ends all tokens of its grant.
+        Each refresh token is good once: the answer has the next one. A code or refresh token that is presented a second
+        time ends all tokens of its grant.
         """
         return _ask(ctx, sent, provider(ctx).token)
 
@@ -109,7 +109,7 @@ class OAuthRevokeHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """End an access token; a refresh token is ended with all tokens of its grant. 200 also for an unknown token."""
+        """End an access token, or with a refresh token all tokens of its grant; 200 also for an unknown token."""
         return _ask(ctx, sent, provider(ctx).revoke)
 
 
@@ -118,9 +118,7 @@ class OAuthIntrospectHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """Describe one of the confidential client's own tokens; `active: false` and nothing else for any other
-        token.
-        """
+        """Describe a token of the confidential client that asks; `active: false` alone for any other token."""
         return _ask(ctx, sent, provider(ctx).introspect)
 
 
@@ -129,20 +127,22 @@ class OAuthDeviceHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=DeviceBody, answer=schemas.OAuthDevice, media_type=_JSON)
     def post(self, ctx: Context, sent: DeviceBody) -> Result:
-        """Begin: a device code, with which the client polls the token address, and a code that a person types at
+        """Begin the device flow (RFC 8628): a device code and a user code.
+
+        The client polls the token endpoint with the device code, while a person types the user code at
         `verification_uri`.
         """
         return _ask(ctx, sent, provider(ctx).device)
 
 
 class OAuthMetadataHandler(Handler):
-    """Metadata of the provider (RFC 8414)."""
+    """Metadata of the OAuth provider (RFC 8414)."""
 
     ignores_token = True
 
     @needs(ANYONE, answer=dict[str, Any], media_type=_JSON)
     def get(self, ctx: Context) -> Result:
-        """The provider's metadata (RFC 8414), without the envelope."""
+        """The endpoints, scopes and methods of the OAuth provider, in the form of RFC 8414, without the envelope."""
         origin = ctx.site.origin
         api = f"{origin}/api/v1/oauth"
         ways = ["client_secret_basic", "client_secret_post"]

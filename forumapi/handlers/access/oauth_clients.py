@@ -1,4 +1,4 @@
-"""Clients of a site, and what people granted them. Wire: docs/api/oauth.md."""
+"""OAuth clients of a site, for its owner; each person's grants to clients; all scopes. Wire: docs/api/oauth.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GRANTS = "/api/v1/oauth/grants"
 
 
 class ClientBody(Struct):
-    """An OAuth client. `confidential` (true when left out) can't be changed after the client is made."""
+    """OAuth client as its owner sends it. `confidential`, true when absent, is read only when the client is made."""
 
     name: str | UnsetType = UNSET
     confidential: bool | UnsetType = UNSET
@@ -77,7 +77,10 @@ class ClientHandler(Handler):
 
     @needs(OWNER, body=ClientBody, status=302)
     def put(self, ctx: Context, sent: ClientBody) -> Result:
-        """Change the client; keys that are not sent stay. Grants beyond its new scopes end at once."""
+        """Change the client; keys that are not sent stay as they are.
+
+        Grants with a scope that the client may no longer ask for end at once.
+        """
         client = _lock(ctx)
         client.update(ctx.writer, _settings(ctx, sent, client))
         note(ctx, journal.REPLACED, client.id)
@@ -85,7 +88,7 @@ class ClientHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the client and every token it was given."""
+        """Delete the client and all tokens that were issued to it."""
         client = _lock(ctx)
         client.delete(ctx.writer)
         note(ctx, journal.DELETED, client.id)
@@ -99,7 +102,10 @@ class ClientSecretHandler(Handler):
 
     @needs(OWNER, answer=schemas.OAuthClient)
     def post(self, ctx: Context) -> Result:
-        """Replace the client's secret: the answer holds the new secret, the old secret is refused from now on."""
+        """Replace the client's secret by a new one, which is in this answer; the old secret is refused from now on.
+
+        400 for a public client, which has no secret.
+        """
         client = _lock(ctx)
         if not client.is_confidential:
             raise Invalid("", "A public client has no secret")
@@ -122,11 +128,11 @@ class GrantsHandler(Handler):
 
 
 class GrantHandler(Handler):
-    """One grant of the caller."""
+    """One of the caller's grants to OAuth clients."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke the grant: every token of it is refused from the next request on."""
+        """Revoke the grant: all of its tokens are refused from the next request on."""
         id: int = ctx.args["grant_id"]
         if not OAuthGrant.delete_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")
@@ -135,17 +141,20 @@ class GrantHandler(Handler):
 
 
 class ScopesHandler(Handler):
-    """All scopes of tokens."""
+    """The scopes that tokens can have."""
 
     @needs(ANYONE, answer=list[schemas.Scope])
     def get(self, ctx: Context) -> Result:
-        """Every scope of tokens, with the operations that it allows in words."""
+        """Every scope that a token can have, with a description of the operations that it allows."""
         there = [{"scope": scope, "description": scopes.words(scope)} for scope in ctx.app.scopes]
         return Data(dumps(there))
 
 
 def _settings(ctx: Context, sent: ClientBody, before: OAuthClient | None) -> OAuthClientSettings:
-    """Return the settings in the body; those left out are taken from `before` (None: a new client). Raises Invalid."""
+    """Return the client's settings from the body; a key that is absent keeps the value that it has in `before`.
+
+    `before` None: a new client. Raises Invalid.
+    """
     uris = checked_redirect_uris(given(sent.redirectUris, before.redirect_uris if before else []))
     device_flow = given(sent.deviceFlow, before.device_flow if before else False)
     if not uris and not device_flow:

@@ -1,7 +1,8 @@
-"""Pages on which a person signs in and says what a client may do. Wire: docs/api/oauth.md.
+"""HTML pages on which a person signs in and consents to what an OAuth client or a device may do. Wire:
+docs/api/oauth.md.
 
-Whoever is at a page is known by its cookie alone (`auth.page_session`), never by a bearer token. The request that a
-form is about stands in the URL, which the form's key covers, and is judged anew with every answer.
+A person at these pages is identified by a cookie alone (`auth.page_session`), never by a bearer token. The request of
+the client is in the page's URL, which the forms' CSRF key covers; it is validated anew with every form.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 
 class Form(Struct):
-    """Body of the pages' forms."""
+    """Body of all forms of these pages. `step`: the button that was pressed."""
 
     csrf: str | UnsetType = UNSET
     step: str | UnsetType = UNSET
@@ -50,8 +51,9 @@ class Form(Struct):
 
 
 class PageHandler(Handler):
-    """Base class of a page with forms; subclasses define what the page shows to a signed-in person, and what its
-    buttons do.
+    """Base class of pages with forms, which lets people sign in before they see the page itself.
+
+    A subclass defines `shown`, the page for a signed-in person, and `done`, the effect of the page's buttons.
     """
 
     ignores_token = True
@@ -70,17 +72,19 @@ class PageHandler(Handler):
         return ""
 
     def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
-        """Answer with the page for `me`, who is signed in and not banned."""
+        """Answer with the page itself, for the signed-in person `me`, who is not banned; `cookie`: the page session's
+        secret.
+        """
         raise NotImplementedError
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
-        """Act on a button for `me`, who is signed in."""
+        """Act on a button of the page, pressed by the signed-in person `me`, who is not banned; answer with what comes
+        next.
+        """
         raise NotImplementedError
 
     def look(self, ctx: Context) -> Result:
-        """Answer with the page: `shown` for a person who is signed in, the form for signing in for others, 403 for
-        the banned.
-        """
+        """Answer to GET: with `shown` for a signed-in person, a form to sign in for others, 403 for the banned."""
         cookie = _cookie(ctx)
         me = page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
@@ -90,7 +94,10 @@ class PageHandler(Handler):
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context, form: Form) -> Result:
-        """Act on a posted form: a step of signing in, or `done` for a person who is signed in."""
+        """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`.
+
+        400 if the form's CSRF key does not fit the cookie.
+        """
         cookie = _cookie(ctx)
         if not cookie or not page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return html_answers.message(
@@ -135,8 +142,9 @@ class PageHandler(Handler):
             return self._step(ctx, cookie, str(form.step), form, error)
 
     def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
-        """Sign in the person whose e-mail address is `verified` and continue at `url`; ask for the second factor
-        first, if any.
+        """Sign in the person whose e-mail address was `verified`, and redirect to `url`.
+
+        A person with a second factor gets the form for its code instead, which posts to `url`.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -159,7 +167,11 @@ class PageHandler(Handler):
         text: str = "",
         url: str = "",
     ) -> Result:
-        """Answer with the page of a sign-in step: `template`, with `error` of the step before, if any."""
+        """Answer with a form of signing in, made of `template`. `error`: refusal of the step before, `text`: another
+        notice.
+
+        `url`: address that the form posts to; "": the page's own.
+        """
         values = {"email": given(form.email, "")[:254]}
         if template == "email":
             values["purpose"] = self.purpose
@@ -182,7 +194,7 @@ _STEPS: Final = ("email", "code", "factor")
 
 
 def _proof(form: Form) -> SignIn:
-    """Return the body of POST /auth that this form stands for."""
+    """Return the body of POST /auth with which a client of the API would take the step that this form takes."""
     code = given(form.code, "")
     if form.step == "factor":
         return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)
@@ -196,7 +208,7 @@ def _proof(form: Form) -> SignIn:
 
 
 def _name(ctx: Context) -> str:
-    """Name the cookie: with TLS by a prefix under which no other host can set it."""
+    """Return the name of the cookie; under TLS with the prefix `__Host-`, so that no other host can set the cookie."""
     return "__Host-oauth" if ctx.site.origin.startswith("https:") else "oauth"
 
 
@@ -206,7 +218,7 @@ def _cookie(ctx: Context) -> str:
 
 
 def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
-    """Make the header that sets the cookie to `value`; "" deletes the cookie."""
+    """Return the header Set-Cookie that sets the cookie to `value`; "" deletes the cookie."""
     name = _name(ctx)
     secure = name.startswith("__Host-")
     text = dump_cookie(
@@ -246,9 +258,10 @@ def _page(
     url: str = "",
     **values: Any,
 ) -> RawResponse:
-    """Render the template as a page whose forms post to `url`, or to the page's own address if `url` is "".
+    """Answer with a page made of `template`, whose forms post to `url`; "": the page's own address.
 
-    `targets`: further origins that the forms may lead to; `cookie`: secret of the page session, which is set again.
+    `cookie`: secret of the page session, which the answer sets again. `more`: further headers. `targets`: further
+    origins that the forms may lead to, with spaces between.
     """
     action = url or _own_url(ctx)
     return html_answers.page(
@@ -307,20 +320,21 @@ _QUERY: Final = tuple(
 
 
 class AuthorizeHandler(PageHandler):
-    """Consent page, to which an OAuth client sends a person's browser."""
+    """Authorization endpoint of OAuth: the consent page, to which a client sends a person's browser."""
 
     purpose = "A program asks to act for you here. Sign in to see what it asks for."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
     def get(self, ctx: Context) -> Result:
-        """Show the consent page; a faulty request is answered to the client, or shown if the client can't be
-        trusted.
+        """Show the consent page, after the form to sign in for people who are not signed in.
+
+        A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page says so.
         """
         return self._refusal(ctx) or self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Act on a form of the consent page: sign in, consent or refuse. Redirects to the client in the end."""
+        """Act on a form of the consent page: sign in, consent or refuse. The last step redirects to the client."""
         return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
@@ -369,8 +383,10 @@ class AuthorizeHandler(PageHandler):
 
 
 class EmailLinkHandler(PageHandler):
-    """Page behind the link in a mail with a code: a button in the browser that asked for the mail, else the code to
-    type there.
+    """Page that the mail with a sign-in code links to.
+
+    In the browser that asked for the mail it has a button to sign in; in any other it shows the code, to be typed
+    there.
     """
 
     @needs(
@@ -379,7 +395,7 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Show the page of the mail's link. Changes nothing, since mail scanners follow links too."""
+        """Show the button or the code; changes nothing, since programs that scan mail follow links too."""
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None:
             return self._old(ctx)
@@ -396,7 +412,7 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def post(self, ctx: Context, form: Form) -> Result:
-        """Sign in with the mail's link, once, and continue where the code was asked for."""
+        """Sign in by the link, which is good once, and redirect to the page that asked for the code."""
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
@@ -439,18 +455,18 @@ def _is_asker(link: email_code.Link, cookie: str) -> bool:
 
 
 class DevicePageHandler(PageHandler):
-    """Page on which a person types the code that a device shows."""
+    """Page on which a person types the user code that a device shows, and consents (RFC 8628)."""
 
     purpose = "A device asks to act for you here. Sign in to type its code."
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(Param("user_code", str, "The code."),))
     def get(self, ctx: Context) -> Result:
-        """Show the page for a device's code; `user_code` fills the code in."""
+        """Show the form for the user code; the parameter `user_code` fills it in."""
         return self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Act on a form of the page: sign in, type the code, consent or refuse."""
+        """Act on a form of the page: sign in, look the user code up, consent or refuse."""
         return self.act(ctx, sent)
 
     def shown(

@@ -1,4 +1,4 @@
-"""The caller's own passkeys. Wire: docs/api/auth.md."""
+"""Passkeys of the caller: registering, renaming and deleting them. Wire: docs/api/auth.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATH: Final = "/api/v1/auth/passkeys"
 
 
 class PasskeyBody(Struct):
-    """Body of POST /auth/passkeys, and of PUT for one passkey, which reads `name` alone."""
+    """Body of POST /auth/passkeys; also of PUT /auth/passkeys/{id}, which reads nothing but `name`."""
 
     flow: str | UnsetType = UNSET
     credential: dict[str, Any] | UnsetType = UNSET
@@ -48,7 +48,10 @@ class PasskeysHandler(Handler):
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def post(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Register the credential that `navigator.credentials.create` returned, under a name of the caller's choice."""
+        """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
+
+        The caller is notified by mail.
+        """
         tx = ctx.writer
         owner = AccountOwner.lock(tx, ctx.identity)
         name = checked_name(given(sent.name, ""))
@@ -66,21 +69,22 @@ class PasskeyBeginHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Begun)
     def post(self, ctx: Context) -> Result:
-        """Begin: `publicKey` is the argument of `navigator.credentials.create`; send `flow` with its result within
-        ten minutes.
+        """Begin registering a passkey: `publicKey` is the argument of `navigator.credentials.create`.
+
+        The client sends the answer's `flow` with the credential within ten minutes.
         """
         begun = ceremony.offer(ctx.writer, ctx.site, AccountOwner.lock(ctx.writer, ctx.identity))
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
 
 
 class PasskeyHandler(Handler):
-    """One of the caller's passkeys; 404 for another person's."""
+    """One of the caller's passkeys; 404 for a passkey of another person."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(LOGIN, answer=schemas.Passkey)
     def get(self, ctx: Context) -> Result:
-        """The passkey without its public key."""
+        """The passkey, without its key."""
         owner = AccountOwner.find(ctx.reader, ctx.identity)
         passkey = Passkey.find(ctx.reader, owner.user_id, ctx.args["passkey"])
         return Data(json_fragments.dumps(passkey.document()))
@@ -96,7 +100,7 @@ class PasskeyHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the passkey: it signs nobody in from the next request on."""
+        """Delete the passkey, which signs in no longer; the caller is notified by mail. Sessions stay."""
         owner = AccountOwner.lock(ctx.writer, ctx.identity)
         name = Passkey.delete(ctx.writer, owner.user_id, ctx.args["passkey"])
         record(ctx)

@@ -1,4 +1,4 @@
-"""Permissions of the caller for any thing on the site. Wire: docs/api/permission.md."""
+"""Permissions of the caller on the site or any object of it, singly or many at once. Wire: docs/api/permission.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_AT_ONCE: Final = 100
 
 
 class PermissionBody(Body):
-    """One thing whose permissions are asked for; its keys are those of the query of GET /permission."""
+    """Object whose permissions are asked for, in a batch; the keys are the parameters of GET /permission."""
 
     microcosmId: int | UnsetType = UNSET
     itemType: str | UnsetType = UNSET
@@ -34,13 +34,15 @@ class PermissionBody(Body):
 
 
 class PermissionHandler(Handler):
-    """The permissions of the caller, on the site, a microcosm or an item (platform 5.4)."""
+    """The caller's permissions on the site, a microcosm, or an object of any type (platform 5.4)."""
 
     allow = "OPTIONS,HEAD,GET"
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Extend the statement that identifies the caller by the queried item, if the item is of a type that stands
-        in a microcosm.
+        """Return the statement that identifies the caller; it reads the item that the query names too, which saves a
+        statement.
+
+        Only for types of items that are in a microcosm: others are read by `locate`.
         """
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
@@ -51,9 +53,10 @@ class PermissionHandler(Handler):
             return self.identity
 
     def locate(self, ctx: Context) -> Located:
-        """Find the thing that the query names: one statement for other things than sites and microcosms.
+        """Find the object that the query names, with one statement unless it is the site or a microcosm; existing or
+        not.
 
-        Raises Invalid.
+        Raises Invalid for an unknown type or a bad id.
         """
         return Located(_target(ctx))
 
@@ -67,16 +70,16 @@ class PermissionHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's twelve permission flags; all false if the query names nothing, or nothing of this site."""
+        """The caller's twelve permission flags; all are false if the query names nothing, or nothing of this site."""
         return Data(evaluator.as_json(ctx.can))
 
 
 class PermissionBatchHandler(Handler):
-    """The permissions of the caller on many things at once."""
+    """The caller's permissions on many objects at once."""
 
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
     def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
-        """The caller's twelve permission flags for each of up to 100 things, in the order of the body."""
+        """The caller's twelve permission flags on each of up to 100 objects, in the order of the body."""
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"
             raise Invalid("body", rule, code=OUT_OF_RANGE)
@@ -104,7 +107,7 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of these ids that are updates in the caller's list without a row of their own."""
+    """Return those of `ids` that are updates in the caller's list, but computed ones without a stored row."""
     identity = ctx.identity
     return update_page.own(
         ctx.reader,
@@ -118,9 +121,9 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
-    """Return the thing of the body as a target, its type and ids checked but not looked up.
+    """Return the object that the body names as a target, its type and ids checked but not looked up.
 
-    Raises Invalid at `place`.
+    `place`: prefix of the field's name in errors. Raises Invalid.
     """
     ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
     for name, id in ids.items():
@@ -160,7 +163,7 @@ def _target(ctx: Context) -> Target:
 
 
 def _id(ctx: Context, name: str) -> int:
-    """Parse the id `name` of the query; 0 when absent. Raises Invalid."""
+    """Return the id in the query parameter `name`, 0 when absent. Raises Invalid."""
     text = ctx.query.get(name, "")
     if not text:
         return 0

@@ -1,4 +1,4 @@
-"""Sessions of the caller. Wire: docs/api/tokens.md."""
+"""Sessions of the caller: the devices that are signed in. Wire: docs/api/tokens.md."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ _PATH = "/api/v1/sessions"
 
 
 class SessionsHandler(Handler):
-    """The caller's sessions: devices that are signed in, on all sites."""
+    """The caller's sessions: devices that are signed in.
+
+    Sessions confined to this site and, if the token of the request is good on all sites, the sessions that are so too.
+    """
 
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's sessions, newest first; `current` marks the session of this request."""
+        """The caller's sessions, newest first; `current` is true for the session of this request."""
         sessions, total = Session.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([session.document(current) for session in sessions])
@@ -28,8 +31,9 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End all sessions of the caller, except the presented one if `others` is true; effective on the next
-        request of each.
+        """End the caller's sessions as GET lists them, with `others` all but that of this request.
+
+        Each is refused from its next request on.
         """
         but = ctx.identity.token_id if ctx.flag("others") else 0
         Session.delete_all(ctx.writer, ctx.site.id, ctx.identity, but=but)
@@ -38,11 +42,11 @@ class SessionsHandler(Handler):
 
 
 class SessionHandler(Handler):
-    """One session of the caller."""
+    """One of the caller's sessions."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """End the session: its device is signed out from its next request on; 404 for another person's session."""
+        """End the session, which is refused from its next request on; 404 for a session of another person."""
         id: int = ctx.args["session_id"]
         if not Session.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such session")

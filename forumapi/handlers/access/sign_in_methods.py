@@ -31,13 +31,13 @@ _SITE_AUTH: Final = "/api/v1/site/auth"
 
 
 class AuthMethodsHandler(Handler):
-    """The sign-in methods of this site, for clients to show."""
+    """The methods by which people can sign in on this site."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
-        """The sign-in methods that are switched on and configured, by name, with the `kind` of each."""
+        """The methods that are enabled and fully configured: `method` (the name to send), `title` to show, `kind`."""
         shown = [
             {
                 "method": method.backend.name,
@@ -51,9 +51,7 @@ class AuthMethodsHandler(Handler):
 
 
 def _shown(method: State) -> dict[str, Any]:
-    """Return a sign-in method as a dict for the site's owner, with the names of secrets that are set, without the
-    secrets.
-    """
+    """Return a sign-in method as a dict for the site's owner; secrets are named but their values left out."""
     fields = method.backend.settings
     # The platform's own settings are none of the owner's business.
     settings = method.settings if method.is_own else {}
@@ -85,22 +83,21 @@ def _shown(method: State) -> dict[str, Any]:
 
 
 class SiteAuthBody(Struct):
-    """Body of PUT /site/auth."""
+    """Body of PUT /site/auth. `secondFactor`: the site demands a second factor of those who moderate."""
 
     secondFactor: bool | UnsetType = UNSET
 
 
 class SiteAuthHandler(SiteSettingHandler):
-    """The sign-in methods of this site, for its owner."""
+    """The ways to sign in on this site, as its owner set them."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteAuth)
     def get(self, ctx: Context) -> Result:
-        """`secondFactor` and every sign-in method: its possible settings, the site's own values, the names of
-        secrets that are set.
+        """`secondFactor`, and every sign-in method with its possible settings and the site's own values of them.
 
-        The value of a secret is never returned.
+        Of secrets only the names of those that are set, never a value.
         """
         return Data(
             json_fragments.dumps(
@@ -116,9 +113,9 @@ class SiteAuthHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
-        """Set `secondFactor`; true: moderators without a second factor may not moderate.
+        """Set `secondFactor`: if true, people without a second factor moderate nothing on this site.
 
-        400 for an owner without one.
+        400 for an owner who sets it without having a second factor.
         """
         if isinstance(sent.secondFactor, bool):
             if sent.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
@@ -131,33 +128,29 @@ class SiteAuthHandler(SiteSettingHandler):
 
 
 class SiteAuthMethodBody(Struct):
-    """Body of PUT /site/auth/{method}."""
+    """Body of PUT /site/auth/{method}; keys that are absent stay as they are."""
 
     enabled: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
 
 
 class SiteAuthMethodHandler(SiteSettingHandler):
-    """One sign-in method of this site, for its owner."""
+    """One sign-in method of this site, for its owner; 404 for an unknown method."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.SiteAuthMethod)
     def get(self, ctx: Context) -> Result:
-        """The method: its possible settings, the site's own values, the names of secrets that are set.
-
-        404 for an unknown method.
-        """
+        """The method's possible settings, the site's own values of them, and the names of secrets that are set."""
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
         return Data(json_fragments.dumps(_shown(backends.state(backend, row, ctx.app.config))))
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
-        """Set the method up for this site; settings that are not sent stay, "" clears a setting.
+        """Configure the method for this site; settings that are not sent stay, "" clears a setting.
 
-        Settings of the platform's own for the method no longer apply here. Tokens from this method are good on this
-        site only.
+        The platform's settings of the method no longer apply here; tokens from the method are good on this site only.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)
@@ -173,10 +166,7 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete this site's own settings of the sign-in method; the platform's settings apply again.
-
-        404 for an unknown method.
-        """
+        """Delete the site's own settings of the method, so that the platform's settings apply again."""
         SiteAuthBackend.delete(ctx.writer, ctx.author, _named(ctx).name)
         return Done()
 

@@ -1,4 +1,6 @@
-"""The caller's second factor: one-time codes of an app, and recovery codes. Wire: docs/api/auth.md."""
+"""Second factor of the caller (one-time codes and recovery codes), and the address to sign in with. Wire:
+docs/api/auth.md.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,7 @@ from forumapi.wire.schemas import access as schemas
 
 
 class CodeBody(Struct):
-    """Body that proves the second factor: a code of the app, or a recovery code, which can't switch the second
-    factor on.
-    """
+    """Body with a code of the second factor: of the app or, except to switch the factor on, a recovery code."""
 
     code: str | UnsetType = UNSET
 
@@ -43,7 +43,7 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTime)
     def get(self, ctx: Context) -> Result:
-        """The state of the second factor: since when it is on, and how many recovery codes are left."""
+        """The state of the second factor: `since` when it is on, and the number of unused recovery codes."""
         owner = AccountOwner.find(ctx.reader, ctx.identity)
         factor = Totp.find(ctx.reader, owner.user_id)
         since = factor.confirmed if factor else None
@@ -59,9 +59,9 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTimeSecret)
     def post(self, ctx: Context) -> Result:
-        """Begin: a secret for the app. PUT with a code of the app switches the second factor on.
+        """Make a secret for the app; PUT with a code that the app shows then switches the second factor on.
 
-        409 while it is on already.
+        409 if it is on already.
         """
         owner = AccountOwner.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
@@ -73,11 +73,10 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
     def put(self, ctx: Context, sent: CodeBody) -> Result:
-        """Switch the second factor on, with a code of the app.
+        """Switch the second factor on, proven by a code of the app.
 
-        The ten recovery codes are in this answer and in no later one.
-
-        All other sessions, keys and grants of the caller end, since they were made without it.
+        The ten recovery codes are in this answer and in no later one. All other sessions, keys and grants of the caller
+        end, since they were made without a second factor; the caller is notified by mail.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx, is_new=True)
@@ -89,7 +88,10 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, body=CodeBody)
     def delete(self, ctx: Context, sent: CodeBody) -> Result:
-        """Switch the second factor off, with a code of the app or a recovery code."""
+        """Switch the second factor off, proven by a code of the app or a recovery code.
+
+        The caller is notified by mail.
+        """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
             Totp.delete(tx, owner.user_id)
@@ -106,8 +108,9 @@ class RecoveryCodesHandler(Handler):
 
     @needs(LOGIN, body=CodeBody, answer=schemas.RecoveryCodes)
     def post(self, ctx: Context, sent: CodeBody) -> Result:
-        """Replace all recovery codes by ten new ones, which no later answer has; with a code of the app or a
-        recovery code.
+        """Replace all recovery codes by ten new ones, proven by a code of the app or a recovery code.
+
+        The new codes are in this answer and in no later one.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -118,10 +121,10 @@ class RecoveryCodesHandler(Handler):
 
 
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
-    """Count a try of the caller's second factor in a transaction of its own, so that a wrong code counts too.
+    """Count a try of the caller's second factor, and commit the count, so that a wrong code counts too.
 
-    Return a new transaction, to be entered by `with`, for the change. Raises TooMany, and Forbidden for a limited
-    token.
+    Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany, and
+    Forbidden for a token with limited scopes.
     """
     user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
@@ -138,15 +141,15 @@ def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = Fal
 
 
 class AddressBody(Struct):
-    """Body of POST /auth/email."""
+    """Body of POST /auth/email: the new address."""
 
     email: str | UnsetType = UNSET
 
 
 class AddressProofBody(Struct):
-    """Body of PUT /auth/email.
+    """Body of PUT /auth/email: `code` as it was mailed to the new address.
 
-    `secondFactor`: a code of the app or a recovery code, for people with a second factor.
+    `secondFactor`: a code of the app or a recovery code, for people who have a second factor.
     """
 
     code: str | UnsetType = UNSET
@@ -154,7 +157,7 @@ class AddressProofBody(Struct):
 
 
 class EmailAddressHandler(Handler):
-    """The caller's e-mail address, by which they sign in on all sites."""
+    """The caller's e-mail address, by which the caller signs in on all sites."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT"
     takes_idempotency_key = False
@@ -170,8 +173,9 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, body=AddressBody)
     def post(self, ctx: Context, sent: AddressBody) -> Result:
-        """Send a code to the address that is to become the caller's; the answer is the same if it belongs to another
-        person.
+        """Mail a code to the address that is to become the caller's.
+
+        The answer does not show whether the address is another person's, who gets a mail without a code.
         """
         app = ctx.app
         owner = AccountOwner.find(ctx.reader, ctx.identity)
@@ -201,7 +205,7 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, body=AddressProofBody)
     def put(self, ctx: Context, sent: AddressProofBody) -> Result:
-        """Change the caller's address, with the code that was mailed and, if there is a second factor, a code of that.
+        """Change the caller's address, proven by the mailed code and, if there is a second factor, a code of it.
 
         All other sessions, keys and grants of the caller end, and the old address is notified.
         """
@@ -229,12 +233,18 @@ class EmailAddressHandler(Handler):
 
 
 def record(ctx: Context, tx: Transaction | None = None) -> None:
-    """Record in the audit that the caller changed how they sign in. `tx` None: in the request's own transaction."""
+    """Record in the audit that the caller changed a way to sign in. `tx`: transaction of the change; None: the
+    request's.
+    """
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
 def notify(ctx: Context, owner: AccountOwner, text: str, tx: Transaction | None = None) -> None:
-    """Notify the owner by mail, if mail is configured, so that a change by somebody else is noticed."""
+    """Queue a mail with the subject `text` to the owner of an account, if mail is configured, so that a change by
+    somebody else is noticed.
+
+    `tx`: transaction of the change; None: the request's.
+    """
     app = ctx.app
     if not outbox.is_possible(app.config):
         return

@@ -1,4 +1,4 @@
-"""Search of a site: by words, by filters, and by e-mail for its owner. Wire: docs/api/search.md."""
+"""Search of a site, completions of a search text, and the site's search language. Wire: docs/api/search.md."""
 
 from __future__ import annotations
 
@@ -64,14 +64,16 @@ def _viewer(ctx: Context) -> Viewer:
 
 
 class SearchHandler(Handler):
-    """Search of the site by words and filters."""
+    """Search of the site by words and filters; by e-mail address for its owner."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """Matches that the caller may read and does not ignore; `ignored` names keys of the query that can't be
-        used.
+        """The objects that match, and that the caller may read and does not ignore.
+
+        `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
+        for has no `results`.
         """
         ctx.check_paging()
         began = time.monotonic()
@@ -105,7 +107,9 @@ class SearchHandler(Handler):
         return Page(0, _stamp(ctx, who, document, found, rest), build)
 
     def _find(self, ctx: Context, who: Viewer, asked: ParsedSearch) -> SearchResult:
-        """Run the search. Raises Unavailable, code 24, if the database gives up."""
+        """Search for what `asked` describes, as `who` sees the site. Raises Unavailable, code 24, beyond the time
+        limit.
+        """
         try:
             if asked.emails:
                 sees_people = PROFILE in ctx.identity.kinds
@@ -127,7 +131,9 @@ class SearchHandler(Handler):
 def _stamp(
     ctx: Context, who: Viewer, document: dict[str, Any], found: SearchResult, rest: search.More
 ) -> Any:
-    """Return everything that the answer's bytes depend on, except the duration of the search."""
+    """Return the stamp of a page of results, for `Page`: all that its bytes depend on but the time that the search
+    took.
+    """
     return (
         document,
         found.total,
@@ -145,13 +151,16 @@ def _stamp(
 
 
 class SuggestionsHandler(Handler):
-    """Completions of the last word of a search text."""
+    """Completions of the last word of a search text that is being typed."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.Suggestions, params=(Param("q", str, "What was typed so far."),))
     def get(self, ctx: Context) -> Result:
-        """Up to ten words, the most frequent first; words whose beginning differs by one typing error come last."""
+        """Up to ten words of the site that begin like the last word of `q`, most frequent first.
+
+        Words whose beginning differs by one typing error come after them.
+        """
         typed = search_query.last_word(ctx.query.get("q", ""))
         found: list[str] = []
         if len(typed) >= search_query.LEAST_TYPED:
@@ -167,20 +176,21 @@ class SearchLanguageBody(Struct):
 
 
 class SiteSearchHandler(SiteSettingHandler):
-    """The search language of this site, for its owner."""
+    """The language in which this site's texts are indexed, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteSearch)
     def get(self, ctx: Context) -> Result:
-        """The language, all possible languages, and a flag while texts are still being indexed in it."""
+        """The language, those that are possible, and whether texts are still being indexed anew after a change."""
         language = SearchLanguage.find(ctx.reader, ctx.site.id)
         return Page(0, tuple(language), lambda: dumps(language.document()))
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
     def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
-        """Change the language: at once for searches and new texts; older texts are found in both until they are
-        indexed anew.
+        """Set the language, which new texts and searches use at once; older texts are indexed anew in the background.
+
+        Until then they are found by both languages.
         """
         language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages

@@ -13,11 +13,14 @@ from forumapi.wire.schemas import discovery as schemas
 
 
 class TrendingHandler(Handler):
-    """The hottest items of the site."""
+    """The items of the site with the highest scores of recent activity."""
 
     @needs(ANYONE, answer=schemas.Trending, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Up to 25 conversations, events and polls, hottest first: what the caller may read and does not ignore."""
+        """Up to 25 conversations, events and polls, highest score first.
+
+        Only items that the caller may read and does not ignore.
+        """
         ctx.check_paging()
         tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
         view = tree.view(ctx.identity.principal)

@@ -1,4 +1,4 @@
-"""Microcosms: the places of a site's tree. Wire: docs/api/microcosms.md."""
+"""Microcosms: the nodes of a site's tree, singly and all at once. Wire: docs/api/microcosms.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from forumapi.wire.schemas import microcosms as schemas
 
 
 class LocatedMicrocosm(LocatedObject[MicrocosmView]):
-    """Located microcosm with its page."""
+    """Microcosm with a page of what is in it, read without a lock."""
 
     noun = "microcosm"
 
@@ -36,7 +36,10 @@ def _target(node: Node) -> Target:
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
-    """Read the microcosm `id` with the page of its list that the query asks for; without page if there is none."""
+    """Read the microcosm `id`, with the page of its child microcosms and items that the query asks for.
+
+    The result has no object if there is no such microcosm.
+    """
     tree, identity = ctx.tree, ctx.identity
     node = tree.nodes.get(id)
     scope = MicrocosmScope(
@@ -57,7 +60,7 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the detail of the located microcosm."""
+    """Answer with the located microcosm and its page."""
     seen = ctx.located_as(LocatedMicrocosm).required()
     ctx.check_paging()
     head = seen.head
@@ -120,9 +123,7 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """Return the numbers of the item types named in the body, without unknown names; None if the body has no such
-    key.
-    """
+    """Return the ids of the item types that the body names, without unknown names; None if the key is absent."""
     if isinstance(sent.itemTypes, UnsetType):
         return None
     known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
@@ -130,7 +131,7 @@ def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
 
 
 def _logo_url(sent: MicrocosmBody) -> str | None:
-    """Return the new logo: None keeps the logo, "" clears it. Raises Invalid."""
+    """Return the address of the logo that the body sets: None leaves it as it is, "" removes it. Raises Invalid."""
     if body.given(sent.removeLogo, False):
         return ""
     url = body.given(sent.logoUrl, "").strip()
@@ -140,9 +141,10 @@ def _logo_url(sent: MicrocosmBody) -> str | None:
 
 
 def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
-    """Return the checked id of a new parent (C-17); `moved`: the microcosm that moves there, None for a new one.
+    """Check that a microcosm may be put below `parent_id` (C-17), and return `parent_id`.
 
-    Raises Forbidden, Invalid.
+    `moved`: the microcosm that is moved there; None for a new one. Raises Forbidden if the caller may not create there,
+    Invalid for a parent that is missing, takes no microcosms or is below `moved`.
     """
     parent = tree.nodes.get(parent_id)
     if parent is not None:
@@ -159,7 +161,7 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
 
 
 class MicrocosmsHandler(Handler):
-    """Root microcosm of the site, which is the forum index; POST creates a microcosm."""
+    """The site's root microcosm, which is the index of the forum; POST makes another microcosm."""
 
     identity = IdentityQuery(WITH_PLACES)
 
@@ -178,7 +180,7 @@ class MicrocosmsHandler(Handler):
 
     @needs(CREATE, body=MicrocosmBody, status=302)
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Make a microcosm below `parentId`, or below the root."""
+        """Make a microcosm below `parentId`, by default below the root."""
         title = text.title(_given(sent.title), "title", 50, quiet=False)
         description = text.block(_given(sent.description), "description", 10_000)
         logo_url = _logo_url(sent) or ""
@@ -224,7 +226,7 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=MicrocosmBody, status=302)
     def put(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Change the microcosm, or move it below another; needs meta.editReason."""
+        """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required."""
         microcosm = _lock(ctx)
         tree, node = microcosm
         reason = edit_reason(sent.meta)
@@ -240,7 +242,10 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`; its descendants follow."""
+        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`.
+
+        The last two hide everything below it as well; the root can't have them.
+        """
         changes = patch.changes(sent, _PATHS)
         for change in changes:
             patch.permit(change, ctx.can)
@@ -254,7 +259,7 @@ class MicrocosmHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide the microcosm and everything below it; 200 also when it is deleted already."""
+        """Delete the microcosm: it and everything below it are hidden; 200 also if it is deleted, 400 for the root."""
         microcosm = _lock(ctx)
         if microcosm.is_root:
             raise Invalid("", "The root microcosm can't be deleted")
@@ -263,9 +268,9 @@ class MicrocosmHandler(Handler):
 
 
 def _lock(ctx: Context) -> Microcosm:
-    """Lock the tree and return the located microcosm.
+    """Lock the site's tree until the transaction ends, and return the located microcosm as it is then.
 
-    Raises PreconditionFailed: If-Match was first checked without the lock.
+    Raises PreconditionFailed: If-Match is checked again, since it was checked before the lock.
     """
     microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
@@ -275,9 +280,9 @@ def _lock(ctx: Context) -> Microcosm:
 
 
 def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
-    """Return the columns of an update of a microcosm that is called `now`; None for keys that were not sent.
+    """Return the columns that the body changes, None for keys that are absent. Raises Invalid.
 
-    Raises Invalid.
+    `now`: the present title, which is accepted as it is even if it is too long.
     """
     title, description = _given(sent.title), _given(sent.description)
     return MicrocosmColumns(
@@ -290,12 +295,12 @@ def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
 
 
 class MicrocosmTreeHandler(Handler):
-    """All microcosms that the caller may read and does not ignore."""
+    """The microcosms that the caller may read and does not ignore."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
-        """The microcosms as a flat list, parents before children."""
+        """The microcosms as a flat list, each before those below it."""
         document = microcosm_links.whole_tree(ctx.tree, ctx.listable.set)
         return Page(0, document, lambda: document)

@@ -15,7 +15,7 @@ from forumapi.wire.schemas import microcosms as schemas
 
 
 class ModerationHandler(Handler):
-    """Moderation queue of the microcosms that the caller moderates."""
+    """Items and comments that wait for a moderator, in microcosms that the caller moderates."""
 
     @needs(
         LOGIN,
@@ -26,8 +26,9 @@ class ModerationHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Items and comments with the flag `moderated` that are not deleted, oldest first; 403 for callers who
-        moderate nothing.
+        """Items and comments that are flagged `moderated` and not deleted, oldest first.
+
+        403 for callers who moderate nothing.
         """
         principal, tree, site_id = ctx.identity.principal, ctx.tree, ctx.site.id
         moderated, on_profiles = evaluator.moderated(principal, tree)

@@ -1,4 +1,6 @@
-"""Following what happens on a site: WebSocket, Server-Sent Events, long polling, tickets. Wire: docs/api/live.md."""
+"""Live events of a site over WebSocket, Server-Sent Events or long polling, and tickets for them. Wire:
+docs/api/live.md.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ MOST_WAIT_S: Final = 60
 
 
 class UpgradeRequired(ApiError):
-    """426: this address answers WebSocket handshakes alone."""
+    """Error 426: the request is no WebSocket handshake of version 13, and this address answers nothing else."""
 
     status = 426
 
@@ -51,7 +53,7 @@ class UpgradeRequired(ApiError):
 
 
 class LiveHandler(Handler):
-    """The WebSocket of a site."""
+    """The site's live events over WebSocket."""
 
     is_limited_per_guest = False
     also_answers = {"GET": (426,)}
@@ -64,9 +66,10 @@ class LiveHandler(Handler):
 
     @needs(ANYONE, status=101, media_type=_NONE)
     def get(self, ctx: Context) -> Result:
-        """Upgrade to WebSocket.
+        """Upgrade the connection to WebSocket, on which the client names what it follows.
 
-        Clients sign in by a header, a sub-protocol or a ticket; guests follow what guests may read.
+        The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
+        guests may read.
         """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
@@ -92,7 +95,7 @@ class LiveHandler(Handler):
 
 
 class LiveEventsHandler(Handler):
-    """Live events as Server-Sent Events, for clients behind intermediaries without WebSocket."""
+    """The site's live events as Server-Sent Events, for clients behind intermediaries that block WebSocket."""
 
     is_limited_per_guest = False
     is_stream = True
@@ -109,10 +112,11 @@ class LiveEventsHandler(Handler):
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
-        """A stream without end. `Last-Event-ID`: the id of the last event received; the stream continues after it.
+        """An endless stream of the events of the topics; after those that `Last-Event-ID` or `cursor` names as
+        received.
 
-        A ticket that opened a stream opens the same stream again with an id of it, as long as the ticket's token is
-        valid.
+        A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
+        the token that made the ticket is valid.
         """
         follows, cursor = _wanted(ctx)
         proof = ""
@@ -142,7 +146,7 @@ class LiveEventsHandler(Handler):
 
 
 class LivePollHandler(Handler):
-    """Live events by long polling, for clients without WebSocket and Server-Sent Events."""
+    """The site's live events by long polling, for clients without WebSocket and Server-Sent Events."""
 
     is_limited_per_guest = False
     also_takes = ("Last-Event-ID",)
@@ -159,7 +163,11 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames after `cursor`, as soon as there is one; without `cursor`, the cursor to begin with."""
+        """The frames after `cursor`, as soon as there is any, else none after `wait` seconds; and the cursor to go on
+        with.
+
+        Without `cursor`: at once, no frames and the cursor of now.
+        """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)
         if wait_s > MOST_WAIT_S:
@@ -180,14 +188,14 @@ class LivePollHandler(Handler):
 
 
 def _limit_key(ctx: Context) -> int | str:
-    """Return the key by which connections are counted: the id of a user, or a guest's address or network."""
+    """Return the key by which live connections of one caller are counted: a user's id, or a guest's network."""
     return ctx.identity.user_id or client_address.network(ctx.ip)
 
 
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:
-    """Return the query's topics, which the caller may follow, and its cursor, "" for none.
+    """Return the topics that the query names, and the cursor of Last-Event-ID or else of the query, "" for none.
 
-    Raises Invalid, Forbidden.
+    Raises Invalid for a bad or missing topic, Forbidden for a topic that the caller may not follow.
     """
     texts = [value for key, value in ctx.pairs if key == "topic"]
     most = ctx.app.config.realtime_subscriptions
@@ -202,7 +210,10 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
 
 
 def _handshake(ctx: Context) -> str:
-    """Return the Sec-WebSocket-Accept of a valid handshake. Raises UpgradeRequired, Invalid, Forbidden."""
+    """Check a WebSocket handshake and return the value of its answer's header Sec-WebSocket-Accept.
+
+    Raises UpgradeRequired, Invalid for a bad key, Forbidden for a page of another origin than `_is_ours` accepts.
+    """
     environ = ctx.environ
     if not websocket.is_upgrade(environ):
         raise UpgradeRequired
@@ -220,7 +231,7 @@ def _handshake(ctx: Context) -> str:
 
 
 def _is_ours(ctx: Context, origin: str) -> bool:
-    """Return True if an Origin header names a host of the site, the platform, or an origin in the settings."""
+    """Return True if the host in an Origin header is the site's, the platform's, or one in `realtime_origins`."""
     try:
         host = urlsplit(origin).hostname or ""
     except ValueError:
@@ -231,7 +242,10 @@ def _is_ours(ctx: Context, origin: str) -> bool:
 
 
 def _protocol(environ: dict[str, Any]) -> str:
-    """Return the sub-protocol of live events if the client offers it, else "": a token in the list is never echoed."""
+    """Return the sub-protocol of live events if the client offers it, else "".
+
+    An offered `bearer.…` is never returned: the answer would repeat the token.
+    """
     offered = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(",")
     return (
         live_connections.PROTOCOL
@@ -241,9 +255,9 @@ def _protocol(environ: dict[str, Any]) -> str:
 
 
 def ticket(ctx: Context) -> str:
-    """Return the ticket of the request, "" for none.
+    """Return the ticket in the query, "" for none.
 
-    Raises Invalid for a token in the query, since logs would keep it.
+    Raises Invalid if there is an access token in the query, which logs would keep.
     """
     if "access_token" in ctx.query:
         raise Invalid("access_token", "is not accepted in this URL; use a ticket")
@@ -251,9 +265,10 @@ def ticket(ctx: Context) -> str:
 
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
-    """Return the statement that identifies the caller, by token or ticket.
+    """Return the statement that identifies the caller by the request's token or ticket.
 
-    It uses up the ticket of the request, if there is one, which must be good for this page's origin and `stream`.
+    Running it uses a ticket up, which identifies nobody unless it is for this page's origin, and for `stream` or no
+    stream in particular.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
@@ -264,14 +279,15 @@ def asked(ctx: Context, stream: str) -> IdentityQuery:
 
 
 def _is_ticket(ctx: Context) -> bool:
-    """Return True if the caller presents a ticket, and no token."""
+    """Return True if the request has a ticket by which to identify the caller, and no bearer token."""
     return bool(ctx.token) and ctx.token == ctx.query.get("ticket")
 
 
 def _holder(ctx: Context) -> int:
-    """Return the id of the token behind a stream that its `EventSource` opens again; 0 if it is not proven.
+    """Return the id of the token that made the request's ticket, if Last-Event-ID proves that the ticket opened this
+    stream before; else 0.
 
-    The proof is in Last-Event-ID, for the same ticket, origin and stream.
+    The proof is in the ids of the stream's events, and holds for the same ticket, origin and stream.
     """
     _, proof = parted(ctx.environ.get("HTTP_LAST_EVENT_ID", ""))
     if not proof or not _is_ticket(ctx):
@@ -280,19 +296,21 @@ def _holder(ctx: Context) -> int:
 
 
 def _bound(ctx: Context) -> bytes:
-    """Return the hash of ticket, origin and stream, by which a ticket can open its stream again."""
+    """Return the hash of the request's ticket, origin and stream, for which a proof in Last-Event-ID holds."""
     return live.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
 
 
 def _origin(ctx: Context) -> str:
-    """Return the origin of the page that asks; "" for the site's own pages, whose GET names none, and for programs."""
+    """Return the origin of the page that sent the request, from the header Origin; "" for the site's own pages and
+    programs.
+    """
     said = str(ctx.environ.get("HTTP_ORIGIN", "")).lower()
     own = str(ctx.environ.get("HTTP_HOST", "")).lower()
     return "" if said.partition("://")[2] == own else said
 
 
 def _stream(ctx: Context) -> str:
-    """Return the request's stream as text: its topics in order, and with or without documents."""
+    """Return the name of the stream that the query asks for, as `named_stream` makes it."""
     texts = [value for key, value in ctx.pairs if key == "topic"]
     return named_stream(
         texts, documents=ctx.query.get("documents", "").lower() in ("1", "t", "true")
@@ -300,12 +318,12 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """Return the text to which a ticket for one stream is bound: the topics in order, and `documents` or `events`."""
+    """Return the name of a stream, to which a ticket can be bound: its topics, sorted, then `documents` or `events`."""
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 
 def _bearer(environ: dict[str, Any]) -> str:
-    """Return the token that is offered as a sub-protocol, "" for none."""
+    """Return the token in an offered sub-protocol `bearer.…`, "" for none."""
     for one in str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(","):
         if one.strip().startswith(_BEARER):
             return shaped(one.strip().removeprefix(_BEARER))
@@ -313,7 +331,7 @@ def _bearer(environ: dict[str, Any]) -> str:
 
 
 class TicketBody(Struct):
-    """Body of POST /live/tickets; every key may be left out."""
+    """Body of POST /live/tickets. `topics` and `documents` bind the ticket to one stream; every key may be absent."""
 
     origin: str | UnsetType = UNSET
     topics: list[str] | UnsetType = UNSET
@@ -321,16 +339,16 @@ class TicketBody(Struct):
 
 
 class TicketsHandler(Handler):
-    """Tickets: each opens one live connection."""
+    """Tickets, by which pages that can't set a header open live connections."""
 
     takes_idempotency_key = False
 
     @needs(LOGIN, body=TicketBody, answer=schemas.Ticket)
     def post(self, ctx: Context, sent: TicketBody) -> Result:
-        """A ticket that opens one live connection of the caller by `?ticket=`, within half a minute.
+        """A ticket with which the caller opens one live connection within half a minute, as `?ticket=`.
 
-        The ticket is good for pages of the request's origin or of `origin`; with `topics`, only for the stream of these
-        topics.
+        It is good for pages of the origin `origin`, by default that of the request; with `topics`, for the stream of
+        these topics alone.
         """
         origin = _origin(ctx)
         if isinstance(sent.origin, str):

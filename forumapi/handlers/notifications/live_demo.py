@@ -11,14 +11,14 @@ from forumapi.wire import html_pages
 
 
 class LivePageHandler(Handler):
-    """Demonstration page of live events; 404 outside the embedded mode."""
+    """Page for trying live events out; 404 outside the embedded mode."""
 
     ignores_token = True
     error_form = "Page"
 
     @needs(ANYONE, media_type=html_pages.TYPE)
     def get(self, ctx: Context) -> Result:
-        """HTML page that shows a conversation changing live while comments are written into it with curl."""
+        """HTML page on which a conversation changes while one writes comments into it with curl."""
         config = ctx.app.config
         if not config.is_embedded:
             raise NotFound("There is nothing at this address")

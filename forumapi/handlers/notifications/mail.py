@@ -1,4 +1,4 @@
-"""Mail about updates: a site's own templates, one's own settings, and the link that ends it. Wire: docs/api/mail.md."""
+"""Mail about updates: a site's templates, the caller's settings, the link to unsubscribe. Wire: docs/api/mail.md."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _SETTINGS: Final = "/api/v1/updates/email"
 
 
 class MailTemplatesHandler(SiteSettingHandler):
-    """The templates of mail about updates, for the owner of the site."""
+    """The site's templates of mail about updates, for its owner."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(OWNER, answer=schemas.MailTemplates)
     def get(self, ctx: Context) -> Result:
-        """Every template of mail in its current form, with the names of its placeholders."""
+        """Every template, the site's own or else the software's, with the names of its placeholders."""
         own = mail_templates.own(ctx.reader, ctx.site.id)
         made = [mail_templates.document(number, own.get(number)) for number in mail_templates.KINDS]
         return Data(json_fragments.dumps({"templates": made}))
 
 
 class MailTemplateBody(Struct):
-    """Body of PUT /site/mail/{template}: the whole template."""
+    """Body of PUT /site/mail/{template}: a whole template, of which no part may be absent."""
 
     subject: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
@@ -48,20 +48,22 @@ class MailTemplateBody(Struct):
 
 
 class MailTemplateHandler(SiteSettingHandler):
-    """One template of mail about updates, for the owner of the site."""
+    """One of the site's templates of mail about updates, for its owner; 404 for an unknown template."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.MailTemplate)
     def get(self, ctx: Context) -> Result:
-        """The template in its current form."""
+        """The template, the site's own or else the software's, with the names of its placeholders."""
         number = _number(ctx)
         own = mail_templates.own(ctx.reader, ctx.site.id).get(number)
         return Data(json_fragments.dumps(mail_templates.document(number, own)))
 
     @needs(OWNER, body=MailTemplateBody, status=302)
     def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
-        """Replace the template. HTML that mail programs do not show (scripts, forms, frames) is removed."""
+        """Replace the template by the site's own; HTML that mail programs do not show (scripts, forms, frames) is
+        removed.
+        """
         number = _number(ctx)
         parts = mail_templates.checked(
             number, given(sent.subject, None), given(sent.text, None), given(sent.html, None)
@@ -72,7 +74,7 @@ class MailTemplateHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own template; the one of the software applies again."""
+        """Delete the site's own template, so that the software's applies again; 200 also if there is none."""
         if mail_templates.delete(ctx.writer, ctx.site.id, _number(ctx)):
             journal.record_site(ctx.writer, ctx.author)
         return Done()
@@ -93,13 +95,13 @@ class EmailBody(Struct):
 
 
 class EmailSettingsHandler(Handler):
-    """Mail settings of the caller: address, bounces, digest."""
+    """The caller's settings of mail: address, last bounce, digest."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(LOGIN, answer=schemas.EmailSettings)
     def get(self, ctx: Context) -> Result:
-        """The caller's address with its last bounce, and the frequency of digests."""
+        """The caller's address, why mail to it bounced (null unless it did), and when digests are sent."""
         me = ctx.identity.profile_id
         choice = digest.find(ctx.reader, ctx.site.id, me)
         off = choice.bounce
@@ -122,7 +124,7 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, body=EmailBody, status=302)
     def put(self, ctx: Context, sent: EmailBody) -> Result:
-        """Set `digest` to `daily`, `weekly` or `none`, and the time zone in whose mornings digests are sent."""
+        """Set how often digests are sent, `daily`, `weekly` or `none`, and the time zone in whose mornings they are."""
         site_id, me = ctx.site.id, ctx.identity.profile_id
         now = digest.find(ctx.reader, site_id, me)
         digest.choose(
@@ -139,7 +141,7 @@ class EmailSettingsHandler(Handler):
 
 
 class UnsubscribeHandler(Handler):
-    """Target of the unsubscribe link: a page to confirm it, and the one-click request of mail programs (RFC 8058)."""
+    """The address that the unsubscribe link of each mail leads to; mail programs post to it too (RFC 8058)."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -152,7 +154,7 @@ class UnsubscribeHandler(Handler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Page that names the mail to be ended, with a button. Changes nothing."""
+        """HTML page that names the kind of mail, with a button to end it; changes nothing."""
         found = _read(ctx)
         if found is None:
             return _broken(ctx)
@@ -164,7 +166,10 @@ class UnsubscribeHandler(Handler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def post(self, ctx: Context) -> Result:
-        """End the mail that the link names; needs no token, ignores the body, and may be repeated."""
+        """End the kind of mail that the link's code names, for the profile that it names.
+
+        Needs no token, ignores the body, and may be repeated.
+        """
         found = _read(ctx)
         if found is None:
             return _broken(ctx)

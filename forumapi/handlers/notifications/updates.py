@@ -1,4 +1,4 @@
-"""Updates of the caller, and their preferences for mail. Wire: docs/api/updates.md."""
+"""Updates (notifications) of the caller, and preferences of how each type is sent. Wire: docs/api/updates.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 
 
 class PreferenceBody(Struct):
-    """Body of a change of the preference for the type of update in the address."""
+    """Body of PUT for one type of update: whether updates of the type are sent by mail and by SMS."""
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
@@ -42,7 +42,7 @@ class UpdatesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's updates, newest first; of new comments on each followed thing only the newest."""
+        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed."""
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
         view = tree.view(identity.principal)
@@ -77,7 +77,7 @@ class UpdatesHandler(Handler):
 
 
 def _type(name: str) -> int | None:
-    """Return the number of the update type that the query names; None for "". Raises Invalid."""
+    """Return the number of the type of update called `name`; None for "". Raises Invalid for an unknown name."""
     if not name:
         return None
     if name not in _TYPES:
@@ -86,26 +86,26 @@ def _type(name: str) -> int | None:
 
 
 class PreferencesHandler(Handler):
-    """The caller's preferences, one for each type of update."""
+    """The caller's preferences of mail and SMS, one for each type of update."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """The preferences by the number of the type; defaults follow from the options of the caller and the site."""
+        """The preferences by the type's number; one that was never set follows from the options of caller and site."""
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
         return Data(dumps([preference.document(me) for preference in preferences]))
 
 
 class PreferenceHandler(Handler):
-    """The caller's preference for one type of update."""
+    """The caller's preference of mail and SMS for one type of update; 404 for an unknown type."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(LOGIN, answer=schemas.UpdatePreference)
     def get(self, ctx: Context) -> Result:
-        """The caller's preference for the type; the default if the caller has set none. 404 for an unknown type."""
+        """The preference; its default if the caller has set none."""
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
         if ctx.args["type"] in update_types.NAMES:
@@ -116,7 +116,7 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
-        """Set the preference for the type; keys that are not sent stay."""
+        """Set the preference; keys that are not sent stay as they are."""
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,
             ctx.author,

@@ -1,4 +1,4 @@
-"""Watchers: the things that the caller follows, and what is sent about them. Wire: docs/api/watchers.md."""
+"""Watchers: the objects that the caller follows, and how updates about them are sent. Wire: docs/api/watchers.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ T = TypeVar("T")
 
 
 class WatchBody(Body):
-    """A thing to follow; `updateTypeId`: the type of update whose preference decides on mail."""
+    """Body that names an object to follow.
+
+    `updateTypeId`: type of update whose preference decides whether mail is sent about the object; by default the type
+    that fits the object.
+    """
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -42,7 +46,7 @@ class WatchBody(Body):
 
 
 class SendingBody(Body):
-    """Change of the notifications about a followed thing. Keys that are not sent stay."""
+    """Body that names a followed object, and sets whether updates about it are sent; keys that are absent stay."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -51,16 +55,16 @@ class SendingBody(Body):
 
 
 class WatchedBody(Body):
-    """A followed thing."""
+    """Body that names a followed object."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
-    """Return the thing with this type and id.
+    """Return the object that a body names. `place`: prefix of the field's name in errors.
 
-    Raises Invalid for a type that can't be followed (W-02), and without an id.
+    Raises Invalid for a type that can't be followed (W-02), or a missing or bad id.
     """
     name = item_type.lower() if isinstance(item_type, str) else ""
     kind = itemtypes.BY_NAME.get(name)
@@ -92,9 +96,9 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 def _several(sent: list[T]) -> list[tuple[T, str]]:
-    """Return the entries of a batch, each with its place for error messages.
+    """Return the entries of a batch, each with the prefix of its fields' names in errors.
 
-    Raises Invalid for an empty or too long batch.
+    Raises Invalid for an empty batch or one of more than MOST_AT_ONCE.
     """
     if not 1 <= len(sent) <= MOST_AT_ONCE:
         text = f"must name 1 to {MOST_AT_ONCE} things"
@@ -105,7 +109,11 @@ def _several(sent: list[T]) -> list[tuple[T, str]]:
 def _follow(
     ctx: Context, things: Sequence[WatchedThing], seeds: Sequence[int], place: str = ""
 ) -> None:
-    """Let the caller follow things. Raises NotFound for a thing that the caller may not read (W-02)."""
+    """Insert the caller's watchers of `things`; those that are followed already stay as they are.
+
+    `seeds`: for each of `things`, the type of update whose preference decides on mail. Raises NotFound for an object
+    that the caller may not read (W-02).
+    """
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.
     asked = [thing for thing in things if thing.item_id != ALL_PEOPLE]
@@ -116,7 +124,7 @@ def _follow(
 
 
 class WatchersHandler(Handler):
-    """Watchers of the caller."""
+    """The caller's watchers."""
 
     allow = "OPTIONS,GET,HEAD,PUT,POST"
     required_keys: ClassVar = {
@@ -126,9 +134,9 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Watchers, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's watchers: those without a notification first, then the latest notified.
+        """The caller's watchers: first those that never had a notification, then by the latest notification.
 
-        Watchers of things that are deleted or no longer readable are left out.
+        Watchers of objects that were deleted or that the caller may no longer read are left out.
         """
         site, tree, at, identity = ctx.site, ctx.tree, ctx.paging, ctx.identity
         view = tree.view(identity.principal)
@@ -160,7 +168,7 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow a thing; returns true if mail is sent about it. A thing that is followed already stays as it is."""
+        """Follow an object, unless it is followed already; the data is true if mail is sent about it."""
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])
         watcher = Watcher.find(ctx.reader, ctx.author, [thing])[thing]
@@ -168,11 +176,13 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def put(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow a thing, like POST."""
+        """Follow an object, in all respects like POST."""
         return self.post(ctx, sent)
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Answer with the current mail setting; a thing that was unfollowed since stays unfollowed."""
+        """Answer with true if mail is sent about the object now; writes nothing, so that an object unfollowed since
+        stays so.
+        """
         sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
         thing = _named(sent.itemType, sent.itemId)
         watcher = Watcher.find(ctx.reader, ctx.author, [thing]).get(thing)
@@ -180,14 +190,17 @@ class WatchersHandler(Handler):
 
 
 class WatcherByItemHandler(Handler):
-    """The caller's watcher of a thing named by type and id: `/watchers/patch` and `/watchers/delete`."""
+    """The caller's watcher of an object that type and id name: `/watchers/patch` and `/watchers/delete`."""
 
     allow = "OPTIONS,DELETE,PATCH"
     required_keys: ClassVar = {"PATCH": ("itemType", "itemId")}
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Change the notifications about the thing; keys that are not sent stay (W-04)."""
+        """Set whether updates about the object are sent by mail and SMS; keys that are not sent stay (W-04).
+
+        400 for an object that the caller does not follow.
+        """
         Watcher.update(ctx.writer, ctx.author, [_change(sent)])
         return Done()
 
@@ -199,7 +212,7 @@ class WatcherByItemHandler(Handler):
         ),
     )
     def delete(self, ctx: Context) -> Result:
-        """Unfollow the thing; 200 also when it is not followed (W-07)."""
+        """Unfollow the object that the query names; 200 also if it is not followed (W-07)."""
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
         Watcher.delete(ctx.writer, ctx.author, [thing])
@@ -207,14 +220,16 @@ class WatcherByItemHandler(Handler):
 
 
 class WatcherHandler(Handler):
-    """One watcher by its id."""
+    """One watcher, named by its own id."""
 
     allow = "OPTIONS,DELETE,PATCH"
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Change the notifications about the thing in the body or, if the body names none, of the caller's watcher
-        with that id.
+        """Set whether updates are sent by mail and SMS; keys that are not sent stay.
+
+        This is for the object that the body names, 400 if the caller does not follow it; or, if the body names none,
+        for the caller's watcher with the id in the address, 404 if there is none.
         """
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
             Watcher.update(ctx.writer, ctx.author, [_change(sent)])
@@ -226,7 +241,7 @@ class WatcherHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete a watcher: the caller's own; for the site's owner, anybody's."""
+        """Delete the watcher with the id in the address: for its profile, and for the site's owner."""
         tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
         principal = ctx.identity.principal
         where = permission_target.find(tx, site_id, ctx.tree, principal, itemtypes.WATCHER, id)
@@ -239,11 +254,11 @@ class WatcherHandler(Handler):
 
 
 class WatchersBatchHandler(Handler):
-    """Several followed things at once: all of the batch or none."""
+    """Many watchers of the caller at once: all of a batch are written or none."""
 
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
-        """Follow up to 100 things that the caller may read."""
+        """Follow up to 100 objects; 404 if the caller may not read one of them."""
         things, seeds = [], []
         for entry, place in _several(sent):
             thing = _named(entry.itemType, entry.itemId, place)
@@ -254,14 +269,17 @@ class WatchersBatchHandler(Handler):
 
     @needs(LOGIN, body=list[SendingBody])
     def patch(self, ctx: Context, sent: list[SendingBody]) -> Result:
-        """Change the notifications about up to 100 things that the caller follows."""
+        """Set, for up to 100 objects, whether updates about them are sent by mail and SMS.
+
+        400 if the caller does not follow one of them.
+        """
         changes = [_change(entry, place) for entry, place in _several(sent)]
         Watcher.update(ctx.writer, ctx.author, changes, place="body")
         return Done()
 
     @needs(LOGIN, body=list[WatchedBody])
     def delete(self, ctx: Context, sent: list[WatchedBody]) -> Result:
-        """Unfollow up to 100 things."""
+        """Unfollow up to 100 objects; those that are not followed are skipped."""
         things = [_named(entry.itemType, entry.itemId, place) for entry, place in _several(sent)]
         Watcher.delete(ctx.writer, ctx.author, things)
         return Done()

@@ -37,7 +37,7 @@ AS_GUEST: Final = "guest"
 
 
 class WebhookBody(Struct):
-    """A webhook. `actAs`: `me` (it receives what the caller may read) or `guest`."""
+    """Webhook as the site's owner sends it. `actAs`: `me`, it is sent what the caller may read, or `guest`."""
 
     name: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
@@ -49,15 +49,16 @@ class WebhookBody(Struct):
 
 
 class SecretBody(Struct):
-    """Replacement of a secret. `keepOld`: the old secret signs too for 24 hours; true when left out."""
+    """Body that replaces a webhook's secret. `keepOld`, true when absent: the old secret signs too for 24 hours."""
 
     keepOld: bool | UnsetType = UNSET
 
 
 class ReplayBody(Struct):
-    """Choice of deliveries to repeat: the dead letter `id`, or all from the cursor `first` to `last`.
+    """Body that selects deliveries to repeat: `id`, one dead letter; or all dead letters from the cursor `first` to
+    `last`.
 
-    `everything`: also those that were delivered.
+    `everything`: all events from `first` to `last`, delivered or not.
     """
 
     id: str | UnsetType = UNSET
@@ -67,7 +68,7 @@ class ReplayBody(Struct):
 
 
 class WebhooksHandler(Handler):
-    """The webhooks of this site."""
+    """The site's webhooks."""
 
     takes_idempotency_key = False
     required_keys = {"POST": ("url",)}
@@ -81,7 +82,10 @@ class WebhooksHandler(Handler):
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
     def post(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Register a webhook at `url` for events from now on. Its secret is in this answer and in no later one."""
+        """Register a webhook, which is sent the events from now on; its secret is in this answer and in no later one.
+
+        400 for a `url` that no delivery may be sent to.
+        """
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)
         webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
@@ -90,16 +94,20 @@ class WebhooksHandler(Handler):
 
 
 class WebhookHandler(Handler):
-    """One webhook of this site."""
+    """One of the site's webhooks."""
 
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
-        """The webhook with the state of its deliveries, without its secret."""
+        """The webhook, with the state of its deliveries and without its secret."""
         return Data(dumps(_document(ctx, _find(ctx))))
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Change the webhook, or enable it again. Unless it acts as a guest, it acts as the caller from now on."""
+        """Change the webhook; keys that are not sent stay. `enabled` true starts one again that was switched off.
+
+        Unless it acts as a guest, it is sent from now on what the caller may read, who may be another owner than
+        before.
+        """
         before = _find(ctx)
         url = _settings(ctx, sent, before).url
         if url != before.url:
@@ -112,7 +120,7 @@ class WebhookHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the webhook with its waiting deliveries."""
+        """Delete the webhook, with its deliveries that have not been sent."""
         webhook = _lock(ctx)
         webhook.delete(ctx.writer)
         note(ctx, journal.DELETED, webhook.id)
@@ -120,15 +128,15 @@ class WebhookHandler(Handler):
 
 
 class WebhookSecretHandler(Handler):
-    """The secret of a webhook."""
+    """The secret with which a webhook's deliveries are signed."""
 
     takes_idempotency_key = False
 
     @needs(OWNER, body=SecretBody, answer=schemas.Webhook)
     def post(self, ctx: Context, sent: SecretBody) -> Result:
-        """Replace the webhook's secret; the answer has the new secret.
+        """Replace the secret by a new one, which is in this answer and in no later one.
 
-        The old one signs too for 24 hours unless `keepOld` is false.
+        The old secret signs too for 24 hours, unless `keepOld` is false.
         """
         webhook = _lock(ctx)
         secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
@@ -141,8 +149,9 @@ class WebhookPingHandler(Handler):
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
-        """Send a test delivery within a second or two, also while the webhook is paused; its deliveries show the
-        outcome.
+        """Queue a test delivery, which is sent within a second or two, also while the webhook is disabled.
+
+        Its outcome is listed among the webhook's deliveries.
         """
         webhook = _lock(ctx)
         webhook.deliveries.ping(ctx.writer)
@@ -151,7 +160,7 @@ class WebhookPingHandler(Handler):
 
 
 class WebhookDeliveriesHandler(Handler):
-    """Deliveries of a webhook that wait, are dead letters, or were tests."""
+    """A webhook's deliveries: those that wait, dead letters, and tests."""
 
     @needs(
         OWNER,
@@ -162,8 +171,9 @@ class WebhookDeliveriesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Deliveries in the state `state`, lowest cursor first; those of huddles only for the profile that the
-        webhook acts as.
+        """The deliveries in the state `state`, lowest cursor first.
+
+        Deliveries about huddles are listed for the profile alone that the webhook acts as.
         """
         webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)
@@ -177,13 +187,14 @@ class WebhookDeliveriesHandler(Handler):
 
 
 class WebhookReplayHandler(Handler):
-    """Repetition of deliveries."""
+    """Repetition of a webhook's deliveries."""
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
     def post(self, ctx: Context, sent: ReplayBody) -> Result:
-        """Send the dead letter `id` again, or all from `first` to `last`.
+        """Queue the dead letter `id` again, or all dead letters from `first` to `last`; the data has their number.
 
-        With `everything` events that were delivered are sent again too, as far back as the event log goes.
+        With `everything` all events of that range are sent again, as far back as the event log goes; `next`, if not
+        null, is the cursor to go on from.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:
@@ -217,7 +228,7 @@ def _document(ctx: Context, webhook: Webhook, secret: str = "") -> dict[str, obj
 
 
 def _cursor(ctx: Context, number: int) -> str:
-    """Return the cursor of the event with this number, as live frames have it; "" for a test."""
+    """Return the cursor of the event with the number `number`, as live frames have it; "" for 0, a test's number."""
     return ctx.app.live.cursors.make(ctx.site.id, number) if number > 0 else ""
 
 
@@ -231,9 +242,9 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
 
 
 def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> WebhookSettings:
-    """Return the settings in the body; those left out are taken from `before` (None: a new webhook).
+    """Return a webhook's settings from the body; a key that is absent keeps the value that it has in `before`.
 
-    Raises Invalid, InsufficientScope.
+    `before` None: a new webhook. Raises Invalid, and InsufficientScope for types that the caller's token may not read.
     """
     name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
     if clean.length(name) > MOST_NAME:
@@ -265,7 +276,7 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
 
 
 def _check_scopes(ctx: Context, types: list[int]) -> None:
-    """Check that a limited token may read what the webhook subscribes to. Raises InsufficientScope."""
+    """Check that the caller's token has the scopes to read objects of these types. Raises InsufficientScope."""
     granted = ctx.identity.scopes
     if granted is not None:
         for scope in reading_scopes(types):
@@ -274,7 +285,10 @@ def _check_scopes(ctx: Context, types: list[int]) -> None:
 
 
 def _reach(ctx: Context, url: str) -> None:
-    """Check that requests to `url` would be allowed. Raises Invalid."""
+    """Check that deliveries to `url` would be sent: its host resolves to no inner address. Raises Invalid.
+
+    Gives back the request's connection, which rolls its transaction back: call it before anything is written or locked.
+    """
     # Resolving a name may take seconds: the connection is free for others meanwhile. Nothing was written yet.
     ctx.writer.end()
     try:

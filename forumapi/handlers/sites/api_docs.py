@@ -18,7 +18,7 @@ _HTML: Final = "text/html; charset=utf-8"
 
 
 def _document(ctx: Context) -> Schema:
-    """Return the OpenAPI document of this host."""
+    """Return the OpenAPI document of the kind of host that the request came to: the platform's, or a site's."""
     app = ctx.app
     return openapi.host_document(
         openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)
@@ -31,7 +31,7 @@ def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> RawRespo
 
 
 class OpenapiHandler(Handler):
-    """The OpenAPI document of this host."""
+    """The API of this host as an OpenAPI document."""
 
     ignores_token = True
     # There is one handler for each host's table, so this is made once a process for each kind of host.
@@ -46,26 +46,26 @@ class OpenapiHandler(Handler):
 
 
 class AsyncapiHandler(Handler):
-    """The AsyncAPI document of this site's WebSocket."""
+    """The WebSocket of this site as an AsyncAPI document."""
 
     ignores_token = True
 
     @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
     def get(self, ctx: Context) -> Result:
-        """The AsyncAPI 3 document of this site's WebSocket, without the envelope."""
+        """The AsyncAPI 3 document of the site's live events over WebSocket, without the envelope."""
         scheme, _, host = ctx.site.origin.partition("://")
         return _bare(dumps(asyncapi.document(host, is_tls=scheme == "https")), JSON)
 
 
 class DocsHandler(Handler):
-    """The reference page of this host."""
+    """The reference page of this host's API."""
 
     ignores_token = True
     _answer: RawResponse | None = None
 
     @needs(ANYONE, media_type=_HTML)
     def get(self, ctx: Context) -> Result:
-        """HTML page without scripts, made from the OpenAPI document of this host."""
+        """HTML page that describes every call of this host's API, made of its OpenAPI document; without scripts."""
         if self._answer is None:
             self._answer = _bare(
                 api_reference_page.page(_document(ctx)),

@@ -35,7 +35,7 @@ _V1: Final = _index(
 
 
 class TopHandler(Handler):
-    """Root address of a site host."""
+    """The address `/` of a site's host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
@@ -44,18 +44,18 @@ class TopHandler(Handler):
 
 
 class ApiHandler(Handler):
-    """The versions of the API."""
+    """The address `/api` of a site's host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
-        """A link to each version."""
+        """A link to each version of the API."""
         return _API
 
 
 class V1Handler(Handler):
-    """The collections of the API."""
+    """The address `/api/v1` of a site's host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
-        """A link to each collection."""
+        """Links to the collections of the API, such as microcosms and profiles."""
         return _V1

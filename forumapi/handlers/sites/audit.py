@@ -1,4 +1,4 @@
-"""Audit of the site for its owner, and for each person what concerns them. Wire: docs/api/audit.md."""
+"""Audit: the entries of a site for its owner, and those that concern the caller. Wire: docs/api/audit.md."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ _BEFORE: Final = Param("before", int, "Where to go on, as the link `next` says i
 
 
 def _before_next(found: list[ListedEntry], limit: int) -> int:
-    """Return the key of the next page; 0: this is the last one."""
+    """Return the value of `before` in the link `next`: the id of the page's last entry; 0 on the last page.
+
+    `found`: the entries of the page, and one more if there is a further page.
+    """
     return found[limit - 1].id if len(found) > limit else 0
 
 
 class AuditHandler(SiteSettingHandler):
-    """The site's audit, for its owner."""
+    """The site's audit: who changed what, for its owner."""
 
     @needs(
         OWNER,
@@ -45,7 +48,7 @@ class AuditHandler(SiteSettingHandler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The site's entries, newest first, without what is in huddles and how people sign in."""
+        """The entries that fit the query, newest first; none about huddles, or about how people sign in."""
         ctx.check_paging()
         limit = ctx.paging.limit
         found = audit_page.of_site(
@@ -62,11 +65,14 @@ class AuditHandler(SiteSettingHandler):
 
 
 class OwnAuditHandler(Handler):
-    """Entries of the audit that concern the caller."""
+    """The audit's entries that concern the caller."""
 
     @needs(LOGIN, answer=schemas.OwnAuditEntries, params=(_LIMIT, _BEFORE))
     def get(self, ctx: Context) -> Result:
-        """The caller's changes, and those of them and their things by others, without these names; newest first."""
+        """Changes by the caller, and changes by others to the caller's profile or objects, newest first.
+
+        Others are not named.
+        """
         ctx.check_paging()
         limit, me = ctx.paging.limit, ctx.identity.profile_id
         before = ctx.number("before") or audit_page.NEWEST
@@ -76,7 +82,9 @@ class OwnAuditHandler(Handler):
 
 
 def _filter(ctx: Context) -> EntryFilter:
-    """Parse the filters of the query. Raises Invalid."""
+    """Return the filter that the query asks for. Raises Invalid for an unknown type, or one of `itemType` and `itemId`
+    alone.
+    """
     name, item_id = ctx.query.get("itemType", ""), ctx.number("itemId")
     item = ItemRef(0, 0)
     if name:

@@ -1,6 +1,4 @@
-"""Setting of a site: whether the words of people who are erased stay, or each person chooses. Wire:
-docs/api/persons.md.
-"""
+"""Setting of a site: whether the words of erased people stay, or each person chooses. Wire: docs/api/persons.md."""
 
 from __future__ import annotations
 
@@ -18,22 +16,22 @@ from forumapi.wire.schemas import sites as schemas
 
 
 class SitePrivacyBody(Struct):
-    """Body of PUT /site/privacy."""
+    """Body of PUT /site/privacy. `keepsWords`: what erased people wrote stays, whatever they choose."""
 
     keepsWords: bool | UnsetType = UNSET
 
 
 class SitePrivacyHandler(SiteSettingHandler):
-    """Rule of the site for people who are erased."""
+    """The site's rule on the words of people who are erased, for its owner."""
 
     @needs(OWNER, answer=schemas.SitePrivacy)
     def get(self, ctx: Context) -> Result:
-        """`keepsWords`: true if what people have written stays, whatever they choose; false: each chooses."""
+        """`keepsWords`: true if what erased people wrote stays, whatever they choose; false if each person chooses."""
         return Data(dumps({"keepsWords": erasure.keeps_words(ctx.reader, ctx.site.id)}))
 
     @needs(OWNER, body=SitePrivacyBody, status=302)
     def put(self, ctx: Context, sent: SitePrivacyBody) -> Result:
-        """Set the rule; requests that wait already keep their choice."""
+        """Set the rule for later requests of erasure; a request that was made before keeps its person's choice."""
         if isinstance(sent.keepsWords, UnsetType):
             raise Invalid("keepsWords", "is required")
         erasure.set_rule(ctx.writer, ctx.author, keeps=sent.keepsWords)

@@ -1,4 +1,4 @@
-"""Export of a whole site for its owner: asked for, watched, downloaded. Wire: docs/api/export.md."""
+"""Export of a whole site, by its owner: begun, followed, downloaded. Wire: docs/api/export.md."""
 
 from __future__ import annotations
 
@@ -42,28 +42,29 @@ PER_DAY: Final = Limit("site-export", 5, DAY_S)
 
 
 class ExportBody(Struct):
-    """Body of POST /site/export. `secondFactor`: a code of the app or a recovery code, for owners with one."""
+    """Body of POST /site/export. `secondFactor`: a code of the app or a recovery code, for owners who have one."""
 
     secondFactor: str | UnsetType = UNSET
 
 
 class SiteExportHandler(SiteSettingHandler):
-    """The latest export of the site, for the owner who asked for it."""
+    """The site's latest export, for the owner who began it."""
 
     takes_idempotency_key = False
     also_answers: ClassVar = {"POST": (409, 429)}
 
     @needs(OWNER, answer=schemas.SiteExport)
     def get(self, ctx: Context) -> Result:
-        """The export and its progress; 404 while there is none, and for another owner than the one who asked for it."""
+        """The export's state and progress; 404 if there is none, or if a former owner began it."""
         return Data(json_fragments.dumps(_document(_own(ctx))))
 
     @needs(OWNER, body=ExportBody, status=302)
     def post(self, ctx: Context, sent: ExportBody) -> Result:
-        """Begin an export in the background, in the place of the one before.
+        """Begin an export in the background, which replaces the one before.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of
-        owners who have one. 409 while an export is under way, 429 after five within a day. A mail tells the owner.
+        It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
+        who have one. 409 while an export is under way, 429 after five within a day. The owner gets a mail that it was
+        begun.
         """
         session = FreshSignIn.find(ctx.reader, ctx.identity)
         session.check()
@@ -86,23 +87,23 @@ class SiteExportHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """End the export, and delete its archive. 200 also when there is none."""
+        """Stop the export if it is under way, and delete its archive; 200 also if there is none."""
         SiteExport.delete(ctx.writer, ctx.site.id)
         return Done()
 
 
 class ExportArchiveHandler(SiteSettingHandler):
-    """The archive of the latest export, for the owner who asked for it, for 24 hours."""
+    """The archive of the site's latest export, for the owner who began it; it is kept for 24 hours."""
 
     is_limited_per_guest = False
     also_answers: ClassVar = {"GET": (416,)}
 
     @needs(OWNER, media_type=ANYTHING)
     def get(self, ctx: Context) -> Result:
-        """The archive, a ZIP file, whole or one range.
+        """The archive, a ZIP file, whole or one range; 404 while the export is not done.
 
-        It needs the session that asked for the export, or one of the same owner with a sign-in within the last ten
-        minutes, else 403 with code 26.
+        It needs the session that began the export, or one of the same owner with a sign-in within the last ten minutes,
+        else 403 with code 26.
         """
         found = _own(ctx)
         if found.state != DONE:
@@ -118,7 +119,7 @@ class ExportArchiveHandler(SiteSettingHandler):
 
 
 def _own(ctx: Context) -> SiteExport:
-    """Return the export that the caller asked for. Raises NotFound."""
+    """Return the site's export. Raises NotFound if there is none, or if another user than the caller began it."""
     found = known(SiteExport.find(ctx.reader, ctx.site.id), "export")
     if found.user_id != ctx.identity.user_id:
         raise NotFound("There is no such export")
@@ -165,7 +166,10 @@ def _notify(ctx: Context, session: FreshSignIn, tx: Any) -> None:
 
 
 def _sent(ctx: Context, found: SiteExport) -> Result:
-    """Answer with the archive. This process sends it, since an address of the store would serve whoever has it."""
+    """Answer with the archive: 200, 206 for one range, 304 if the client has it.
+
+    It is never redirected to the store's own address, which would serve whoever knows it.
+    """
     assert found.finished is not None, "it is done"
     etag = f'"{found.sha256}"'
     modified = format_datetime(found.finished.replace(microsecond=0), usegmt=True)

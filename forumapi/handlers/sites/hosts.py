@@ -1,5 +1,5 @@
-"""Look-ups of host names, on the platform's host: the API's host of a custom domain, and whether a subdomain is taken.
-Wire: docs/api/sites.md.
+"""Look-ups on the platform's host: the API's host of a custom domain; whether a subdomain is taken. Wire:
+docs/api/sites.md.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _KEY: Final = re.compile(r"[0-9a-zA-Z]+")
 
 
 class HostHandler(Handler):
-    """The API host of the site with a custom domain."""
+    """The API's host of the site that has a custom domain."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, media_type="text/plain")
     def get(self, ctx: Context) -> Result:
-        """The API host of the site as bare text, and in the header X-Microcosm-Host."""
+        """The API's host of the site with this domain, as bare text and in the header X-Microcosm-Host."""
         name = ctx.args["host"]
         if not _HOST.fullmatch(name):
             raise NotFound("There is nothing at this address")
@@ -40,7 +40,7 @@ class ReservedHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
     def get(self, ctx: Context) -> Result:
-        """True if the subdomain is reserved for the platform or belongs to a live site. Without the envelope."""
+        """`reserved`: true if the platform reserves the subdomain, or a live site has it; without the envelope."""
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):
             raise NotFound("There is nothing at this address")

@@ -1,6 +1,4 @@
-"""Look-up of the present address for an address of the forum software that a site was imported from. Wire:
-docs/api/resolve.md.
-"""
+"""Look-up of today's address for an address of the forum software that a site came from. Wire: docs/api/resolve.md."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ _IN_CONTEXT = "incontext"
 
 
 class ResolveHandler(Handler):
-    """Addresses of the site's former forum software."""
+    """Addresses of the forum software that the site was moved from."""
 
     @needs(
         ANYONE,
@@ -34,7 +32,11 @@ class ResolveHandler(Handler):
         params=(Param("url", str, "The old address; only its path and query matter."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The present address of an old one: `status` 301 if the caller may read its target, else 404."""
+        """Today's address for the old address in `url`: `status` in the data is 301 if it leads to something that the
+        caller may read, else 404.
+
+        The HTTP status is 200 in both cases.
+        """
         url = ctx.query.get("url", "")
         if not url:
             raise Invalid("url", "is required")
@@ -87,7 +89,10 @@ def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
 
 
 def _list(kind: int, action: str, search: str) -> dict[str, Any]:
-    """Return the answer that leads to the list of a type; `action` and `search` "" for none."""
+    """Return the answer for an old address of a list, such as a search or the people online.
+
+    `kind`: type of what is listed. `action`: _SEARCH, _ONLINE or "" for the plain list; `search`: words searched for.
+    """
     path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
     if action == _SEARCH:
         # Conversations are searched with all else.
@@ -108,7 +113,7 @@ def _list(kind: int, action: str, search: str) -> dict[str, Any]:
 
 
 def _may_read(ctx: Context, kind: int, id: int) -> bool:
-    """Return True if the thing exists, is live, and the caller may read it (V-04)."""
+    """Return True if the object of type `kind` exists, is not hidden, and the caller may read it (V-04)."""
     principal = ctx.identity.principal
     where = permission_target.find(ctx.reader, ctx.site.id, ctx.tree, principal, kind, id)
     can = evaluator.effective(principal, where.target, ctx.tree)
@@ -116,8 +121,10 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """Return the offset of an old page among the pages here, at most that of the last page (V-03); 0 for a thing
-    without pages.
+    """Return the offset of the page here that begins at or before the old `offset`, at most that of the last page
+    (V-03).
+
+    0 for objects other than conversations and microcosms, which have no pages.
     """
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:

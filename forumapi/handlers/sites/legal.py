@@ -1,4 +1,6 @@
-"""Legal documents of a site and of the platform. Wire: docs/api/legal.md."""
+"""Legal documents, as everybody reads them: of a site or, on the platform's host, of the platform. Wire:
+docs/api/legal.md.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,15 @@ class LegalHandler(Handler):
 
 
 class DocumentHandler(Handler):
-    """Base class of one legal document."""
+    """Base class of handlers of one legal document, which a subclass names in `document`."""
 
     document: ClassVar[str] = ""
 
     @needs(ANYONE, answer=schemas.LegalDocument)
     def get(self, ctx: Context) -> Result:
-        """The legal document as HTML, or a link to it if it is kept elsewhere."""
+        """The document as HTML, with the names of site and operator filled in; or a link, if the owner keeps it
+        elsewhere.
+        """
         config = ctx.app.config
         operator = Operator(config.operator_name, config.operator_email, config.operator_address)
         site = ctx.site

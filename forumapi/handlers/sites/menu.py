@@ -1,4 +1,4 @@
-"""A site's menu, on its own host and on the root host. Wire: docs/api/sites.md."""
+"""Menu of a site: the links beside its content, on its own host and on the platform's. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ class OwnMenuHandler(Handler):
 
 
 class MenuHandler(Handler):
-    """The menu of a site, on the root host."""
+    """The menu of a site that the address names, on the platform's host."""
 
     def locate(self, ctx: Context) -> Located | None:
         return lock_named(ctx) if ctx.is_write else None
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:
-        """The links of the site's menu, in order."""
+        """The links of the site's menu, in order; 404 for an unknown or deleted site."""
         return _show(find_named(ctx))
 
     @needs(LOGIN, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace the site's menu: 1 to 10 links. For the user who owns the site."""
+        """Replace the site's menu: 1 to 10 links; 403 unless the caller's user owns the site."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu.checked(sent))
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's menu; 200 also when there is none. For the user who owns the site."""
+        """Delete the site's menu; 200 also if there is none, 403 unless the caller's user owns the site."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu())

@@ -12,23 +12,23 @@ from forumapi.wire.schemas import sites as schemas
 
 
 def check_admin(ctx: Context) -> None:
-    """Check that the caller is one of `admin_user_ids` (P-53). Raises Forbidden."""
+    """Check that the caller is an operator of the platform, listed in `admin_user_ids` (P-53). Raises Forbidden."""
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
         raise Forbidden("Only administrators of the platform may see this", code=NEEDS_OWNER)
 
 
 class MetricsHandler(Handler):
-    """Growth figures of the platform."""
+    """Figures of the platform's growth, for its operators."""
 
     @needs(LOGIN, answer=schemas.Metrics)
     def get(self, ctx: Context) -> Result:
-        """The last sample of figures of each day, oldest first."""
+        """The figures of each day, oldest first; of a day's samples the last."""
         check_admin(ctx)
         return Data(json_fragments.dumps({"metrics": platform_growth.daily(ctx.reader)}))
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Take a sample of the figures now."""
+        """Count the figures now and store them as a sample of today."""
         check_admin(ctx)
         platform_growth.sample(ctx.writer)
         return Done()

@@ -1,4 +1,6 @@
-"""Settings of a site beside its document: options, legal texts, transfer to another owner. Wire: docs/api/sites.md."""
+"""Settings of a site that are not in its document: options, legal texts, its offer to a new owner. Wire:
+docs/api/sites.md.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,13 @@ class SiteOptionsBody(Struct):
 
 
 class SiteOptionsHandler(SiteSettingHandler):
-    """Options of the site, for its owner."""
+    """The site's options, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteOptions)
     def get(self, ctx: Context) -> Result:
-        """Every option of the site with its current value."""
+        """The options: who may create microcosms, and the initial switches of mail and SMS for new profiles."""
         options = SiteOptions.find(ctx.reader, ctx.site.id)
         return Data(
             json_fragments.dumps(
@@ -63,7 +65,11 @@ class SiteOptionsHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteOptionsBody, status=302)
     def put(self, ctx: Context, sent: SiteOptionsBody) -> Result:
-        """Set the profiles that may make microcosms, and the main switches of notifications for new profiles."""
+        """Set options; those that are not sent stay.
+
+        `membersCreateMicrocosms`: every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`:
+        initial values for new profiles.
+        """
         SiteOptions.update(
             ctx.writer,
             ctx.author,
@@ -79,39 +85,37 @@ class SiteOptionsHandler(SiteSettingHandler):
 
 
 class LegalBody(Struct):
-    """Body of PUT /site/legal/{document}: a text, or a link to it."""
+    """Body of PUT /site/legal/{document}: either `html`, the text, or `link`, its address elsewhere."""
 
     html: str | UnsetType = UNSET
     link: str | UnsetType = UNSET
 
 
 class SiteLegalHandler(SiteSettingHandler):
-    """The templates of the site's legal documents, for its owner."""
+    """The site's legal documents in the form in which its owner edits them."""
 
     allow = "OPTIONS,HEAD,GET"
 
     @needs(OWNER, answer=schemas.LegalTemplates)
     def get(self, ctx: Context) -> Result:
-        """Every legal document as a template, with the names of its placeholders."""
+        """Every legal document as a template, with the names of the placeholders that it may hold."""
         shown = [_template(ctx, name) for name in legal.SITE_DOCUMENTS]
         return Data(json_fragments.dumps({"documents": shown}))
 
 
 class SiteLegalDocumentHandler(SiteSettingHandler):
-    """The template of one legal document, for the site's owner."""
+    """One legal document in the form in which the site's owner edits it; 404 for an unknown document."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.LegalTemplate)
     def get(self, ctx: Context) -> Result:
-        """The legal document as a template."""
+        """The document as a template; the software's own text if the owner has set none."""
         return Data(json_fragments.dumps(_template(ctx, _document(ctx))))
 
     @needs(OWNER, body=LegalBody, status=302)
     def put(self, ctx: Context, sent: LegalBody) -> Result:
-        """Replace the legal document: by `html`, without scripts, forms and frames, or by a `link` to another
-        address.
-        """
+        """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it."""
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         LegalText.upsert(ctx.writer, ctx.author, name, html, link)
@@ -120,7 +124,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own text; the one of the software applies again."""
+        """Delete the site's own text, so that the software's text applies again."""
         LegalText.delete(ctx.writer, ctx.author, _document(ctx))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Done()
@@ -149,33 +153,35 @@ def _template(ctx: Context, name: str) -> dict[str, Any]:
 
 
 class OfferBody(Struct):
-    """Body of POST /site/offer."""
+    """Body of POST /site/offer: the profile that is to own the site."""
 
     profileId: int | UnsetType = UNSET
 
 
 class AcceptBody(Struct):
-    """Body of PUT /site/offer; it is required, so that no stray request accepts a site."""
+    """Body of PUT /site/offer. `accept` must be true, so that no stray request accepts a site."""
 
     accept: bool | UnsetType = UNSET
 
 
 class SiteOfferHandler(Handler):
-    """The offer of this site to a new owner: for its owner, and for the profile that it is offered to."""
+    """The offer of this site to a new owner, for its owner and the profile that it is offered to."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
     required_keys: ClassVar = {"POST": ("profileId",), "PUT": ("accept",)}
     also_answers: ClassVar = {"PUT": (409,)}
 
     def locate(self, ctx: Context) -> Located:
-        """Locate the site; a write locks it. The new owner has no right on it yet, so each method checks the offer."""
+        """Locate the site; a write locks its row.
+
+        Permission on the site says nothing about its future owner: `get`, `put` and `delete` check that the offer
+        concerns the caller.
+        """
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
     @needs(LOGIN, answer=schemas.SiteOffer)
     def get(self, ctx: Context) -> Result:
-        """The offer; 404 while there is none, and for everybody but the owner and the profile that the site is
-        offered to.
-        """
+        """The offer: to whom, by whom, until when; 404 if there is none, and for all but its two profiles."""
         offer = _known(ctx)
         people = profile_summary.summaries(
             ctx.reader, ctx.app.documents, ctx.site.id, {offer.profile_id, offer.offered_by}
@@ -192,10 +198,10 @@ class SiteOfferHandler(Handler):
 
     @needs(OWNER, body=OfferBody, status=302)
     def post(self, ctx: Context, sent: OfferBody) -> Result:
-        """Offer the site to a profile of it for a week, in place of an earlier offer.
+        """Offer the site for a week to another profile of it, in place of an earlier offer.
 
-        The profile is notified by mail, unless the same offer stands already, or it refused or can't get mail. 429 for
-        more mails than an owner and a site may send within a day.
+        The profile is notified by mail, unless the same profile holds the offer already, refuses such mail or can't get
+        any. 429 beyond the mails that an owner and a site may send within a day.
         """
         profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
@@ -221,9 +227,10 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
-        """Accept the site. The former owner keeps profile and microcosms except the root; both get a mail.
+        """Accept the offer: the caller owns the site and its root microcosm from now on.
 
-        409 if the site demands a second factor that the caller does not have.
+        The former owner keeps profile and other microcosms; both get a mail. 409 if the site demands a second factor
+        that the caller does not have.
         """
         offer = _known(ctx)
         me = ctx.identity
@@ -248,7 +255,7 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw or decline the offer. 200 also when there is none for the caller."""
+        """Withdraw the offer as the owner, or decline it as the profile it is made to; 200 also if there is none."""
         offer = SiteOffer.find(ctx.writer, ctx.site.id)
         if offer is not None and _concerns(ctx, offer):
             SiteOffer.delete(ctx.writer, ctx.site.id)

@@ -1,4 +1,4 @@
-"""Sites: the current one on each host, all of them on the root host. Wire: docs/api/sites.md."""
+"""Sites: this host's own, and on the platform's host all of them. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLLECTION: Final = "/api/v1/sites"
 
 
 class LocatedSite(Located):
-    """Located site, with its locked row for a write."""
+    """Site that a write locked. `locked`: its row."""
 
     __slots__ = ("locked",)
 
@@ -45,7 +45,7 @@ def _no_site() -> NotFound:
 
 
 def lock_own(ctx: Context) -> LocatedSite:
-    """Lock the site of this host until the end of the request."""
+    """Lock the site of this host until the transaction ends. Raises NotFound for a deleted site."""
     locked = Site.lock(ctx.writer, ctx.site.id)
     if locked is None or locked.is_deleted:
         raise _no_site()
@@ -53,7 +53,10 @@ def lock_own(ctx: Context) -> LocatedSite:
 
 
 def lock_named(ctx: Context) -> LocatedSite:
-    """Lock the site that the address on the root host names. A deleted site is found by its owner alone (P-14)."""
+    """Lock the site that the address names, on the platform's host, until the transaction ends.
+
+    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14).
+    """
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
         raise _no_site()
@@ -61,9 +64,9 @@ def lock_named(ctx: Context) -> LocatedSite:
 
 
 def find_named(ctx: Context) -> Site:
-    """Return the site that the address on the root host names. A deleted site is found by its owner alone (P-14).
+    """Return the site that the address names, on the platform's host.
 
-    Raises NotFound.
+    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14).
     """
     found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
     if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
@@ -72,14 +75,15 @@ def find_named(ctx: Context) -> Site:
 
 
 def is_users(ctx: Context, owner_user_id: int) -> bool:
-    """Return True if the caller's user owns the site; on the root host ownership is by user, not by profile
-    (platform 2.3).
+    """Return True if the caller's user is `owner_user_id`; False for guests.
+
+    On the platform's host a site is owned by a user, since the caller has another profile there (platform 2.3).
     """
     return bool(ctx.identity.user_id) and ctx.identity.user_id == owner_user_id
 
 
 def _rendered(ctx: Context, found: Site) -> bytes:
-    """Return the site's document, with the user's id of its owner, whose profile on this host is another."""
+    """Return the site's document; for its owner with the owner's user id, by which a client knows its own sites."""
     data = found.render()
     if is_users(ctx, found.owner_user_id):
         data = profile_summary.own_user(data, found.id, found.owned_by, found.owner_user_id)
@@ -87,7 +91,10 @@ def _rendered(ctx: Context, found: Site) -> bytes:
 
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
-    """Check that the caller's user owns the site, with a second factor if the site demands one. Raises Forbidden."""
+    """Check that the caller's user is `owner_user_id`, and has a second factor if the site `site_id` demands one.
+
+    Raises Forbidden.
+    """
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
     if second_factor_rule.is_limited(ctx.reader, site_id, ctx.identity.user_id):
@@ -95,9 +102,10 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
 
 
 def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
-    """Check that a limited token does not change the identity provider, `stored` (None: a new site).
+    """Check that a token with limited scopes does not set another identity provider than that in `stored` (None: a new
+    site).
 
-    Raises InsufficientScope: with a provider of its own it could sign in as the owner and get an unlimited token.
+    Raises InsufficientScope: through a provider of its own choice the token's program could sign in as the owner.
     """
     if ctx.identity.scopes is None:
         return
@@ -111,7 +119,7 @@ def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = Non
 
 
 def _change(ctx: Context, sent: SiteBody) -> None:
-    """Update the located site by the body. Raises Invalid, Forbidden."""
+    """Update the locked site by the body. Raises Invalid, Forbidden, InsufficientScope."""
     locked = ctx.located_as(LocatedSite).locked
     _check_token(ctx, sent, locked.settings)
     locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
@@ -120,7 +128,9 @@ def _change(ctx: Context, sent: SiteBody) -> None:
 
 
 class SiteSettingHandler(Handler):
-    """Base class of handlers of this host's site and its settings, which a write locks."""
+    """Base class of handlers of this host's site and its settings: permission is asked on the site, a write locks its
+    row.
+    """
 
     def locate(self, ctx: Context) -> Located:
         return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
@@ -132,7 +142,7 @@ class OwnSiteHandler(SiteSettingHandler):
     allow = "OPTIONS,HEAD,GET,PUT"
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: a banned caller may see the site."""
+        """Return True: banned callers may read the site too."""
         return True
 
     @needs(ANYONE, answer=schemas.Site)
@@ -147,7 +157,7 @@ class OwnSiteHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay. `meta.flags.deleted` true deletes it."""
+        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it."""
         _change(ctx, sent)
         return Found("/api/v1/site")
 
@@ -173,7 +183,7 @@ class SitesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Live sites, oldest first, without the root site."""
+        """The live sites, oldest first, without the platform's own."""
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
         words = sentence_characters(ctx.query.get("q", "").strip())
         total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner, words)
@@ -190,7 +200,7 @@ class SitesHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def post(self, ctx: Context, sent: SiteBody) -> Result:
-        """Make a site that the caller owns, with a root microcosm and three roles."""
+        """Make a site that the caller's user owns, with a root microcosm and three roles."""
         _check_token(ctx, sent)
         site_id = Site.insert(
             ctx.writer,
@@ -218,7 +228,7 @@ class SitesHandler(Handler):
 
 
 class SiteHandler(Handler):
-    """One site, on the root host."""
+    """One site, on the platform's host."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
@@ -227,14 +237,14 @@ class SiteHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Site)
     def get(self, ctx: Context) -> Result:
-        """The site, without permissions. A deleted site is shown to its owner alone."""
+        """The site, without permissions; 404 for a deleted site unless the caller's user owns it."""
         found = find_named(ctx)
         stamp = (found.id, found.version, found.stats, is_users(ctx, found.owner_user_id))
         return Page(found.version, stamp, lambda: _rendered(ctx, found))
 
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay. For the user who owns it."""
+        """Change the site; keys that are not sent stay as they are. 403 unless the caller's user owns it."""
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx, sent)

@@ -33,7 +33,7 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
-    """Check that the site's domain is proven by DNS; a domain that waits for its proof goes before one in use."""
+    """Check by DNS that the site's custom domain is its own; of two, the one that waits for its proof is checked."""
     if not domains:
         return _health(False)
     last = domains[-1]
@@ -56,7 +56,7 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
-    """Check that the picture's address answers with a status below 400; a relative address is on the site's host."""
+    """Check that the address `url` answers with a status below 400; a relative one is taken on the site's host."""
     if not url:
         return _health(False)
     try:
@@ -69,7 +69,7 @@ def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
 
 
 def check_analytics(site: Site) -> Health:
-    """Check that the analytics id begins with UA- or G-."""
+    """Check that the site's analytics id begins with UA- or G-; no request is sent."""
     name = site.ga_web_property_id
     if not name:
         return _health(False)
@@ -79,7 +79,10 @@ def check_analytics(site: Site) -> Health:
 
 
 def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> dict[str, Health]:
-    """Run all checks of a site, the slow ones at the same time; each ends within the outbound deadline."""
+    """Run all checks of a site, the slow ones in parallel, and return their results by the name of the answer's key.
+
+    Takes at most half a second more than the time limit of one request of `outbound`.
+    """
     slow: dict[str, Callable[[], Health]] = {
         "domainHealth": lambda: check_domain(site, domains, outbound),
         "backgroundUrlHealth": lambda: check_picture(site.background_url, site, outbound),
@@ -106,9 +109,9 @@ def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> di
 
 
 class Examiner:
-    """Cache of the results of `examine`, for CACHE_S or until the site changes.
+    """Cache of the results of `examine` by site, each for CACHE_S or until the site or its domains change.
 
-    One examination at a time for each site.
+    A site is examined by one thread at a time.
     """
 
     def __init__(self, outbound: Outbound) -> None:
@@ -129,7 +132,7 @@ class Examiner:
 
 
 class StatusHandler(Handler):
-    """The results of checks of a site's configuration, for its owner."""
+    """Results of the checks of a site's configuration, for its owner, on the platform's host."""
 
     allow = "OPTIONS,HEAD,GET"
 
@@ -138,7 +141,7 @@ class StatusHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteStatus)
     def get(self, ctx: Context) -> Result:
-        """Check the site's domain, background, logo and analytics id; results are kept for a minute."""
+        """The result for each of domain, background, logo and analytics id of the site; up to a minute old."""
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)
         if found.is_root:
