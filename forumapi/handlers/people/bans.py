@@ -1,4 +1,4 @@
-"""Bans of a site. Wire: docs/api/bans.md."""
+"""Bans of profiles and of e-mail domains from a site, by its owner. Wire: docs/api/bans.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ PATH = "/api/v1/bans"
 
 
 class BanBody(Struct):
-    """Body of a ban: of a profile of the site, or of all e-mail addresses of a domain and its subdomains."""
+    """Body of a ban: either `profileId`, or `domain` for all e-mail addresses of that domain and its subdomains.
+
+    `reason` is shown to the banned; `note` to the owner alone. Without `expires` the ban has no end.
+    """
 
     profileId: int | UnsetType = UNSET
     domain: str | UnsetType = UNSET
@@ -35,13 +38,13 @@ def _documents(ctx: Context, bans: list[Ban]) -> list[bytes]:
 
 
 class BansHandler(Handler):
-    """Bans of the site, for its owner."""
+    """The site's bans, for its owner."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
     @needs(OWNER, answer=schemas.Bans, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The site's active bans, newest first."""
+        """The bans that are in force, last made first."""
         total, bans = Ban.page(ctx.reader, ctx.site.id, ctx.paging)
         paging.check(total, ctx.paging)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
@@ -49,7 +52,10 @@ class BansHandler(Handler):
 
     @needs(OWNER, body=BanBody, status=302)
     def post(self, ctx: Context, sent: BanBody) -> Result:
-        """Ban a profile or an e-mail domain, from the next request on; an earlier ban of the same is replaced."""
+        """Ban a profile or an e-mail domain from the next request on; an earlier ban of the same one is replaced.
+
+        The owner can't be banned: 400.
+        """
         tx, site_id = ctx.writer, ctx.site.id
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
         reason = _text(sent.reason, "reason", ban.MAX_REASON)
@@ -73,19 +79,19 @@ class BansHandler(Handler):
 
 
 class BanHandler(Handler):
-    """One ban of the site."""
+    """One of the site's bans, for its owner."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
 
     @needs(OWNER, answer=schemas.Ban)
     def get(self, ctx: Context) -> Result:
-        """The ban with its subject, reason and end."""
+        """The ban, with whom it bans, its reason, its note and its end."""
         found = known(Ban.find(ctx.reader, ctx.site.id, ctx.args["id"]), "ban")
         return Data(_documents(ctx, [found])[0])
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """End the ban, from the next request on; 200 also when it has ended already."""
+        """Lift the ban, from the next request on; 200 also if there is none."""
         deleted = Ban.delete(ctx.writer, ctx.site.id, ctx.args["id"])
         if deleted is not None:
             user_id, domain = deleted
@@ -99,7 +105,10 @@ def _text(sent: str | UnsetType, field: str, most: int) -> str:
 
 
 def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
-    """Return (user id, "") of the profile that the body names, or (0, its e-mail domain). Raises Invalid, NotFound."""
+    """Return whom the body bans: (user id, "") for a profile, (0, domain) for an e-mail domain.
+
+    Raises Invalid for neither or both, and for the owner's own profile; NotFound for an unknown profile.
+    """
     if isinstance(sent.domain, str) and isinstance(sent.profileId, int):
         raise Invalid("profileId", "and domain can't both be given")
     if isinstance(sent.domain, str):
@@ -117,7 +126,7 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
-    """Record in the audit, with `detail`, and the event log that a ban of these profiles began or ended."""
+    """Record in the audit, with `detail`, and in the event log that a ban of these profiles began or ended."""
     journal.record_many(
         ctx.writer,
         ctx.author,

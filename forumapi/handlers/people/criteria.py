@@ -30,7 +30,10 @@ _DRY_RUN: Final = Param(
 
 
 class CriterionBody(Body):
-    """Body of a criterion as a client sends it (platform 5.3)."""
+    """Criterion as a client sends it (platform 5.3): what to compare, `predicate` and `value`.
+
+    What is compared is a column of the profile (`profileColumn`) or one of its attributes (`attrKey`).
+    """
 
     orGroup: int | UnsetType = UNSET
     profileColumn: str | UnsetType = UNSET
@@ -40,13 +43,14 @@ class CriterionBody(Body):
 
 
 class CriterionName(roles.NamedBody):
-    """Body of a criterion in a list of criteria."""
+    """Criterion named by its id, in a list of criteria to remove."""
 
 
 def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Criterion:
-    """Make a criterion from the body, over `now` if it is a change.
+    """Make a criterion of the body; a key that is absent keeps the value that it has in `now`.
 
-    Raises Invalid, and Forbidden if its result would disclose e-mail addresses.
+    `now` None: a new criterion. Raises Invalid, and Forbidden for a criterion on e-mail addresses unless the caller is
+    the site's owner, since its members would disclose the addresses.
     """
     column = given(sent.profileColumn, now.column if now else "")
     key = given(sent.attrKey, now.key if now else "")
@@ -67,10 +71,10 @@ def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Cr
 
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
-    """Answer with the profiles that would join or leave the role, or join it by a value that they set themselves.
+    """Answer with who would join the role and who would leave it if `new` were stored, without storing it.
 
-    `replaced`: id of the criterion that `new` would replace, 0 for none. Raises Invalid, and NotFound for a missing
-    role.
+    `selfGranted` in the answer: those who would join by a value that they can set themselves. `replaced`: id of the
+    criterion that `new` would replace, 0 for none. Raises Invalid with an idempotency key, NotFound for a missing role.
     """
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
@@ -97,7 +101,7 @@ def _side(moved: MemberChange, shown: dict[int, bytes]) -> bytes:
 
 
 class CriteriaHandler(Handler):
-    """Criteria of a role: a profile that meets all criteria of one `orGroup` is in it."""
+    """The criteria of a role. A profile that meets all criteria of at least one `orGroup` is in the role."""
 
     required_keys: ClassVar = {"POST": ("predicate", "value")}
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
@@ -108,7 +112,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Criteria, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The role's criteria by group, column and key."""
+        """The role's criteria by `orGroup`, then by column and key."""
         at = ctx.paging
         found = Criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
         paging.check(found.total, at)
@@ -123,7 +127,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Add a criterion; profiles that meet it are in the role from now on."""
+        """Add a criterion to the role; its members are recomputed."""
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
@@ -135,7 +139,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
-        """Remove these criteria from the role; an empty list removes all."""
+        """Remove the criteria with the sent ids from the role; an empty list removes all of them."""
         ids = roles.ids(sent)
         role = roles.lock(ctx)
         Criterion.delete(ctx.writer, ctx.site.id, role.id, ids or None)
@@ -149,7 +153,7 @@ def _recompute(ctx: Context, role: Role) -> None:
 
 
 class CriterionHandler(Handler):
-    """One criterion of a role."""
+    """One criterion of a role; 404 if the role has no such criterion."""
 
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
@@ -164,7 +168,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Change the criterion; keys that are not sent stay."""
+        """Change the criterion; keys that are not sent stay as they are."""
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
             return _dry_run(ctx, _made(ctx, sent, now), now.id)
@@ -176,7 +180,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the criterion; 404 if there is none."""
+        """Remove the criterion from the role."""
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):
             raise NotFound("There is no such criterion")

@@ -1,4 +1,4 @@
-"""Requests to erase the caller's profile or account, and taking them back. Wire: docs/api/persons.md."""
+"""Requests to erase the caller's profile or account, and their withdrawal. Wire: docs/api/persons.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ WORDS: Final = (
 
 
 def request(ctx: Context) -> Result:
-    """Request the erasure of the caller's profile, which the address names."""
+    """Request the erasure of the profile in the address; answer with the request.
+
+    The query's `words` says what becomes of its texts. Raises Forbidden unless it is the caller's profile, with a
+    sign-in within the last ten minutes.
+    """
     check_own(ctx)
     words = erasure.checked_words(ctx.query.get("words", ""))
     person = _fresh(ctx)
@@ -37,7 +41,11 @@ def request(ctx: Context) -> Result:
 
 
 def request_account(ctx: Context) -> Result:
-    """Request the erasure of the caller's account, which the address names."""
+    """Request the erasure of the user in the address, with all profiles; answer with the request.
+
+    The query's `words` says what becomes of their texts. Raises Forbidden unless it is the caller's user, with a
+    sign-in within the last ten minutes.
+    """
     _check_own_account(ctx)
     words = erasure.checked_words(ctx.query.get("words", ""))
     person = _fresh(ctx)
@@ -53,7 +61,9 @@ def _fresh(ctx: Context) -> FreshSignIn:
 
 
 def check_own(ctx: Context) -> None:
-    """Check that the address names the caller's profile. Raises Forbidden, the same whether the other one exists."""
+    """Check that the profile in the address is the caller's. Raises Forbidden for any other id, whether or not it
+    exists.
+    """
     if ctx.identity.is_guest:
         raise Forbidden("Sign in to do this", code=SIGN_IN)
     if ctx.args["item"].id != ctx.identity.profile_id:
@@ -61,7 +71,9 @@ def check_own(ctx: Context) -> None:
 
 
 def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
-    """Record in the audit that the erasure was requested, and notify the person, so that nobody else does it unseen."""
+    """Record the request in the audit; queue a mail with the subject `text` to the person, who may not be the one who
+    made it.
+    """
     note(ctx, journal.PATCHED, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):
         return
@@ -100,21 +112,21 @@ def _shown(found: ErasureRequest | None, href: str) -> Result:
 
 
 class ProfileErasureHandler(Handler):
-    """The waiting request to erase the caller's profile."""
+    """The pending request to erase the profile in the address, which must be the caller's: else 403."""
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: what belongs to a person is theirs while they are banned, too."""
+        """Return True: banned people too may have their data erased."""
         return True
 
     @needs(ANYONE, answer=schemas.Erasure)
     def get(self, ctx: Context) -> Result:
-        """The waiting request with its time; 404 for none, 403 for another's profile."""
+        """The pending request, with the time when it is carried out; 404 if none is pending."""
         check_own(ctx)
         return _show_profile(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Take the request back: the profile stays. 404 if none waits, also once it is being carried out."""
+        """Withdraw the request, so that the profile stays; 404 if none is pending, or its execution has begun."""
         check_own(ctx)
         if not ErasureRequest.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("No erasure is waiting")
@@ -123,21 +135,21 @@ class ProfileErasureHandler(Handler):
 
 
 class AccountErasureHandler(Handler):
-    """The waiting request to erase the caller's account."""
+    """The pending request to erase the user in the address, who must be the caller: else 403."""
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: what belongs to a person is theirs while they are banned, too."""
+        """Return True: banned people too may have their data erased."""
         return True
 
     @needs(ANYONE, answer=schemas.Erasure)
     def get(self, ctx: Context) -> Result:
-        """The waiting request with its time; 404 for none, 403 for another's account."""
+        """The pending request, with the time when it is carried out; 404 if none is pending."""
         _check_own_account(ctx)
         return _show_account(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Take the request back: the account stays. 404 if none waits, also once it is being carried out."""
+        """Withdraw the request, so that the account stays; 404 if none is pending, or its execution has begun."""
         _check_own_account(ctx)
         if not ErasureRequest.delete_account(ctx.writer, ctx.identity.user_id):
             raise NotFound("No erasure is waiting")
@@ -157,11 +169,11 @@ _NEWEST: Final = 2**62
 
 
 class QuotationsHandler(Handler):
-    """Quotations of the caller by others, which stay when the caller is erased."""
+    """Comments by others that quote the caller, and that an erasure of the caller does not change."""
 
     @needs(ANYONE, answer=schemas.Quotations, params=(Param("before", int, "Older than this id."),))
     def get(self, ctx: Context) -> Result:
-        """Replies of others that quote the caller's comments, newest first, where the caller may read them."""
+        """Replies by others that quote a comment of the caller's, newest first; only those that the caller may read."""
         check_own(ctx)
         limit = ctx.paging.limit
         found = Quotation.page(

@@ -1,6 +1,4 @@
-"""Setting of a site: whether pictures of people without an uploaded one are imported from Gravatar. Wire:
-docs/api/sites.md.
-"""
+"""Setting of a site: Gravatar as the source of pictures for people who uploaded none. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
@@ -18,25 +16,25 @@ from forumapi.wire.schemas import sites as schemas
 
 
 class SiteAvatarsBody(Struct):
-    """Body of PUT /site/avatars."""
+    """Body of PUT /site/avatars. `gravatar`: import pictures from Gravatar."""
 
     gravatar: bool | UnsetType = UNSET
 
 
 class SiteAvatarsHandler(SiteSettingHandler):
-    """Source of the pictures of profiles without an uploaded picture."""
+    """The source of pictures for profiles that uploaded none, set by the site's owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteAvatars)
     def get(self, ctx: Context) -> Result:
-        """`gravatar`: true if pictures are fetched from Gravatar."""
+        """`gravatar`: true if pictures are imported from Gravatar."""
         is_on = gravatar.is_on(ctx.reader, ctx.site.id)
         return Page(0, is_on, lambda: dumps({"gravatar": is_on}))
 
     @needs(OWNER, body=SiteAvatarsBody, status=302)
     def put(self, ctx: Context, sent: SiteAvatarsBody) -> Result:
-        """Turn the import of pictures from Gravatar on or off. Imported pictures stay."""
+        """Turn the import of pictures from Gravatar on or off; pictures imported before stay."""
         if isinstance(sent.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")
         gravatar.switch(ctx.writer, ctx.author, on=sent.gravatar)

@@ -1,4 +1,4 @@
-"""Ignored things. Wire: docs/api/ignored.md."""
+"""People, microcosms and items that the caller ignores. Wire: docs/api/ignored.md."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PATH = "/api/v1/ignored"
 
 
 class IgnoreBody(Body):
-    """Body that names a thing to ignore or to stop ignoring."""
+    """Body that names an object to ignore, or to ignore no longer."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 def _named(sent: IgnoreBody, place: str = "") -> Ignore:
-    """Return the thing that the body names.
+    """Return the object that a body names. `place`: prefix of the field's name in errors.
 
-    Raises Invalid for a type that can't be ignored (I-01), and without an id.
+    Raises Invalid for a type that can't be ignored (I-01), or a missing or bad id.
     """
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
@@ -43,10 +43,10 @@ def _named(sent: IgnoreBody, place: str = "") -> Ignore:
 
 
 def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
-    """Ignore all of these things or none.
+    """Let the caller ignore all of these objects, or none.
 
-    `place`: field of the body that holds them. Raises NotFound for a thing that the caller may not read (P-37), Invalid
-    for the caller's own profile and beyond the limit.
+    `place`: name of the list in errors, "" for a single object. Raises NotFound for an object that the caller may not
+    read (P-37), Invalid for the caller's own profile and beyond the number that one profile may ignore.
     """
     for number, thing in enumerate(things):
         if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
@@ -59,14 +59,16 @@ def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
 
 
 class IgnoredHandler(Handler):
-    """Things that the caller ignores; nobody else can see them."""
+    """The objects that the caller ignores, which nobody else can see."""
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     required_keys: ClassVar = {"PUT": ("itemType", "itemId"), "DELETE": ("itemType", "itemId")}
 
     @needs(LOGIN, answer=schemas.Ignored, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The ignored things by type, then title, without things that are deleted or no longer readable."""
+        """The ignored objects by type, then by title; without those that were deleted or that the caller may no longer
+        read.
+        """
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
         view = tree.view(ctx.identity.principal)
         me, kinds = ctx.identity.profile_id, ctx.identity.kinds
@@ -83,29 +85,29 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Ignore a thing that the caller may read; nothing changes if it is ignored already."""
+        """Ignore an object that the caller may read; nothing changes if it is ignored already."""
         _insert(ctx, [_named(sent)])
         return Done()
 
     @needs(LOGIN, body=IgnoreBody)
     def delete(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Stop ignoring a thing; 200 also when it is not ignored."""
+        """Ignore an object no longer; 200 also if it is not ignored."""
         Ignore.delete(ctx.writer, ctx.author, [_named(sent)])
         return Done()
 
 
 class IgnoredBatchHandler(Handler):
-    """Several ignored things at once: all of the batch or none."""
+    """Many ignored objects at once: all of a batch are written or none."""
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Ignore up to 100 things that the caller may read."""
+        """Ignore up to 100 objects; 404 if the caller may not read one of them."""
         _insert(ctx, _several(sent), place="body")
         return Done()
 
     @needs(LOGIN, body=list[IgnoreBody])
     def delete(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Stop ignoring up to 100 things."""
+        """Ignore up to 100 objects no longer; those that are not ignored are skipped."""
         Ignore.delete(ctx.writer, ctx.author, _several(sent))
         return Done()
 

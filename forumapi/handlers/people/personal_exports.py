@@ -1,4 +1,4 @@
-"""Copies of what belongs to the caller, on request. Wire: docs/api/persons.md."""
+"""Exports of the caller's personal data on one site, as a file to download. Wire: docs/api/persons.md."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ EXPORTS_PER_USER: Final = Limit("personal-export", 5, DAY_S)
 
 
 class PersonalExportHandler(Handler):
-    """The copy of what belongs to the caller."""
+    """The export of the personal data of the profile in the address, which must be the caller's: else 403."""
 
     takes_idempotency_key = False
     also_answers: ClassVar = {"POST": (429,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: what belongs to a person is theirs while they are banned, too."""
+        """Return True: banned people too may have a copy of their data."""
         return True
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def get(self, ctx: Context) -> Result:
-        """The state of the copy, with progress, and the address of its file once it is ready; 404 for none."""
+        """The export's state and progress, and the address of its file once that is ready; 404 if there is none."""
         check_own(ctx)
         return _show(ctx)
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def post(self, ctx: Context) -> Result:
-        """Ask for a copy, in place of an earlier one; five a day. A copy that is being made goes on.
+        """Begin an export in the background, which replaces a finished one; one that is being made goes on.
 
-        Needs a fresh sign-in on the platform.
+        It needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five within a day.
         """
         check_own(ctx)
         person = FreshSignIn.find(ctx.writer, ctx.identity)
@@ -56,7 +56,7 @@ class PersonalExportHandler(Handler):
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the copy, also while it is being made; 404 for none."""
+        """Delete the export and its file, also while it is being made; 404 if there is none."""
         check_own(ctx)
         if not PersonalExport.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("There is no such export")
@@ -65,17 +65,20 @@ class PersonalExportHandler(Handler):
 
 
 class PersonalExportFileHandler(Handler):
-    """The file of the copy, for the person alone."""
+    """The file of the export of the profile in the address, which must be the caller's: else 403."""
 
     is_limited_per_guest = False
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: what belongs to a person is theirs while they are banned, too."""
+        """Return True: banned people too may have a copy of their data."""
         return True
 
     @needs(ANYONE, media_type=ANYTHING)
     def get(self, ctx: Context) -> Result:
-        """The ZIP, for a session of the person alone; 404 until it is ready, and after a day."""
+        """The file, a ZIP; 404 until it is ready, and again after a day.
+
+        403 unless the token is a session that is good on all sites.
+        """
         check_own(ctx)
         FreshSignIn.find(ctx.reader, ctx.identity)
         found = known(_find(ctx), "export")

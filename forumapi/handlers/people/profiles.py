@@ -1,4 +1,4 @@
-"""Profiles: the list, one profile, the caller's own options. Wire: docs/api/profiles.md."""
+"""Profiles: their list, one of them, the caller's own options, and read marks. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPTIONS_PATH: Final = "/api/v1/profiles/options"
 
 
 class ProfileBody(Struct):
-    """Body of a profile: the keys that may be changed; other keys are ignored (P-03)."""
+    """Profile as a client sends it: the keys that can be changed; all others are ignored (P-03)."""
 
     profileName: str | UnsetType = UNSET
     gender: str | UnsetType = UNSET
@@ -43,7 +43,7 @@ class ProfileBody(Struct):
 
 
 class OptionsBody(Struct):
-    """Body of the caller's options (P-35)."""
+    """Options of the caller as a client sends them; keys that are absent stay (P-35)."""
 
     showDOB: bool | UnsetType = UNSET
     showDOBYear: bool | UnsetType = UNSET
@@ -55,7 +55,7 @@ class OptionsBody(Struct):
 
 
 class ProfilesHandler(Handler):
-    """Profiles of the site."""
+    """The site's profiles."""
 
     allow = "OPTIONS,POST,HEAD,GET"
 
@@ -78,7 +78,7 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Profiles by name, without those that the caller ignores; with `q`, an exact match of the name comes first."""
+        """The profiles by name, without those that the caller ignores; with `q` a name equal to it comes first."""
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
             ctx.query.get("q", ""),
@@ -121,7 +121,7 @@ class ProfilesHandler(Handler):
 
 
 def _lenient(ctx: Context, name: str) -> bool:
-    """Read a boolean of the query; an unreadable value is false (platform 4.3)."""
+    """Return a boolean parameter of the query; False also for a value that is none (platform 4.3)."""
     try:
         return bool(ctx.flag(name))
     except Invalid:
@@ -132,7 +132,10 @@ def _lenient(ctx: Context, name: str) -> bool:
 
 
 class LocatedProfile(Located):
-    """Located profile: shown for a GET, locked for a change. Both are None if there is no such profile."""
+    """Profile that the address names: `detail` for a GET, the locked `profile` for a write.
+
+    The one that is meant is None if there is no such profile.
+    """
 
     __slots__ = ("detail", "profile")
 
@@ -141,7 +144,7 @@ class LocatedProfile(Located):
 
 
 class ProfileHandler(Handler):
-    """One profile. On the platform's host, only for the profile itself."""
+    """One profile. On the platform's host people see no profile but their own."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
     also_answers: ClassVar = {"DELETE": (409,)}
@@ -151,7 +154,7 @@ class ProfileHandler(Handler):
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
-        """Locate the profile; for a write, lock its row."""
+        """Find the profile in the address; a write locks its row."""
         id = ctx.args["item"].id
         if ctx.site.is_root and id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)
@@ -168,12 +171,12 @@ class ProfileHandler(Handler):
 
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
-        """The profile; its e-mail address only for the profile itself and the site's owner."""
+        """The profile; its e-mail address for the profile itself and the site's owner alone."""
         return show(ctx, known(ctx.located_as(LocatedProfile).detail, "profile"))
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
-        """Change the profile's name, gender, visibility and style; keys that are not sent stay."""
+        """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are."""
         now = _locked(ctx)
         name = now.name
         if isinstance(sent.profileName, str) and sent.profileName != now.name:
@@ -193,16 +196,17 @@ class ProfileHandler(Handler):
 
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the profile's flag `/member`; for the site's owner alone (P-33)."""
+        """Set the flag `/member` of the profile, which the site's owner alone may (P-33)."""
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
 
     @needs(ANYONE, answer=schemas.Erasure, params=erasures.WORDS)
     def delete(self, ctx: Context) -> Result:
-        """Request that the caller's own profile be erased, in 30 days; it can be taken back until then.
+        """Request that the caller's own profile be erased in 30 days; until then the request can be withdrawn.
 
-        With `words=remove` also what the profile has written. 409 for the site's owner. Needs a fresh sign-in.
+        With `words=remove` what the profile has written is erased too. It needs a sign-in within the last ten minutes,
+        else 403 with code 26. 409 for the site's owner.
         """
         return erasures.request(ctx)
 
@@ -212,12 +216,12 @@ def _locked(ctx: Context) -> Profile:
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:
-    """Return the reserved names that the profile may not take; its current name is not among them."""
+    """Return the reserved names in lower case, without `current`, which a profile that has it may keep."""
     return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
 
 
 def show(ctx: Context, detail: ProfileDetail) -> Page:
-    """Answer with the profile of `detail` as the caller sees it."""
+    """Answer with the profile `detail`, with the private parts that the caller may see."""
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)
@@ -235,7 +239,7 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
 
 
 def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
-    """Render several profiles as the caller sees them, in the order of `ids`; unknown ids are left out."""
+    """Render profiles as the caller sees them, in the order of `ids`; ids without a profile are left out."""
     found = profile_page.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
     details = [found[id] for id in ids if id in found]
     bios = _bios(ctx, details)
@@ -248,7 +252,7 @@ def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
 
 
 def _moderates(ctx: Context, id: int) -> bool:
-    """Return True for the caller's own profile if they may moderate anything; on the root site nobody does."""
+    """Return True if the profile `id` is the caller's own and may moderate anything; False on the platform's host."""
     principal = ctx.identity.principal
     if ctx.site.is_root or id != principal.profile_id:
         return False
@@ -270,9 +274,7 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Render the newest live comment on each profile as a comment summary, by profile id; profiles without one have
-    no entry.
-    """
+    """Render the newest live comment on each profile, by profile id; profiles without a comment are left out."""
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
@@ -306,7 +308,7 @@ class ProfileOptionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ProfileOptions)
     def get(self, ctx: Context) -> Result:
-        """The caller's main switches of notifications, and the visibility of the birthday."""
+        """The caller's options: the main switches of mail and SMS, and who sees the date of birth."""
         me = ctx.identity.profile_id
         options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
         return Data(json_fragments.dumps(options.document(me)))
@@ -333,35 +335,36 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 class ReadBody(Struct):
-    """Body that names a thing to mark as read (discovery 7.2)."""
+    """Body that names an object to mark as read; without `itemId` for `site` (discovery 7.2)."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 class ProfileReadHandler(Handler):
-    """Read mark of the caller on one thing."""
+    """The caller's read mark of one object."""
 
     shows_above = False
     required_keys: ClassVar = {"PUT": ("itemType",)}
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Mark an item, a microcosm with all below it, all huddles (`huddle`, 0) or everything else (`site`) as
-        read.
+        """Mark an object as read up to now: an item, or a microcosm with all below it.
+
+        `huddle` with the id 0 is all huddles, `site` everything but huddles.
         """
         _mark(ctx, [_readable(sent)])
         return Done()
 
 
 class ProfileReadBatchHandler(Handler):
-    """Read marks of the caller on several things: all of the batch or none."""
+    """Read marks of the caller of many objects at once: all of a batch are written or none."""
 
     shows_above = False
 
     @needs(LOGIN, body=list[ReadBody])
     def put(self, ctx: Context, sent: list[ReadBody]) -> Result:
-        """Mark up to 100 things as read."""
+        """Mark up to 100 objects as read; 404 if the caller may not read one of them."""
         if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
             text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
             raise Invalid("body", text, code=OUT_OF_RANGE)
@@ -370,7 +373,11 @@ class ProfileReadBatchHandler(Handler):
 
 
 def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
-    """Mark things as read. Raises NotFound for a thing that the caller may not read (R-03)."""
+    """Mark objects as read by the caller. `place`: name of the list in errors, "" for a single object.
+
+    Raises NotFound for an object that the caller may not read (R-03). A token without the scope of huddles does not
+    mark them.
+    """
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
         things = [one for one in things if one != (itemtypes.HUDDLE, 0)]
@@ -383,7 +390,10 @@ def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
 
 
 def _readable(sent: ReadBody, place: str = "") -> ReadMark:
-    """Return the thing that the body names. Raises Invalid for a type that has no read mark, and without an id."""
+    """Return the object that a body names. `place`: prefix of the field's name in errors.
+
+    Raises Invalid for a type without read marks, or a missing or bad id.
+    """
     name = sent.itemType.lower() if isinstance(sent.itemType, str) else ""
     kind = itemtypes.BY_NAME.get(name)
     if kind is None or kind.id not in read_mark.MARKABLE:

@@ -19,7 +19,7 @@ from forumapi.wire.schemas import roles as schemas
 
 
 class RoleMembersHandler(Handler):
-    """Members of a role: by name, by criteria, or all profiles; guests are not counted."""
+    """The members of a role: those named in it, those who meet its criteria, or all profiles. Guests are not listed."""
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)
@@ -33,7 +33,7 @@ class RoleMembersHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The role's members by id, as of this moment."""
+        """The role's members at this moment, by profile id."""
         explains = ctx.flag("explain")
         at, site_id = ctx.paging, ctx.site.id
         found = roles.find(ctx)
@@ -69,7 +69,7 @@ class RoleMembersHandler(Handler):
 
 
 class HeldRolesHandler(Handler):
-    """Roles that a profile is in."""
+    """The roles that a profile is in, for the profile itself and the site's owner."""
 
     def locate(self, ctx: Context) -> Located:
         id = ctx.args["item"].id
@@ -77,9 +77,7 @@ class HeldRolesHandler(Handler):
 
     @needs(UPDATE, answer=schemas.HeldRoles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The profile's roles, each with the reason, in microcosms that the caller may read; for the profile and the
-        site's owner.
-        """
+        """The profile's roles in microcosms that the caller may read, each with why the profile is in it."""
         profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
         held = {
             one.id: one

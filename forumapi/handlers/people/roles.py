@@ -1,4 +1,4 @@
-"""Roles, and the profiles named in them. Wire: docs/api/roles.md."""
+"""Roles of a microcosm or of the whole site, and the profiles named in them. Wire: docs/api/roles.md."""
 
 from __future__ import annotations
 
@@ -37,20 +37,21 @@ _PATHS: Final = frozenset(f"/{name}" for name in FLAGS)
 
 
 def microcosm_id(ctx: Context) -> int:
-    """Return the id of the microcosm in the address; of the root for the site's default roles (P-39)."""
+    """Return the id of the microcosm in the address; the root's for an address of the site's default roles (P-39)."""
     named = ctx.args.get("item")
     return named.id if named is not None else ctx.tree.root_id
 
 
 def prefix(ctx: Context) -> str:
-    """Return the address of the collection of roles that the request's address begins with."""
+    """Return the address of the list of roles with which the request's address begins: a microcosm's, or the site's."""
     named = ctx.args.get("item")
     return f"{itemtypes.href(named.type, named.id)}/roles" if named is not None else SITE_ROLES
 
 
 def locate(ctx: Context) -> Located:
-    """Locate the thing that a manager of roles must moderate: the microcosm; for default roles the site, by its
-    owner.
+    """Find the object on which a caller must be a moderator to manage these roles.
+
+    That is the microcosm in the address or, for the site's default roles, the site: its owner alone manages them.
     """
     return _locate_in(ctx, ctx.tree)
 
@@ -77,14 +78,19 @@ def role_id(ctx: Context) -> int:
 
 
 def find(ctx: Context) -> ShownRole:
-    """Read the role in the address, in the microcosm of the address alone (P-46). Raises NotFound."""
+    """Read the role in the address, without a lock.
+
+    Raises NotFound if there is none, or if it is a role of another microcosm than that of the address (P-46).
+    """
     return known(role_page.find(ctx.reader, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
 
 
 def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
-    """Lock the site's roles until this request ends, and check the caller's right again.
+    """Lock the site's roles until the transaction ends, and check again, with them locked, that the caller may manage
+    these roles.
 
-    `moves_rights`: the rights that a role grants may change. Raises Forbidden, NotFound.
+    `moves_rights`: the rights that a role gives may change, so that the tree gets another `acl_version`. Raises
+    Forbidden, NotFound.
     """
     site_id, identity = ctx.site.id, ctx.identity
     tree = ctx.tree
@@ -101,7 +107,10 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
 
 
 def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
-    """Lock the role in the address. Raises Forbidden, NotFound, and PreconditionFailed by If-Match."""
+    """Lock the site's roles and the role in the address, which is returned; `moves_rights` as for `_lock_roles`.
+
+    Raises Forbidden, NotFound, and PreconditionFailed if If-Match names another version.
+    """
     _lock_roles(ctx, moves_rights=moves_rights)
     found = known(Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
@@ -111,13 +120,16 @@ def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
 
 
 def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
-    """Return profile summaries by id, each of its version in `versions`."""
+    """Return the summaries of profiles as JSON, by profile id. `versions`: version of each profile to show.
+
+    A profile that does not exist is left out.
+    """
     found = ctx.app.documents.fetch(ctx.reader, ctx.site.id, {PEOPLE: versions})[PEOPLE]
     return {id: fragment[0] for id, fragment in found.items()}
 
 
 def people(ctx: Context, versions: dict[int, int]) -> bytes:
-    """Return the entries of a list of profiles as a JSON array; `versions`: version by profile id."""
+    """Return the summaries of profiles as a JSON array. `versions`: version of each profile to show, in order."""
     found = summaries(ctx, versions)
     return b"[%b]" % b",".join(found[id] for id in versions if id in found)
 
@@ -126,7 +138,7 @@ def people(ctx: Context, versions: dict[int, int]) -> bytes:
 
 
 class RoleBody(Body):
-    """Body of a role as a client sends it (platform 5.2); unknown keys are ignored (P-03)."""
+    """Role as a client sends it (platform 5.2); keys that are no flags of a role are ignored (P-03)."""
 
     title: str | UnsetType = UNSET
     moderator: bool | UnsetType = UNSET
@@ -149,7 +161,7 @@ def _title(sent: RoleBody, now: str | None = None) -> str:
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
-    """Return the flags `now` with those that were sent in their place. Raises Invalid."""
+    """Return a role's flags: those sent, for the others the flags `now`. Raises Invalid for moderator with banned."""
     return _sound({name: given(getattr(sent, name), now[name]) for name in FLAGS})
 
 
@@ -170,7 +182,7 @@ def _reason(sent: RoleBody) -> str:
 
 
 class RolesHandler(Handler):
-    """Roles that apply to a microcosm."""
+    """The roles that apply to a microcosm."""
 
     required_keys: ClassVar = {"POST": ("title",)}
 
@@ -179,14 +191,14 @@ class RolesHandler(Handler):
 
     @needs(READ, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The microcosm's own roles and those that it inherits; members are shown to moderators alone (P-49)."""
+        """The microcosm's own roles and those that it inherits; their members are shown to moderators alone (P-49)."""
         return show(ctx)
 
     @needs(MODERATE, body=RoleBody, status=302)
     def post(self, ctx: Context, sent: RoleBody) -> Result:
-        """Make a role in the microcosm.
+        """Make a role in the microcosm or, without one in the address, in the root.
 
-        The same title by the same caller within minutes leads to the role that exists.
+        A role of the same title that the caller made within minutes is not made again: the answer leads to it.
         """
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
@@ -203,7 +215,7 @@ class RolesHandler(Handler):
 
 
 class DefaultRolesHandler(RolesHandler):
-    """Default roles of the site: those of its root microcosm."""
+    """The site's default roles, which are the roles of its root microcosm, for the site's owner."""
 
     @needs(OWNER, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
@@ -212,7 +224,9 @@ class DefaultRolesHandler(RolesHandler):
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the page of roles that apply to the located microcosm (platform 5.5)."""
+    """Answer with the roles that apply to the microcosm in the address; with members if the caller moderates there
+    (platform 5.5).
+    """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     node = known(tree.nodes.get(microcosm_id(ctx)), "microcosm")
     applying = tree.applying(node.id)
@@ -264,7 +278,7 @@ def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) ->
 
 
 class RoleHandler(Handler):
-    """One role of a microcosm; inherited roles have the address of their own microcosm."""
+    """One role of the microcosm in the address; 404 for a role that the microcosm inherits."""
 
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
 
@@ -274,7 +288,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Role)
     def get(self, ctx: Context) -> Result:
-        """The role. Its `permissions` are the caller's on the role itself, which only the site's owner has."""
+        """The role. Its `permissions` are those of the caller on the role itself."""
         found = find(ctx)
         target = Target(itemtypes.ROLE, found.id, owner_ids=(found.author[0],))
         can = evaluator.effective(ctx.identity.principal, target, ctx.tree)
@@ -293,7 +307,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=RoleBody, status=302)
     def put(self, ctx: Context, sent: RoleBody) -> Result:
-        """Change the role's title and flags; keys that are not sent stay."""
+        """Change the role's title and flags; keys that are not sent stay as they are."""
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
         title, flags = _title(sent, role.title), _flags(sent, role.flags)
@@ -302,7 +316,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set single flags of the role: `/moderator`, `/banned`, `/read` and so on (P-48)."""
+        """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read` (P-48)."""
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
         flags = role.flags | {change.path[1:]: change.value for change in changes}
@@ -313,7 +327,7 @@ class RoleHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the role with its criteria and its named profiles; 404 if there is none."""
+        """Delete the role, with its criteria and the list of profiles named in it."""
         role = lock(ctx, moves_rights=True)
         take_away_rights(ctx, role.delete(ctx.writer, ctx.author))
         return Done()
@@ -323,13 +337,13 @@ class RoleHandler(Handler):
 
 
 class NamedBody(Body):
-    """Body that names a profile by its id."""
+    """Entry of a list in a body: the id of a profile or criterion."""
 
     id: int | UnsetType = UNSET
 
 
 def ids(sent: Sequence[NamedBody]) -> list[int]:
-    """Return the ids in a list of objects, in order. Raises Invalid for an object without one."""
+    """Return the ids in a list of a body, in order. Raises Invalid for an entry without one."""
     found = []
     for number, one in enumerate(sent):
         if isinstance(one.id, UnsetType):
@@ -339,7 +353,7 @@ def ids(sent: Sequence[NamedBody]) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """Profiles that are in a role by name, apart from its criteria."""
+    """The profiles that are named in a role; who is in it by its criteria is listed by `…/members`."""
 
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
@@ -348,7 +362,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, answer=schemas.RoleProfiles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The role's named profiles by id."""
+        """The profiles that are named in the role, by id."""
         at = ctx.paging
         found = role_page.named(ctx.reader, ctx.site.id, find(ctx).id, at)
         paging.check(found.total, at)
@@ -362,7 +376,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Add named profiles to the role: all of them, or none if one is unknown (404)."""
+        """Name further profiles in the role: all that are sent, or none and 404 if one of them does not exist."""
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, profile_ids))
@@ -370,7 +384,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Remove these named profiles from the role; an empty list removes all."""
+        """Name the sent profiles in the role no longer; with an empty list none at all."""
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))
@@ -378,8 +392,11 @@ class RoleProfilesHandler(Handler):
 
 
 def take_away_rights(ctx: Context, queued: Settling | None) -> None:
-    """Take away, between commit and answer, the rights that profiles lose by the change of a queued role; None:
-    nothing is queued.
+    """Have the rights that profiles lose by this change of a role taken away after the commit, before the answer is
+    sent.
+
+    `queued`: the role, if its members are to be recomputed in the background; None: the change is complete, nothing is
+    done.
     """
     if queued is None:
         return
@@ -393,14 +410,14 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
 
 
 class RoleProfileHandler(Handler):
-    """One profile that is in a role by name."""
+    """One profile that is named in a role."""
 
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)
 
     @needs(MODERATE, answer=parts.ProfileSummary)
     def get(self, ctx: Context) -> Result:
-        """The profile; 404 if it is not named in the role (P-47)."""
+        """The profile's summary; 404 if it is not named in the role (P-47)."""
         id = ctx.args["profile"].id
         version = role_page.find_named(ctx.reader, ctx.site.id, find(ctx).id, id)
         found = summaries(ctx, {id: version}) if version is not None else {}
@@ -410,14 +427,14 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Add the profile to the role by name."""
+        """Name the profile in the role; nothing changes if it is named in it already."""
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
         return Found(f"{prefix(ctx)}/{role.id}/profiles/{profile_id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the profile from the role's names; 200 also when it is not among them."""
+        """Name the profile in the role no longer; 200 also if it is not named in it."""
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))
         return Done()

@@ -1,4 +1,4 @@
-"""Users, and adding many of them at once. Wire: docs/api/users.md."""
+"""Users: adding them to a site by e-mail address, singly or in batches, and reading one. Wire: docs/api/users.md."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ _NO_FLAG: Final = "must be true or false"
 
 
 class UserBody(Struct):
-    """Body of a user to add."""
+    """User to add to the site, by e-mail address."""
 
     email: str | UnsetType = UNSET
 
 
 class MemberBody(Struct):
-    """Row of a batch: a user to add, with or without membership."""
+    """Entry of a batch: a user to add to the site. `isMember`: give membership, or take it away."""
 
     email: str | UnsetType = UNSET
     isMember: bool | UnsetType = UNSET
 
 
 class UsersHandler(Handler):
-    """Adding of users to the site by their e-mail addresses."""
+    """Adding of users to the site by their e-mail addresses, for its owner."""
 
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
-        """Add up to 250 users, each with a profile here, and return their profiles.
+        """Add up to 250 users, each with a profile on this site; the data are their profiles.
 
-        Existing users and profiles stay as they are.
+        A user or profile that exists already stays as it is.
         """
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
@@ -82,20 +82,20 @@ class UsersHandler(Handler):
 
 
 class UserHandler(Handler):
-    """One user, for that user and for the owner of a site on which the user has a profile.
+    """One user, for that user, and for the owner of a site on which the user has a profile.
 
-    The id in the address is a user's own id for that user, and a profile's id for the owner.
+    The id in the address: for the user it is the user's id, for the owner the id of the user's profile.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True if a banned caller asks for their own account to be erased."""
+        """Return True for a write by the user in the address: banned people too may have their account erased."""
         return ctx.is_write and bool(ctx.args["item"].id == ctx.identity.user_id)
 
     def locate(self, ctx: Context) -> Located:
-        """Locate the user; a user without a profile on this site counts as missing."""
+        """Find the user in the address, without a lock; one without a profile on this site counts as missing."""
         found = permission_target.find(
             ctx.reader,
             ctx.site.id,
@@ -108,7 +108,7 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user with the e-mail address; to the site's owner, only what belongs to this site."""
+        """The user with the e-mail address; the site's owner sees only what belongs to this site."""
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:
             shown = user.find(tx, me.user_id)
@@ -118,16 +118,16 @@ class UserHandler(Handler):
 
     @needs(READ)
     def put(self, ctx: Context) -> Result:
-        """Not implemented: 501 for the user, 403 for everybody else."""
+        """Not implemented: 501 for the user, 403 for others."""
         _only_oneself(ctx)
         raise NotImplementedHere("Users can't be changed")
 
     @needs(ANYONE, answer=schemas.Erasure, params=erasures.WORDS)
     def delete(self, ctx: Context) -> Result:
-        """Request that the caller's account be erased with all its profiles, in 30 days; it can be taken back.
+        """Request that the caller's account be erased with all profiles in 30 days; until then it can be withdrawn.
 
-        With `words=remove` also what they have written, except on sites that keep it. 409 for the owner of a site.
-        Needs a fresh sign-in.
+        With `words=remove` what they have written is erased too, except on sites that keep it. It needs a sign-in
+        within the last ten minutes, else 403 with code 26. 409 for the owner of a site.
         """
         return erasures.request_account(ctx)
 
@@ -141,13 +141,17 @@ def _only_oneself(ctx: Context) -> None:
 
 
 class UsersBatchHandler(Handler):
-    """Adding of many users, and changes of their membership, as JSON or CSV; all rows or none (P-28)."""
+    """Adding of many users with their membership, as JSON or CSV: all entries of a batch or none (P-28)."""
 
     also_reads: ClassVar = {"POST": ("text/csv",)}
     also_answers: ClassVar = {"POST": (501,)}
 
     def receive(self, ctx: Context) -> bool:
-        """Parse a CSV body while it arrives, before the request takes a database connection; return False for JSON."""
+        """Parse a CSV body while it arrives, without a database connection, into the entries; return False for another
+        type.
+
+        Raises InvalidRows, Invalid, TooLarge.
+        """
         kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "text/csv":
             return False
@@ -166,11 +170,11 @@ class UsersBatchHandler(Handler):
         ),
     )
     def post(self, ctx: Context, sent: list[MemberBody] | list[MemberRow]) -> Result:
-        """Add up to 10,000 users and set their membership, in one transaction; the same batch again changes nothing.
+        """Add up to 10,000 users and set their membership; the same batch again changes nothing.
 
-        As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several rows for one person
-        the last counts. If a row is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
-        each wrong row. With `invite` new profiles are invited by mail, up to a daily limit of the owner and the site:
+        As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several entries for one person
+        the last counts. If an entry is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
+        each wrong one. With `invite` new profiles are invited by mail, up to a daily limit of the owner and the site:
         429 for more than are left today, 400 for more than a day allows. People who refused invitations get none.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]
@@ -207,9 +211,10 @@ def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
 
 
 def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
-    """Yield the records of a CSV body; a record with an empty address or flag is skipped (platform 4.1).
+    """Yield (line, address, flag) of each record of a CSV body; the flag is None if it is no boolean.
 
-    Raises InvalidRows for a record with less than two fields.
+    A record with an empty address or flag is skipped (platform 4.1). Raises InvalidRows for one of fewer than two
+    fields.
     """
     for line, fields in sent.records():
         if len(fields) < 2:
@@ -223,7 +228,9 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the rows. Raises InvalidRows, which names every wrong row, and Invalid for too many."""
+    """Return the entries of a batch, checked. Raises InvalidRows, which names every wrong entry, and Invalid for too
+    many.
+    """
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []
     count = 0

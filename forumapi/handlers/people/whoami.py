@@ -1,4 +1,4 @@
-"""Profile of the caller. Wire: docs/api/profiles.md."""
+"""The caller's own profile, and on request the site with it. Wire: docs/api/profiles.md."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from forumapi.wire.schemas import people as schemas
 
 
 class WhoamiHandler(Handler):
-    """Profile of the caller, read by the statement that identifies the caller."""
+    """The caller's own profile, which the statement that identifies the caller reads as well."""
 
     identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: a banned caller may see their own profile."""
+        """Return True: banned callers may read their own profile too."""
         return True
 
     def locate(self, ctx: Context) -> Located:
@@ -35,13 +35,13 @@ class WhoamiHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's profile with e-mail address, membership and unread huddles; also for the banned."""
+        """The caller's profile, with e-mail address, membership and the number of unread huddles."""
         shown = profiles.show(ctx, ProfileDetail.of(ctx.identity.more))
         return self._with_site(ctx, shown) if ctx.flag("site") else shown
 
     @staticmethod
     def _with_site(ctx: Context, shown: Page) -> Page:
-        """Add the site to the profile, so that a client's every page needs one call for both."""
+        """Return the page `shown` with the site added under the key `site`, which saves a client a second call."""
         site = ctx.site
         target = Target(itemtypes.SITE, site.id)
         can = evaluator.effective(

@@ -1,4 +1,4 @@
-"""Actions of moderators. Wire: docs/api/moderation.md."""
+"""Actions of moderators on content and people: dry run, execution, undo, list. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -39,14 +39,18 @@ _EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 class TargetBody(Body):
-    """A target of an action as a client sends it."""
+    """Target of an action, by type and id."""
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
 class TargetQueryBody(Body):
-    """A query for targets as a client sends it: all by somebody, since a time, in a microcosm and below it."""
+    """Query for the targets of an action: all that the profile `createdBy` wrote since a time, in a microcosm and below
+    it.
+
+    Without `since` from the beginning, without `microcosmId` in all that the caller moderates.
+    """
 
     createdBy: int | UnsetType = UNSET
     since: str | UnsetType = UNSET
@@ -54,7 +58,7 @@ class TargetQueryBody(Body):
 
 
 class ActionBody(Body):
-    """An action as a client sends it."""
+    """Action as a moderator sends it: `ticket`, of a dry run; or `kind`, `targets` or `query`, and the reasons."""
 
     ticket: str | UnsetType = UNSET
     kind: str | UnsetType = UNSET
@@ -86,11 +90,14 @@ def _shown(ctx: Context, id: int, moderated: list[int]) -> ShownAction:
 
 
 class ActionsHandler(Handler):
-    """Actions in the microcosms that the caller moderates."""
+    """Actions of moderators, in the microcosms that the caller moderates."""
 
     @needs(LOGIN, answer=schemas.Actions, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """Actions that concern nothing but what the caller moderates, and nothing of the caller's own, newest first."""
+        """The actions, newest first, whose targets are all in microcosms that the caller moderates.
+
+        Actions on the caller's own content are left out; 403 for callers who moderate nothing.
+        """
         moderated = moderated_places.required(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
@@ -107,9 +114,10 @@ class ActionsHandler(Handler):
 
     @needs(LOGIN, body=ActionBody, answer=schemas.Action)
     def post(self, ctx: Context, sent: ActionBody) -> Result:
-        """Do something to things, or with `dryRun` only list them: the answer's `ticket`, sent back, does exactly that.
+        """Carry an action out; with `dryRun` only list its targets, with a `ticket` that carries out exactly that when
+        it is sent.
 
-        Up to 250 things are changed before the answer, more in the background.
+        Up to 250 targets are changed before the answer, more in the background. 403 for callers who moderate nothing.
         """
         moderated = moderated_places.required(ctx)
         if isinstance(sent.ticket, str):
@@ -129,7 +137,11 @@ class ActionsHandler(Handler):
 
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
-    """Return the action that a dry run planned for the caller. Raises Invalid, NotFound, Conflict."""
+    """Lock the action that an earlier dry run of the caller stored, and return it.
+
+    Raises Invalid for a text that is no ticket, NotFound for another's ticket, Conflict for one that is used or too
+    old.
+    """
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
         raise Invalid("ticket", "must be taken from the answer to a dry run")
     me = ctx.identity.profile_id
@@ -144,7 +156,11 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
 
 
 def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
-    """Store the action that the body describes, planned. Raises Invalid, Forbidden, NotFound."""
+    """Store the action that the body describes, with its targets, in the state PLANNED; return it. It changes no target
+    yet.
+
+    Raises Invalid, Forbidden, and NotFound for a missing case or microcosm.
+    """
     kind = KINDS.get(body.given(sent.kind, ""))
     if kind is None:
         raise Invalid("kind", f"must be one of {', '.join(KINDS)}")
@@ -222,7 +238,10 @@ def _query(ctx: Context, sent: TargetQueryBody, moderated: list[int]) -> ActionQ
 
 
 def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the microcosm to move to, 0 for kinds that have none. Raises Invalid, Forbidden."""
+    """Return the id of the microcosm to move to, or in which people are restricted; 0 for actions of other kinds.
+
+    Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
+    """
     if itemtypes.PROFILE in kind.takes:
         return _place_of_people(ctx, sent, kind, moderated)
     if kind.name != "move":
@@ -236,7 +255,10 @@ def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int
 
 
 def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the microcosm in which an action restricts people; OUTSIDE: the whole site, by its owner."""
+    """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner.
+
+    Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
+    """
     place_id = body.given(sent.microcosmId, moderated_places.OUTSIDE)
     if place_id == moderated_places.OUTSIDE and kind.name == "silence":
         # Silence is within microcosms: of the whole site in its root.
@@ -257,7 +279,11 @@ def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
 
 
 def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
-    """Refuse actions on oneself, the owner and other moderators of the place. Raises Invalid, Forbidden."""
+    """Check that an action may be taken on these profiles in the microcosm `place_id`.
+
+    Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators there, unless the site's
+    owner acts.
+    """
     ids = [ref.id for ref in refs]
     if ctx.identity.profile_id in ids:
         raise Invalid("targets", "may not be yourself")
@@ -284,11 +310,11 @@ def _grounds(sent: ActionBody) -> ActionGrounds:
 
 
 class ActionHandler(Handler):
-    """One action."""
+    """One action of a moderator; 404 for one that the list does not show the caller."""
 
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
-        """The action with what it changed, refusals and conflicts first; while it runs, how far it is."""
+        """The action with its progress and its targets: first those that it could not change, then the others."""
         moderated = moderated_places.required(ctx)
         return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated)))
 
@@ -298,9 +324,10 @@ class ActionUndoHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Action)
     def post(self, ctx: Context) -> Result:
-        """Take back exactly what the action changed; what was changed since is listed as a conflict and left alone.
+        """Undo the action, within 30 days: each target gets back what the action changed.
 
-        For 30 days. Again: what was in conflict is tried again; 409 when nothing was.
+        A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
+        again; 409 if there are none.
         """
         moderated = moderated_places.required(ctx)
         me = ctx.identity.profile_id

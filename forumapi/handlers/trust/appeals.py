@@ -1,4 +1,4 @@
-"""Appeals. Wire: docs/api/moderation.md."""
+"""Appeals against statements of reasons: made, discussed and decided. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_TEXT = 2_000
 
 
 class AppealBody(Body):
-    """An appeal, or a message of one, as a client sends it."""
+    """Text of a new appeal, or of a message in one."""
 
     text: str | UnsetType = UNSET
 
@@ -43,7 +43,7 @@ def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
 
 
 class StatementAppealHandler(Handler):
-    """Appeal against one statement of reasons."""
+    """Appeal of the caller against the statement of reasons in the address."""
 
     leads_to: ClassVar = {"POST": "/api/v1/appeals/<number:appeal>"}
 
@@ -52,7 +52,10 @@ class StatementAppealHandler(Handler):
 
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Appeal, within six months; a second time leads to the first appeal."""
+        """Appeal within six months of the statement, later 409; a second request leads to the appeal that exists.
+
+        404 for a statement that is not addressed to the caller.
+        """
         text = _text(sent.text, "text")
         me = ctx.identity.profile_id
         id = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
@@ -77,7 +80,11 @@ class AppealsHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's own appeals, newest first; with `toDecide` open ones, oldest first."""
+        """The caller's own appeals, newest first; with `toDecide` open appeals that the caller may decide, oldest
+        first.
+
+        403 with `toDecide` for callers who moderate nothing.
+        """
         to_decide = bool(ctx.flag("toDecide"))
         moderated = moderated_places.required(ctx) if to_decide else []
         ctx.check_paging()
@@ -96,14 +103,17 @@ class AppealsHandler(Handler):
 
 
 class AppealHandler(Handler):
-    """One appeal."""
+    """One appeal, for the profile that made it and for those who may decide it."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
 
     @needs(LOGIN, answer=schemas.Appeal)
     def get(self, ctx: Context) -> Result:
-        """The appeal with its messages. Who appeals reads which are a moderator's, and no names."""
+        """The appeal with its messages.
+
+        The profile that made it sees which messages are a moderator's, but no names.
+        """
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         moderated = moderated_places.find(ctx)
         found = known(Appeal.find(tx, site_id, ctx.args["appeal"], me, moderated), "appeal")
@@ -122,7 +132,7 @@ class AppealMessagesHandler(Handler):
 
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Add a message, up to 100 in all; 409 when the appeal is decided."""
+        """Add a message to the appeal, which holds up to 100; 409 once it is decided."""
         found, _ = _locked(ctx)
         text = _text(sent.text, "text")
         found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
@@ -130,20 +140,21 @@ class AppealMessagesHandler(Handler):
 
 
 class AppealDecisionBody(Body):
-    """A decision on an appeal as a client sends it."""
+    """Decision on an appeal: its outcome, and a text for the profile that made it."""
 
     outcome: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
 
 
 class AppealDecisionHandler(Handler):
-    """Decision on an appeal."""
+    """Decision on an appeal, by a moderator."""
 
     @needs(LOGIN, body=AppealDecisionBody, status=302)
     def post(self, ctx: Context, sent: AppealDecisionBody) -> Result:
-        """Grant the appeal, which undoes what was done to its author's things, or refuse it; the text is a message.
+        """Grant the appeal, which undoes the action on the content of the profile that made it, or refuse it.
 
-        Another moderator than the one who acted decides, where there is one.
+        The text becomes a message of the appeal. The moderator who took the action may not decide if there is another
+        one.
         """
         moderated_places.required(ctx)
         found, moderated = _locked(ctx)

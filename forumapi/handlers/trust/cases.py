@@ -1,4 +1,6 @@
-"""Cases. Wire: docs/api/moderation.md."""
+"""Cases, which reports lead to: their queue, lease, notes, and decision without an action. Wire:
+docs/api/moderation.md.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ _MOST_NOTE: Final = 2_000
 
 
 def locked(ctx: Context, id: int) -> Case:
-    """Lock a case for the caller. Raises Forbidden for somebody who moderates nothing, NotFound for no case."""
+    """Lock the case `id` until the transaction ends.
+
+    Raises Forbidden for callers who moderate nothing, NotFound for a case that does not exist or that the caller may
+    not decide.
+    """
     moderated = moderated_places.required(ctx)
     identity = ctx.identity
     case = Case.lock(
@@ -34,7 +40,10 @@ def locked(ctx: Context, id: int) -> Case:
 
 
 def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
-    """Read a case for the caller, who moderates `moderated`. Raises NotFound for no case."""
+    """Read the case `id`, without a lock. `moderated`: the microcosms that the caller moderates.
+
+    Raises NotFound for a case that does not exist or is about something elsewhere.
+    """
     identity = ctx.identity
     return known(
         case_page.find(ctx.reader, ctx.site.id, id, identity.profile_id, moderated, identity.kinds),
@@ -43,7 +52,7 @@ def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
 
 
 class CasesHandler(Handler):
-    """Queue of the cases that the caller may decide."""
+    """Queue of cases that the caller may decide."""
 
     @needs(
         LOGIN,
@@ -59,8 +68,9 @@ class CasesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Open cases, the most urgent and then the oldest first, or decided ones, newest first; 403 for callers who
-        moderate nothing.
+        """The open cases, by urgency and then oldest first; or with `state=decided` the decided ones, newest first.
+
+        403 for callers who moderate nothing.
         """
         moderated = moderated_places.required(ctx)
         query = ctx.query
@@ -118,7 +128,7 @@ def _item_type(text: str) -> int:
 
 
 class CaseHandler(Handler):
-    """One case."""
+    """One case; 404 for one that the caller may not decide."""
 
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
@@ -135,29 +145,29 @@ class CaseHandler(Handler):
 
 
 class CaseLeaseHandler(Handler):
-    """Lease of a case: one moderator at a time has it to themselves."""
+    """Lease of a case, by which one moderator at a time works on it."""
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Take the case for 15 minutes from now, also again; 409 when somebody else has it, or it is decided."""
+        """Take the lease for 15 minutes from now, or prolong it; 409 if another has it or the case is decided."""
         locked(ctx, ctx.args["case"]).take(ctx.writer, ctx.site.id, ctx.identity.profile_id)
         return Done()
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Give the case back; 200 also when the caller has not taken it."""
+        """Give the lease back; 200 also if the caller does not have it."""
         locked(ctx, ctx.args["case"]).release(ctx.writer, ctx.site.id, ctx.identity.profile_id)
         return Done()
 
 
 class NoteBody(Body):
-    """A note on a case as a client sends it."""
+    """Text of a note on a case."""
 
     text: str | UnsetType = UNSET
 
 
 class CaseNotesHandler(Handler):
-    """Notes on a case, for the other moderators."""
+    """Notes on a case, which moderators alone read."""
 
     @needs(LOGIN, body=NoteBody, status=302)
     def post(self, ctx: Context, sent: NoteBody) -> Result:
@@ -171,7 +181,7 @@ class CaseNotesHandler(Handler):
 
 
 class DecisionBody(Body):
-    """A decision on a case without an action, as a client sends it."""
+    """Decision on a case without an action: `outcome`, always `dismissed`, and perhaps a note for other moderators."""
 
     outcome: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
@@ -182,7 +192,7 @@ class CaseDecisionHandler(Handler):
 
     @needs(LOGIN, body=DecisionBody, status=302)
     def post(self, ctx: Context, sent: DecisionBody) -> Result:
-        """Dismiss the case: nothing is done about the thing. 409 when it is decided, or somebody else has it."""
+        """Dismiss the case: nothing is changed. 409 if it is decided already, or another moderator has its lease."""
         case = locked(ctx, ctx.args["case"])
         if body.given(sent.outcome, "") != DISMISSED:
             raise Invalid("outcome", "must be dismissed: an action decides a case otherwise")

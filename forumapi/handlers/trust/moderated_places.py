@@ -1,4 +1,4 @@
-"""Microcosms that the caller moderates, as actions and cases name them."""
+"""Ids of what the caller moderates: microcosms and, for the site's owner, all that is in none (OUTSIDE)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ OUTSIDE = 0
 
 
 def find(ctx: Context) -> list[int]:
-    """Return the live microcosms that the caller moderates, and OUTSIDE for the site's owner; [] for none."""
+    """Return the ids of the live microcosms that the caller moderates, and OUTSIDE for the site's owner; [] if none."""
     ids, on_profiles = evaluator.moderated(ctx.identity.principal, ctx.tree)
     return [*([OUTSIDE] if on_profiles else []), *ids]
 
 
 def required(ctx: Context) -> list[int]:
-    """Return `find`. Raises Forbidden for somebody who moderates nothing."""
+    """Return what `find` returns. Raises Forbidden for callers who moderate nothing."""
     found = find(ctx)
     if not found:
         raise Forbidden("There is nothing here that you may moderate", code=NO_READ)

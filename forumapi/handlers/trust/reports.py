@@ -1,4 +1,4 @@
-"""Reports. Wire: docs/api/moderation.md."""
+"""Reports of content and people to moderators, as the reporter sees them. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ LIMIT = Param("limit", int, "Entries of a page: a multiple of 5 up to 250, 25 by
 
 
 class ReportBody(Body):
-    """A report as a client sends it."""
+    """Report as a client sends it: the object, the kind of complaint, and a text.
+
+    `goodFaith`: required to be true for a report of illegal content.
+    """
 
     itemType: str | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -43,7 +46,11 @@ class ReportBody(Body):
 
 
 def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
-    """Return the thing that a body names by type and id. Raises Invalid, whose field is below `field`."""
+    """Return the object that a body names, if reports and actions can be about its type. `field`: prefix of names in
+    errors.
+
+    Raises Invalid.
+    """
     kind = itemtypes.BY_NAME.get(item_type.lower())
     if kind is None or kind.id not in _TYPES:
         raise Invalid(f"{field}itemType", "must be comment, conversation, event, poll or profile")
@@ -53,7 +60,7 @@ def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
 
 
 class LocatedThing(Located):
-    """Thing that a body names; `exists` False: for the caller there is no such thing."""
+    """Object that a report is about. `exists` False: there is no such object, or none that the caller may know of."""
 
     __slots__ = ("exists",)
 
@@ -61,10 +68,13 @@ class LocatedThing(Located):
 
 
 class ReportsHandler(Handler):
-    """Reports by the caller."""
+    """The caller's own reports."""
 
     def locate(self, ctx: Context) -> Located | None:
-        """Lock and find the thing that the body names, as far as it exists for the caller. Raises Invalid."""
+        """Lock the object that the body of a POST names; None for GET.
+
+        Raises Invalid for a bad type or id, Forbidden for guests.
+        """
         if not ctx.is_write:
             return None
         sent = ctx.body_as(ReportBody)
@@ -83,7 +93,7 @@ class ReportsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Reports, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """The caller's own reports with their outcome, newest first."""
+        """The caller's reports with their outcomes, newest first."""
         ctx.check_paging()
         limit = ctx.paging.limit
         found = OwnReport.page(
@@ -94,7 +104,10 @@ class ReportsHandler(Handler):
 
     @needs(READ, body=ReportBody, status=302)
     def post(self, ctx: Context, sent: ReportBody) -> Result:
-        """Report a thing that the caller may read. A second report of the same leads to the first one."""
+        """Report an object that the caller may read, and that is not the caller's own.
+
+        A second report of the same object leads to the caller's first.
+        """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
         target = ctx.target
@@ -123,11 +136,11 @@ class ReportsHandler(Handler):
 
 
 class ReportHandler(Handler):
-    """One report by the caller."""
+    """One of the caller's own reports; 404 for another's."""
 
     @needs(LOGIN, answer=schemas.Report)
     def get(self, ctx: Context) -> Result:
-        """The report with the outcome of its case: the receipt."""
+        """The report, with the outcome of the case that it led to."""
         report = OwnReport.find(
             ctx.reader, ctx.site.id, ctx.identity.profile_id, ctx.args["report"]
         )

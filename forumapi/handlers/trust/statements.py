@@ -1,4 +1,4 @@
-"""Statements of reasons. Wire: docs/api/moderation.md."""
+"""Statements of reasons: decisions of moderators on content, as its author reads them. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from forumapi.wire.schemas import trust as schemas
 
 
 class StatementsHandler(Handler):
-    """Statements of reasons for the caller."""
+    """The statements of reasons that are addressed to the caller."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
 
     @needs(LOGIN, answer=schemas.Statements, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """Decisions about the caller's things with their reasons, newest first."""
+        """The decisions on the caller's content and profile, with their reasons, newest first."""
         ctx.check_paging()
         limit = ctx.paging.limit
         me, before = ctx.identity.profile_id, ctx.number("before")
@@ -32,14 +32,14 @@ class StatementsHandler(Handler):
 
 
 class StatementHandler(Handler):
-    """One statement of reasons for the caller."""
+    """One statement of reasons that is addressed to the caller; 404 for another's."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
 
     @needs(LOGIN, answer=schemas.Statement)
     def get(self, ctx: Context) -> Result:
-        """The statement with the things that it is about."""
+        """The statement, with the caller's objects that it is about."""
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         found = known(Statement.find(tx, site_id, me, ctx.args["statement"]), "statement")
         data = found.document()

@@ -1,4 +1,4 @@
-"""Transparency report of a site. Wire: docs/api/transparency.md."""
+"""Transparency report of a site for a period, as JSON and CSV. Wire: docs/api/transparency.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PERIOD: Final = (
 
 
 def _report(ctx: Context) -> TransparencyReport:
-    """Count what the query asks for. Raises Invalid."""
+    """Return the report for the period that the query names. Raises Invalid for a bad time, or an empty period."""
     until = _time(ctx, "until") or datetime.datetime.now(datetime.UTC)
     since = _time(ctx, "since") or until - datetime.timedelta(days=365)
     if since >= until:
@@ -47,7 +47,7 @@ class TransparencyHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.TransparencyReport, params=_PERIOD)
     def get(self, ctx: Context) -> Result:
-        """Counts of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
+        """The numbers of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
         return Data(dumps(_report(ctx).document()))
 
 
@@ -56,7 +56,7 @@ class TransparencyCsvHandler(SiteSettingHandler):
 
     @needs(OWNER, media_type="text/csv", params=_PERIOD)
     def get(self, ctx: Context) -> Result:
-        """The rows of the report, for a spreadsheet."""
+        """The numbers of notices, decisions and appeals in a period, one a line, for a spreadsheet."""
         headers = (
             ("Content-Disposition", "attachment; filename=transparency.csv"),
             ("Cache-Control", "no-cache, max-age=0"),
