@@ -149,7 +149,7 @@ class AttachmentPage(NamedTuple):
     rows: list[Row]
 
     def items(self) -> bytes:
-        """Render the entries as a JSON array."""
+        """Render the attachments of the page as a JSON array."""
         return json_fragments.dumps([document(row) for row in self.rows])
 
 

@@ -266,7 +266,7 @@ class Comment:
 
     @property
     def href(self) -> str:
-        """Return the host-relative API address."""
+        """Return the comment's host-relative address in the API."""
         return itemtypes.href(itemtypes.COMMENT, self.id)
 
     @property

@@ -111,7 +111,7 @@ class Draft:
 
     @property
     def href(self) -> str:
-        """Return the host-relative API address."""
+        """Return the draft's host-relative address in the API."""
         return f"{self.place.href}/draft"
 
     @property

@@ -143,7 +143,7 @@ class Item:
 
     @property
     def href(self) -> str:
-        """Return the host-relative API address."""
+        """Return the item's host-relative address in the API."""
         return itemtypes.href(self.item_type, self.id)
 
     @property

@@ -427,8 +427,8 @@ class DeliveryQueue(NamedTuple):
         tx.run(DROP, number=number, **self._asdict())
 
     def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
-        """Record that a delivery was sent, with the receiver's status code, and renew the claim for `lease_s`. A test's
-        row stays, to be read; any other is deleted.
+        """Record that a delivery was sent, with the receiver's status code, end the webhook's pause after failures, and
+        renew the claim for `lease_s`. A test's row stays, to be read; any other is deleted.
         """
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,

@@ -272,8 +272,8 @@ class PersonalExport(NamedTuple):
 
 
 def claim(tx: Transaction) -> Claimed | None:
-    """Claim for this process the copy that waits longest, or whose process was silent for SILENT_S; None if there is
-    none.
+    """Claim for this process the copy, of any site, that waits longest, or whose process was silent for SILENT_S; None
+    if there is none.
     """
     row = tx.row(CLAIM, silent_s=SILENT_S)
     return Claimed(*row) if row else None

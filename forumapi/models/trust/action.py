@@ -390,8 +390,8 @@ class Action:
     def plan(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
-        """Store these things as the plan; return False if one of them does not exist, or is in none of the microcosms
-        `moderated`.
+        """Store these things as the plan; return False if one of them does not exist, or, other than a profile, is in
+        none of the microcosms `moderated`.
         """
         self._plan(
             tx,
