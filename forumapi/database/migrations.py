@@ -1,8 +1,9 @@
-"""Migration of a database to the schema of this release: migrations once each, then functions, then seeds.
+"""Migration of a database to the schema of this release: new migrations in order, then functions, then seeds.
 
-Safe from several nodes at once: one advisory lock for the whole run. Each migration is one transaction that also writes
-its row into schema_migrations, so a crash leaves both or neither. Migrations are forward only and never edited once
-run; functions and triggers are dropped and recreated whole, seeds change nothing that is there already.
+May be run on several nodes at once: one advisory lock is held for the whole run. Each migration is a transaction that
+also writes its row into schema_migrations, so a crash leaves both or neither. Migrations are never undone, and never
+edited once run. If functions or triggers have changed, all are dropped and made anew; seeds change no row that is
+there.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class MigrateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Step of a plan: `name` is its row in schema_migrations, `text` its SQL, `checksum` that of the text."""
+    """Step of a plan: `name` is its key in schema_migrations, `text` its SQL, `checksum` the SHA-256 of that text."""
 
     name: str
     text: str
@@ -66,7 +67,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Plan of a folder of SQL: `migrations` in order, and `functions` and `seeds` as one step each, None for none."""
+    """SQL of a release: the migrations in order, a step each; all functions as one step, and all seeds as one, None if
+    there are none.
+    """
 
     migrations: tuple[Step, ...]
     functions: Step | None
@@ -83,7 +86,7 @@ def _together(folder: Path, name: str) -> Step | None:
 
 
 def read(folder: Path | None = None) -> Plan:
-    """Read the plan of `folder`; None: of this release."""
+    """Read the SQL files of `folder` (None: those of this release) as a plan; no database is asked."""
     folder = folder or resource("sql")
     migrations = []
     for path in sorted((folder / "migrations").glob("*.sql")):
@@ -103,7 +106,9 @@ def _known(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
-    """Return the names of pending steps. Raises MigrateError for a migration that was changed after it ran."""
+    """Return the names of the plan's steps that are not in `known` (checksum by name) or, of functions and seeds, have
+    changed. Raises MigrateError for a migration that was edited after it ran.
+    """
     for step in plan.migrations:
         if known.get(step.name, step.checksum) != step.checksum:
             raise MigrateError(
@@ -115,7 +120,9 @@ def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
 
 
 def pending(url: str, folder: Path | None = None) -> list[str]:
-    """Return the names of the steps that `migrate` would run, in order. Raises MigrateError, psycopg.Error."""
+    """Return the names of the steps that `migrate` would run on the database at `url`, in order; nothing is changed.
+    Raises MigrateError, psycopg.Error.
+    """
     with psycopg.connect(url, connect_timeout=5) as connection:
         return _pending(read(folder), _known(connection))
 
@@ -127,9 +134,10 @@ def migrate(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
-    """Run the pending steps on the database at `url` (no pooler in between) and return its names.
+    """Run the pending steps on the database at `url`, which no pooler may be before; return their names.
 
-    With `config`, its time limits become those of the role in this database. Raises MigrateError, psycopg.Error.
+    With `config`, requests' time limits in it become defaults of the connecting role in this database. `progress` is
+    called with what is done now. Raises MigrateError, psycopg.Error.
     """
     plan = read(folder)
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
@@ -177,7 +185,9 @@ def _run(connection: psycopg.Connection, step: Step, *, drop_functions: bool = F
 
 
 def _set_limits(connection: psycopg.Connection, config: Config) -> None:
-    """Set the time limits of requests on the server, since a killed greenlet does not stop its statement."""
+    """Make the time limits of requests defaults of the connecting role in this database: killing a greenlet does not
+    stop its statement, the server has to.
+    """
     limits = {
         "statement_timeout": config.statement_timeout_ms,
         "lock_timeout": config.lock_timeout_ms,

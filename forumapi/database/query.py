@@ -1,4 +1,6 @@
-"""SQL statement as an object: its name, text and scope; and its parameters in PostgreSQL's text format."""
+"""SQL statement as an object (name, text, scope), and the conversion of its parameters into PostgreSQL's text
+format.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Permission for a standby to answer a statement (standby.py), by the log that the standby must have replayed."""
+    """Rule if a standby may answer a statement: never, or after replaying the primary's log up to all acknowledged
+    commits, or all visible ones.
+    """
 
     NEVER = "never"
     # All acknowledged commits. For statements without read marks, the only commits that do not wait for the disk.
@@ -30,11 +34,12 @@ PLATFORM: Final = "platform"
 
 
 class Query:
-    """One SQL statement: a name (log comment, metric label, prepared name) and its text with %(named)s parameters.
+    """SQL statement, made once as a constant. `name`, unique: comment in the database's log, label of metrics, name of
+    the prepared statement; `sql` has %(named)s parameters.
 
-    `replica`: a standby may answer it. Only for statements that write nothing, lock nothing and read no server state.
-    `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site.
-    `unrestricted`: why it may return rows that are neither of things that parameters name nor readable by the viewer.
+    `replica`: if a standby may answer; only for statements that write nothing, lock nothing and read no server state.
+    `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site. `unrestricted`: why
+    it may return rows that are neither of things that parameters name nor readable by the viewer; "" if it does not.
     `changes_site`: it increments versions of a site, which processes hold in memory.
     """
 
@@ -90,7 +95,7 @@ class Query:
 
 
 class Encoded(bytes):
-    """Parameter in PostgreSQL's text format already; for long arrays that many requests send."""
+    """Parameter that is in PostgreSQL's text format already, for long arrays that many requests send."""
 
 
 def _quote(value: str) -> str:
@@ -98,7 +103,9 @@ def _quote(value: str) -> str:
 
 
 def dump(value: object) -> bytes | None:
-    """Convert a parameter into PostgreSQL's text format. Raises TypeError for a type without one here."""
+    """Convert a parameter into PostgreSQL's text format, None for NULL. Raises TypeError for a type that is not handled
+    here.
+    """
     if value is None:
         return None
     if isinstance(value, Encoded):
@@ -121,7 +128,7 @@ def dump(value: object) -> bytes | None:
 
 
 def encoded(values: Any) -> Encoded:
-    """Encode an array parameter once, for use in several statements."""
+    """Convert an array parameter into PostgreSQL's text format once, to be passed to several statements."""
     return Encoded(_dump_array(values))
 
 

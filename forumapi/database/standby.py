@@ -1,11 +1,11 @@
-"""Reads on a standby of the database, exactly as fresh as they would be on the primary (decision 0024).
+"""Reads on a standby (read replica) of the database, exactly as fresh as on the primary (decision 0024).
 
-Before a request's first statement on the standby, the primary is asked for min_lsn: how far its log was written when
-the request came, and a snapshot. The standby answers once it has replayed the log up to there, so the request sees all
-commits acknowledged before: a member's own write, a ban, a deletion, made on whichever node. After `WAIT_S` at most,
-and whenever anything is wrong with the standby, the primary answers as if there were no standby.
+Before a request's first statement on the standby, the primary is asked for min_lsn (how far its log was written when
+the request came) and for a snapshot. The standby answers once it has replayed the log up to min_lsn, so the request
+sees all commits acknowledged before: a member's own write, a ban, a deletion, made on whichever node. If that takes
+more than `WAIT_S`, or anything is wrong with the standby, the primary answers instead.
 
-A connection is used only after it was proven to lead to a standby that replays the log of this primary, on the same
+A connection is used only after it was proven to lead to a standby that replays this primary's log, on the same
 timeline: a standby that follows another server after a promotion has a log of its own, in which the same positions mean
 something else. A server that was promoted meanwhile reports it with its answer. Both hold for one connection to one
 server, so there must be no pooler between.
@@ -67,7 +67,9 @@ _NOTHING: Final[Params] = {}
 
 
 class MinLsn(NamedTuple):
-    """Position of the primary's log at the time of asking, in bytes, and a snapshot of the same moment."""
+    """Positions in the primary's log, in bytes, when it was asked: `flushed` to disk, and `inserted`; with its
+    timeline, and a snapshot of the same moment.
+    """
 
     flushed: int
     inserted: int
@@ -76,9 +78,9 @@ class MinLsn(NamedTuple):
 
 
 class Standby(Connection):
-    """Connection to a standby that is proven to replay the log of the primary on `timeline`.
+    """Connection to a standby. `timeline`: that on which `prove` has found it to follow the primary, "" before.
 
-    `replayed`: position that it had replayed when last asked, in bytes.
+    `replayed`: position in bytes up to which it had replayed the log when it was last asked.
     """
 
     __slots__ = ("replayed", "timeline")
@@ -90,9 +92,8 @@ class Standby(Connection):
         self.replayed = 0
 
     def prove(self, system: int, timeline: str) -> str:
-        """Return the reason why this is no standby of the primary `system` on that timeline; "" if it is one.
-
-        Raises psycopg.Error.
+        """Check that the server is a standby of the primary with the identifier `system`, on that timeline, and without
+        a pooler between; return the reason why not, "" if it is. Raises psycopg.Error.
         """
         found, followed, process = self.execute(STANDBY, _NOTHING)[0][0]
         if process != self._pg.backend_pid:
@@ -108,25 +109,28 @@ class Standby(Connection):
         return ""
 
     def ask(self) -> int:
-        """Return the position up to which the standby has replayed the log. Raises psycopg.Error."""
+        """Ask up to which position, in bytes, the standby has replayed the log; return it and keep it in `replayed`.
+        Raises psycopg.Error.
+        """
         self.replayed = self.execute(REPLAYED, _NOTHING)[0][0][0] or 0
         return self.replayed
 
     def close(self) -> None:
-        """Close the connection. A running statement is not cancelled, since a silent server would not notice."""
+        """Close the connection without cancelling a running statement, since a silent server would not take notice."""
         self._raw.close()
 
     def give_up(self) -> None:
-        """End the connection while a request waits for its answer."""
+        """Shut the socket down from another thread, so that a request that waits on it gets an error at once."""
         with socket.socket(fileno=os.dup(self.socket)) as same:
             same.shutdown(socket.SHUT_RDWR)
 
 
 class StandbyPool:
-    """Pool of one process's connections to the standby at `url`, and the health of the standby.
+    """Pool of this process's connections to the standby at `url`, and its health.
 
-    `health_problem`: reason why the standby is not read from, "" while it is. A background thread opens connections and
-    checks that each leads to a standby of this primary; a request that finds none free asks the primary.
+    `health_problem`: reason why the standby is not read from, "" while it is. `primary`: the server that it must
+    follow. A background thread opens connections and proves that each leads to a standby of the primary; a request that
+    finds none free reads from the primary.
     """
 
     def __init__(self, url: str, primary: Database, *, size: int, timeout_ms: int) -> None:
@@ -144,17 +148,17 @@ class StandbyPool:
         self._stopped = False
 
     def read(self) -> StandbyReader:
-        """Return a new reader for one request."""
+        """Return a new reader for one request; it takes no connection before its first statement."""
         return StandbyReader(self._primary, self)
 
     def start(self) -> None:
-        """Check the standby, and go on checking it in the background until `stop`."""
+        """Check the standby now, then every POLL_S seconds in a background thread until `stop`."""
         self.poll()
         self._thread = threading.Thread(target=self._watch, name="replica", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the background thread and close the connections."""
+        """Ask the background thread to end, and close the idle connections."""
         self._stopped = True
         self._look_now.set()
         self._lose_all()
@@ -162,7 +166,7 @@ class StandbyPool:
     # ---------------------------------------------------------------- for requests
 
     def take(self) -> Standby | None:
-        """Return a connection if one is free and the standby is healthy, else None; never waits."""
+        """Take an idle connection for a request; None if there is none, or the standby is behind. Never waits."""
         if self._is_behind:
             metrics.REPLICA_READS.add(1, "behind")
             return None
@@ -175,7 +179,7 @@ class StandbyPool:
         return None
 
     def give_back(self, standby: Standby) -> None:
-        """Put a usable connection back for the next request."""
+        """Put a connection back for the next request; close it if a statement is still running on it."""
         if standby in self._open:
             if standby.is_idle:
                 self._idle.append(standby)
@@ -183,12 +187,14 @@ class StandbyPool:
                 self.lose(standby)
 
     def lose(self, standby: Standby) -> None:
-        """Close a connection that can't be used any more."""
+        """Close a connection for good, since it can't be used any more."""
         self._open.discard(standby)
         standby.close()
 
     def fell_behind(self) -> None:
-        """Record that a request has waited in vain, so that no other request waits until the next check."""
+        """Record that a request has waited for the standby in vain: until the next check, which is made now, no request
+        takes a connection.
+        """
         self._is_behind = True
         self._look_now.set()
 
@@ -202,7 +208,7 @@ class StandbyPool:
                 self.poll()
 
     def poll(self) -> None:
-        """Check the health of the standby, open connections to it, and log a change."""
+        """Check the standby, open connections that are wanted, and log if its health has changed."""
         problem = self.fault()
         if problem != self.health_problem:
             self.health_problem = problem
@@ -213,7 +219,9 @@ class StandbyPool:
         metrics.REPLICA_USED.set(0 if problem else 1)
 
     def fault(self) -> str:
-        """Return the reason why the standby can't be read from now; "" if it can, and connections are open."""
+        """Check the standby and open connections; return the reason why it can't be read from now, "" if it can. Raises
+        nothing for a server that is away.
+        """
         try:
             return self._examine()
         except (psycopg.Error, ApiError, OSError) as error:
@@ -273,13 +281,15 @@ class StandbyPool:
         return standby
 
     def _silent(self) -> None:
-        """Give up a standby that does not answer; requests that wait for it continue on the primary."""
+        """Give up all connections to a standby that did not answer a check in time; requests that wait for it go on
+        with the primary.
+        """
         for standby in list(self._open):
             with contextlib.suppress(psycopg.Error, OSError):
                 standby.give_up()
 
     def _lose_all(self) -> None:
-        """Close idle connections; used ones are closed when they are given back."""
+        """Close the idle connections; those in use stay until their requests end."""
         idle, self._idle = self._idle, []
         self._open -= set(idle)
         for standby in idle:
@@ -287,9 +297,8 @@ class StandbyPool:
 
 
 def _reaches(standby: Standby, needed: int) -> bool:
-    """Wait up to WAIT_S until the standby has replayed the log up to `needed`; return True if it has.
-
-    Raises psycopg.Error.
+    """Ask until the standby has replayed the log up to `needed`, for WAIT_S at most; return True if it has. Raises
+    psycopg.Error.
     """
     deadline = time.monotonic() + WAIT_S
     while standby.ask() < needed:
@@ -300,9 +309,10 @@ def _reaches(standby: Standby, needed: int) -> bool:
 
 
 class StandbyReader(Reader):
-    """Reader of one request, on a standby for queries that allow that, else on the primary.
+    """Reader of one request: on the standby for queries that allow that, on the primary for others.
 
-    It stays with one connection, since another standby may be further behind; after a refusal, with the primary.
+    It keeps one connection to the standby, since another server behind the same address may be further behind. Once the
+    standby could not answer, all later reads of the request are the primary's.
     """
 
     __slots__ = ("_is_refused", "_min_lsn", "_standby", "_standbys")
@@ -325,12 +335,14 @@ class StandbyReader(Reader):
         return super().rows(query, **params)
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write outside a transaction; later reads of this request see it."""
+        """Run a write on the primary, outside a transaction; later reads of this request on the standby wait until they
+        see it.
+        """
         self._min_lsn = None
         return super().run(query, **params)
 
     def end(self) -> None:
-        """Give the connections back. Later reads of this request see commits made meanwhile."""
+        """Give both connections back. Later reads of this request see commits made meanwhile."""
         self._min_lsn = None
         if self._standby is not None:
             standby, self._standby = self._standby, None
@@ -338,7 +350,9 @@ class StandbyReader(Reader):
         super().end()
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
-        """Return the rows from a standby; None if the primary must answer."""
+        """Run `query` on the standby, once it has replayed enough; return None if the primary must answer. Raises
+        TooSlow.
+        """
         standby = self._standby
         if standby is None:
             standby = self._standby = self._standbys.take()
@@ -397,9 +411,8 @@ class StandbyReader(Reader):
         return min_lsn
 
     def _refuse(self, outcome: str) -> None:
-        """Give up this standby; its connection goes back to the pool if it is usable.
-
-        `outcome`: label of the metric.
+        """Read from the standby no more in this request. `outcome`: reason, for the metric; after "failed" a usable
+        connection goes back to the pool, else it is closed.
         """
         metrics.REPLICA_READS.add(1, outcome)
         standby, self._standby = self._standby, None

@@ -1,8 +1,8 @@
-"""Event log: numbers for committed events in the order of commits, and cursors of readers (docs/decisions/0010).
+"""Event log: numbers for committed events in the order of their commits, and cursors of readers (docs/decisions/0010).
 
-Writers only insert (models/journal/journal.py). An event has its number once a sequencer has seen it committed: what
-becomes visible later gets a later number, so that no number is ever given before one that a reader has passed, and a
-transaction that stays open holds nobody up. Numbers have no gaps within a site.
+Writers only insert (models/journal/journal.py). An event gets its number once the sequencer has seen it committed: one
+that is committed later gets a later number, so a reader never passes a number that is given afterwards, and a
+transaction that stays open delays nobody. Numbers have no gaps within a site.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ NUMBER_MISSING = Query("event_log.number_missing", _NUMBER.format(which=_MISSING
 
 
 def number(connection: Connection, lease: Lease | None = None) -> int:
-    """Number the events committed since the last call; return their number. Raises psycopg.Error, LostError.
+    """Number the events that were committed since the last call; return how many. Raises psycopg.Error, and LostError
+    if `lease`, which the caller must hold, has passed to another process.
 
-    `lease` must be held. Without a lease any number of processes may call it at once. Within a site, numbers are in the
-    order of commits; events found together are numbered in the order of their ids, which is the order of commits for
-    each object.
+    With `lease` None any number of processes may call it at once. Within a site numbers follow the order of commits;
+    events that one call finds are numbered by their ids, which for each single object is the order of its commits.
     """
     (row,), _ = connection.execute(PENDING, {})
     is_restored, is_pending = row
@@ -147,7 +147,7 @@ MOVE = Query(
 
 
 class LoggedEvent(NamedTuple):
-    """Event of the log: a committed change of an object. Ids are 0 for none."""
+    """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). Ids are 0 for none."""
 
     number: int
     kind: str  # models/journal/journal.py
@@ -164,30 +164,30 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Events for a reader, and `upto`: the number to move the reader's cursor to."""
+    """Events of a site for a reader, in order; `upto`: the number to which the reader moves its cursor after them."""
 
     events: list[LoggedEvent]
     upto: int
 
 
 def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[LoggedEvent]:
-    """Read the site's events after number `after`, up to `upto`: the first `limit` of those still stored."""
+    """Return the first `limit` events of a site with a number above `after` and up to `upto` that are still stored."""
     rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
     return [LoggedEvent(*row) for row in rows]
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
-    """Return the ids of sites with events that the reader `reader` has not read.
-
-    `query`: the statement that finds them; it may leave out events that the reader does not need.
+    """Return the ids of sites that have events after the cursor of `reader`. `query`: statement that finds them; it may
+    leave out events that this reader does not need.
     """
     return [row[0] for row in tx.rows(query, reader=reader)]
 
 
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
-    """Read the next events of a site for `reader` and lock its cursor until the transaction ends.
+    """Lock the cursor of `reader` on a site until the transaction ends, and return the next `limit` events after it.
 
-    None if there are no events, or another process has locked the cursor. Events that are no longer stored are skipped.
+    None if there are none, or another process has locked the cursor. Events that are no longer stored are skipped. The
+    caller calls `move`.
     """
     tx.run(BEGIN, reader=reader, site_id=site_id)
     row = tx.row(CURSOR, reader=reader, site_id=site_id)
@@ -198,5 +198,7 @@ def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | Non
 
 
 def move(tx: Transaction, reader: str, site_id: int, number: int) -> None:
-    """Move the reader's cursor to `number`, in the transaction of its effects."""
+    """Move the cursor of `reader` on a site to `number`, in the transaction in which the events up to it took
+    effect.
+    """
     tx.run(MOVE, reader=reader, site_id=site_id, number=number)

@@ -1,10 +1,10 @@
-"""Leases: work that one process of all does at a time, with an epoch for each term (decision 0026).
+"""Leases, by which one process at a time does some work, with an epoch (fencing token) for each term (decision 0026).
 
-The holder renews a lease each second; after three seconds without renewal, or as soon as its connection is gone,
-another process takes the lease and increments its epoch. Time alone would not do: a frozen process does not notice that
-its term is over, and goes on with the work it had begun. So each effect is a transaction that holds the row of the
-lease at the epoch of its term (`hold`): it can't begin in a later term, and the next holder first ends effects under
-way.
+The holder renews its lease each second. After three seconds without renewal, or as soon as the holder's connection is
+gone, another process may take it, and increments the epoch. Time alone is not safe: a frozen process does not notice
+that its term is over, and goes on with what it had begun. So each effect of the work is a transaction that locks the
+lease's row at its term's epoch (`hold`): it can't begin in a later term, and the next holder first ends the
+transactions that hold it.
 """
 
 from __future__ import annotations
@@ -80,16 +80,17 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Loss of a lease: another process holds it now and has taken over the work."""
+    """Error of work in a term that is over: another process holds the lease now."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")
 
 
 class Lease:
-    """Lease `name`, as one process knows it. `url`: direct address of the database.
+    """Lease of this name, held by this process or not. `url`: direct address of the database, over which it keeps a
+    connection of its own.
 
-    `take` and `release` are for one thread; `holds` and `hold` may be called in any.
+    One thread alone calls `take` and `release`; any may call the others.
     """
 
     def __init__(self, name: str, url: str) -> None:
@@ -103,34 +104,34 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def holds(self) -> bool:
-        """Return True if this process holds the lease, by the time of its last renewal; no statement is run."""
+        """Return True if this process has taken or renewed the lease within its time to live; the database is not
+        asked.
+        """
         return time.monotonic() < self._until
 
     @property
     def turn(self) -> dict[str, object]:
-        """Return the parameters of HOLD: the name and the epoch of this process's present term, or of its last one."""
+        """Return the parameters of the statement HOLD: name, and epoch of this process's present or last term."""
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:
-        """Tie the transaction `tx` to this process's term: it commits before the next term begins, or not at all.
-
+        """Tie the transaction `tx` to this process's term, so that it commits before the next term begins, or never.
         Raises LostError if another term has begun.
         """
         if tx.row(HOLD, **self.turn) is None:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """Return the present time by the database's clock, since the machine's may be wrong or change.
+        """Return the present time by the database's clock, since that of this machine may be wrong or be set.
 
-        It is the value at the last renewal plus the time since (monotonic).
+        It is the database's time at the last renewal, plus the monotonic time since.
         """
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 
     def take(self) -> bool:
-        """Take the lease if it is free, and renew it in the background; return True if this process holds it.
-
-        Raises psycopg.Error.
+        """Take the lease if no process holds it, and renew it in a thread from then on; return True if this process
+        holds it now. Raises psycopg.Error.
         """
         if self.holds():
             return True
@@ -179,7 +180,7 @@ class Lease:
             self._know(sent, rows[0][0])
 
     def release(self) -> None:
-        """Give the lease back, and close the connection."""
+        """Stop renewing, give the lease back so that another process can take it at once, and close the connection."""
         self._until = 0.0
         was_held = self._end_thread()
         if was_held and self._connection is not None:
@@ -189,7 +190,7 @@ class Lease:
         self._close()
 
     def _end_thread(self) -> bool:
-        """Stop the renewal; return True if it was running."""
+        """Stop the thread that renews; return True if it was still renewing."""
         thread, self._thread = self._thread, None
         if thread is None:
             return False

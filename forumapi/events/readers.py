@@ -1,8 +1,8 @@
-"""Readers of the event log inside the web processes, for the effects of a write after its answer.
+"""Readers of the event log in the web process: they carry out the effects of a write that its answer does not wait for.
 
-Each reader has a cursor for every site, moved in the transaction of its effects: so an event takes effect once,
-whichever process ends when. Readers run where events are numbered; a second process at the same time does no harm, and
-effects that a frozen process had begun are ended when another takes over (`hold`, lease.py).
+Each reader has a cursor for every site, moved in the transaction of its effects, so that an event takes effect once,
+whichever process ends when. Readers run in the process that numbers events; a second process at the same time does no
+harm, and what a frozen process had begun is ended when another takes over (`hold`, lease.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader of the event log: name of its cursors, its work, and the statement that finds sites with unread events."""
+    """Reader of the event log: the name of its cursors, the function that carries out its effects, and the statement
+    that finds sites with events for it.
+    """
 
     name: str
     work: Work
@@ -35,9 +37,9 @@ class EventReader(NamedTuple):
 
 
 class Readers(PollingThread):
-    """Thread that runs `readers` when there are new events.
+    """Thread that runs `readers` when there are new events, in the one process where `leads()` is true.
 
-    `leads` returns True in the one process that runs them; `hold` ties a transaction to that process's term.
+    `hold(tx)` ties a transaction to that process's term.
     """
 
     def __init__(
@@ -54,14 +56,15 @@ class Readers(PollingThread):
         self._hold = hold
 
     def poll(self) -> None:
-        """Run the readers, if this process leads. Running transactions are rolled back or finished at a stop."""
+        """Run all readers until they have read everything, if this process leads."""
         if self._leads():
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Run each reader until it has read everything. Raises Unavailable if the database can't be reached.
+        """Run each reader on each site until it has read all events. Raises Unavailable if the database can't be
+        reached.
 
-        A site whose events take the database too long is left for the next poll, so that other sites are not delayed.
+        A site whose events take the database too long is left to the next poll, so that it does not delay others.
         """
         for reader in self._readers:
             tx = self._database.read()
@@ -77,7 +80,10 @@ class Readers(PollingThread):
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
-        """Run a reader on one batch; return False if there is none. A batch that fails is read one event at a time."""
+        """Let a reader take effect for one batch of a site's events; return False if there is none.
+
+        After an error the batch is read one event at a time, and an event that fails again is logged and skipped.
+        """
         try:
             return self._attempt(reader, site_id, BATCH)
         except TooSlow:

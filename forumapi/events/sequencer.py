@@ -1,8 +1,8 @@
-"""Sequencer: the one web worker that numbers events, and runs the readers.
+"""Sequencer: the thread of one web worker that numbers committed events. The same worker runs the readers.
 
-It is the worker that holds the lease `events` (lease.py); another takes over within about a second of its end, and
-within five when it is frozen. Numbering is correct in any number of processes (event_log.py): the lease spares them the
-work, and keeps a frozen process from blocking the others.
+It is the worker that holds the lease `events` (lease.py). Another takes over within about a second of its end, and
+within five seconds if it is frozen. Numbers would be right from any number of processes (event_log.py): the lease
+spares them the work, and keeps a frozen process from blocking the others.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ LISTEN: Final = b"LISTEN forumapi_events"
 
 
 class Sequencer:
-    """Thread of one web worker that numbers events, or stands by while another worker does.
+    """Thread of a web worker that numbers events while the worker holds the lease, and stands by while another worker
+    does.
 
-    `numbered` is called after numbers were committed here, `heard` after they were elsewhere. `url`: direct address of
-    the database.
+    `numbered()` is called after this worker has committed numbers, `heard()` after another has. `url`: direct address
+    of the database.
     """
 
     POLL_S: Final = 0.25  # behind the hints, which may get lost
@@ -54,15 +55,15 @@ class Sequencer:
 
     @property
     def leads(self) -> bool:
-        """Return True if this process numbers the events."""
+        """Return True if this process holds the lease, and so numbers the events; the database is not asked."""
         return self._lease.holds()
 
     def hold(self, tx: Transaction) -> None:
-        """Tie a transaction to this process's term. Raises LostError if that has ended."""
+        """Tie a transaction to this process's term. Raises LostError if that term is over."""
         self._lease.hold(tx)
 
     def start(self) -> None:
-        """Number events in the background until `stop`."""
+        """Start the thread, which numbers events or stands by until `stop`."""
         if self._thread is None:
             self._stopping.clear()
             self._wake = os.pipe()
@@ -84,7 +85,9 @@ class Sequencer:
                 os.close(end)
 
     def hint(self) -> None:
-        """Number events now, after a commit, instead of at the next poll. Costs no round trip."""
+        """Make the thread number events now, or notify the worker that does, since a transaction was committed; costs
+        no round trip here.
+        """
         if not self._hinted:
             self._hinted = True
             self._ring()
@@ -140,7 +143,11 @@ class Sequencer:
         return True
 
     def _wait(self, connection: Connection, timeout_s: float) -> bool:
-        """Wait for a hint of this or another process, `timeout_s` at most; return True for a hint of this process."""
+        """Wait up to `timeout_s` for a hint; return True for a hint in this process, False for one of another process
+        or none.
+
+        Calls `heard` if the hint is that another worker has committed numbers.
+        """
         if self._wake is None:
             return False
         ready, _, _ = select.select([connection.socket, self._wake[0]], [], [], timeout_s)

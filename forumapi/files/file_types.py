@@ -1,4 +1,6 @@
-"""Detection of file types by their first bytes, never by name or declared type (C-43)."""
+"""Detection of file types by a file's first bytes, never by its name or declared type (C-43); and the cleaning of
+names.
+"""
 
 from __future__ import annotations
 
@@ -53,17 +55,23 @@ NAME_MAX: Final = 512
 
 
 def picture(head: bytes) -> str:
-    """Return the supported image format that the first bytes show: gif, jpeg, png or webp; "" for anything else."""
+    """Return the image format that the first bytes of a file show, if it is one of those supported: gif, jpeg, png or
+    webp; "" for anything else.
+    """
     return next((kind for pattern, kind in _PICTURES if pattern.match(head)), "")
 
 
 def is_untaken(head: bytes) -> bool:
-    """Return True if the first bytes show an image format that is refused."""
+    """Return True if the first bytes show an image format that uploads may not have (HEIC, AVIF, TIFF, JPEG XL, JPEG
+    2000).
+    """
     return _UNTAKEN.match(head) is not None
 
 
 def sniff(head: bytes) -> str:
-    """Return the media type of a file that is no supported image, never one that a browser would execute."""
+    """Return the media type to serve a file with that is no supported image, by its first bytes: SVG, a few known
+    types, plain text, or UNKNOWN, also for HTML.
+    """
     if _SVG.match(head):
         return SVG
     for pattern, media_type in _OTHERS:
@@ -81,7 +89,9 @@ def sniff(head: bytes) -> str:
 
 
 def claims_picture(declared: str, name: str) -> bool:
-    """Return True if the sender declares an image, by type or, for the generic type, by name (content 10.2)."""
+    """Return True if an upload is said to be a supported image: by its declared media type or, if that is the generic
+    one, by its name (content 10.2).
+    """
     media_type = declared.partition(";")[0].strip()
     if _PICTURE_TYPES.match(media_type):
         return True
@@ -89,12 +99,16 @@ def claims_picture(declared: str, name: str) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """Return the last part of a path without control and bidirectional characters; "" if nothing is left."""
+    """Return the last part of a sent file name, without control and bidirectional characters and cut to NAME_MAX; "" if
+    nothing is left.
+    """
     last = _CONTROL.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     return last[:NAME_MAX]
 
 
 def extension(name: str) -> str:
-    """Return the extension of a name; "" if it has none that is fit for an address."""
+    """Return the extension of a file's name, without the dot; "" if it has none, or none of letters, digits, _ and -
+    alone.
+    """
     _, dot, last = name.rpartition(".")
     return last if dot and _EXTENSION.match(last) else ""

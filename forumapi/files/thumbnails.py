@@ -1,4 +1,6 @@
-"""Thumbnails: made in the background after an upload, or on the first request if it comes earlier."""
+"""Thumbnails of stored images: made in the background after an upload, or on the first request if that comes
+earlier.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ MAX_WAITING: Final = 200
 
 
 class Box(NamedTuple):
-    """Maximum width and height of a thumbnail."""
+    """Greatest width and height of a thumbnail, in pixels."""
 
     width: int
     height: int
 
     @classmethod
     def of(cls, text: str) -> Box:
-        """Parse "800x600", the form in the settings."""
+        """Parse a size such as "800x600", as the settings have it."""
         width, _, height = text.partition("x")
         return cls(int(width), int(height))
 
@@ -44,7 +46,9 @@ class _Wanted(NamedTuple):
 
 
 class Thumbnails:
-    """Maker of thumbnails of stored images, each made once; its background thread runs between `start` and `stop`."""
+    """Maker of thumbnails: each is made once, stored, and found by the image and the box. A thread makes queued ones
+    between `start` and `stop`.
+    """
 
     def __init__(self, database: Database, storage: Storage, image_worker: ImageWorker) -> None:
         self._database = database
@@ -55,12 +59,12 @@ class Thumbnails:
         self._busy: dict[tuple[str, Box], threading.Lock] = {}
 
     def start(self) -> None:
-        """Start the background thread."""
+        """Start the thread that makes queued thumbnails."""
         self._thread = threading.Thread(target=self._work, name="thumbnails", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the background thread; queued thumbnails are then made on request."""
+        """End that thread; thumbnails still in the queue are made on their first request."""
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)
@@ -68,7 +72,11 @@ class Thumbnails:
             self._thread = None
 
     def later(self, hash: str, kind: str, size: int, boxes: tuple[Box, ...], *, who: str) -> None:
-        """Queue thumbnails of a stored image, in the turns of the caller `who`."""
+        """Queue a thumbnail of a stored image for each of `boxes`; those for which the queue has no room are made on
+        their first request.
+
+        `hash`, `kind`, `size`: name, format and bytes of the image; `who`: caller by whose turns they are made.
+        """
         for box in boxes:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(_Wanted(hash, kind, size, box, who))
@@ -82,9 +90,11 @@ class Thumbnails:
                 logger.warning("a thumbnail of %s was not made: %s", wanted.hash, reason)
 
     def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
-        """Return a thumbnail, made now if needed, in the turns of the caller `who`.
+        """Return the thumbnail of a stored image within `box`, made now if there is none yet; it may be the image
+        itself.
 
-        Raises Invalid, MissingError, StorageError.
+        `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError,
+        StorageError, Unavailable.
         """
         made = self._known(hash, box)
         if made is None:
@@ -103,7 +113,9 @@ class Thumbnails:
 
     @contextlib.contextmanager
     def _alone(self, hash: str, box: Box) -> Iterator[None]:
-        """Lock a thumbnail in this process: callers that wait find it made."""
+        """Hold this process's lock of one thumbnail during the with statement; a caller that had to wait then finds it
+        made.
+        """
         lock = self._busy.setdefault((hash, box), threading.Lock())
         with lock:
             try:
@@ -141,7 +153,9 @@ class Thumbnails:
 
 @contextlib.contextmanager
 def scratch(storage: Storage) -> Iterator[Path]:
-    """Yield a temporary folder in the store's scratch folder. Raises StorageError."""
+    """Yield a new temporary folder in the store's scratch folder, removed afterwards with its files. Raises
+    StorageError.
+    """
     folder = storage.scratch / secrets.token_hex(12)
     try:
         folder.mkdir(parents=True)

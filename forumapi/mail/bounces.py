@@ -1,7 +1,7 @@
-"""Bounces: parses delivery status notifications (RFC 3464) and suppresses addresses.
+"""Bounces: delivery status notifications (RFC 3464) are parsed, and the addresses that they report are suppressed.
 
-A report suppresses only the address to which we sent a mail with the Message-ID in the report: anybody can write a
-report, but only the recipient and the servers on the way know the Message-ID.
+An address is suppressed only if we sent it a mail with the Message-ID that the report names: anybody can write a
+report, but only the recipient and the servers on the way know a Message-ID.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ MAX_BYTES: Final = 2_000_000
 
 
 class BounceReport(NamedTuple):
-    """Permanent delivery failure of one mail to one recipient."""
+    """Report that one mail permanently failed for one recipient. `message_id`: of that mail; `detail`: the server's
+    reply.
+    """
 
     message_id: str
     recipient: str
@@ -32,7 +34,9 @@ class BounceReport(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """Yield the messages of a mailbox: an mbox file, a maildir, a folder of files, or a file with one message."""
+    """Yield the messages at `path`: an mbox file, a maildir, a folder with a message in each file, or a file with one
+    message.
+    """
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():
             for kept in mailbox.Maildir(path, create=False):
@@ -52,7 +56,9 @@ def messages(path: Path) -> Iterator[bytes]:
 
 
 def read(data: bytes) -> BounceReport | None:
-    """Parse a bounce report; None if the message is no report, or not about a permanent failure."""
+    """Parse a message as a delivery status notification; return its first permanent failure, None if it reports
+    none.
+    """
     try:
         return _read(data)
     except RecursionError:
@@ -101,9 +107,10 @@ def _header(message: object, name: str) -> str:
 
 
 def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
-    """Suppress the address that a report is about, if the report is about a mail of this platform to it.
+    """Suppress the address that the report is about, if a mail of this platform to it has the report's Message-ID;
+    return what was done, as a line for the log.
 
-    Returns a line for the log.
+    `secret`: the platform's, by which Message-IDs are made.
     """
     recipient = outbox.sent_to(tx, secret, report.message_id)
     if recipient is None:

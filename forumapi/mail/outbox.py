@@ -142,7 +142,9 @@ _MESSAGE_ID: Final = re.compile(r"<(\d{1,18})\.([0-9a-f]{32})@")
 
 
 class Mail(NamedTuple):
-    """Leased mail; without a recipient it is not rendered yet."""
+    """Row of the outbox that was leased to be sent. Without a recipient it is about an update, and has yet to be
+    rendered.
+    """
 
     id: int
     cause: str
@@ -156,7 +158,7 @@ class Mail(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Rendered mail about an update. `sender_name` is plain text."""
+    """Mail about an update, rendered. `sender_name`: name in From, as plain text."""
 
     recipient: str
     sender_name: str
@@ -167,7 +169,7 @@ class Written(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Mail that will not be sent; `reason` goes to the log."""
+    """Decision not to send a mail, with the reason for the log."""
 
     reason: str
 
@@ -177,7 +179,10 @@ Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
 
 
 class SendOutcome(NamedTuple):
-    """Result of sending a mail. `state` None: the mail is tried again in `wait_s`."""
+    """Outcome for one leased mail. `state`: sent, dead or dropped; None: it is tried again in `wait_s` seconds.
+
+    `was_tried` False: it does not count as an attempt; `is_bounce`: its address is suppressed.
+    """
 
     mail_id: int
     state: str | None
@@ -201,7 +206,9 @@ def queue(
     html: str | None = None,
     site_id: int | None = None,
 ) -> None:
-    """Insert a mail into the outbox, unless there is one with this cause."""
+    """Insert a mail into the outbox, unless a mail with this `cause` was queued before. `subject`: may be HTML-escaped;
+    `site_id`: None for the platform.
+    """
     tx.run(
         QUEUE,
         site_id=site_id,
@@ -223,7 +230,11 @@ def queue_notice(
     site_id: int | None = None,
     **values: object,
 ) -> None:
-    """Queue a mail that is no update. `template`: of `templates/mail/notices`; `values`: all plain text."""
+    """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless one with this
+    `cause` was queued before.
+
+    `values`: for the template, all plain text.
+    """
     text, html = notice(template, subject, **values)
     queue(
         tx,
@@ -237,7 +248,7 @@ def queue_notice(
 
 
 def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
-    """Return text and HTML of a mail that is no update."""
+    """Render a template of `templates/mail/notices`; return the text and the HTML of the mail."""
     path = f"mail/notices/{template}"
     text = templates.render(f"{path}.txt", **values)
     html = templates.render(f"{path}.html", subject=plain(subject), is_own=False, **values)
@@ -245,12 +256,14 @@ def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
 
 
 def plain(text: str) -> str:
-    """Convert a stored, HTML-escaped field to one line of plain text, fit for a header."""
+    """Convert a stored field, which is HTML-escaped, into one line of plain text, fit for a header."""
     return " ".join(unescape(text).split())
 
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Lease mails that are due; return those with a text, such as codes, and those that must be rendered."""
+    """Lease up to `batch` mails that are due, for LEASE_S; return those with a text first, then those that have to be
+    rendered.
+    """
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)
     if not room:
@@ -260,7 +273,7 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
 
 
 def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
-    """Store the outcomes of a batch, and suppress addresses that bounced."""
+    """Store the outcomes of leased mails, and suppress the addresses that bounced."""
     tx.run(
         RECORD_OUTCOMES,
         ids=[one.mail_id for one in outcomes],
@@ -276,13 +289,17 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
-    """Return the Message-ID of a mail: the same for every try, and not to be guessed."""
+    """Return the Message-ID of a mail: the same at every attempt, and with a keyed hash, so that nobody can
+    guess it.
+    """
     mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
     return f"<{mail_id}.{mark}@{domain}>"
 
 
 def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
-    """Return the recipient of the mail with this Message-ID; None if it is not of this platform, or deleted since."""
+    """Return the recipient of the mail with the Message-ID `text`; None if it was not made with `secret`, or the mail's
+    row was deleted since.
+    """
     match = _MESSAGE_ID.match(text.strip())
     row = tx.row(FIND, mail_id=int(match[1])) if match else None
     if match is None or row is None:
@@ -292,7 +309,7 @@ def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
 
 
 class MailEntry(NamedTuple):
-    """Mail as operators see it, without its text."""
+    """Row of the outbox as operators see it, without the text."""
 
     id: int
     state: str
@@ -308,14 +325,16 @@ class MailEntry(NamedTuple):
 def list_all(
     tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int
 ) -> list[MailEntry]:
-    """List mails in these states, newest first."""
+    """Return up to `limit` mails in these states, newest first; of one site, or with `site_id` None of all."""
     return [
         MailEntry(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
     ]
 
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
-    """Make one mail due now, or all that are dead or wait after a failure; return their number."""
+    """Make mails that are dead, or wait after a failure, due now: the one with `mail_id` or, with None, all of a site
+    (None: of all sites); return their number.
+    """
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 
 
@@ -327,9 +346,9 @@ def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
 
 
 class Sender(PollingThread):
-    """Thread that sends mails that are due; `flush` sends one batch at once.
+    """Thread that sends mails that are due. `config()` returns the present settings, so that a reload applies.
 
-    `config` returns the present settings, so that a reload applies. `write` renders mails without a text.
+    `write(ids)` renders the mails about updates, by id; by default they are dropped.
     """
 
     POLL_S = 5.0
@@ -344,14 +363,15 @@ class Sender(PollingThread):
         self._secret = b""
 
     def poll(self) -> None:
-        """Send all mails that are due; after a stop another process sends the rest."""
+        """Send all mails that are due, as `drain` does."""
         self.drain()
 
     def drain(self) -> int:
-        """Send mails that are due, over one connection, until none is left, the server is away or the thread stops.
+        """Send mails that are due, over one SMTP connection, until none is left, the mail server is unavailable or the
+        thread stops; return how many were taken from the outbox, sent or not.
 
-        Return how many were taken from the outbox, sent or not.
-        Raises Unavailable if the database can't be reached.
+        Raises Unavailable if the database can't be reached. A failure of the mail server postpones mails and raises
+        nothing.
         """
         total = 0
         transport = Transport(self._config())
@@ -366,9 +386,8 @@ class Sender(PollingThread):
         return total
 
     def flush(self) -> int:
-        """Send one batch of mails that are due; return its size.
-
-        Raises Unavailable if the database can't be reached.
+        """Send at most one batch of mails that are due; return how many were taken from the outbox, sent or not. Raises
+        as `drain` does.
         """
         transport = Transport(self._config())
         try:
@@ -377,7 +396,9 @@ class Sender(PollingThread):
             transport.close()
 
     def _batch(self, transport: Transport) -> tuple[int, bool]:
-        """Send one batch; return its size, and True if the mail server is unavailable."""
+        """Lease one batch, send it, and record the outcomes; return its size, and True if the mail server is
+        unavailable.
+        """
         with self._database.write() as tx:
             texts, unwritten = lease(tx)
         if not texts and not unwritten:
@@ -424,7 +445,9 @@ class Sender(PollingThread):
     def _rendered(
         self, config: Config, mails: Sequence[Mail], outcomes: list[SendOutcome]
     ) -> dict[Mail, Message]:
-        """Render mails; outcomes of those that will not be sent go to `outcomes`."""
+        """Render mails about updates; return the messages to send, and append the outcomes of those dropped to
+        `outcomes`.
+        """
         made = self._render([mail.id for mail in mails], outcomes)
         messages = {}
         for mail in mails:
@@ -448,7 +471,9 @@ class Sender(PollingThread):
     def _render(
         self, ids: Sequence[int], outcomes: list[SendOutcome]
     ) -> Mapping[int, Written | Dropped]:
-        """Render a batch; if that fails, render each mail by itself, and give up those that fail again."""
+        """Render mails by id, all at once. If that fails, render each by itself; one that fails alone is dead, and its
+        outcome is appended to `outcomes`.
+        """
         if not ids:
             return {}
         try:
@@ -468,7 +493,9 @@ class Sender(PollingThread):
     def _send(
         self, transport: Transport, messages: Mapping[Mail, Message], outcomes: list[SendOutcome]
     ) -> bool:
-        """Send mails one after the other; return False if the mail server is unavailable."""
+        """Send messages one after the other and append their outcomes to `outcomes`; return False if the mail server is
+        unavailable.
+        """
         deadline = time.monotonic() + _BATCH_LIMIT_S
         away = ""
         for mail, message in messages.items():
@@ -487,12 +514,12 @@ class Sender(PollingThread):
 
 
 def _not_now(mail: Mail, error: str) -> SendOutcome:
-    """Return the outcome of a mail that was not tried, since the mail server is unavailable."""
+    """Return the outcome of a mail that was not tried, because the mail server is unavailable: it waits _AWAY_S."""
     return SendOutcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 
 def _deliver(transport: Transport, mail: Mail, message: Message) -> SendOutcome:
-    """Send one mail; return its outcome. Raises ServerUnavailableError."""
+    """Send one mail; return its outcome, also for a failure. Raises ServerUnavailableError."""
     try:
         transport.deliver(message)
     except UndeliverableError as error:

@@ -1,4 +1,4 @@
-"""Encoding of mails, and their transport: an SMTP server, or the mailbox folder of the embedded mode."""
+"""Encoding of mails, and their transport: to an SMTP server or, in the embedded mode, into a folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ _FULL: Final = 552
 
 
 class Message(NamedTuple):
-    """Mail with everything that its bytes depend on. `sender`: name and address."""
+    """Mail ready to be encoded, the same bytes at every attempt. `id`: its row in the outbox; `sender`: name and
+    address; `headers`: further ones.
+    """
 
     id: int
     message_id: str
@@ -55,7 +57,7 @@ class Message(NamedTuple):
 
 
 class UndeliverableError(Exception):
-    """Permanent failure of a mail. `is_bounce`: the address no longer exists."""
+    """Permanent failure to deliver a mail. `is_bounce`: the server says that the recipient's mailbox does not exist."""
 
     def __init__(self, reason: str, *, is_bounce: bool = False) -> None:
         super().__init__(reason)
@@ -63,16 +65,18 @@ class UndeliverableError(Exception):
 
 
 class ServerUnavailableError(Exception):
-    """Failure to reach the mail server."""
+    """Failure to connect or log in to the mail server; says nothing about the mail."""
 
 
 def is_possible(config: Config) -> bool:
-    """Return True if the settings allow mail to be sent at all."""
+    """Return True if the settings allow sending mail: a server is set, or this is the embedded mode."""
     return bool(config.smtp_url) or config.is_embedded
 
 
 def is_allowed(config: Config, recipient: str) -> bool:
-    """Return True if mail to `recipient` may leave this machine (P-63)."""
+    """Return True if mail to `recipient` may go to the mail server: always in production, elsewhere only by
+    `mail_allow_list` (P-63).
+    """
     if config.mode == "prod":
         return True
     address = recipient.lower()
@@ -83,12 +87,14 @@ def is_allowed(config: Config, recipient: str) -> bool:
 
 
 def is_bounce(code: int, text: str) -> bool:
-    """Return True if a reply to RCPT means that the mailbox does not exist (RFC 5321, RFC 3463)."""
+    """Return True if a server's reply to a recipient, status code and text, means that the mailbox does not exist (RFC
+    5321, RFC 3463).
+    """
     return 500 <= code < 600 and code != _FULL and not _NOT_THE_ADDRESS.search(text)
 
 
 def encode(message: Message) -> bytes:
-    """Encode a mail, whose addresses are printable ASCII."""
+    """Encode a mail as bytes (RFC 5322); its addresses must be printable ASCII."""
     mail: MIMEBase = _part("plain", message.text)
     if message.html is not None:
         mail = MIMEMultipart("alternative", _subparts=[mail, _part("html", message.html)])
@@ -104,7 +110,7 @@ def encode(message: Message) -> bytes:
 
 
 def _words(name: str, value: str) -> str:
-    """Encode the value of a header: one line if it is plain ASCII, else encoded words (RFC 2047)."""
+    """Encode the value of the header `name`: as one line if it is plain ASCII, else as encoded words (RFC 2047)."""
     line = " ".join(value.split())
     return line if _is_plain(line) else _encoded(name, line)
 
@@ -131,14 +137,16 @@ def _part(kind: str, text: str) -> MIMEBase:
 
 
 class Transport:
-    """Transport of mails, one after the other, over one SMTP connection, opened for the first mail."""
+    """Sender of mails one after the other, over one SMTP connection that is opened for the first."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._smtp: smtplib.SMTP | None = None
 
     def deliver(self, message: Message) -> None:
-        """Send one mail. Raises UndeliverableError, ServerUnavailableError, OSError, smtplib.SMTPException."""
+        """Send one mail, or write it into the folder of the embedded mode. Raises UndeliverableError,
+        ServerUnavailableError; OSError or smtplib.SMTPException for a failure that may pass.
+        """
         config = self.config
         for address in (message.recipient, message.sender[1]):
             if not (address.isascii() and address.isprintable()):
@@ -207,13 +215,13 @@ class Transport:
 
 
 def one_line(said: bytes | str) -> str:
-    """Return a server's reply as one printable line."""
+    """Return a server's reply as one line of printable characters."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically, readable by its owner only."""
+    """Write `data` to a file atomically, readable by its owner alone."""
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
@@ -221,7 +229,9 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def connect(url: str) -> smtplib.SMTP:
-    """Connect to `smtp://[user:password@]host[:port]` (STARTTLS if the server offers it) or `smtps://`."""
+    """Connect to the server at `smtp://[user:password@]host[:port]` (with STARTTLS if the server offers it) or
+    `smtps://…`, and log in. Raises OSError, smtplib.SMTPException.
+    """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
     context = ssl.create_default_context()

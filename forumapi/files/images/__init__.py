@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 
 class ProcessedImage(NamedTuple):
-    """Processed image. `is_new`: its bytes differ from the source and are in the target file.
+    """Properties of an image that was processed: width, height, SHA-1 and size in bytes of its result, and `pixels` of
+    its source.
 
-    `pixels`: number of pixels of the source.
+    `is_new` False: the result is the source's very bytes, and no target file was written.
     """
 
     width: int

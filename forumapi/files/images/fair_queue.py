@@ -1,7 +1,7 @@
-"""Start-time fair queue (Goyal, Vin and Cheng, 1996) with one server, for callers whose requests differ in cost.
+"""Start-time fair queue (Goyal, Vin and Cheng, 1996): one turn at a time, for callers whose turns differ in cost.
 
-The next turn goes to the caller with the least cost since the queue began to fill, so that a small image waits only for
-the one in work, however many large images of another caller came before.
+The next turn goes to the caller with the least cost since the queue began to fill. So a small image waits only for the
+image in work, however many large ones another caller has queued before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIZES_IN_A_ROW: Final = 2
 
 
 class Turn:
-    """Turn of the caller `who`, who sets `cost` before it ends."""
+    """Turn of the caller with the key `who`; the caller sets `cost`, in any unit, before the turn ends."""
 
     __slots__ = ("cost", "is_size", "ready", "start", "who")
 
@@ -32,9 +32,10 @@ class Turn:
 
 
 class _WaitingTurns:
-    """Waiting turns of one kind, first come first served for each caller.
+    """Turns that wait, of one kind (uploads or thumbnails). A caller's own are in order of arrival.
 
-    `finished`: caller -> virtual time at which their last turn ends; `virtual`: virtual time of the last start.
+    `finished`: key of a caller -> virtual time at which the last turn of that caller ends; `virtual`: virtual time of
+    the last start.
     """
 
     __slots__ = ("finished", "virtual", "waiting")
@@ -45,7 +46,7 @@ class _WaitingTurns:
         self.virtual = 0.0
 
     def take(self) -> Turn:
-        """Start the next turn."""
+        """Choose the next turn, start it and return it."""
         turn = min(self.waiting, key=self._start)  # the first of equals
         self.waiting.remove(turn)
         self.begin(turn)
@@ -62,7 +63,7 @@ class _WaitingTurns:
 
 
 class FairQueue:
-    """Fair queue of turns, one at a time, with a maximum wait of `patience_s`."""
+    """Fair queue of turns, of which one is in work at a time. `patience_s`: longest wait for a turn."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
@@ -73,19 +74,22 @@ class FairQueue:
 
     @property
     def waiting(self) -> int:
-        """Return the number of waiting turns."""
+        """Return the number of turns that wait, without the one in work."""
         return len(self._uploads.waiting) + len(self._sizes.waiting)
 
     @property
     def people(self) -> int:
-        """Return the number of callers with a recorded cost."""
+        """Return the number of callers whose cost is remembered, each counted once for uploads and once for
+        thumbnails.
+        """
         return len(self._uploads.finished) + len(self._sizes.finished)
 
     @contextlib.contextmanager
     def turn(self, who: str, *, is_size: bool = False) -> Iterator[Turn]:
-        """Wait for a turn, which lasts as long as the with statement.
+        """Wait for a turn of the caller `who`, which then lasts as long as the with statement. Raises Unavailable after
+        `patience_s`.
 
-        `who`: key of the caller; `is_size`: turns of that kind go first. Raises Unavailable after `patience_s`.
+        `is_size`: for a thumbnail, which goes before uploads, but for one upload after SIZES_IN_A_ROW of them.
         """
         turn = Turn(who, is_size)
         with self._lock:
@@ -105,7 +109,7 @@ class FairQueue:
         return self._sizes if turn.is_size else self._uploads
 
     def _end(self, turn: Turn) -> None:
-        """End a turn, or the wait for it, and start the next turn."""
+        """End a turn, or the wait for one that has not begun, and start the next."""
         with self._lock:
             line = self._waiting_turns(turn)
             if turn in line.waiting:

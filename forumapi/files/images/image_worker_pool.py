@@ -1,4 +1,6 @@
-"""Image worker process, as its parent handles it: started for the first image, replaced after a failure."""
+"""Image worker process as its parent uses it: started for the first image, replaced after a failure and after a number
+of images.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ PIXELS_A_SECOND: Final = 50_000_000
 
 
 class ImageWorker:
-    """Child process that handles one image at a time. Thread-safe."""
+    """Handle of the image worker process, which processes one image at a time, in fair turns. Any thread may
+    call it.
+    """
 
     def __init__(self, *, time_limit_s: float, pixel_limit: int) -> None:
         self.time_limit_s = time_limit_s
@@ -40,11 +44,12 @@ class ImageWorker:
         max_width: int = 0,
         max_height: int = 0,
     ) -> ProcessedImage:
-        """Validate the image at `source` and bring it within the limits; see `picture.make`.
+        """Have the worker process check the image at `source` and write to `target` what is to be stored of it; see
+        picture.py, `make`.
 
-        Callers take turns by the pixels of their images. `who`: any key of the caller; `is_size`: a thumbnail of a
-        stored image, which has priority over uploads. Raises Invalid (code 21) for an invalid image, Unavailable if the
-        queue is too long.
+        `kind`: its format; `who`: key of the caller, by which turns are fair in pixels; `is_size`: for a thumbnail,
+        which goes before uploads. Raises Invalid (code 21) for an image that is invalid, too large or makes the process
+        fail; Unavailable after too long a wait.
         """
         asked = {
             "source": str(source),
@@ -79,14 +84,14 @@ class ImageWorker:
             raise
 
     def close(self) -> None:
-        """End the worker process."""
+        """Kill the worker process, if there is one; the next image starts another."""
         if self._child is not None:
             self._child.close()
             self._child = None
 
 
 class _Child:
-    """Worker process, and the parent's end of the socket that is its standard input."""
+    """One worker process, and the parent's end of the socket that is its standard input."""
 
     def __init__(self) -> None:
         self.left = MAX_PICTURES
@@ -100,7 +105,9 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send a request and return the answer. Raises OSError (TimeoutError too) or EOFError without an answer."""
+        """Send one request and return its answer. Raises OSError (TimeoutError after `time_limit_s`), or EOFError if
+        the process ended.
+        """
         self.left -= 1
         self._socket.settimeout(time_limit_s)
         self._lines.write(json.dumps(asked).encode() + b"\n")

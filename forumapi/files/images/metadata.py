@@ -1,7 +1,7 @@
-"""Removal of metadata from image files without decoding them.
+"""Removal of metadata from image files, without decoding the image.
 
-Kept are the parts that decide how the image looks: pixels, palette, transparency, animation, colour profile. Removed
-are EXIF, XMP, IPTC, text, times, previews, unknown chunks, and bytes after the end of the image (C-46).
+Kept is what decides how the image looks: pixels, palette, transparency, animation, colour profile. Removed are EXIF,
+XMP, IPTC, texts, times, previews, unknown chunks, and bytes after the end of the image (C-46).
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ _GIF_KEPT: Final = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
 
 
 class BrokenError(Exception):
-    """File that violates its format."""
+    """Error of a file that violates its own format; the message says how."""
 
 
 def stripped(data: bytes, kind: str) -> bytes:
-    """Return the file without metadata, the same object if there is none. `kind`: jpeg, png, webp or gif.
-
-    Raises BrokenError.
+    """Return the file's bytes without metadata, the same object if there is none. `kind`: format, jpeg, png, webp or
+    gif. Raises BrokenError.
     """
     try:
         made = _STRIPPERS[kind](data)
@@ -135,12 +134,12 @@ def _gif(data: bytes) -> bytes:
 
 
 def _colours(flags: int) -> int:
-    """Return the size in bytes of the colour table that the flags announce."""
+    """Return the size in bytes of the colour table that a GIF's flags announce, 0 for none."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """Return the end of a chain of sub-blocks."""
+    """Return the position after the chain of GIF sub-blocks that begins at `at`."""
     while data[at]:
         at += data[at] + 1
     return at + 1

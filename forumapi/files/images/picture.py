@@ -1,6 +1,7 @@
-"""Image processing from file to file: validated by decoding, upright, resized, without metadata (content 10.2).
+"""Processing of one image, from file to file: checked by decoding it, turned upright, made smaller, freed of metadata
+(content 10.2).
 
-Runs only in the worker process (worker_main.py): it decodes untrusted bytes.
+Runs only in the worker process (worker_main.py), since it decodes untrusted bytes.
 """
 
 from __future__ import annotations
@@ -43,15 +44,17 @@ _SIDEWAYS: Final = frozenset(_TURNS[tag] for tag in (5, 6, 7, 8))
 
 
 class RefusedError(Exception):
-    """Invalid or unsupported image; the message is for the API's user."""
+    """Refusal of an image that is damaged, not supported or too large; the message is for the API's user."""
 
 
 def make(
     source: Path, target: Path, kind: str, *, max_width: int, max_height: int, pixel_limit: int
 ) -> ProcessedImage:
-    """Validate the image at `source` and write the image to be stored to `target`, unless it is `source` unchanged.
+    """Check the image at `source`, of the format `kind`, by decoding it, and write what is to be stored to `target`; if
+    nothing has to change, write nothing.
 
-    A limit of 0 means none. A resized animation keeps only its first frame. Raises RefusedError.
+    `max_width`, `max_height`: limits that it is scaled down to, 0 for none; an animation that is scaled keeps only its
+    first frame. Raises RefusedError, also above `pixel_limit` pixels.
     """
     # Pixels are limited below, before decoding.
     Image.MAX_IMAGE_PIXELS = None
@@ -92,7 +95,9 @@ def make(
 
 
 def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int] | None:
-    """Return width and height within the limits in the same proportions (C-45); None if the image is within them."""
+    """Return the largest width and height within the limits (0: none) in the same proportions (C-45); None if the image
+    is within them already.
+    """
     scale = min(max_width / width if max_width else 1, max_height / height if max_height else 1)
     if scale >= 1:
         return None
@@ -100,7 +105,7 @@ def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int,
 
 
 def _simple(image: Image.Image) -> Image.Image:
-    """Return an image in a colour mode that can be resized: no palette, no single bits."""
+    """Return the image in a colour mode that can be scaled: one without a palette or single bits."""
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
     if image.mode == "PA" or "transparency" in image.info:
@@ -109,7 +114,7 @@ def _simple(image: Image.Image) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
-    """Return the encoded image with its colour profile and no other metadata."""
+    """Encode the image in the format `kind`, with its colour profile (none in a GIF) and no other metadata."""
     if image.mode not in _WRITES[kind]:
         image = image.convert("RGBA" if "A" in image.mode and kind != "jpeg" else "RGB")
     # A copy without the source's metadata, which some formats would write again.

@@ -1,7 +1,7 @@
-"""Main program of the image worker process: a line of JSON in and a line of JSON out for each image, on a socket.
+"""Main program of the image worker process: reads a line of JSON for each image from a socket and answers with a line.
 
-Isolates the effects of a hostile image: memory is limited, the parent kills the process after a timeout, and a crash
-loses only one image.
+The process confines what a hostile image can do: its memory is limited, its parent kills it after a time limit, and a
+crash loses one image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ NICENESS: Final = 10
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """Process an image; return its properties, or an error message for its sender under "refused"."""
+    """Process the image that the request `asked` names; return its properties or, under "refused", the reason for its
+    sender.
+    """
     try:
         made = picture.make(
             Path(asked["source"]),
@@ -43,7 +45,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer requests until the parent closes the socket that is standard input."""
+    """Answer requests until the parent closes the socket, which is standard input."""
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

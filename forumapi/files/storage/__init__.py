@@ -28,7 +28,9 @@ _SCRATCH_S: Final = 3600
 
 
 def open_storage(config: Config) -> Storage:
-    """Return the store of the settings, without connecting or writing."""
+    """Return the store that the settings name: a bucket if `s3_bucket` is set, else a folder. Nothing is connected or
+    written.
+    """
     if not config.s3_bucket:
         return LocalStorage(config.files_folder, config.file_accel_prefix)
     # Imported only for S3: it takes half a second.
@@ -47,7 +49,9 @@ def open_storage(config: Config) -> Storage:
 
 
 def clear_scratch(storage: Storage) -> None:
-    """Remove leftover files of uploads."""
+    """Remove folders of the store's scratch folder that are over an hour old, left over by processes that ended in the
+    middle.
+    """
     limit = time.time() - _SCRATCH_S
     if not storage.scratch.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Interface of stores of files, and its errors."""
+"""Interface of stores of files (`Storage`), and their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE: Final = 256 * 1024
 
 
 class StorageError(Unavailable):
-    """Failure of the store, answered by 503. `reason` is for the operator, not for the API's user."""
+    """Failure of the store, which the API answers with 503. `reason`: for the operator, and never sent."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("Files are not available at the moment")
@@ -21,11 +21,11 @@ class StorageError(Unavailable):
 
 
 class MissingError(Exception):
-    """Absence of an object in the store."""
+    """Error of a read: the store has no object of this name."""
 
 
 class Served(Protocol):
-    """Headers of a download that the store itself or a proxy sends."""
+    """Headers of a file's download, for a store or proxy that sends the file itself."""
 
     @property
     def media_type(self) -> str: ...
@@ -34,33 +34,42 @@ class Served(Protocol):
 
 
 class Storage(Protocol):
-    """Store of immutable objects by name, 40 hex digits. Every method may raise StorageError.
+    """Interface of stores of immutable objects. `name` of an object: 40 hexadecimal digits. Every method may raise
+    StorageError.
 
-    `scratch`: folder for temporary files, from which `put` takes a file.
+    `scratch`: folder for temporary files; what `put` takes comes from there.
     """
 
     scratch: Path
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Store the file at `path` durably and atomically; an existing object stays."""
+        """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays. The
+        file may be gone afterwards.
+        """
 
     def size(self, name: str) -> int | None:
         """Return the size of an object in bytes; None if it does not exist."""
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
+        """Yield `length` bytes of an object from the position `start` on, in pieces. Raises MissingError before the
+        first piece.
+        """
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into a file. Raises MissingError."""
+        """Copy an object into the file `target`. Raises MissingError."""
 
     def delete(self, name: str) -> None:
-        """Remove an object, if it exists."""
+        """Remove an object; nothing happens if it does not exist."""
 
     def internal(self, name: str) -> str:
-        """Return the address by which nginx sends the object itself; "" if this process must send it."""
+        """Return the internal address for X-Accel-Redirect, by which nginx sends the object instead of this process; ""
+        if it can't.
+        """
 
     def redirect(self, name: str, served: Served) -> str:
-        """Return a temporary address of the object for the client; "" if this process must send it."""
+        """Return a temporary URL to which the client is redirected for the object, with the headers `served`; "" if
+        this process must send it.
+        """
 
     def check(self) -> str:
-        """Check that objects can be written and read; return a description of their location."""
+        """Check that objects can be written and read; return a description of the store for the log."""

@@ -1,4 +1,6 @@
-"""Store in a local folder, two levels deep. Files appear atomically, after they are synced to disk."""
+"""Store of files in a local folder, in sub-folders two levels deep. A file appears there atomically, after it is synced
+to disk.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from forumapi.files.storage.base import PIECE, MissingError, Served, StorageErro
 
 
 class LocalStorage:
-    """Store of objects at `folder`/ab/cd/<name>. `scratch` is in the same file system, so that renames are atomic."""
+    """Store of objects at `folder`/ab/cd/<name>, where "abcd" begins the name. `scratch` is in the same file system, so
+    that a rename is atomic.
+    """
 
     def __init__(self, folder: Path, accel_prefix: str = "") -> None:
         self.folder = folder
@@ -22,11 +26,11 @@ class LocalStorage:
         self.scratch = folder / "incoming"
 
     def path(self, name: str) -> Path:
-        """Return the path of an object, existing or not."""
+        """Return the path of an object, whether it exists or not."""
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to its place in the store, synced to disk."""
+        """Move the file at `path` to the object's place, synced to disk; an object that is there stays."""
         if self.size(name):
             return
         try:
@@ -70,7 +74,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def internal(self, name: str) -> str:
-        """Return the address below nginx's internal location of this folder; "" if none is configured."""
+        """Return the object's address below nginx's internal location for this folder; "" if none is configured."""
         return f"{self._prefix}{name[:2]}/{name[2:4]}/{name}" if self._prefix else ""
 
     def redirect(self, name: str, served: Served) -> str:
@@ -78,7 +82,7 @@ class LocalStorage:
         return ""
 
     def check(self) -> str:
-        """Check that the folder can be written; return a description of the location."""
+        """Check that the folder can be written; return a description of the store for the log."""
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)
             probe = self.scratch / f"probe-{secrets.token_hex(8)}"
@@ -98,7 +102,7 @@ def _pieces(handle: FileIO, start: int, length: int) -> Iterator[bytes]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Sync a file, rename it, and sync its folders."""
+    """Sync the file `source` to disk, rename it to `target`, and sync both folders."""
     made = [folder for folder in (target.parent.parent, target.parent) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     _sync(source)

@@ -1,4 +1,4 @@
-"""Store in a bucket of an S3-compatible service, with one client for each process, made on first use."""
+"""Store of files in a bucket of an S3-compatible service. Each process has one client of it, made on first use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ _ADVICE: Final = {
 
 
 class S3Storage:
-    """Store of objects at the root of a private bucket (content 10.3). Every call is retried before it fails."""
+    """Store of objects in a private bucket, by their names alone (content 10.3). A call that fails is tried again
+    before it raises.
+    """
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class S3Storage:
             return self._made
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Upload the file at `path`; S3 makes it visible atomically."""
+        """Upload the file at `path`; S3 shows the object only once it is whole."""
         if self.size(name):
             return
         try:
@@ -141,11 +143,11 @@ class S3Storage:
             raise self._failed(error) from error
 
     def internal(self, name: str) -> str:
-        """Return "", since nginx has no credentials of the bucket."""
+        """Return "", since nginx can't read the bucket, having no credentials."""
         return ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Return a signed address, valid for `s3_redirect_s`; "" if that is 0."""
+        """Return a signed URL of the object that is valid for `s3_redirect_s`; "" if that is 0."""
         if not self._redirect_s:
             return ""
         params = {"Bucket": self.bucket, "Key": name, "ResponseContentType": served.media_type}
@@ -158,7 +160,9 @@ class S3Storage:
         return signed
 
     def check(self) -> str:
-        """Check access to the bucket; return a description of it. Raises StorageError with advice."""
+        """Check access to the bucket; return a description of the store for the log. Raises StorageError with
+        advice.
+        """
         try:
             self._client.head_bucket(Bucket=self.bucket)
         except _FAILURES as error:
@@ -166,8 +170,8 @@ class S3Storage:
         return f"in bucket {self.bucket}"
 
     def _failed(self, error: Exception, name: str = "") -> Exception:
-        """Return the exception for a client's error: MissingError if the object `name` does not exist, else
-        StorageError.
+        """Return the exception to raise for an error of the client: MissingError if the object `name` does not exist,
+        else StorageError.
         """
         code = _code(error)
         if name and code in _MISSING:
@@ -177,7 +181,7 @@ class S3Storage:
 
 
 def _code(error: Exception) -> str:
-    """Return the service's error code; "" for other failures."""
+    """Return the error code that the service sent; "" for a failure without one, such as of the network."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
