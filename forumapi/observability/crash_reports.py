@@ -1,8 +1,8 @@
-"""Reports of unexpected exceptions: full stack, fingerprint, no secrets.
+"""Reports of unexpected exceptions: with the whole stack and a fingerprint, without secrets.
 
-A crash has a fingerprint of where it came from: kinds of exceptions, modules and functions, but no line numbers, no
-messages and no values. So the same fault has the same fingerprint after the lines around it moved, and for whichever
-id it struck.
+The fingerprint is made of the kinds of exceptions and of the modules and functions that they passed, without line
+numbers, messages and values. So the same fault has the same fingerprint after the lines around it moved, and whichever
+id it concerns.
 """
 
 from __future__ import annotations
@@ -55,8 +55,11 @@ _EMAIL: Final = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """Replace everything in a text that looks like a token, code, cookie, password or signature. A text longer than
-    `_MOST_CHARACTERS` is cut after a whole word: half a secret would not be recognised."""
+    """Replace everything in a text that looks like a token, code, cookie, password or signature, and database rows in
+    error messages.
+
+    A text longer than `_MOST_CHARACTERS` is cut after a whole word first, since half a secret would not be recognised.
+    """
     if len(text) > _MOST_CHARACTERS:
         text = text[:_MOST_CHARACTERS].rpartition(" ")[0] + " …"
     for pattern, instead in _SECRETS:
@@ -65,12 +68,14 @@ def without_secrets(text: str) -> str:
 
 
 def for_the_log(text: str) -> str:
-    """Remove secrets, and of each e-mail address all but the first character and the domain: `a…@example.org`."""
+    """Remove secrets from a text, and shorten each e-mail address to its first character and the domain:
+    `a…@example.org`.
+    """
     return _EMAIL.sub(r"\1…@\2", without_secrets(text))
 
 
 def scrubbed(text: str) -> str:
-    """Remove secrets and e-mail addresses."""
+    """Remove secrets from a text, and replace each e-mail address by "[email]"; for crash reports."""
     return _EMAIL.sub("[email]", without_secrets(text))
 
 
@@ -78,7 +83,7 @@ def scrubbed(text: str) -> str:
 
 
 class StackFrame(NamedTuple):
-    """Frame of a stack that an exception passed."""
+    """Frame of a stack that an exception passed. `source`: text of the line, "" if unknown."""
 
     module: str
     function: str
@@ -93,7 +98,9 @@ class StackFrame(NamedTuple):
 
 
 class ChainedException(NamedTuple):
-    """Exception of a chain: its kind, scrubbed message and frames, outermost first."""
+    """One exception of a chain: its class and the class's module, its scrubbed message, and its frames, outermost
+    first.
+    """
 
     kind: str
     module: str
@@ -102,14 +109,14 @@ class ChainedException(NamedTuple):
 
 
 class Crash(NamedTuple):
-    """Exception with its causes, the first cause first."""
+    """Exception with those that led to it (`links`, the first cause first), and their common fingerprint."""
 
     fingerprint: str
     links: tuple[ChainedException, ...]
 
     @property
     def text(self) -> str:
-        """Return the whole chain as lines, as Python shows it."""
+        """Return the whole chain as text, in the form of Python's traceback."""
         parts = []
         for link in self.links:
             parts.append("Traceback (most recent call last):\n")
@@ -129,7 +136,7 @@ _MOST_LINKS: Final = 20
 
 
 def describe(error: BaseException) -> Crash:
-    """Make the report of an exception."""
+    """Make the report of an exception and of those that led to it; secrets are removed from messages."""
     links: list[ChainedException] = []
     seen: set[int] = set()
     _follow(error, links, seen)
@@ -184,7 +191,7 @@ def _fingerprint(links: list[ChainedException]) -> str:
 
 
 class Gate:
-    """Rate limit of reports: the same crash once in `every_s`, and `most` crashes in that time in all."""
+    """Rate limit of reports: one of each fingerprint in `every_s` seconds, and `most` of all fingerprints together."""
 
     def __init__(self, every_s: float = 60.0, most: int = 30) -> None:
         self._every_s = every_s
@@ -194,8 +201,8 @@ class Gate:
         self._passed = 0
 
     def admit(self, fingerprint: str) -> int | None:
-        """Return the number of times that the crash was held back since its last report; None if it is held back
-        now.
+        """Return None if a crash with this fingerprint must not be reported now; else the number of its crashes that
+        were not reported since its last report.
         """
         now = time.monotonic()
         if now - self._began > self._every_s:
@@ -219,7 +226,7 @@ class Gate:
 
 
 def dsn_problem(value: str) -> str | None:
-    """Return the problem of a Sentry DSN, `https://key@host/project`; None if it is good."""
+    """Return in words what is wrong with a Sentry DSN, `https://key@host/project`; None if it is valid, or empty."""
     if not value:
         return None
     parts = urlsplit(value)

