@@ -1,8 +1,8 @@
-"""Evaluator of permissions (platform 5.4), for one target or for all microcosms of a site.
+"""Evaluator of permissions (platform 5.4): on one target, or for all microcosms of a site at once.
 
-Pure: no database, no HTTP. A permission set is an int of flag bits. The part that depends on roles alone is computed
-once per (site, acl_version, role set) as `RolePermissions`; the part that depends on the person (site owner, microcosm
-owner, author, ban) is added per call and never shared.
+Without database and HTTP. A permission set is an int of flag bits. What roles alone decide is computed once for each
+set of roles, as RolePermissions of a Tree; what the caller decides (owner of the site or microcosm, author, banned) is
+added in each call and never shared.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _json: dict[PermissionSet, bytes] = {}
 
 
 def as_json(can: PermissionSet) -> bytes:
-    """Return permissions as JSON (platform 1.13): twelve booleans."""
+    """Return a permission set as JSON: its twelve flags as booleans (platform 1.13)."""
     found = _json.get(can)
     if found is None:
         found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
@@ -69,17 +69,17 @@ def as_json(can: PermissionSet) -> bytes:
 
 
 def banned_from(microcosm_id: int) -> int:
-    """Return the number that stands among the role ids of somebody banned from a microcosm by a moderator."""
+    """Return the pseudo role id, below 0, that a profile has while a moderator bans it from the microcosm."""
     return -2 * microcosm_id
 
 
 def silenced_in(microcosm_id: int) -> int:
-    """Return the number that stands among the role ids of somebody silenced in a microcosm by a moderator."""
+    """Return the pseudo role id, below 0, that a profile has while a moderator silences it in the microcosm."""
     return -2 * microcosm_id - 1
 
 
 class RoleGrant(NamedTuple):
-    """Role as the evaluator needs it: its microcosm, its kind and its members' rights."""
+    """Role as far as rights depend on it: its microcosm, its kind, and the rights of its members."""
 
     role_id: int
     microcosm_id: int
@@ -92,7 +92,7 @@ class RoleGrant(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """Microcosm in the tree of its site."""
+    """Microcosm in the tree of its site, with its place there."""
 
     id: int
     parent_id: int  # 0: the root
@@ -115,11 +115,12 @@ class Node:
 
 
 class Principal(NamedTuple):
-    """Caller, as the evaluator needs it. `profile_id` 0 and `role_ids` None: a guest.
+    """Caller as far as rights depend on it. A guest has `profile_id` 0 and `role_ids` None.
 
     `is_limited`: the site demands a second factor of moderators, and the caller has none. Such a caller moderates
-    nothing here: `is_site_owner` is False, and neither microcosms of their own nor moderator roles count.
-    `sees_huddles`: False for a token without the scope `huddles:read`, under which the caller takes part in no huddle.
+    nothing: `is_site_owner` is then False, and neither ownership of a microcosm nor moderator roles count.
+    `sees_huddles`: False for a token without the scope `huddles:read`, with which the caller counts as a participant of
+    no huddle.
     """
 
     profile_id: int
@@ -132,7 +133,9 @@ class Principal(NamedTuple):
 
     @property
     def participant_id(self) -> int:
-        """Return the profile by which huddles are found; 0, which is in none, for a token without `huddles:read`."""
+        """Return the id of the profile as whose huddles are read: the caller's; 0, which is in none, unless
+        `sees_huddles`.
+        """
         return self.profile_id if self.sees_huddles else 0
 
 
@@ -149,10 +152,10 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 
 
 class RolePermissions:
-    """Permissions of one role set in each microcosm of a site.
+    """Permissions that a set of roles gives in each microcosm of a site.
 
-    `rights[id]` holds the role flags (RIGHTS and MODERATOR, and _SILENCED), or BANNED alone. `view`: live microcosms
-    that the role set may read. `moderates`: the role set moderates the contents of at least one microcosm.
+    `rights[id]`: flags of RIGHTS, MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that it may
+    read. `moderates`: it has MODERATOR, READ and UPDATE in at least one of these.
     """
 
     __slots__ = ("moderates", "rights", "view")
@@ -164,7 +167,7 @@ class RolePermissions:
 
 
 class Tree:
-    """Microcosms and roles of one site, as of one acl_version. Immutable once made."""
+    """Microcosms and roles of one site as of one acl_version. Never changes, but for the permissions cached in it."""
 
     def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[RoleGrant]) -> None:
         self.acl_version = acl_version
@@ -222,8 +225,10 @@ class Tree:
         )
 
     def before_move(self, id: int, parent_id: int) -> Tree:
-        """Return a tree of a microcosm as it was below `parent_id`, and of its ancestors there; its own roles moved
-        with it.
+        """Return a tree in which the microcosm `id` is below its former parent `parent_id`; it holds these and the
+        ancestors alone.
+
+        For permissions before a move: the microcosm has the same roles of its own as now.
         """
         kept = {one: self.nodes[one] for one in self.nodes[parent_id].path}
         kept[id] = replace(self.nodes[id], parent_id=parent_id)
@@ -233,7 +238,7 @@ class Tree:
     def access(
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
     ) -> RolePermissions:
-        """Return the permissions of a role set: ids of roles, or None for guests; `is_limited` as in Principal."""
+        """Return the permissions of a set of roles, computed once; None: guests. `is_limited` as in Principal."""
         key = (role_ids, is_limited)
         found = self._access.get(key)
         if found is None:
@@ -245,7 +250,7 @@ class Tree:
         return found
 
     def forget(self) -> None:
-        """Drop the permissions derived for role sets and owners."""
+        """Drop the cached permissions, which are computed again when they are asked for."""
         self._access.clear()
         self._views.clear()
 
@@ -289,10 +294,8 @@ class Tree:
         return RolePermissions(rights, tuple(readable))
 
     def applying(self, id: int) -> list[RoleGrant]:
-        """Return the roles that apply to a microcosm (platform 5.2).
-
-        They are the moderator and banned roles of the microcosm and its ancestors, and the regular roles of the nearest
-        of these with any.
+        """Return the roles that apply to the microcosm `id` (platform 5.2): moderator and banned roles of it and all
+        its ancestors; regular roles of the nearest of these that has any.
         """
         found: list[RoleGrant] = []
         regular: list[RoleGrant] = []
@@ -303,7 +306,7 @@ class Tree:
         return found + regular
 
     def view(self, principal: Principal) -> ReadableMicrocosms:
-        """Return the live microcosms whose items `principal` may list: none for a banned caller."""
+        """Return the live microcosms whose items `principal` may list; none for a caller banned from the site."""
         if principal.is_site_banned:
             return _NOTHING
         access = self.access(principal.role_ids, is_limited=principal.is_limited)
@@ -333,10 +336,10 @@ _NOTHING: Final = ReadableMicrocosms(())
 
 
 class Target(NamedTuple):
-    """Thing whose permission is asked for.
+    """Object on which permission is asked.
 
-    `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: no microcosm is
-    concerned, or the item never existed here. `parent_type`: type of the thing that a comment is on.
+    `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: it is in no
+    microcosm, or never existed. `parent_type`: type of the object that a comment is on.
     """
 
     item_type: int
@@ -351,7 +354,9 @@ class Target(NamedTuple):
 
 
 def unseen_comment(id: int) -> Target:
-    """Return the target of a comment that the caller can't find: like a comment in a huddle of others."""
+    """Return the target of a comment that does not exist for the caller; permissions are those on a comment in others'
+    huddle.
+    """
     return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
 
 
@@ -370,7 +375,7 @@ _NOWHERE: Final = frozenset(
 
 
 class _TypeRights(NamedTuple):
-    """Row of platform 5.4's table: the rights that each relation to a thing of one type gives."""
+    """Row of the table in platform 5.4: the rights on an object of one type, by the caller's relation to it."""
 
     everybody: PermissionSet = 0
     owner: PermissionSet = 0
@@ -410,7 +415,10 @@ _NEW_HUDDLE: Final = _TypeRights(everybody=CREATE)
 def effective(
     principal: Principal, target: Target, tree: Tree, *, members_create_microcosms: bool = False
 ) -> PermissionSet:
-    """Return the permission set of `principal` on `target` (platform 5.4, steps 1 to 9)."""
+    """Return the permission set of `principal` on `target` (platform 5.4, steps 1 to 9).
+
+    `members_create_microcosms`: the site lets every member create microcosms.
+    """
     kind = target.item_type
     if not principal.sees_huddles and target.is_participant:
         target = target._replace(is_participant=False)
@@ -470,7 +478,9 @@ def effective(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """Return the live microcosms whose contents `principal` may moderate, and True if comments on profiles too."""
+    """Return the ids of the live microcosms whose contents `principal` may moderate, and True if comments on profiles
+    too.
+    """
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree
     )
@@ -484,7 +494,10 @@ def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
 
 
 def moderates(principal: Principal, tree: Tree) -> bool:
-    """Return True if `moderated` returns anything, without a walk through the tree."""
+    """Return True if `principal` may moderate anything, without a walk through the tree as `moderated` does it.
+
+    A moderator who is silenced counts too, whom `moderated` leaves out.
+    """
     if principal.is_site_banned or not principal.profile_id:
         return False
     if principal.is_site_owner:

@@ -1,4 +1,4 @@
-"""Memory budget of values derived from the trees of a process: one bound for all sites and callers."""
+"""Memory budget of the permissions and renderings that are cached with trees: one for all sites of a process."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ MICROCOSM_BYTES: Final = 120
 
 
 class Holder(Protocol):
-    """Object that keeps derived values and can drop them."""
+    """Object that caches values, and can drop them all."""
 
     def forget(self) -> None:
-        """Drop all derived values."""
+        """Drop all cached values."""
 
 
 class MemoryBudget:
-    """Bound on the bytes of derived values, summed over all holders.
+    """Limit on the estimated bytes of cached values, summed over all holders.
 
-    At the bound every holder drops all its values: those still in use are soon derived again, the others are gone.
+    When LIMIT would be exceeded all holders drop all of their values: those that are still in use are soon computed
+    again.
     """
 
     LIMIT: Final = 12 * 1024 * 1024
@@ -30,7 +31,11 @@ class MemoryBudget:
         self._holders: WeakSet[Holder] = WeakSet()
 
     def charge(self, holder: Holder, size: int) -> None:
-        """Account for `size` bytes that `holder` is about to keep; a negative size gives bytes back."""
+        """Count `size` bytes that `holder` is about to cache, after all holders have dropped theirs if there is no
+        room.
+
+        A negative size gives bytes back.
+        """
         if self.bytes + size > self.LIMIT:
             for known in list(self._holders):
                 known.forget()

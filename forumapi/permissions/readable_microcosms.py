@@ -1,4 +1,4 @@
-"""Set of microcosms that a caller may list, with a cache of renderings of the tree for that set."""
+"""Set of microcosms that a caller may list, with a cache of what was made of the tree for that set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _ROW_BYTES: Final = 500
 
 
 class ReadableMicrocosms:
-    """Live microcosms that a caller may list, in tree order, and renderings of the tree for them."""
+    """Live microcosms that a caller may list, in the order of the tree, as `ids` and `set`.
+
+    `cache`: values made of the tree for these microcosms. `stamp`: hash of the ids.
+    """
 
     __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")
 
@@ -22,18 +25,18 @@ class ReadableMicrocosms:
         self.cache: dict[object, Any] = {}
 
     def keep(self, key: object, value: Any) -> Any:
-        """Cache a rendering and return it."""
+        """Cache `value` under `key`, and return it."""
         budget.charge(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
         self.cache[key] = value
         return value
 
     def forget(self) -> None:
-        """Drop all renderings."""
+        """Drop all cached values."""
         self.cache.clear()
 
 
 def _weight(value: Any) -> int:
-    """Return roughly the bytes of a rendering, with the row that it was made from."""
+    """Return the estimated bytes of a cached value."""
     if isinstance(value, bytes):
         return OBJECT_BYTES + len(value)
     if isinstance(value, ReadableMicrocosms):

@@ -1,4 +1,4 @@
-"""Access log and counters of answered requests."""
+"""Metrics and access log of answered requests, and the description of a request in crash reports and traces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from forumapi.request.context import Context
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
-    """Return site, route and caller of a failed request by name, for crash reports and traces."""
+    """Return the request's id, method, route, site and profile, as fields of a crash report or trace; 0 for none."""
     site = getattr(ctx, "site", None)
     return {
         "request": ctx.request_id,
@@ -19,7 +19,10 @@ def place(ctx: Context, method: str) -> dict[str, str | int]:
 
 
 def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
-    """Count an answered request; log a line about it if the settings ask for an access log."""
+    """Count an answered request in the metrics, and write a line about it if the settings ask for an access log.
+
+    `size`: bytes of the body. `seconds`: duration. `error`: message of a refusal, "" for none.
+    """
     tx = ctx.reader
     metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
     if ctx.app.access is not None:

@@ -1,4 +1,4 @@
-"""Results and errors of a request as status, headers and body."""
+"""Conversion of a handler's result, or of an error, into status, headers and body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 def finish(app: Services, ctx: Context, result: Result, method: str, status: int = 200) -> Answered:
-    """Make the answer of a result. `status`: status of an answer with a document."""
+    """Convert a handler's result into status, headers and body; a GET of a page that the client has is answered with
+    304.
+
+    `status`: status of an answer with a document; redirects and answers without the envelope have their own.
+    """
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
         return _raw(app, ctx, result, is_read)
@@ -67,7 +71,7 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
 
 
 def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Answered:
-    """Make an answer without the envelope."""
+    """Convert a result without the envelope; 304 if it has an entity tag that the client sent."""
     headers = [*response.plain_headers(), ("Content-Type", result.content_type), *result.headers]
     own = dict(result.headers)
     if "Cache-Control" not in own:
@@ -84,9 +88,9 @@ def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Ans
 def _built(
     app: Services, ctx: Context, page: Page, is_read: bool, headers: Headers
 ) -> bytes | None:
-    """Return the bytes of a page, cached or built now; None if the client has them already.
+    """Return a page's document, from the cache of finished answers or built now; None if the client has it already.
 
-    Adds the entity tag to `headers`.
+    Adds the entity tag to `headers` in any case.
     """
     key = response.etag(page, ctx.switches, ctx.path, ctx.query_string)
     # Members see their own user's id where others see the profile's.
@@ -104,7 +108,10 @@ def _built(
 
 
 def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
-    """Add the headers that every answer has, and apply HEAD and `always200`; return the answer and its body's size."""
+    """Add the headers that all answers have, and apply HEAD and `always200`.
+
+    Returns the size of the body in bytes, before HEAD leaves it out, and the answer as it is sent.
+    """
     status, headers, data = answer
     environ = ctx.environ
     headers.append(("X-Request-Id", ctx.request_id))
@@ -133,7 +140,9 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
 
 
 def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
-    """Return True for a PUT by a script of a page, which the Fetch standard would repeat on 302 (platform 1.3)."""
+    """Return True for a PUT from a script in a browser, which would send PUT again to the target of a 302 (platform
+    1.3).
+    """
     environ = ctx.environ
     return (
         result.status == 302
@@ -143,13 +152,15 @@ def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
 
 
 def forbid_storing(headers: Headers) -> None:
-    """Add headers that forbid all caches to store an answer with a secret (RFC 6749, section 5.1)."""
+    """Replace Cache-Control in `headers` so that no cache stores the answer, which holds a secret (RFC 6749, section
+    5.1).
+    """
     headers[:] = [pair for pair in headers if pair[0] != "Cache-Control"]
     headers.append(("Cache-Control", "no-store"))
 
 
 def options_headers(allow: str) -> Headers:
-    """Make the headers of an answer to OPTIONS. `allow`: the methods, as in the header Allow."""
+    """Return the headers of an answer to OPTIONS, those of CORS included. `allow`: value of the header Allow."""
     return [
         ("Allow", allow),
         ("Access-Control-Allow-Origin", "*"),
@@ -162,9 +173,10 @@ def options_headers(allow: str) -> Headers:
 
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
-    """Make the answer of an error.
+    """Convert an error into status, headers and body.
 
-    A stream is told when to reconnect, since an `EventSource` gives up on any other refusal.
+    An `EventSource` gets 200 and the time after which to reconnect in place of 429 and 503, after which it would give
+    up. `handler` None: the error was raised before the route was known.
     """
     if (
         handler is not None

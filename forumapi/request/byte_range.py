@@ -1,4 +1,4 @@
-"""Range of a download that a request asks for (RFC 9110, 14)."""
+"""Range requests: the one range of bytes that a client asks for of a download (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 def byte_range(
     asked: str, condition: str, size: int, validators: Collection[str]
 ) -> tuple[int, int] | None:
-    """Return (first byte, length) of a single range; None for the whole. `asked`: Range, `condition`: If-Range.
+    """Return (first byte, length) of the range to send; None to send the whole.
 
-    `validators`: ETag and Last-Modified of what there is. Raises RangeNotSatisfiable.
+    `asked`: header Range, `condition`: header If-Range, `size`: bytes of the whole, `validators`: its ETag and
+    Last-Modified. Several ranges and malformed ones count as none. Raises RangeNotSatisfiable for a range beyond the
+    end.
     """
     match = _RANGE.fullmatch(asked.replace(" ", ""))
     if match is None or match.groups() == ("", ""):

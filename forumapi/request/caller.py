@@ -1,4 +1,4 @@
-"""Caller of a request: its rate limit, token, identity, and the site as this caller may see it."""
+"""Caller of a request: rate limit, token, identity, ban and scopes; and the site as this caller may see it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def count(app: Services, ctx: Context, handler: Handler) -> None:
-    """Count the request by its token if that was accepted before, else by its address. Raises TooMany, Unauthorized."""
+    """Set `ctx.token`, and count the request for the rate limit: by its token if that was accepted lately, else by its
+    address.
+
+    Raises TooMany; Unauthorized for an Authorization header that is no bearer token.
+    """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
         _count_token(app, ctx)
@@ -35,7 +39,7 @@ def _count_token(app: Services, ctx: Context) -> None:
 
 
 def count_address(app: Services, ctx: Context) -> None:
-    """Count the request by its address, unless the request is counted already. Raises TooMany."""
+    """Count the request for the rate limit by its address, unless it is counted already. Raises TooMany."""
     if not ctx.is_counted:
         ctx.is_counted = True
         ctx.allowance = app.address_buckets.take(ctx.ip)
@@ -43,8 +47,9 @@ def count_address(app: Services, ctx: Context) -> None:
 
 
 def count_refusal(app: Services, ctx: Context, error: ApiError) -> ApiError:
-    """Count a request that was refused before it was counted by its address; return `error`, or TooMany beyond the
-    limit.
+    """Count a refused request by its address, unless it is counted already.
+
+    Returns `error`, the refusal; TooMany in its place if the address is beyond its limit.
     """
     try:
         count_address(app, ctx)
@@ -59,7 +64,7 @@ def _refuse_beyond(allowance: Allowance | None) -> None:
 
 
 def _token(ctx: Context, handler: Handler) -> str:
-    """Return the presented token, "" for none.
+    """Return the token of the request, "" for none and for a handler that ignores tokens.
 
     Raises Unauthorized for an Authorization header that is no bearer token.
     """
@@ -76,9 +81,11 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Set the identity of the caller, and the site as this caller may see it.
+    """Set `ctx.identity`, made with a profile at the first request of a user here, and `ctx.site` as this caller may
+    see it.
 
-    Raises Unauthorized, Forbidden (banned), InsufficientScope, NotFound.
+    A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,
+    InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -118,7 +125,10 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 
 def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:
-    """Check that the scopes of a token include the operation's. Raises InsufficientScope."""
+    """Check that a token with the scopes `granted` may use the method `verb` at the request's address.
+
+    Raises InsufficientScope.
+    """
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
     scope = scopes.of(rule.rule, verb)
@@ -129,7 +139,9 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
 
 
 def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
-    """Return the site that `look` finds; if it raises NotFound, the request is left without a site."""
+    """Return what `look` returns for the request's site; while it raises NotFound, `ctx` has no site, so that the
+    refusal names none.
+    """
     site = ctx.site
     del ctx.site
     return look(site)

@@ -1,4 +1,4 @@
-"""Context of one request: site, caller, transaction, target, permissions, query, body."""
+"""Context of one request: what is known of it so far, passed from step to step and to the handler."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ def _checked(thing: object, kind: type[T]) -> T:
 
 
 class Located:
-    """Object that a handler found under the request's address, before the caller's permission on it is known.
+    """Object that a handler's `locate` found by the request's address or body, before the caller's permission on it is
+    known.
 
-    `target` is the object of the permission check. `is_hidden`: it, or something above it, is deleted or moderated.
-    `own_moderated`: moderated but not deleted, or taken away with a statement of reasons, so that its author may still
-    GET it (C-09). `is_in_huddle`: nobody moderates it, so that if hidden it is hidden from the site's owner as well.
-    `version`: its own version, for If-Match; 0 for none.
+    `target`: what permission is asked on. `is_hidden`: the object, or something above it, is deleted or moderated.
+    `own_moderated`: it is moderated but not deleted, or was taken away with a statement of reasons, so that its author
+    may still GET it (C-09). `is_in_huddle`: no moderator sees it while it is hidden, nor the site's owner. `version`:
+    the object's own version, which If-Match compares; 0 for none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
@@ -63,14 +64,14 @@ class Located:
         self.version = version
 
     def is_hidden_from(self, can: PermissionSet) -> bool:
-        """Return True if the object is hidden from a caller with these permissions."""
+        """Return True if the object is hidden, unless the permissions `can` are those of a moderator who may see it."""
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
 
 class LocatedObject(Located, Generic[T]):
-    """Located object that is kept for the handler: `object`, None if there is none of that id.
+    """Located object that is kept for the handler's method in `object`; None if there is no such object.
 
-    `noun`: its name in errors.
+    `noun`: what errors call it.
     """
 
     __slots__ = ("object",)
@@ -90,12 +91,15 @@ class LocatedObject(Located, Generic[T]):
         self.object = object
 
     def required(self) -> T:
-        """Return the object. Raises NotFound if there is none."""
+        """Return `object`. Raises NotFound if it is None."""
         return known(self.object, self.noun)
 
 
 class Context:
-    """Context of one request. `writer`, except under GET, is its transaction; `reader` is then the same."""
+    """Context of one request, filled step by step.
+
+    Under a write `writer` is the request's transaction, and `reader` the same; under GET there is a `reader` alone.
+    """
 
     __slots__ = (
         "_paging",
@@ -175,21 +179,26 @@ class Context:
         self.token = ""
 
     def body_as(self, kind: type[T]) -> T:
-        """Return the body as `kind`, for `locate`. Raises TypeError for a body of another type."""
+        """Return the decoded body, of the type `kind`, in `locate`, which has no parameter for it. Raises TypeError for
+        another type.
+        """
         return _checked(self.body, kind)
 
     def located_as(self, kind: type[T]) -> T:
-        """Return the located object as its class `kind`. Raises TypeError for another class."""
+        """Return what `locate` returned, of the class `kind`. Raises TypeError for another class."""
         return _checked(self.located, kind)
 
     @property
     def target(self) -> Target:
-        """Return the object of the permission check. Raises TypeError if `locate` found none."""
+        """Return the target on which permission was checked. Raises TypeError if `locate` returned None."""
         return _checked(self.located, Located).target
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
-        """Open a transaction during a GET, for a read mark that a stored count depends on."""
+        """Open a transaction during a GET, for the little that a GET may write, such as read marks and counted misses.
+
+        Gives the reader's connection back first; commits at the end of the block.
+        """
         self.reader.end()  # a request holds one connection at a time
         with self.app.database.write() as tx:
             yield tx
@@ -197,26 +206,29 @@ class Context:
         self.reader.seconds += tx.seconds
 
     def end_writer(self) -> None:
-        """End the request's transaction, for methods that commit transactions of their own or wait for other servers.
+        """Roll back the request's transaction and give its connection back: call it before anything is written.
 
-        From here on the request's time limit can't answer that nothing was written.
+        For methods that commit transactions of their own, or wait for other servers. The request's time limit no longer
+        answers that nothing was written.
         """
         self.writer.end()
         self.environ["forumapi.is_committing"] = True
 
     @property
     def author(self) -> Author:
-        """Return the caller as the author of a write."""
+        """Return site, profile and address of the caller, by which a write is recorded."""
         return Author(self.site.id, self.identity.profile_id, self.ip)
 
     @property
     def own_href(self) -> str:
-        """Return the `self` link of this list: the request's address and query, without an offset of 0."""
+        """Return the `self` link of this list: the request's path and query, without an offset of 0."""
         return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
 
     def page(self, items: bytes, total: int, type_path: str = "") -> bytes:
-        """Make the requested page of a list; `items` is a JSON array, `type_path` the type's address, by default the
-        list's own.
+        """Return a page of a list as a JSON object with its links.
+
+        `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `type_path`: address
+        that stands for the type of the entries, by default the request's path.
         """
         return paging.page(
             *(items, total, self.paging, type_path or self.path),
@@ -224,7 +236,7 @@ class Context:
         )
 
     def listed(self, name: str, items: bytes, total: int, type_path: str = "") -> bytes:
-        """Make a document that holds nothing but a page under `name` and its own link."""
+        """Return a JSON document of a page under the key `name`, and its `self` link; parameters as for `page`."""
         return b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (
             name.encode(),
             self.page(items, total, type_path),
@@ -232,9 +244,9 @@ class Context:
         )
 
     def keyset_listed(self, name: str, items: list[dict[str, Any]], before: int | str) -> bytes:
-        """Make a document with a page by key under `name`.
+        """Return a JSON document of a page by key (without total and offset) under the key `name`, with its links.
 
-        `before`: key in the `next` link; "" or 0: this is the last page.
+        `before`: value of the parameter `before` in the link `next`; "" or 0 on the last page, which has no such link.
         """
         links = [{"rel": "self", "href": paging.href(self.path, self.pairs)}]
         if before:
@@ -245,19 +257,23 @@ class Context:
 
     @property
     def tree(self) -> Tree:
-        """Return the site's microcosms and roles, current for this caller."""
+        """Return the site's tree of microcosms and roles, of the version that the caller's identity was read with."""
         return self.app.sites.tree(self.site, self.reader)
 
     @property
     def listable(self) -> ReadableMicrocosms:
-        """Return the microcosms whose items this caller's lists show: readable, and not below an ignored one."""
+        """Return the microcosms whose items lists show to this caller: those readable, without ignored ones and those
+        below them.
+        """
         identity, tree = self.identity, self.tree
         view = tree.view(identity.principal)
         return microcosm_links.visible(view, tree, identity.ignored_microcosms)
 
     @property
     def paging(self) -> Paging:
-        """Return the limit and offset; those of the first page before `check_paging` has accepted them."""
+        """Return the limit and offset of the query; those of the first page if they are bad, which `check_paging`
+        refuses.
+        """
         if self._paging is None:
             try:
                 self._paging = paging.parse(
@@ -269,12 +285,12 @@ class Context:
         return self._paging
 
     def check_paging(self) -> None:
-        """Check limit and offset, after the permission check (content 1.2). Raises Invalid for values out of range."""
+        """Raise Invalid if limit or offset of the query is bad; called once permission is checked (content 1.2)."""
         if self.paging and self._paging_error is not None:
             raise self._paging_error
 
     def flag(self, name: str) -> bool | None:
-        """Parse a boolean query parameter; None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        """Return the boolean query parameter `name`; None when absent. Raises Invalid, code 3 (platform 1.2)."""
         text = self.query.get(name)
         if text is None:
             return None
@@ -285,7 +301,9 @@ class Context:
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
 
     def number(self, name: str, default: int = 0) -> int:
-        """Parse a non-negative integer query parameter; `default` when absent. Raises Invalid, code 3."""
+        """Return the query parameter `name` as a whole number, 0 or more; `default` when absent. Raises Invalid, code
+        3.
+        """
         text = self.query.get(name, "")
         if not text:
             return default

@@ -1,4 +1,4 @@
-"""CSV body as a stream of records, read piece by piece and never held whole."""
+"""CSV body of a request, parsed while it arrives and never held whole."""
 
 from __future__ import annotations
 
@@ -14,25 +14,22 @@ _PIECE: Final = 65_536
 
 
 class CsvBody:
-    """Records of a request's body: UTF-8, with or without a byte order mark; lines end in CR, LF or CRLF.
-
-    `digest` is the hash of the bytes read so far, for the idempotency key.
-    """
+    """Records of a CSV body in UTF-8, with or without a byte order mark; lines end in CR, LF or CRLF."""
 
     def __init__(self, environ: dict[str, Any], limit: int) -> None:
-        """Open the body. Raises TooLarge if its Content-Length is above `limit`."""
+        """Open the body, without reading it. Raises TooLarge if its Content-Length is above `limit`, in bytes."""
         length = environ.get("CONTENT_LENGTH") or ""
         self._body = _Body(environ["wsgi.input"], int(length) if length.isdigit() else None, limit)
 
     @property
     def digest(self) -> bytes:
-        """Return the hash of the bytes read so far."""
+        """Return the hash of the bytes read so far; by that of the whole body repeated requests are compared."""
         return self._body.hash.digest()
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (last line, fields) of each record that is not an empty line; lines count from 1.
+        """Yield (number of its last line, fields) of each record, without empty lines; lines are counted from 1.
 
-        Raises Invalid for a body that is cut off or not CSV in UTF-8, TooLarge beyond the limit.
+        Raises Invalid for a body that ends early or is not CSV in UTF-8, TooLarge beyond the limit.
         """
         text = io.TextIOWrapper(
             io.BufferedReader(self._body, _PIECE), encoding="utf-8-sig", newline=""
@@ -51,7 +48,7 @@ class CsvBody:
 
 
 class _Body(io.RawIOBase):
-    """Raw stream of the body, which ends at Content-Length and never exceeds the limit."""
+    """Raw stream of a body: ends at Content-Length, raises TooLarge beyond the limit, and hashes what is read."""
 
     def __init__(self, stream: Any, length: int | None, limit: int) -> None:
         self._stream = stream

@@ -1,6 +1,6 @@
-"""Base class of handlers: methods declare their right, body and answer; the switch on the HTTP method follows.
+"""Base class of handlers, whose methods declare the right they need, their body and their answer.
 
-A verb without `@needs` does not import: public is the loud `@needs(ANYONE)`.
+A class with a method that lacks `@needs` raises at import: what is public says so, by `@needs(ANYONE)`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Need(enum.Enum):
-    """Right on the located object that a method demands of the caller, such as READ or MODERATE."""
+    """Right that a method demands of the caller: on the located object, such as READ, or in general, such as LOGIN."""
 
     ANYONE = "anyone"
     LOGIN = "signed in"
@@ -50,7 +50,7 @@ OWNER: Final = Need.OWNER
 
 
 class Param(NamedTuple):
-    """Query parameter of an operation, for the OpenAPI document and the reference page."""
+    """Query parameter of a method, for the OpenAPI document and the reference page alone: nothing is parsed by it."""
 
     name: str
     type: type
@@ -58,9 +58,11 @@ class Param(NamedTuple):
 
 
 class HandlerOperation(NamedTuple):
-    """Declaration of a handler method. `body` and `answer` are types for validation and for the OpenAPI document.
+    """Declaration of one method of a handler, as `needs` received it.
 
-    `answer` None: `data: null`. `status` is the status of success. `paged`: takes limit and offset.
+    `body`, `answer`: types for decoding and for the OpenAPI document; `answer` None: the data is null. `status`: that
+    of success. `paged`: the query may have limit and offset. `media_type`: that of an answer without the envelope, ""
+    with it.
     """
 
     need: Need
@@ -107,7 +109,7 @@ def needs(
     params: tuple[Param, ...] = (),
     media_type: str = "",
 ) -> Callable[[Any], Any]:
-    """Declare the right, body and answer of a handler method. `media_type`: type of an answer without the envelope.
+    """Declare the right that a handler's method needs, its body and its answer; see HandlerOperation.
 
     A method with a body takes the decoded body, of that type, as its second parameter.
     """
@@ -120,7 +122,10 @@ def needs(
 
 
 class Handler:
-    """Base class of handlers, one class a URL. `allow`: its Allow header, if v1 has another order than METHODS."""
+    """Base class of handlers: one class for each address, one method for each HTTP method.
+
+    `allow`: value of the header Allow, where its order is not that of METHODS, as v1 has it.
+    """
 
     allow: ClassVar[str] = ""
     operations: ClassVar[dict[str, HandlerOperation]] = {}
@@ -170,42 +175,56 @@ class Handler:
             raise TypeError(f"{cls.__name__}.allow does not name its methods: {sorted(wrong)}")
 
     def token(self, ctx: Context) -> str:
-        """Return the token of a request without Authorization header, "" for none. Raises Invalid, Unauthorized."""
+        """Return the token of a request that has no Authorization header, "" for none: here from the query.
+
+        Raises Invalid, Unauthorized.
+        """
         return shaped(ctx.query.get("access_token", ""))
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Return the statement that identifies the caller. An override raises nothing: it runs before all checks."""
+        """Return the statement by which the caller is identified, with its parameters.
+
+        It may read more than the identity (`Identity.more`). An override must raise nothing, since it runs before all
+        checks.
+        """
         return self.identity
 
     def locate(self, ctx: Context) -> Located | None:
-        """Find the object that URL and body name, and whose permission is checked; None for a URL without one."""
+        """Find the object that address and body name, on which permission is checked then; a write locks what it is
+        going to change.
+
+        None: there is no such object, and only the site's owner has any permission.
+        """
         return None
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True if the request is answered to banned callers too (platform 3.6)."""
+        """Return True if this request is answered to callers who are banned from the site, too (platform 3.6)."""
         return False
 
     def receive(self, ctx: Context) -> bool:
-        """Read the body of a write itself and return True; False: the caller reads the whole body and decodes it as
-        declared.
+        """Read the body of a write in a way of its own and return True, before a connection to the database is taken.
 
-        No connection is held meanwhile. An override sets `ctx.body`, and `ctx.raw_body` to a digest of the body.
+        Such an override sets `ctx.body`, and `ctx.raw_body` to a digest of the body. False: the body is read whole and
+        decoded into the declared type by the caller.
         """
         return False
 
     def take_files(self, ctx: Context) -> AbstractContextManager[None]:
-        """Receive the files of a body from its stream, before the transaction, into `ctx.body`.
+        """Receive the files of the body before the transaction begins, and set `ctx.body`; what is left over is removed
+        at the end of the block.
 
-        It sets `ctx.raw_body` too, by which retries are compared.
+        Sets `ctx.raw_body` as well, by which repeated requests are compared. Only for handlers with `receives_files`.
         """
         raise NotImplementedError
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Return the result for a repeated idempotency key, whose write was done before."""
+        """Return the result for a repeated idempotency key, whose write `done` was committed before: here a redirect to
+        the same address, or none.
+        """
         return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
-        """Run the method for `verb`, one of `operations`."""
+        """Run the method for `verb`, a key of `operations`, with the decoded body if it declares one."""
         method = getattr(self, verb.lower())
         if self.operations[verb].body is None:
             return method(ctx)  # type: ignore[no-any-return]

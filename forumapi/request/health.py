@@ -1,8 +1,8 @@
-"""Health endpoints of a web process for balancers and operators: liveness, readiness, version, metrics.
+"""Health endpoints of a web process, for load balancers and operators: liveness, readiness, version, metrics.
 
-They are answered before a site is looked for, so that a balancer needs to know none: on any host, but `live` not on a
-host that may be a site's, where events are pushed under the same URL. Private details (each dependency, times, versions
-of parts) are answered on `admin_listen` alone, where nothing else is. docs/operations.md has the answers.
+They are answered on any host, before a site is looked for; but `/api/v1/live` not on a host that may be a site's, where
+it is the address of live events. Details for operators (each dependency, times, versions of parts) are in answers on
+`admin_listen` alone. docs/operations.md shows the answers.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _AWAY: Final = (Point(metrics.DATABASE_UP.name, (), "g", 0),)
 
 
 class Check:
-    """Check of one dependency, in a thread of its own, one at a time; a result stays valid for `keep_s`.
+    """Check of one dependency, which runs in a thread of its own, one at a time; its result is used for `keep_s`.
 
-    `probe` returns "" or the problem. A problem of a required dependency makes the process not ready, of an optional
-    one degraded.
+    `probe` returns "" or the problem. A problem of a dependency that `is_required` makes the process `down`, of another
+    `degraded`.
     """
 
     def __init__(
@@ -64,13 +64,15 @@ class Check:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start a probe, unless the result is fresh or a probe is under way."""
+        """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running."""
         if self._thread is None and time.monotonic() - self._probed > self._keep_s:
             self._thread = threading.Thread(target=self._run, name="health", daemon=True)
             self._thread.start()
 
     def end(self, until: float) -> None:
-        """Wait for the probe that `begin` started, up to the monotonic time `until`."""
+        """Wait until the running probe ends, or up to the time `until` of time.monotonic: then its silence is the
+        problem.
+        """
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
@@ -89,7 +91,7 @@ class Check:
         self._thread = None
 
     def describe(self) -> dict[str, Any]:
-        """Return the result as a dict, for an operator."""
+        """Return the last result as a dict for JSON, with details for operators."""
         return {
             "name": self.name,
             "ok": not self.problem,
@@ -100,9 +102,8 @@ class Check:
 
 
 class Health:
-    """Health of one web process.
-
-    It is not ready after `drain`, nor while its machine is out of service (node_status.py).
+    """Health of this web process. It takes no requests after `drain`, and while its machine is out of service
+    (node_status.py).
     """
 
     def __init__(self, app: Services) -> None:
@@ -127,9 +128,9 @@ class Health:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 
     def is_asked(self, environ: dict[str, Any]) -> bool:
-        """Return True if a request is for a health endpoint.
+        """Return True if the request is to be answered by `answer`: all on `admin_listen`, elsewhere those for PUBLIC.
 
-        On the hosts of sites the path LIVE is that of live events.
+        On a host that may be a site's, the path LIVE is not one of them.
         """
         path = environ.get("PATH_INFO", "")
         if "forumapi.private" in environ:
@@ -139,18 +140,22 @@ class Health:
         return path in PUBLIC
 
     def _names_a_site(self, host: str) -> bool:
-        """Return True if a Host header may be a site's, by its form alone: a balancer asks by address, by a name
-        without dots, or by the platform's domain."""
+        """Return True if a Host header may name a site, by its form alone.
+
+        False for addresses, names without dots, and the platform's domain, by which load balancers ask.
+        """
         name = host.lower().partition(":")[0].removesuffix(".") if host[:1] != "[" else ""
         is_address = name.replace(".", "").isdigit()
         return "." in name and not is_address and name != self._app.sites.domain
 
     def drain(self) -> None:
-        """Report not ready from now on, since this process is about to stop."""
+        """Answer from now on that this process is not ready, since it is about to stop."""
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:
-        """Answer a request for one of PUBLIC, or for any health endpoint on `admin_listen`."""
+        """Answer a request for which `is_asked` is True: one of PUBLIC, on `admin_listen` METRICS too; 404 for any
+        other path.
+        """
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]
         path = environ.get("PATH_INFO", "")
@@ -182,8 +187,9 @@ class Health:
         return STATUS_LINES[status], headers, b"" if method == "HEAD" else body
 
     def _metrics(self, method: str) -> Reply:
-        """Answer with the metrics of all workers and of the platform; of the workers alone if the database can't be
-        reached.
+        """Answer with the metrics of all workers and of the platform, in Prometheus' format.
+
+        Those of the platform are left out while the database can't be reached.
         """
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)
@@ -198,7 +204,11 @@ class Health:
         return STATUS_LINES[200], headers, b"" if method == "HEAD" else body
 
     def state(self) -> str:
-        """Return `ready`, `degraded` (an optional dependency fails), `down` (a required one fails) or `draining`."""
+        """Run the checks that are due, and return `ready`, `degraded` (an optional dependency fails), `down` (a
+        required one fails) or `draining`.
+
+        Takes SILENCE_S at most.
+        """
         for check in self._checks:
             check.begin()
         until = time.monotonic() + SILENCE_S

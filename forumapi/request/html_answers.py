@@ -1,4 +1,4 @@
-"""Answers with a page of `wire/html_pages.py`, under the title of the site."""
+"""Answers that are HTML pages of the engine itself (`wire/html_pages.py`), under the site's title."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ def page(
     connects_to: str = "",
     **values: object,
 ) -> RawResponse:
-    """Answer with an HTML page of `template`. `headers`: further headers beside those of `html_pages`."""
+    """Answer with an HTML page made of `template`, which gets `values`.
+
+    `headers`: further headers of the answer. `targets`, `script`, `connects_to`: what the page's
+    Content-Security-Policy allows, as in `html_pages.headers`.
+    """
     body = html_pages.page(template, Markup(ctx.site.title), script=script, **values)
     policy = html_pages.headers(targets, script=script, connects_to=connects_to)
     return RawResponse(body, html_pages.TYPE, (*policy, *headers), status)
 
 
 def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    """Answer with an HTML page of a heading and a text, without forms."""
+    """Answer with an HTML page of a heading and a sentence, without forms."""
     return page(ctx, "message", status=status, heading=heading, text=text)

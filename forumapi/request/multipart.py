@@ -1,4 +1,4 @@
-"""Multipart bodies, written to files piece by piece within limits, never whole in memory (content 10.2)."""
+"""Bodies of multipart/form-data: their files, written to disk while they arrive, within limits (content 10.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ MEMORY: Final = 256 * 1024
 
 
 class Part(NamedTuple):
-    """File of a multipart body, stored at `path`. `head`: its first bytes."""
+    """File of a multipart body, now stored at `path`.
+
+    `name`, `declared`: name and media type that the client gave. `size` in bytes. `head`: first bytes of the file, by
+    which its type is told.
+    """
 
     path: Path
     name: str
@@ -35,14 +39,14 @@ class Part(NamedTuple):
 
 
 class UploadLimits(NamedTuple):
-    """Limits of the whole body and of one file, in bytes."""
+    """Limits in bytes: of the whole body, and of each file."""
 
     body: int
     file: int
 
 
 def boundary(content_type: str) -> bytes:
-    """Return the boundary of the parts. Raises Invalid, code 1, for anything but multipart/form-data."""
+    """Return the boundary in a header Content-Type. Raises Invalid, code 1, unless that is multipart/form-data."""
     kind, options = parse_options_header(content_type)
     found = options.get("boundary", "")
     if kind != "multipart/form-data" or not found or len(found) > MAX_BOUNDARY:
@@ -53,7 +57,10 @@ def boundary(content_type: str) -> bytes:
 
 
 def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list[Part]:
-    """Write the files of the body into `folder`, and return them in the order of the body. Raises Invalid, TooLarge."""
+    """Read the body, write its files into `folder`, and return them in the order of the body; other fields are skipped.
+
+    Raises Invalid for a malformed body, an empty file or too many parts; TooLarge beyond `limits`.
+    """
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > limits.body:
@@ -77,7 +84,7 @@ def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list
 
 
 class _Receiver:
-    """Receiver that writes the parts of one body."""
+    """Writer of the files of one body, while it is parsed. `limit`: bytes of one file."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.parts: list[Part] = []
@@ -90,7 +97,9 @@ class _Receiver:
         self._head = b""
 
     def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
-        """Read until the body ends. Raises ValueError for a body that is cut off."""
+        """Read the body to its end, of `limit` bytes at most. Raises ValueError for a body that ends early, TooLarge,
+        Invalid.
+        """
         taken = 0
         while True:
             piece = stream.read(PIECE)
@@ -150,6 +159,6 @@ class _Receiver:
         )
 
     def close(self) -> None:
-        """Close the file that a cut-off body left open."""
+        """Close the file that is open if the body ended early; nothing if none is."""
         if self._out is not None:
             self._out.close()

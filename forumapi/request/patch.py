@@ -1,4 +1,4 @@
-"""PATCH documents: RFC 6902 "replace" of flags only (platform 1.15, content 1.10)."""
+"""PATCH documents (RFC 6902), of which `replace` of flags alone is supported (platform 1.15, content 1.10)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FLAGS: Final = {
 
 
 class Operation(Struct, rename={"from_": "from"}):
-    """Operation of a PATCH document, as the client sent it."""
+    """Operation of a PATCH document, as a client sent it."""
 
     op: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -42,16 +42,16 @@ class Operation(Struct, rename={"from_": "from"}):
 
 
 class Change(NamedTuple):
-    """Replacement of a flag, after its checks."""
+    """Flag to set, from a checked PATCH document. `path`: its path there."""
 
     path: str
     value: bool
 
 
 def check(document: list[Operation]) -> None:
-    """Check the shape of a PATCH document, before any permission (content 1.2).
+    """Check the form of a PATCH document, before permission is checked (content 1.2).
 
-    Raises Invalid (400) or NotImplementedHere (501) for the first bad operation.
+    Raises for the first bad operation: Invalid (400), NotImplementedHere (501) for other operations than `replace`.
     """
     if not document:
         raise Invalid("", "The patch has no operations")
@@ -76,9 +76,9 @@ def check(document: list[Operation]) -> None:
 
 
 def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
-    """Return the replacements of a checked PATCH document. `paths`: flags that the resource accepts.
+    """Return the flags that a checked PATCH document sets, in its order. `paths`: those that the resource has.
 
-    Raises Invalid (400) for the first bad operation.
+    Raises Invalid (400) for the first operation with another path, or a value that is no boolean.
     """
     asked = []
     for index, one in enumerate(document):
@@ -91,7 +91,9 @@ def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
 
 
 def permit(change: Change, can: PermissionSet) -> None:
-    """Check the rights that a change needs beyond `update` (content 1.10). Raises Forbidden."""
+    """Check that permissions `can`, which include UPDATE, allow this change of a flag too (content 1.10). Raises
+    Forbidden.
+    """
     if can & MODERATOR:
         return
     if change.path == OPEN and can & OWNER:
@@ -104,5 +106,5 @@ def permit(change: Change, can: PermissionSet) -> None:
 
 
 def reason(change: Change) -> str:
-    """Return the edit reason that is stored with the change of a flag: a sentence with the flag and its value."""
+    """Return the edit reason that is stored with a change of a flag, such as "Set sticky to true"."""
     return f"Set {FLAGS[change.path][1]} to {'true' if change.value else 'false'}"

@@ -1,4 +1,4 @@
-"""Check of the caller's permission on the object that the address names, and the course of a GET under it."""
+"""Check of the caller's permission on the located object, and the steps of a GET around that check."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
 
 
 def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -> Result:
-    """Run GET: locate the object, check permission and paging, call the handler.
+    """Answer a GET by its handler: locate the object, check permission, visibility and paging, run the method.
 
     Raises Forbidden, NotFound, Invalid.
     """
@@ -87,7 +87,10 @@ def permit(ctx: Context, need: Need) -> None:
 
 
 def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:
-    """Raise NotFound for a hidden object, except to moderators; an author may GET their own moderated item (C-09)."""
+    """Raise NotFound if the located object is hidden from the caller, whose permissions `ctx.can` holds.
+
+    With `is_get` an author may still see an object of theirs that a moderator hid (C-09).
+    """
     if not located.is_hidden_from(ctx.can):
         return
     if is_get and located.own_moderated and ctx.can & evaluator.OWNER:

@@ -28,9 +28,10 @@ _OF_THE_WRITE: Final = frozenset(
 def apply(
     app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
 ) -> Answered:
-    """Return the answer to a committed write in the form that Prefer asks for; `answer` itself without a preference.
+    """Return the answer to a committed write in the form that the header Prefer asks for; without the header, `answer`.
 
-    `Preference-Applied` tells the client that it need not read the document again.
+    `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
+    or changed, read anew; `answer` if there is none. The header Preference-Applied says that the wish was met.
     """
     form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
     if not form or not isinstance(result, Data | Page | Done | Found):
@@ -72,8 +73,9 @@ def apply(
 
 
 def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
-    """Return the address of the document that a write changed: the request's own, or its parent; "" if neither has a
-    GET.
+    """Return the path of the document that a write without redirect changed: the request's own, or else that above it.
+
+    "" if neither can be read by GET, or the document above does not show the change (`shows_above`).
     """
     if "GET" in handler.operations:
         return ctx.path
@@ -89,9 +91,10 @@ def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
 
 
 def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answered | None:
-    """Return the answer with `status` and the document at `location`; None if that is no document.
+    """Read the document at `location` as the caller of the write, and return it as an answer with `status`.
 
-    The read is the one that a redirect would lead to: permissions are checked, pages are marked as read.
+    Has all effects of a GET there: permissions are checked, comments are marked as read. None if it is no JSON
+    document.
     """
     path, _, query = location.partition("?")
     kept = {name: value for name, value in ctx.environ.items() if name not in _OF_THE_WRITE}

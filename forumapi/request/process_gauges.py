@@ -1,4 +1,4 @@
-"""Gauges of this web process: CPU, memory, sockets, connections of the database, lost lines of the log."""
+"""Gauges of this web process: CPU, memory, sockets, connections to the database, lines lost by the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessGauges:
-    """Gauges of this process, set by `sample` once a second."""
+    """Gauges of this web process; `sample` is called once a second."""
 
     def __init__(self, database: Database, live: Live) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""One request, nine steps: host, address, method, caller, body, permission, function, answer, commit."""
+"""Course of a request from its head to its answer, in nine steps (docs/architecture.md, One request)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ SIGN_INS_PER_FRONT_END: Final = Limit("sign-in-front-end", 3_000, 3600)
 
 
 def respond(app: Services, environ: dict[str, Any]) -> Answer:
-    """Answer one WSGI request. Never raises: any exception but ApiError is logged whole and answered with 500."""
+    """Answer one WSGI request.
+
+    Never raises: an ApiError becomes its answer; any other exception is logged with its traceback and answered with
+    500.
+    """
     started = time.perf_counter()
     ctx = Context(app, environ)
     ctx.reader = app.read()
@@ -92,7 +96,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
 
 
 def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answered:
-    """Choose the operation by the method, count the request, then read or write."""
+    """Answer a request whose handler is known: count it for the rate limit, then read or write. Raises ApiError."""
     if method == "OPTIONS":
         caller.count_address(app, ctx)
         return 200, answers.options_headers(handler.allow), b""
@@ -129,7 +133,10 @@ def _read(
 def _receive(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Receive the body, then write. Files are received before the transaction, from signed-in callers alone."""
+    """Receive the body of a write, then write.
+
+    Files are received before the transaction, and the caller is identified first; other bodies are read whole.
+    """
     if not handler.receives_files:
         if ctx.front_end and handler.signs_in:
             # A front end speaks for any number of visitors: its sign-ins are counted together too.
@@ -148,7 +155,7 @@ def _receive(
 
 
 def _read_body(app: Services, ctx: Context) -> None:
-    """Read the body whole into `ctx.raw_body`. Raises TooLarge, Invalid."""
+    """Set `ctx.raw_body` to the whole body. Raises TooLarge beyond the limit, Invalid for a body that ends early."""
     length = ctx.environ.get("CONTENT_LENGTH") or ""
     limit = app.body_limit
     if length.isdigit() and int(length) > limit:
@@ -163,7 +170,9 @@ def _read_body(app: Services, ctx: Context) -> None:
 
 
 def _decode(ctx: Context, operation: HandlerOperation) -> None:
-    """Decode the body into the struct that the operation declares. Raises Invalid."""
+    """Set `ctx.body` to the body decoded into the type that the operation declares, unless it is set already. Raises
+    Invalid.
+    """
     if operation.body is not None and ctx.body is None:
         sent = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
         if operation.body == list[patch.Operation]:
@@ -174,7 +183,11 @@ def _decode(ctx: Context, operation: HandlerOperation) -> None:
 def _write(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Run a write in one transaction: caller, idempotency claim, permission on current rows, the handler, commit."""
+    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency key,
+    run `_work`.
+
+    A repeated key is answered by `Handler.replay` without writing.
+    """
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:
         idempotency.check(key)
@@ -205,7 +218,9 @@ def _write(
 
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
-    """Run the checks in the order of content 1.2, which decides which status wins, then call the handler."""
+    """Decode, locate and check permission in the order of content 1.2, which decides on the status of a faulty write;
+    then run the method.
+    """
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)
         if located is not None:

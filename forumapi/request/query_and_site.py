@@ -27,9 +27,10 @@ _SWITCHES: Final = frozenset(("context", "always200", "disableBoiler", "callback
 
 
 def read_query(ctx: Context) -> None:
-    """Read the query into `ctx.pairs`, `ctx.query` and `ctx.switches`.
+    """Set `ctx.pairs`, `ctx.query` and `ctx.switches` from the query.
 
-    Raises Invalid for one that is not form-encoded UTF-8, or has U+0000 or a bad switch in it.
+    Of a repeated parameter `query` has the first value, `pairs` all. Raises Invalid for a query that is not
+    form-encoded UTF-8, holds U+0000, or has a bad callback.
     """
     text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
     if not text:
@@ -67,7 +68,9 @@ def read_query(ctx: Context) -> None:
 
 
 def overridden(ctx: Context, method: str) -> str:
-    """Return the method to run: `method`, or the one that a POST names in its query or a header (platform 1.3)."""
+    """Return the method to run: that of the request or, for a POST, another that its query or a header names (platform
+    1.3).
+    """
     if method != "POST":
         return method
     for name in (ctx.query.get("method", ""), ctx.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "")):
@@ -77,7 +80,11 @@ def overridden(ctx: Context, method: str) -> str:
 
 
 def find_site(app: Services, ctx: Context) -> None:
-    """Set site, event cursor and front end's visitor of the request. Raises NotFound, Invalid."""
+    """Set `ctx.site` by the header Host, `ctx.head`, the event cursor, and the visitor on whose behalf a front end
+    asks.
+
+    A request for a host that is not in memory is counted by its address first. Raises NotFound, Invalid, TooMany.
+    """
     host = ctx.environ.get("HTTP_HOST", "")
     found = app.sites.cached(host)
     if found is None:
@@ -91,9 +98,10 @@ def find_site(app: Services, ctx: Context) -> None:
 
 
 def _believe_front_end(app: Services, ctx: Context) -> None:
-    """Take the visitor's address from a front end of this site; ignore that header from any other client.
+    """Set `ctx.ip` to the visitor's address if a front end of this site sent it; the header of any other client is
+    ignored.
 
-    Raises Invalid.
+    Raises Invalid if a front end sends what is no address.
     """
     secret = ctx.environ.get("HTTP_X_FORUMAPI_FRONT_END", "")
     name = app.front_ends.find(ctx.ip, secret, ctx.site.key)
@@ -106,7 +114,10 @@ def _believe_front_end(app: Services, ctx: Context) -> None:
 
 
 def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
-    """Redirect to the address without double slashes, which begins with one slash and so stays on this host."""
+    """Answer with 301 to the same address with single slashes; it begins with one, so that it can't name another host.
+
+    Raises TooMany.
+    """
     caller.count_address(app, ctx)
     # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
     location = quote(_SLASHES.sub("/", ctx.path))

@@ -1,7 +1,7 @@
-"""General rate limit: a token bucket per access token and per address, in each process.
+"""Rate limit of all requests: a token bucket for each access token and each client address, in each process.
 
-It is approximate on purpose: each process holds its share of the limit. Limits on sign-in and codes are rows that all
-nodes share instead.
+It is approximate: a process allows its share of the limit. Limits of sign-ins and codes are exact, in rows that all
+nodes share (`models/access/rate_counters.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from forumapi.wire.client_address import network
 
 
 class Allowance(NamedTuple):
-    """Remaining requests of a caller, for the RateLimit headers. `reset_s`: until the bucket is full again."""
+    """State of a bucket after a request, for the RateLimit headers.
+
+    `limit`: requests a minute in this process. `remaining`: requests left. `reset_s`: seconds until the bucket is full.
+    `retry_after_s`: seconds until the next request is allowed; 0: this one is.
+    """
 
     limit: int
     remaining: int
@@ -31,14 +35,15 @@ _BUCKET: Final = 250
 
 
 def hash_of(key: str) -> bytes:
-    """Hash the key of a bucket, a token or address, into 16 bytes, so that a memory dump reveals neither."""
+    """Return the hash (16 bytes) of a bucket's key, kept in its place so that no token or address stays in memory."""
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class Buckets:
-    """Token buckets of `per_minute` requests; 0 switches the limit off.
+    """Token buckets by key, of `per_minute` requests each; 0: no limit. `share`: number of processes that share the
+    limit.
 
-    Beyond MOST_BYTES the least recently used are dropped; a dropped bucket is full when it is used again.
+    Beyond MOST_BYTES the bucket that was unused for longest is dropped; when its key comes again the bucket is full.
     """
 
     MOST_BYTES: Final = 6 * 1024 * 1024
@@ -50,9 +55,9 @@ class Buckets:
         self._full: OrderedDict[bytes, float] = OrderedDict()
 
     def take(self, key: str) -> Allowance | None:
-        """Take one request from the bucket of `key`, a token or address; None if there is no limit.
+        """Take one request from the bucket of `key`; return the bucket's state, None if there is no limit.
 
-        If the bucket is empty nothing is taken, and the allowance says how long to wait.
+        From an empty bucket nothing is taken: `retry_after_s` is then above 0.
         """
         hash, now = hash_of(key), time.monotonic()
         full = max(self._full.get(hash, 0.0), now)
@@ -75,25 +80,22 @@ class Buckets:
             self._full.popitem(last=False)
 
     def knows(self, key: str) -> bool:
-        """Return True if `key` has a bucket: a request was taken from it lately."""
+        """Return True if `key` has a bucket, since a request was taken from it lately."""
         return hash_of(key) in self._full
 
     def forget(self, key: str) -> None:
-        """Drop the bucket of `key`, which is full when it is used again."""
+        """Drop the bucket of `key`, so that the key is unknown, and has a full bucket when it comes again."""
         self._full.pop(hash_of(key), None)
 
     def give_back(self, key: str) -> None:
-        """Undo one `take` of `key`."""
+        """Give back to the bucket of `key` the request that one `take` took."""
         hash = hash_of(key)
         if self.limit and hash in self._full:
             self._full[hash] -= 1 / self._rate
 
 
 class AddressBuckets(Buckets):
-    """Token buckets by client address.
-
-    IPv6 addresses of one network share one, since a household has a whole network.
-    """
+    """Token buckets by client address; addresses of one IPv6 network (/64) share a bucket."""
 
     def take(self, key: str) -> Allowance | None:
         """Take one request of the client address `key`; None if there is no limit."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
-    """Render GET `path` as `identity` sees it: the `data` of the answer, without side effects.
+    """Return the `data` of the answer to GET `path`, as `identity` would get it on the site, without any side effect.
 
-    Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as a request would.
+    Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would.
     """
     ctx = Context(app, {})
     ctx.site, ctx.identity = site, identity

@@ -1,6 +1,7 @@
-"""Results of handlers and their form in bytes: envelope, switches, headers, error objects (platform 1.4 to 1.7).
+"""Results that handlers return (Data, Page, Found, ...), and the parts of answers: envelope, entity tags, headers
+(platform 1.4 to 1.7).
 
-HTTP statuses of answers stand in this module alone; JSON is made here and in `json_fragments`.
+`answers.py` joins the two. HTTP status lines stand in this module alone.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
 
 
 class Data:
-    """Result 200 with `data` as finished JSON bytes."""
+    """Result 200 whose `data` is finished JSON."""
 
     __slots__ = ("data",)
 
@@ -74,10 +75,11 @@ class Data:
 
 
 class Page:
-    """Result 200 with a document that is built only if the client does not have it already.
+    """Result 200 whose JSON `build` makes, unless the client or the cache of answers has it.
 
-    `stamp` is plain data that covers every input of the bytes (ids, versions, flags, totals, permissions); `version` is
-    the document's own version, which If-Match compares. `is_kept` False: caches don't keep the answer to guests either.
+    `stamp`: plain data that differs whenever the JSON would (ids, versions, flags, totals, permissions). `version`: the
+    document's own, with which its entity tag begins, for If-Match; 0 for none. `is_kept` False: proxies may not cache
+    the answer to guests either.
     """
 
     __slots__ = ("build", "is_kept", "stamp", "version")
@@ -92,15 +94,15 @@ class Page:
 
 
 class Done:
-    """Result 200 with `data: null`."""
+    """Result 200 whose `data` is null."""
 
     __slots__ = ()
 
 
 class Found:
-    """Redirect 302 to the resource that a write made or changed.
+    """Result 302: redirect to the resource that a write made or changed.
 
-    303 after a PUT from a web page, since a browser would repeat the PUT on 302.
+    303 for a PUT from a page in a browser, which would repeat the PUT after 302.
     """
 
     __slots__ = ("location",)
@@ -111,16 +113,16 @@ class Found:
 
 
 class TemporaryRedirect(Found):
-    """Redirect 307 to the present address of the resource."""
+    """Result 307: redirect to the resource's present address."""
 
     __slots__ = ()
     status = 307
 
 
 class RawResponse:
-    """Result without the envelope, 200 unless `status` is given.
+    """Result without the envelope.
 
-    The transaction is committed even if `status` is 400 or above.
+    The transaction of a write is committed even with a `status` of 400 or above.
     """
 
     __slots__ = ("body", "content_type", "headers", "status")
@@ -139,7 +141,7 @@ class RawResponse:
 
 
 class StreamedBody:
-    """Body sent piece by piece: `pieces` are `size` bytes in all, and are closed at the end if they have `close`."""
+    """Body of `size` bytes that is sent piece by piece; `pieces` is closed at the end if it has a method `close`."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -161,7 +163,7 @@ class StreamedBody:
 
 
 class StoredBytes:
-    """Result that is sent as it is: stored bytes with all its headers, without the envelope and its switches."""
+    """Result of stored bytes, sent with exactly these headers, without the envelope."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -172,10 +174,10 @@ class StoredBytes:
 
 
 class ConnectionUpgrade:
-    """Last answer on a connection: its head is sent, then `run` owns the socket until it returns.
+    """Result that ends HTTP on the connection: once its head is sent, `run` has the socket until it returns.
 
-    `run` receives the socket and the bytes that the client sent behind its request; if the head can't be sent, `drop`
-    is called instead.
+    `run` receives the socket and the bytes that the client sent after its request. `drop` is called instead if the head
+    can't be sent.
     """
 
     __slots__ = ("drop", "headers", "run", "status")
@@ -204,7 +206,7 @@ Answer = tuple[str, Headers, bytes | StreamedBody | ConnectionUpgrade]
 
 
 class EnvelopeSwitches:
-    """Switches for the form of the answer that the client asked for (platform 1.4)."""
+    """Wishes of the client on the form of a JSON answer: context, always200, bare, callback (platform 1.4)."""
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
 
@@ -220,7 +222,7 @@ class EnvelopeSwitches:
 
     @property
     def key(self) -> tuple[str, bool, bool, str]:
-        """Return the values of all switches, which the entity tag covers."""
+        """Return the switches that change the bytes of an answer, for its entity tag."""
         return (self.context, self.always200, self.bare, self.callback)
 
 
@@ -233,9 +235,9 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 
 
 def preferred(header: str) -> str:
-    """Return the form of a write's answer that Prefer asks for: REPRESENTATION, MINIMAL or "" (RFC 7240).
+    """Return the form that a header Prefer asks for as the answer to a write: REPRESENTATION, MINIMAL or "" (RFC 7240).
 
-    The first of several counts. Unknown preferences are ignored, as the RFC demands.
+    The first of several wishes counts; unknown preferences are ignored, as the RFC demands.
     """
     for one in header.split(","):
         if found := _RETURN.fullmatch(one.strip()):
@@ -253,22 +255,20 @@ def check_callback(name: str) -> str:
 
 
 def etag(page: Page, switches: EnvelopeSwitches, path: str, query: str) -> str:
-    """Make `"<own version>-<hash>"`; the hash covers everything that the bytes depend on, the page's own links
-    included.
-    """
+    """Return the entity tag of a page, `"<version>-<hash>"`; the hash covers all that the answer's bytes depend on."""
     covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
 
 def none_match(header: str, tag: str) -> bool:
-    """Return True if If-None-Match names `tag`, strong or weak, or is `*`."""
+    """Return True if a header If-None-Match names `tag`, strong or weak, or is `*`: the client has the document."""
     return header.strip() == "*" or any(
         one.strip().removeprefix("W/") == tag for one in header.split(",")
     )
 
 
 def matches_version(header: str, version: int) -> bool:
-    """Return True if If-Match names a tag with this version, or is `*` (docs/architecture.md, Bytes)."""
+    """Return True if a header If-Match names a tag with this version, or is `*` (docs/architecture.md, Bytes)."""
     if header.strip() == "*":
         return True
     wanted = f'"{version}-'
@@ -276,13 +276,13 @@ def matches_version(header: str, version: int) -> bool:
 
 
 def check_match(header: str, version: int) -> None:
-    """Check If-Match against the document's own version. Raises PreconditionFailed."""
+    """Raise PreconditionFailed unless a header If-Match names a tag with this version, or is `*`."""
     if not matches_version(header, version):
         raise PreconditionFailed("If-Match: this has changed since you read it")
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
-    """Make the JSON body: in the envelope or `data` alone, wrapped for JSONP if the switches say so."""
+    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, or as the switches ask."""
     if switches.bare:
         body = data
     elif switches.context:
@@ -303,7 +303,7 @@ def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches)
 
 
 def _script_safe(text: bytes) -> bytes:
-    """Escape JSON so that it is valid JavaScript everywhere, and never ends a script element."""
+    """Escape JSON so that it is valid as JavaScript too, and can't end a script element."""
     return (
         text.replace(b"<", b"\\u003c")
         .replace(b"\xe2\x80\xa8", b"\\u2028")
@@ -312,7 +312,7 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """Make the detail object that every error carries (P-07)."""
+    """Return the `data` of an error's answer as JSON: code, message, and where it happened (P-07)."""
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:
         data["profileId"] = profile_id
@@ -328,14 +328,14 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
 
 
 def base_headers(switches: EnvelopeSwitches) -> Headers:
-    """Make the headers that every JSON answer has, except Cache-Control and Content-Length."""
+    """Return the headers that all JSON answers have, without Cache-Control and Content-Length."""
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
     return [*plain_headers(vary), ("Content-Type", kind)]
 
 
 def plain_headers(vary: str = "Authorization") -> Headers:
-    """Make the headers that every answer without JSON has. `vary` "": the answer is the same for all callers."""
+    """Return the headers that all answers have. `vary`: request headers that the answer depends on, "" for none."""
     headers = [
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", CORS_RESPONSE),

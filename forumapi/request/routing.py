@@ -1,4 +1,4 @@
-"""Routing tables: the converters that addresses name, and rules for matching paths."""
+"""Matching of paths against the routing tables (`routes.py`), and the converters that are used there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def template(url: str) -> str:
-    """Return the address `url` of a routing table in the form of logs and metrics: `/api/v1/comments/{id}`."""
+    """Return an address of a routing table in the form of logs and metrics, such as `/api/v1/comments/{id}`."""
     return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
 
 
@@ -41,7 +41,7 @@ def _number(text: str) -> int:
 
 
 class NumberConverter(IntegerConverter):
-    """Converter of `<number:name>`: digits; a number beyond 64 bits is 400 (platform 1.1)."""
+    """Converter of `<number:name>`: ASCII digits. Raises Invalid (400) for a number beyond 64 bits (platform 1.1)."""
 
     regex = "[0-9]+"
 
@@ -59,7 +59,7 @@ class KeyConverter(BaseConverter):
 
 def _item_converter(kind: ItemType) -> type[NumberConverter]:
     class ItemConverter(NumberConverter):
-        """Converter of `<type:item>`: an id of one item type."""
+        """Converter of `<type:item>`: the id of an object of that type, as an ItemRef."""
 
         def to_python(self, value: str) -> Any:
             return ItemRef(kind.id, super().to_python(value))
@@ -75,14 +75,19 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 
 
 def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
-    """Make an adapter that matches paths against `routes`, handler classes by address."""
+    """Return an adapter that matches paths against `routes` (handler class by address), with one instance of each
+    class.
+    """
     instances = {handler: handler() for handler in set(routes.values())}
     rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
 
 
 def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
-    """Match the path; return handler and arguments. Sets `ctx.route`, the address as logs show it. Raises NotFound."""
+    """Return the handler for the request's path, and the values of the path's converters; set `ctx.route` for logs.
+
+    Raises NotFound.
+    """
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     try:
         rule, args = routes.match(ctx.path, method="GET", return_rule=True)

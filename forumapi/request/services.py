@@ -1,4 +1,4 @@
-"""Types of the services that requests use and that outlive them; `forumapi.app.App` makes and joins them."""
+"""Type of the services that outlive a request and that handlers use; `forumapi.app.App` makes and joins them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from forumapi.wire.legacy_urls import RuleSet
 
 
 class Webhooks(Protocol):
-    """Interface of the webhook sender that requests use."""
+    """Part of the webhook sender that requests use."""
 
     def wake(self) -> None:
-        """Poll at once for deliveries that are due."""
+        """Look for due deliveries at once, without waiting for the next poll."""
 
     def check(self, url: str) -> None:
-        """Raise Invalid if no delivery would be sent to `url`."""
+        """Raise OutboundError if no delivery would be sent to `url`, by the addresses that its host has now."""
 
 
 class Services:
-    """Services of one web process."""
+    """Services of one web process, as attributes."""
 
     config: Config
     database: Database

@@ -1,6 +1,6 @@
-"""OpenTelemetry traces, where `trace_url` is set: a span for a request, and one below it for each statement.
+"""OpenTelemetry traces, if `trace_url` is set: a span for each request, with one below it for each statement.
 
-Needs the extra `otel`, which is not imported without `trace_url`.
+Needs the extra `otel`, which is imported only then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Step = tuple[str, float, float]
 
 
 class Trace:
-    """Trace of one request."""
+    """Trace of one request: its span, and the statements that its reader ran, in `steps`."""
 
     def __init__(self, tracer: Tracer, span: Any) -> None:
         self._tracer = tracer
@@ -28,7 +28,7 @@ class Trace:
         self.steps: list[Step] = []
 
     def end(self, name: str, status: int, attributes: dict[str, str | int]) -> None:
-        """End the trace of a request that was answered with `status`. `name`: its method and route."""
+        """Complete the request's span, with one below it for each statement. `name`: the request's method and route."""
         span = self._span
         span.update_name(name)
         span.set_attributes({**attributes, "http.response.status_code": status})
@@ -41,7 +41,11 @@ class Trace:
 
 
 class Tracer:
-    """Sender of spans to a collector, in batches, from a thread of its own. Raises ImportError without `otel`."""
+    """Maker of traces, sent to the collector at `url` in batches by a thread of its own. Raises ImportError without
+    `otel`.
+
+    `percent`: share of the requests that are traced, unless the client's own trace decides.
+    """
 
     def __init__(self, url: str, *, percent: int) -> None:
         from opentelemetry import trace
@@ -66,7 +70,9 @@ class Tracer:
         self.failed = trace.Status(trace.StatusCode.ERROR)
 
     def begin(self, environ: dict[str, Any], tx: Reader) -> Trace | None:
-        """Begin the trace of a request whose statements `tx` records; None if this request is not sampled."""
+        """Begin the trace of a request, which records the statements of `tx`; None if this request is not among those
+        traced.
+        """
         from opentelemetry.context import Context
 
         carrier = {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
@@ -79,7 +85,7 @@ class Tracer:
         return trace
 
     def statement(self, parent: Any, name: str, start_ns: int, end_ns: int) -> None:
-        """Make the span of a statement."""
+        """Send the span of a statement below the span `parent`, with its times in nanoseconds since 1970."""
         self._spans.start_span(
             name,
             self._api.set_span_in_context(parent),
@@ -89,13 +95,13 @@ class Tracer:
         ).end(end_ns)
 
     def stop(self) -> None:
-        """Send the remaining spans, waiting a moment at most."""
+        """Send the spans that are not sent yet, waiting about two seconds at most."""
         self._provider.force_flush(2_000)
         self._provider.shutdown()
 
 
 def tracer(url: str, percent: int) -> Tracer | None:
-    """Make the tracer of the settings; None if tracing is off or fails, which is logged."""
+    """Return the tracer for the settings; None if `url` is "", or if the extra `otel` is missing, which is logged."""
     if not url:
         return None
     try:
