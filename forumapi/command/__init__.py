@@ -1,1 +1,1 @@
-"""Command line, and the work of operators behind it."""
+"""Command line, and the work of operators behind it: backup, checks, installation, seeding, archives."""

@@ -1,4 +1,6 @@
-"""Administration from the command line that no route offers: users, sites, sign-in methods, a spammer's posts."""
+"""Administration that the API does not offer, for commands: listing and creating sites, owners, a user's posts, sign-in
+methods.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,7 @@ BANNED = Query(
 
 
 class Listed(NamedTuple):
-    """Row of `site list`; `state` is live or deleted."""
+    """Row of `site list`. `owner`: e-mail address; `state`: live or deleted."""
 
     id: int
     key: str
@@ -128,12 +130,12 @@ class Listed(NamedTuple):
 
 
 def list_sites(tx: Reader) -> list[Listed]:
-    """List every site, the root site and deleted ones too, oldest first."""
+    """List all sites, oldest first, the root site and deleted ones included."""
     return [Listed(*row) for row in tx.rows(SITES)]
 
 
 def site_id(tx: Reader, key: str) -> int:
-    """Return the id of the live site with this subdomain. Raises NotFound."""
+    """Return the id of the live site with the subdomain `key`. Raises NotFound."""
     found = tx.value(SITE_ID, key=key)
     if found is None:
         raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
@@ -141,14 +143,18 @@ def site_id(tx: Reader, key: str) -> int:
 
 
 def lock_site(tx: Transaction, key: str) -> LockedSite:
-    """Lock the live site with this subdomain and return its row. Raises NotFound."""
+    """Lock the row of the live site with the subdomain `key` until the transaction ends, and return it. Raises
+    NotFound.
+    """
     locked = Site.lock(tx, site_id(tx, key))
     assert locked is not None  # rows of sites are not deleted
     return locked
 
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
-    """Return the id of the user with this address, or of this profile (name or id) of the site. Raises NotFound."""
+    """Return the id of the user with the address `email`, else of the user whose profile on the site has the name or id
+    `profile`. Raises NotFound.
+    """
     if email is not None:
         person = User.find_by_email(tx, email)
         if person is None:
@@ -163,9 +169,8 @@ def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None)
 def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
-    """Create a site owned by the user with this address, who is created if there is none; return its id.
-
-    Raises Invalid.
+    """Create a site with the subdomain `key`, owned by the user with the address `owner`, who is created if there is
+    none; return the site's id. Raises Invalid.
     """
     person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
@@ -173,7 +178,8 @@ def create_site(
 
 
 def set_owner(tx: Transaction, key: str, address: str, operator: str = "") -> int:
-    """Make the user with this address the owner of a site; return the id of their profile, created if there is none.
+    """Make the user with this e-mail address, created if there is none, the owner of the site `key`; return the id of
+    their profile there, created likewise.
 
     The former owner keeps their profile and microcosms. Raises NotFound, Invalid.
     """
@@ -194,9 +200,8 @@ def record_ban(
     user_id: int = 0,
     domain: str = "",
 ) -> None:
-    """Record that a ban of a user or a domain began or ended, for each profile that it concerns; site 0: on all sites.
-
-    `detail`: for the audit.
+    """Record in audit and event log that a ban began or ended, for each profile that it concerns: the user's or, if
+    `domain` is given, those with addresses of that domain. `site_id` 0: on all sites. `detail`: for the audit.
     """
     by_site: dict[int, list[int]] = {}
     if site_id:
@@ -217,10 +222,10 @@ def record_ban(
 
 
 def delete_posts(tx: Transaction, author: Author, user_id: int) -> int:
-    """Delete everything that a user wrote on the author's site and end their part in its huddles; return the number of
-    rows.
+    """Delete all items and comments of a user on the site of `author`, and take the user out of the site's huddles;
+    return the number of items and comments.
 
-    Counters and events follow as if a moderator had deleted each row (platform 3.6).
+    Counters and events follow as if a moderator had deleted each of them (platform 3.6).
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
@@ -254,7 +259,9 @@ def delete_posts(tx: Transaction, author: Author, user_id: int) -> int:
 
 
 class Method(NamedTuple):
-    """Row of `sign-in list`. `set_by`: platform, site or default; `missing`: required settings without a value."""
+    """Row of `sign-in list`. `set_by`: site, platform, or default without settings; `missing`: required settings
+    without a value.
+    """
 
     method: str
     state: str
@@ -264,9 +271,8 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """List the sign-in methods of the site with this key; `key` None: of sites without settings of their own.
-
-    Raises NotFound.
+    """List the sign-in methods in force on the site `key`; None: on sites without settings of their own. Secrets are
+    shown as ***. Raises NotFound.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
@@ -295,9 +301,10 @@ def set_sign_in(
     is_enabled: bool,
     operator: str = "",
 ) -> bool:
-    """Set up a sign-in method, for one site or, with `key` None, for all; return True if it is complete.
+    """Store the settings of the sign-in method `name` for the site `key`, or for all sites if that is None; return True
+    if every required setting has a value.
 
-    Settings that are not named stay. A list of URLs is written with commas between. Raises Invalid, NotFound.
+    Settings that are not given stay. URLs are separated by commas. Raises Invalid, NotFound.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id
@@ -318,7 +325,9 @@ def set_sign_in(
 def clear_sign_in(
     tx: Transaction, config: Config, key: str | None, name: str, operator: str = ""
 ) -> None:
-    """Delete the settings of a sign-in method, for one site or, with `key` None, for all. Raises NotFound."""
+    """Delete the settings of the sign-in method `name` of the site `key`, or the platform's if that is None. Raises
+    NotFound.
+    """
     of = lock_site(tx, key or ROOT_KEY).site_id
     SiteAuthBackend.delete(tx, Author(of, 0, "", operator), _backend(name, config).name)
 

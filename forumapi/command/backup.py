@@ -56,12 +56,14 @@ Progress = Callable[[str], None]
 
 
 class BackupError(Exception):
-    """Failure of a backup or restore, or a difference from the backup; the message names it."""
+    """Failure of a backup, of its check or of a restore; the message is for the operator."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Manifest of a backup. `tables`: name to (rows, hash); `finished`: ISO 8601 in UTC."""
+    """Contents of `manifest.json`. `tables`: number of rows and hash by table; `finished`: ISO 8601 in UTC; `files`,
+    `files_bytes`: number and size of objects.
+    """
 
     format: int
     release: str
@@ -75,7 +77,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Read the manifest of the backup in `folder`. Raises BackupError."""
+        """Read the manifest of the backup in `folder`. Raises BackupError without one, or for another version of it."""
         try:
             known: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         except (OSError, ValueError) as error:
@@ -89,7 +91,7 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """Return the size of the backup, without the hard links to an earlier one."""
+        """Size of dump and files, those included that are hard links into an earlier backup."""
         return self.dump_bytes + self.files_bytes
 
 
@@ -99,10 +101,11 @@ class Manifest:
 def create(
     url: str, files: Path | None, target: Path, *, keep: int = 0, progress: Progress = print
 ) -> tuple[Path, Manifest]:
-    """Create a backup below `target`; return its folder and manifest once it is complete.
+    """Create a backup in a new folder below `target`; return the folder and its manifest.
 
-    `files`: folder of the store; None if objects are stored elsewhere. `keep`: number of newest backups to keep; 0:
-    all. Raises BackupError, psycopg.Error, OSError.
+    `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `keep`:
+    number of newest backups that stay below `target`; 0: all. A failure leaves nothing behind. Raises BackupError,
+    psycopg.Error, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)
@@ -152,7 +155,7 @@ def create(
 
 
 def note(path: Path, manifest: Manifest) -> None:
-    """Write the status file by which `doctor` and the metrics know of the last good backup."""
+    """Write the status file by which `doctor` and the metrics know the time and size of the last successful backup."""
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}
     fresh = path.with_name(f"{path.name}.new")
@@ -161,13 +164,15 @@ def note(path: Path, manifest: Manifest) -> None:
 
 
 def listed(target: Path) -> list[Path]:
-    """List the complete backups below `target`, newest first."""
+    """Return the folders of the complete backups below `target`, newest first."""
     return sorted((path.parent for path in target.glob(f"*/{MANIFEST}")), reverse=True)
 
 
 @contextlib.contextmanager
 def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
-    """Open a connection whose reads all see one snapshot, and the snapshot's name for pg_dump."""
+    """Open a transaction that sees one snapshot, for as long as the block lasts; yield its connection and the
+    snapshot's name for pg_dump.
+    """
     with psycopg.connect(url) as connection:
         connection.execute(SESSION)
         connection.commit()
@@ -178,7 +183,7 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
-    """Return number and hash of the rows of each table, independent of their order."""
+    """Return number of rows and hash by table; the hash is the same for the same rows in any order."""
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():
         statement = sql.SQL(
@@ -191,7 +196,9 @@ def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 
 def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
-    """Copy every object, by hard link if it is in the backup `before`; return their number and bytes."""
+    """Copy all objects of the store into the backup `part`, as hard links where the backup `before` has them; return
+    number and bytes.
+    """
     known: dict[str, str] = {}
     if before is not None and (before / LISTING).exists():
         for line in (before / LISTING).read_text().splitlines():
@@ -226,7 +233,9 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
 
 
 def verify(folder: Path) -> Manifest:
-    """Read a whole backup and compare its hashes. Raises BackupError for the first difference."""
+    """Read all files of a backup and compare their hashes with the recorded ones; return the manifest. Raises
+    BackupError at the first difference.
+    """
     manifest = Manifest.read(folder)
     if _sha256(folder / DUMP) != manifest.dump_sha256:
         raise BackupError(f"{folder / DUMP} was changed")
@@ -238,9 +247,11 @@ def verify(folder: Path) -> Manifest:
 
 
 def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = print) -> Manifest:
-    """Restore a backup into the empty database `url` and the folder `files`, and verify that they are equal to it.
+    """Verify a backup, restore it into the empty database `url` and the folder `files`, and compare each table's hash
+    with the backup's; return the manifest.
 
-    Raises BackupError if the database is not empty, the backup is damaged, or a table differs.
+    `files` None: objects are not restored. Raises BackupError if the database is not empty, the backup is damaged, or a
+    table differs.
     """
     progress("reading the backup")
     manifest = verify(folder)
@@ -274,7 +285,8 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
 
 
 def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
-    """Erase in a restored database, and in its store, who was erased after the backup; return the number of profiles.
+    """Erase in a restored database, and in the store, the profiles and accounts that these journals of erasures name;
+    return the number of profiles.
 
     A database of an earlier release has to be migrated first. Raises OSError, ValueError, BackupError.
     """
@@ -289,7 +301,9 @@ def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
 
 
 def _restore(dump: Path, url: str, major: int) -> None:
-    """Run a dump on an empty database of a server of this major version. Raises BackupError."""
+    """Run pg_restore on an empty database; through psql for a server older than pg_restore's parameters. `major`: the
+    server's version. Raises BackupError.
+    """
     program = _program("pg_restore", major)
     plain = ("--no-owner", "--no-privileges")
     address, environ = client(url)
@@ -326,7 +340,7 @@ def _restore(dump: Path, url: str, major: int) -> None:
 
 
 def _objects(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield (name, SHA-256) of each object of a backup."""
+    """Yield name and SHA-256 of each object that a backup lists."""
     if (folder / LISTING).exists():
         for line in (folder / LISTING).read_text().splitlines():
             sha256, name = line.split()
@@ -337,7 +351,9 @@ def _objects(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _program(name: str, major: int) -> str:
-    """Find a client program of PostgreSQL for a server of this major version. Raises BackupError."""
+    """Return the path of a program of PostgreSQL, such as pg_dump, of the version `major` or later. Raises BackupError
+    without one.
+    """
     places = []
     with contextlib.suppress(embedded_postgres.EmbeddedError):
         places.append(str(embedded_postgres.binaries()))
@@ -356,8 +372,9 @@ def _program(name: str, major: int) -> str:
 
 
 def client(url: str) -> tuple[str, dict[str, str]]:
-    """Split a URL into one without password, and an environment with it: every user of the machine can read the
-    arguments of a process."""
+    """Return a database URL without its password, and the environment that holds it: other users of the machine can
+    read the arguments of processes.
+    """
     known: dict[str, Any] = conninfo_to_dict(url)
     password = known.pop("password", None)
     return make_conninfo(**known), {"PGPASSWORD": str(password)} if password else {}

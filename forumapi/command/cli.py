@@ -1,7 +1,7 @@
-"""Command line: the parser of all commands, and the exit codes 0 done, 1 failed or found wanting, 2 called wrongly.
+"""Command line: the parser of all commands, and exit codes: 0 done, 1 failed or a check found a problem, 2 wrong usage.
 
-The commands stand in `nouns`, one module a noun. Nothing heavy is imported before a command is chosen: `serve` must
-patch the standard library first.
+The commands are defined in `nouns`, one module a noun. Nothing heavy is imported before a command is chosen: `serve`
+must patch the standard library first.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands."""
+    """Return the parser of the command line with all commands."""
     whole = argparse.ArgumentParser(
         prog="forumapi",
         description="Engine of a multi-tenant forum platform. `forumapi COMMAND --help` tells more.",
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run the command that the arguments name, those of the process if None; return the exit code."""
     args = parser().parse_args(arguments)
     if args.config is not None:
         os.environ[config.ENV_FILE] = str(args.config)

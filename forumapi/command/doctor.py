@@ -1,4 +1,4 @@
-"""Command `doctor`: check every dependency of the platform and say how to mend problems."""
+"""Command `doctor`: checks everything that the platform depends on, and says how to repair what is wrong."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ _ASKING: Final = """
 
 
 class Finding(NamedTuple):
-    """Result of a check: its subject, the finding, and a repair. `mend` "": there is no problem."""
+    """Result of one check. `mend`: how to repair the problem, "" if there is none; `is_warning`: the platform works all
+    the same.
+    """
 
     subject: str
     found: str
@@ -62,7 +64,9 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, show: Callable[[str], None]) -> bool:
-    """Run all checks and show a line for each; return True if none finds a problem (warnings are none)."""
+    """Run all checks and call `show` with a line for each result; return False if one found a problem that is no mere
+    warning.
+    """
     is_well = True
     for finding in findings(config):
         mark = "ok  " if not finding.mend else "warn" if finding.is_warning else "FAIL"
@@ -74,7 +78,7 @@ def examine(config: Config, show: Callable[[str], None]) -> bool:
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """Yield the result of each check of this machine and these settings."""
+    """Yield the results of all checks of this machine, with these settings."""
     yield _python()
     yield from _packages()
     yield Finding("settings", str(config.path))
@@ -274,8 +278,8 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
 
 
 def roles(connection: psycopg.Connection) -> Iterator[Finding]:
-    """Find roles whose members are in them only by a value that they set themselves, and lose the role with this
-    release (P-34).
+    """Find roles with members who meet the criteria only by an attribute that they set themselves, and who lose the
+    role with this release (P-34).
     """
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
@@ -304,7 +308,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def replica(config: Config) -> Finding:
-    """Check that the standby can be read from."""
+    """Check that the standby can be read and is one of this database."""
     primary = Database(config.direct_url, size=1)
     found = StandbyPool(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
@@ -332,7 +336,7 @@ def _memcached(config: Config) -> Iterator[Finding]:
 
 
 def files(config: Config) -> Finding:
-    """Check that files can be stored and read."""
+    """Check that the folder of the store of files can be written, or its bucket be reached."""
     try:
         return Finding("files", f"kept {open_storage(config).check()}")
     except StorageError as error:
@@ -342,7 +346,7 @@ def files(config: Config) -> Finding:
 
 
 def backup(config: Config, now: datetime.datetime) -> Finding:
-    """Check that a backup has succeeded lately."""
+    """Check by the status file that the last backup is not older than `backup_max_age_hours`."""
     path = config.backup_status_path
     if path is None:
         return Finding("backup", "nobody looks (backup_status_file)")
@@ -362,7 +366,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
 
 
 def geocoder(config: Config) -> Finding:
-    """Check the geocoder. Without one `GET /geocode` answers 501."""
+    """Check that the configured geocoder can be used; without one `GET /geocode` answers 501."""
     found = geocoders.choose(config)
     if found is not None:
         return Finding("geocoder", found.name)
@@ -376,7 +380,7 @@ def geocoder(config: Config) -> Finding:
 
 
 def website(config: Config) -> Iterator[Finding]:
-    """Check the website: its secret and, if it is a process of its own, that the API recognises it."""
+    """Check the website: its secret and, for one that runs as a process of its own, that the API trusts it."""
     is_alone = not config.webclient
     is_used = bool(
         config.webclient_api_url or config.webclient_front_end_secret or config.webclient_secret
@@ -402,8 +406,8 @@ def website(config: Config) -> Iterator[Finding]:
 
 
 def _website_api(config: Config, url: str) -> Finding:
-    """Check that the API takes visitors' addresses from the website: a false address "?" is then refused, else
-    ignored.
+    """Check that the API trusts the website to name visitors' addresses: it then refuses the false address "?", else
+    ignores it.
     """
     headers = {"Host": config.platform_domain, "X-Forumapi-Visitor": "?"}
     if config.webclient_front_end_secret:

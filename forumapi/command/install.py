@@ -1,4 +1,4 @@
-"""Command `install`: put this file, and the files of its services, where docs/operations.md says."""
+"""Command `install`: copies release, settings and service files to the places that docs/operations.md names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTINGS: Final = "etc/forumapi/forumapi.toml"
 
 
 class InstallError(Exception):
-    """Failure of the installation; the message names the reason."""
+    """Failure of an installation; the message is for the operator."""
 
 
 class _File(NamedTuple):
@@ -62,7 +62,9 @@ _BEGIN: Final = {
 def install(
     root: Path, *, upstart: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> None:
-    """Install below `root`; below / as root alone. An existing settings file stays. Raises InstallError."""
+    """Install release, settings, service files and command below the folder `root`; for / also create the system user.
+    Existing settings stay. `upstart`: Upstart's jobs as well. Raises InstallError.
+    """
     try:
         for one in (*_FILES, *(_UPSTART if upstart else ())):
             _put(one, root, progress)
@@ -92,7 +94,7 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """Copy the file that is running as a release; it becomes the current release if there is none."""
+    """Copy the running file into the folder of releases; make it the current release if there is none."""
     file = os.environ.get("PEX", "")
     if not file:
         raise InstallError(
@@ -111,7 +113,7 @@ def _put_release(root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _own(progress: Callable[[str], None]) -> None:
-    """Make the system user `forumapi`, and give it its folders."""
+    """Create the system user `forumapi`, and make it the owner of its folders."""
     for command in (
         ["systemd-sysusers", "/usr/lib/sysusers.d/forumapi.conf"],
         ["systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/forumapi.conf"],

@@ -1,7 +1,8 @@
-"""Command `run`: PostgreSQL, migrations, demo sites, web workers and the cron process, as one command.
+"""Command `run`: starts and supervises PostgreSQL, web workers and the cron process, after migrations and the demo
+sites.
 
-A process that ends unasked is started again; one that ends again and again ends everything. No process outlives this
-one, even when it is killed.
+A process that ends by itself is started again; one that does so again and again ends everything. No process outlives
+this one, even if it is killed.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ ENDS_WITHIN_S: Final = 60.0
 
 
 class RunError(Exception):
-    """Failure to start the platform, or to keep it up; the message names the log to read."""
+    """Failure to start the platform or to keep it running; the message is for the operator and names the log."""
 
 
 class Progress:
-    """Progress lines with the seconds since the start; on a terminal a line may replace the previous one."""
+    """Printer of progress: lines with the seconds since the start; on a terminal a bar replaces the one before."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -56,7 +57,7 @@ class Progress:
         self._bar = False
 
     def __call__(self, text: str) -> None:
-        """Show one line."""
+        """Print one line; without a terminal, of progress bars the full one alone."""
         is_bar = "[" in text and "/s" in text
         if is_bar and not self._is_terminal and not _is_full(text):
             return
@@ -69,7 +70,7 @@ class Progress:
             print(line, flush=True)
 
     def end(self) -> None:
-        """Leave the line of a progress bar."""
+        """End the line of a progress bar with a line feed, if one was printed."""
         if self._bar:
             print(flush=True)
             self._bar = False
@@ -80,7 +81,7 @@ def _is_full(text: str) -> bool:
 
 
 class Child:
-    """Child process: `forumapi serve` or `forumapi cron`, with its output in a file of its own."""
+    """Child process, `forumapi serve` or `forumapi cron`, started at once; its output is appended to a file."""
 
     def __init__(self, name: str, log: Path, environ: dict[str, str]) -> None:
         self.name = name
@@ -105,11 +106,13 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        """Return True while the process runs."""
+        """True while the process runs."""
         return self.process.poll() is None
 
     def revive(self) -> bool:
-        """Start the process again; return False if it has ended too often."""
+        """Start the process again after it has ended; return False, without starting it, if it has ended MAX_ENDS times
+        within ENDS_WITHIN_S seconds.
+        """
         now = time.monotonic()
         self._ends.append(now)
         if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
@@ -118,12 +121,14 @@ class Child:
         return True
 
     def signal(self, sign: int) -> None:
-        """Send a signal to the process if it runs."""
+        """Send the signal `sign` to the process, if it runs."""
         if self.is_running:
             self.process.send_signal(sign)
 
     def stop(self, timeout_s: float) -> None:
-        """Wait until the process has ended; after `timeout_s` kill it with its whole session."""
+        """Wait until the process, which the caller has signalled, has ended; after `timeout_s` kill it and all
+        processes of its session.
+        """
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -132,12 +137,12 @@ class Child:
             self.process.wait()
 
     def last_words(self) -> str:
-        """Return the end of the process's output."""
+        """Return the last 3,000 characters of the process's output."""
         return self.log.read_text(errors="replace")[-3000:]
 
 
 class Supervisor:
-    """Supervisor of all that `forumapi run` keeps running."""
+    """Supervisor of the processes of `forumapi run`."""
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self.config = config
@@ -150,7 +155,9 @@ class Supervisor:
         self._had_terminal = sys.stdout.isatty()
 
     def run(self) -> None:
-        """Start everything and stay until asked to stop. Raises RunError, EmbeddedError, MigrateError."""
+        """Start everything, and supervise it until SIGINT or SIGTERM, or until the terminal is closed; then stop
+        everything. Raises RunError, EmbeddedError, MigrateError.
+        """
         for sign in (signal.SIGINT, signal.SIGTERM):
             signals.on(sign, self._asked.set)
         signals.on(signal.SIGHUP, self._hang_up)
@@ -272,7 +279,8 @@ class Supervisor:
 def run(config: Config, *, is_open: bool = False) -> None:
     """Run the whole platform until SIGINT or SIGTERM. Raises RunError, EmbeddedError, MigrateError.
 
-    If the settings name no environment it is the embedded mode, then on loopback alone unless `is_open`.
+    Settings without `environment` count as embedded. In embedded mode, where anybody signs in as anybody, it listens on
+    addresses of this machine alone, unless `is_open`.
     """
     if not config.environment:
         config = dataclasses.replace(config, environment="embedded")
@@ -295,7 +303,7 @@ def _connections(config: Config) -> int:
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """Lock the data folder. Raises RunError if another platform runs on it."""
+    """Lock the data folder for the duration of the block. Raises RunError if another `forumapi run` holds the lock."""
     with (data / "run.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -305,7 +313,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def is_loopback(listen: str) -> bool:
-    """Return True if the address `listen` can be reached from this machine only."""
+    """Return True if the address `listen` is a Unix socket or a loopback address, which other machines can't reach."""
     if listen.startswith("unix:"):
         return True
     host = listen.rpartition(":")[0].strip("[]")
@@ -331,7 +339,7 @@ def _check_loopback(config: Config) -> None:
 
 
 def _check_port(config: Config) -> None:
-    """Check that the web process can listen on its address. Raises RunError."""
+    """Check that the address `listen` is free. Raises RunError."""
     try:
         listener_holder.check_free(config)
     except listener_holder.HoldError as error:
@@ -363,7 +371,9 @@ class _Person:
 
 
 def invitation(config: Config, url: str) -> str:
-    """Make the text shown at the start: addresses, tokens of the demo users, and a request to try."""
+    """Return the text that is printed once the platform answers: addresses, tokens of the demo users, and a request to
+    try.
+    """
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:
         sites = connection.execute(
@@ -434,7 +444,7 @@ def _site_url(config: Config, key: str) -> str:
 
 
 def _cast(connection: psycopg.Connection) -> list[_Person]:
-    """Return the demo users, in the order in which they are shown."""
+    """Return the people of the demo sites, in the order in which they are printed."""
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
         """
@@ -451,7 +461,9 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
-    """Return a token for each demo user, the same at every start: stored in the data folder, hashed in the database."""
+    """Return an access token for each of the demo sites' people, by name; they are kept in the data folder, so that
+    they are the same at every start.
+    """
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken
     from forumapi.models.access.identity import token_hash

@@ -1,6 +1,6 @@
-"""Archive of a site's public part as HTML files under the old addresses, for the day on which a community ends.
+"""Archive of a site's public part as static HTML files under the old addresses, for a community that ends.
 
-Each page is made of the API's answer to a guest, so that it shows what a guest may read and nothing else. Links are
+Each page is made of the API's answer to a guest, so that it shows what guests may read and nothing else. Links are
 relative: the archive works below any address, and from a disk.
 """
 
@@ -91,16 +91,16 @@ _SUFFIX: Final = re.compile(r"\.[0-9a-z]{1,10}")
 
 
 class ArchiveWritten(NamedTuple):
-    """Result of an archive: numbers of pages and of files."""
+    """Result of an archive: number of pages, and of files such as pictures."""
 
     pages: int
     files: int
 
 
 class StaticArchive:
-    """Archive of one site in an empty folder. `app`: an application on the platform's database.
+    """Writer of one site's archive into an empty folder. `app`: the API, on the platform's database.
 
-    `step` is called with the number of pages so far. Memory holds the ids of the items, and nothing else of them.
+    `step` is called with the number of pages so far. Memory holds the ids and types of all items alone.
     """
 
     def __init__(self, app: App, site: Site, folder: Path, step: Callable[[int], None]) -> None:
@@ -118,7 +118,7 @@ class StaticArchive:
         self._pages = 0
 
     def write(self) -> ArchiveWritten:
-        """Write all pages. Raises OSError, StorageError, and psycopg's errors."""
+        """Write all pages and files. Raises OSError, StorageError, psycopg.Error."""
         try:
             for row in self._all_items():
                 self._items[row[0]] = row[1]
@@ -136,7 +136,7 @@ class StaticArchive:
     # ------------------------------------------------------------ answers to a guest
 
     def _ask(self, path: str, method: str = "GET") -> tuple[int, bytes]:
-        """Return status and body of the answer to a guest."""
+        """Call the API as a guest; return status and body of its answer."""
         address, _, query = path.partition("?")
         environ = {
             "REQUEST_METHOD": method,
@@ -150,7 +150,7 @@ class StaticArchive:
         return int(line[:3]), data if isinstance(data, bytes) else b"".join(data)
 
     def _get(self, path: str) -> Any:
-        """Return the data of a resource; None for one that a guest may not read."""
+        """Return `data` of the API's answer to a guest; None unless that is 200."""
         status, body = self._ask(f"/api/v1{path}")
         return msgspec.json.decode(body)["data"] if status == 200 else None
 
@@ -165,7 +165,7 @@ class StaticArchive:
     # ------------------------------------------------------------ pages
 
     def _page(self, address: str, template: str, number: int, last: int, **values: Any) -> None:
-        """Write a page of a thing: the first at its address, others below it."""
+        """Write page `number` of a thing's `last` pages: the first at the thing's `address`, others below it."""
         path = _path(address, number)
         depth = path.count("/")
         up = "../" * depth
@@ -333,7 +333,9 @@ class StaticArchive:
     # ------------------------------------------------------------ links and files
 
     def _rewritten(self, html: str, up: str) -> str:
-        """Return HTML with links to pages and files of the archive, and without short links."""
+        """Return HTML whose links to pages and files of the archive are relative, and whose short links are replaced by
+        their targets. `up`: path from the page to the archive's root.
+        """
 
         def image(found: re.Match[str]) -> str:
             source = re.search(r'\ssrc="([^"]*)"', found[0])
@@ -350,7 +352,9 @@ class StaticArchive:
         return _ATTRIBUTE.sub(attribute, _IMAGE.sub(image, html))
 
     def _local(self, url: str, up: str) -> str | None:
-        """Return the address of a link in the archive; unchanged, where it leads elsewhere. None: nowhere."""
+        """Return the address to write for a link: relative for what the archive holds, itself for other hosts, None for
+        what the archive lacks.
+        """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts
         # The platform has had several addresses of short links, perhaps, so the code alone counts.
@@ -380,7 +384,9 @@ class StaticArchive:
         return f"{up}{_KINDS[self._items[id]]}/{id}/index.html" if id in self._items else None
 
     def _file(self, path: str) -> str:
-        """Copy a file that a guest may read, once, and return its path in the archive; "" for another one."""
+        """Copy a file, unless it has been copied, and return its path in the archive; "" for one that guests may not
+        read.
+        """
         known = self._files.get(path)
         if known is None:
             known = self._files[path] = self._copied(path)
@@ -421,18 +427,20 @@ class StaticArchive:
 
 
 def _path(address: str, number: int) -> str:
-    """Return the file of a page of a thing, below the archive's folder."""
+    """Return the path of the HTML file for page `number` of the thing at `address`, below the archive's root."""
     folder = f"{address}/" if address else ""
     return f"{folder}index.html" if number == 1 else f"{folder}page-{number}/index.html"
 
 
 def _near(number: int, last: int) -> list[int]:
-    """Return the numbers of pages that a page links to: the first, the last, and those beside it."""
+    """Return the page numbers that a page links to: the first, the last, itself and those beside it."""
     return sorted({1, last, *(one for one in (number - 1, number, number + 1) if 1 <= one <= last)})
 
 
 def _facts(found: Any) -> list[tuple[str, Markup]]:
-    """Return what an event has beside its title."""
+    """Return label and text of what an event has beside its title: time, place, status and the like; [] for other
+    items.
+    """
     if "rsvpAttend" not in found:
         return []
     facts = [("Status", Markup(escape(found["status"])))]
@@ -445,5 +453,5 @@ def _facts(found: Any) -> list[tuple[str, Markup]]:
 
 
 def _choices(found: Any) -> list[tuple[Markup, int | None]]:
-    """Return the choices of a poll, with the votes that everybody sees."""
+    """Return text and votes of a poll's choices; votes are None where guests do not see them; [] for other items."""
     return [(Markup(one["choice"]), one.get("votes")) for one in found.get("choices", ())]

@@ -1,1 +1,1 @@
-"""Commands of the command line, one module a noun."""
+"""Definitions of the commands, one module a noun (`forumapi NOUN VERB`), few modules with several small commands."""

@@ -1,4 +1,4 @@
-"""Commands `routes`, `openapi` and `docs`: descriptions of the API and of the release."""
+"""Commands `routes`, `openapi` and `docs`: print the API's routes, its OpenAPI document, and the documentation."""
 
 from __future__ import annotations
 

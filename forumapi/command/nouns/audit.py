@@ -1,4 +1,4 @@
-"""Command `audit`: the check of the audit's chains, the changes of one profile, the erasure of details."""
+"""Command `audit`: verify the audit's hash chains, show the changes of one profile, erase details of audit entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `backup`: backups of the database and the files."""
+"""Command `backup`: create, list, verify and restore backups of database and files."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def _restore(args: argparse.Namespace, current: Config) -> int:
 
 
 def _journals(args: argparse.Namespace, current: Config) -> list[Path]:
-    """Return the journals of erasures to repeat. Raises CommandError for a named one that is not there."""
+    """Return the paths of the journals of erasures to replay after a restore: those named, else the configured one.
+    Raises CommandError if a named one does not exist.
+    """
     if args.erasures is None:
         return [path for path in [current.erasure_journal_path] if path.exists()]
     for path in args.erasures:

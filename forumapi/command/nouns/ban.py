@@ -1,4 +1,4 @@
-"""Command `ban`: users and e-mail domains that are banned."""
+"""Command `ban`: ban users and e-mail domains, on a site or on all, and lift bans."""
 
 from __future__ import annotations
 

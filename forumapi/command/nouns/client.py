@@ -1,4 +1,6 @@
-"""Command `client`: applications that sign people in with a secret of theirs."""
+"""Command `client`: register, list and remove OAuth 2 clients, which sign people in with their account here and have a
+secret.
+"""
 
 from __future__ import annotations
 

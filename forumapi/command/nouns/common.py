@@ -1,4 +1,4 @@
-"""Helpers of all commands: exit codes, parsers, the database, sites and users by their names, tables."""
+"""Helpers that the modules of commands share: exit codes, options, access to the database, printing of tables."""
 
 from __future__ import annotations
 
@@ -31,24 +31,26 @@ class CommandError(Exception):
 
 
 class Commands:
-    """Commands of one parser, to which the modules of this folder add theirs."""
+    """Set of commands of a parser, to which each module's `add` adds its own."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(self, name: str, run: Command, text: str) -> argparse.ArgumentParser:
-        """Add a command."""
+        """Add a command that calls `run`; return its parser, for options. `text`: its help."""
         added = self._parsers.add_parser(name, help=text, description=text)
         added.set_defaults(command=run)
         return added
 
     def group(self, name: str, text: str) -> Commands:
-        """Add a command that has commands of its own."""
+        """Add a command with subcommands; return the set to which these are added. `text`: its help."""
         return Commands(self._parsers.add_parser(name, help=text, description=text))
 
 
 def check_start(current: Config) -> None:
-    """Check that a process that serves others may start with these settings. Raises CommandError."""
+    """Check that `serve`, `hold` and `cron` may start with these settings: not in embedded mode except below `forumapi
+    run`, and with all that production needs. Raises CommandError.
+    """
     if current.is_embedded and not config.is_started_by_run():
         raise CommandError(
             "environment: embedded, where anybody signs in as anybody, is what `forumapi run` starts and nothing else;"
@@ -63,7 +65,9 @@ def check_start(current: Config) -> None:
 
 
 def with_database(current: Config) -> Config:
-    """Return the settings with a database URL: the configured one, else that of a running embedded server."""
+    """Return the settings with a database URL: their own, else that of a running embedded server, which is set in the
+    environment too. Raises CommandError without either.
+    """
     if current.database_url:
         return current
     from forumapi.database import embedded_postgres
@@ -80,7 +84,9 @@ def with_database(current: Config) -> Config:
 
 @contextlib.contextmanager
 def database_url(current: Config) -> Iterator[str]:
-    """Yield the direct URL of the database; an embedded one is started if needed, for the duration."""
+    """Yield the database's direct URL; an embedded server that is not running is started for the duration of the block.
+    Raises CommandError.
+    """
     from forumapi.database import embedded_postgres
 
     try:
@@ -92,7 +98,9 @@ def database_url(current: Config) -> Iterator[str]:
 
 @contextlib.contextmanager
 def open_database(current: Config) -> Iterator[Database]:
-    """Open the database. Raises CommandError if it can't be reached, is not migrated, or refuses a statement."""
+    """Open the database for the duration of the block. Raises CommandError if it can't be reached or is not migrated,
+    and in place of errors that PostgreSQL or the API's code raises within the block.
+    """
     import psycopg
 
     from forumapi.database import migrations
@@ -118,7 +126,7 @@ def open_database(current: Config) -> Iterator[Database]:
 
 @contextlib.contextmanager
 def reading(current: Config) -> Iterator[Reader]:
-    """Open the database for reading. Raises CommandError as `open_database` does."""
+    """Open a connection for reading, for the duration of the block. Raises CommandError as `open_database` does."""
     with open_database(current) as database:
         tx = database.read()
         try:
@@ -129,27 +137,27 @@ def reading(current: Config) -> Iterator[Reader]:
 
 @contextlib.contextmanager
 def writing(current: Config) -> Iterator[Transaction]:
-    """Open a transaction, committed at the end. Raises CommandError as `open_database` does."""
+    """Open a transaction, committed at the end of the block. Raises CommandError as `open_database` does."""
     with open_database(current) as database, database.write() as tx:
         yield tx
 
 
 def operator() -> str:
-    """Return the account of the machine in whose name the command runs, for the audit."""
+    """Return who runs the command, for the audit: account and host, `anna@web1`; under sudo the calling account."""
     account = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
     return f"{account}@{socket.gethostname()}"
 
 
 def as_json(command: argparse.ArgumentParser) -> None:
-    """Add `--json`."""
+    """Add the option `--json` to a command."""
     command.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
 def add_user_options(
     command: argparse.ArgumentParser, *, is_required: bool = True, domain: bool = False
 ) -> None:
-    """Add the options that name a user: --site with --email or --profile; with `domain` also --domain, for all its
-    users.
+    """Add the options that name a user: --email, or --site with --profile; with `domain` also --domain, for all users
+    with an address of it. `is_required`: one of them must be given.
     """
     command.add_argument("--site", metavar="KEY", help="subdomain of the site")
     who = command.add_mutually_exclusive_group(required=is_required)
@@ -160,10 +168,10 @@ def add_user_options(
 
 
 def find_site(tx: Any, args: argparse.Namespace) -> int:
-    """Return the id of the site that --site names; 0 without --site if --everywhere is given and neither --profile
-    nor --delete-posts.
+    """Return the id of the site that --site names; 0, for all sites, if --everywhere is given without --site, --profile
+    and --delete-posts.
 
-    Raises CommandError for a missing or unknown site.
+    Raises CommandError if --site is missing, NotFound for an unknown site.
     """
     from forumapi.command import admin
 
@@ -179,7 +187,9 @@ def find_site(tx: Any, args: argparse.Namespace) -> int:
 
 
 def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
-    """Return the id of the user that --email or --profile names. Raises CommandError."""
+    """Return the id of the user that --email names, or --profile on the site. Raises CommandError for --profile without
+    a site, NotFound.
+    """
     from forumapi.command import admin
 
     if args.profile and not site_id:
@@ -188,7 +198,7 @@ def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
 
 
 def print_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table for people, or as JSON."""
+    """Print rows with the same keys as a table, or as JSON if --json is given; "none" for an empty table."""
     if args.json:
         print(json.dumps(rows, default=str, indent=1, ensure_ascii=False))
         return

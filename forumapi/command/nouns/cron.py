@@ -1,4 +1,4 @@
-"""Command `cron`: the cron process, its schedule, and single jobs."""
+"""Command `cron`: run the cron process or one job, list the jobs, and show their latest runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
 
 
 def _cron_list(args: argparse.Namespace, current: Config) -> int:
-    """List the jobs: schedule as a line and in words, latest run and its outcome, next run, purpose."""
+    """Print the jobs: schedule as in crontab and in words, latest run with its outcome, next run, purpose."""
     from forumapi.cron import runner
 
     with reading(current) as tx:

@@ -1,4 +1,4 @@
-"""Command `export`: a site's content as files."""
+"""Command `export`: write a site's content as documents of the neutral layout, or as HTML pages for guests."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _export(args: argparse.Namespace, current: Config) -> int:
 
 
 def _static(args: argparse.Namespace, current: Config) -> int:
-    """Write pages for guests. Nothing private is in them, so the audit does not record it."""
+    """Write the site as HTML pages for guests. They hold nothing private, so the audit does not record it."""
     import dataclasses
 
     from forumapi import routes
@@ -102,7 +102,7 @@ def _static(args: argparse.Namespace, current: Config) -> int:
 
 
 class _Bar:
-    """Progress on standard error, at most once a second."""
+    """Progress line on standard error, renewed at most once a second."""
 
     def __init__(self, total: int, *, is_quiet: bool, noun: str = "documents") -> None:
         self._total = total
@@ -121,6 +121,6 @@ class _Bar:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line with a line feed, if one was shown."""
         if not self._is_quiet:
             print(file=sys.stderr)

@@ -1,4 +1,6 @@
-"""Command `import`: forums of other software, moved into a site (docs/moving.md)."""
+"""Command `import`: plan, run, verify and undo the import of another product's forum into a site, and switch its old
+addresses on (docs/moving.md).
+"""
 
 from __future__ import annotations
 
@@ -333,7 +335,7 @@ def _origin(database: Database, args: argparse.Namespace) -> Origin:
 
 
 class _ImportBar:
-    """Line on a terminal that says how far a run is."""
+    """Progress line of an import, on a terminal."""
 
     def __init__(self) -> None:
         self._is_shown = sys.stderr.isatty()
@@ -351,6 +353,6 @@ class _ImportBar:
             self._width = len(told)
 
     def end(self) -> None:
-        """End the line."""
+        """End the line with a line feed, if one was shown."""
         if self._is_shown and self._width:
             print(file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Command `links`: domains that short links do not lead to."""
+"""Command `links`: block and unblock domains, to which short links then do not lead, and list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands `install`, `seed`, `doctor` and `shell`: this machine and its database."""
+"""Commands `install`, `seed`, `doctor` and `shell`, about this machine and its database."""
 
 from __future__ import annotations
 

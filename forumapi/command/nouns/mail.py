@@ -1,4 +1,4 @@
-"""Command `mail`: outgoing mail and bounces."""
+"""Command `mail`: list queued and dead mails, send them again, and take bounces in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `migrate`: bring the database to this release."""
+"""Command `migrate`: apply the migrations that the database lacks."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
 
 
 def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
-    """Wait until PostgreSQL answers and, with `is_check`, until no step is pending; return the pending steps.
+    """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending; return the pending ones.
 
-    After `wait_s` pending steps are returned all the same. Raises psycopg.Error, MigrateError.
+    Once `wait_s` are over they are returned all the same. Raises psycopg.Error, MigrateError.
     """
     import psycopg
 

@@ -1,4 +1,4 @@
-"""Command `node`: the web process of this machine."""
+"""Command `node`: check the web process of this machine, take it out of a balancer and back, and replace it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands `run`, `serve`, `hold` and `webclient`: processes that serve."""
+"""Commands `run`, `serve`, `hold` and `webclient`, which run processes that answer requests."""
 
 from __future__ import annotations
 

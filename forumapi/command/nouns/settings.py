@@ -1,4 +1,4 @@
-"""Command `config`: the settings."""
+"""Command `config`: show, check and change settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `sign-in`: ways to sign in."""
+"""Command `sign-in`: list sign-in methods, set them up for a site or for all, and remove a user's second factor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `site`: sites, their owners, options and legal texts."""
+"""Command `site`: list and create sites, and set their owners, options and legal texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `token`: access tokens."""
+"""Command `token`: create, list and revoke access tokens."""
 
 from __future__ import annotations
 

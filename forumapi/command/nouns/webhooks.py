@@ -1,4 +1,4 @@
-"""Command `webhooks`: webhooks and their dead letters."""
+"""Command `webhooks`: list webhooks, and list and replay their dead letters."""
 
 from __future__ import annotations
 

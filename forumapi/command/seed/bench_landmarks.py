@@ -1,4 +1,4 @@
-"""Facts of a seeded database for benchmarks: the members' tokens and the ids of the landmarks."""
+"""Facts about a seeded database that benchmarks use: access tokens of members, and ids of remarkable conversations."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ LANDMARKS: Final = """
 
 
 def bench_tokens() -> dict[str, str]:
-    """Return the access tokens of the benchmark's members by profile name: 128 alphanumerics from the fixed seed.
+    """Return the access tokens of the benchmark's members by profile name; they are computed from a fixed seed.
 
-    Anybody can compute them, so `load` stores them for its benchmark site alone.
+    Anybody can compute them, so they are stored for the benchmark's site alone.
     """
     letters = string.ascii_letters + string.digits
     tokens = {}

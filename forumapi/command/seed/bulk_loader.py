@@ -1,4 +1,4 @@
-"""Bulk loading: one transaction, COPY in text form, ids in blocks, indexes built at the end."""
+"""Bulk loading of rows in one transaction: COPY, reserved blocks of ids, and indexes built at the end."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ MAY_SKIP_TRIGGERS: Final = (
 
 
 class Bar:
-    """Progress bar: each call of `progress` replaces the previous line."""
+    """Progress bar, shown by calls of `progress`, each of which replaces the previous line."""
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress = progress
@@ -85,7 +85,7 @@ class Bar:
         self._started = self._shown = time.monotonic()
 
     def add(self, count: int) -> None:
-        """Advance the bar by `count`."""
+        """Add `count` to what is done; show the bar twice a second at most."""
         self._done += count
         now = time.monotonic()
         if now - self._shown >= _BAR_EVERY_S or self._done >= self._total:
@@ -99,9 +99,10 @@ class Bar:
 
 
 class Store:
-    """Transaction of the load. `take` gives ids out.
+    """Transaction of a bulk load. It locks the tables TABLES against other writers, and skips triggers and foreign keys
+    if the database user may.
 
-    With `build_last` secondary indexes are dropped, and built again by `finish`.
+    `build_last`: secondary indexes are dropped, and built again by `finish`.
     """
 
     def __init__(
@@ -134,17 +135,19 @@ class Store:
         return None if row is None else row[0]
 
     def rows(self, query: LiteralString, **params: object) -> list[Any]:
-        """Return a query's rows."""
+        """Return all rows of a query."""
         return self._cursor.execute(query, params).fetchall()
 
     def take(self, table: str, count: int) -> int:
-        """Reserve `count` consecutive ids of this table; return the first."""
+        """Reserve `count` consecutive ids of a table, one of TABLES with an id column; return the first."""
         first = self._next[table]
         self._next[table] += count
         return first
 
     def copy(self, table: str, columns: str, lines: Iterable[str]) -> int:
-        """COPY `lines`, each with its line feed, into the columns (named as in SQL); return their number."""
+        """COPY `lines`, rows in text format with a line feed each, into the columns `columns`, separated by spaces;
+        return their number.
+        """
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(table),
             sql.SQL(", ").join(sql.Identifier(name) for name in columns.split()),
@@ -158,7 +161,9 @@ class Store:
         return count
 
     def finish(self) -> None:
-        """Write the search index, build the dropped indexes, and move identity sequences past the reserved ids."""
+        """Write the search index of sites that have none, build the dropped indexes, and set the identity sequences
+        behind the reserved ids.
+        """
         self._progress("words")
         self._cursor.execute(SEARCH)
         self._cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
@@ -190,12 +195,12 @@ class Store:
 
 
 def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
-    """VACUUM ANALYZE the loaded tables, so that plans and index-only scans are a running site's."""
+    """VACUUM ANALYZE the tables TABLES, so that the planner works as on a running platform."""
     connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))
 
 
 def field(text: str) -> str:
-    """Encode a text as a field of COPY's text format."""
+    """Return a text as a field of COPY's text format."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")

@@ -39,7 +39,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 
 class SeedError(Exception):
-    """Failure of seeding; the message says why. Nothing was written."""
+    """Failure of seeding; the message is for the operator. Nothing was written."""
 
 
 class _Utterance(msgspec.Struct, gc=False):
@@ -52,7 +52,7 @@ class _Chat(msgspec.Struct, gc=False):
 
 
 class Thread(NamedTuple):
-    """Chat of the data set: its posts are `first` .. `end` - 1 of the corpus."""
+    """Chat of the data set, as positions of its posts in the corpus: `first` to `end` - 1."""
 
     first: int
     end: int
@@ -60,7 +60,7 @@ class Thread(NamedTuple):
 
 
 class Corpus:
-    """Posts in the order of the chats that they come from: each post answers the previous one."""
+    """Posts of all chats, numbered from 0, chat after chat; within a chat each post answers the previous one."""
 
     def __init__(self, posts: list[str], threads: list[Thread]) -> None:
         self.posts = posts
@@ -73,9 +73,9 @@ class Corpus:
 
     @classmethod
     def read(cls, about: tuple[str, ...] = ()) -> Self:
-        """Read the corpus from the installed package: all chats (2 s), or those with one of the words `about`.
+        """Read the data set's chats from its installed package: all (2 s), or those that hold one of the words `about`.
 
-        Raises SeedError without the extra `demo`.
+        Raises SeedError if the package, the extra `demo`, is missing.
         """
         try:
             data = resources.files("chitchat_dataset").joinpath("dataset.json").read_bytes()
@@ -95,7 +95,7 @@ class Corpus:
         return cls(posts, threads)
 
     def about(self, words: tuple[str, ...]) -> list[Thread]:
-        """Return the chats with a post that holds one of the (lower case) words, most such posts first."""
+        """Return the chats that hold one of the words (in lower case); those with most such posts first."""
         found = [
             (sum(_holds(post, words) for post in self.posts[t.first : t.end]), t)
             for t in self.threads
@@ -103,7 +103,7 @@ class Corpus:
         return [t for hits, t in sorted(found, key=lambda pair: -pair[0]) if hits]
 
     def text(self, number: int) -> str:
-        """Return post `number` as Markdown: as in the chat, or with a quote, a link, code and so on added."""
+        """Return post `number` as Markdown: its text, in some posts with a quotation, a link, code or such added."""
         post = self.posts[number]
         rng = _draw(number)
         draw = rng.random()
@@ -115,9 +115,10 @@ class Corpus:
         return post
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
-        """Return a plain title of at most 90 characters for a conversation that begins with post `number`.
+        """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
+        the thread.
 
-        It is a question of this thread, preferably one that holds one of the words.
+        It is a question of the thread, one that holds one of the words if there is any.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:
@@ -133,8 +134,8 @@ class Corpus:
         return f"{title} {_pick(rng, phrases.EMOJI)}" if rng.random() < 0.04 else title
 
     def first_about(self, thread: Thread, words: tuple[str, ...]) -> int:
-        """Return the thread's first post that holds one of the words and has no quote; its first post if there is
-        none.
+        """Return the number of the thread's first post that holds one of the words and has no quotation; of its first
+        post if there is none.
         """
         for number in range(thread.first, thread.end):
             if not self.quoting[number] and _holds(self.posts[number], words):
@@ -147,7 +148,7 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """Return the turns of a chat, joined into posts of lengths drawn from `rng`."""
+    """Return a chat's turns joined into posts, whose lengths are drawn from `rng`."""
     posts: list[str] = []
     parts: list[str] = []
     length, wanted = 0, 0.0

@@ -1,4 +1,4 @@
-"""Demonstration sites: two small sites, `bikes` and `trains`, with the same people on each."""
+"""Demonstration sites, `bikes` and `trains`: small, with the same people on each."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ _DEMOS: Final = {
 def demo(database_url: str, config: Config, progress: Progress) -> None:
     """Create the sites `bikes` and `trains` in a migrated database, within a few seconds.
 
-    On each site there are the people of CAST, `owner@bikes.test` and so on; the newcomer has written nothing. The first
-    person owns the platform's own site too. Raises SeedError if one of the sites exists already.
+    The people of CAST are on each site, with addresses such as `owner@bikes.test`; the newcomer has written nothing.
+    The first of them owns the platform's own site too. Raises SeedError if one of the sites exists already.
     """
     progress("reading the corpus")
     corpus = Corpus.read(about=tuple(itertools.chain(*(demo.words for demo in _DEMOS.values()))))
@@ -142,7 +142,7 @@ def _shape(number: int, key: str, scene: _Demo, corpus: Corpus) -> Shape:
 
 
 def _conversations(scene: _Demo, corpus: Corpus, rng: Random) -> list[Conversation]:
-    """Make conversations of the chats about the site's words, longest chats first."""
+    """Return conversations made of the corpus's chats about the site's words, longest first."""
     private = next(n for n, place in enumerate(scene.places) if place.title == PRIVATE)
     public = [n for n in range(1, len(scene.places)) if n != private]
     starts = [

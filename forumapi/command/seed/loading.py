@@ -1,4 +1,4 @@
-"""Loading of all sites of a size into a database: the same rows each time, but for the time of loading."""
+"""Loading of a data set, all sites of a size, into a database; each run makes the same rows, but for their times."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TAKEN_KEYS: Final = """
 
 
 def load(database_url: str, config: Config, size: SizeName, progress: Progress) -> None:
-    """Load the sites of a size into a migrated database, in one transaction, and vacuum it.
+    """Load all sites of a size, S, M or L, into a migrated database, in one transaction, and vacuum it.
 
-    Ids, names and texts are the same every time in an empty database; times end shortly before now. Each line that
-    `progress` gets replaces the previous one. Nobody can write while it runs. Raises SeedError if one of the sites
-    exists already.
+    In an empty database ids, names and texts are the same every time; times end shortly before now. Each line for
+    `progress` replaces the previous one. Nobody else can write meanwhile. Raises SeedError if one of the sites exists
+    already.
     """
     plans = shapes.plan(SIZES[size])
     with filling(database_url, [plan.key for plan in plans], progress, build_last=True) as store:
@@ -45,9 +45,10 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
 def filling(
     database_url: str, keys: list[str], progress: Progress, *, build_last: bool
 ) -> Iterator[Store]:
-    """Yield a store for sites with these subdomain keys; commit and vacuum at the end of the block.
+    """Yield a transaction of a bulk load for new sites with these subdomains; at the end of the block finish it,
+    commit, and vacuum.
 
-    Raises SeedError if a key is taken.
+    Raises SeedError if a subdomain is taken.
     """
     with psycopg.connect(database_url) as connection:
         store = Store(connection, progress, build_last=build_last)

@@ -1,6 +1,6 @@
-"""Phrases of forums that the chats of the corpus lack: emoji, links, code, scripts, tables, names.
+"""Phrases that forums have and the corpus's chats lack: emoji, links, code, other scripts, tables, names.
 
-All texts are our own; hosts are reserved names or ones that every forum links to.
+All texts are our own; hosts in links are reserved names or those that every forum links to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts of seeded rows, rendered once each by the real pipeline, and reused as finished fields of COPY rows."""
+"""Texts of seeded comments, each rendered once by the platform's pipeline and reused as finished fields for COPY."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN_LINKS: Final = (
 
 
 class Rendered(NamedTuple):
-    """Text as COPY fields, and the ids of its links."""
+    """Text of a comment as fields for COPY, Markdown and HTML, and the ids of its links."""
 
     markdown: str
     html: str
@@ -26,9 +26,10 @@ class Rendered(NamedTuple):
 
 
 class Texts:
-    """Renderer of texts on first use: during a COPY, when this process has nothing else to do.
+    """Renderer of the corpus's texts, each at its first use; its short links become rows of `links`, an existing one
+    for a known address.
 
-    Links become rows of `links`; known links are found again. `jump`: prefix of a short link's code.
+    `jump`: address of a short link without its code.
     """
 
     def __init__(self, store: Store, corpus: Corpus, jump: str) -> None:
@@ -45,14 +46,14 @@ class Texts:
         self._new_links: list[str] = []
 
     def post(self, number: int) -> Rendered:
-        """Return post `number` of the corpus."""
+        """Return the rendered post `number` of the corpus."""
         found = self._posts.get(number)
         if found is None:
             found = self._posts[number] = self._render(self._corpus.text(number), {})
         return found
 
     def mention(self, name: str, profile_id: int, number: int) -> Rendered:
-        """Return a remark that mentions a profile; `number` chooses the remark."""
+        """Return a rendered sentence that mentions the profile of this name and id; `number` chooses which."""
         phrase = number % len(phrases.MENTIONS)
         found = self._mentions.get((profile_id, phrase))
         if found is None:
@@ -62,7 +63,7 @@ class Texts:
         return found
 
     def write_links(self) -> None:
-        """COPY the links that are new since the previous call."""
+        """COPY the links that are new since the previous call into `links`."""
         self._store.copy(
             "links", "link_id url_hash url host code has_old_code lead", self._new_links
         )
@@ -77,7 +78,7 @@ class Texts:
         return Rendered(field(source), field(content.html), links)
 
     def _link(self, url: str) -> tuple[int, str]:
-        """Return id and code of the link to `url`."""
+        """Return id and code of the short link to `url`, new or known."""
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)

@@ -1,9 +1,8 @@
-"""The shape of a seeded site: who writes what, where and when, as numbers. Pure, no database.
+"""Shape of a seeded site: who writes what, where and when, as numbers, computed without a database.
 
-A real forum's figures: activity of people and places follows Zipf's law; most conversations are
-short and a few very long; people who wrote in a conversation write there again. Everything comes
-from one random generator, so the same plan gives the same site. Times are ages: microseconds
-before the moment of loading.
+It follows figures of real forums: activity of people and microcosms follows Zipf's law; most conversations are short
+and a few very long; people who wrote in a conversation write there again. Everything comes from one random generator,
+so that the same plan gives the same site. Times are ages: microseconds before the moment of loading.
 """
 
 from __future__ import annotations
@@ -46,7 +45,9 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a data set. The site BENCH_KEY has half of it, and the long and deep threads."""
+    """Size of a data set: total numbers over all its sites. The site BENCH_KEY has half of it, and the long and deep
+    threads.
+    """
 
     sites: int
     profiles: int
@@ -68,7 +69,9 @@ SIZES: Final[dict[SizeName, Size]] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """Plan of one site: the number of each kind of thing. `bench` is set for the site of the benchmarks."""
+    """Plan of one site: numbers of people, microcosms, conversations, comments. `bench`: set for the site of the
+    benchmarks.
+    """
 
     number: int
     key: str
@@ -84,7 +87,7 @@ class SitePlan:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Microcosm: plain title and description, index of its parent (-1: it is the root)."""
+    """Microcosm of a shape: title and description without markup, position of its parent in the list (-1: root)."""
 
     title: str
     description: str
@@ -93,7 +96,9 @@ class Place:
 
 @dataclass(slots=True)
 class Conversation:
-    """Conversation. `first` and `size`: positions of its comments in the arrays of `Shape`."""
+    """Conversation of a shape. `first`: position of its first comment in the arrays of `Shape`; `size`: number of its
+    comments.
+    """
 
     title: str
     age: int
@@ -111,10 +116,10 @@ class Conversation:
 
 @dataclass(slots=True)
 class Shape:
-    """Shape of one site; everything is numbered from 0.
+    """Shape of one site. People, microcosms, conversations and comments are numbered from 0.
 
-    Profiles are in the order of joining, conversations in the order of creation, comments by conversation, then those
-    on profiles. `order` has the comments' positions by time.
+    Profiles are in the order of joining, conversations in that of creation; comments are by conversation, then those on
+    profiles. `order`: positions of the comments by time.
     """
 
     plan: SitePlan
@@ -145,7 +150,7 @@ class Shape:
 
 
 def plan(size: Size) -> list[SitePlan]:
-    """Return the plans of the sites of a size; their numbers add up to it exactly."""
+    """Return the plans of all sites of a size; their numbers add up to the size's."""
     others = size.sites - 1
     weights = [(n + 3) ** -0.8 for n in range(others)]
     profiles = apportion(size.profiles - size.profiles // 2, weights, 12)
@@ -187,7 +192,7 @@ def plan(size: Size) -> list[SitePlan]:
 
 
 def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
-    """Divide `total` into whole parts proportional to the weights, each at least `least`, exact in sum.
+    """Divide `total` into whole numbers proportional to the weights, each at least `least`; their sum is `total`.
 
     Raises ValueError if `total` is too small for that.
     """
@@ -204,7 +209,7 @@ def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]
 
 
 def site(plan: SitePlan, corpus: Corpus) -> Shape:
-    """Make the shape of one site. The same plan gives the same shape."""
+    """Return the shape of one site; the same plan and corpus give the same shape."""
     rng = Random(SEED + plan.number)
     places = _places(plan)
     ranks = _Ranks(plan)
@@ -228,9 +233,10 @@ def site(plan: SitePlan, corpus: Corpus) -> Shape:
 
 
 def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Fill conversations with comments by the profiles that `draw` yields, add biographies, order by time.
+    """Fill the shape's conversations with comments, add biographies, and order all by time. `draw` yields the profiles
+    that write.
 
-    Before, a profile's number is its rank; afterwards its place in the order of joining.
+    Before the call, a profile's number is its rank by activity; after it, its place in the order of joining.
     """
     _fill(shape, corpus, rng, draw)
     _write_bios(shape, corpus, rng)
@@ -239,14 +245,14 @@ def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 
 
 def writers(active: int, rng: Random) -> Iterator[int]:
-    """Yield ranks of writers without end: the first of 10,000 writes 1 %."""
+    """Yield the ranks of profiles that write, without end: the first of 10,000 people writes 1 % of all comments."""
     cumulated = list(itertools.accumulate((rank + 10) ** -0.9 for rank in range(active)))
     while True:
         yield from rng.choices(range(active), cum_weights=cumulated, k=1_000)
 
 
 class _Ranks:
-    """Ranks of profiles by activity (0: the busiest) that have a special part on a site."""
+    """Ranks by activity, 0 for the busiest, of the profiles with a special part on a site."""
 
     def __init__(self, plan: SitePlan) -> None:
         self.active = max(6, int(plan.profiles * _WRITERS))
@@ -274,7 +280,7 @@ class _Ranks:
 
 
 def _places(plan: SitePlan) -> list[Place]:
-    """Return the microcosms: root, the top level, then the levels below; parents before children."""
+    """Return the site's microcosms, parents before children: the root, the top level, the levels below."""
     places = [Place("Forums", plan.description, -1)]
     places += [
         Place(topic, f"Everything about {topic.lower()}.", 0)
@@ -303,7 +309,9 @@ def _places(plan: SitePlan) -> list[Place]:
 
 
 def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
-    """Return a name for each rank: 2-25 characters, no two alike ignoring case."""
+    """Return the profiles' names by rank, with those of special people: 2 to 25 characters, different in any letter
+    case.
+    """
     given = {
         ranks.owner: "owner",
         ranks.moderators[0]: "moderator",
@@ -315,7 +323,7 @@ def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
 
 
 def names(count: int, given: dict[int, str], rng: Random) -> list[str]:
-    """Return `count` names of 2-25 characters, no two alike ignoring case; `given` fixes some by rank."""
+    """Return `count` names by rank: 2 to 25 characters, different in any letter case. `given`: fixed names by rank."""
     taken = {name.lower() for name in given.values()}
     found: list[str] = []
     for rank in range(count):
@@ -341,7 +349,9 @@ def _name(rng: Random) -> str:
 
 
 def sizes(conversations: int, comments: int) -> list[int]:
-    """Return the number of comments of each conversation, largest first: few long, many short, one in 100 empty."""
+    """Return each conversation's number of comments, largest first: a few long ones, many short ones, one in 100
+    without any.
+    """
     empty = conversations // 100 if comments > conversations else 0
     filled = conversations - empty
     flat = max(1, min(20, filled // 100))  # keeps the longest of many within bounds
@@ -352,7 +362,7 @@ def sizes(conversations: int, comments: int) -> list[int]:
 def _conversations(
     plan: SitePlan, places: list[Place], ranks: _Ranks, corpus: Corpus, rng: Random
 ) -> list[Conversation]:
-    """Return all conversations of the site in order of creation, still without comments."""
+    """Return the site's conversations in the order of creation, without comments so far."""
     found: list[Conversation] = []
     bench = plan.bench
     if bench is not None:
@@ -419,7 +429,7 @@ def _bios(plan: SitePlan) -> int:
 
 
 def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Write the comments of all conversations into the arrays."""
+    """Write the comments of all conversations into the shape's arrays."""
     random = rng.random
     posts = len(corpus.posts)
     quoting = corpus.quoting
@@ -470,7 +480,7 @@ def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 def _marked(
     conversation: Conversation, shape: Shape, rng: Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Choose the hidden comments (place -> kind) and those of heavy authors (place -> rank)."""
+    """Choose the conversation's hidden comments (position to kind), and those of heavy authors (position to rank)."""
     size = conversation.size
     bench = shape.plan.bench is not None
     if conversation.hidden:
@@ -491,7 +501,9 @@ def _marked(
 
 
 def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
-    """Yield the ages of a conversation's comments, descending: the first at once, most soon, some late."""
+    """Yield the ages of a conversation's `size` comments, oldest first: the first soon after `start`, most soon after
+    that one, some late.
+    """
     if not size:
         return
     opening = start - SECOND * 5 - int(rng.random() * 20 * SECOND)
@@ -507,7 +519,7 @@ def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
 
 
 def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
-    """Write comments of profiles on themselves, behind those of all conversations."""
+    """Write the comments of profiles on themselves into the arrays, behind those of all conversations."""
     count = min(_bios(shape.plan), len(shape.names))
     shape.bios = sorted(rng.sample(range(len(shape.names)), count))
     for who in shape.bios:
@@ -520,7 +532,7 @@ def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
 
 
 def _join(shape: Shape, rng: Random) -> None:
-    """Let every profile join before its first comment, the owner first, and renumber profiles by joining."""
+    """Give each profile a time of joining before its first comment, the owner's first; renumber them in that order."""
     count = len(shape.names)
     since = [0] * count
     for who, age in zip(shape.author, shape.age, strict=True):

@@ -1,7 +1,7 @@
-"""Rows of a seeded site: a shape turned into everything that the running system would have stored.
+"""Rows of a seeded site: everything that the running platform would have stored for a shape.
 
-Counters, last comments, watchers and read marks are worked out here from the comments themselves; `verification` works
-them out again in SQL.
+Counters, last comments, watchers and read marks are computed here from the comments themselves; `verification` computes
+them again in SQL.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ COUNT_PEOPLE: Final = """
 
 
 class SeededUser(NamedTuple):
-    """Id and address of a user that is seeded."""
+    """User of a seeded site: id and e-mail address."""
 
     id: int
     email: str
@@ -69,7 +69,7 @@ class SeededUser(NamedTuple):
 
 @dataclass(slots=True)
 class Stored:
-    """Ids of the rows of a shape, and the sums over its comments."""
+    """Ids that a shape's people and things have in the database, and the sums over its comments."""
 
     site_id: int
     first_profile: int
@@ -84,7 +84,7 @@ class Stored:
 
 
 class SiteWriter:
-    """Writer of one shape's rows. `neighbours`: users of the previous site, some of whom join this one too."""
+    """Writer of one shape's rows. `neighbours`: users of the previous site, some of whom are on this one too."""
 
     def __init__(
         self, store: Store, texts: Texts, shape: Shape, bar: Bar, neighbours: list[SeededUser]
@@ -106,7 +106,7 @@ class SiteWriter:
         self._first_role = store.take("roles", 5)
 
     def write(self) -> list[SeededUser]:
-        """COPY all rows of the site; return its users."""
+        """COPY all rows of the site; return its users, those from the previous site included."""
         self._number()
         self._write_users()
         self._write_site()
@@ -128,7 +128,7 @@ class SiteWriter:
         return self._ids.first_microcosm + n
 
     def _number(self) -> None:
-        """Assign ids to comments in the order of time, and sum up each conversation."""
+        """Give the comments ids in the order of time, and sum up each conversation."""
         shape, ids = self._shape, self._ids
         ids.comment_id = array("q", bytes(8 * len(shape.age)))
         for rank, position in enumerate(shape.order):
@@ -302,7 +302,7 @@ class SiteWriter:
         )
 
     def _roles_of(self) -> dict[int, list[int]]:
-        """Return the roles that name each profile, ascending, by profile."""
+        """Return the ids of the roles that name each profile, ascending, by profile."""
         first, shape = self._first_role, self._shape
         found: dict[int, list[int]] = {}
         for role, members in (
@@ -315,7 +315,9 @@ class SiteWriter:
         return found
 
     def _write_roles(self) -> None:
-        """Write the three default roles (platform 2.3), moderators, and a committee with a microcosm of its own."""
+        """Write the three default roles (platform 2.3), a role of moderators, and a committee with a microcosm of its
+        own.
+        """
         shape, ids, first = self._shape, self._ids, self._first_role
         private = next(n for n, place in enumerate(shape.places) if place.title == shapes.PRIVATE)
         made = f"{self._at(SITE_AGE)}\t{self._profile(shape.owner)}\n"
@@ -469,7 +471,9 @@ class SiteWriter:
         self._bar.add(shown)
 
     def _write_parts(self) -> None:
-        """Write the part of each author: live comments, watchers, read marks, ignored objects."""
+        """Write what each author has in the conversations: number of live comments, watchers, read marks, ignored
+        things.
+        """
         shape, ids, at = self._shape, self._ids, self._at
         site_id = ids.site_id
         parts = _Parts(shape, ids)
@@ -528,7 +532,9 @@ class SiteWriter:
         self._write_tokens()
 
     def _write_tokens(self) -> None:
-        """Tokens of the benchmark's members, known from the seed and good on this site alone."""
+        """Write the access tokens of the benchmark's members, which anybody can compute, and which are valid on this
+        site alone.
+        """
         shape, ids = self._shape, self._ids
         tokens = bench_tokens()
         members = shape.bench_members
@@ -546,7 +552,9 @@ class SiteWriter:
 
 
 class _Parts:
-    """Columns of authors by conversation. `live`: their live comments; -1 for an author without a comment."""
+    """Columns of pairs of a conversation and an author in it. `live`: the author's live comments; -1 for somebody who
+    began the conversation and has no comment in it.
+    """
 
     def __init__(self, shape: Shape, ids: Stored) -> None:
         self.item, self.who, self.live = array("i"), array("i"), array("i")
@@ -574,7 +582,9 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """Columns of watchers, read marks and ignored things in conversations of others; exact for benchmark members."""
+    """Columns of watchers, read marks and ignored things beyond those of authors; the benchmark's members have exact
+    numbers of them.
+    """
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:
         self.follows: list[Entry] = []
@@ -608,7 +618,7 @@ class _Extra:
         return int(min(limits) * self._rng.random())
 
     def _unwritten(self, wrote: set[int]) -> list[int]:
-        """Return the live conversations of the site except those in `wrote`."""
+        """Return the site's live conversations without those in `wrote`."""
         conversations = enumerate(self._shape.conversations)
         return [n for n, c in conversations if not c.hidden and n not in wrote]
 
@@ -618,14 +628,16 @@ class _Extra:
             self.follows.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _follow(self, who: int, wrote: set[int], wanted: int) -> None:
-        """Add watchers of five microcosms, and of conversations until there are `wanted` with those in `wrote`."""
+        """Add watchers for profile `who`: on five microcosms, and on conversations until, with those in `wrote`, there
+        are `wanted`.
+        """
         self._follow_places(who, 5)
         for n in self._sample(self._unwritten(wrote), wanted - 5 - len(wrote)):
             age = self._age(self._shape.joined[who], self._shape.conversations[n].age)
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Add read marks: half of the conversations read to the end, half to a place between."""
+        """Add read marks for profile `who`: half of the conversations read to the end, half to a comment between."""
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]
             way = self._shape.conversations[n].age - end if self._rng.random() < 0.5 else -end
@@ -636,7 +648,9 @@ class _Extra:
             self.marks.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _ignore(self, who: int) -> None:
-        """Add ignored things, but none that the benchmark opens: long threads, their authors, the top level."""
+        """Add ignored things for profile `who`, none of which the benchmark opens: not long threads, their authors, or
+        the top level.
+        """
         shape, ids = self._shape, self._ids
         heavy = shape.heavy if shape.names[who] == IGNORES_HEAVY else []
         people = [*heavy, *self._sample(shape.ignorable, BENCH_IGNORED[PROFILE] - len(heavy))]
@@ -653,7 +667,7 @@ class _Extra:
 
 
 def _edit_reason(conversation: Conversation) -> str:
-    """Return the edit reason of a conversation's last change, as the running system writes it (content 1.10)."""
+    """Return the edit reason that a conversation's latest change leaves on a running platform (content 1.10)."""
     if conversation.hidden:
         name = "delete" if conversation.hidden == DELETED else "moderated"
         return f"Set {name} to true"

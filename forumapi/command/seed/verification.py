@@ -1,7 +1,7 @@
-"""Verification of a database: every stored count computed again from the counted rows, in plain SQL.
+"""Verification of a database's counters: each stored count is computed again from the counted rows, in plain SQL.
 
-Made for seeded databases; what the running system stores for its own writes must pass as well,
-but for folded counters (microcosm deltas are added here) and history that retention has dropped.
+It is made for seeded databases. What the running platform stores passes as well, except for history that retention has
+dropped; counts that wait in `microcosm_deltas` are added first.
 """
 
 from __future__ import annotations
@@ -339,10 +339,10 @@ FOREIGN_KEYS: Final = """
 
 
 def verify(database_url: str) -> list[str]:
-    """Return the differences between stored and computed values, one sentence each; empty if there are none.
+    """Return the differences between stored and computed values, one sentence each; [] if there are none.
 
-    Checks every counter, mirror and foreign key, and that no identity sequence can give an id again. Reads whole
-    tables: a second for S, minutes for L.
+    Checks every counter, copied value and foreign key, and that no identity sequence can give an id again. Reads whole
+    tables: a second for size S, minutes for L.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -359,7 +359,9 @@ def verify(database_url: str) -> list[str]:
 
 
 def recount(database_url: str) -> list[str]:
-    """Return the differences between stored and computed counts, as `verify` does, after any sequence of writes."""
+    """Return the differences between stored and computed counts as `verify` does, for a database that the platform
+    itself has written to.
+    """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:
         for name in COUNTS:

@@ -1,7 +1,7 @@
-"""Markdown of products whose flavour is not ours: Misago's and NodeBB's.
+"""Conversion of other products' Markdown, Misago's and NodeBB's, into the Markdown of this platform.
 
-Both show HTML as it was typed, where ours keeps some of it; Misago has tags for quotations and spoilers, and no tables.
-Code stays as it is.
+Both products show typed HTML as text, where some of it has an effect here; Misago has tags for quotations and spoilers,
+and no tables. All functions leave code as it is.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _SIGN: Final = "\ue000"
 
 
 def without_html(text: str) -> str:
-    """Escape HTML, so that it is shown as it was typed."""
+    """Escape HTML tags, so that the text shows them as they were typed."""
     return outside_code(text, lambda part: "\n".join(_without_html(part.split("\n"))))
 
 
@@ -100,7 +100,7 @@ def _without_html(lines: list[str]) -> Iterator[str]:
 
 
 def without_tables(text: str) -> str:
-    """Escape the rows by which a table is one, and what defines links elsewhere."""
+    """Escape the delimiter rows of tables, and definitions of links (`[1]: address`), neither of which Misago has."""
 
     def escaped(part: str) -> str:
         part = _DEFINITION.sub(r"\g<0>\\", part)
@@ -110,17 +110,17 @@ def without_tables(text: str) -> str:
 
 
 def without_bbcode(text: str) -> str:
-    """Escape tags of BBCode, which ours reads and the product shows as they were typed."""
+    """Escape BBCode tags, which have an effect here, while the product shows them as typed."""
     return outside_code(text, lambda part: _BBCODE.sub(r"&#91;\1&#93;", part))
 
 
 def with_emoji(text: str) -> str:
-    """Put emoji in place of their usual codes."""
+    """Replace codes such as `:smile:` and `:-)` by emoji."""
     return outside_code(text, lambda part: _EMOJI.sub(lambda match: _EMOJI_OF[match[1]], part))
 
 
 def with_people(text: str, people: Mapping[str, str]) -> str:
-    """Link mentions. `people`: ids by name, in small letters."""
+    """Turn `@name` into an `old:` link where the name is known. `people`: old ids by name, in lower case."""
 
     def linked(match: re.Match[str]) -> str:
         id = people.get(match[1].casefold())
@@ -130,7 +130,9 @@ def with_people(text: str, people: Mapping[str, str]) -> str:
 
 
 def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    """Replace the addresses of links and pictures by rules."""
+    """Rewrite the addresses of links and pictures: the first rule whose pattern matches replaces its match by the
+    rule's text.
+    """
 
     def replaced(match: re.Match[str]) -> str:
         for pattern, address in rules:
@@ -142,7 +144,7 @@ def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> s
 
 
 def with_rules_and_code(text: str) -> str:
-    """Write Misago's `[hr]` and `[code]`."""
+    """Turn Misago's `[hr]` and `[code]` into Markdown's rule and fenced code."""
 
     def fenced(part: str) -> str:
         written: list[str] = []
@@ -162,7 +164,9 @@ def with_rules_and_code(text: str) -> str:
 
 
 def with_quotations(text: str, cite: Callable[[str], str]) -> str:
-    """Write `[quote="@name"]` and `[spoiler]` as ours. `cite`: Markdown that names the author of a quotation."""
+    """Turn Misago's `[quote="@name"]` and `[spoiler]` into a quotation and `<details>`; tags without a partner become
+    text. `cite`: function that returns the Markdown naming the author of a quotation.
+    """
     if not _TAG.search(text):
         return text
     lines = [part for line in _split(text) for part in line]
@@ -172,7 +176,7 @@ def with_quotations(text: str, cite: Callable[[str], str]) -> str:
             ends[found["closed"].lower()].append(place)
 
     def closing(place: int, name: str) -> int:
-        """Return how many ends follow: of more beginnings than ends, the last are text."""
+        """Return how many closing tags of this name come after the line `place`."""
         return len(ends[name]) - bisect_right(ends[name], place)
 
     written: list[str] = []

@@ -1,4 +1,4 @@
-"""Texts of phpBB 3.0 to 3.3 as Markdown, from both forms in which its tables hold them.
+"""Conversion of phpBB's stored texts (3.0 to 3.3) into Markdown, from both forms in which its tables hold them.
 
 From 3.2 on a text is XML of its text engine and begins with `<r>` or `<t>`; the form of 3.0 and 3.1 is HTML-escaped
 text with BBCode whose tags end in `:uid`. One table may hold both, whatever its `bbcode_uid` says.
@@ -24,7 +24,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 class PostFile(NamedTuple):
-    """File of a post, in the order by which texts number them."""
+    """File attached to a post; texts refer to such files by their position in the list."""
 
     id: str
     name: str
@@ -32,14 +32,16 @@ class PostFile(NamedTuple):
 
 
 class CustomTag(NamedTuple):
-    """BBCode of the board's own: its attributes by the names in its template, and the template."""
+    """BBCode that the board has defined: names of its attributes, and its HTML template."""
 
     tokens: Mapping[str, str]
     template: str
 
 
 class Converted(NamedTuple):
-    """Text as Markdown. `answered`: ids of the posts that its outermost quotes are of. `shown`: its files in place."""
+    """Text as Markdown. `answered`: old ids of the posts that the outermost quotations name; `shown`: ids of the files
+    that the text shows in place.
+    """
 
     markdown: str
     answered: tuple[str, ...] = ()
@@ -47,14 +49,16 @@ class Converted(NamedTuple):
 
 
 class PhpbbText:
-    """Converter of one board's texts."""
+    """Converter of one phpBB board's texts."""
 
     def __init__(
         self,
         custom: Mapping[str, CustomTag] | None = None,
         resolve: Callable[[str], str] | None = None,
     ) -> None:
-        """`custom`: BBCodes of the board by name, lower case. `resolve`: changes the address of a link."""
+        """Prepare the converter. `custom`: BBCodes that the board has defined, by name in lower case; `resolve`:
+        function that returns the address to write for a link's.
+        """
         self.unsaid = Unsaid()
         self._custom = custom or {}
         self._resolve = resolve or (lambda href: href)
@@ -69,9 +73,10 @@ class PhpbbText:
         links: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text. The flags on smilies and links count for the old form alone.
+        """Convert a stored text. `uid`: its `bbcode_uid`; `smilies`, `links`: False leaves these as text, in the old
+        form alone.
 
-        `is_message`: quotes name no posts.
+        `is_message`: a private message, whose quotations name no posts.
         """
         builder = _Builder(self, files, is_message)
         builder.read(text, uid, smilies, links)
@@ -79,7 +84,7 @@ class PhpbbText:
         return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
 
     def plain(self, text: str, uid: str = "") -> str:
-        """Return what a stored line shows, without markup."""
+        """Return the text of a stored line without markup."""
         builder = _Builder(self, ())
         builder.read(text, uid, True, True)
         return " ".join(builder.finish().text().split())
@@ -92,7 +97,7 @@ class PhpbbText:
 
 
 class _Builder:
-    """Builder of a tree from tags in both forms."""
+    """Builder of a text tree from a text in either form."""
 
     def __init__(
         self, texts: PhpbbText, files: Sequence[PostFile], is_message: bool = False
@@ -112,7 +117,7 @@ class _Builder:
         self._too_deep = 0
 
     def read(self, text: str, uid: str, smilies: bool, links: bool) -> None:
-        """Read a text in either form."""
+        """Read a text, XML or escaped BBCode, into the tree."""
         if not _IS_XML.match(text):
             _read_old(self, text, uid, smilies, links)
             return
@@ -232,9 +237,8 @@ _UNSAID: Final = {
 
 
 def _hole(node: TextNode) -> TextNode:
-    """Return the node that takes the content: the one a template marks, else the node itself.
-
-    The content of a template without a place for it goes into a node that is shown nowhere.
+    """Return the node into which the content of a custom BBCode goes: the one its template marks, else a node that is
+    shown nowhere; `node` itself for other tags.
     """
     if node.attributes.pop("is_whole", ""):
         return TextNode("plain")
@@ -251,11 +255,11 @@ def _hole(node: TextNode) -> TextNode:
 
 
 class _Refused(Exception):
-    """Declaration of a document type or an entity, which the text engine never writes."""
+    """Refusal of XML with a document type or an entity, which phpBB never writes."""
 
 
 class _Engine:
-    """Handler of the XML's events."""
+    """Handler of the XML parser's events, which builds the tree."""
 
     def __init__(self, builder: _Builder) -> None:
         self._builder = builder
@@ -356,7 +360,9 @@ _ASSIGNED = re.compile(r"(?:^|\s)(?P<name>[a-z0-9_-]*)=\{(?P<token>[A-Z_]+[0-9]*
 
 
 def custom_tag(name: str, match: str, template: str) -> CustomTag:
-    """Read a BBCode's definition: `[name={TEXT1;optional}]{TEXT2}[/name]`."""
+    """Parse the definition of a BBCode: `match`, such as `[name={TEXT1;optional}]{TEXT2}[/name]`, and its HTML
+    template.
+    """
     tokens: dict[str, str] = {}
     if found := _MATCH.match(match):
         for assigned in _ASSIGNED.finditer(found["attributes"]):
@@ -400,7 +406,7 @@ _VOID: Final = frozenset(
 
 
 class _Template(HTMLParser):
-    """Reader of a template's HTML; the place of `{TEXT}` becomes the hole for the content."""
+    """Parser of a template's HTML into a tree, in which the place of `{TEXT}` is marked for the content."""
 
     def __init__(self, tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,7 +1,7 @@
-"""Texts of SMF 2 as Markdown: HTML-escaped BBCode with `<br>` for line ends.
+"""Conversion of SMF 2's stored texts into Markdown: HTML-escaped BBCode with `<br>` for line ends.
 
-Entities are decoded once, after the tags are read, since `&#91;` stands for a bracket that is none. The board forgives:
-a tag that it doesn't know is text, and one that is closed closes those within it.
+Entities are decoded once, after the tags are read, since `&#91;` stands for a bracket that is none. As on the board, an
+unknown tag is text, and a closing tag closes all tags within its own too.
 """
 
 from __future__ import annotations
@@ -106,12 +106,14 @@ _END_OF_LINK = ".,;:!?"
 
 
 class SmfText:
-    """Converter of one board's texts."""
+    """Converter of one SMF board's texts."""
 
     def __init__(
         self, smilies: Sequence[str] = (), resolve: Callable[[str], str] | None = None
     ) -> None:
-        """`smilies`: codes of the board. `resolve`: changes the address of a link."""
+        """Prepare the converter. `smilies`: codes of the board's smilies; `resolve`: function that returns the address
+        to write for a link's.
+        """
         self.unsaid = Unsaid()
         self._resolve = resolve or (lambda href: href)
         codes = "|".join(re.escape(code) for code in sorted(set(smilies), key=len, reverse=True))
@@ -132,7 +134,9 @@ class SmfText:
         smilies: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text. `is_message`: quotes name no posts."""
+        """Convert a stored text. `smilies`: False leaves their codes as text; `is_message`: a private message, whose
+        quotations name no posts.
+        """
         reading = _Reading(self, files, smilies, is_message)
         reading.read(_LINE_END.sub("\n", text))
         return Converted(
@@ -140,7 +144,7 @@ class SmfText:
         )
 
     def plain(self, text: str) -> str:
-        """Return what a stored line shows, without markup."""
+        """Return the text of a stored line without markup."""
         reading = _Reading(self, (), True, True)
         reading.read(_LINE_END.sub("\n", text))
         return " ".join(reading.root.text().split())
@@ -149,7 +153,7 @@ class SmfText:
         return self._resolve(href)
 
     def with_emoji(self, text: str) -> str:
-        """Put emoji in place of smilies' codes."""
+        """Replace the codes of the board's smilies by emoji."""
         if self._smilies is None:
             return text
 
@@ -163,7 +167,7 @@ class SmfText:
 
 
 class _Reading:
-    """Reading of one text into a tree."""
+    """State of reading one text into a tree."""
 
     def __init__(
         self, texts: SmfText, files: Sequence[PostFile], smilies: bool, is_message: bool
@@ -193,7 +197,7 @@ class _Reading:
         self._text(text[position:])
 
     def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
-        """Find the end of a tag whose content is no markup."""
+        """Find the closing tag of a tag whose content is no markup, from `position` on; None without one."""
         if name in self._unclosed:
             return None
         close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
@@ -221,7 +225,9 @@ class _Reading:
         self._text(written)
 
     def _item(self, written: str, text: str, position: int) -> int:
-        """Read a line that begins with `[*]` as an item, in a list of its own where none is open."""
+        """Read a line that begins with `[*]` as an item of the open list, else of a new one; return the position after
+        it.
+        """
         if self._is_open("li") or written == "[X]":
             self._text(written)
             return position
@@ -249,7 +255,7 @@ class _Reading:
         self._plain(written)
 
     def _plain(self, written: str) -> None:
-        """Add text, with its addresses as links and its smilies as emoji."""
+        """Add text to the tree, its bare addresses as links and its smilies as emoji."""
         if self._is_open("url"):
             self._add(self._emoji(decoded(written)))
             return
@@ -271,7 +277,7 @@ class _Reading:
         return self._texts.with_emoji(text) if self._has_smilies else text
 
     def _open(self, match: re.Match[str], text: str) -> int:
-        """Read an opening tag and, where it is no markup, its content; return where to go on."""
+        """Read an opening tag, and its content if that is no markup; return the position after it."""
         position = match.end()
         name = (match["plain"] or "").lower()
         if match["code"] is not None:
@@ -339,7 +345,7 @@ class _Reading:
         self._push("quote", TextNode("quote", author=author, href=href))
 
     def _bare_link(self, name: str, text: str, position: int) -> int:
-        """Read `[url]address[/url]`."""
+        """Read `[url]address[/url]`; return the position after it."""
         close = self._closing(name, text, position)
         if close is None:
             self._text(f"[{name}]")
@@ -412,7 +418,9 @@ class _Reading:
 
 
 def _without_unopened(address: str) -> str:
-    """Return an address without the parentheses at its end that close none in it, and marks before these."""
+    """Return an address without closing parentheses at its end that were not opened in it, and without punctuation
+    before these.
+    """
     unopened = address.count(")") - address.count("(")
     end = len(address)
     while unopened > 0 and end and address[end - 1] == ")":
@@ -424,7 +432,9 @@ def _without_unopened(address: str) -> str:
 
 
 def _clock(text: str) -> str:
-    """Return a moment as the board shows it, in UTC."""
+    """Return seconds since 1970, given as text, in the form in which the board shows a time, in UTC; any other text
+    unchanged.
+    """
     if not re.fullmatch(r"[0-9]{1,11}", text):
         return text
     moment = datetime.datetime.fromtimestamp(int(text), datetime.UTC)

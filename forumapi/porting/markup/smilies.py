@@ -1,4 +1,4 @@
-"""Emoji in place of other products' smilies, by the code that people typed."""
+"""Table of emoji by the codes of other products' smilies, such as `:-)`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tree of a formatted text, and its Markdown: what every converter of another product's markup builds and writes.
+"""Tree of a formatted text, which every converter of another product's markup builds, and its conversion into Markdown.
 
 The Markdown goes through the same pipeline as what members type (`text/render.py`). What Markdown lacks, such as
 underlining, spoilers and tables without headings, is written as the HTML that members may type too.
@@ -22,7 +22,7 @@ MAX_DEPTH: Final = 24
 
 
 class TextNode:
-    """Part of a text: its kind, what the kind needs, and its children.
+    """Node of a formatted text: its kind, attributes that the kind has, and its children, nodes and plain texts.
 
     Kinds within a paragraph: those of INLINE (`link` has `href`), `image` (`src`, `alt`), `file` (`id`, `name`,
     `is_picture`). Blocks: `block`, `quote` (`author`, `href`), `pre` (`language`, one text), `list` (`start`, None for
@@ -40,7 +40,7 @@ class TextNode:
         return self.attributes.get(name, "")
 
     def text(self) -> str:
-        """Return the text without any markup."""
+        """Return the plain text of the node and all nodes below it."""
         parts: list[str] = []
         stack: list[TextNode | str] = [self]
         while stack:
@@ -53,7 +53,7 @@ class TextNode:
 
 
 def to_markdown(root: TextNode) -> str:
-    """Write a tree as Markdown."""
+    """Return the Markdown of a tree."""
     return "\n".join(_Blocks(0).write(root.children)).strip("\n")
 
 
@@ -61,7 +61,7 @@ def to_markdown(root: TextNode) -> str:
 
 
 class _Blocks:
-    """Writer of the blocks on one level; paragraphs are collected from what stands between other blocks."""
+    """Writer of the blocks on one level of the tree; text between other blocks becomes paragraphs."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -112,7 +112,7 @@ class _Blocks:
         self._open.pop()
 
     def _break(self) -> None:
-        """End the paragraph; what is open goes on in the next."""
+        """End the paragraph; inline nodes that are open go on in the next one."""
         self._tokens.extend(_Token("close", node, "") for node in reversed(self._open))
         tokens, self._tokens = (
             self._tokens,
@@ -237,7 +237,7 @@ _WRITERS = {
 
 
 def _joined(children: Sequence[TextNode | str]) -> Iterator[TextNode | str]:
-    """Join texts that follow each other, since a blank line may lie in two of them."""
+    """Yield the children, adjacent texts joined into one, since a blank line may begin in one and end in the next."""
     texts: list[str] = []
     for child in children:
         if isinstance(child, str):
@@ -252,7 +252,7 @@ def _joined(children: Sequence[TextNode | str]) -> Iterator[TextNode | str]:
 
 
 def _items(node: TextNode) -> Iterator[TextNode]:
-    """Return the items of a list; what stands between them becomes an item of its own."""
+    """Yield the items of a list; any other content of the list becomes an item of its own."""
     between: list[TextNode | str] = []
     for child in node.children:
         if isinstance(child, TextNode) and child.kind == "item":
@@ -270,7 +270,7 @@ def _items(node: TextNode) -> Iterator[TextNode]:
 
 
 class _Token:
-    """Piece of a paragraph: text, finished Markdown ("raw"), or the beginning or end of a node."""
+    """Token of a paragraph: text, finished Markdown (kind "raw"), or the beginning or end of an inline node."""
 
     __slots__ = ("kind", "node", "written")
 
@@ -289,7 +289,7 @@ def _paragraph(tokens: Iterable[_Token]) -> list[str]:
 
 
 def _without_empty(tokens: Iterable[_Token]) -> list[_Token]:
-    """Remove nodes without content, and white space at the paragraph's ends."""
+    """Return the tokens without nodes that have no content, and without white space at the paragraph's ends."""
     kept: list[_Token] = []
     for token in tokens:
         if token.kind == "text" and not token.written:
@@ -312,7 +312,9 @@ def _without_empty(tokens: Iterable[_Token]) -> list[_Token]:
 
 
 def _move_spaces_out(tokens: list[_Token]) -> None:
-    """Move white space from within the ends of a node to outside of them."""
+    """Move white space at the ends of an inline node's content to outside of the node, as Markdown demands for
+    emphasis.
+    """
     place = 0
     while place < len(tokens):
         token = tokens[place]
@@ -369,7 +371,9 @@ def _written(tokens: list[_Token]) -> str:
 
 
 def _delimiters(tokens: list[_Token], place: int, node: TextNode, in_link: bool) -> tuple[str, str]:
-    """Choose what is written around a node: Markdown where it is sure to be read as such, else HTML."""
+    """Return what is written before and after an inline node: Markdown where it is sure to be parsed as such, else HTML
+    tags. `place`: index of its first token.
+    """
     alone = tokens[place + 1].kind == "text" and tokens[place + 2].kind == "close"
     text = tokens[place + 1].written if alone else ""
     if node.kind == "link":
@@ -409,7 +413,9 @@ _LINE_START = re.compile(
 
 
 def _escaped(text: str, at_start: bool, in_link: bool) -> str:
-    """Escape a text so that the whole pipeline shows it as it is."""
+    """Return a text escaped so that the whole pipeline shows it unchanged. `at_start`: it begins a line; `in_link`: it
+    is within a link's text.
+    """
 
     def special(match: re.Match[str]) -> str:
         kind = match.lastgroup
@@ -444,7 +450,7 @@ def _escaped_start(line: str) -> str:
 
 
 def _html(text: str) -> str:
-    """Escape a text that stands within a tag's line."""
+    """Return a text escaped for a line that is HTML."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"[\[*_`\\~]", lambda match: f"&#{ord(match[0])};", text)
     return re.sub(
@@ -468,7 +474,7 @@ def _code_span(text: str) -> str:
 
 
 def _destination(href: str) -> str:
-    """Write an address between the parentheses of a link; "" if it can be none."""
+    """Return an address as it is written between the parentheses of a link; "" if it can't be written there."""
     href = "".join(href.split())
     # What the address may hold as it is; also what is encoded already.
     encoded = quote(href, safe="%/:?#@!$&'*+,;=~._-|{}^")
@@ -485,4 +491,4 @@ def _embedded(node: TextNode) -> str:
 
 
 class Unsaid(Counter[str]):
-    """Counts of what texts held and Markdown cannot say: colours, sizes of type."""
+    """Counts of formatting that Markdown can't express, by its name, such as "colour"."""

@@ -1,4 +1,6 @@
-"""Readers of other forums' storage, one module a product, that write nothing; rights of some stand beside them."""
+"""Readers of other forums' storage as documents of the layout, one module a product; modules of rights beside some of
+them. They write nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ def open_reader(
     prefix: str | None = None,
     encoding: str = "",
 ) -> ForumReader:
-    """Open a forum's storage: a file, or the address of a live PostgreSQL. Raises LayoutError, DumpError, OSError.
+    """Open the reader of a product, one of NAMES. `source`: a file or folder, or the address of a live PostgreSQL.
+    Raises LayoutError, DumpError, OSError.
 
-    `files`: folder of its uploads. `prefix`: that of the tables, where a database holds several boards. `encoding`: of
-    a dump's text, where the dump itself says another.
+    `files`: folder of the board's uploads. `prefix`: that of the tables' names, where a database holds several boards.
+    `encoding`: of the dump's text, in place of the one that the dump names.
     """
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader

@@ -1,4 +1,5 @@
-"""Roles of each forum from rights that come through groups: the same people read, write and moderate as before.
+"""Conversion of rights that a board gives to groups into roles of each forum, so that the same people read, write and
+moderate as before.
 
 Groups become roles with their own rights in each forum; where that would give somebody more or less than the board
 does, roles of the one forum name the people.
@@ -27,7 +28,7 @@ Key = tuple[frozenset[int], int]
 
 
 class Grants(NamedTuple):
-    """Rights with a yes, and those with a never, which beats any yes."""
+    """Settings for a group or person in a forum: rights given, and rights denied no matter who gives them."""
 
     yes: Rights = 0
     never: Rights = 0
@@ -44,7 +45,7 @@ NOTHING: Final = Grants()
 
 
 class ForumAccess(NamedTuple):
-    """Rights in one forum: its roles, its moderators, and True if new posts wait for one of them."""
+    """Rights in one forum as the layout has them: roles, moderators, and True if new posts wait for a moderator."""
 
     roles: tuple[PortedRole, ...]
     moderators: tuple[PortedRef, ...]
@@ -52,9 +53,9 @@ class ForumAccess(NamedTuple):
 
 
 class GroupRights:
-    """Rights of a board's people in its forums. A product's class says what each group and person is granted.
+    """Base class of a board's rights. A product's class overrides `granted` and `groups_at`.
 
-    `guests`: the group of those who are not signed in; `everybody`: the group that stands for all members.
+    `guests`: id of the group of those who are not signed in; `everybody`: id of the group that stands for all members.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class GroupRights:
         guests: int,
         everybody: int,
     ) -> None:
-        """`singular`: people who are granted something for themselves."""
+        """Group the people who have the same rights. `memberships`: groups by person; `singular`: people with rights
+        set for themselves.
+        """
         self._memberships = memberships
         self._guests = guests
         self._everybody = everybody
@@ -76,11 +79,13 @@ class GroupRights:
             self._alike[groups, person if person in singular else 0].append(person)
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:
-        """Return the rights of whoever is in these groups, and of this person where that is not 0."""
+        """Return the rights in a forum of somebody in exactly these groups; `person`: their id where rights are set for
+        themselves, else 0.
+        """
         raise NotImplementedError
 
     def groups_at(self, forum: int) -> Collection[int]:
-        """Return the groups that are granted something in a forum."""
+        """Return the groups for which rights are set in a forum."""
         raise NotImplementedError
 
     def groups(self, person: int) -> frozenset[int]:
@@ -94,7 +99,9 @@ class GroupRights:
                 yield from people
 
     def of(self, forum: int, name: str, *, is_locked_away: bool = False) -> ForumAccess:
-        """Work out the roles of a forum. `is_locked_away`: it has a password, so that moderators alone get in."""
+        """Return the rights in a forum; `name`: the forum's, for titles of its own roles. `is_locked_away`: it has a
+        password, so that moderators alone get in.
+        """
         exact = {key: self.granted(forum, *key) for key in self._alike}
         moderating = {
             key: rights for key, rights in exact.items() if rights & MODERATOR == MODERATOR
@@ -144,7 +151,7 @@ class GroupRights:
         return ForumAccess(tuple(listed), refs, is_moderated)
 
     def _named(self, forum: int, name: str, wanted: Mapping[Key, Rights]) -> Iterator[PortedRole]:
-        """Yield a role of this forum for all who have the same rights."""
+        """Yield a role of this forum for each set of rights in `wanted`, with the people who have it."""
         people: dict[ForumPermissions, list[int]] = defaultdict(list)
         for key, rights in wanted.items():
             if rights & READ:

@@ -1,4 +1,4 @@
-"""Reader of the layout itself: of a folder or a ZIP file, with documents a file each, or a line each.
+"""Reader of the neutral layout itself, as exports of this platform and of Microcosm have it: a folder or a ZIP file.
 
 A stream is a folder. It holds parts `000001.jsonl` with a document a line, as our export writes them; or a document a
 file, whose id is its path below the folder without slashes and `.json`, unless an `index.json` lists the files. Files
@@ -81,18 +81,18 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 
 
 class LayoutError(Exception):
-    """Failure to read a layout at all; the message names the file."""
+    """Failure to open a layout; the message is for the operator and names the file."""
 
 
 class _LayoutFile(NamedTuple):
-    """File of a stream. `id`: that of its document; empty for a part with many."""
+    """File of a stream. `id`: that of the document in it; "" for a part with many documents."""
 
     path: str
     id: str
 
 
 class _Files:
-    """Files below a root: a folder, or a ZIP file."""
+    """Files below a root, which is a folder or a ZIP file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -106,7 +106,7 @@ class _Files:
             raise LayoutError(f"{root}: is neither a folder nor a ZIP file")
 
     def open(self, path: str) -> IO[bytes] | None:
-        """Open a file below the root; None if there is none. A path that leads out of it is none."""
+        """Open a file below the root; None if there is none, or the path leads out of the root."""
         parts = PurePosixPath(path).parts
         if not parts or parts[0] == "/" or ".." in parts:
             return None
@@ -121,7 +121,7 @@ class _Files:
         return whole.open("rb")
 
     def read(self, path: str) -> bytes | None:
-        """Read a small file; None if there is none."""
+        """Read a file whole; None if there is none. Raises LayoutError for one above MOST_BYTES."""
         handle = self.open(path)
         if handle is None:
             return None
@@ -132,7 +132,7 @@ class _Files:
         return data
 
     def below(self, folder: str) -> Iterator[str]:
-        """Yield the paths of all files below a folder."""
+        """Yield the paths, from the root, of all files below a folder."""
         if self._zip is not None:
             yield from (
                 name
@@ -152,7 +152,7 @@ class _Files:
 
 
 class MicrocosmReader(BaseReader):
-    """Reader of a layout in a folder or ZIP file. Raises LayoutError for a root without one."""
+    """Reader of a layout in a folder or ZIP file. Raises LayoutError for one without any stream."""
 
     name = "microcosm"
     losses: tuple[Loss, ...] = (
@@ -178,11 +178,13 @@ class MicrocosmReader(BaseReader):
             raise LayoutError(f"{root}: has none of the folders {', '.join(STREAMS)}")
 
     def board(self) -> Board:
-        """Return the forum as a whole; of an old export without it, only that it is one."""
+        """Return the forum as a whole, from `site.json`; without that file one without a title."""
         return self._board or Board(title="", product=self.name)
 
     def counts(self) -> Mapping[str, int]:
-        """Return the documents of each stream."""
+        """Return the number of documents of each stream, from the index or the files; streams in parts without an index
+        are missing.
+        """
         if not self._counts:
             for name in STREAMS:
                 entries = list(self._entries_of(name))
@@ -236,7 +238,7 @@ class MicrocosmReader(BaseReader):
         return self._documents("aliases", PortedAlias)
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open the file of an attachment below the root."""
+        """Open the file of an attachment, at its `path` below the root; None if there is none."""
         return self._files.open(attachment.path) if attachment.path else None
 
     def close(self) -> None:
@@ -304,7 +306,9 @@ class MicrocosmReader(BaseReader):
                 return
 
     def _listed(self, folder: str) -> list[_LayoutFile] | None:
-        """Return the files that the index of a folder lists, whose paths begin at the root or in the folder."""
+        """Return the files of a stream that the folder's `index.json` lists, in the order of their ids; None without
+        that file. Raises LayoutError.
+        """
         data = self._files.read(f"{folder}/index.json")
         if data is None:
             return None
@@ -341,7 +345,9 @@ def _counts(index: bytes) -> dict[str, int]:
 
 
 def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
-    """Decode a document; one of an older draft, or with numbers for ids, after it is brought into today's form."""
+    """Decode a document of the type `kind`, also in the form of an older draft, with `id` if it has none. `is_ours`:
+    today's form is tried first.
+    """
     if is_ours:
         try:
             return msgspec.json.decode(data, type=kind)
@@ -366,7 +372,7 @@ def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
 
 
 def _renewed(value: Any, key: str = "") -> Any:
-    """Return JSON with today's keys, without nulls, and with texts for ids; id 0 is none."""
+    """Return JSON of an older draft with today's keys, without nulls, and with ids as text, "" for 0."""
     if isinstance(value, dict):
         return {
             _ALIASES.get(name, name): _renewed(one, name)
@@ -381,7 +387,7 @@ def _renewed(value: Any, key: str = "") -> Any:
 
 
 def _give_replies(found: dict[str, Any]) -> None:
-    """Let whoever begins conversations answer too: old exports have one right for both."""
+    """Set `canReply` to `canPostNew` in rights without it: old exports have one right for both."""
     for holder in (found, *(one for one in found.get("usergroups") or () if isinstance(one, dict))):
         rights = holder.get("forumPermissions")
         if isinstance(rights, dict) and "canReply" not in rights:

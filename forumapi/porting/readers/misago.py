@@ -1,7 +1,7 @@
-"""Reader of Misago 0.39: from a dump of PostgreSQL, and the folder of its files.
+"""Reader of Misago 0.39, from a dump of PostgreSQL or a live one, and the folder of its files.
 
-Texts are Markdown of Misago's own flavour. What happened to a thread stands among its posts, and does not come. A
-private thread is one talk, of whoever is in it now.
+Texts are Markdown of Misago's own flavour. Posts that record an event of a thread, such as its closing, are left out. A
+private thread is one talk between the people who are in it now.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)')
 
 
 def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
-    """Read a dump file. `files`: the folder that holds `media/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the folder that holds `media/`. Raises DumpError, OSError."""
     return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class MisagoReader(BaseReader):
-    """Documents of a Misago board."""
+    """Reader of a Misago board's documents."""
 
     name: str = "misago"
     losses: tuple[Loss, ...] = (
@@ -87,7 +87,7 @@ class MisagoReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """`now`: the time by which a ban is over."""
+        """Prepare the reader. `files`: the folder that holds `media/`; `now`: bans that end before it are left out."""
         self._source = source
         self._files = files
         self._now = now or datetime.datetime.now(datetime.UTC)
@@ -503,9 +503,9 @@ class MisagoReader(BaseReader):
 
 
 class MisagoRights(GroupRights):
-    """Rights of a board's people: through their roles, and those of their rank. The larger of two rights counts.
+    """Rights of a board's people, through their roles and those of their rank. Of two rights the larger one counts.
 
-    Whoever does not see a category sees none below it.
+    Somebody who does not see a category sees none below it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -567,7 +567,7 @@ class MisagoRights(GroupRights):
 
 
 def _rights(written: str) -> Rights:
-    """Return what a role of categories gives."""
+    """Return the rights that a role of categories gives, from its JSON."""
     try:
         granted = json.loads(written)
     except ValueError:
@@ -600,13 +600,13 @@ def _rights(written: str) -> Rights:
 
 
 def _fields(written: str) -> Iterator[tuple[str, str]]:
-    """Read PostgreSQL's `"key"=>"value", …`."""
+    """Yield keys and values of a text in PostgreSQL's form for hstore, `"key"=>"value", …`."""
     for key, value in _FIELD.findall(written):
         yield re.sub(r"\\(.)", r"\1", key), re.sub(r"\\(.)", r"\1", value)
 
 
 def _avatar(id: Any, written: str) -> PortedAttachment | None:
-    """Return the largest picture of a person that lies among the board's files."""
+    """Return a person's largest avatar that is among the board's files; None without one."""
     try:
         sizes = json.loads(written or "[]")
     except ValueError:

@@ -1,8 +1,8 @@
-"""Reader of NodeBB 4 on PostgreSQL: from a dump, and the folder of its uploads.
+"""Reader of NodeBB 4 on PostgreSQL, from a dump or a live database, and the folder of its uploads.
 
-There are no tables of its kind: hashes, sets and sorted sets lie under keys such as `topic:12` and `tid:12:posts`.
-Times are milliseconds since 1970, numbers may be text. Groups have names for ids; here they have numbers, in the order
-in which they were made.
+NodeBB's tables hold hashes, sets and sorted sets under keys such as `topic:12` and `tid:12:posts`. Times are
+milliseconds since 1970, numbers may be text. Groups have names as ids; here they have numbers, in the order in which
+they were made.
 """
 
 from __future__ import annotations
@@ -71,23 +71,23 @@ _PRIVILEGE = re.compile(
 
 
 def open_nodebb(dump: Path, files: Path | None = None) -> NodebbReader:
-    """Read a dump file. `files`: the folder that holds `uploads/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the folder that holds `uploads/`. Raises DumpError, OSError."""
     return NodebbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class _Keys:
-    """Values by their keys."""
+    """NodeBB's values by their keys: hashes, sets and sorted sets."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def hash(self, key: str) -> _Data:
-        """Return a hash; an empty one where there is none."""
+        """Return the hash of a key; {} if there is none."""
         row = next(self._source.rows("hash", ("data",), _key=key), None)
         return _parsed(row["data"]) if row else {}
 
     def hashes(self, name: str) -> Iterator[tuple[int, _Data]]:
-        """Yield the hashes `name:N` by their numbers, in their order."""
+        """Yield number and hash of the keys `name:N`, by ascending number."""
         pattern = re.compile(rf"{name}:([0-9]{{1,15}})")
         found = []
         for row in self._source.rows("hash", ("_key",)):
@@ -97,14 +97,16 @@ class _Keys:
             yield number, self.hash(f"{name}:{number}")
 
     def sorted_set(self, key: str) -> list[tuple[str, int]]:
-        """Return the values of a sorted set with their scores."""
+        """Return the members of a sorted set with their scores, in ascending order of the scores."""
         rows = self._source.rows("zset", ("value", "score"), ("score", "value"), _key=key)
         return [(as_text(row["value"]), as_number(row["score"])) for row in rows]
 
     def matching(
         self, table: str, pattern: str, column: str
     ) -> Iterator[tuple[re.Match[str], str, int]]:
-        """Yield matches of keys with the values under them, in the order of the keys, and scores if there are."""
+        """Yield for each key that matches a pattern the match, and each value under the key with its score, 0 without
+        one; in the order of the keys.
+        """
         compiled = re.compile(pattern)
         rows = self._source.rows(table, ("_key", column, "score"), ("_key", "score", column))
         for row in rows:
@@ -113,7 +115,7 @@ class _Keys:
 
 
 class NodebbReader(BaseReader):
-    """Documents of a NodeBB board."""
+    """Reader of a NodeBB board's documents."""
 
     name: str = "nodebb"
     losses: tuple[Loss, ...] = (
@@ -129,7 +131,7 @@ class NodebbReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """`now`: the time by which a ban is over."""
+        """Prepare the reader. `files`: the folder that holds `uploads/`; `now`: bans that end earlier are left out."""
         self._source = source
         self._files = files
         self._now = now or datetime.datetime.now(datetime.UTC)
@@ -178,7 +180,7 @@ class NodebbReader(BaseReader):
     # People
 
     def _banned(self) -> dict[int, _Data]:
-        """Return what is known of the bans that last, by person."""
+        """Return the data of the bans that are in force, by person."""
         found = {}
         for value, _ in self._keys.sorted_set("users:banned"):
             id = as_number(value)
@@ -360,7 +362,7 @@ class NodebbReader(BaseReader):
             )
 
     def _posts(self) -> Iterator[tuple[int, str, _Data]]:
-        """Yield each topic's posts in reading order: topic, id, and what is known of it."""
+        """Yield each topic's posts in reading order: number of the topic, id and data of the post."""
         for tid, topic in self._keys.hashes("topic"):
             ids = [as_text(topic.get("mainPid"))]
             ids += [id for id, _ in self._keys.sorted_set(f"tid:{tid}:posts")]
@@ -513,9 +515,10 @@ class NodebbReader(BaseReader):
 
 
 class NodebbRights(GroupRights):
-    """Rights of a board's people: privileges are groups of groups, and of people; missing means no.
+    """Rights of a board's people. A privilege is a group whose members are groups and people; without it the answer is
+    no.
 
-    Administrators may do everything, and nobody anything in a category that is switched off.
+    Administrators may do everything; nobody may do anything in a disabled category.
     """
 
     def __init__(self, keys: _Keys, people: Collection[int]) -> None:
@@ -595,7 +598,7 @@ def _time(milliseconds: Any) -> datetime.datetime | None:
 
 
 def _avatar(id: int, data: _Data) -> PortedAttachment | None:
-    """Return the picture of a person that lies among the uploads."""
+    """Return a person's picture that is among the uploads; None without one."""
     picture = as_text(data.get("picture"))
     match = re.fullmatch(r"(?:/[\w-]+)?/assets/uploads/(profile/[\w./-]+)", unquote(picture))
     if match is None or ".." in match[1]:

@@ -1,6 +1,8 @@
-"""Reader of phpBB 3.0 to 3.3: from a dump of MySQL or PostgreSQL, and the board's folders of files.
+"""Reader of phpBB 3.0 to 3.3, from a dump of MySQL or PostgreSQL or a live PostgreSQL, and the board's folders of
+files.
 
-Times are seconds since 1970. Titles, names and comments are stored HTML-escaped once; texts see `phpbb_text`.
+Times are seconds since 1970. Titles, names and comments on files are stored HTML-escaped once; for texts see
+`markup/phpbb_text.py`.
 """
 
 from __future__ import annotations
@@ -111,12 +113,14 @@ _FILE_NAME = re.compile(r"[\w.-]{1,200}")
 
 
 def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
-    """Read a dump file. `files`: the board's folder, with `files/` and `images/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the board's folder, with `files/` and `images/`. Raises DumpError,
+    OSError.
+    """
     return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class PhpbbReader(BaseReader):
-    """Documents of a phpBB board."""
+    """Reader of a phpBB board's documents."""
 
     name: str = "phpbb"
     losses: tuple[Loss, ...] = (
@@ -147,7 +151,7 @@ class PhpbbReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """`now`: the time by which a ban is over."""
+        """Prepare the reader. `files`: the board's folder; `now`: bans that end before it are left out."""
         self._source = source
         self._files = files
         self._now = now or datetime.datetime.now(datetime.UTC)
@@ -653,7 +657,9 @@ class PhpbbReader(BaseReader):
     def _copies(
         self, message: Row
     ) -> tuple[tuple[PortedRecipient, ...], tuple[PortedRecipient, ...], bool]:
-        """Return who has a copy: people who know of each other, blind ones, and True if the author has one."""
+        """Return the recipients of a private message who know of each other, its blind ones, and True if the author
+        still has a copy.
+        """
         author = as_number(message["author_id"])
         to_people, to_groups = _addresses(as_text(message["to_address"]))
         bcc_people, bcc_groups = _addresses(as_text(message["bcc_address"]))
@@ -719,7 +725,9 @@ class PhpbbReader(BaseReader):
                 yield row
 
     def _files_of(self, holder: Any, in_message: int) -> Sequence[PostFile]:
-        """Return the files of a post as texts number them: the newest first."""
+        """Return the files of a post (`in_message` 0) or private message (1) in the order by which texts number them,
+        newest first.
+        """
         columns = ("attach_id", "real_filename", "mimetype", "is_orphan")
         rows = self._source.rows(
             "attachments", columns, ("attach_id",), post_msg_id=holder, in_message=in_message
@@ -761,7 +769,7 @@ class PhpbbReader(BaseReader):
         return PortedAttachment(id=f"avatar:{id}", name=value, path=f"{folder}/{name}")
 
     def _absolute(self, href: str) -> str:
-        """Return the whole address of a link that is relative to the board's pages."""
+        """Return the whole address for a link that is relative to the board's address; others unchanged."""
         if not self._address:
             return href
         if href.startswith("./"):
@@ -776,7 +784,7 @@ _OWN_PAGE = re.compile(r"(?:viewtopic|viewforum|memberlist|index|download/file|a
 
 
 class _ProfileFields:
-    """Fields that the board has added to profiles, as far as members see them."""
+    """Custom profile fields of the board, those that members may see."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -859,7 +867,7 @@ def _address(config: Mapping[str, str]) -> str:
 
 
 def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
-    """Yield forums in the board's order, each after its parent; those in a cycle come as if they had none."""
+    """Yield forums in the board's order, each after its parent; those in a cycle of parents count as having none."""
     below: dict[int, list[int]] = {}
     for id, row in rows.items():
         parent = as_number(row["parent_id"])
@@ -886,12 +894,12 @@ def _is_in_cycle(id: int, rows: Mapping[int, Row]) -> bool:
 
 
 def _visibility(visibility: Any, approved: Any) -> int:
-    """Return 3.1's number for a state; 3.0 knows approved or not."""
+    """Return the state of a topic or post as 3.1's number; 3.0 has only `approved`."""
     return as_number(visibility if visibility is not None else approved)
 
 
 def _addresses(written: str) -> tuple[set[int], set[int]]:
-    """Read the people and groups of `u_58:g_9`."""
+    """Parse recipients such as `u_58:g_9`: return the ids of people, and of groups."""
     found: dict[str, set[int]] = {"u": set(), "g": set()}
     for kind, id in re.findall(r"([ug])_([0-9]{1,10})", written):
         found[kind].add(int(id))
@@ -909,7 +917,7 @@ def _followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
 
 
 def _first_of_array(data: str) -> str:
-    """Return the first text of a PHP array that was stored serialized: `a:1:{i:0;s:4:"text";}`."""
+    """Return the first text in a serialized PHP array, `a:1:{i:0;s:4:"text";}`; "" without one."""
     found = re.match(r'a:[0-9]+:\{i:0;s:([0-9]{1,9}):"', data)
     if found is None:
         return ""

@@ -1,7 +1,7 @@
-"""Rights of phpBB, worked out as the board itself does.
+"""Rights of phpBB's people in its forums, computed as the board itself does.
 
-An option is a yes where a group or the person has a yes and none a never. Options of forums count in the forum that
-they are given in, those of moderators also everywhere.
+A right is given if a group or the person has a "yes" and none of them a "never". Rights set for a forum count in that
+forum, moderators' rights also when set for the whole board.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Entries = Mapping[tuple[int, int], Grants]
 
 
 class PhpbbRights(GroupRights):
-    """Rights of a board's people in its forums."""
+    """Rights of a phpBB board's people in its forums."""
 
     def __init__(self, source: Source, people: Iterable[int]) -> None:
         options = {
@@ -74,7 +74,9 @@ class PhpbbRights(GroupRights):
 
 
 def _memberships(source: Source) -> dict[int, frozenset[int]]:
-    """Return the groups whose rights each person has: those who wait for one are not in it yet."""
+    """Return the groups whose rights each person has, by person; without groups that the person only waits for, and
+    without those whose leaders are exempt if the person leads one.
+    """
     rows = source.rows("groups", ("group_id", "group_skip_auth"))
     spared = {row["group_id"] for row in rows if row["group_skip_auth"]}
     found: dict[int, set[int]] = defaultdict(set)
@@ -95,7 +97,9 @@ def _entries(
     options: Mapping[Value, Rights],
     roles: Mapping[Value, Grants],
 ) -> _Entries:
-    """Read the entries of groups or people, by id and forum; forum 0 counts everywhere."""
+    """Read the settings for groups or people from `table`, by their id (column `key`) and forum; forum 0 stands for the
+    whole board.
+    """
     found: dict[tuple[int, int], Grants] = defaultdict(Grants)
     columns = (key, "forum_id", "auth_option_id", "auth_role_id", "auth_setting")
     for row in source.rows(table, columns):

@@ -1,8 +1,8 @@
-"""Reader of SMF 2.0 and 2.1: from a dump of MySQL or PostgreSQL, and the board's folders of files.
+"""Reader of SMF 2.0 and 2.1, from a dump of MySQL or PostgreSQL or a live PostgreSQL, and the board's folders of files.
 
-Times are seconds since 1970, titles and names are stored HTML-escaped, texts see `markup/smf_text.py`. Categories and
-boards are numbered apart, so a category has its number with a minus. The board's name and address stand in a file
-beside the database: its address is taken from that of its smilies.
+Times are seconds since 1970; titles and names are stored HTML-escaped; for texts see `markup/smf_text.py`. Categories
+and boards are numbered apart, so that a category's id has a minus. SMF keeps the board's name and address in a file
+beside the database: the address is taken from that of its smilies.
 """
 
 from __future__ import annotations
@@ -96,12 +96,14 @@ _GENDERS: Final = {"{gender_1}": "Male", "{gender_2}": "Female"}
 
 
 def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
-    """Read a dump file. `files`: the folder with `attachments/` and `custom_avatar/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the folder with `attachments/` and `custom_avatar/`. Raises DumpError,
+    OSError.
+    """
     return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class SmfReader(BaseReader):
-    """Documents of an SMF board."""
+    """Reader of an SMF board's documents."""
 
     name: str = "smf"
     losses: tuple[Loss, ...] = (
@@ -136,7 +138,9 @@ class SmfReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """`now`: the time by which a ban is over."""
+        """Prepare the reader. `files`: the folder with `attachments/` and `custom_avatar/`; `now`: bans that end before
+        it are left out.
+        """
         self._source = source
         self._files = files
         self._now = now or datetime.datetime.now(datetime.UTC)
@@ -218,7 +222,7 @@ class SmfReader(BaseReader):
             )
 
     def _fields(self) -> Mapping[str, str]:
-        """Return the fields of the board's own that members saw: their names by their variables."""
+        """Return the custom profile fields that members may see: their names by the variables that the table uses."""
         columns: tuple[str, ...] = ("col_name", "private", "active")
         return {
             as_text(row["col_name"]): as_text(row["col_name"]).removeprefix("cust_")
@@ -565,7 +569,9 @@ class SmfReader(BaseReader):
             )
 
     def _path(self, row: Row) -> str:
-        """Return where an attachment lies: in a folder that has the name which it had on the server."""
+        """Return an attachment's path below `files`, in the folder with the name that the attachment's folder had on
+        the server.
+        """
         folder = "attachments"
         written = self._settings.get("attachmentUploadDir", "")
         try:
@@ -727,7 +733,8 @@ class SmfReader(BaseReader):
 
 
 class SmfRights(GroupRights):
-    """Rights of a board's people: through groups, those by number of posts included, and as moderators of a board.
+    """Rights of a board's people, through their groups, those by number of posts included, and as moderators of a
+    board.
 
     Regular members are those without a primary group; administrators may do everything.
     """
@@ -801,12 +808,14 @@ class SmfRights(GroupRights):
 
 
 def _ids(written: Any) -> set[int]:
-    """Read the numbers of `-1,0,2`."""
+    """Parse a list of numbers such as `-1,0,2`."""
     return {int(one) for one in re.findall(r"-?[0-9]{1,9}", as_text(written))}
 
 
 def _networks(low: Any, high: Any) -> list[str]:
-    """Return the networks from an address to another."""
+    """Return the networks, in CIDR notation and at most 64, that cover the range from one IP address to another; [] for
+    anything else.
+    """
     try:
         first, last = ip_address(low), ip_address(high or low)
         if first == last:
@@ -821,7 +830,9 @@ def _followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
 
 
 def _parents_first(rows: Mapping[int, Row]) -> Iterator[tuple[int, int]]:
-    """Yield boards in the board's order, each after its parent, 0 for none; those in a cycle have none."""
+    """Yield each board with its parent's number, 0 without one, in the board's order and after its parent; those in a
+    cycle of parents come last, with 0.
+    """
     done: set[int] = set()
     waiting = list(rows)
     while waiting:
