@@ -1,1 +1,1 @@
-"""Definitions of the commands, one module a noun (`forumapi NOUN VERB`), few modules with several small commands."""
+"""Definitions of the commands, one module a noun; few modules hold several small commands."""

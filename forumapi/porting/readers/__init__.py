@@ -1,6 +1,4 @@
-"""Readers of other forums' storage as documents of the layout, one module a product; modules of rights beside some of
-them. They write nothing.
-"""
+"""Readers of other forums' storage as documents of the layout, one module a product; modules of rights beside some."""
 
 from __future__ import annotations
 
