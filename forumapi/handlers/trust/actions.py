@@ -25,7 +25,7 @@ from forumapi.models.trust.action_kinds import KINDS, ActionKind
 from forumapi.models.trust.action_page import ShownAction
 from forumapi.models.trust.case import ACTED
 from forumapi.request.context import Context
-from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Result
 from forumapi.text import rfc3339
 from forumapi.wire import body
@@ -92,7 +92,16 @@ def _shown(ctx: Context, id: int, moderated: list[int]) -> ShownAction:
 class ActionsHandler(Handler):
     """Actions of moderators, in the microcosms that the caller moderates."""
 
-    @needs(LOGIN, answer=schemas.Actions, params=(LIMIT, BEFORE))
+    @needs(
+        LOGIN,
+        answer=schemas.Actions,
+        params=(
+            LIMIT,
+            BEFORE,
+            Param("itemType", str, "With `itemId`: actions that changed this thing alone."),
+            Param("itemId", int, "Of that type."),
+        ),
+    )
     def get(self, ctx: Context) -> Result:
         """The actions, newest first, whose targets are all in microcosms that the caller moderates.
 
@@ -103,7 +112,12 @@ class ActionsHandler(Handler):
         limit = ctx.paging.limit
         me, site_id = ctx.identity.profile_id, ctx.site.id
         before = ctx.number("before")
-        found = ShownAction.page(ctx.reader, site_id, me, moderated, before, limit)
+        item_type = ctx.query.get("itemType", "")
+        if item_type or ctx.query.get("itemId", ""):
+            ref = named(item_type, ctx.number("itemId"))
+            found = ShownAction.concerning(ctx.reader, site_id, me, moderated, ref, before, limit)
+        else:
+            found = ShownAction.page(ctx.reader, site_id, me, moderated, before, limit)
         shown = found[:limit]
         people = profile_summary.summaries(
             ctx.reader, ctx.app.documents, site_id, {id for one in shown for id in one.people}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from forumapi.errors import known
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
-from forumapi.models.trust import statement
+from forumapi.models.trust import appeal, statement
 from forumapi.models.trust.statement import Statement
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Result
-from forumapi.wire.json_fragments import dumps
+from forumapi.wire.json_fragments import dumps, format_time
 from forumapi.wire.schemas import trust as schemas
 
 
@@ -44,5 +44,9 @@ class StatementHandler(Handler):
         found = known(Statement.find(tx, site_id, me, ctx.args["statement"]), "statement")
         data = found.document()
         meta = data.pop("meta")
+        until, appeal_id = found.appealable(tx, site_id)
+        if appeal_id:
+            meta["links"].append({"rel": "appeal", "href": f"{appeal.PATH}/{appeal_id}"})
         things = [statement.thing(row) for row in found.things(tx, site_id, me)]
-        return Data(dumps(data | {"things": things, "meta": meta}))
+        more = {"appealUntil": format_time(until), "things": things}
+        return Data(dumps(data | more | {"meta": meta}))

@@ -9,12 +9,15 @@ from typing import Any, Final, NamedTuple, Self
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
+from forumapi.itemtypes import ItemRef
 from forumapi.models.trust.action import PATH, PLANNED, SEEN
 from forumapi.models.trust.case_page import person
 from forumapi.wire.json_fragments import format_time
 
 # Changes that the document of an action lists, conflicts and refusals first.
 MOST_CHANGES: Final = 250
+# Characters of a comment that stand beside it there.
+EXCERPT: Final = 200
 
 _COLUMNS: Final = """
     a.action_id, a.kind, a.state, a.actor_id, coalesce(a.case_id, 0), a.ground, a.category, a.rule, a.reason, a.note,
@@ -37,14 +40,35 @@ PAGE = Query(
      ORDER BY a.action_id DESC
      LIMIT %(limit)s""",
 )
+# Of one thing: what was done to it.
+CONCERNING = Query(
+    "action_page.concerning",
+    f"""
+    SELECT {_COLUMNS}
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.state <> 'planned' AND {SEEN}
+       AND a.action_id IN (SELECT x.action_id FROM action_changes x
+                            WHERE x.site_id = %(site_id)s AND x.item_type_id = %(item_type)s::smallint
+                              AND x.item_id = %(item_id)s::bigint AND x.state NOT IN ('unchanged', 'refused'))
+       AND (%(before)s::bigint = 0 OR a.action_id < %(before)s::bigint)
+     ORDER BY a.action_id DESC
+     LIMIT %(limit)s""",
+)
 CHANGES = Query(
     "action_page.changes",
-    """
-    SELECT x.item_type_id, x.item_id, x.state, x.conflict
+    f"""
+    SELECT x.item_type_id, x.item_id, x.state, x.conflict,
+           CASE x.item_type_id
+                WHEN {itemtypes.COMMENT} THEN (SELECT left(c.markdown, {EXCERPT}) FROM comments c
+                                                WHERE c.site_id = x.site_id AND c.comment_id = x.item_id)
+                WHEN {itemtypes.PROFILE} THEN (SELECT p.profile_name FROM profiles p
+                                                WHERE p.site_id = x.site_id AND p.profile_id = x.item_id)
+                ELSE (SELECT i.title FROM items i WHERE i.site_id = x.site_id AND i.item_id = x.item_id) END
       FROM action_changes x
      WHERE x.site_id = %(site_id)s AND x.action_id = %(id)s
      ORDER BY x.state NOT IN ('conflict', 'refused'), x.place
      LIMIT %(limit)s""",
+    unrestricted="things of an action that the viewer has found, and moderates",
 )
 COUNTS = Query(
     "action_page.counts",
@@ -100,6 +124,30 @@ class ShownAction(NamedTuple):
         )
         return [cls(*row) for row in rows]
 
+    @classmethod
+    def concerning(
+        cls,
+        tx: Reader,
+        site_id: int,
+        me: int,
+        moderated: Collection[int],
+        ref: ItemRef,
+        before: int,
+        limit: int,
+    ) -> list[Self]:
+        """Read one more than `limit` actions that changed a thing, newest first, older than `before` (0: newest)."""
+        rows = tx.rows(
+            CONCERNING,
+            site_id=site_id,
+            me=me,
+            moderated=moderated,
+            item_type=ref.type,
+            item_id=ref.id,
+            before=before,
+            limit=limit + 1,
+        )
+        return [cls(*row) for row in rows]
+
     @property
     def people(self) -> set[int]:
         """Return the ids of the profiles that `document` shows."""
@@ -149,11 +197,13 @@ def changes(tx: Reader, site_id: int, id: int) -> dict[str, Any]:
 
 
 def _change(row: Row) -> dict[str, Any]:
-    item_type, item_id, state, why = row
+    item_type, item_id, state, why, text = row
     data = {
         "itemType": itemtypes.name_of(item_type),
         "itemId": item_id,
         "href": itemtypes.href(item_type, item_id),
         "state": state,
     }
+    if text is not None:
+        data["text"] = text
     return data | {"why": why} if why else data

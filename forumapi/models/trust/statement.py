@@ -76,6 +76,15 @@ OWN = Query(
      ORDER BY s.statement_id DESC
      LIMIT %(limit)s""",
 )
+# The end of the time for an appeal, and the appeal that there is, of a statement that its reader has found.
+APPEALABLE = Query(
+    "statement.appealable",
+    """
+    SELECT s.created + make_interval(months => %(months)s::int),
+           (SELECT p.appeal_id FROM appeals p WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id)
+      FROM statements s
+     WHERE s.site_id = %(site_id)s AND s.statement_id = %(id)s""",
+)
 THINGS = Query(
     "statement.things",
     """
@@ -134,6 +143,11 @@ class Statement(NamedTuple):
     def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
         """Return (type, id, True if it was undone) of the first MOST_THINGS things that the statement is about."""
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
+
+    def appealable(self, tx: Reader, site_id: int) -> tuple[datetime.datetime, int]:
+        """Read (end of the time for an appeal, the appeal or 0)."""
+        row = tx.row(APPEALABLE, site_id=site_id, id=self.id, months=APPEAL_MONTHS)
+        return (row[0], row[1] or 0) if row else (self.created, 0)
 
     def document(self) -> dict[str, Any]:
         """Return the statement as a dict for JSON, without the things that it is about."""

@@ -154,6 +154,15 @@ class ChangedThing(Struct, kw_only=True):
     itemId: Id
     href: Address
     state: Literal["planned", "done", "unchanged", "refused", "undone", "conflict"]
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="Of a comment the beginning of its Markdown, of an item its title, of a profile its name."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     why: Annotated[str, Meta(description="Why it was refused, or not undone.")] | UnsetType = UNSET
 
 
@@ -277,8 +286,9 @@ class Statement(Struct, kw_only=True):
     count: Count
     microcosmId: Id | UnsetType = UNSET
     revoked: Time | UnsetType = UNSET
+    appealUntil: Annotated[Time, Meta(description="The end of the time in which one can appeal.")]
     things: list[StatedThing]
-    meta: LinksMeta
+    meta: Annotated[LinksMeta, Meta(description="With a link `appeal` where there is one.")]
 
 
 class AppealMessage(Struct, kw_only=True):
