@@ -39,6 +39,7 @@ from forumapi.webclient.handlers.sites import (
     platform,
     static_files,
 )
+from forumapi.webclient.handlers.trust import actions, audit, cases, reports, statements
 from forumapi.webclient.view import View
 
 # Things with comments that have pages of their own.
@@ -98,6 +99,25 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/moderation/": moderation.ModerationView,
     "/<any(conversations,events,polls,microcosms):kinds>/<int:item>/moderate/": moderation.ModerateView,
     "/comments/<int:comment>/moderate/": moderation.ModerateCommentView,
+    f"/<{reports.REPORTED}:things>/<int:item>/report/": reports.ReportThingView,
+    "/reports/": reports.ReportsView,
+    "/reports/<int:report>/": reports.ReportView,
+    "/moderation/cases/": cases.CasesView,
+    "/moderation/cases/<int:case>/": cases.CaseView,
+    "/moderation/actions/": actions.ActionsView,
+    "/moderation/actions/<int:action>/": actions.ActionView,
+    f"/moderation/act/<{actions.KIND}:do>/": actions.ActView,
+    "/profiles/<int:profile>/moderate/": actions.ModeratePersonView,
+    "/moderation/appeals/": statements.AppealsToDecideView,
+    "/statements/": statements.StatementsView,
+    "/statements/<int:statement>/": statements.StatementView,
+    f"/<{reports.REPORTED}:things>/<int:item>/reasons/": statements.ReasonsView,
+    "/appeals/": statements.AppealsView,
+    "/appeals/<int:appeal>/": statements.AppealView,
+    "/account/record/": audit.OwnRecordView,
+    "/admin/audit/": audit.AuditView,
+    "/admin/transparency/": audit.TransparencyView,
+    "/admin/transparency/transparency.csv": audit.TransparencyFileView,
     "/microcosms/<int:microcosm>/edit/": microcosm_forms.EditMicrocosmView,
     "/microcosms/<int:microcosm>/create/microcosm/": microcosm_forms.CreateMicrocosmView,
     "/microcosms/<int:microcosm>/roles/": roles.RolesView,

@@ -98,6 +98,24 @@ SCENES: Final[dict[str, Scene]] = {
     "criterion.html": Scene(
         "owner", "/microcosms/{microcosm}/roles/{role}/criteria/", "Criterion of"
     ),
+    # Reports, cases, actions, statements
+    "report.html": Scene("newcomer", "/comments/{comment}/report/", "Report this comment"),
+    "reports.html": Scene("newcomer", "/reports/", "Your reports"),
+    "receipt.html": Scene("newcomer", "/reports/{report}/", "Report"),
+    "cases.html": Scene("moderator", "/moderation/cases/", "Cases"),
+    "case.html": Scene("moderator", "/moderation/cases/{case}/", "Case"),
+    "actions.html": Scene("moderator", "/moderation/actions/", "Actions of moderators"),
+    "act.html": Scene("moderator", "/moderation/act/hide/?things=/comments/{comment}/", "Hide"),
+    "action.html": Scene("moderator", "/moderation/actions/{action}/", "Delete"),
+    "moderate_person.html": Scene("moderator", "/profiles/{newcomer}/moderate/", "Moderate"),
+    "statements.html": Scene("member", "/statements/", "Decisions"),
+    "statement.html": Scene("member", "/statements/{statement}/", "Why moderators decided this"),
+    "appeals.html": Scene("member", "/appeals/", "Your appeals"),
+    "appeals_to_decide.html": Scene("owner", "/moderation/appeals/", "Appeals"),
+    "appeal.html": Scene("owner", "/appeals/{appeal}/", "Appeal"),
+    "record.html": Scene("member", "/account/record/", "Record"),
+    "admin_audit.html": Scene("owner", "/admin/audit/", "Audit"),
+    "admin_transparency.html": Scene("owner", "/admin/transparency/", "Transparency report"),
     # Signing in, own account
     "sign_in.html": Scene("guest", "/login/", "Sign in"),
     "provider.html": Scene("guest", "/login/", "Sign in", {"step": "provider", "method": "openid"}),
@@ -338,6 +356,12 @@ def _furnish(stage: Stage, make: Factory, api: Api, issuer: str) -> None:
     made = api.patch(hidden.path, ("moderated", True), by=site.moderator)
     assert made.status == 200, made.body
     ids["webhook"] = str(make.webhook(site))
+    reported = make.conversation(site, title="Too loud")
+    ids["report"], ids["case"] = map(str, make.report(reported))
+    removed = make.comment(make.conversation(site))
+    ids["action"], ids["statement"] = map(str, make.action(removed))
+    _, appealed = make.action(make.comment(make.conversation(site)))
+    ids["appeal"] = str(make.appeal(appealed, site.member))
     client = api.post(
         "/api/v1/oauth/clients",
         {

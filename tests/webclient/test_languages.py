@@ -31,6 +31,7 @@ _NAMES: Final = (
     r"|The platform's own site"
     r"|like|love|laugh|surprise|sad|thanks"
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
+    r"|Buys nothing|This was no spam|Too loud"
     r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\d+"
 )
 

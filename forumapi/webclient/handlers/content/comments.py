@@ -8,6 +8,7 @@ from typing import Final
 
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.handlers.content.item_forms import again, preview, said
+from forumapi.webclient.handlers.trust.statements import statement_of
 from forumapi.webclient.template_environment import page_address
 from forumapi.webclient.text_form import Writing, attach, file_problem, once, quote_of, upload
 from forumapi.webclient.view import View
@@ -48,7 +49,19 @@ class InContextView(View):
     """Address of a comment on the page of its item or profile, between the comments around it."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Redirect to the page of the list that holds the comment, with the comment as its anchor."""
+        """Redirect to the page of the list that holds the comment, with the comment as its anchor.
+
+        The author of a comment that moderators took away, which no list holds, is led to the reasons.
+        """
+        if visit.session.token:
+            try:
+                why = statement_of(visit, "comments", comment)
+            except Failure as failure:
+                if failure.status not in (401, 403, 404):
+                    raise
+                why = ""
+            if why:
+                return visit.redirect(why, status=302)
         found = visit.api.document(f"/comments/{comment}/incontext")
         return visit.redirect(in_context(found.location), status=302)
 

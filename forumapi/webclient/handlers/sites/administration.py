@@ -29,6 +29,8 @@ PAGES: Final = (
     ("webhooks", marked("Webhooks")),
     ("clients", marked("Programs of others")),
     ("figures", marked("Figures")),
+    ("audit", marked("Audit")),
+    ("transparency", marked("Transparency report")),
     ("export", marked("Export of everything")),
 )
 

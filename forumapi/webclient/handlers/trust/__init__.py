@@ -1,0 +1,1 @@
+"""Pages of reports, of moderators' cases and actions, of statements of reasons and appeals, and of the audit."""

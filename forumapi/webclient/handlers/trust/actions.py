@@ -1,0 +1,200 @@
+"""Pages of moderators' actions: the form and its dry run, what an action changed, its progress and its undo."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.microcosms.moderation import BATCH
+from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.handlers.trust.cases import history
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+# Actions on what people wrote, and on people.
+ON_THINGS: Final = (
+    "hide",
+    "show",
+    "delete",
+    "restore",
+    "lock",
+    "unlock",
+    "pin",
+    "unpin",
+    "move",
+)
+ON_PEOPLE: Final = ("warn", "silence", "ban")
+KIND: Final = f"any({', '.join((*ON_THINGS, *ON_PEOPLE))})"
+# What somebody typed or pasted: addresses of pages here, or a type and a number.
+_NAMED: Final = re.compile(r"\b(comment|conversation|event|poll|profile)s?[/ ]+(\d{1,18})\b", re.I)
+_NUMBER: Final = re.compile(r"\d{1,18}")
+_FIELDS: Final = (
+    "what",
+    "things",
+    "by",
+    "since",
+    "within",
+    "place",
+    "ends",
+    "reason",
+    "illegal",
+    "category",
+    "rule",
+    "note",
+    "case",
+)
+
+
+class ActionsView(View):
+    """Actions in the places that a moderator has, newest first."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List a page of them."""
+        visit.member()
+        return visit.page("actions.html", found=keyset_lists.read(visit, "/actions", "actions"))
+
+
+class ActView(View):
+    """Form of an action. What is sent is a dry run: nothing is done before its list is confirmed."""
+
+    def get(self, visit: Visit, do: str) -> Answer:
+        """Show it, with the thing, the author and the case that the address names."""
+        visit.member()
+        typed = dict.fromkeys(_FIELDS, "")
+        for name in ("things", "by", "within", "case"):
+            typed[name] = visit.query.get(name, "")
+        typed["what"] = "all" if typed["by"] and not typed["things"] else "things"
+        return self._show(visit, do, typed)
+
+    def post(self, visit: Visit, do: str) -> Answer:
+        """Make the dry run, and lead to its list."""
+        visit.member()
+        typed = {name: visit.field(name) for name in _FIELDS}
+        try:
+            made = visit.api.post("/actions", _body(do, typed), key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, do, typed, failure)
+        return visit.redirect(f"/moderation/actions/{made.data['id']}/")
+
+    @staticmethod
+    def _show(
+        visit: Visit, do: str, typed: dict[str, str], failure: Failure | None = None
+    ) -> Answer:
+        places = moderated_places(visit)
+        if not places and failure is None:
+            raise Refused(403)
+        return visit.page(
+            "act.html",
+            status=failure.status if failure else 200,
+            do=do,
+            on_people=do in ON_PEOPLE,
+            others=ON_PEOPLE if do in ON_PEOPLE else ON_THINGS,
+            places=places,
+            is_owner=bool(visit.site["meta"].get("permissions", {}).get("siteOwner")),
+            typed=typed,
+            failure=failure,
+        )
+
+
+class ActionView(View):
+    """Action: as a plan the list of what would change, then how far it is, what it changed, and its undo."""
+
+    def get(self, visit: Visit, action: int) -> Answer:
+        """Show it."""
+        visit.member()
+        return self._show(visit, action)
+
+    def post(self, visit: Visit, action: int) -> Answer:
+        """Do what the plan lists, or take back what was done."""
+        visit.member()
+        try:
+            if visit.field("do") == "confirm":
+                visit.api.post("/actions", {"ticket": str(action)}, key=visit.field("key"))
+            elif visit.field("do") == "undo":
+                visit.api.post(f"/actions/{action}/undo")
+            else:
+                raise Refused(400)
+        except Failure as failure:
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, action, failure)
+        return visit.redirect(f"/moderation/actions/{action}/")
+
+    @staticmethod
+    def _show(visit: Visit, action: int, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "action.html",
+            status=failure.status if failure else 200,
+            action=visit.api.get(f"/actions/{action}"),
+            failure=failure,
+        )
+
+
+class ModeratePersonView(View):
+    """Person, with what was done about them before, and what a moderator may do now."""
+
+    def get(self, visit: Visit, profile: int) -> Answer:
+        """Show it."""
+        me = visit.member()
+        if not me["meta"]["flags"].get("moderates"):
+            raise Refused(403)
+        found = visit.api.get(f"/profiles/{profile}")
+        return visit.page(
+            "moderate_person.html", person=found, earlier=history(visit, "profile", profile)
+        )
+
+
+def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
+    """Return what the API is asked to plan. Raises Failure for what names nothing."""
+    body: dict[str, Any] = {
+        "kind": do,
+        "dryRun": True,
+        "reason": typed["reason"],
+        "note": typed["note"],
+        "ground": "illegal" if typed["illegal"] else "terms",
+        "category": typed["category"],
+        "rule": typed["rule"],
+    }
+    if typed["case"].isdecimal():
+        body["caseId"] = int(typed["case"][:18])
+    if do in (*ON_PEOPLE, "move") and _NUMBER.fullmatch(typed["place"]):
+        body["microcosmId"] = int(typed["place"])
+    if typed["ends"] and do in ("silence", "ban"):
+        body["ends"] = _instant(typed["ends"])
+    if typed["what"] == "all" and do in ON_THINGS:
+        by = _NUMBER.search(typed["by"])
+        body["query"] = {"createdBy": int(by[0]) if by else 0}
+        if typed["since"]:
+            body["query"]["since"] = _instant(typed["since"])
+        if _NUMBER.fullmatch(typed["within"]):
+            body["query"]["microcosmId"] = int(typed["within"])
+    else:
+        body["targets"] = [
+            {"itemType": kind.lower(), "itemId": int(number)}
+            for kind, number in _NAMED.findall(typed["things"])
+        ]
+    return body
+
+
+def _instant(text: str) -> str:
+    """Return a field `datetime-local`, in UTC, as the API reads times; what is none stays as it is."""
+    return f"{text}:00Z" if len(text) == len("2027-01-31T18:00") else text
+
+
+def moderated_places(visit: Visit) -> list[dict[str, Any]]:
+    """Return the places that this visitor moderates, in the order of the tree."""
+    tree = visit.api.get("/microcosms/tree")
+    found = []
+    for start in range(0, len(tree), BATCH):
+        part = tree[start : start + BATCH]
+        asked = [{"itemType": "microcosm", "itemId": one["id"]} for one in part]
+        judged = visit.api.call("POST", "/permission/batch", asked).data
+        found += [
+            one
+            for one, can in zip(part, judged, strict=True)
+            if can["moderator"] and can["read"] and can["update"]
+        ]
+    return found

@@ -1,0 +1,101 @@
+"""Pages of the audit, for the owner of a site and for each person, and of the transparency report."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+# Filters of the audit, by the names of the API's query; the last two are days.
+FILTERS: Final = ("actor", "subject", "itemType", "itemId", "since", "until")
+# Filters of the audit that are the address of a profile or its number.
+_PEOPLE: Final = ("actor", "subject")
+
+
+class AuditView(View):
+    """Audit of the site: who did what to which thing."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List a page of it, newest first; filters are in the address."""
+        owner(visit)
+        typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
+        asked = dict(typed)
+        for name in _PEOPLE:
+            asked[name] = "".join(one for one in typed[name] if one.isdigit())[:18]
+        asked["itemId"] = typed["itemId"] if typed["itemType"] else ""
+        asked["itemType"] = typed["itemType"] if asked["itemId"] else ""
+        for name in ("since", "until"):
+            asked[name] = day(typed[name])
+        rest = "".join(f"&{name}={quote(text)}" for name, text in typed.items() if text)
+        return visit.page(
+            "admin_audit.html",
+            found=keyset_lists.read(visit, "/site/audit", "entries", **asked),
+            typed=typed,
+            rest=rest,
+        )
+
+
+class OwnRecordView(View):
+    """Audit as far as it concerns oneself: one's own changes, and those of others to what is one's own."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List a page of it, newest first."""
+        visit.member()
+        return visit.page("record.html", found=keyset_lists.read(visit, "/audit/me", "entries"))
+
+
+class TransparencyView(View):
+    """Transparency report of a period, for the owner of the site."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Show it; without a period the last year."""
+        owner(visit)
+        since, until = _period(visit)
+        asked = {"since": day(since), "until": day(until, after=1)}
+        return visit.page(
+            "admin_transparency.html",
+            report=visit.api.get("/site/transparency", **asked),
+            since=since,
+            until=until,
+            table=f"/admin/transparency/transparency.csv?{urlencode({'since': since, 'until': until})}",
+        )
+
+
+class TransparencyFileView(View):
+    """Transparency report for a spreadsheet."""
+
+    def get(self, visit: Visit) -> Answer:
+        """Send its rows as a CSV attachment."""
+        owner(visit)
+        since, until = _period(visit)
+        asked = {"since": day(since), "until": day(until, after=1)}
+        reply = visit.api.document("/site/transparency/csv", **asked)
+        name = f'attachment; filename="transparency-{since}-{until}.csv"'
+        return visit.send(
+            reply.body, "text/csv; charset=utf-8", headers={"Content-Disposition": name}
+        )
+
+
+def _period(visit: Visit) -> tuple[str, str]:
+    """Return the first and the last day that the address names, else those of the last year."""
+    today = datetime.now(UTC).date()
+    since, until = visit.query.get("since", ""), visit.query.get("until", "")
+    if not day(since):
+        since = (today - timedelta(days=365)).isoformat()
+    if not day(until):
+        until = today.isoformat()
+    return since, until
+
+
+def day(text: str, *, after: int = 0) -> str:
+    """Return the beginning of a day, or of one that many days after it, as the API reads times; "" for no day."""
+    try:
+        begun = date.fromisoformat(text) + timedelta(days=after)
+    except (ValueError, OverflowError):
+        return ""
+    return f"{begun.isoformat()}T00:00:00Z"

@@ -1,0 +1,104 @@
+"""Pages of cases: the queue of what was reported, and one case that a moderator takes and decides."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, Visit
+
+# Filters of the queue that the API has, by the names of its query.
+FILTERS: Final = ("state", "priority", "itemType", "microcosmId", "mine")
+# Earlier actions that a case shows.
+EARLIER: Final = 5
+
+
+class CasesView(View):
+    """Queue of cases, the most urgent first; filters are in the address."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List a page of it."""
+        visit.member()
+        chosen = {name: visit.query.get(name, "") for name in FILTERS}
+        found = keyset_lists.read(visit, "/cases", "cases", "after", **chosen)
+        rest = "".join(f"&{name}={quote(value)}" for name, value in chosen.items() if value)
+        return visit.page(
+            "cases.html",
+            found=found,
+            chosen=chosen,
+            rest=rest,
+            places=visit.api.get("/microcosms/tree"),
+        )
+
+
+class CaseView(View):
+    """Case: the thing, its reports, its notes, what was done to it before, and what a moderator may do now."""
+
+    def get(self, visit: Visit, case: int) -> Answer:
+        """Show it."""
+        visit.member()
+        return self._show(visit, case)
+
+    def post(self, visit: Visit, case: int) -> Answer:
+        """Take it, give it back, write a note or dismiss it. Somebody who was faster is named."""
+        visit.member()
+        do = visit.field("do")
+        path = f"/cases/{case}"
+        try:
+            if do == "take":
+                visit.api.put(f"{path}/lease")
+            elif do == "release":
+                visit.api.delete(f"{path}/lease")
+            elif do == "note":
+                body = {"text": visit.field("text")}
+                visit.api.post(f"{path}/notes", body, key=visit.field("key"))
+            elif do == "dismiss":
+                decision = {"outcome": "dismissed", "note": visit.field("note")}
+                visit.api.post(f"{path}/decision", decision)
+                return visit.redirect("/moderation/cases/")
+            else:
+                raise Refused(400)
+        except Failure as failure:
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, case, failure)
+        return visit.redirect(f"/moderation/cases/{case}/")
+
+    @staticmethod
+    def _show(visit: Visit, case: int, failure: Failure | None = None) -> Answer:
+        found = visit.api.get(f"/cases/{case}")
+        author = found["author"] or {"id": 0}
+        return visit.page(
+            "case.html",
+            status=failure.status if failure else 200,
+            case=found,
+            shown=_readable(visit, found),
+            earlier=history(visit, found["itemType"], found["itemId"]),
+            of_author=history(visit, "profile", author["id"]),
+            failure=failure,
+        )
+
+
+def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a reported comment as it is shown; None for what has a title, and for a comment in a huddle."""
+    if case["itemType"] != "comment":
+        return None
+    try:
+        found: dict[str, Any] = visit.api.get(f"/comments/{case['itemId']}")
+    except Failure as failure:
+        if failure.status not in (403, 404):
+            raise
+        return None
+    return found
+
+
+def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
+    """Return what was done to a thing, as far as this moderator may see it, the latest first."""
+    if not item_id:
+        return []
+    found = visit.api.get("/actions", itemType=item_type, itemId=item_id, limit=EARLIER)
+    listed: list[dict[str, Any]] = found["actions"]["items"]
+    return listed

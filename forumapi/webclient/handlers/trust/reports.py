@@ -1,0 +1,87 @@
+"""Pages of reports: the form for one thing, the receipt, and the list of one's own with what came of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+REPORTED: Final = "any(comments, conversations, events, polls, profiles)"
+KINDS: Final = ("spam", "abuse", "offTopic", "illegal", "other")
+
+
+class ReportThingView(View):
+    """Form in which a member reports a comment, an item or a profile."""
+
+    def get(self, visit: Visit, things: str, item: int) -> Answer:
+        """Show it, with the thing that it is about."""
+        visit.member()
+        return self._show(visit, things, item)
+
+    def post(self, visit: Visit, things: str, item: int) -> Answer:
+        """Send the report, and lead to its receipt."""
+        visit.member()
+        body = {
+            "itemType": things.removesuffix("s"),
+            "itemId": item,
+            "kind": visit.field("kind"),
+            "category": visit.field("category"),
+            "text": visit.field("text"),
+            "goodFaith": bool(visit.field("goodFaith")),
+        }
+        try:
+            made = visit.api.post("/reports", body, key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, things, item, failure)
+        return visit.redirect(f"/reports/{made.data['id']}/?sent=1")
+
+    @staticmethod
+    def _show(visit: Visit, things: str, item: int, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "report.html",
+            status=failure.status if failure else 200,
+            things=things,
+            item=item,
+            thing=thing_of(visit, things, item),
+            kinds=KINDS,
+            typed={
+                "kind": visit.field("kind", "other" if failure else ""),
+                "category": visit.field("category"),
+                "text": visit.field("text"),
+                "goodFaith": visit.field("goodFaith"),
+            },
+            failure=failure,
+        )
+
+
+class ReportsView(View):
+    """Reports by oneself."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List a page of them, newest first."""
+        visit.member()
+        return visit.page("reports.html", found=keyset_lists.read(visit, "/reports", "reports"))
+
+
+class ReportView(View):
+    """Report by oneself: the receipt, later with what came of it."""
+
+    def get(self, visit: Visit, report: int) -> Answer:
+        """Show it."""
+        visit.member()
+        return visit.page(
+            "receipt.html",
+            report=visit.api.get(f"/reports/{report}"),
+            is_new="sent" in visit.query,
+        )
+
+
+def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
+    """Return a comment, an item or a profile, of which a page shows little. Raises Failure."""
+    found: dict[str, Any] = visit.api.get(f"/{things}/{item}", limit=5)
+    return found
