@@ -1,6 +1,4 @@
-"""Live events of a site over WebSocket, Server-Sent Events or long polling, and tickets for them. Wire:
-docs/api/live.md.
-"""
+"""Live events of a site by WebSocket, Server-Sent Events or long polling, and their tickets. Wire: docs/api/live.md."""
 
 from __future__ import annotations
 
