@@ -1,8 +1,8 @@
-"""Codec of cursors: opaque texts for positions in a site's events.
+"""Codec of cursors: opaque texts that stand for positions in a site's events.
 
-A plain event number would reveal how much happens in places that the reader may not see. So a cursor is one AES block
-of site, number and random bits, under a key that all processes of the platform share. The same position has a
-different text each time, and a forged cursor or one of another site is not accepted.
+A plain event number would reveal how much happens where the reader may not look. So a cursor is one AES block of site,
+number and random bits, under a key that all processes of the platform share. The same position has a different text
+each time, and a forged cursor, or one of another site, is not accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LENGTH: Final = 22  # of a block in base64 without padding
 
 
 class Cursors:
-    """Codec of cursors, which nobody without the `key` of 16 bytes can make or read."""
+    """Codec of cursors. `key`, 16 bytes: nobody without it can make or read one."""
 
     def __init__(self, key: bytes) -> None:
         cipher = Cipher(algorithms.AES(key), modes.ECB())
@@ -32,7 +32,7 @@ class Cursors:
         self._mac_key = hashlib.blake2b(key=key, person=b"live-stream").digest()
 
     def make(self, site_id: int, number: int) -> str:
-        """Encode the position after the event `number` of a site; 0: before all events."""
+        """Encode the position after the event `number` of a site; with 0 it is before all events."""
         if len(self._random) < _BLOCK:
             self._random = os.urandom(4096)
         salt, self._random = self._random[:4], self._random[4:]
@@ -40,7 +40,7 @@ class Cursors:
         return base64.urlsafe_b64encode(self._encrypt(block))[:_LENGTH].decode()
 
     def read(self, site_id: int, cursor: str) -> int | None:
-        """Decode a cursor of this site into a number; None for any other text."""
+        """Decode a cursor of this site into its event number; None for any other text."""
         if len(cursor) != _LENGTH or not cursor.isascii():
             return None
         try:
@@ -53,15 +53,17 @@ class Cursors:
         return int.from_bytes(plain[_SITE : _SITE + _NUMBER], "big")
 
     def proof(self, site_id: int, token_id: int, bound: bytes) -> str:
-        """Make an opaque text that identifies a token, valid only together with `bound`.
+        """Make an opaque text that identifies a token, valid only together with the same `bound`.
 
-        It follows the cursor in the ids of a stream's frames, and so proves that its sender has read that stream.
+        Stands after the cursor in the ids of a stream's frames: who sends it back has read that stream.
         """
         name = self.make(site_id, token_id)
         return name + self._mac(site_id, token_id, bound)
 
     def holder(self, site_id: int, proof: str, bound: bytes) -> int:
-        """Verify a proof; return the id of its token, 0 for an invalid proof or one with another `bound`."""
+        """Verify a proof; return the id of the token for which it was made, 0 if it is not valid or `bound` is
+        another.
+        """
         token_id = self.read(site_id, proof[:_LENGTH])
         if not token_id:
             return 0
@@ -77,5 +79,5 @@ class Cursors:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Split the id of a frame into its cursor and the proof of its stream, "" if there is none."""
+    """Split the id of a stream's frame into its cursor and its proof, "" if it has none."""
     return text[:_LENGTH], text[_LENGTH:]

@@ -1,7 +1,7 @@
-"""Permissions at delivery: which listeners receive which event, by the evaluator that REST uses.
+"""Decision on which listeners receive which live event, by the same evaluator of rights as REST.
 
-`deliveries` alone decides it, from events, the present state of things and the present identities of listeners. It is
-pure; its arguments are read right before (models/notifications/live.py).
+`deliveries` alone decides, from events, the present state of things and the present identities of listeners. It reads
+nothing; its arguments are read right before (models/notifications/live.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 
 
 class Caller:
-    """Identity of a listener on a site, as of the last poll. All connections with one token share one."""
+    """Identity of the listeners with one token on a site, as of the last poll; all connections of the token share it,
+    and so do all guests.
+    """
 
     __slots__ = (
         "clients",
@@ -60,7 +62,7 @@ class Caller:
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
-        """Replace the caller's identity by a newer one of the same token."""
+        """Take over a newer identity of the same token."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
@@ -71,10 +73,11 @@ class Caller:
         self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
 
     def regained(self, tree: Tree, position: int) -> dict[int, int]:
-        """Compare the microcosms that the caller may read with those of the last poll.
+        """Compare the microcosms that the caller may read now with those of the last call, and remember the present
+        ones.
 
-        Returns those that have become readable, each with the number of the event since which it was not; 0: it never
-        was. `position`: number of the last event that was delivered by the former rights.
+        Return the ids of those that have become readable, each with the number of the last event before it was lost, 0
+        if it was never readable. `position`: number of the last event that was delivered by the former rights.
         """
         before, now = self.readable, tree.view(self.principal).set
         self.readable = now
@@ -85,7 +88,9 @@ class Caller:
         return {id: self.lost.pop(id, 0) for id in now - before}
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
-        """Return True if the token's scopes allow things of a type, in a thing of `parent_type` (0: in none)."""
+        """Return True if the token's scopes allow reading things of a type that belong to a thing of `parent_type`, 0
+        for none.
+        """
         if item_type in _PARTS and parent_type not in self.kinds:
             return False
         return item_type in self.kinds and (
@@ -94,9 +99,7 @@ class Caller:
 
 
 def subject(event: LoggedEvent) -> ThingKey | None:
-    """Return the key of the thing whose permission decides on an event; None for an event that is delivered to
-    nobody.
-    """
+    """Return the key of the thing whose permissions decide who receives an event; None if nobody receives it."""
     kind = event.item_type
     if kind in _PRIVATE or event.kind == journal.REMINDED:
         return None
@@ -110,7 +113,9 @@ def subject(event: LoggedEvent) -> ThingKey | None:
 
 
 def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
-    """Return the topics under which an event is delivered, the nearest first."""
+    """Return the topics whose followers may receive an event, the nearest first: the thing itself, then what it belongs
+    to, the site last.
+    """
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
         (fact.target.item_type, fact.target.item_id),
@@ -130,9 +135,9 @@ def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
 
 
 class DeliveryPolicy:
-    """Permission evaluator for the things of one batch.
+    """Evaluator of callers' rights to the things of one batch of events, in the tree `tree`.
 
-    Results are memoised, so 2,000 listeners with the same roles cost one.
+    Results are remembered by what they depend on, so 2,000 listeners with the same roles cost as much as one.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -141,7 +146,9 @@ class DeliveryPolicy:
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
     def visibility(self, principal: Principal, fact: Fact) -> int:
-        """Return the visibility of a thing to a caller, as of a GET: NOTHING, GONE or WHOLE."""
+        """Return how a caller would see a thing by GET: NOTHING (no right to it), GONE (it is deleted or hidden) or
+        WHOLE.
+        """
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
         is_special = (
@@ -183,7 +190,7 @@ class DeliveryPolicy:
         return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Return True if a caller may see the thing of `fact` and comment on it."""
+        """Return True if a caller sees the thing of `fact` and may write comments on it; False for guests."""
         target = fact.target
         if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
             return False
@@ -192,7 +199,9 @@ class DeliveryPolicy:
         return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
-        """Return True if the caller ignores this thing, its author or its place, as lists do, under `topic`."""
+        """Return True if a follower of `topic` does not want an event about this thing: since they ignore its author
+        or, for topics that are lists, the thing or a microcosm above it.
+        """
         target = fact.target
         if caller.ignored_profiles:
             if target.item_type == itemtypes.COMMENT and target.owner_ids[0] in (
@@ -217,8 +226,8 @@ class DeliveryPolicy:
         )
 
     def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
-        """Return a thing as it was in the microcosm that it has left; None if `microcosm_id` is 0 or no longer
-        exists.
+        """Return a moved thing as it was in the microcosm that it has left; None if `microcosm_id` is 0, or of a
+        microcosm that no longer exists.
         """
         was = before_move(self._tree, fact, microcosm_id) if microcosm_id else None
         if was is None:
@@ -227,23 +236,23 @@ class DeliveryPolicy:
 
 
 class FormerPlace(NamedTuple):
-    """Thing as it was in the place that it has left, and the permissions there."""
+    """Moved thing as it was in the microcosm that it has left, and the evaluator of the rights there."""
 
     policy: DeliveryPolicy
     fact: Fact
 
 
 def _item_of(fact: Fact) -> int:
-    """Return the id of the item that a thing is or belongs to, 0 for none."""
+    """Return the id of the item that a thing is or directly belongs to, 0 if there is none."""
     if fact.target.item_type in _ITEMS:
         return fact.target.item_id
     return fact.parent_id if fact.parent_type in _ITEMS else 0
 
 
 class Delivery(NamedTuple):
-    """Event with the clients that receive it. `is_gone`: they receive it as the disappearance of the thing.
+    """Event with the clients that receive it. `is_gone`: for these clients the thing has disappeared.
 
-    For a thing that was moved out of their sight `fact` describes its former place.
+    `fact`: the thing at present or, if it was moved out of their sight, in its former place.
     """
 
     event: LoggedEvent
@@ -255,7 +264,10 @@ class Delivery(NamedTuple):
 def deliveries(
     events: Iterable[LoggedEvent], facts: Mapping[ThingKey, Fact], index: Index, tree: Tree
 ) -> list[Delivery]:
-    """Decide which listeners in `index` receive which event, in the order of events."""
+    """Decide which followers in `index` receive each of these events, in the order of events.
+
+    `facts`: present state of the things concerned; an event whose thing is not among them is delivered to nobody.
+    """
     policy = DeliveryPolicy(tree)
     made: list[Delivery] = []
     for event in events:
@@ -291,10 +303,11 @@ def decide(
     topic: Topic,
     was: FormerPlace | None = None,
 ) -> int:
-    """Decide what a follower of `topic` receives of an event: NOTHING, GONE or WHOLE.
+    """Return what a follower of `topic` receives of an event: NOTHING, GONE (that the thing has disappeared) or WHOLE
+    (the event).
 
-    `was`: the place that the thing has left, None for none; a follower who could read it there and may not read it now
-    gets GONE.
+    `was`: the place that the thing has left, None if it was not moved; a follower who could read it there, and can't
+    now, receives GONE.
     """
     seen = policy.visibility(caller.principal, fact)
     if was is not None and seen != WHOLE:
@@ -311,9 +324,8 @@ def decide(
 
 
 def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:
-    """Return True if a caller may follow a thing: its readers may, even while it is hidden.
-
-    `fact` None: it does not exist.
+    """Return True if a caller may follow a thing: its readers may, even while it is hidden or deleted. `fact` None: it
+    does not exist, so nobody may.
     """
     return (
         fact is not None

@@ -1,10 +1,10 @@
 """Event pump: reads new events from the log and delivers them to the listeners of this process.
 
-One thread polls the database, when a notification wakes it and at a fixed interval. What permissions depend on is read
-after the events, so that nobody receives an event after the loss of the right to it. Each site has one position,
-`SiteListeners.position`, up to which all live listeners have received everything; a new listener first catches up to
-that position from the log. The lock of the site's listeners keeps both apart: no listener becomes live in the middle
-of a batch.
+One thread polls the database, when a notification wakes it and at a fixed interval. What rights depend on is read after
+the events, so that nobody receives an event after losing the right to it. Each site has one position,
+`SiteListeners.position`, up to which all live listeners have received everything; a new listener first catches up with
+that position from the log. The lock of the site's listeners keeps both apart: no listener becomes live in the middle of
+a batch.
 """
 
 from __future__ import annotations
@@ -121,12 +121,14 @@ FOLLOWED: Final = {
 
 
 def topic_name(topic: Topic) -> str:
-    """Return a topic's name on the wire: `conversation/42`, `site`, `huddles`, `updates`."""
+    """Return the name of a topic on the wire, such as `conversation/42`, `site`, `huddles` or `updates`."""
     return _NAMES.get(topic.kind) or f"{itemtypes.name_of(topic.kind)}/{topic.id}"
 
 
 def parse_topic(text: str, profile_id: int) -> Topic:
-    """Parse the name of a topic. Raises Invalid."""
+    """Parse the name of a topic on the wire; `huddles` and `updates` are those of the profile `profile_id`. Raises
+    Invalid.
+    """
     if text == "site":
         return Topic(SITE, 0)
     if text in ("huddles", "updates"):
@@ -140,14 +142,16 @@ def parse_topic(text: str, profile_id: int) -> Topic:
 
 
 def state_href(topic: Topic) -> str:
-    """Return the address of the REST resource that shows a topic's present state."""
+    """Return the address of the REST resource that shows the present state of a topic, for clients that missed
+    events.
+    """
     return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
 
 
 def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Check that a caller may follow all of these topics. Raises Forbidden, also for topics that do not exist."""
+    """Raise Forbidden unless the caller may follow all of these topics, also for one that does not exist."""
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live.facts(reader, site_id, tree, list(named.values())) if named else {}
     policy = DeliveryPolicy(tree)
@@ -162,13 +166,17 @@ def check_topics(
 
 
 def bye_frame(reason: str, cursor: str = "") -> Frame:
-    """Make the last frame of a connection. `reason`: a key of CODES."""
+    """Make the last frame of a connection. `reason`: a key of CODES; `cursor`: position of the client, "" if
+    unknown.
+    """
     retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
     return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
 
 
 class SiteListeners:
-    """Listeners of one site in this process. `position`: number of the last event that all live listeners received."""
+    """Listeners of one site in this process. `position`: number of the last event that all live listeners have
+    received; `lock`: guards both.
+    """
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:
         self.site = site
@@ -187,7 +195,7 @@ class SiteListeners:
 class Live:
     """Live events of one process: its listeners by site, and the threads that serve them.
 
-    `url`: direct address of the database, without a pooler.
+    `config()` returns the present settings; `url`: direct address of the database, without a pooler.
     """
 
     POLL_S: Final = 0.4  # interval of polls without a notification
@@ -227,12 +235,14 @@ class Live:
 
     @property
     def has_cursors(self) -> bool:
-        """Return False until the first use of `cursors`, which takes a database connection of its own."""
+        """Return True once `cursors` was used; its first use reads the key, over a database connection of its own."""
         return self._cursors is not None
 
     @property
     def cursors(self) -> Cursors:
-        """Return the codec of cursors. Raises Unavailable if the database was never reached."""
+        """Return the codec of cursors, made at the first use. Raises Unavailable if the database can't be
+        reached then.
+        """
         if self._cursors is None:
             with self._database.write() as tx:
                 key = live.cursor_key(tx)
@@ -242,12 +252,12 @@ class Live:
     # ---------------------------------------------------------------- the process
 
     def start(self) -> None:
-        """Admit listeners from now on; the threads start with the first listener."""
+        """Accept listeners from now on; the threads start with the first listener."""
         self._stopping.clear()
         self.is_stopping = False
 
     def stop(self) -> None:
-        """Close all connections, and end the threads."""
+        """Close all connections as `close_connections` does, and ask the threads to end."""
         self.close_connections()
         self._stopping.set()
         self._wake.set()
@@ -256,11 +266,13 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """Return the number of live connections that this process holds."""
+        """Return the number of live connections that are counted in this process."""
         return self._count.total()
 
     def close_connections(self) -> None:
-        """Send every client its last frame, with the time within which to reconnect, because this process stops."""
+        """Accept no more listeners, send each client a last frame with the time within which to reconnect, and close,
+        since this process stops.
+        """
         self.is_stopping = True
         for listeners in list(self._by_site.values()):
             with listeners.lock:
@@ -268,7 +280,7 @@ class Live:
                     self._end(client, "stopping")
 
     def wake(self) -> None:
-        """Poll now, since there may be new events."""
+        """Make the thread poll now, since there may be new events."""
         self._wake.set()
 
     def _run_threads(self) -> None:
@@ -295,7 +307,9 @@ class Live:
                 logger.exception("delivery of live events failed")
 
     def _beat(self) -> None:
-        """Send heartbeats and pings, each client's at its own time."""
+        """Send presence each second, and heartbeat and ping to each client when its own are due, until `stop`: body of
+        a thread.
+        """
         while not self._stopping.wait(1.0):
             now = time.monotonic()
             try:
@@ -321,9 +335,9 @@ class Live:
     # ---------------------------------------------------------------- coming and going
 
     def reserve(self, key: int | str) -> None:
-        """Count a connection of a caller. `key`: id of a user, or address or network of a guest.
+        """Count a new connection of a caller, by `key`: id of a user, or address or network of a guest.
 
-        Raises Unavailable when this process has its maximum of connections, TooMany when the caller has theirs.
+        Raises Unavailable if this process stops or has its maximum of connections, TooMany if the caller has theirs.
         """
         config = self._config()
         if self.is_stopping or self._count.total() >= config.realtime_connections:
@@ -336,15 +350,16 @@ class Live:
         self._count[key] += 1
 
     def release(self, key: int | str) -> None:
-        """Undo one `reserve` of the same key."""
+        """Undo one `reserve` of the same key, when its connection has ended."""
         self._count[key] -= 1
         if self._count[key] <= 0:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client without subscriptions and return it. `identity` was read within the last minute.
+        """Add a client of a site, without subscriptions, and return it. `identity` was read within the last minute; one
+        that is new here is read again.
 
-        Raises NotFound, Unauthorized or Forbidden if the caller no longer has access to the site.
+        Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected.
         """
         with self._lock:
             listeners = self._by_site.get(site.id)
@@ -376,7 +391,7 @@ class Live:
         return client
 
     def leave(self, client: LiveClient) -> None:
-        """Remove a client whose connection has ended."""
+        """Remove a client and its subscriptions, since its connection has ended."""
         listeners: SiteListeners = client.listeners
         client.is_over = True
         listeners.index.leave(client)
@@ -388,7 +403,7 @@ class Live:
         listeners.left = time.monotonic()
 
     def drop(self, client: LiveClient, reason: str) -> None:
-        """Disconnect a client; its last frame has its cursor. `reason`: a key of CODES."""
+        """Send a client its last frame, with its cursor, and close its connection. `reason`: a key of CODES."""
         client.listeners.index.leave(client)
         self._end(client, reason)
 
@@ -412,9 +427,10 @@ class Live:
     # ---------------------------------------------------------------- following
 
     def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Subscribe a client to topics, after `cursor` or, if None, from now on; the client then receives `subscribed`.
+        """Subscribe a client to topics: it receives what it missed after `cursor` (None: nothing), then `subscribed`,
+        then new events.
 
-        Raises Forbidden, and subscribes to none, if one of the topics is unreadable or does not exist.
+        Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it.
         """
         self._poll_if_stale()
         listeners: SiteListeners = client.listeners
@@ -449,7 +465,9 @@ class Live:
                 self.drop(client, "away")
 
     def _catch_up(self, client: LiveClient, new: Iterable[Topic], reader: Reader) -> None:
-        """Replay events to a client until it has reached the position of its site's listeners, then make it live."""
+        """Replay events to a client until it has reached the position of its site's listeners, make it live, and
+        confirm the topics `new` to it.
+        """
         listeners: SiteListeners = client.listeners
         while not client.is_over:
             with listeners.lock:
@@ -468,21 +486,23 @@ class Live:
             client.position = upto
 
     def _welcome(self, client: LiveClient, follow: Follow) -> None:
-        """Send a new follower the number of people present, even if it has not changed."""
+        """Send a new follower the present number of readers of the topic, if the subscription wants presence."""
         if follow.wants_presence and follow.topic.kind > 0:
             frame = self._presence.welcome((client.listeners.site.id, *follow.topic))
             if frame is not None:
                 client.push(frame)
 
     def unfollow(self, client: LiveClient, topic: Topic) -> bool:
-        """End a subscription; return False if there was none."""
+        """End a client's subscription to a topic; return False if there was none. Nothing is sent."""
         client.listeners.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
 
     def typing(self, client: LiveClient, topic: Topic) -> None:
-        """Announce that a member writes on a topic that the client follows with presence, at most every TYPING_S.
+        """Announce to other followers that the caller is writing a comment on a topic; within TYPING_S of the last call
+        of this client do nothing.
 
-        Raises Forbidden, and Invalid for a topic that is not followed with presence.
+        Raises Invalid if the client does not follow the topic with presence, Forbidden if the caller may not comment
+        there.
         """
         follow = client.follows.get(topic)
         now = time.monotonic()
@@ -505,13 +525,15 @@ class Live:
         self._presence.typing((listeners.site.id, *topic), client.caller.principal.profile_id)
 
     def cursor(self, client: LiveClient) -> str:
-        """Return the cursor of the last event that a client has received."""
+        """Return the cursor after the last event that a client has received."""
         listeners: SiteListeners = client.listeners
         number = listeners.position if client.is_live else client.position
         return self.cursors.make(listeners.site.id, number)
 
     def _place(self, client: LiveClient, cursor: str | None) -> int | None:
-        """Decode a client's cursor into an event number. For an unknown cursor send `resync` and return None."""
+        """Decode a client's cursor into an event number; None for "" or None. For a cursor that is not valid send
+        `resync`, and return None.
+        """
         if not cursor:
             return None
         listeners: SiteListeners = client.listeners
@@ -532,8 +554,8 @@ class Live:
     def _announce_gaps(
         self, client: LiveClient, follows: Mapping[Topic, Follow], after: int, reader: Reader
     ) -> None:
-        """Announce gaps before the cursor `after`: events that the client may not have been allowed to see then, and
-        is now.
+        """Send gaps for topics of which the client may have missed events before its cursor `after`, since it had no
+        right to them then.
         """
         listeners: SiteListeners = client.listeners
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
@@ -547,7 +569,9 @@ class Live:
                 self._push_gap(client, topic, since, after, after)
 
     def _announce_regained(self, listeners: SiteListeners, callers: Iterable[Caller]) -> None:
-        """Announce gaps to callers who may read microcosms that they could not read at the last poll."""
+        """Send gaps to the clients of these callers, if they may read microcosms that they could not at the
+        last poll.
+        """
         for caller in callers:
             regained = caller.regained(listeners.tree, listeners.position)
             if not regained:
@@ -570,7 +594,9 @@ class Live:
         upto: int,
         reader: Reader,
     ) -> None:
-        """Send a client the stored events from `after` to `upto` that it may see now."""
+        """Send a client the stored events after `after` and up to `upto` of its topics that it may see now; a gap for
+        those no longer stored, or too many.
+        """
         listeners: SiteListeners = client.listeners
         alone = Index()
         for follow in follows.values():
@@ -590,7 +616,9 @@ class Live:
             client.connection.wait_for_room()
 
     def _push_gaps(self, listeners: SiteListeners, index: Index, after: int, upto: int) -> None:
-        """Announce on each topic of `index` that its events from `after` to `upto` are no longer stored."""
+        """Send each follower in `index` a gap for each of its topics: the events after `after` and up to `upto` are
+        left out.
+        """
         topics: dict[LiveClient, list[Topic]] = {}
         for topic, followers in index.items():
             for client in followers:
@@ -603,7 +631,9 @@ class Live:
     def _push_gap(
         self, client: LiveClient, topic: Topic, after: int, upto: int, place: int
     ) -> None:
-        """Announce that events of a topic from `after` to `upto` are left out. `place`: number of the cursor."""
+        """Send a client a gap in one topic: the events after `after` and up to `upto` are left out. `place`: number in
+        the frame's cursor.
+        """
         make, site_id = self.cursors.make, client.listeners.site.id
         client.push(
             Frame(
@@ -618,14 +648,16 @@ class Live:
     # ---------------------------------------------------------------- looking
 
     def _poll_if_stale(self) -> None:
-        """Poll unless a poll began after this call."""
+        """Poll, unless another thread begins a poll after this call and before this thread could."""
         now = time.monotonic()
         with self._lock:
             if self._began < now:
                 self.poll()
 
     def poll(self) -> None:
-        """Read what is new on the sites that have listeners, and deliver it. Raises Unavailable, psycopg.Error."""
+        """Read what is new on the sites that have listeners, and deliver it: rights first, then events. Raises
+        Unavailable, psycopg.Error.
+        """
         with self._lock:
             if not self._by_site:
                 self._seen = ""
@@ -654,7 +686,12 @@ class Live:
         changed: set[int],
         reader: Reader,
     ) -> None:
-        """Bring one site up to date: identities of its listeners, their subscriptions, new events."""
+        """Bring the listeners of one site up to date: their identities, then events, then the end of subscriptions
+        without a right.
+
+        `now`: present versions of the site, None if it is gone; `changed`: ids of users whose identity may have
+        changed, 0 for all.
+        """
         try:
             if now is None or now.is_deleted:
                 raise NotFound("There is no such site")
@@ -704,7 +741,9 @@ class Live:
     def _refresh_callers(
         self, listeners: SiteListeners, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
-        """Read the identities of these callers anew; disconnect those that are signed out or banned."""
+        """Read the identities of these callers again; disconnect the clients of callers who are signed out or
+        banned.
+        """
         own = reader or self._database.read()
         try:
             for at in range(0, len(callers), PEOPLE):
@@ -746,7 +785,9 @@ class Live:
         position: int,
         reader: Reader,
     ) -> None:
-        """End a client's subscriptions to topics that it may no longer read; it has their events up to `position`."""
+        """End the subscriptions of `clients` to topics that they may no longer follow, and tell them. `position`:
+        number up to which they have those topics' events.
+        """
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = (
@@ -771,7 +812,9 @@ class Live:
     # ---------------------------------------------------------------- handing out
 
     def _advance(self, listeners: SiteListeners, head: int, reader: Reader) -> set[Topic]:
-        """Deliver events up to `head` to the live listeners of a site. Returns the items that were moved."""
+        """Deliver the events up to number `head` to the live listeners of a site, and move its position there; return
+        the topics of items that were moved.
+        """
         moved: set[Topic] = set()
         with listeners.lock:
             while listeners.position < head:
@@ -806,7 +849,9 @@ class Live:
         upto: int,
         reader: Reader,
     ) -> None:
-        """Deliver `events`, all those still stored between `after` and `upto`, to the listeners in `index`."""
+        """Deliver `events`, which are all that is still stored after `after` and up to `upto`, to the followers in
+        `index`, and gaps for the others.
+        """
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
         facts = live.facts(reader, listeners.site.id, listeners.tree, things) if things else {}
@@ -822,7 +867,9 @@ class Live:
     def _documents_of(
         self, listeners: SiteListeners, made: Sequence[Delivery], reader: Reader
     ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
-        """Read the documents that deliveries include: one statement for each type."""
+        """Read the documents that these deliveries include, one statement for each type; return for each thing the
+        function that makes its document for a caller.
+        """
         wanted: dict[int, set[ThingKey]] = {}
         for one in made:
             if not one.is_gone and any(wants for _, wants in one.clients):
@@ -882,7 +929,9 @@ class Live:
 
 
 def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Return the members of a frame about an event. A thing that has gone has no version."""
+    """Return the members of a live frame (or webhook message) about an event; for `is_gone` one without a version, that
+    the thing has disappeared.
+    """
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"
     said: dict[str, Any] = {
@@ -912,7 +961,7 @@ def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str,
 
 
 def _href(item_type: int, id: int) -> str:
-    """Return the address of a thing on the site's host; of the list that holds it if it has none itself."""
+    """Return the address of a thing in its site's API; of the list that holds it, if it has no address of its own."""
     return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
 
 
@@ -920,7 +969,9 @@ _SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/u
 
 
 def _thing(one: Delivery) -> ThingKey:
-    """Return the key of the thing whose document goes with an event; zeros for a part of a thing, which has none."""
+    """Return the key of the thing whose document a delivery may include; zeros if the event is about a part of the
+    thing, which has no document.
+    """
     event, target = one.event, one.fact.target
     if event.item_type != target.item_type:
         return 0, 0, 0
@@ -933,7 +984,9 @@ def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
 
 
 def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple[int, int]]:
-    """Return the ranges of numbers from `after` to `upto` that are no longer stored, as (after, upto)."""
+    """Return the ranges of event numbers after `after` and up to `upto` that `events` lacks, each as (number before it,
+    last number).
+    """
     if len(events) == upto - after:
         return []
     found = []

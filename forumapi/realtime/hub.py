@@ -1,7 +1,7 @@
-"""Subscription index of this process: topics, clients, and frames for them.
+"""Subscription index of this process: topics, the clients that follow them, and frames for clients.
 
-Nothing here blocks or checks permissions. A client that does not keep up is disconnected with its cursor, and reads
-what it has missed from the log when it reconnects.
+Nothing here blocks or checks rights. A client that does not keep up is disconnected with its cursor, and reads from the
+log what it has missed when it reconnects.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ UPDATES: Final = -2
 
 
 class Topic(NamedTuple):
-    """Subject of a subscription. `kind`: an item type or a constant above.
+    """Topic that clients follow. `kind`: an item type, or SITE, HUDDLES or UPDATES.
 
-    `id`: of the thing; for HUDDLES and UPDATES of the profile.
+    `id`: of the thing; of the profile for HUDDLES and UPDATES, 0 for SITE.
     """
 
     kind: int
@@ -28,9 +28,9 @@ class Topic(NamedTuple):
 
 
 class Frame:
-    """Message to listeners. Its bytes are encoded once for each kind of transport.
+    """Message to clients: its type `name`, its members, and its bytes, encoded once for each transport.
 
-    `cursor`: position in the site's events after this message; "" if it has none.
+    `cursor`: position in the site's events after this frame; "" if it has none.
     """
 
     __slots__ = ("_event", "_socket", "cursor", "data", "name")
@@ -47,47 +47,51 @@ class Frame:
 
     @property
     def for_socket(self) -> bytes:
-        """Encode as a WebSocket message."""
+        """Return the bytes of a WebSocket frame."""
         if self._socket is None:
             self._socket = frame(self.data)
         return self._socket
 
     @property
     def for_stream(self) -> bytes:
-        """Encode as a server-sent event, with the cursor as its id.
+        """Return the bytes of a server-sent event with the cursor as its id.
 
-        `hello` has no id: a browser that is disconnected right after it would resume there, and miss what it has not
-        yet received.
+        A `hello` has no id: a browser that is disconnected right after it would resume there, and miss what it has not
+        received yet.
         """
         if self._event is None:
             self._event = self.in_stream("")
         return self._event
 
     def in_stream(self, proof: str) -> bytes:
-        """Encode as a server-sent event whose id ends with the proof of one stream."""
+        """Return the bytes of a server-sent event whose id is the cursor and, after it, the proof of one stream."""
         is_place = self.cursor and self.name != "hello"
         id = f"id: {self.cursor}{proof}\n".encode() if is_place else b""
         return b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
 
 
 class LiveConnection(Protocol):
-    """Connection to a listener. `push` never blocks; `close` ends it after all pushed frames are sent."""
+    """Interface of a client's connection, of whichever transport. `push` never blocks."""
 
     def push(self, frame: Frame) -> None:
-        """Send a frame, or queue it if the network is slow."""
+        """Send a frame, or queue what the network does not accept now."""
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close message after all pushed frames, and end the connection."""
+        """Close the connection after all pushed frames are sent, with this close code, where the transport has one."""
 
     def ping(self) -> None:
-        """Send a ping; close this connection instead if its client has sent nothing since the previous ping."""
+        """Send a ping; if the client has sent nothing since the last one, end the connection instead."""
 
     def wait_for_room(self) -> None:
-        """Wait until most of the pushed frames are sent. Not for threads that serve many connections."""
+        """Wait until at most half of the queue is left, so that a replay does not overflow it. For the client's own
+        greenlet.
+        """
 
 
 class Follow:
-    """Subscription of a client to a topic; `wants_documents` with events, `wants_presence`: who reads the topic."""
+    """Subscription of a client to a topic. `wants_documents`: events include the thing's document; `wants_presence`:
+    how many read the topic, and who types, is sent too.
+    """
 
     __slots__ = ("topic", "wants_documents", "wants_presence")
 
@@ -100,7 +104,9 @@ class Follow:
 
 
 class LiveClient:
-    """Listener on one site. `caller`: its present identity; `is_live`: False while it catches up from the log."""
+    """Client that listens to one site. `caller`: its present identity; `is_live`: False while it catches up from the
+    log; `is_over`: it is disconnected.
+    """
 
     __slots__ = (
         "caller",
@@ -127,12 +133,12 @@ class LiveClient:
         self.position = 0  # while it is not live: number up to which it has received everything
 
     def push(self, frame: Frame) -> None:
-        """Send a frame, unless the client is disconnected."""
+        """Send a frame; do nothing if the client is disconnected."""
         if not self.is_over:
             self.connection.push(frame)
 
     def end(self, code: int, frame: Frame) -> None:
-        """Send the last frame, and close the connection."""
+        """Send the last frame and close the connection with `code`; do nothing if the client is disconnected."""
         if not self.is_over:
             self.connection.push(frame)
             self.is_over = True
@@ -140,17 +146,17 @@ class LiveClient:
 
 
 class Index:
-    """Subscriptions by topic of the live clients of one site."""
+    """Subscriptions of the live clients of one site, by topic. A client that catches up is not in it."""
 
     def __init__(self) -> None:
         self._by_topic: dict[Topic, dict[LiveClient, Follow]] = {}
 
     def add(self, client: LiveClient, follow: Follow) -> None:
-        """Add a subscription, in place of the client's earlier one on the same topic."""
+        """Add a client's subscription, in place of its earlier one to the same topic."""
         self._by_topic.setdefault(follow.topic, {})[client] = follow
 
     def discard(self, client: LiveClient, topic: Topic) -> None:
-        """End one subscription."""
+        """Remove a client's subscription to a topic, if there is one."""
         followers = self._by_topic.get(topic)
         if followers is not None:
             followers.pop(client, None)
@@ -158,12 +164,12 @@ class Index:
                 del self._by_topic[topic]
 
     def leave(self, client: LiveClient) -> None:
-        """Remove all subscriptions of a client."""
+        """Remove all subscriptions of a client, which keeps its own list of them."""
         for topic in client.follows:
             self.discard(client, topic)
 
     def enter(self, client: LiveClient) -> None:
-        """Add all subscriptions of a client."""
+        """Add all subscriptions in the client's own list."""
         for follow in client.follows.values():
             self.add(client, follow)
 
@@ -172,7 +178,7 @@ class Index:
         return self._by_topic.get(topic, {})
 
     def items(self) -> list[tuple[Topic, list[LiveClient]]]:
-        """Return topics with their followers, as a copy."""
+        """Return each topic with the clients that follow it, as a copy."""
         return [(topic, list(clients)) for topic, clients in self._by_topic.items()]
 
     def __bool__(self) -> bool:

@@ -1,7 +1,8 @@
-"""Connections of live clients, WebSocket and server-sent events, with their bounded queues. Protocol: docs/api/live.md.
+"""Connections of live clients over WebSocket and server-sent events, with their bounded queues. Protocol:
+docs/api/live.md.
 
-Sending never blocks: bytes that the network does not accept at once wait in a bounded queue, which a greenlet empties;
-it exists only while the queue is not empty. A client beyond the limit is disconnected.
+Sending never blocks: bytes that the network does not accept at once wait in a queue, which a greenlet empties; the
+greenlet ends with an empty queue. A client with more queued than the limit is disconnected.
 """
 
 from __future__ import annotations
@@ -41,10 +42,7 @@ TURN: Final = 16
 
 
 class Pipe:
-    """Sending side of a socket. `limit`: bytes that may be queued.
-
-    `slow`: called once when more than `limit` are queued.
-    """
+    """Sending side of a client's socket. `limit`: bytes that may be queued; `slow()` is called once, when more are."""
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
 
@@ -60,7 +58,7 @@ class Pipe:
         self.is_broken = False
 
     def send(self, data: bytes) -> None:
-        """Send as much of `data` as the network accepts now, and queue the rest."""
+        """Send as much of `data` as the network accepts now, and queue the rest; do nothing on a broken connection."""
         if self.is_broken:
             return
         if self._writer is None:
@@ -93,19 +91,19 @@ class Pipe:
             self._writer = None
 
     def wait_for_room(self) -> None:
-        """Wait until at most half of the limit is queued."""
+        """Wait until the queue is sent, if it is more than half full; STALL_S at most."""
         writer = self._writer
         if writer is not None and self._size > self._limit // 2:
             writer.join(STALL_S)
 
     def finish(self, within_s: float) -> None:
-        """Wait until everything is sent, at most `within_s`."""
+        """Wait until the queue is sent, `within_s` at most."""
         writer = self._writer
         if writer is not None:
             writer.join(within_s)
 
     def abort(self) -> None:
-        """Drop queued bytes, send nothing more, and end the reading side of the socket too."""
+        """Drop the queue, send nothing more, and shut the socket down, so that its reader ends too."""
         if not self.is_broken:
             self.is_broken = True
             self._queue.clear()
@@ -114,7 +112,7 @@ class Pipe:
 
 
 class _Carrier:
-    """Base class of both kinds of connections: WebSocket and server-sent events."""
+    """Base class of clients' connections over WebSocket and server-sent events."""
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
         self.pipe = Pipe(client, config.realtime_queue_bytes, self._is_slow)
@@ -140,7 +138,9 @@ class _Carrier:
         raise NotImplementedError
 
     def _welcome(self, site: Site, identity: Identity, config: Config) -> LiveClient | None:
-        """Join and send `hello`; None if the caller can't join now, and the client was asked to reconnect."""
+        """Add the client to its site's listeners and send `hello`; if that is not possible now, ask it to reconnect,
+        close, and return None.
+        """
         try:
             client = self.client = self.live.join(site, identity, self)
             client.push(hello_frame(self.live, client, config))
@@ -158,7 +158,7 @@ _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_Carrier):
-    """WebSocket connection after its handshake."""
+    """WebSocket connection, after its handshake. `left`: bytes that were read with the handshake."""
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)
@@ -185,7 +185,9 @@ class SocketConnection(_Carrier):
         self.pipe.send(_PING)
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close frame after everything else; the client has CLOSE_S to answer it."""
+        """Send the close frame after everything else; the client has CLOSE_S to answer before the socket is
+        shut down.
+        """
         if not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(code, reason))
@@ -196,7 +198,7 @@ class SocketConnection(_Carrier):
         self.pipe.abort()
 
     def serve(self, site: Site, identity: Identity, config: Config) -> None:
-        """Process messages of the client until either side closes."""
+        """Serve the connection: read and carry out the client's messages, until either side closes."""
         budget = _Budget(config.realtime_messages_per_minute)
         client = self._welcome(site, identity, config)
         try:
@@ -216,7 +218,7 @@ class SocketConnection(_Carrier):
             self._answer(end)
 
     def _frame_came(self) -> None:
-        """Count a frame of the client. Raises Ended beyond the limit."""
+        """Count a frame of the client; beyond the limit disconnect it. Raises Ended then."""
         if self._reader.heard % TURN == 0:
             gevent.sleep(0)
         if not self._frames.take():
@@ -225,7 +227,7 @@ class SocketConnection(_Carrier):
             raise Ended
 
     def _answer(self, end: Ended) -> None:
-        """Send the close frame unless it was sent already, and wait for the client to receive it."""
+        """Send the close frame, unless one was sent, and read on for CLOSE_S, so that the client receives it."""
         if end.code and not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(end.code, end.reason))
@@ -239,7 +241,9 @@ class SocketConnection(_Carrier):
                     gevent.sleep(0)
 
     def _take(self, client: LiveClient, text: str, config: Config) -> None:
-        """Process one message. An error is answered by an `error` frame, and the connection stays open."""
+        """Carry out one message of the client. An error is answered by an `error` frame, and the connection
+        stays open.
+        """
         try:
             message = _decode(text)
             take(self.live, client, message, config)
@@ -254,7 +258,7 @@ _PING: Final = websocket.frame(b"", Socket.OPCODE_PING)
 
 
 class _Budget:
-    """Token bucket of the messages a minute that a client may send; it holds one minute's worth."""
+    """Token bucket: `per_minute` messages a minute, and as many at once. `take` returns False for one too many."""
 
     __slots__ = ("_left", "_per_s", "_then", "_whole")
 
@@ -275,7 +279,7 @@ class _Budget:
 def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Carry out a message of a client: subscribe, unsubscribe, or announce typing. Raises ApiError."""
+    """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises ApiError, which says why not."""
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
         live.typing(client, parse_topic(message.topic, me))
@@ -296,7 +300,7 @@ def take(
 
 
 def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
-    """Make the first frame: the client's cursor, and the limits."""
+    """Make the first frame of a connection: the client's cursor and profile, and the limits."""
     return Frame(
         "hello",
         live.cursor(client),
@@ -319,7 +323,8 @@ def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
 class StreamConnection(_Carrier):
     """Stream of server-sent events, after the head of its response.
 
-    `proof`: end of each id, by which an `EventSource`, which can send nothing else, resumes; "" for none.
+    `proof`: end of each id, by which the browser's `EventSource`, which can send no token, resumes with the same
+    identity; "" for none.
     """
 
     def __init__(self, client: Any, live: Live, config: Config, proof: str = "") -> None:
@@ -331,7 +336,7 @@ class StreamConnection(_Carrier):
         self.pipe.send(frame.in_stream(self._proof) if self._proof else frame.for_stream)
 
     def ping(self) -> None:
-        """Do nothing: if the client is gone, sending the next heartbeat ends in a TCP error."""
+        """Do nothing: if the client is gone, sending the next heartbeat fails."""
 
     def close(self, code: int, reason: str) -> None:
         gevent.spawn(self._part)
@@ -348,7 +353,9 @@ class StreamConnection(_Carrier):
         follows: Sequence[Follow],
         cursor: str,
     ) -> None:
-        """Send frames until either side closes."""
+        """Serve the stream: subscribe to `follows` after `cursor` ("": from now on), and wait until either side
+        closes.
+        """
         self.pipe.send(b"retry: 3000\n\n")
         client = self._welcome(site, identity, config)
         if client is not None:

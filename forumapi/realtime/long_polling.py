@@ -1,4 +1,4 @@
-"""Long polling: one request that waits for the first frame. Protocol: docs/api/live.md."""
+"""Long polling for live events: one request that waits for the first frame. Protocol: docs/api/live.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SILENT: Final = frozenset(("subscribed", "heartbeat"))
 
 
 class _Waiting:
-    """Connection that collects frames and signals the first one."""
+    """Connection of one request: collects frames for its answer, MOST at most, and signals the first one."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
@@ -53,7 +53,11 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """Wait up to `wait_s` for frames after `cursor`; return them and the cursor after them. Raises Forbidden."""
+    """Return the frames of `follows` after `cursor`, encoded, and the cursor after them; wait up to `wait_s` for the
+    first frame. Without a `cursor` return the present one at once.
+
+    Raises Forbidden if the caller may not follow one of them.
+    """
     waiting = _Waiting()
     client = waiting.client = live.join(site, identity, waiting)
     try:

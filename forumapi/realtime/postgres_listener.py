@@ -1,7 +1,8 @@
-"""Notifications of new events: LISTEN on a connection of its own, in a thread of each process with listeners.
+"""Receiver of PostgreSQL's notifications of new events and of presence, in a thread of each process with live
+listeners.
 
-A notification is only a hint: the event pump then queries the database, and does so at an interval anyway, so that a
-lost notification, or the end of this thread, costs only time.
+A notification is only a hint: the event pump then queries the database, which it does at an interval anyway. So a lost
+notification, or the end of this thread, costs only time.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ PRESENCE: Final = b"forumapi_presence"
 
 
 class Listener:
-    """Thread that calls `heard` after events were numbered, and `told` with each presence message of another process.
+    """Thread that calls `heard()` after events were numbered, and `told(text)` for each presence message of any
+    process.
 
-    `url`: direct address of the database.
+    `url`: direct address of the database, over which it keeps a connection of its own.
     """
 
     AGAIN_S: Final = 1.0  # wait after a failure
@@ -42,7 +44,7 @@ class Listener:
         self._wake: tuple[int, int] | None = None
 
     def start(self) -> None:
-        """Listen in the background until `stop`. Idempotent."""
+        """Start the thread, which listens until `stop`; do nothing if it runs."""
         if self._thread is None:
             self._stopping.clear()
             self._wake = os.pipe()
@@ -50,7 +52,7 @@ class Listener:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, waiting two seconds at most."""
         if self._thread is not None and self._wake is not None:
             self._stopping.set()
             os.write(self._wake[1], b"1")

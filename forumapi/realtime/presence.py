@@ -1,7 +1,7 @@
 """Presence: how many people read a topic, and who is typing on it, sent once a second to subscribers that ask for it.
 
-Lossy by design: nothing is stored or logged. Processes exchange their counts through NOTIFY; counts that a process has
-not repeated for a while expire. A person with connections to two processes counts twice.
+Loses messages by design: nothing is stored or logged. Processes exchange their counts by NOTIFY; those that a process
+has not repeated for FORGET_S expire. A person with connections to two processes counts twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ TopicKey = tuple[int, int, int]
 
 
 class _Message(msgspec.Struct):
-    """Message between processes: number of readers of each topic, and the profiles that are typing there."""
+    """Message from one process to the others: numbers of its readers by topic, and profiles that are typing there; each
+    begins with site, item type and id.
+    """
 
     process: str
     reading: list[tuple[int, int, int, int]]
@@ -36,9 +38,8 @@ class _Message(msgspec.Struct):
 
 
 class Presence:
-    """Counts of the readers and typists of topics: those of this process, and those that other processes have sent.
-
-    `name` returns a topic's name.
+    """Counts of people who read each topic, in this process and, as they report it, in the others. `name` returns a
+    topic's name on the wire.
     """
 
     REPEAT_S: Final = 10.0  # interval at which unchanged counts are sent to other processes
@@ -58,11 +59,13 @@ class Presence:
         self._repeated = 0.0
 
     def typing(self, place: TopicKey, profile_id: int) -> None:
-        """Record that a profile is typing in the topic `place`; the next tick sends it."""
+        """Record that a profile is typing on the topic `place` (site, item type, id); the next tick announces it."""
         self._typing.setdefault(place, set()).add(profile_id)
 
     def receive(self, text: bytes) -> None:
-        """Take in another process's message. Unknown content, of another release, is ignored."""
+        """Take in the message of another process; one that can't be read (of another release), or is this process's
+        own, is ignored.
+        """
         try:
             told = msgspec.json.decode(text, type=_Message)
         except msgspec.DecodeError as error:
@@ -77,7 +80,9 @@ class Presence:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
     def tick(self, sites: Iterable[SiteListeners]) -> None:
-        """Count readers on `sites`, tell other processes, and push changed counts to clients. Raises Unavailable."""
+        """Count this process's readers on `sites`, send changed counts and who types to the other processes, and push
+        the sums to clients. Raises Unavailable.
+        """
         by_site = {listeners.site.id: listeners for listeners in sites}
         own = {
             place: count
@@ -138,7 +143,7 @@ class Presence:
                 _push_typing(by_site[place[0]], place, self._name(Topic(*place[1:])), people)
 
     def welcome(self, place: TopicKey) -> Frame | None:
-        """Make the frame with the present count for a new follower; None while no count is known."""
+        """Make the frame with a topic's present count, for a new follower; None if no count is known or it is 0."""
         people = self._shown.get(place)
         if not people:
             return None
@@ -146,7 +151,9 @@ class Presence:
 
 
 def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
-    """Count this process's readers of each topic, among clients that follow with presence."""
+    """Count this process's readers of each topic: profiles, and single guests, with a subscription that wants
+    presence.
+    """
     people: dict[TopicKey, set[Any]] = {}
     for client in listeners.clients:
         for follow in client.follows.values():
@@ -163,7 +170,9 @@ def _push(listeners: SiteListeners, place: TopicKey, frame: Frame) -> None:
 
 
 def _push_typing(listeners: SiteListeners, place: TopicKey, name: str, people: set[int]) -> None:
-    """Push the names of those who type to each follower, without the follower and people whom they ignore."""
+    """Push the ids of `people` who type on a topic to its followers who want presence; to each without themselves and
+    profiles that they ignore.
+    """
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):
         if not follow.wants_presence:

@@ -1,7 +1,7 @@
 """Messages of the live protocol, one struct each. Docs: docs/api/live.md.
 
-Those of clients are decoded by these structs. Frames of the server are described by them in the AsyncAPI document, by
-which the tests check every frame.
+Clients' messages are decoded by their structs. The server's frames are only described by theirs, in the AsyncAPI
+document, by which the tests check every frame.
 """
 
 from __future__ import annotations

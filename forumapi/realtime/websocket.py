@@ -1,8 +1,9 @@
-"""WebSocket protocol (RFC 6455) by gevent-websocket's frames, with checks that the package lacks.
+"""WebSocket protocol (RFC 6455): reading of frames, by gevent-websocket with checks that this package lacks, and
+encoding of frames.
 
-Frames of clients must be masked, reserved bits and codes are refused, the size of a message is checked before it is
-read, UTF-8 is checked while it arrives, and errors close with their code. One greenlet reads; frames to send are made
-by `frame` and sent by the owner of the connection.
+Clients' frames must be masked, reserved bits and codes are refused, the size of a message is checked before it is read,
+UTF-8 is checked while it arrives, and errors close with their code. One greenlet reads. Frames to send are made by
+`frame`, and sent by the connection's owner.
 """
 
 from __future__ import annotations
@@ -30,9 +31,8 @@ _RECEIVE: Final = 4096
 
 
 class Ended(Exception):
-    """End of a connection.
-
-    `code` and `reason` go into the close frame; code 0: the peer has gone, and no frame is sent.
+    """End of a connection, raised to whoever reads. `code` and `reason` are for the close frame; code 0: the peer has
+    gone, and none is to be sent.
     """
 
     def __init__(self, code: int = 0, reason: str = "") -> None:
@@ -42,18 +42,18 @@ class Ended(Exception):
 
 
 def frame(payload: bytes, opcode: int = WebSocket.OPCODE_TEXT) -> bytes:
-    """Encode a message in one frame, unmasked as a server sends it."""
+    """Encode a message as one frame, unmasked as servers send it. `opcode`: its type."""
     return bytes(Header.encode_header(True, opcode, b"", len(payload), 0)) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Encode a close frame. `reason` is cut to 120 bytes."""
+    """Encode a close frame; `reason` is cut to 120 bytes, and code 0 makes an empty one."""
     payload = code.to_bytes(2, "big") + reason.encode()[:120]
     return frame(payload if code else b"", WebSocket.OPCODE_CLOSE)
 
 
 def accept_key(key: str) -> str | None:
-    """Compute Sec-WebSocket-Accept for a client's key; None for an invalid key."""
+    """Compute Sec-WebSocket-Accept from the client's Sec-WebSocket-Key; None for a malformed key."""
     try:
         is_key = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
@@ -64,7 +64,7 @@ def accept_key(key: str) -> str | None:
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Return True if a request is a WebSocket handshake."""
+    """Return True if a request asks for a WebSocket, by its method and the headers Upgrade and Connection."""
     return (
         str(environ.get("HTTP_UPGRADE", "")).strip().lower() == "websocket"
         and environ.get("REQUEST_METHOD") == "GET"
@@ -74,7 +74,7 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
 
 
 class _Stream:
-    """Adapter from which gevent-websocket reads exact numbers of bytes."""
+    """Buffer from which gevent-websocket reads exact numbers of bytes. `left`: bytes that were read before."""
 
     __slots__ = ("_buffer", "_receive")
 
@@ -101,15 +101,15 @@ class _Stream:
         return buffer[:size]
 
     def write(self, data: bytes) -> None:
-        """Refuse, since this side only reads. Raises an error."""
+        """Raise NotImplementedError, since this side only reads."""
         raise NotImplementedError
 
 
 class Socket(WebSocket):  # type: ignore[misc]
-    """Reading side of one connection.
+    """Reading side of one WebSocket connection, which answers pings.
 
-    `answer` sends a pong. `limit`: bytes of a message. `came` is called for each frame, also within a message, and may
-    raise Ended. Messages are str for text and bytes for binary.
+    `receive(size)` reads the socket; `answer(frame)` sends a pong; `limit`: bytes of a message; `came()` is called for
+    each frame and may raise Ended; `left`: bytes that were read before. `heard`: number of frames so far.
     """
 
     __slots__ = ("_answer", "_came", "_limit", "heard")
@@ -132,10 +132,12 @@ class Socket(WebSocket):  # type: ignore[misc]
         self._limit = limit
 
     def __del__(self) -> None:
-        """Leave the socket open, since its owner closes it."""
+        """Do nothing, where the package would close the socket: its owner does."""
 
     def receive(self) -> str | bytes:
-        """Receive the next message. Raises Ended with the code and reason to send to the peer."""
+        """Wait for the next message; return str for text, bytes for binary. Raises Ended, with the code and reason for
+        the close frame.
+        """
         try:
             return self._message()
         except FrameTooLargeException as error:
@@ -191,7 +193,9 @@ class Socket(WebSocket):  # type: ignore[misc]
         return header
 
     def _payload(self, header: Any) -> bytes:
-        """Read and unmask a payload, by one XOR of big integers: a loop over bytes takes 60 times as long."""
+        """Read and unmask a frame's payload, by one XOR of two big integers: a loop over bytes takes 60 times
+        as long.
+        """
         size = header.length
         if not size:
             return b""
@@ -209,7 +213,9 @@ class Socket(WebSocket):  # type: ignore[misc]
             raise ProtocolError("reserved opcode")
 
     def _close_code(self, payload: bytes) -> tuple[int, str]:
-        """Return the code that answers a close frame: the frame's own (RFC 6455, 5.5.1)."""
+        """Return the code by which to answer a client's close frame, its own or NORMAL (RFC 6455, 5.5.1). Raises
+        ProtocolError for a malformed one.
+        """
         if not payload:
             return NORMAL, ""
         code = int.from_bytes(payload[:2], "big")
