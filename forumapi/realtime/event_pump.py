@@ -929,8 +929,8 @@ class Live:
 
 
 def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Return the members of a live frame (or webhook message) about an event; for `is_gone` one without a version, that
-    the thing has disappeared.
+    """Return the members of a live frame about an event: kind, thing, its address and parent, version and time.
+    `is_gone`: the frame says that the thing has disappeared, and has no version.
     """
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"

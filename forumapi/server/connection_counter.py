@@ -1,4 +1,4 @@
-"""Counter of a worker's connections by client address, for the limit on connections of one address."""
+"""Counter of a worker's connections by client address, which holds the limit on connections of one address."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from forumapi.wire.front_ends import FrontEnds
 
 
 class ConnectionCounter:
-    """Counter of this worker's connections by client address, of IPv6 by network (`client_address.network`).
+    """Counter of this worker's connections by the client's network: an IPv4 address, or the /64 of an IPv6 address.
 
-    Peers without an address (Unix sockets), trusted proxies and front ends are not counted; their network is "".
+    Not counted, under the network "": peers without an address (Unix sockets), trusted proxies, front ends.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,15 @@ class ConnectionCounter:
         self._front_ends = FrontEnds(())
 
     def apply(self, current: Config) -> None:
-        """Apply the settings."""
+        """Take over the settings: the limit (`connections_per_address`, 0 for none), the proxies and the front ends."""
         self._most = current.connections_per_address
         self._proxies = Proxies(current.trusted_proxies)
         self._front_ends = FrontEnds(current.front_ends)
 
     def admit(self, addr: Any) -> str | None:
-        """Count a connection and return its network; None if the network has its maximum of connections."""
+        """Count a new connection from `addr`, a socket's peer, and return its network; return None, uncounted, if the
+        network has as many as it may.
+        """
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
             return ""
@@ -41,12 +43,14 @@ class ConnectionCounter:
         return network
 
     def add(self, network: str) -> None:
-        """Count a connection of a network, even beyond the limit."""
+        """Count a connection of this network, even beyond the limit; do nothing for ""."""
         if network:
             self._count[network] += 1
 
     def remove(self, network: str) -> None:
-        """Subtract a connection that has ended, or is one of live events now."""
+        """Subtract a connection of this network, which has ended or carries live events from now on; do nothing
+        for "".
+        """
         if network:
             self._count[network] -= 1
             if not self._count[network]:

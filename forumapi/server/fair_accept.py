@@ -1,7 +1,8 @@
-"""Fair accept(): spreads new connections over workers that share one listening socket.
+"""Fair accept(): spreads new connections over the workers that share one listening socket.
 
 On an idle machine the kernel wakes the same worker first each time, which would so get every long connection. So each
-worker shares its number of connections (metrics.share_load), and a worker with more than another one accepts later.
+worker publishes its number of connections (metrics.share_load), and one with more than the least loaded accepts a
+little later.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket that several workers share.
-
-    It accepts one connection for each wake-up, after a delay that grows with this worker's load.
+    """Server of one listening socket that several workers share: accepts one connection for each wake-up, the later the
+    more connections this worker has above the least loaded.
     """
 
     max_accept = 1
 
     def do_read(self) -> Any:
-        """Accept the next connection; None if there is none, or a less loaded worker should accept it."""
+        """Accept the next connection and return it; None if there is none, or if a worker with fewer connections is to
+        have it.
+        """
         if (excess := metrics.load() - metrics.least_load()) >= 1:
             self.stop_accepting()
             # The timer ends where accepting is stopped or the server is closed.
@@ -40,7 +42,7 @@ class FairServer(StreamServer):
         return super().do_read()
 
     def _take_what_is_left(self) -> None:
-        """Accept all waiting connections, since the other workers are busy."""
+        """Accept up to _MANY connections that still wait after the delay, since no other worker took them."""
         self.start_accepting()
         for _ in range(_MANY):
             if self.full() or not (taken := super().do_read()):

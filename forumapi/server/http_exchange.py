@@ -1,7 +1,7 @@
-"""HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and the answer in one write.
+"""HTTP/1.1 exchange: from gunicorn's parsed request to the WSGI call, and the answer's bytes for one write.
 
 gunicorn's strict parser and limits stay. Its general code around the WSGI call costs more CPU than some of our answers,
-so this module serves our application alone, whose answers are whole, with their Content-Length.
+so this module serves our application alone, whose answers are whole.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _BARE: Final = ("204", "304")
 
 
 class FrozenConfig:
-    """Copy of gunicorn's settings as plain attributes, since gunicorn's own object is slow to read: forty reads a
-    request.
+    """Copy of gunicorn's settings as plain attributes, which can't be changed: gunicorn's own object is slow to read,
+    forty times a request.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -51,29 +51,34 @@ class FrozenConfig:
 
 
 class Unproxied(Request):  # type: ignore[misc]
-    """Request whose peer gunicorn never trusts: `client_address` finds the client's address (P-60)."""
+    """Request of gunicorn's parser that trusts no peer: the client's address is found later, by `client_address`
+    (P-60).
+    """
 
     def _peer_is_trusted_proxy(self) -> bool:
         return False
 
 
 class Parser(RequestParser):  # type: ignore[misc]
-    """Parser of HTTP/1.1: gunicorn's strict parser."""
+    """Parser of the requests of one connection: gunicorn's strict one, with `wait`."""
 
     mesg_class = Unproxied
     mesg: Any
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Read the rest of the request's body; return False if it is malformed, so that no request can follow."""
+        """Read and drop the rest of the request's body; return False if it is malformed, so that no request can
+        follow.
+        """
         try:
             return bool(super().finish_body(deadline, max_bytes))
         except _BROKEN:
             return False
 
     def wait(self) -> bool:
-        """Wait until the next request begins; return False at the end of the connection.
+        """Wait until the first bytes of the next request are there; return False if the client has closed the
+        connection.
 
-        Raises StopIteration if the connection ended with the previous request.
+        Raises StopIteration if the previous request ends the connection.
         """
         if self.mesg is not None:
             if self.mesg.should_close() or not self.finish_body():
@@ -85,7 +90,9 @@ class Parser(RequestParser):  # type: ignore[misc]
 
 
 class Input:
-    """Body of a request as WSGI reads it. A malformed or cut-off body is a client error, and ends the connection."""
+    """Body of a request, for `wsgi.input`. A body that is malformed or cut off is answered by 400, and the connection
+    ends.
+    """
 
     __slots__ = ("_body",)
 
@@ -93,7 +100,9 @@ class Input:
         self._body = body
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes, all for -1; fewer only at the end. Raises Invalid, code 2."""
+        """Return the next `size` bytes of the body, all that are left for -1; fewer only at its end. Raises Invalid
+        (code 2) for a body that is malformed or cut off.
+        """
         try:
             return bytes(self._body.read(size))
         except errors.ParseException:
@@ -106,9 +115,10 @@ class Input:
 def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
-    """Return the WSGI environment of a request. `many`: there are other processes.
+    """Return the WSGI environment of a request. `address`: the socket's peer; `server`: name and port; `many`: there
+    are other worker processes.
 
-    Repeated headers are joined with a comma.
+    Headers that are repeated are joined by a comma.
     """
     made: dict[str, Any] = {
         "wsgi.errors": sys.stderr,
@@ -147,7 +157,7 @@ _date: tuple[int, str] = (0, "")
 
 
 def _http_date() -> str:
-    """Return the Date header of an answer, made once a second."""
+    """Return the value of the header Date, formatted once a second."""
     global _date
     now = int(time.time())
     if _date[0] != now:
@@ -158,11 +168,11 @@ def _http_date() -> str:
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
-    """Call the application; return its whole answer, and True if the connection ends after the answer.
+    """Call the application; return the bytes of its answer, and True if the connection ends with it.
 
-    Of a StreamedBody or ConnectionUpgrade only the head is returned, and the object itself, which the caller sends and
-    closes. `closes` is called after the application, and returns True to end the connection. Raises ValueError for an
-    answer that can't be framed safely; then nothing has been sent.
+    For a StreamedBody or ConnectionUpgrade the bytes are the head alone, and that object is the third value, which the
+    caller sends and closes; else it is None. `closes()`, called after the application, returns True if the connection
+    is to end. Raises ValueError if a header holds a line break; nothing is sent then.
     """
     started: list[Any] = []
 

@@ -1,16 +1,18 @@
-"""`forumapi hold`: keeps the listening addresses and one web process behind them, and replaces it without a gap.
+"""`forumapi hold`: a process that keeps the listening sockets and one web process behind them, and replaces that
+without a gap.
 
-With `--website` that process is the website's own (`forumapi webclient`), which a holding process of its own keeps.
+With `--website` the web process is the website's own (`forumapi webclient`); API and website have a holding process
+each.
 
-A web process that is asked for by `replace` (SIGUSR2) starts beside the old one, on the same sockets, and is on trial:
-for `release_trial_s` its workers must stay, and at its end it must answer. This process asks it for a page each second,
-through a socket that leads to no other. Then the old one is told that it has a successor: it takes no more connections
-and ends when its last client has gone. If the new one doesn't come so far, it is ended and the old one never noticed.
-So a release that can't start, crashes or does not answer does not replace one that works, and no client meets a closed
-door. If the workers of one that has taken over end again and again within its first ten minutes, the release before it
-takes its place.
+A web process that `replace` (SIGUSR2) asks for starts beside the old one, on the same sockets, and is on trial: for
+`release_trial_s` its workers must stay alive, and at the end it must answer. The holding process requests a page from
+it each second, through a socket that leads to it alone. If it passes, the old web process is told that it has a
+successor: it accepts no more connections, and ends when its last client has gone. If it fails, it is ended, and the old
+web process goes on. So a release that can't start, crashes or does not answer does not replace one that works, and no
+client is refused. If the workers of a new web process end again and again within its first ten minutes, the release
+before is started on trial in its place.
 
-All of this process is imported at its start: the folder it came from may be gone by the time it is needed.
+All code of this process is imported at its start: the folder of its release may be gone when it is needed.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write a word (ENDED, or a number of workers) to the process that holds this process's sockets, if any."""
+    """Write one line (ENDED, or a number of workers) to the process that holds this process's sockets; do nothing if
+    there is none.
+    """
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
         with contextlib.suppress(OSError):
@@ -78,9 +82,10 @@ class HoldError(Exception):
 
 
 class HeldKind(NamedTuple):
-    """Kind of web process that is held: its command, and the page of the platform's own site that it is asked for.
+    """Kind of web process that is held: API or website. `command`: of forumapi; `page`: on the platform's host,
+    requested in a trial.
 
-    `mark` tells the files of its holding process from those of the other kind in the same folder.
+    `mark`: part of the names of its state and lock files, "" for the API.
     """
 
     command: str
@@ -88,7 +93,7 @@ class HeldKind(NamedTuple):
     mark: str
 
     def addresses(self, config: Config) -> list[str]:
-        """Return the addresses of the settings that it serves, in their order."""
+        """Return the addresses in the settings at which it listens, in their order."""
         served = (
             (config.webclient_listen,) if self == WEBSITE else (config.listen, config.admin_listen)
         )
@@ -113,10 +118,10 @@ def _lock_path(data: Path, kind: HeldKind) -> Path:
 
 @dataclass
 class HolderState:
-    """State of the holding process, in a file for other programs on its machine.
+    """State of a holding process, in a file for other programs on its machine.
 
-    `pid` and `web`: ids of the holding process and of the web process; `attempts`: number of replacements that have
-    succeeded or failed; `failure`: reason why the last one failed, "" if it did not.
+    `pid` and `web`: process ids of the holding process and of its web process; `attempts`: replacements so far,
+    succeeded or failed; `failure`: why the last one failed or was rolled back, "" if it succeeded.
     """
 
     pid: int
@@ -125,7 +130,7 @@ class HolderState:
     failure: str = ""
 
     def write(self, data: Path, kind: HeldKind = WEB) -> None:
-        """Write the state file atomically."""
+        """Write the state file in the data folder `data`, atomically."""
         path = _state_path(data, kind)
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.__dict__))
@@ -133,7 +138,9 @@ class HolderState:
 
 
 def find(data: Path, kind: HeldKind = WEB) -> HolderState | None:
-    """Return the state of the process that holds sockets for this data folder; None if there is none."""
+    """Return the state of the holding process of this kind that runs on the data folder `data`; None if none runs
+    there.
+    """
     try:
         with _lock_path(data, kind).open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -149,9 +156,11 @@ def find(data: Path, kind: HeldKind = WEB) -> HolderState | None:
 
 
 def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState:
-    """Have the web process of this machine replaced, and wait for success or `failure`; return the state.
+    """Ask the holding process on the data folder `data` to replace its web process, and wait for the outcome; return
+    its state, whose `failure` is "" for success.
 
-    `trial_s`: seconds for which the new process is probed. Raises HoldError if no holding process runs here or answers.
+    `trial_s`: length of the trial, in seconds. Raises HoldError if no holding process runs there, or it ends or does
+    not answer.
     """
     before = find(data, kind)
     if before is None:
@@ -177,14 +186,16 @@ def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState
 
 
 def _key(address: Any) -> str:
-    """Return a socket's address as settings write it."""
+    """Return a socket's address in the form of the setting `listen`."""
     if not isinstance(address, tuple):
         return f"unix:{address}"
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
 def _inherited() -> dict[str, socket.socket]:
-    """Return the listening sockets that systemd opened for this process, by address."""
+    """Return the listening sockets that systemd has opened for this process, by address in the form of the setting
+    `listen`.
+    """
     count = int(os.environ.pop("LISTEN_FDS", "0"))
     is_for_us = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -216,7 +227,9 @@ def _bind(address: str) -> socket.socket:
 
 
 def check_free(config: Config) -> None:
-    """Check that the addresses of the settings are free. Raises HoldError."""
+    """Raise HoldError if another process listens at an address of `listen` or `admin_listen`. A Unix socket is not
+    tried.
+    """
     for address in filter(None, (config.listen, config.admin_listen)):
         try:
             if address.startswith("unix:"):
@@ -229,7 +242,9 @@ def check_free(config: Config) -> None:
 
 
 def _listeners(addresses: Sequence[str], setting: str) -> list[socket.socket]:
-    """Open one listening socket for each address, in their order; `setting` names them. Raises HoldError."""
+    """Return a listening socket for each address, in their order: systemd's, or a new one. `setting`: its name, for
+    messages. Raises HoldError.
+    """
     inherited = _inherited()
     opened = []
     for address in addresses:
@@ -249,10 +264,11 @@ def _listeners(addresses: Sequence[str], setting: str) -> list[socket.socket]:
 
 @dataclass
 class WebProcess:
-    """Web process below this one. Each worker writes a line when it serves, with the number of workers.
+    """Web process that the holding process has started. Through a pipe each of its workers reports when it serves, and
+    its master each worker that ended unasked.
 
-    Its master writes ENDED for each worker that ended unasked. `file`: target of the program's path when the process
-    was started; `probe`: prober of the process during its trial.
+    `file`: the real path of the program, by which the same release can be started again; `probe`: prober during the
+    trial, else None.
     """
 
     process: subprocess.Popen[bytes]
@@ -269,7 +285,9 @@ class WebProcess:
     _text: bytes = b""
 
     def read(self) -> None:
-        """Take up what workers reported; when all of them serve, start the trial and send the signals that are due."""
+        """Read the reports from the pipe; once all workers serve, begin to probe, and send the signals that have waited
+        for that.
+        """
         with contextlib.suppress(BlockingIOError):
             self._text += os.read(self.said, 4096)
         *lines, self._text = self._text.split(b"\n")
@@ -287,30 +305,32 @@ class WebProcess:
                 self.signal(sign)
 
     def pass_on(self, sign: int) -> None:
-        """Send a signal as soon as the process serves: before, it has no handler, and the signal would end it."""
+        """Send a signal, but not before all workers serve: earlier there is no handler, and the signal would end the
+        process.
+        """
         if self.served:
             self.signal(sign)
         else:
             self.due.add(sign)
 
     def signal(self, sign: int) -> None:
-        """Send a signal, if the process runs."""
+        """Send a signal now; do nothing if the process has ended."""
         if self.process.poll() is None:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """End the trial of the process and stop its prober, since it was accepted or refused."""
+        """End the trial, passed or failed: stop probing."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None
 
     def forget(self) -> None:
-        """Close the pipe of the process, which is no longer read."""
+        """Stop probing and close the pipe; the process itself is left alone."""
         self.judged()
         os.close(self.said)
 
     def end(self) -> None:
-        """Kill the process, since it has failed."""
+        """End the process, since it has failed: SIGQUIT, then SIGKILL after END_S."""
         self.signal(signal.SIGQUIT)
         try:
             self.process.wait(END_S)
@@ -320,10 +340,12 @@ class WebProcess:
 
 
 class Probe:
-    """Prober that requests a page from a web process on trial each second, over as many connections as it has workers.
+    """Prober of a web process on trial: a thread that requests a page each second, over as many connections as the
+    process has workers.
 
-    `socket` leads to that process alone, and is for this user alone. `wrong`: problem of the answers, "" for none;
-    `is_fault`: more time would not mend it; `asked`: time of the requests. Raises OSError.
+    `socket`: a listening Unix socket, for this user alone, that only that process serves; `wrong`: what is wrong with
+    the last answers, "" for nothing; `is_fault`: more time would not mend it; `asked`: when the last requests began.
+    Raises OSError.
     """
 
     def __init__(self, data: Path, host: str, kind: HeldKind = WEB) -> None:
@@ -351,11 +373,11 @@ class Probe:
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
     def begin(self, connections: int) -> None:
-        """Probe until `end`, over this number of connections at a time."""
+        """Start the thread, which probes until `end`, over `connections` connections at a time."""
         threading.Thread(target=self._run, args=(connections,), daemon=True).start()
 
     def end(self) -> None:
-        """Stop probing."""
+        """Stop probing, and remove the socket."""
         if self._folder >= 0:
             self._path.unlink(missing_ok=True)
             self.socket.close()
@@ -379,7 +401,9 @@ class Probe:
             self._ended.wait(ASK_S)
 
     def _ask(self, connections: int) -> tuple[int, str]:
-        """Return the status of the answers, 200 if all had it; 0 and the reason if one request got none."""
+        """Request the page over each connection; return 200 if all answered well, else the first other status; 0 and
+        the reason if a request got no answer.
+        """
         try:
             with contextlib.ExitStack() as open_ones:
                 # Connections that stay open lead the next one to another worker.
@@ -395,7 +419,10 @@ class Probe:
 
 
 class Hold:
-    """Holding process: keeps the sockets, and replaces the web process."""
+    """Holding process: keeps the sockets, and starts, probes and replaces its web process.
+
+    `program`: command line of forumapi, without the subcommand.
+    """
 
     def __init__(self, config: Config, program: Sequence[str], kind: HeldKind = WEB) -> None:
         self.data = config.data_path
@@ -416,7 +443,9 @@ class Hold:
         self._is_stopping = False
 
     def run(self) -> int:
-        """Hold the sockets until a signal to stop; return the exit code. Raises HoldError."""
+        """Hold the sockets and keep a web process until a signal to stop, or until it can't be kept alive; return the
+        exit code. Raises HoldError.
+        """
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data, self._kind).open("w") as lock:
             try:
@@ -446,7 +475,7 @@ class Hold:
     # ------------------------------------------------------------ signals
 
     def _hear(self) -> None:
-        """Turn signals into bytes of a pipe, so that each wait ends at a signal."""
+        """Set handlers by which each signal writes its number into a pipe, so that `_wait` returns at a signal."""
         self._pipe, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakeup)
         heard = (*_PASSED_ON, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -454,7 +483,7 @@ class Hold:
             signal.signal(sign, lambda number, frame: None)
 
     def _wait(self, timeout_s: float) -> None:
-        """Wait for a signal, a line of a web process, or `timeout_s`; then act on the signals."""
+        """Wait for a signal, a report of a web process, or `timeout_s`; then carry out the signals."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._pipe, selectors.EVENT_READ)
             # A pipe without writers is always readable, at its end.
@@ -521,7 +550,9 @@ class Hold:
                 self._try()
 
     def _revive(self, code: int) -> bool:
-        """Start a web process in place of one that ended by itself; return False if that happened too often."""
+        """Put a web process in the place of the one that ended by itself: that on trial, the fallback, or a new one.
+        Return False if none can be started, or MAX_ENDS ended within ENDS_WITHIN_S.
+        """
         now = time.monotonic()
         self._ends.append(now)
         if len(self._ends) == MAX_ENDS and now - self._ends[0] < ENDS_WITHIN_S:
@@ -550,7 +581,9 @@ class Hold:
     # ------------------------------------------------------------ replacing
 
     def _try(self, like: WebProcess | None = None) -> None:
-        """Start the present target of the program's path, or the file that `like` ran, on trial."""
+        """Start a web process on trial: of the release that the program's path leads to now, or of the file that `like`
+        ran. A failure is recorded, not raised.
+        """
         # The new web process reads the settings file as it is now, with or without a SIGHUP since.
         self._take_over_settings()
         probe = None
@@ -563,22 +596,23 @@ class Hold:
             self._fail(str(error))
 
     def _is_looping(self, web: WebProcess) -> bool:
-        """Return True if the workers of a recent successor end again and again."""
+        """Return True if the workers of a web process that took over within LOOP_S end again and again."""
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
 
     def _take_fallback(self) -> WebProcess | None:
-        """Return the web process whose file to go back to, once; None if there is none."""
+        """Return the web process before, whose release may be started again, and forget it; None if there is none,
+        LOOP_S are over or its file is gone.
+        """
         fallback, self._fallback = self._fallback, None
         if fallback is None or time.monotonic() > self._fallback_until:
             return None
         return fallback if Path(fallback.file).exists() else None
 
     def _roll_back(self, why: str) -> None:
-        """Start the fallback beside the web process; it takes over as soon as it answers.
-
-        `why`: reason, for the log.
+        """Start the release before on a short trial, in place of the present one; do nothing if there is none. `why`:
+        for the log.
         """
         fallback = self._take_fallback()
         if fallback is None:
@@ -588,7 +622,9 @@ class Hold:
         self._try(fallback)
 
     def _ended(self, code: int) -> int:
-        """Handle the end of the web process, without which the sockets need not be held; return the exit code."""
+        """End all other web processes after the end of the present one, for which the sockets were held; return the
+        exit code.
+        """
         if self._next is not None:
             self._next.end()
             self._next.forget()
@@ -602,7 +638,9 @@ class Hold:
         return code if code > 0 else 1
 
     def _start(self, like: WebProcess | None = None, *, probe: Probe | None = None) -> WebProcess:
-        """Start a web process of the program; with `like`, of the very file that it ran. Raises HoldError."""
+        """Start a web process on the held sockets: of the program or, with `like`, of the very file that it ran.
+        `probe`: its socket is served too. Raises HoldError.
+        """
         command = list(self._program)
         if like is not None:
             command[0] = like.file
@@ -642,7 +680,9 @@ class Hold:
             raise HoldError(f"the web process did not serve within {START_S:.0f} s")
 
     def _consider(self, new: WebProcess) -> None:
-        """Let the new web process take over if its trial is passed; end it if it has failed."""
+        """Decide on a web process on trial: let it take over if it has passed, end it if it has failed, else
+        leave it.
+        """
         now = time.monotonic()
         code = new.process.poll()
         if code is not None:
@@ -667,7 +707,9 @@ class Hold:
                 self._refuse(new, new.probe.wrong or "it does not answer any more")
 
     def _take_over(self, new: WebProcess) -> None:
-        """Put the new web process in the place of the old one."""
+        """Make `new` the present web process, and tell the old one that it has a successor; its release is the fallback
+        for LOOP_S.
+        """
         old, self._web, self._next = self._web, new, None
         new.judged()
         if old is not None:
@@ -682,7 +724,7 @@ class Hold:
         self._tell()
 
     def _count_success(self, new: WebProcess) -> bool:
-        """Count a replacement by `new`; return True if it was a roll-back."""
+        """Record that `new` has taken over; return True if that was a roll-back, which is recorded as a failure."""
         why, self._rolls_back = self._rolls_back, ""
         if why:
             log.logger.error("rolled back to %s: %s", new.file, why)
@@ -715,7 +757,7 @@ class Hold:
             log.logger.error("can't say what became of it in %s: %s", self.data, error)
 
     def _notify(self, text: str) -> None:
-        """Notify systemd, if it started this process."""
+        """Send a message such as READY=1 to systemd; do nothing if it did not start this process."""
         if not self._notify_address:
             return
         address = self._notify_address
@@ -725,11 +767,9 @@ class Hold:
 
 
 def run(config: Config, program: str = "", kind: HeldKind = WEB) -> int:
-    """Hold sockets for the program `program` ("": the running one) until a signal to stop; return the exit code.
+    """Hold the sockets for a web process of this kind until a signal to stop; return the exit code. Raises HoldError.
 
-    `kind`: its process that serves them.
-
-    Raises HoldError.
+    `program`: path of the file whose web process is started, "" for the running one.
     """
     log.apply(config, access=False)
     here = os.environ.get("PEX", "")

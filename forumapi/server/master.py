@@ -30,7 +30,7 @@ from forumapi.server.worker import StartError, log_as
 
 
 class Log(Logger):  # type: ignore[misc]
-    """Logger of gunicorn's messages, as lines of the platform's log."""
+    """Logger that gunicorn uses, whose messages become lines of the platform's log; no access log."""
 
     def setup(self, cfg: Any) -> None:
         self.cfg = cfg
@@ -47,7 +47,9 @@ class Log(Logger):  # type: ignore[misc]
 
 
 class ForumApplication(Application):  # type: ignore[misc]
-    """Application of the master: etc/gunicorn.conf.py and the settings that it was started with."""
+    """Application object of gunicorn's master, also in its workers: gunicorn's settings, ours, and the making of the
+    WSGI application.
+    """
 
     def __init__(self, current: Config) -> None:
         self.settings = Settings(current)
@@ -58,17 +60,17 @@ class ForumApplication(Application):  # type: ignore[misc]
         super().__init__(prog="forumapi serve")
 
     def load_config(self) -> None:
-        """Load gunicorn's settings from etc/gunicorn.conf.py; its command line and environment are ignored."""
+        """Load gunicorn's settings from etc/gunicorn.conf.py alone, not from a command line or the environment."""
         self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
 
     def load(self) -> Any:
-        """Build the application, in the worker."""
+        """Make the WSGI application; called in each worker."""
         from forumapi.wsgi import create_app
 
         return create_app(self.settings.current)
 
     def ready(self) -> None:
-        """Report to the master that this worker has loaded, if the master waits for that."""
+        """Record that this worker has loaded, and report it to the master if that waits (`watched`)."""
         self._has_loaded[0] = 1
         if self._loaded is not None:
             os.write(self._loaded, b"1")
@@ -77,17 +79,19 @@ class ForumApplication(Application):  # type: ignore[misc]
 
     @property
     def has_loaded(self) -> bool:
-        """Return True once any worker of this web process has loaded."""
+        """Return True if any worker of this master has ever loaded."""
         return bool(self._has_loaded[0])
 
     @property
     def is_watched(self) -> bool:
-        """Return True if this worker is to replace one that serves with other settings."""
+        """Return True in a worker that is to replace one with other settings: the master waits for its `ready`."""
         return self._loaded is not None
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[int]:
-        """Yield the pipe to which each new worker writes a byte once it has loaded; closed after the with statement."""
+        """Make a pipe for the with statement, into which each worker started meanwhile writes a byte once it has
+        loaded; yield its reading end.
+        """
         reading, self._loaded = os.pipe()
         try:
             yield reading
@@ -99,9 +103,11 @@ class ForumApplication(Application):  # type: ignore[misc]
 
 
 class ForumMaster(Arbiter):  # type: ignore[misc]
-    """Master process of gunicorn. SIGHUP applies settings in place, or with new workers, without losing a request.
+    """Master process: gunicorn's arbiter. SIGHUP applies settings in place or with new workers, without losing a
+    request.
 
-    Under `forumapi hold` it takes over listening sockets, and ends at SIGUSR2, which tells it of a successor.
+    Under `forumapi hold` it takes over that process's listening sockets, and SIGUSR2 tells it that a successor serves
+    them.
     """
 
     # How long new workers may take to load.
@@ -121,7 +127,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self._leaving = {}
 
     def start(self) -> None:
-        """Take over the sockets that `forumapi hold` has opened; without that process, open the sockets here."""
+        """Take over the listening sockets of `forumapi hold`; if that did not start this process, open them. Then start
+        as gunicorn does.
+        """
         if held := os.environ.pop(listener_holder.ENV_LISTENERS, ""):
             self.LISTENERS = sock.create_sockets(
                 self.cfg, self.log, list(map(int, held.split(",")))
@@ -132,7 +140,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         super().start()
 
     def handle_usr2(self) -> None:
-        """Stop using the addresses, which the successor serves now."""
+        """Handle the start of a successor: close the listening sockets, so that this process ends after its last
+        client. Ignored without `forumapi hold`.
+        """
         if not self._is_held:
             log.logger.warning("SIGUSR2 is for `forumapi hold`; here nobody would take over")
             return
@@ -142,7 +152,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self.LISTENERS = []
 
     def manage_workers(self) -> None:
-        """Keep the configured number of workers; with a successor, end after the last worker."""
+        """Start missing workers; with a successor, tell the workers of it, and end this process after the last
+        worker.
+        """
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):
                 del self._leaving[pid]
@@ -158,10 +170,10 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             raise StopIteration
 
     def reap_workers(self) -> None:
-        """Reap workers that have ended, and notify `hold` of those that ended unasked.
+        """Reap workers that have ended, and report to `forumapi hold` each that was not asked to end.
 
-        A worker that can't start ends the web process only if none ever has started; else it is started again, while
-        the others serve.
+        Workers that can't start end this process only if none has ever loaded; else they are started again after a
+        pause, while the others serve.
         """
         before = set(self.WORKERS)
         self._reap_all()
@@ -184,7 +196,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
                 return
 
     def handle_hup(self) -> None:
-        """Reload the settings; an invalid file changes nothing, and settings that need a restart are named."""
+        """Reload the settings: applied by the workers, or by new workers if a change needs that. An invalid file
+        changes nothing; settings that wait for a restart are logged.
+        """
         if self._has_successor:
             # The worker has read them.
             return
@@ -216,8 +230,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             self.kill_workers(signal.SIGHUP)
 
     def _replace_workers(self) -> bool:
-        """Start new workers, and stop the old ones once the new ones serve; return False, without a change, if one
-        does not.
+        """Start new workers, and end the old ones once all new ones have loaded; if one of these fails, end the new
+        ones and return False.
         """
         old_cfg = self.app.cfg
         old = dict(self.WORKERS)
@@ -247,7 +261,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return True
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker; TERM only once, since a second one could interrupt its end."""
+        """Send a signal to a worker; SIGTERM only once, since a second one could interrupt its end."""
         if sig in (signal.SIGTERM, signal.SIGUSR2):
             if sig == signal.SIGTERM and pid in self._told_to_stop:
                 return
@@ -255,7 +269,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def _have_loaded(self, pids: list[int], loaded: int) -> bool:
-        """Wait until `loaded` workers have loaded; return False if one of them has ended, or the time is up."""
+        """Wait for a byte from each worker in `pids` on the pipe `loaded`; return False if one of them ends first, or
+        after LOAD_S.
+        """
         until = time.monotonic() + self.LOAD_S
         missing = len(pids)
         while missing and time.monotonic() < until:
@@ -266,7 +282,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return not missing
 
     def spawn_worker(self) -> int:
-        """Start one worker. HUP is blocked until the worker has a handler, without which HUP would end it."""
+        """Start one worker, with SIGHUP blocked until it has a handler: the signal would end it before. Return its
+        process id.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             return int(super().spawn_worker())
@@ -275,7 +293,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
 
 def _has_ended(pid: int) -> bool:
-    """Return True if a child has ended, without reaping it."""
+    """Return True if a child process has ended; it stays to be reaped."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
@@ -284,9 +302,9 @@ def _has_ended(pid: int) -> bool:
 
 
 def serve(current: Config, kind: type[ForumApplication] = ForumApplication) -> None:
-    """Run the web process, of this kind, until a signal to stop.
+    """Run the master of a web process until a signal to stop. `kind`: its application, the API's or the website's.
 
-    Raises SystemExit; its code is 0 after SIGTERM or SIGINT.
+    Raises SystemExit at the end, with code 0 after SIGTERM or SIGINT; StartError if the addresses are not free.
     """
     os.environ.pop("GUNICORN_CMD_ARGS", None)
     # A descriptor for each listener: as many as the system lets us have.

@@ -1,4 +1,6 @@
-"""Client of this machine's web process for operators and deployments: its health, and taking it out of service."""
+"""Client of this machine's web process, for operators and deployments: checks its health, and takes the machine out of
+service.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from forumapi.config import Config
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Return host and port to connect to, for a `listen` setting that is no Unix socket."""
+    """Return the host and port by which to connect to the setting `listen`, which is no Unix socket."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)
@@ -24,7 +26,9 @@ ANSWERED: Final = (200, 429)
 
 
 def connect(listen: str) -> http.client.HTTPConnection:
-    """Connect to the web process at `listen`. Raises OSError."""
+    """Return a connection to the web process at `listen`; over TCP it is opened by its first request. Raises
+    OSError.
+    """
     if listen.startswith("unix:"):
         connection = http.client.HTTPConnection("localhost", timeout=5)
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -36,7 +40,9 @@ def connect(listen: str) -> http.client.HTTPConnection:
 
 
 def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
-    """Send one GET to the web process at `listen`; return status and body, (0, b"") without an answer."""
+    """Send one GET for the site `host` to the web process at `listen`; return status and body, (0, b"") if there is no
+    answer.
+    """
     try:
         with contextlib.closing(connect(listen)) as connection:
             return get(connection, host, path)
@@ -45,14 +51,18 @@ def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
 
 
 def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[int, bytes]:
-    """Send one GET; return status and body. Raises OSError, http.client.HTTPException."""
+    """Send one GET for the site `host` over `connection`; return status and body. Raises OSError,
+    http.client.HTTPException.
+    """
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     return answer.status, answer.read()
 
 
 def put(config: Config, *, is_out: bool) -> None:
-    """Take this machine out of service (`is_out`), or put it back. Raises OSError."""
+    """Take this machine out of service (`is_out`) or put it back, by the file that the web process looks for. Raises
+    OSError.
+    """
     if is_out:
         config.data_path.mkdir(parents=True, exist_ok=True)
         config.out_of_service_path.touch()
@@ -61,9 +71,10 @@ def put(config: Config, *, is_out: bool) -> None:
 
 
 def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> str:
-    """Return the problem of the web process at `listen`; "" if it answers, is of `build`, serves a page, and is ready.
+    """Return in words what is wrong with the web process at `listen`; "" if it answers, is of `build` ("": any), serves
+    a page, and is ready.
 
-    `is_out`: it need not be ready.
+    `is_out`: the machine is out of service, so it need not be ready.
     """
     status, body = ask(config.listen, "localhost", "/api/v1/version")
     if status != 200:
@@ -83,7 +94,9 @@ def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> 
 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
-    """Poll the health check until it passes or `wait_s` is over; return the last problem, "" if it passed."""
+    """Repeat `health_problem` until it finds nothing, for `wait_s` at most; return its last result, "" for a healthy
+    process.
+    """
     deadline = time.monotonic() + wait_s
     while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:
         time.sleep(0.2)

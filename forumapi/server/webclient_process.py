@@ -1,6 +1,6 @@
-"""Process of the website alone (`forumapi webclient`): a client of the API over HTTP, like any other program.
+"""Web process of the website alone (`forumapi webclient`), which asks the API over HTTP, like any other program.
 
-It has the master, the workers, the limits and the reloads of the web process, and neither database nor storage.
+It has the master, workers, limits and reloads of the API's web process, but no database and no store of files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ READY: Final = "/api/v1/ready"
 
 
 class WebsiteApplication:
-    """WSGI callable of the website alone. Server hooks call `drain`, `apply` and `overdue`."""
+    """WSGI callable of the website's own web process: the website, and READY for balancers. The server's worker calls
+    `apply` at a reload.
+    """
 
     def __init__(self, config: Config) -> None:
         self.health = self
@@ -59,24 +61,24 @@ class WebsiteApplication:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer for a page that exceeded the time limit; None if the answer has begun."""
+        """Answer a request that exceeded the time limit, by a page with `status`."""
         return self.website.overdue(environ, start_response, status)
 
     def _address(self, environ: dict[str, Any]) -> str:
         return self._proxies.client_ip(environ)
 
     def drain(self) -> None:
-        """Report not ready from now on, since this process is about to stop."""
+        """Answer 503 to READY from now on, since this process is about to stop."""
         self._is_draining = True
 
     def apply(self, config: Config) -> None:
-        """Apply those settings that do not need a new process."""
+        """Take over the settings that need no new process: the trusted proxies."""
         self._proxies = Proxies(config.trusted_proxies)
 
 
 class WebsiteProcess(ForumApplication):
-    """Application of the master of `forumapi webclient`."""
+    """Application object of the master of `forumapi webclient`."""
 
     def load(self) -> WebsiteApplication:
-        """Build the application, in the worker."""
+        """Make the website's WSGI application; called in each worker."""
         return WebsiteApplication(self.settings.current)

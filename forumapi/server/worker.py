@@ -49,7 +49,7 @@ IDLE_GRACE_S: Final = 1.0
 
 
 class HeaderTimeout(Exception):
-    """Timeout of a request whose header did not arrive completely."""
+    """Error of a request whose header did not arrive completely within `header_timeout_s`."""
 
     def __str__(self) -> str:
         return "The header was not complete in time"
@@ -70,7 +70,7 @@ _BlockingSocket: Final = monkey.get_original("socket", "socket")
 
 
 class StartError(Exception):
-    """Reason why the web process must not, or can't, serve."""
+    """Failure to start the web process, or a worker; the message says why."""
 
 
 def _envelope(status: int, text: str, code: int = 0) -> bytes:
@@ -80,17 +80,23 @@ def _envelope(status: int, text: str, code: int = 0) -> bytes:
 
 
 def application() -> Wsgi:
-    """Make the WSGI application for the settings of this environment."""
+    """Make the WSGI application of the API, with the settings in the environment; for plain `gunicorn -c
+    etc/gunicorn.conf.py`.
+    """
     from forumapi.wsgi import create_app
 
     return create_app(config.load())
 
 
 class ForumWorker(GeventWorker):  # type: ignore[misc]
-    """Worker of the web process. Keeps gunicorn's strict parser and limits; HTTP/1.1 alone, TLS ends at the proxy."""
+    """Worker of the web process: gunicorn's gevent worker, with its strict parser and limits. Serves HTTP/1.1 alone;
+    TLS ends at the proxy.
+    """
 
     def init_signals(self) -> None:
-        """Handle gunicorn's signals, HUP for the settings, USR2 for a successor; HUP is blocked until here."""
+        """Set the handlers of signals: gunicorn's, SIGHUP to reload the settings, SIGUSR2 for a successor. SIGHUP was
+        blocked until here.
+        """
         super().init_signals()
         self._is_loaded = False
         self._reload_due = False
@@ -100,7 +106,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def load_wsgi(self) -> None:
-        """Load the application and open its connections before the first request."""
+        """Make the application and open its database connections, before the first request. Raises StartError if a
+        worker with new settings finds no database.
+        """
         # Nearly all objects made while loading stay: collecting garbage among them is a tenth of the start.
         gc.disable()
         self.wsgi: Any = self.app.wsgi()
@@ -144,7 +152,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._reload()
 
     def run(self) -> None:
-        """Serve until a signal to stop; then finish running requests, for `graceful_stop_s` at most."""
+        """Serve until a signal to stop; then finish the running requests, for `graceful_stop_s` at most, and stop the
+        application.
+        """
         servers, pools = [], []
         for listener in self.sockets:
             listener.setblocking(1)
@@ -192,7 +202,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.stop()
 
     def handle_exit(self, sign: int, frame: object) -> None:
-        """Handle SIGTERM: finish running requests, then end."""
+        """Handle SIGTERM: stop serving after the running requests, even if clients are still connected."""
         if self._has_successor and self._is_loaded:
             # To end at once after all.
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)
@@ -201,8 +211,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._stopping.set()
 
     def _handle_successor(self, sign: int, frame: object) -> None:
-        """Handle the start of a successor on the same addresses: accept no more connections, end after the last
-        client.
+        """Handle SIGUSR2, since a successor serves the same addresses: accept no more connections, and end after the
+        last client.
         """
         if self._has_successor:
             return
@@ -212,7 +222,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._stopping.set()
 
     def _drain(self) -> None:
-        """Report not ready, and keep serving until balancers have seen it."""
+        """Report not ready, and go on serving for `drain_s`, until load balancers have taken notice."""
         if health := getattr(self._served, "health", None):
             health.drain()
         until = time.monotonic() + self._drain_s
@@ -262,11 +272,15 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     # ------------------------------------------------------------ requests
 
     def timeout_ctx(self) -> gevent.Timeout:
-        """Return the timeout of a silent client. gunicorn's own method looks the setting up each time."""
+        """Return the time limit of a client that sends nothing, for a with statement. Replaces gunicorn's method, which
+        is slow.
+        """
         return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """Serve one connection: requests one after the other, until either side closes it."""
+        """Serve one connection: its requests one after the other, until either side closes it. A connection above the
+        limit of its address is refused.
+        """
         network = "" if listener is self._private else self._connections_by_address.admit(addr)
         if network is None:
             _refuse(client)
@@ -297,9 +311,10 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             util.close(client)
 
     def _next(self, parser: http_exchange.Parser) -> Any:
-        """Return the client's next request; None if the client is silent for too long, or has gone.
+        """Return the client's next request; None if the client sends nothing for too long, or has closed the
+        connection.
 
-        Raises HeaderTimeout for a request that has begun and is not complete in time.
+        Raises HeaderTimeout if a request has begun and its header is not complete in time.
         """
         has_begun = False
         with self.timeout_ctx():
@@ -318,7 +333,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         is_private: bool,
         network: str,
     ) -> bool:
-        """Answer one request; return True if the connection ends with it."""
+        """Answer one request; return True if the connection ends with it. `server`: name and port; `network`: that
+        under which the connection is counted.
+        """
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = http_exchange.environ(request, client, addr, server, self._settled.workers > 1)
@@ -349,7 +366,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         return is_last
 
     def _send(self, client: Any, pieces: StreamedBody) -> None:
-        """Send a long body. A client that reads nothing for the time limit of a request is disconnected."""
+        """Send the pieces of a long body. A client that reads nothing for the time limit of a request is disconnected.
+        Raises ConnectionAbortedError.
+        """
         left = len(pieces)
         with contextlib.closing(pieces):
             try:
@@ -364,7 +383,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that the parser refused, in the API's envelope; log any other error."""
+        """Answer a request that the parser refused, in the API's envelope; for any other error log it and
+        answer 500.
+        """
         line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
         text = str(exc)
         if not line:
@@ -379,7 +400,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         timer = gevent.Timeout.start_new(self._limit_s)
 
         def extend(seconds: float) -> None:
-            """Start the timer anew, with another limit."""
+            """Give the running request `seconds` from now on, in place of the time limit that it had."""
             nonlocal timer
             timer.close()
             timer = gevent.Timeout.start_new(seconds)
@@ -411,7 +432,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
 
 def _headers(body: bytes) -> response.Headers:
-    """Return the headers that every answer in the envelope has."""
+    """Return the headers of an answer that this module makes itself, with the length of `body`."""
     return [
         *response.base_headers(response.PLAIN),
         ("Cache-Control", response.NO_CACHE),
@@ -420,7 +441,9 @@ def _headers(body: bytes) -> response.Headers:
 
 
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
-    """Return an answer in the envelope that ends the connection; `more`: further lines of its head."""
+    """Return the bytes of a last answer on a connection, in the API's envelope. `line`: status and phrase; `more`:
+    further header lines.
+    """
     body = _envelope(int(line[:3]), text, code)
     headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(body))
     head = f"HTTP/1.1 {line}\r\nConnection: close\r\n{headers}{more}\r\n"
@@ -428,7 +451,7 @@ def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
 
 
 def _refuse(client: Any) -> None:
-    """Answer a connection above the limit, without waiting for its request."""
+    """Answer 429 to a connection above the limit, without waiting for its request, and close it."""
     text = "Too many connections of this address"
     try:
         client.setblocking(0)
@@ -445,13 +468,15 @@ def _refuse(client: Any) -> None:
 
 
 def _server_name(listener: Any) -> tuple[str, str]:
-    """Return SERVER_NAME and SERVER_PORT of a listener."""
+    """Return SERVER_NAME and SERVER_PORT for requests to this listener; the port is "" for a Unix socket."""
     name = listener.getsockname()
     return (str(name[0]), str(name[1])) if isinstance(name, tuple) else (str(name), "")
 
 
 def _check_waiting() -> None:
-    """Check that a wait for PostgreSQL does not block all requests of this worker. Raises StartError."""
+    """Raise StartError if psycopg was imported before gevent patched the standard library: each query would block all
+    requests of this worker.
+    """
     waiting = sys.modules.get("psycopg.waiting")
     if waiting is not None and waiting.wait is getattr(waiting, "wait_c", None):
         raise StartError(
@@ -461,7 +486,7 @@ def _check_waiting() -> None:
 
 
 def _greenlet_ended(context: object, kind: Any, error: Any, trace: object) -> None:
-    """Log an exception that ended a greenlet; gevent would print it."""
+    """Log an exception that ended a greenlet, where gevent would print it."""
     log.logger.critical("a greenlet ended", exc_info=error)
 
 

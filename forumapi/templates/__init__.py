@@ -14,7 +14,9 @@ __all__ = ["DARK", "ENVIRONMENT", "LIGHT", "render", "source"]
 
 
 class Look(NamedTuple):
-    """Colours of a scheme. Those from `quiet` on are mixed from the first three, since mail programs can't mix."""
+    """Colours of a scheme, light or dark. Those from `quiet` on are mixed from the first three in advance, since mail
+    programs can't mix.
+    """
 
     accent: str
     paper: str
@@ -44,10 +46,12 @@ ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 
 def render(name: str, /, **values: object) -> str:
-    """Render a template of the package. Raises UndefinedError for a name without a value."""
+    """Render a template by its path in forumapi/templates. Raises UndefinedError if the template uses a name that has
+    no value.
+    """
     return ENVIRONMENT.get_template(name).render(values)
 
 
 def source(name: str) -> str:
-    """Return the text of a template file."""
+    """Return the source of a template by its path in forumapi/templates."""
     return _LOADER.get_source(ENVIRONMENT, name)[0]

@@ -1,4 +1,6 @@
-"""Identicons: generated avatars of squares in one colour, from the profile's id alone (platform 4.5, P-36)."""
+"""Avatars: the address of a profile's, and the generated one (identicon): squares in one colour, from the profile's id
+alone (platform 4.5, P-36).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,10 @@ _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 
 def href(profile_id: int, stored: str) -> str:
-    """Return the address of a profile's avatar: `stored`, or that of the generated one for "".
+    """Return the address of a profile's avatar: `stored`, the one that it has set, or for "" that of the generated one.
 
-    Addresses that earlier releases stored without an upload contain the md5 of an e-mail address, and count as "".
+    Addresses that earlier releases stored for profiles without an upload contain the md5 of an e-mail address, and
+    count as "".
     """
     if stored and not stored.startswith(_EARLIER):
         return stored
@@ -26,13 +29,13 @@ def href(profile_id: int, stored: str) -> str:
 
 
 def profile_of(name: str) -> int | None:
-    """Parse the name of a generated avatar, without extension, into a profile id; None for any other name."""
+    """Return the profile's id in the name of a generated avatar, such as profile-7; None for any other name."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
 def png(profile_id: int, size: int = SIZE) -> bytes:
-    """Render the avatar as a PNG of `size` pixels a side. The profile need not exist."""
+    """Draw the generated avatar of a profile as a PNG of `size` pixels a side. No profile with this id need exist."""
     digest = hashlib.sha256(b"profile %d" % profile_id).digest()
     colour = colorsys.hls_to_rgb(digest[0] / 256, 0.35 + digest[1] / 1024, 0.55)
     palette = b"\xf2\xf2\xf2" + bytes(round(255 * part) for part in colour)

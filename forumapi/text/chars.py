@@ -1,4 +1,4 @@
-"""Filters of characters, and the rule against texts in capitals (content 1.7 and 11.2)."""
+"""Filters of characters, and the rule against texts all in capitals (content 1.7 and 11.2)."""
 
 import re
 
@@ -40,7 +40,7 @@ def _without(text: str, dropped: set[str]) -> str:
 
 
 def lower_if_all_caps(text: str) -> str:
-    """Convert a text without any lower-case letter to lower case."""
+    """Convert a text to lower case if none of its letters is lower-case; else return it unchanged."""
     if _ASCII_LOWER.search(text) or any(map(str.islower, text)):
         return text
     return text.lower()

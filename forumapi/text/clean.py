@@ -1,7 +1,7 @@
-"""Cleaning of titles and other short fields (content 1.7, platform 1.14).
+"""Cleaning of titles, names and other short fields (content 1.7, platform 1.14).
 
-Each function returns the HTML-escaped string that is stored and served; clients insert it raw, so this is a security
-boundary. Cleaning is idempotent.
+Each function returns the HTML-escaped text that is stored and served. Clients insert it into pages as it is, so this is
+a security boundary. Cleaning a cleaned text again changes nothing.
 """
 
 from collections.abc import Callable
@@ -22,27 +22,33 @@ _ESCAPES = str.maketrans(
 
 
 def word(text: str, *, quiet: bool = True) -> str:
-    """Clean a word: printable characters, all white space removed. `quiet` applies the case rule."""
+    """Clean a field of one word: all white space, tags and characters that are not printable are removed. `quiet`: a
+    text all in capitals becomes lower case.
+    """
     return _clean(text, word_characters, quiet)
 
 
 def sentence(text: str, *, quiet: bool = True) -> str:
-    """Clean a line: printable characters and U+0020, trimmed. `quiet` applies the case rule."""
+    """Clean a field of one line: tags, characters that are not printable and white space other than U+0020 are removed,
+    and it is trimmed. `quiet`: as in `word`.
+    """
     return _clean(text, sentence_characters, quiet)
 
 
 def block(text: str, *, quiet: bool = True) -> str:
-    """Clean several lines: printable characters and white space, trimmed. `quiet` applies the case rule."""
+    """Clean a field of several lines: tags and characters that are neither printable nor white space are removed, and
+    it is trimmed. `quiet`: as in `word`.
+    """
     return _clean(text, block_characters, quiet)
 
 
 def length(cleaned: str) -> int:
-    """Return the number of code points before escaping, for length limits."""
+    """Return the number of characters of a cleaned text before its escaping, for limits of length."""
     return len(unescape(cleaned)) if "&" in cleaned else len(cleaned)
 
 
 def escape(text: str) -> str:
-    """Escape the five special characters of HTML as in stored fields."""
+    """Escape the five special characters of HTML, in the form that stored fields have."""
     return text.translate(_ESCAPES)
 
 

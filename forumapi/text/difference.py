@@ -1,4 +1,4 @@
-"""Difference of two texts, word by word."""
+"""Difference between two texts, word by word, for revisions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ LIMIT_S: Final = 0.05
 
 
 class Segment(NamedTuple):
-    """Segment of text that was kept, deleted or inserted. The kept and inserted ones, in order, make the new text."""
+    """Segment of the old or new text. `op`: EQUAL, DELETE or INSERT; the equal and inserted ones, in order, are the new
+    text.
+    """
 
     op: str
     text: str
 
 
 class _Differ(diff_match_patch):  # type: ignore[misc]
-    """Differ without the search for a long common middle, which ignores the time limit."""
+    """Differ of the package without its search for a long common middle, which ignores the time limit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,12 +42,14 @@ class _Differ(diff_match_patch):  # type: ignore[misc]
 
 
 def changes(old: str, new: str) -> list[Segment]:
-    """Return the segments that turn `old` into `new`, computed within LIMIT_S; neighbours differ in kind."""
+    """Return the segments that turn `old` into `new`; of two neighbours one is never of the other's kind. After LIMIT_S
+    the rest is one deletion and one insertion.
+    """
     known: dict[str, str] = {}
     words: list[str] = []
 
     def letters(text: str) -> str:
-        """Encode each token as one character."""
+        """Encode each token of a text (a word, white space, a sign) as one character, the same in both texts."""
         found = []
         for word in _TOKEN.findall(text):
             letter = known.get(word)

@@ -30,24 +30,25 @@ _MAX_ADDRESS = 254
 
 
 def valid(address: str) -> bool:
-    """Return True for a plain ASCII `local@domain.tld` within the sizes of RFC 5321.
-
-    Quoted local parts, comments, display names and address literals are refused.
+    """Return True if `address` is a plain ASCII `local@domain.tld` within the sizes of RFC 5321. Quoted local parts,
+    comments, display names and address literals are refused.
     """
     match = _ADDRESS.fullmatch(address) if len(address) <= _MAX_ADDRESS else None
     return match is not None and len(match["local"]) <= _MAX_LOCAL
 
 
 def canonical(address: str) -> str:
-    """Normalise an address for the detection of duplicate and banned accounts. No proof of identity (P-29)."""
+    """Return the form of an address in which those of one mailbox are mostly equal, to detect duplicate and banned
+    accounts. It proves nobody's identity (P-29).
+    """
     local, domain = _parts(address)
     return f"{_plain_local(_COMMENT.sub('', local))}@{_SAME_DOMAIN.get(domain, domain)}"
 
 
 def same_person_key(address: str) -> str:
-    """Make the key under which an address signs in; equal keys are one person (P-29).
+    """Return the key of the account that an address signs in to; addresses with the same key are one person (P-29).
 
-    The whole address in lower case; at Gmail without dots and a `+` tail.
+    It is the address in lower case; at Gmail without dots and without a `+` and what follows.
     """
     local, domain = _parts(address)
     if domain in ("gmail.com", "googlemail.com"):

@@ -1,7 +1,7 @@
-"""Players and maps that are shown under links to them (content 11.10, C-49, C-55).
+"""Players and maps (embeds) that are shown below links to known providers (content 11.10, C-49, C-55).
 
-A rule matches whole addresses, and makes the address of the frame from captured digits and names, so that no other part
-of an author's URL reaches the page.
+A rule matches whole addresses, and makes the frame's address from captured numbers and names, so that no other part of
+an author's URL reaches the page.
 """
 
 import re
@@ -12,7 +12,7 @@ from forumapi.text.sanitise import escape_attribute
 
 
 class Embed(NamedTuple):
-    """Frame with its address and size."""
+    """Frame of a player or map: its address, its size in pixels (or "100%"), and what it may do."""
 
     src: str
     width: str
@@ -32,9 +32,10 @@ class Embed(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """Rule of an embed. `hosts` and `address` (path, query and fragment) must match as a whole, ignoring case.
+    """Rule for the links of a provider. `hosts` and `address` (path, query and fragment) are regular expressions for
+    the whole, ignoring case.
 
-    `src` may use the groups of both. Rules are tried by `sequence`, then in order of definition.
+    `src`: the frame's address, with the named groups of both. Rules are tried by `sequence`, then in their order here.
     """
 
     sequence: int
@@ -142,7 +143,7 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """Return the frame for a link to `url`; None if there is none."""
+    """Return the frame to show below a link to `url`; None if no rule matches."""
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):
         return None

@@ -47,9 +47,8 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Split `html` into texts and tags, without HIDDEN elements.
-
-    An opening `<` without any later `>` is text.
+    """Split `html` into texts and tags, without HIDDEN elements and their content. A `<` with no `>` anywhere after it
+    is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
@@ -61,7 +60,9 @@ def steps(html: str) -> Iterator[Step]:
 
 
 def _without_hidden(html: str) -> str:
-    """Replace each HIDDEN element by an empty comment, which keeps its neighbours apart."""
+    """Replace each HIDDEN element, with its content, by an empty comment, so that its neighbours do not become one
+    word.
+    """
     kept: list[str] = []
     done = position = 0
     while match := _TOKEN.search(html, position):
@@ -74,7 +75,9 @@ def _without_hidden(html: str) -> str:
 
 
 def _end_of_hidden(html: str, name: str, position: int) -> int:
-    """Find the end tag of the element around `position`; without one, the end of the text."""
+    """Return the position of the end tag of the element `name` that is open at `position`; without an end tag, the end
+    of the text.
+    """
     depth = 1
     for match in _HIDDEN_TAG[name].finditer(html, position):
         depth += -1 if match[1] else 1
@@ -84,12 +87,14 @@ def _end_of_hidden(html: str, name: str, position: int) -> int:
 
 
 def attributes_of(written: str) -> Iterator[tuple[str, str]]:
-    """Split attributes into (lower-case name, value as written), repeated names included."""
+    """Yield the attributes in the text of a tag as (name in lower case, value as written); a repeated name
+    comes again.
+    """
     for match in _ATTRIBUTE.finditer(written):
         name, double, single, bare = match.groups(default="")
         yield name.lower(), double or single or bare
 
 
 def strip_tags(html: str) -> str:
-    """Extract the text of `html`, with entities as written."""
+    """Return the text of `html` without tags and HIDDEN elements; entities stay as written."""
     return "".join([text for text, *_ in steps(html)])

@@ -15,7 +15,9 @@ _STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
 
 
 class CalendarEvent(NamedTuple):
-    """Event in a calendar. `start`: aware time; `clock`: local time at the event; texts are HTML-escaped."""
+    """Event in a calendar; its texts are HTML-escaped, as stored. `start`: with its time zone; `clock` and `zone`:
+    local time at the event.
+    """
 
     uid: str
     url: str
@@ -34,9 +36,9 @@ class CalendarEvent(NamedTuple):
 
 
 def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
-    """Render a calendar of events as iCalendar.
+    """Make the iCalendar file of a calendar with this name (HTML-escaped) and these events.
 
-    Times are in UTC, so that readers need no rules of time zones; the local time at the event is in the description.
+    Times are in UTC, so that readers need no rules of time zones; the local time at an event is in its description.
     """
     # Imported on use: it costs 3 MB and 30 ms, and most processes never need it.
     from icalendar import Calendar, Timezone

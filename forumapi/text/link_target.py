@@ -31,7 +31,9 @@ _FILES = "/api/v1/files/"
 
 
 class LinkTarget(NamedTuple):
-    """Target of a link: `href` to write, and its treatment."""
+    """Target of a link. `href`: address to write; `external`: on another host; `shortened`: to be replaced by a short
+    link.
+    """
 
     href: str
     external: bool = False
@@ -39,10 +41,10 @@ class LinkTarget(NamedTuple):
 
 
 def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTarget | None:
-    """Return the target of a link to `url`; None if it must not be a link.
+    """Return the target of a link to `url`, as an author wrote it; None if the sanitiser would remove the link.
 
-    `own_hosts`: the site's host names, lower case, without port. `file_host`: the one of them on which files keep
-    absolute addresses, or None.
+    A link within the site becomes a path. `own_hosts`: the site's host names, in lower case, without port; `file_host`:
+    the one of them on which addresses of files stay absolute, None for none.
     """
     web = _PLAIN_WEB.fullmatch(url)
     if web is None:
@@ -66,7 +68,7 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
 
 
 def usable_image(url: str) -> str | None:
-    """Return the normalised source of an image; None if it must not be loaded."""
+    """Return the address to load an image from, of the `url` that an author wrote; None if it may not be loaded."""
     source = target(url, frozenset(), None)
     if source is None or not source.href or source.href[:7].lower() == "mailto:":
         return None

@@ -19,7 +19,7 @@ _MARKS: Final = "\u200e\u200f"
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Return the prototypes of letters, for str.translate."""
+    """Return the map from confusable letters to their prototypes, for str.translate; read once a process."""
     text = files("confusable_homoglyphs").joinpath("confusables.json").read_text(encoding="utf-8")
     pairs = {
         letter.strip(_MARKS): [other["c"].strip(_MARKS) for other in others]
@@ -37,13 +37,15 @@ def _prototypes() -> dict[int, str]:
 
 
 def looks(name: str) -> list[str]:
-    """Return the skeletons of a stored name, one or two: as written, and case-folded."""
+    """Return the skeletons of a stored profile name, HTML-escaped as it is: of the name as written and, if that
+    differs, of the name case-folded.
+    """
     plain = unicodedata.normalize("NFKC", unescape(name))
     return sorted({_skeleton(plain), _skeleton(plain.casefold())})
 
 
 def _skeleton(text: str) -> str:
-    """Compute the case-insensitive skeleton of the visible text."""
+    """Return the skeleton of a text, without the characters that are not seen; the same for upper and lower case."""
     for _ in range(2):  # a prototype may have another case, and then another prototype
         seen = "".join(one for one in unicodedata.normalize("NFD", text) if _is_seen(one))
         text = unicodedata.normalize("NFC", seen.translate(_prototypes()).casefold())

@@ -1,6 +1,6 @@
-"""Markdown to HTML (content 11.4): the only module that uses the engine.
+"""Conversion of Markdown to HTML (content 11.4): the only module that uses the Markdown engine.
 
-The output is not safe: raw HTML of the author passes through.
+The result is not safe: HTML that the author wrote passes through.
 """
 
 import re
@@ -26,7 +26,7 @@ _DELIMITER_ROW = "|:- \t"
 
 
 def to_html(source: str) -> str:
-    """Render `source` as unsafe HTML."""
+    """Convert Markdown to HTML, which is not sanitised."""
     if "|" in source:
         source = _with_bounded_tables(source)
     if source.count("www.") > _MAX_URLS:
@@ -35,7 +35,9 @@ def to_html(source: str) -> str:
 
 
 def _with_bounded_tables(source: str) -> str:
-    """Break the delimiter rows of tables beyond _MAX_CELLS."""
+    """Escape the delimiter rows of tables once all of them have more than _MAX_CELLS cells, so that these tables stay
+    text.
+    """
     lines = source.split("\n")
     cells = 0
     blank = 0

@@ -33,7 +33,9 @@ _Rewrite = Callable[[str, str], str]
 
 
 def rewrite(text: str) -> str:
-    """Rewrite `www.` to addresses and BBCode to Markdown, except in code."""
+    """Return Markdown in which bare `www.` addresses begin with https:// and BBCode is converted; code stays as
+    it is.
+    """
     has_www = "www." in text and _WWW.search(text) is not None
     has_tags = "[" in text and _ANY_TAG.search(text) is not None
     if not has_www and not has_tags:
@@ -51,13 +53,17 @@ def rewrite(text: str) -> str:
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Return a text that `change` was applied to, except for its code. Its characters are filtered already."""
+    """Return a text to which `change` was applied, except for code spans and fences. The text has passed a character
+    filter, so it holds no private-use characters.
+    """
     masked, code = _mask_code(text)
     return _unmask(change(masked), code)
 
 
 def _pairs(text: str, name: str, rewrite_pair: _Rewrite) -> str:
-    """Replace each `[name=argument]content[/name]`, not nested, by `rewrite_pair(argument, content)`."""
+    """Replace each `[name=argument]content[/name]` by `rewrite_pair(argument, content)`; one within another of the same
+    name is not replaced.
+    """
     written: list[str] = []
     done = 0
     opening: re.Match[str] | None = None
@@ -120,7 +126,7 @@ _TAGS = {
 
 
 def _mask_code(text: str) -> tuple[str, list[str]]:
-    """Replace each code span and fence by one private-use character. Returns the text and the code."""
+    """Replace each code span and fence by one private-use character; return the text, and the code in order."""
     if "`" not in text and "~~~" not in text:
         return text, []
     span_ends = _ends_of_spans(text)
@@ -143,7 +149,7 @@ def _unmask(text: str, code: list[str]) -> str:
 
 
 def _end_of_fence(text: str, opening: re.Match[str]) -> int:
-    """Find the end of a fence: after its closing line, or the end of the text."""
+    """Return the position after a fence's closing line; without one, the end of the text."""
     fence = opening["fence"]
     for match in _FENCE_END.finditer(text, opening.end()):
         if match[1].startswith(fence):

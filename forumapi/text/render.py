@@ -50,7 +50,9 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """Start tag of a link to another host. `more`: its other attributes, as HTML."""
+    """Link to another host, of which only the start tag is written later, when its short link is known. `more`: its
+    other attributes, as HTML.
+    """
 
     href: str
     more: str
@@ -58,7 +60,9 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """Possible mention: the longest possible name, and the key to look up."""
+    """Word after @ or +, which may name a profile. `candidates`: (length in `word`, key to look up) of possible names,
+    the longest first.
+    """
 
     word: str
     candidates: tuple[tuple[int, str], ...]
@@ -66,7 +70,7 @@ class _Mention:
 
 @dataclass(frozen=True, slots=True)
 class RenderDraft:
-    """Comment that is rendered except for its links and mentions."""
+    """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML."""
 
     parts: tuple[str | _Link | _Mention, ...]
     mention_names: frozenset[str]
@@ -77,7 +81,7 @@ class RenderDraft:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Rendered comment."""
+    """Rendered comment: HTML to be stored and served, with the profiles and URLs in it."""
 
     html: str
     mentioned: tuple[int, ...]
@@ -94,10 +98,11 @@ def prepare(
     jump: str = "",
     limit: int | None = MAX_SOURCE,
 ) -> RenderDraft:
-    """Run steps 1 to 7 of content 11.1, as far as they need no database.
+    """Render Markdown as far as that needs no database (steps 1 to 7 of content 11.1).
 
-    `own_hosts` and `file_host`: see `urls.target`. `jump`: prefix of short links, which are left unchanged. Raises
-    ValueError for a text longer than `limit`; None, for texts that stand in the database already or are imported: any.
+    `own_hosts` and `file_host`: as in `link_target.target`. `jump`: prefix of short links' addresses, which are left as
+    they are. Raises ValueError for a text longer than `limit` characters; None, for texts that are stored already or
+    imported: no limit.
     """
     if limit is not None and len(markdown) > limit:
         raise ValueError(f"a comment is at most {limit} characters")
@@ -111,10 +116,10 @@ def prepare(
 def finish(
     draft: RenderDraft, *, mentions: Mapping[str, int], short_links: Mapping[str, str]
 ) -> Content:
-    """Run steps 7 to 12 of content 11.1; return the sanitised HTML with embeds.
+    """Insert mentions and short links into a draft, sanitise it and add embeds (steps 7 to 12 of content 11.1).
 
-    `mentions`: profile ids by name as in `draft.mention_names`. `short_links`: addresses that replace URLs of
-    `draft.urls`; other URLs stay.
+    `mentions`: ids of those profiles that exist, by name as in `draft.mention_names`. `short_links`: address of the
+    short link by URL of `draft.urls`; other URLs stay.
     """
     written: list[str] = []
     mentioned: dict[int, None] = {}
@@ -137,7 +142,7 @@ def finish(
 
 
 def _readable(text: str) -> str:
-    """Remove characters that entities could bring back after step 1."""
+    """Remove characters that the filter of step 1 removes, since entities can bring them back."""
     return block_characters(text).replace("\r", "")
 
 
@@ -163,7 +168,7 @@ _STARTS = {name: f"<{name}>" for name in ELEMENTS}
 
 
 class _Writer:
-    """Writer of a document from the tokens of rendered Markdown, which collects links and mentions."""
+    """Writer of the parts of a RenderDraft, from the tokens of rendered Markdown."""
 
     def __init__(
         self, source: str, own_hosts: frozenset[str], file_host: str | None, jump: str
@@ -180,7 +185,7 @@ class _Writer:
         self._in_fresh_pre = False
 
     def write(self, html: str) -> None:
-        """Write the tokens of `html`."""
+        """Write the whole document `html`: HTML that the Markdown engine made."""
         for text, slash, name, attributes in steps(html):
             if text:
                 self._text(text)
@@ -199,7 +204,7 @@ class _Writer:
         self.parts.append(self._nesting.finish())
 
     def urls(self) -> tuple[str, ...]:
-        """Return the distinct URLs of links to shorten, in order."""
+        """Return the URLs for which short links are wanted, each once, in order, MAX_LINKS at most."""
         links = (part.href for part in self.parts if isinstance(part, _Link))
         return tuple(dict.fromkeys(links))[:MAX_LINKS]
 
@@ -279,7 +284,9 @@ class _Writer:
         self.parts.append(escape_text(text))
 
     def _marked(self, text: str) -> None:
-        """Write a text, link its hashtags and collect its possible mentions."""
+        """Write a text; its hashtags become links to the search, and words that may be mentions parts to be
+        decided on.
+        """
         done = 0
         for match in _MARK.finditer(text):
             tag = match["tag"]
@@ -311,7 +318,7 @@ _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
 
 
 def _attributes(element: str, written: str) -> dict[str, str]:
-    """Decode the allowed attributes of a tag; of repeated names the first counts."""
+    """Return the decoded attributes of a tag that an author may set; of a repeated name the first counts."""
     seen: dict[str, str] = {}
     for name, value in attributes_of(written):
         if name not in seen:
@@ -330,7 +337,7 @@ def _written(attributes: Mapping[str, str]) -> str:
 
 
 def _hyphenated(text: str) -> str:
-    """Insert a soft hyphen after each 40 characters of a long word (content 11.5)."""
+    """Insert a soft hyphen after every 40 characters of a long word, so that it can be broken (content 11.5)."""
     return _LONG_RUN.sub(lambda run: run[0] + _SOFT_HYPHEN, text)
 
 
@@ -340,7 +347,9 @@ def _start_of_link(href: str, external: bool, more: str) -> str:
 
 
 def _mention(part: _Mention, mentions: Mapping[str, int], mentioned: dict[int, None]) -> str:
-    """Render a possible mention; a profile that it names is added to `mentioned`."""
+    """Render a possible mention: a link to the profile of its longest candidate in `mentions`, whose id is added to
+    `mentioned`; else text.
+    """
     for end, key in part.candidates:
         profile = mentions.get(key)
         if profile is not None:
@@ -356,7 +365,9 @@ _SHORT_LINK = re.compile(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 
 
 def _with_embeds(html: str, used: Mapping[str, str]) -> str:
-    """Insert the frames of short links in `used` (URL -> address) into sanitised HTML."""
+    """Insert the players and maps of links into sanitised HTML, MAX_EMBEDS at most. `used`: address of the short link
+    by URL.
+    """
     frames: dict[str, str] = {}
     for url, short in used.items():
         embed = embeds.find(url)

@@ -1,4 +1,4 @@
-"""Times that clients send, as RFC 3339 writes them: a `T` or a space between date and time, at most nine decimals."""
+"""Parser of times that clients send (RFC 3339): a `T` or a space between date and time, at most nine decimals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _TIME: Final = re.compile(
 
 
 def _digits(text: str) -> tuple[str, str]:
-    """Return a time's digits with at most six decimals, and its offset or "". Raises ValueError."""
+    """Split a time into date and time of day, cut to six decimals, and its offset, "" if there is none. Raises
+    ValueError.
+    """
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError
@@ -22,7 +24,9 @@ def _digits(text: str) -> tuple[str, str]:
 
 
 def instant(text: str) -> datetime.datetime | None:
-    """Parse a time with its offset into UTC; None for any other text, or outside the years 1 to 9999."""
+    """Parse a time that has an offset, and return it in UTC; None for any other text, also without offset, and outside
+    the years 1 to 9999.
+    """
     try:
         digits, offset = _digits(text)
         moment = datetime.datetime.fromisoformat(digits + offset)
@@ -32,7 +36,9 @@ def instant(text: str) -> datetime.datetime | None:
 
 
 def wall_clock(text: str) -> datetime.datetime | None:
-    """Parse the digits of a time and ignore its offset, which may be absent; None for any other text."""
+    """Parse a time as that of a clock on the wall, without zone: its offset is ignored, and may be absent. None for any
+    other text.
+    """
     try:
         return datetime.datetime.fromisoformat(_digits(text)[0])
     except ValueError:

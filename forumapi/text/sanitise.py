@@ -1,4 +1,4 @@
-"""Sanitiser: the allow-list of a comment's HTML (content 11.8, C-54)."""
+"""Sanitiser of comments' HTML: the elements and attributes that are allowed (content 11.8, C-54)."""
 
 import re
 from collections.abc import Mapping
@@ -95,7 +95,9 @@ _ADDED: Rules = {"rel": re.compile(EXTERNAL_REL), "target": re.compile(EXTERNAL_
 
 
 def allowed_value(element: str, attribute: str, value: str) -> bool:
-    """Return True if an author may give `element` this attribute with this value (URLs: see `usable_url`)."""
+    """Return True if an author may give an allowed `element` this attribute with this value; the scheme of a URL is
+    checked by `usable_url`.
+    """
     rule = ELEMENTS[element].get(attribute) or EVERYWHERE.get(attribute)
     return rule is not None and rule.fullmatch(value) is not None
 
@@ -123,24 +125,24 @@ _CLEANER = nh3.Cleaner(
 
 
 def sanitise(html: str) -> str:
-    """Return the HTML without any but allowed elements and attributes; it is well-formed, other `<` and `>` are
-    escaped.
+    """Return well-formed HTML with the allowed elements and attributes alone; text of other elements stays, that of
+    HIDDEN ones does not.
 
-    The time is quadratic in the depth of the tree, which `tag_nesting` must have bounded before.
+    Takes time quadratic in the depth of elements, which `tag_nesting` must have limited before.
     """
     return _CLEANER.clean(html)
 
 
 def usable_url(url: str) -> bool:
-    """Return True if the sanitiser keeps `url` as the target of a link."""
+    """Return True if the sanitiser keeps a link to `url`."""
     return "href=" in _CLEANER.clean(f'<a href="{escape_attribute(url)}"></a>')
 
 
 def escape_text(text: str) -> str:
-    """Escape a text for HTML."""
+    """Escape &, < and > for a text in HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def escape_attribute(value: str) -> str:
-    """Escape a value for double quotes."""
+    """Escape a value for an HTML attribute in double quotes."""
     return escape_text(value).replace('"', "&quot;")

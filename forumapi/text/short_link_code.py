@@ -1,4 +1,4 @@
-"""Codes of short links: twelve random characters, consecutive ones in earlier releases (platform 6.3)."""
+"""Codes of short links: twelve random characters; in earlier releases, the link's number (platform 6.3)."""
 
 import random
 import secrets
@@ -16,14 +16,16 @@ _SECRET = secrets.SystemRandom()
 
 
 def draw(source: random.Random = _SECRET) -> str:
-    """Draw a new code. `source`: another generator than the system's only for codes that need not be secret."""
+    """Draw a new code at random. `source`: the system's generator; another one only for codes that need not be
+    secret.
+    """
     return "".join(source.choices(ALPHABET, k=LENGTH))
 
 
 def decode(code: str) -> int | None:
-    """Decode a code of earlier releases: a lead character, then the link's number in base 56, least digit first.
+    """Return the number of the short link that a code of earlier releases stands for; None if it is not one.
 
-    None for an invalid code.
+    Such a code is a lead character, then the number in base 56, the least digit first.
     """
     if not 2 <= len(code) <= 12 or code[-1] == ALPHABET[0]:
         return None  # too long for a bigint, or with a leading zero: an alias of another code

@@ -1,9 +1,9 @@
-"""Correction of wrongly nested HTML tags, and their greatest depth, before the sanitiser parses them.
+"""Correction of wrongly nested HTML tags, and a limit on their depth, before the sanitiser parses them.
 
 An HTML parser repairs bad nesting by closing and re-opening elements, which hostile input makes expensive: an unclosed
 `<b title="…long…">` is copied into every later paragraph, and the cost of a tree is quadratic in its depth. So start
-tags close the elements that HTML says they close, elements are closed by name and in order, and elements nested too
-deeply lose their tags but not their text.
+tags close the elements that HTML says they close, elements are closed by name and in order, and elements that are
+nested too deeply lose their tags but not their text.
 """
 
 from collections.abc import Collection
@@ -49,7 +49,7 @@ _SIBLINGS = {"li": ("li",), "dd": ("dd", "dt"), "dt": ("dd", "dt")}
 
 
 class Nesting:
-    """Stack of open elements of a document that is being written."""
+    """Stack of the open elements of a document that is being written, `open`."""
 
     __slots__ = ("_inner_links", "_too_deep", "open")
 
@@ -59,7 +59,9 @@ class Nesting:
         self._inner_links = 0
 
     def start(self, name: str) -> str | None:
-        """Open an element; return the end tags to write before it, None if it is not allowed here."""
+        """Open the element `name`; return the end tags to write before its start tag, None if the start tag must not be
+        written.
+        """
         closing = ""
         if name in _TABLE_PARTS:
             place = self._nearest(_TABLE_PARTS[name])
@@ -87,7 +89,9 @@ class Nesting:
         return closing
 
     def end(self, name: str) -> str:
-        """Close an element; return the end tags to write, "" if it is not open or may not be closed here."""
+        """Close the element `name`; return the end tags to write, its own last; "" if it is not open, or may not be
+        closed here.
+        """
         if self._too_deep:
             if self._too_deep[-1] == name:
                 self._too_deep.pop()
@@ -129,7 +133,9 @@ class Nesting:
         return None
 
     def _first_closed_by(self, name: str) -> int:
-        """Return the position of the outermost element that the start tag of block `name` closes."""
+        """Return the position in the stack of the outermost element that the start tag of the block `name` closes; the
+        stack's length for none.
+        """
         first = len(self.open)
         siblings = _SIBLINGS.get(name, ())
         for place in range(first - 1, -1, -1):
@@ -148,7 +154,9 @@ class Nesting:
 
 
 def nested(html: str, elements: Collection[str]) -> str:
-    """Return HTML with the tags of `elements` correctly nested, and without all other tags, for the sanitiser."""
+    """Return `html` with the tags of `elements` correctly nested and all other tags left out; it has yet to be
+    sanitised.
+    """
     nesting = Nesting()
     parts = []
     for text, slash, written, attributes in steps(html):

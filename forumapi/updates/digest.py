@@ -1,6 +1,6 @@
-"""Digests: mail once a day or week, in the morning of the reader's time zone, with new items that they may read.
+"""Digests: mail once a day or week, in the morning of the reader's time zone, with what is new and may be read.
 
-Beyond v1. One statement a run queues them; their content is read when they are sent.
+Not in v1. One statement queues all that are due; their content is read when they are sent.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ UNREAD = Query(
 
 
 class DigestSettings(NamedTuple):
-    """Digest settings of a profile.
+    """Digest settings of a profile. `digest`: none, daily or weekly; `due`: time of the next, None for none.
 
-    `due`: time of the next digest; `bounce`: reason why its address gets no mail, None if it does.
+    `bounce`: why the address `email` gets no mail, None if it does.
     """
 
     digest: str
@@ -159,7 +159,9 @@ class DigestSettings(NamedTuple):
 
 
 class DigestItem(NamedTuple):
-    """Item in a digest, with titles as stored. `is_new`: created since the last digest, else commented since."""
+    """Item in a digest, with titles as stored (HTML-escaped). `is_new`: made since the last digest; else only commented
+    since.
+    """
 
     id: int
     type: int
@@ -169,7 +171,7 @@ class DigestItem(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, profile_id: int) -> DigestSettings:
-    """Read the digest settings of an existing profile in one statement; those that are not stored are the defaults."""
+    """Return the digest settings of a profile, which must exist; those that are not stored are the defaults."""
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
     assert row is not None, "profiles ask for their own"
     bounce = Suppression(*row[4:]) if row[4] else None
@@ -184,7 +186,9 @@ def choose(
     time_zone: str,
     now: datetime.datetime | None = None,
 ) -> None:
-    """Set a profile's digest to `daily`, `weekly` or `none`, and its time zone. Raises Invalid for another value."""
+    """Set a profile's digest (`daily`, `weekly` or `none`) and time zone, and its next due time. Raises Invalid for
+    another value. `now`: for tests.
+    """
     if digest not in FREQUENCIES:
         raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
     if time_zone not in event.zones():
@@ -198,12 +202,14 @@ def choose(
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Queue the digests that are due and set the next due times; return the number queued."""
+    """Queue the mails of up to `limit` digests that are due, and set their next due times; return how many. `now`: for
+    tests.
+    """
     return tx.run(QUEUE_DUE, now=now, limit=limit)
 
 
 def local(when: datetime.datetime, zone: str) -> str:
-    """Format a time for a reader, in the time zone `zone`."""
+    """Format a time for a reader in the time zone `zone`, such as "3 May, 14:05"; an unknown zone leaves it in UTC."""
     try:
         there = when.astimezone(zoneinfo.ZoneInfo(zone))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -214,9 +220,10 @@ def local(when: datetime.datetime, zone: str) -> str:
 def read(
     tx: Reader, site: Site, tree: Tree, readers: Sequence[MailContext]
 ) -> Iterator[tuple[MailContext, list[DigestItem]]]:
-    """Read the new items for each reader of one site, newest first, with two statements for any number of readers.
+    """Yield for each reader of one site, the recipients of digests, the items for their digest, newest first and SHOWN
+    at most; two statements for all.
 
-    Items count if the reader may list their microcosm, and neither ignores nor has read them.
+    An item counts if the reader may list its microcosm, and has neither read nor ignored it.
     """
     since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)

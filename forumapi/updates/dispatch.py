@@ -2,8 +2,8 @@
 
 An event leads to rows of `updates` (replies, mentions, attendees, invitations, reminders), to requests for mail, and to
 `last_notified` of watchers. Comments, new items and votes on followed things need no rows:
-models/notifications/update_page.py finds them when the list is read. All of it commits with the reader's cursor, so
-that each event takes effect once.
+models/notifications/update_page.py finds them when the list is read. All is committed with the reader's cursor, so that
+each event takes effect once.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class LiveComment(NamedTuple):
-    """Comment as dispatch reads it: a row of COMMENTS. `mentioned`: profiles not yet notified of being mentioned."""
+    """Comment that is neither deleted nor hidden, as dispatch reads it (COMMENTS). `mentioned`: profiles that it
+    mentions and that were not notified of that yet.
+    """
 
     id: int
     created: datetime.datetime
@@ -143,7 +145,7 @@ class LiveComment(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the target for the permission evaluator; the caller fills in the participation in a huddle."""
+        """Return the comment as a target for the evaluator, for somebody who does not participate in its huddle."""
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -154,7 +156,7 @@ class LiveComment(NamedTuple):
 
 
 class LiveItem(NamedTuple):
-    """Item as dispatch reads it: a row of ITEMS."""
+    """Item that is neither deleted nor hidden, as dispatch reads it (ITEMS)."""
 
     id: int
     item_type: int
@@ -164,19 +166,19 @@ class LiveItem(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the target for the permission evaluator."""
+        """Return the item as a target for the evaluator."""
         return Target(self.item_type, self.id, self.microcosm_id, (self.author_id,))
 
 
 class Dispatch:
-    """Reader `updates` of the event log. `queue` queues mails."""
+    """Reader `updates` of the event log. `queue(tx, site_id, requests)` queues mails."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-        """Notify people of events of a site, in the order of the events."""
+        """Notify people of these events of a site, in their order, inside the transaction of the reader's cursor."""
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
         if state is not None:
@@ -193,7 +195,7 @@ class Dispatch:
 
 
 def _concerns(event: LoggedEvent) -> bool:
-    """Return True if an event can lead to notifications; an import never does (discovery 13)."""
+    """Return True if an event can lead to notifications; one of an import never does (discovery 13)."""
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
@@ -209,7 +211,7 @@ def _concerns(event: LoggedEvent) -> bool:
 
 
 class _EventDispatch:
-    """Dispatch of events of one site, inside one transaction."""
+    """Dispatch of one batch of events of one site, inside one transaction."""
 
     def __init__(
         self, tx: Transaction, site_id: int, state: SiteState, tree: Tree, queue: Queue
@@ -224,7 +226,7 @@ class _EventDispatch:
         self._passed_over: dict[tuple[int, int], set[int]] = {}
 
     def run(self, events: Sequence[LoggedEvent]) -> None:
-        """Notify of each event, in order."""
+        """Notify people of each event, in order; events of things that are deleted or hidden by now are left out."""
         comments = self._by_id(LiveComment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
         items = self._by_id(
             LiveItem,
@@ -283,7 +285,11 @@ class _EventDispatch:
     def _direct(
         self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Notify the people whom a comment replies to or mentions (U-04); return the profiles that get a mail."""
+        """Store an update for those of `people`, whom a comment replies to or mentions, who may read it, and queue
+        their mails (U-04). Return the profiles that get a mail.
+
+        `type`: REPLY or MENTIONED; `mailed`: profiles that have a mail about this comment already.
+        """
         subject = self._about(comment, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
         told = [
@@ -304,7 +310,9 @@ class _EventDispatch:
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
-        """Mail the followers of a comment's parent, microcosm and site, except `others` (discovery 2.5, U-09)."""
+        """Queue mails to the followers of a comment's parent, microcosm and site, except the profiles `others`
+        (discovery 2.5, U-09).
+        """
         is_in_huddle = comment.parent_type == itemtypes.HUDDLE
         type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
         subject = self._about(
@@ -351,7 +359,7 @@ class _EventDispatch:
     # ------------------------------------------------------------ items
 
     def _item(self, item: LiveItem) -> None:
-        """Mail the followers of a new item's microcosm and of the site."""
+        """Queue mails about a new item to the followers of its microcosm and of the site, except its author."""
         subject = self._about_item(item, item.author_id)
         watched = self._places_watched(item.microcosm_id)
         for some in self._watchers(item.target, subject, watched):
@@ -360,7 +368,9 @@ class _EventDispatch:
             self._notified(wanted, item.created)
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Notify the followers of an event of a new attendee."""
+        """Store an update about a new attendee for the followers of a calendar event, and queue their mails. `event`:
+        that of the log.
+        """
         who = event.item_id
         if not self._coming(item, [who]):
             return
@@ -373,7 +383,9 @@ class _EventDispatch:
             self._notified(wanted, event.created)
 
     def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
-        """Notify people whom somebody else has added as attendees."""
+        """Store updates for profiles that somebody else has made attendees of calendar events, and queue their mails.
+        `items`: the calendar events by id.
+        """
         numbers = {
             row[0]
             for row in self._tx.rows(
@@ -409,7 +421,9 @@ class _EventDispatch:
             self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{actor}", actor)
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Remind the attendees of an event, once more if it was moved since."""
+        """Store an update that reminds the attendees who said yes of a calendar event, and queue their mails; once more
+        if its start has moved since.
+        """
         subject = self._about_item(item, item.author_id, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
         for start in range(0, len(coming), recipients.MOST):
@@ -456,7 +470,7 @@ class _EventDispatch:
     # ------------------------------------------------------------ people
 
     def _newcomer(self, event: LoggedEvent) -> None:
-        """Mail the followers of the list of people about a new profile."""
+        """Queue mails about a new profile to the followers of the site's list of people."""
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
         subject = Subject(itemtypes.PROFILE, new, 0, (), new)
@@ -483,12 +497,14 @@ class _EventDispatch:
         return permission_target.is_live(self._tree, thing.microcosm_id)
 
     def _above(self, microcosm_id: int) -> tuple[int, ...]:
-        """Return the path of a microcosm, itself included; () for 0."""
+        """Return the ids of a microcosm's ancestors and itself, from the root on; () for 0 or an unknown one."""
         node = self._tree.nodes.get(microcosm_id)
         return node.path if node is not None else ()
 
     def _places_watched(self, microcosm_id: int) -> list[tuple[int, int]]:
-        """Return the things by which a microcosm's items are followed: itself, without its ancestors, and the site."""
+        """Return the things by which new content in a microcosm is followed: the microcosm, but not its ancestors, and
+        the site.
+        """
         return [(itemtypes.MICROCOSM, microcosm_id), (itemtypes.SITE, self._site_id)]
 
     def _watchers(
@@ -500,7 +516,9 @@ class _EventDispatch:
         everybody: bool = False,
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Yield the watchers who may read the target, in batches; with `among`, only those in it."""
+        """Yield the followers of `watched` who may read `target`, in batches. `everybody` False: only those to whom a
+        mail is due; `among`: only these profiles, None for all.
+        """
         for some in recipients.watchers(
             self._tx,
             self._site_id,
@@ -513,7 +531,7 @@ class _EventDispatch:
             yield self._readers(target, some)
 
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
-        """Return the people who may read the target, by the evaluator that a GET uses."""
+        """Return those of `people` who may read `target`, by the evaluator that requests use."""
         return [
             one
             for one in people

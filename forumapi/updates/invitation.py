@@ -1,8 +1,8 @@
-"""Mails by which the owner of a site invites people that were added, or offers the site to one of its members.
+"""Mails in which a site's owner invites people that were added to it, or offers the site to one of its members.
 
-The owner (over all sites) and the site have limits of invitations and of offers a day, an address has one of both
-together for 30 days over all sites; each mail has a link to refuse more. The owner does not learn which addresses were
-left out, since that would reveal what is known of them.
+There are daily limits of invitations and of offers, for the owner (over all sites) and for the site; an address gets a
+limited number of both together in 30 days, over all sites. Each mail has a link to refuse more. The owner does not
+learn which addresses were left out, since that would reveal what is known of them.
 """
 
 from __future__ import annotations
@@ -72,10 +72,11 @@ def send(
     people: Sequence[Enrolled],
     front_end: str = "",
 ) -> None:
-    """Queue an invitation to each person that wants and may get one.
+    """Queue an invitation to each of `people`, except those who refuse invitations, were invited to this site before,
+    or have had too many.
 
-    Raises TooMany if the limit of the owner, the site or the front end is reached, Invalid if there are more people
-    than the limit itself. A profile that was invited to this site before gets no mail.
+    `front_end`: name of the front end that sent the request, with a limit of its own, "" for none. Raises TooMany if
+    the owner, the site or the front end has reached its limit, Invalid if there are more people than such a limit.
     """
     if not people:
         return
@@ -105,9 +106,10 @@ def offer(
     address: str,
     front_end: str = "",
 ) -> None:
-    """Queue a mail to the profile that the site is offered to, if it wants and may get one.
+    """Queue a mail to the profile that the site is offered to, unless it refuses such mail or has had too much.
+    `address`: the profile's e-mail address.
 
-    Raises TooMany if the limit of the owner, the site or the front end is reached.
+    `front_end`: as in `send`. Raises TooMany if the owner, the site or the front end has reached its limit.
     """
     rate_counters.take_many(tx, OFFERS_BY_OWNER, str(owner_user_id), 1, "profileId")
     rate_counters.take_many(tx, OFFERS_BY_SITE, str(site.id), 1, "profileId")
@@ -136,9 +138,10 @@ def _queue(
     template: str,
     field: str,
 ) -> None:
-    """Count and queue mails to (profile id, address) pairs, each with its link to refuse further ones.
+    """Render and queue a mail to each of `people`, (profile id, e-mail address), with its own link to refuse more;
+    addresses that may get none are left out.
 
-    Raises TooMany, Invalid.
+    `field`: name in errors of what the owner sent. Raises TooMany, Invalid.
     """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)

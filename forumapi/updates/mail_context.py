@@ -1,7 +1,9 @@
-"""Decision on sending a mail about an update, and the variables of its template, in one statement for a batch.
+"""Decision if a mail about an update is sent, and the variables of its template, from one statement for a batch of
+mails.
 
 The mails of a batch may be of any sites. The decision is made when a mail is sent, by the evaluator that answers
-requests, on one snapshot of reader, roles, preferences, item and comment. If anything is missing, the mail is dropped.
+requests, on one snapshot of reader, roles, preferences, item and comment. If any of these is missing, the mail is
+dropped.
 """
 
 from __future__ import annotations
@@ -107,7 +109,9 @@ CONTEXTS = Query(
 
 
 class MailContext:
-    """Context of one mail: reader, rights, preferences, item and comment, on one snapshot."""
+    """Context of one queued mail, read on one snapshot: its reader with rights and preferences, and the item, comment
+    and actor that it is about.
+    """
 
     __slots__ = (
         "acl_version",
@@ -212,12 +216,12 @@ class MailContext:
 
 
 def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-    """Read the contexts of mails, with one statement; mails to deleted profiles are left out."""
+    """Read the contexts of queued mails, by id; a mail whose reader's profile is deleted is left out."""
     return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def objection(context: MailContext, tree: Tree) -> str:
-    """Return the reason not to send a mail; "" if it may be sent."""
+    """Return in words why a mail must not be sent: no right, no wish, nothing to show; "" if it may be sent."""
     if context.is_site_deleted:
         return "the site is gone"
     if context.is_off:
@@ -245,7 +249,7 @@ def objection(context: MailContext, tree: Tree) -> str:
 
 
 def _places(context: MailContext, tree: Tree) -> list[permission_target.PermissionTarget]:
-    """Return the permission targets of everything that the mail shows; [] if one of them does not exist."""
+    """Return the permission targets of all that a mail shows; [] if one of these things does not exist."""
     if context.type == NEW_USER:
         target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
         return [permission_target.PermissionTarget(target, bool(context.actor_id))]
@@ -269,7 +273,9 @@ def _is_closed(principal: Principal, place: permission_target.PermissionTarget, 
 
 
 def _ignores(context: MailContext, tree: Tree) -> bool:
-    """Return True if the reader ignores the actor, the item, or a microcosm above it (U-08)."""
+    """Return True if the reader ignores the actor, the item, the profile that was commented on, or a microcosm above
+    the item (U-08).
+    """
     if not context.ignored:
         return False
     kinds = [(itemtypes.PROFILE, context.actor_id), (itemtypes.PROFILE, context.on_profile[0])]

@@ -27,9 +27,10 @@ QUEUE: Final = Query(
 
 
 def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
-    """Queue the requested mails of one site, with one statement; none for no requests.
+    """Queue the requested mails of one site, each once for its cause; one statement, none without requests.
 
-    Rows name the subject and hold no text: a reader who has lost the right to it by the time of sending gets nothing.
+    Rows name what a mail is about and hold no text, so that a reader who has lost the right to it when it is sent gets
+    nothing.
     """
     if mail_requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(

@@ -46,7 +46,9 @@ _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)
 
 
 class EmailWriter:
-    """Renderer of queued mails. `sites`: directory with the present titles, addresses and permissions."""
+    """Renderer of queued mails, called by the outbox. `sites`: directory of sites, for present titles, addresses and
+    rights.
+    """
 
     def __init__(
         self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
@@ -67,7 +69,7 @@ class EmailWriter:
         )
 
     def __call__(self, mail_ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
-        """Render mails, or drop them with a reason. Raises Unavailable."""
+        """Render queued mails by id; return for each the mail, or the reason to drop it. Raises Unavailable."""
         reader = self._database.read()
         try:
             return self._write(reader, mail_ids)
@@ -92,7 +94,9 @@ class EmailWriter:
         return made
 
     def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-        """Read contexts; read them again if roles were recomputed that the passage of time has changed."""
+        """Read the contexts of mails. If the roles of their readers are due to change with time, recompute
+        these first.
+        """
         found = mail_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
         for context in found:
@@ -152,7 +156,9 @@ class EmailWriter:
         return self._rendered(tx, site, context, values, {}, html)
 
     def _body(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> str:
-        """Return the HTML of the comment, rendered again if an older pipeline made it (C-36)."""
+        """Return the HTML of the comment for a mail; rendered anew if an earlier version of the renderer made it
+        (C-36).
+        """
         made: str = context.html or ""
         if context.renderer != RENDERER_VERSION:
             microcosm_id: int | None = 0
@@ -243,7 +249,9 @@ class EmailWriter:
         )
 
     def _template(self, tx: Reader, site: Site, number: int) -> CompiledTemplate:
-        """Return the compiled template of the site, else the default; it is read once for each version of the site."""
+        """Return the compiled template of the kind `number`: the site's own, else the package's. A site's are read once
+        for each version of the site.
+        """
         kept = self._templates.get(site.id)
         if kept is None or kept[0] != site.version:
             kept = (site.version, mail_templates.own(tx, site.id), {})
@@ -258,7 +266,7 @@ class EmailWriter:
 
 
 class _Links:
-    """Maker of URLs on a site with the campaign of the mail."""
+    """Maker of links to a site's pages, which name the kind of mail as their campaign."""
 
     def __init__(self, site: Site, campaign: str) -> None:
         self._site = site
@@ -270,7 +278,7 @@ class _Links:
 
 
 def _title(context: MailContext) -> str:
-    """Return the title of the subject, as stored."""
+    """Return the title of what the mail is about, HTML-escaped as stored."""
     title: str = context.title
     if context.type == update_types.NEW_USER:
         title = context.actor_name
@@ -280,7 +288,7 @@ def _title(context: MailContext) -> str:
 
 
 def _path(context: MailContext) -> str:
-    """Return the path that the mail links to (discovery 4.3)."""
+    """Return the path of the page that the mail links to (discovery 4.3)."""
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
     if context.type == update_types.NEW_USER:
@@ -289,14 +297,18 @@ def _path(context: MailContext) -> str:
 
 
 def _thread(context: MailContext) -> str:
-    """Return the key that mails about the same item share; "" without an item."""
+    """Return a key that is the same for all mails about one item, so that mail programs group them; "" if there is no
+    item.
+    """
     if context.item is not None:
         return f"{itemtypes.name_of(context.item[0])}.{context.item[1]}"
     return f"profile.{context.on_profile[0]}" if context.on_profile[0] else ""
 
 
 def _document(filled: RenderedMail, site: Site, *, is_own: bool) -> str:
-    """Return the HTML part in a document, with absolute addresses."""
+    """Return the HTML part of a mail as a whole document, with absolute addresses. `is_own`: made by a template of the
+    site.
+    """
 
     def whole(match: re.Match[str]) -> str:
         return match[1] + escape(site.page(unescape(match[2])))

@@ -1,4 +1,4 @@
-"""Struct of a request for one mail, which updates/dispatch.py makes and updates/mail_queue.py queues."""
+"""Request for one mail about an update: updates/dispatch.py makes it, updates/mail_queue.py queues it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class MailRequest(NamedTuple):
-    """Request for a mail to a profile; its permission is checked again when the mail is sent.
+    """Request for one mail to a profile; its rights are checked again when the mail is sent.
 
-    `cause` is unique to a mail and the same for repeated dispatches: at most one mail is sent for it. `item_type_id`
+    `cause`: key of the mail, the same if an event is dispatched again, so that the mail is sent once. `item_type_id`
     and `item_id`: the item, the parent of the comment `comment_id`, or the new profile.
     """
 

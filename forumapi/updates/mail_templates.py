@@ -1,7 +1,7 @@
-"""Templates of mail about updates: the package's, and a site's own in their place (discovery 4).
+"""Templates of mail about updates: the package's own, or those that a site has set in their place (discovery 4).
 
-A template has a subject, a plain-text and an HTML part, with $names as placeholders. Values are escaped for the part
-that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
+A template has a subject, a plain-text part and an HTML part, with $names as placeholders. Values are escaped for the
+part that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DELETE = Query(
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """Parts of a stored template: subject, text and HTML."""
+    """Source of a template: subject, plain-text part and HTML part, with $names."""
 
     subject: str
     text: str
@@ -62,9 +62,9 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class TemplateKind(NamedTuple):
-    """Kind of mail: its default subject, and its $names beside those of all mails.
+    """Kind of mail: its default subject, and the $names that its templates may use besides those of all mails.
 
-    `has_body`: the mail quotes a comment.
+    `has_body`: the mail quotes a comment, as $body.
     """
 
     name: str
@@ -169,13 +169,13 @@ BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS
 
 
 def names(kind: TemplateKind) -> frozenset[str]:
-    """Return the names that a template of this kind may use; $body only in the HTML part."""
+    """Return all $names that a template of this kind may use; $body is for the HTML part alone."""
     return frozenset((*COMMON, *kind.names, *((_BODY,) if kind.has_body else ())))
 
 
 @cache
 def packaged(number: int) -> Parts:
-    """Return the package's own template of the kind `number`, in the syntax in which a site's owner changes it."""
+    """Return the package's own template of a kind, by its number, in the syntax that a site's owner edits."""
     kind = KINDS[number]
     values = {name: f"${name}" for name in names(kind)} | {_HUDDLES: f"${{{_HUDDLES}}}"}
     made = (
@@ -188,14 +188,14 @@ def packaged(number: int) -> Parts:
 
 
 class SiteTemplate(NamedTuple):
-    """Template of a site, and the time of its last change."""
+    """Template that a site has set, and when it was last changed."""
 
     parts: Parts
     modified: datetime.datetime
 
 
 def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
-    """Read the templates that a site has set itself, by the number of their kind, with one statement."""
+    """Return the templates that a site has set, by the number of their kind; kinds without one are not in it."""
     found = {}
     for name, body, modified in tx.rows(OWN, site_id=site_id):
         number = BY_NAME.get(name.removeprefix(PREFIX))
@@ -205,14 +205,16 @@ def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
 
 
 def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
-    """Store a template of a site, made by `checked`, in place of an earlier one; the site's version moves."""
+    """Store a site's template of a kind, in place of an earlier one. `parts`: as `checked` returns them. The site's
+    version changes.
+    """
     name = PREFIX + KINDS[number].name
     body = dumps({"subject": parts.subject, "text": parts.text, "html": parts.html}).decode()
     tx.run(PUT, site_id=site_id, name=name, body=body)
 
 
 def delete(tx: Transaction, site_id: int, number: int) -> bool:
-    """Delete a site's template, so that the default applies; return False if there was none."""
+    """Delete a site's template of a kind, so that the package's applies again; return False if there was none."""
     return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
 
 
@@ -244,7 +246,9 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 def checked(number: int, subject: object, text: object, html: object) -> Parts:
-    """Return a template, checked and sanitised. Raises Invalid with the part and the rule."""
+    """Check the parts of a template that a site's owner has sent; return them, with the HTML sanitised. Raises Invalid,
+    which names the part and the rule.
+    """
     kind = KINDS[number]
     known = names(kind)
     head = _part("subject", subject, known - {_BODY, _ITEMS}, MAX_SUBJECT)
@@ -290,7 +294,7 @@ def _part(field: str, value: object, known: frozenset[str], limit: int) -> str:
 
 
 class RenderedMail(NamedTuple):
-    """Rendered parts of a mail."""
+    """Subject, plain-text part and HTML part of one mail."""
 
     subject: str
     text: str
@@ -298,7 +302,7 @@ class RenderedMail(NamedTuple):
 
 
 class CompiledTemplate:
-    """Compiled template. `is_own`: the site's own, not the package's."""
+    """Template ready to be filled. `is_own`: set by the site, not the package's."""
 
     __slots__ = ("_html", "_subject", "_text", "is_own")
 
@@ -311,9 +315,9 @@ class CompiledTemplate:
     def render(
         self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
     ) -> RenderedMail:
-        """Render the parts. `values`: plain or escaped texts, each put on one line.
+        """Fill the template. `values`: for all parts, plain or HTML-escaped texts, each put on one line.
 
-        `text` and `html`: further values of one part, inserted unchanged.
+        `text` and `html`: further values for one part, inserted as they are.
         """
         lines = {name: plain(value) for name, value in values.items()}
         quoted = {name: escape(value) for name, value in lines.items()}
@@ -326,7 +330,7 @@ class CompiledTemplate:
 
 
 def document(number: int, site_template: SiteTemplate | None) -> dict[str, Any]:
-    """Return the template as a dict for JSON (docs/api/mail.md); `site_template` None: the default."""
+    """Return a template as the API shows it (docs/api/mail.md): the site's or, for None, the package's."""
     kind = KINDS[number]
     parts = site_template.parts if site_template else packaged(number)
     return {

@@ -1,6 +1,6 @@
-"""Recipients of updates, with the facts that decide on their notification: one statement for many people.
+"""Recipients of updates, and all that decides on notifying them, read with one statement for many people.
 
-Permission is not checked here: callers pass `Recipient.principal` to the evaluator.
+Rights are not checked here: callers pass `Recipient.principal` to the evaluator.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ _SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
-    """State of a site on which rights in it depend: version of its rights, owner's profile, rule of a second factor."""
+    """State of a site on which all rights in it depend: `acl_version`, the owner's profile (0 for none), and if members
+    need a second factor.
+    """
 
     acl_version: int
     owned_by: int
@@ -146,9 +148,9 @@ class SiteState(NamedTuple):
 class Subject(NamedTuple):
     """Subject of an update: an item, or the profile that a comment is on, and the actor.
 
-    `places`: microcosm and its ancestors. `preference`: type of update whose preference decides on mail, if no watcher
-    does. `once`: no mail until the recipient has read the subject of the last one; `by_presence`: has been on the site
-    instead, for subjects without read marks.
+    `places`: its microcosm and those above. `preference`: type of update whose preference decides on mail, None if a
+    watcher does. `once`: no further mail until the recipient has read what the last one was about or, with
+    `by_presence` (things without read marks), has been on the site since.
     """
 
     item_type: int
@@ -162,7 +164,11 @@ class Subject(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """Profile that may be notified. `wants_mail`: watchers, preferences and options ask for mail, and one is due."""
+    """Profile that may be notified. `wants_mail`: its watcher, preferences and options ask for mail, and a mail is due
+    to it.
+
+    `watcher_id`: watcher by which it is notified, None if it follows nothing here.
+    """
 
     profile_id: int
     principal: Principal
@@ -173,7 +179,7 @@ class Recipient(NamedTuple):
 
 
 def site(tx: Reader, site_id: int) -> SiteState | None:
-    """Read the state of a site; None for a deleted one."""
+    """Return the state of a site; None if it is deleted."""
     row = tx.row(SITE, site_id=site_id)
     return SiteState(*row) if row else None
 
@@ -188,9 +194,10 @@ def watchers(
     everybody: bool,
     among: Collection[int] | None,
 ) -> Iterator[list[Recipient]]:
-    """Yield the watchers of any of `watched`, (type, id) with the nearest first, by id in batches of MOST.
+    """Yield the followers of any of `watched`, each (type, id), the nearest first; in batches of MOST, by profile id.
 
-    Without `everybody`, only those to whom a mail is due. `among`: only these profiles; None: all.
+    `everybody` False: only those to whom a mail is due. `among`: only these profiles, None for all. Rights are not
+    checked.
     """
     after = 0
     while among is None or among:
@@ -220,7 +227,9 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Read these profiles as recipients of an update about `subject`; unknown profiles are left out."""
+    """Return these profiles as recipients of an update about `subject`; ids of no profile are left out. Rights are not
+    checked.
+    """
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
     if _settle(tx, site_id, rows):
@@ -229,7 +238,7 @@ def people(
 
 
 def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
-    """Record that watchers were notified of activity at `moment`, which is comparable with read marks."""
+    """Record that watchers, by id, were notified of what happened at `moment`, which read marks are compared with."""
     tx.run(NOTIFIED, site_id=site_id, ids=sorted(watcher_ids), moment=moment)
 
 
@@ -248,7 +257,9 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
 
 
 def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
-    """Recompute roles that the passage of time has changed; return False if there are none."""
+    """Recompute the roles of those profiles in `rows` whose roles are due to change with time; return True if there are
+    any, so that the rows must be read again.
+    """
     due = [row[0] for row in rows if row[3]]
     if due:
         role_recomputation.recompute_roles(tx, site_id, due)
@@ -269,7 +280,7 @@ def _principal(
     is_banned: bool,
     lacks_second_factor: bool,
 ) -> Principal:
-    """Make the principal that a request of the profile would have (models/access/identity.py)."""
+    """Make the principal of a profile, as a request of its own would have it (models/access/identity.py)."""
     is_owner = profile_id == state.owned_by
     is_limited = state.needs_second_factor and lacks_second_factor
     return Principal(

@@ -1,6 +1,6 @@
-"""Unsubscribe links in mails (RFC 8058, M-04): signed for a site, a reader and a kind of mail, without expiry.
+"""Unsubscribe links in mails (RFC 8058, M-04), signed for a site, a profile and a kind of mail. They never expire.
 
-A link can only turn mail off, and is known only to holders of the mail.
+A link can only turn mail off, and is known only to those who have the mail.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ _OF_ITEM: Final = {
 
 
 class MailKind(NamedTuple):
-    """Kind of mail that a link turns off: watcher (item type, id), update type (number, 0), digest or invitation (0,
-    0).
+    """Kind of mail that a link turns off: of a watcher (`type` and `id` of the thing), an update type (`type`, 0),
+    digests or invitations (0, 0).
     """
 
     kind: str
@@ -106,7 +106,9 @@ class MailKind(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Return a description of the mail without titles or names, since the link's holder may not be its reader."""
+        """Return a description of the kind for people, without titles and names, since a mail may have been
+        passed on.
+        """
         if self.kind == DIGEST:
             return "what is new, as a digest"
         if self.kind == INVITATION:
@@ -122,7 +124,7 @@ INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
 def kind_of(context: MailContext) -> MailKind:
-    """Return the kind of mail that the link in a mail turns off."""
+    """Return the kind of mail that the unsubscribe link in this mail turns off."""
     if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)
     if context.nearest is not None and context.type not in update_types.PREFERRED:
@@ -131,12 +133,14 @@ def kind_of(context: MailContext) -> MailKind:
 
 
 def link(secret: bytes, site: Site, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the unsubscribe link of a profile for a kind of mail."""
+    """Return the unsubscribe link, on the site, by which a profile turns off a kind of mail. `secret`: the
+    platform's.
+    """
     return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, mail_kind)}"
 
 
 def headers(unsubscribe_url: str) -> dict[str, str]:
-    """Return the headers for one-click unsubscription (RFC 8058)."""
+    """Return the mail headers by which mail programs offer to unsubscribe with one click (RFC 8058)."""
     return {
         "List-Unsubscribe": f"<{unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -144,15 +148,15 @@ def headers(unsubscribe_url: str) -> dict[str, str]:
 
 
 def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the code in the unsubscribe link of a profile for a kind of mail: its kind and ids in clear, then their
-    signature.
-    """
+    """Return the code in an unsubscribe link: kind of mail and ids in clear, then their signature for this site."""
     text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
     return f"{text}.{_sign(secret, site_id, text)}"
 
 
 def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
-    """Verify a code of this site; return the profile and the kind of mail in it, None for any other text."""
+    """Verify a code of this site's links; return the profile's id and the kind of mail in it, None for any
+    other text.
+    """
     match = _CODE.fullmatch(given)
     if match is None:
         return None
@@ -163,7 +167,9 @@ def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None
 
 
 def apply(tx: Transaction, site_id: int, profile_id: int, mail_kind: MailKind) -> None:
-    """Turn a kind of mail off; nothing changes if it is off."""
+    """Turn a kind of mail off for a profile; invitations for its e-mail address on all sites. Nothing changes if it is
+    off.
+    """
     params = {"kind": mail_kind.type, "id": mail_kind.id}
     tx.run(_ENDS[mail_kind.kind], site_id=site_id, profile_id=profile_id, **params)
 

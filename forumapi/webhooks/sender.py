@@ -1,8 +1,8 @@
-"""Webhook deliveries: signed and sent by a bounded pool of threads. Wire: docs/api/webhooks.md.
+"""Sending of webhook deliveries, signed, by a limited number of threads. Wire: docs/api/webhooks.md.
 
 Only the process that numbers events sends. It claims a webhook while it serves it, so that two processes never send its
-deliveries out of order. A webhook that is served holds one slot, but no database connection while its receiver is
-awaited, and does not delay the others.
+deliveries out of order. A webhook that is served holds one of the slots, but no database connection while its receiver
+is awaited, and does not delay other webhooks.
 """
 
 from __future__ import annotations
@@ -70,20 +70,24 @@ _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client for receivers: TLS and public addresses alone, except in the embedded mode; no redirects."""
+    """Make the HTTP client for receivers: https to public addresses alone; any address and http in the embedded mode,
+    or if `private_webhooks` is set.
+    """
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)
     return Outbound(ports=(), schemes=("https",), timeout_s=config.webhook_timeout_s)
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """Sign a message (Standard Webhooks, symmetric)."""
+    """Return the signature of a message as Standard Webhooks has it, `v1,` and the HMAC-SHA256 in base64."""
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """Make the headers of a message; for a day after a change of the secret they have two signatures."""
+    """Return the headers of a delivery's request; after a change of the secret they have a signature with each of the
+    two for a day.
+    """
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
         [delivery.secret] if delivery.old_secret is None else [delivery.secret, delivery.old_secret]
@@ -99,24 +103,34 @@ def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str
 
 
 def wait_s(attempts: int) -> float:
-    """Return the wait after failure number `attempts` + 1 of a delivery: 5 s, 15 s, 45 s … 2 h, less up to a half."""
+    """Return the seconds until a delivery is tried again that had failed `attempts` times before this failure: 5, 15,
+    45, … up to 2 h, at random less by up to a half.
+    """
     return min(_MOST_WAIT_S, float(5 * 3 ** min(attempts, 10))) * random.uniform(0.5, 1.0)
 
 
 def pause_s(failures: int) -> float:
-    """Return the pause of a webhook after `failures` + 1 failures in a row: 2 s, 4 s … 10 min, less up to a half."""
+    """Return the seconds for which a webhook is not served that had failed `failures` times in a row before this
+    failure: 2, 4, … up to 10 min, at random less by up to a half.
+    """
     return min(_MOST_PAUSE_S, float(2 * 2 ** min(failures, 10))) * random.uniform(0.5, 1.0)
 
 
 class DeliveryOutcome(NamedTuple):
-    """Result of a delivery: HTTP status, 0 without a response, and the error, "" for none."""
+    """Outcome of one try of a delivery. `status`: HTTP status, 0 if no response came; `error`: why it failed, "" for
+    success.
+    """
 
     status: int
     error: str
 
 
 class Deliverer(PollingThread):
-    """Thread that sends deliveries while this process numbers events, each webhook in a thread of its own."""
+    """Thread that starts deliveries that are due, while this process numbers events; each webhook is served in a thread
+    of its own.
+
+    `reader`: the event log's reader that queues deliveries.
+    """
 
     def __init__(self, app: Services, config: Config) -> None:
         super().__init__("webhooks", "webhooks are delayed")
@@ -133,24 +147,28 @@ class Deliverer(PollingThread):
         tx.after_commit(self.wake)
 
     def apply(self, config: Config) -> None:
-        """Apply settings."""
+        """Take over the settings of requests to receivers, and the time limit."""
         self._outbound = outbound(config)
         self._lease_s = config.webhook_timeout_s + _LEASE_S
 
     def check(self, url: str) -> None:
-        """Check that deliveries to a URL are allowed, by the present addresses of its host. Raises OutboundError."""
+        """Raise OutboundError if deliveries to `url` would be refused, by its form or the present addresses of its
+        host; nothing is sent to it.
+        """
         self._outbound.check(url)
 
     def poll(self) -> None:
-        """Start deliveries that are due.
+        """Start serving the webhooks that have deliveries due, if this process numbers events.
 
-        A delivery that a stop interrupts is repeated unless its result was recorded.
+        A delivery that a stop interrupts is sent again, unless its outcome was recorded.
         """
         if self._app.sequencer.leads:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give each webhook that is due a slot, as long as there are free ones."""
+        """Claim webhooks that have deliveries due and serve each in a thread, as long as slots are free; one site has a
+        quarter of the slots at most.
+        """
         if len(self._busy) >= self._slots:
             return
         tx = self._app.database.read()
@@ -175,7 +193,9 @@ class Deliverer(PollingThread):
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site
 
     def _serve(self, queue: DeliveryQueue) -> None:
-        """Send deliveries of one webhook in order, until one fails or other webhooks wait for the slot."""
+        """Send the deliveries of one webhook in order, until one fails, none is left or its turn of _RUN deliveries or
+        _RUN_S is over; then give the claim back.
+        """
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
@@ -212,7 +232,9 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ one delivery
 
     def _deliver(self, queue: DeliveryQueue) -> bool:
-        """Make the next delivery of a webhook; return True if another may follow at once."""
+        """Send the next delivery of a webhook, or drop one that its profile may not see; record the outcome. Return
+        True if the next one may follow at once.
+        """
         app = self._app
         tx = app.database.read()
         try:
@@ -281,7 +303,7 @@ class Deliverer(PollingThread):
             metrics.WEBHOOKS.add(1, "disabled")
 
     def _notify(self, tx: Transaction, queue: DeliveryQueue, webhook: DisabledWebhook) -> None:
-        """Notify the owner of the site that the webhook is disabled."""
+        """Queue a mail to the site's owner, that the webhook is disabled and why."""
         site_id, webhook_id = queue
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)
         since = webhook.failing_since or datetime.datetime.now(datetime.UTC)
@@ -303,7 +325,9 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ messages
 
     def _body(self, tx: Reader, site_id: int, delivery: DueDelivery) -> bytes | None:
-        """Make the message; None if the profile that the webhook acts as may not see the event now."""
+        """Make the body of a delivery; None if it is to be dropped: the profile that the webhook acts as may not see
+        the event now, or the webhook does not ask for its kind.
+        """
         site = self._app.sites.current(site_id, tx)
         if delivery.kind == webhook_delivery.PING:
             return dumps(
@@ -334,7 +358,9 @@ class Deliverer(PollingThread):
         return dumps(message)
 
     def _message(self, site: Site, delivery: DueDelivery, kind: str, fact: Fact) -> dict[str, Any]:
-        """Make the message: members of a live frame, site and type. `fact`: place of the thing."""
+        """Make the message: the members that a live frame has, with site and type. `fact`: present or former state of
+        the thing.
+        """
         name = itemtypes.name_of(delivery.item_type)
         message: dict[str, Any] = {
             "type": f"{name}.{kind}",
@@ -357,7 +383,9 @@ class Deliverer(PollingThread):
         return message | {"at": json_fragments.format_time(delivery.occurred)}
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
-        """Read the present identity that a webhook acts as; None if that profile has none any more."""
+        """Return the present identity of the profile that a webhook acts as, a guest's for 0; None if the profile is
+        gone.
+        """
         if not profile_id:
             return GUEST
         found = identities.of_profile(tx, site.id, profile_id)
@@ -370,7 +398,9 @@ class Deliverer(PollingThread):
     def _visibility(
         self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
-        """Decide as for live connections: visibility, the thing to report (None: nothing), and the kind."""
+        """Decide as for live connections; return the visibility, the state of the thing to report (None: report
+        nothing), and the kind of the message.
+        """
         tree = self._app.sites.tree(site, tx)
         thing = (delivery.item_type, delivery.item_id, 0)
         fact = live.facts(tx, site.id, tree, [thing]).get(thing)
