@@ -72,7 +72,7 @@ def test_every_handler_module_names_its_page() -> None:
     }
     for module in modules:
         text = sys.modules[module].__doc__ or ""
-        named = re.findall(r"Wire: docs/api/([\w.]+\.md)", text)
+        named = re.findall(r"Wire:\s+docs/api/([\w.]+\.md)", text)
         assert named, module
         assert set(named) <= set(PAGES), module
 
