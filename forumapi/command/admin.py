@@ -200,8 +200,10 @@ def record_ban(
     user_id: int = 0,
     domain: str = "",
 ) -> None:
-    """Record in audit and event log that a ban began or ended, for each profile that it concerns: the user's or, if
-    `domain` is given, those with addresses of that domain. `site_id` 0: on all sites. `detail`: for the audit.
+    """Record in audit and event log that a ban began or ended, for each profile that it concerns: those of the user or,
+    if `domain` is given, of all users with an address of that domain or one below it.
+
+    `site_id` 0: on all sites. `operator`, `detail`: for the audit.
     """
     by_site: dict[int, list[int]] = {}
     if site_id:

@@ -91,7 +91,9 @@ class InProcess:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Call the API. See ApiTransport."""
+        """Call the API in this process; parameters as in ApiTransport. Raises ValueError for a header outside of
+        HEADERS.
+        """
         outer = visitor.environ
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
@@ -181,7 +183,9 @@ class OverHttp:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Send over HTTP. See ApiTransport."""
+        """Call the API over HTTP; parameters as in ApiTransport. A GET or HEAD is repeated once if the connection
+        broke. Raises Unreachable, and ValueError for a header outside of HEADERS.
+        """
         # The peer of a Unix socket is on this machine.
         wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address or "127.0.0.1"}
         if self._secret:

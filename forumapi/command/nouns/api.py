@@ -11,13 +11,13 @@ from forumapi.config import Config
 
 
 def add_routes(commands: Commands) -> None:
-    """Add `routes`."""
+    """Define the command `routes`."""
     routes = commands.add("routes", _routes, "every address with its methods and what they need")
     routes.add_argument("--host", choices=("root", "site"), help="one of the two sets only")
 
 
 def add(commands: Commands) -> None:
-    """Add `openapi` and `docs`."""
+    """Define the commands `openapi` and `docs`."""
     commands.add("openapi", _openapi, "the OpenAPI document")
     pages = commands.add("docs", _docs, "the documentation of this release")
     pages.add_argument("page", nargs="?", help="such as operations; all names when left out")

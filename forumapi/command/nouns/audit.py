@@ -30,7 +30,7 @@ _HEAD: Final = re.compile(r"\b\d+\.\d+\.\d+\.[\w-]{43}\.[\w-]{86}")
 
 
 def add(commands: Commands) -> None:
-    """Add `audit` and its commands."""
+    """Define the command `audit` with its subcommands."""
     audit = commands.group("audit", "audit: who did what, and the proof that nobody changed it")
     verify = audit.add("verify", _verify, "check the audit of all sites, or of one")
     verify.add_argument(

@@ -21,7 +21,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `backup` and its commands."""
+    """Define the command `backup` with its subcommands."""
     backups = commands.group("backup", "backups of the database and the files")
     backing = backups.add("create", _create, "make one")
     backing.add_argument("--to", type=Path, required=True, metavar="DIR", help="where they stand")

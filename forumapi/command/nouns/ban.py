@@ -23,7 +23,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `ban` and its commands."""
+    """Define the command `ban` with its subcommands."""
     bans = commands.group("ban", "bans: who may not take part")
     add = bans.add("add", _add, "ban a user, or everybody of an e-mail domain")
     add_user_options(add, domain=True)

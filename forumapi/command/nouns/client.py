@@ -12,7 +12,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `client` and its commands."""
+    """Define the command `client` with its subcommands."""
     clients = commands.group("client", "applications that sign people in with a secret of theirs")
     register = clients.add("create", _create, "register an application and print its secret, once")
     register.add_argument("name", help="what it is, 50 characters at most")

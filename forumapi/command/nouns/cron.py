@@ -23,7 +23,7 @@ from forumapi.observability import log
 
 
 def add(commands: Commands) -> None:
-    """Add `cron`."""
+    """Define the command `cron`."""
     cron = commands.add("cron", _cron, "the cron process alone")
     cron.add_argument(
         "what",

@@ -15,7 +15,7 @@ _SHOWN_EVERY_S: Final = 1.0
 
 
 def add(commands: Commands) -> None:
-    """Add `export`."""
+    """Define the command `export`."""
     export = commands.add("export", _export, "write a site's content into a folder")
     export.add_argument("key", help="its subdomain")
     export.add_argument("folder", type=Path, help="an empty folder, or one that does not exist yet")
@@ -121,6 +121,6 @@ class _Bar:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """End the line with a line feed, if one was shown."""
+        """End the progress line with a line feed, if one was shown."""
         if not self._is_quiet:
             print(file=sys.stderr)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    """Add `import` and its commands."""
+    """Define the command `import` with its subcommands."""
     imports = commands.group("import", "move a forum of other software into a site")
     plan = imports.add("plan", _plan, "say what would come and what would not; writes nothing")
     _name_source(plan)
@@ -353,6 +353,6 @@ class _ImportBar:
             self._width = len(told)
 
     def end(self) -> None:
-        """End the line with a line feed, if one was shown."""
+        """End the progress line with a line feed, if one was shown."""
         if self._is_shown and self._width:
             print(file=sys.stderr)

@@ -19,7 +19,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `links` and its commands."""
+    """Define the command `links` with its subcommands."""
     links = commands.group("links", "short links: domains that are not followed to")
     refuse = links.add("block", _block, "refuse links to domains and all below them")
     refuse.add_argument("domain", nargs="*")

@@ -12,7 +12,7 @@ from forumapi.observability import log
 
 
 def add_install(commands: Commands) -> None:
-    """Add `install`."""
+    """Define the command `install`."""
     installing = commands.add("install", _install, "put this file where services find it")
     installing.add_argument(
         "--destdir", default="", metavar="FOLDER", help="below this folder, not on this machine"
@@ -21,7 +21,7 @@ def add_install(commands: Commands) -> None:
 
 
 def add_seed(commands: Commands) -> None:
-    """Add `seed`."""
+    """Define the command `seed`."""
     seed = commands.add("seed", _seed, "fill an empty database with real threads")
     seed.add_argument(
         "--size", choices=("S", "M", "L"), default="S", help="3, 20 or 300 sites (default S)"
@@ -29,7 +29,7 @@ def add_seed(commands: Commands) -> None:
 
 
 def add(commands: Commands) -> None:
-    """Add `doctor` and `shell`."""
+    """Define the commands `doctor` and `shell`."""
     commands.add("doctor", _doctor, "check every dependency and say how to mend what is wrong")
     shell = commands.add("shell", _shell, "Python with the settings and the database at hand")
     shell.add_argument("--sql", action="store_true", help="psql instead")

@@ -20,7 +20,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `mail` and its commands."""
+    """Define the command `mail` with its subcommands."""
     mails = commands.group("mail", "outgoing mail: queued and dead mails, bounces")
     waiting = mails.add("list", _list, "mails, newest first; never their texts")
     waiting.add_argument(

@@ -12,7 +12,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `migrate`."""
+    """Define the command `migrate`."""
     migrating = commands.add("migrate", _migrate, "bring the database to this release")
     migrating.add_argument(
         "--check", action="store_true", help="change nothing; exit 1 if something is pending"

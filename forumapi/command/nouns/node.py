@@ -9,7 +9,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `node` and its commands."""
+    """Define the command `node` with its subcommands."""
     nodes = commands.group("node", "the web process of this machine")
     nodes.add("out", _out, "say that it is not ready, so that balancers leave it")
     nodes.add("in", _in, "take that back")

@@ -12,7 +12,7 @@ from forumapi.observability import log
 
 
 def add(commands: Commands) -> None:
-    """Add `run`, `serve`, `hold` and `webclient`."""
+    """Define the commands `run`, `serve`, `hold` and `webclient`."""
     running = commands.add(
         "run", _run, "PostgreSQL, demo sites, web and cron: everything, until Ctrl-C"
     )

@@ -12,7 +12,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `config` and its commands."""
+    """Define the command `config` with its subcommands."""
     settings = commands.group("config", "settings")
     show = settings.add("show", _show, "every setting with its value")
     show.add_argument("--notes", action="store_true", help="with what each is for")

@@ -23,7 +23,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `sign-in` and its commands."""
+    """Define the command `sign-in` with its subcommands."""
     ways = commands.group(
         "sign-in", "ways to sign in, of one site or of all that have none of their own"
     )

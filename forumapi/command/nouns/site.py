@@ -22,7 +22,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `site` and its commands."""
+    """Define the command `site` with its subcommands."""
     sites = commands.group("site", "sites")
     create = sites.add("create", _create, "make a site")
     create.add_argument("key", help="its subdomain: lower case letters and digits")

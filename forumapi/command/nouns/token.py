@@ -22,7 +22,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `token` and its commands."""
+    """Define the command `token` with its subcommands."""
     tokens = commands.group("token", "access tokens")
     make = tokens.add(
         "create",

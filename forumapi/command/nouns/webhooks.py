@@ -18,7 +18,7 @@ from forumapi.config import Config
 
 
 def add(commands: Commands) -> None:
-    """Add `webhooks` and its commands."""
+    """Define the command `webhooks` with its subcommands."""
     hooks = commands.group(
         "webhooks", "webhooks: addresses that are told of what happens on a site"
     )

@@ -359,7 +359,7 @@ _LITERALS: Final = ("text", "number", "null", "hex", "hexed", "bits")
 
 
 def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
-    """Return kind and bytes of a matched value."""
+    """Return kind and bytes of the SQL value that the match holds."""
     for kind in _LITERALS:
         if (data := match[kind]) is not None:
             return kind, data
@@ -388,7 +388,7 @@ def _holds_bytes(kind: str) -> bool:
 
 
 def _name(written: bytes) -> str:
-    """Return a table's name without database and quotation."""
+    """Return a table's name from SQL, without the database's name and quotation marks."""
     return _decoded_name(written.split(b".")[-1].strip().strip(b"`"))
 
 

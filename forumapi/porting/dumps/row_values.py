@@ -38,7 +38,7 @@ def as_number(value: Any) -> int:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as str; "" for None."""
+    """Return a value as str, bytes decoded as UTF-8; "" for None."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value)

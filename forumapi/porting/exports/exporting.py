@@ -56,7 +56,7 @@ def to_folder(reader: SiteReader, folder: Path, step: Step) -> LayoutWritten:
 
 
 class Archived(NamedTuple):
-    """Result of `to_archive`: counts, and size and SHA-256 of the ZIP file."""
+    """Result of `to_archive`. `written`: counts and canonical hash; `size`, `sha256`: of the ZIP file."""
 
     written: LayoutWritten
     size: int

@@ -15,7 +15,7 @@ class PieceStream(io.RawIOBase):
         self._left = b""
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True: the stream is for reading."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -30,7 +30,7 @@ class PieceStream(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Close the pieces."""
+        """Close the stream, and `pieces` if it has a method `close`."""
         if not self.closed and (close := getattr(self._pieces, "close", None)) is not None:
             close()
         super().close()

@@ -515,8 +515,8 @@ class SiteReader(BaseReader):
     # ------------------------------------------------------------ places
 
     def forums(self) -> Iterator[PortedForum]:
-        """Yield the microcosms, each after its parent. The root is left out unless items are directly in it; then it
-        comes beside those below it.
+        """Yield the microcosms, each after its parent. The root is left out unless items are directly in it; in that
+        case it is a forum beside its children, not above them.
         """
         roles, (root, has_items) = self._roles(), self._root()
         rows = {row[0]: row for row in self._tx.rows(MICROCOSMS, site_id=self._site_id)}

@@ -142,7 +142,7 @@ class FileStore:
         )
 
     def close(self) -> None:
-        """End the process."""
+        """End the process that examines pictures."""
         self._images.close()
 
     def put(self, old: PortedAttachment, source: IO[bytes]) -> StoredAttachment:
@@ -241,7 +241,9 @@ class AttachmentWriter:
         self._opener = opener
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Store the files of those attachments that have not come yet; return those left out."""
+        """Store the files of the attachments that no earlier run has stored; return the attachments left out, with
+        reasons.
+        """
         origin = self._origin
         found = origin.find_items(tx, [("attachment", one.id) for one in attachments])
         left: list[Unreadable] = []
@@ -278,8 +280,8 @@ class AttachmentWriter:
         return left
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Attach stored files to their comments, messages and profiles, whose avatar they become; return those left
-        out. Attachments that are there stay as they are.
+        """Attach stored files to their comments, messages and profiles, whose avatars they become, unless they are
+        attached already; return the attachments left out, with reasons.
         """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]

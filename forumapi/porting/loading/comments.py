@@ -201,7 +201,7 @@ class TextWriter:
         """Insert comments in this order, with revisions, mentions and links. `answered`: ids here of comments that they
         may answer, by old id.
 
-        `waits`: leave links to comments that have not come yet as they are, for `finish`.
+        `waits`: links to comments of the import that are not inserted yet stay as they are, until `finish`.
         """
         if not texts:
             return []
@@ -326,7 +326,7 @@ class TextWriter:
         return (f"{whole.rstrip()}\n\n{below}" if below else whole), mentioned
 
     def finish(self, tx: Transaction, ids: Sequence[int]) -> None:
-        """Resolve links to comments that have come since in the stored comments `ids`, and render these again."""
+        """Resolve links to comments inserted since in the stored comments `ids`, and render these again."""
         if not ids:
             return
         rows = tx.rows(TEXTS, site_id=self._origin.site_id, ids=list(ids))
@@ -420,7 +420,9 @@ class CommentWriter:
         self._polls = polls
 
     def insert(self, tx: Transaction, comments: Sequence[PortedComment]) -> list[Unreadable]:
-        """Insert those comments that have not come yet, in this order; return those left out."""
+        """Insert the comments that no earlier run has inserted, in this order; return the comments left out, with
+        reasons.
+        """
         origin = self._origin
         wanted: list[Key] = [("comment", one.id) for one in comments]
         wanted += [(one.on_type, one.on_id) for one in comments if one.on_type != "profile"]
@@ -491,7 +493,8 @@ class CommentWriter:
         return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
 
     def finish(self, tx: Transaction, after: str, limit: int) -> str | None:
-        """Resolve links and answers to comments that have come since, in `limit` comments whose old ids follow `after`.
+        """Resolve links and answers to comments inserted later, in the `limit` comments whose old ids follow `after`
+        and that wait for it.
 
         Return the last one's old id, to go on after; None if there was none left.
         """

@@ -145,7 +145,9 @@ class ExtrasWriter:
     def insert_attributes(
         self, tx: Transaction, holders: Iterable[tuple[int, int, Sequence[PortedAttribute], str]]
     ) -> list[Unreadable]:
-        """Insert the attributes of things, given by type, id here, attributes, old id; return those left out."""
+        """Insert attributes of things; return the attributes left out, with reasons. `holders`: type and id of each
+        thing here, its attributes, its old id.
+        """
         rows: list[dict[str, Any]] = []
         left: list[Unreadable] = []
         for item_type, item_id, attributes, old_id in holders:
@@ -177,7 +179,7 @@ class ExtrasWriter:
     def insert_reactions(
         self, tx: Transaction, reactions: Sequence[PortedReaction]
     ) -> list[Unreadable]:
-        """Insert reactions, and count them on their comments and items; return those left out, such as of kinds that
+        """Insert reactions, and count them on their comments and items; return those left out, such as reactions that
         the site does not have.
         """
         kinds = self._reaction_kinds(tx)
@@ -221,7 +223,7 @@ class ExtrasWriter:
     def insert_bookmarks(
         self, tx: Transaction, bookmarks: Sequence[PortedBookmark]
     ) -> list[Unreadable]:
-        """Insert bookmarks; return those left out."""
+        """Insert bookmarks; return those left out, whose person or thing does not exist here."""
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
         rows, left = [], []
         for one in bookmarks:
@@ -248,7 +250,7 @@ class ExtrasWriter:
         return left
 
     def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
-        """Insert watchers and ignored things; return those left out."""
+        """Insert watchers and ignored things; return those left out, whose person or thing does not exist here."""
         wanted = [
             (kind, id)
             for one in follows
@@ -338,7 +340,9 @@ class ExtrasWriter:
         return left
 
     def insert_aliases(self, tx: Transaction, aliases: Sequence[PortedAlias]) -> list[Unreadable]:
-        """Insert further old ids of things, by which old addresses find them; return those left out."""
+        """Insert further old ids of things, by which old addresses find them; return those left out, whose thing does
+        not exist here.
+        """
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in aliases])
         rows, left = [], []
         for one in aliases:

@@ -87,8 +87,8 @@ class HuddleWriter:
         self._texts = texts
 
     def insert(self, tx: Transaction, messages: Sequence[PortedMessage]) -> list[Unreadable]:
-        """Insert those messages that have not come yet, in this order, and mark them as read for those who had read
-        them; return those left out.
+        """Insert the copies of messages that no earlier run has inserted, in this order, with read marks for those who
+        had read them; return the messages left out, with reasons.
         """
         origin = self._origin
         self._people.ensure_authors(tx, ((one.author, one.author_name) for one in messages))

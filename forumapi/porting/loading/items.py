@@ -110,8 +110,8 @@ class ItemWriter:
     def insert_conversations(
         self, tx: Transaction, conversations: Sequence[PortedConversation]
     ) -> list[Unreadable]:
-        """Insert those conversations and events that have not come yet; return those left out, whose forum did not
-        come.
+        """Insert the conversations and events that no earlier run has inserted; return those left out, whose forum does
+        not exist here.
         """
         origin = self._origin
         wanted = [("conversation", one.id) for one in conversations]
@@ -148,8 +148,8 @@ class ItemWriter:
         return left
 
     def insert_polls(self, tx: Transaction, polls: Sequence[PortedPoll]) -> list[Unreadable]:
-        """Insert those polls that have not come yet, with choices and ballots; return what was left out: polls without
-        a place, and ballots of unknown people.
+        """Insert the polls that no earlier run has inserted, with choices and ballots; return what was left out, with
+        reasons: polls without a place, and ballots of unknown people.
         """
         origin = self._origin
         wanted = [("poll", one.id) for one in polls]

@@ -134,7 +134,7 @@ class Loader:
         self._done = 0
 
     def run(self) -> Outcome:
-        """Load all documents that have not come yet, then set the counters. Raises PortingError."""
+        """Load all documents that no earlier run has inserted, then set the counters. Raises PortingError."""
         reader = self._database.read()
         try:
             self.people.load(reader)

@@ -104,7 +104,7 @@ class ImportedPeople:
         self._ids: dict[str, int] = {}
 
     def load(self, tx: Reader) -> None:
-        """Read the ids of all profiles that have come so far."""
+        """Read the ids of all profiles that earlier runs have inserted."""
         found = self.origin.all_of(tx, itemtypes.PROFILE)
         self._ids = {old: thing.id for old, thing in found.items()}
 
@@ -145,7 +145,7 @@ class ImportedPeople:
             )
 
     def insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> list[Unreadable]:
-        """Insert those profiles that have not come yet; return those left out, which have no name.
+        """Insert the profiles that no earlier run has inserted; return those left out for want of a name.
 
         Several with the same e-mail address become one profile.
         """

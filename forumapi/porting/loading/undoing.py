@@ -352,7 +352,7 @@ class Undone(NamedTuple):
 
 
 def touched(tx: Reader, origin: Origin) -> list[Touched]:
-    """Return how others have used an import since it came."""
+    """Return each use that others have made of an import since, such as a comment or the takeover of a profile."""
     return [Touched(*row) for row in tx.rows(TOUCHED, site_id=origin.site_id, origin_id=origin.id)]
 
 

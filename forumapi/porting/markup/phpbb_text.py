@@ -84,7 +84,7 @@ class PhpbbText:
         return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
 
     def plain(self, text: str, uid: str = "") -> str:
-        """Return the text of a stored line without markup."""
+        """Return the text of a stored line, such as a title, without markup."""
         builder = _Builder(self, ())
         builder.read(text, uid, True, True)
         return " ".join(builder.finish().text().split())
@@ -117,7 +117,7 @@ class _Builder:
         self._too_deep = 0
 
     def read(self, text: str, uid: str, smilies: bool, links: bool) -> None:
-        """Read a text, XML or escaped BBCode, into the tree."""
+        """Read a text, XML or escaped BBCode, into the tree; damaged XML becomes text without markup."""
         if not _IS_XML.match(text):
             _read_old(self, text, uid, smilies, links)
             return

@@ -144,7 +144,7 @@ class SmfText:
         )
 
     def plain(self, text: str) -> str:
-        """Return the text of a stored line without markup."""
+        """Return the text of a stored line, such as a title, without markup."""
         reading = _Reading(self, (), True, True)
         reading.read(_LINE_END.sub("\n", text))
         return " ".join(reading.root.text().split())

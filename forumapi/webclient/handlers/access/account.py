@@ -36,7 +36,7 @@ class AccountView(View):
     """Overview of the pages about a member's own account. Guests are led to sign in, here and on all of these pages."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show links to the account's pages."""
+        """Show links to the account's pages. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("account.html")
 
@@ -45,13 +45,13 @@ class SessionsView(View):
     """Sessions of a member: the devices on which they are signed in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's sessions, a page from `offset` on."""
+        """List the member's sessions, a page from `offset` on. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/sessions", offset=visit.query.get("offset"))
         return visit.page("sessions.html", list=found["sessions"])
 
     def post(self, visit: Visit) -> Answer:
-        """End the session of the field `id`; with `do` = "others" all but this one."""
+        """End the session of the field `id`; with `do` = "others" all but this one. Raises SignInFirst for guests."""
         visit.member()
         if visit.field("do") == "others":
             visit.api.delete("/sessions", others="true")
@@ -64,13 +64,15 @@ class KeysView(View):
     """API keys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's API keys, with the form for a new one."""
+        """List the member's API keys, with the form for a new one. Raises SignInFirst for guests and for a sign-in
+        older than 30 minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key of the
-        field `id`.
+        field `id`. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         if visit.field("do") == "revoke":
@@ -114,12 +116,16 @@ class AddressView(View):
     """E-mail address that a member signs in with; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the address, with the form for a new one."""
+        """Show the address, with the form for a new one. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Send a code to the new address, and ask for it; with `step` = "code" change the address by that code."""
+        """Send a code to the new address, and ask for it; with `step` = "code" change the address by that code. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
         step = visit.field("step")
@@ -163,13 +169,16 @@ class FactorView(View):
     """Second factor of a member, codes of an authenticator app (TOTP); asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show if the second factor is switched on."""
+        """Show if the second factor is switched on. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of it, "recovery" makes
-        new recovery codes, "off" switches it off.
+        new recovery codes, "off" switches it off. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()
@@ -226,12 +235,14 @@ class PasskeysView(View):
     """Passkeys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's passkeys."""
+        """List the member's passkeys. Raises SignInFirst for guests and for a sign-in older than 30 minutes."""
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store a passkey that the browser has made; with `do` = "rename" or "remove" act on the one in `id`."""
+        """Store a passkey that the browser has made; with `do` = "rename" or "remove" act on the one in `id`. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")
         try:
@@ -266,7 +277,7 @@ class BeginNewPasskeyView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, sealed, for the
-        second step.
+        second step. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)
@@ -276,13 +287,13 @@ class GrantsView(View):
     """Consents that a member has given to OAuth clients, programs that act in the member's name."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the programs that may act for the member, a page from `offset` on."""
+        """List the programs that may act for the member, a page from `offset` on. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/oauth/grants", offset=visit.query.get("offset"))
         return visit.page("grants.html", list=found["grants"])
 
     def post(self, visit: Visit) -> Answer:
-        """Revoke the consent of the field `id`."""
+        """Revoke the consent of the field `id`. Raises SignInFirst for guests."""
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")
         return visit.redirect("/account/programs/")
@@ -294,12 +305,12 @@ class OptionsView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the options as they are."""
+        """Show the form with the options as they are. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("options.html", options=visit.api.get("/profiles/options"))
 
     def post(self, visit: Visit) -> Answer:
-        """Store both options; an unchecked box is False."""
+        """Store both options; an unchecked box is False. Raises SignInFirst for guests."""
         me = visit.member()
         wanted = bool(visit.field("sendEmail"))
         is_visible = bool(visit.field("visible"))

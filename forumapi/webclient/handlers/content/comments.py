@@ -80,7 +80,7 @@ class CreateCommentView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Post the comment with its files and lead to it; with `do` = "preview" show it in the form. A refusal shows
-        the page with the form again, as it was filled in.
+        the page with the form again, as it was filled in. Raises SignInFirst for guests.
         """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
@@ -115,7 +115,7 @@ class EditCommentView(View):
     takes_files = True
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the form. Raises Refused unless the visitor may update the comment."""
+        """Show the form. Raises Refused unless the visitor may update the comment. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.document(f"/comments/{comment}")
         if not found.data["meta"]["permissions"]["update"]:
@@ -124,7 +124,7 @@ class EditCommentView(View):
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Store text and files, and lead to the comment; with `do` = "preview" show it in the form. If the text was
-        changed since the form was shown, show both texts.
+        changed since the form was shown, show both texts. Raises SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit)
@@ -173,7 +173,7 @@ class DeleteCommentView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Ask for confirmation; for a comment that is deleted already, offer moderators to restore it. Raises Refused
-        for everybody else.
+        for everybody else. Raises SignInFirst for guests.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
@@ -185,7 +185,7 @@ class DeleteCommentView(View):
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Delete the comment; lead moderators to the page that restores it, others to the page of the list where it
-        was.
+        was. Raises SignInFirst for guests.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
@@ -202,7 +202,7 @@ class RestoreCommentView(View):
     """Restoring of a deleted comment, by a moderator."""
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Restore the comment and lead to it."""
+        """Restore the comment and lead to it. Raises SignInFirst for guests."""
         visit.member()
         visit.api.patch(f"/comments/{comment}", {"/meta/flags/deleted": False})
         return visit.redirect(f"/comments/{comment}/incontext/")
@@ -212,7 +212,7 @@ class QuoteView(View):
     """Quotation of a comment in Markdown, for the script that puts it into the form of an answer."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Answer with JSON: `markdown`, the text of `text_form.quote_of`."""
+        """Answer with JSON: `markdown`, the text of `text_form.quote_of`. Raises SignInFirst for guests."""
         visit.member()
         return visit.json({"markdown": quote_of(visit, comment)})
 
@@ -223,8 +223,8 @@ class UploadView(View):
     takes_files = True
 
     def post(self, visit: Visit) -> Answer:
-        """Store the file `file`; answer with JSON: `value` for the form's field `file`, and `name`; or `problem`, a
-        sentence that says why it was refused.
+        """Store the file `file` and answer with JSON: `value`, for the form's field `file`, and `name`; for a file that
+        was refused `problem`, a sentence with the reason. Raises SignInFirst for guests, Refused without a file.
         """
         visit.member()
         sent = visit.files.get("file") if visit.files is not None else None

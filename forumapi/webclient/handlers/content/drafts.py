@@ -38,7 +38,7 @@ class DraftListView(View):
     """List of a member's drafts on this site."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's drafts from `offset` on, newest first."""
+        """List the member's drafts from `offset` on, newest first. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/drafts", offset=visit.query.get("offset"))["drafts"]
         return visit.page("drafts.html", drafts=found, page_of=page_of, writing_of=Writing.of_draft)
@@ -51,7 +51,7 @@ class SaveDraftView(View):
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form; a script
-        gets JSON with the draft's `version` or the `problem`.
+        gets JSON with the draft's `version` or the `problem`. Raises SignInFirst for guests.
 
         If the stored draft is not the version that the form shows, both texts are shown.
         """
@@ -114,7 +114,9 @@ class DiscardDraftView(View):
     """Discarding of a draft."""
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Delete the draft, and lead back to the page that the form names, else to the list of drafts."""
+        """Delete the draft, and lead back to the page that the form names, else to the list of drafts. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         visit.api.delete(f"/{place}s/{id}/draft")
         back = visit.back("/drafts/")

@@ -70,7 +70,7 @@ class AttendView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the member's answer in place of the former one, and lead back to the event; a refusal shows the event's
-        page with its reason.
+        page with its reason. Raises SignInFirst for guests.
         """
         me = visit.member()
         rsvp = visit.field("rsvp")

@@ -25,7 +25,7 @@ class HuddlesView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List the member's huddles from `offset` on, latest activity first; with `unread` those alone that hold unread
-        comments.
+        comments. Raises SignInFirst for guests.
         """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
@@ -83,7 +83,9 @@ class BeginHuddleView(View):
     """Form for a new huddle: participants, title and first comment."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the empty form; the query parameter `to`, the id of a profile, is chosen as a participant."""
+        """Show the empty form; the query parameter `to`, the id of a profile, is chosen as a participant. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         people = People()
         wanted = visit.query.get("to", "")
@@ -94,7 +96,7 @@ class BeginHuddleView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, no
-        people or no text show the form again.
+        people or no text show the form again. Raises SignInFirst for guests.
 
         If the comment alone is refused, its text stands in the form on the new huddle's page.
         """
@@ -153,7 +155,7 @@ class AddToHuddleView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Add the people of the form as participants; if names are unclear or the API refuses, show the huddle's page
-        with the reason.
+        with the reason. Raises SignInFirst for guests.
         """
         visit.member()
         people = People.of_form(visit)
@@ -173,13 +175,13 @@ class LeaveHuddleView(View):
     """Form by which a participant leaves a huddle, for good."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Ask for confirmation. Raises Refused with 404 for members who take no part."""
+        """Ask for confirmation. Raises Refused with 404 for members who take no part. Raises SignInFirst for guests."""
         visit.member()
         found = for_participants(visit, f"/huddles/{item}", limit=5).data
         return visit.page("leave_huddle.html", item=found)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Take the member out of the huddle, and lead to the list of huddles."""
+        """Take the member out of the huddle, and lead to the list of huddles. Raises SignInFirst for guests."""
         visit.member()
         try:
             visit.api.delete(f"/huddles/{item}")

@@ -40,7 +40,7 @@ class CreateItemView(View):
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Show the form with the member's draft for this microcosm. `microcosm` 0: the form offers microcosms to choose
-        from.
+        from. Raises SignInFirst for guests.
         """
         visit.member()
         writing = visit.writing
@@ -54,7 +54,7 @@ class CreateItemView(View):
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
-        (further lines) show the form.
+        (further lines) show the form. Raises SignInFirst for guests.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """
@@ -132,7 +132,9 @@ class EditItemView(View):
         return str(plain(item["title"]))
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the form with the item as it is. Raises Refused unless the visitor may update it."""
+        """Show the form with the item as it is. Raises Refused unless the visitor may update it. Raises SignInFirst for
+        guests.
+        """
         visit.member()
         found = self._found(visit, item)
         if not found.data["meta"]["permissions"]["update"]:
@@ -144,7 +146,7 @@ class EditItemView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
-        version; with `do` = "more" show it with further lines.
+        version; with `do` = "more" show it with further lines. Raises SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)

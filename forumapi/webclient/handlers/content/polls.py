@@ -45,7 +45,7 @@ class VoteView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the chosen choices in place of the member's former vote; none withdraws it. Lead back to the poll; a
-        refusal shows the poll's page with its reason.
+        refusal shows the poll's page with its reason. Raises SignInFirst for guests.
         """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []

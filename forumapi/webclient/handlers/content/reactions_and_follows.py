@@ -30,14 +30,14 @@ class ReactView(View):
     """Reactions of the member to a comment or item."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show all reactions that the site offers, for the member to give one."""
+        """Show all reactions that the site offers, for the member to give one. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Give the reaction named in `reaction`, or take back the one in `unreact`, and lead back. Raises Refused
-        without either.
+        without either. Raises SignInFirst for guests.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")
@@ -52,7 +52,7 @@ class BookmarkView(View):
     """Bookmark of the member on a comment or item."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Set the bookmark if `on` is "1", else remove it, and lead back."""
+        """Set the bookmark if `on` is "1", else remove it, and lead back. Raises SignInFirst for guests."""
         visit.member()
         is_on = visit.field("on") == "1"
         visit.api.write("PUT" if is_on else "DELETE", f"/{things}/{item}/bookmark", None)
@@ -63,7 +63,7 @@ class BookmarkListView(View):
     """List of the member's bookmarks."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's bookmarks, newest first, those older than `before`."""
+        """List the member's bookmarks, newest first, those older than `before`. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/bookmarks", before=visit.query.get("before"))["bookmarks"]
         return visit.page("bookmarks.html", bookmarks=found)
@@ -74,7 +74,7 @@ class FollowView(View):
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Begin to watch if `on` is "1", else stop; if `mail` is given, change alone if mail is sent ("1": yes). Lead
-        back.
+        back. Raises SignInFirst for guests.
         """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}
@@ -92,7 +92,7 @@ class WatcherListView(View):
     """List of the member's watchers."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what the member watches, from `offset` on."""
+        """List what the member watches, from `offset` on. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/watchers", offset=visit.query.get("offset"))["watchers"]
         return visit.page("watchers.html", watchers=found)
@@ -102,7 +102,7 @@ class IgnoreView(View):
     """Item, microcosm or profile that the member ignores or may ignore."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Ignore the thing if `on` is "1", else stop ignoring it, and lead back."""
+        """Ignore the thing if `on` is "1", else stop ignoring it, and lead back. Raises SignInFirst for guests."""
         visit.member()
         method = "PUT" if visit.field("on") == "1" else "DELETE"
         visit.api.write(method, "/ignored", {"itemType": things[:-1], "itemId": item})
@@ -113,7 +113,7 @@ class IgnoredListView(View):
     """List of what the member ignores."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what the member ignores, from `offset` on."""
+        """List what the member ignores, from `offset` on. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/ignored", offset=visit.query.get("offset"))["ignored"]
         return visit.page("ignored.html", ignored=found)
@@ -123,7 +123,7 @@ class ReadView(View):
     """Read mark of the member on an item or microcosm."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Mark the item or microcosm as read up to now, and lead back."""
+        """Mark the item or microcosm as read up to now, and lead back. Raises SignInFirst for guests."""
         visit.member()
         visit.api.put("/profiles/read", {"itemType": things[:-1], "itemId": item})
         return back_to(visit, things, item)
@@ -133,7 +133,9 @@ class ReadAllView(View):
     """Read marks of the member on the whole site, or on all huddles."""
 
     def post(self, visit: Visit) -> Answer:
-        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and lead back."""
+        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and lead back.
+        Raises SignInFirst for guests.
+        """
         visit.member()
         kind = "huddle" if visit.field("what") == "huddles" else "site"
         visit.api.put("/profiles/read", {"itemType": kind, "itemId": 0})

@@ -15,14 +15,14 @@ class RevisionsView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """List revisions from `offset` on, newest first, and show the difference between the revisions numbered `from`
-        and `to`; without them, between the last two.
+        and `to`; without them, between the last two. Raises SignInFirst for guests.
         """
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Make the text of the revision numbered `revision` the current one, and lead to the comment; show the page
-        again if the comment was changed meanwhile.
+        again if the comment was changed meanwhile. Raises SignInFirst for guests.
         """
         visit.member()
         revision = visit.number("revision")

@@ -25,7 +25,7 @@ class CreateMicrocosmView(View):
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
         """Show the empty form; `microcosm` is chosen as the parent. Raises Refused if the visitor may create no
-        microcosms on this site.
+        microcosms on this site. Raises SignInFirst for guests.
         """
         visit.member()
         typed = {"visibility": "public", "parent": str(microcosm)}
@@ -33,7 +33,7 @@ class CreateMicrocosmView(View):
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
         """Create the microcosm below the chosen parent, else below `microcosm`, and lead there; a refusal shows the
-        form again.
+        form again. Raises SignInFirst for guests.
         """
         visit.member()
         typed, types = _typed(visit)
@@ -71,7 +71,9 @@ class EditMicrocosmView(View):
     takes_files = True
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show the form with the microcosm as it is. Raises Refused unless the visitor may update it."""
+        """Show the form with the microcosm as it is. Raises Refused unless the visitor may update it. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         found = visit.api.document(f"/microcosms/{microcosm}", limit=5)
         if not found.data["meta"]["permissions"]["update"]:
@@ -83,7 +85,7 @@ class EditMicrocosmView(View):
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
         """Store the microcosm and lead to it; a refusal, also as it was changed meanwhile, shows the form again as it
-        was filled in.
+        was filled in. Raises SignInFirst for guests.
         """
         visit.member()
         typed, types = _typed(visit)

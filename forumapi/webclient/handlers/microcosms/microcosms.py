@@ -12,7 +12,7 @@ POLLS: Final = 5
 
 
 class MicrocosmPageView(View):
-    """Page of a microcosm: those below it, then its items."""
+    """Page of a microcosm: the microcosms below it, then its items."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
         """Show the microcosm with its items from `offset` on."""

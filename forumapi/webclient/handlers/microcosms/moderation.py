@@ -31,7 +31,7 @@ class ModerationView(View):
     """Queue of what waits for a decision in the microcosms that this member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show PAGE entries of the queue, oldest first, those behind the cursor `after`."""
+        """Show PAGE entries of the queue behind the cursor `after`, oldest first. Raises SignInFirst for guests."""
         visit.member()
         after = visit.query.get("after")
         found = visit.api.get("/moderation", after=after, limit=PAGE)
@@ -51,12 +51,16 @@ class ModerateView(View):
     """Page with all actions that this member may take on a conversation, event, poll or microcosm."""
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Show the actions. Raises Refused if there are none. `kinds`: plural of the type."""
+        """Show the actions. Raises Refused if there are none. `kinds`: plural of the type. Raises SignInFirst for
+        guests.
+        """
         visit.member()
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Take the action `do`, "move" (an item, into the microcosm `place`) or a key of DEEDS, and lead back."""
+        """Take the action `do`, "move" (an item, into the microcosm `place`) or a key of DEEDS, and lead back. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         do = visit.field("do")
         path = f"/{kinds}/{item}"
@@ -98,12 +102,12 @@ class ModerateCommentView(View):
     """Page with all actions that this member may take on a comment."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the actions. Raises Refused if there are none."""
+        """Show the actions. Raises Refused if there are none. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Take the action `do`, a key of DEEDS, and lead back."""
+        """Take the action `do`, a key of DEEDS, and lead back. Raises SignInFirst for guests."""
         visit.member()
         path = f"/comments/{comment}"
         try:

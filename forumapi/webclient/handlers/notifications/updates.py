@@ -21,14 +21,16 @@ class UpdatesView(View):
     """List of a member's updates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List updates from `offset` on, newest first; with `unread` those alone that are unread."""
+        """List updates from `offset` on, newest first; with `unread` those alone that are unread. Raises SignInFirst
+        for guests.
+        """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
         found = visit.api.get("/updates", offset=visit.query.get("offset"), unread=is_unread)
         return visit.page("updates.html", list=found["updates"], is_unread=bool(is_unread))
 
     def post(self, visit: Visit) -> Answer:
-        """Mark the whole site and all huddles as read for the member."""
+        """Mark the whole site and all huddles as read for the member. Raises SignInFirst for guests."""
         visit.member()
         everything = [{"itemType": "site", "itemId": 0}, {"itemType": "huddle", "itemId": 0}]
         visit.api.put("/profiles/read/batch", everything)
@@ -39,13 +41,13 @@ class UpdateSettingsView(View):
     """Form of a member's choices about mail: each type of update, and the digest."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the choices as they are."""
+        """Show the form with the choices as they are. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Store the types whose choice has changed, then digest and time zone; a refusal shows the form with its
-        reason.
+        reason. Raises SignInFirst for guests.
         """
         visit.member()
         chosen = {

@@ -31,13 +31,15 @@ class OwnDataView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the state of the member's export and erasure, and the buttons for both."""
+        """Show the state of the member's export and erasure, and the buttons for both. Raises SignInFirst for guests
+        and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Do what `do` says: "copy" (the default) asks for an export, "forget" deletes it, "keep_profile" and
-        "keep_account" cancel an erasure.
+        "keep_account" cancel an erasure. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         me = visit.fresh_member()
         profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
@@ -79,7 +81,9 @@ class OwnDataFileView(View):
     """Download of a member's export."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the export as a ZIP file; one larger than MOST_BYTES leads back to the page, which refers to the API."""
+        """Send the export as a ZIP file; one larger than MOST_BYTES leads back to the page, which refers to the API.
+        Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         me = visit.fresh_member()
         path = f"/profiles/{me['id']}/export"
         if visit.api.get(path).get("bytes", 0) > MOST_BYTES:
@@ -96,13 +100,16 @@ class DeleteOwnView(View):
     """Form by which members have their own profile or account erased."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form, which says what an erasure does, and lists comments of others that quote the member."""
+        """Show the form, which says what an erasure does, and lists comments of others that quote the member. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Ask the API to erase the profile, or with `what` = "account" the account, in 30 days; `words` = "remove"
-        erases what the member has written too.
+        erases what the member has written too. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         me = visit.fresh_member()
         is_account = visit.field("what") == "account"

@@ -24,13 +24,13 @@ class OwnProfileView(View):
     takes_files = True
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the profile as it is."""
+        """Show the form with the profile as it is. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal shows
-        the form; what came before it is stored.
+        the form; what came before it is stored. Raises SignInFirst for guests.
         """
         me = visit.member()
         try:
@@ -99,7 +99,7 @@ class EditProfileView(View):
     """Old address of the official client's form for a profile."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Redirect to the form of one's own profile. Raises Refused for another's."""
+        """Redirect to the form of one's own profile. Raises Refused for another's. Raises SignInFirst for guests."""
         if visit.member()["id"] != profile:
             raise Refused(403)
         return visit.redirect("/account/profile/")

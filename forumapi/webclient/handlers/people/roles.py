@@ -50,7 +50,9 @@ class RolesView(View):
         return self._show(visit, microcosm, {"read": "1"})
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create a role of this microcosm and lead to it; a refusal shows the form again."""
+        """Create a role of this microcosm and lead to it; a refusal shows the form again. Raises SignInFirst for guests
+        and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         typed = _typed_role(visit)
         body = {"title": typed["title"], **{name: bool(typed.get(name)) for name in FLAGS}}
@@ -89,7 +91,7 @@ class OwnRolesView(View):
     """Page of the site's default roles, which are the root microcosm's; for the owner of the site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect to the page of the root microcosm's roles."""
+        """Redirect to the page of the root microcosm's roles. Raises Refused for all but the site's owner."""
         owner(visit)
         root = visit.api.get("/microcosms/tree")[0]
         return visit.redirect(f"/microcosms/{root['id']}/roles/")
@@ -99,12 +101,16 @@ class RoleView(View):
     """Page of a role: rights, criteria, the people named in it, and all its members with the reason for each."""
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the role with its members from `offset` on. Asks for a sign-in of the last 30 minutes."""
+        """Show the role with its members from `offset` on. Asks for a sign-in of the last 30 minutes. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles."""
+        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles.
+        Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
         if visit.field("do") == "delete":
@@ -166,7 +172,8 @@ class RoleMembersView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile `profile` (id) or `name` in the role; with `do` = "take off" remove `profile`. If no profile
-        is called exactly so, show the role's page with similar names.
+        is called exactly so, show the role's page with similar names. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -195,7 +202,9 @@ class CriteriaView(View):
     """
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the form, for the criterion with the id `criterion` or without one for a new one."""
+        """Show the form, for the criterion with the id `criterion` or without one for a new one. Raises SignInFirst for
+        guests and for a sign-in older than 30 minutes.
+        """
         visit.fresh_member()
         typed = {"column": "commentCount", "predicate": "ge", "group": "1"}
         wanted = visit.query.get("criterion", "")
@@ -206,7 +215,7 @@ class CriteriaView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """With `do` = "save" store the criterion, with "remove" delete it, and lead to the role; else show the form
-        with the effect that it would have.
+        with the effect that it would have. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"

@@ -61,7 +61,7 @@ class AdminView(View):
     """Overview of the pages on which the site's owner sets it up."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the pages of administration."""
+        """List the pages of administration. Raises Refused for all but the site's owner."""
         owner(visit)
         return visit.page("admin.html", pages=PAGES)
 
@@ -70,7 +70,7 @@ class FiguresView(View):
     """Figures of the site, such as numbers of people and comments."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the site's figures."""
+        """Show the site's figures. Raises Refused for all but the site's owner."""
         owner(visit)
         return visit.page("admin_figures.html", stats=visit.site["meta"]["stats"])
 
@@ -112,13 +112,13 @@ class SettingsView(View):
         return []
 
     def get(self, visit: Visit, **args: Any) -> Answer:
-        """Show the form with the stored values."""
+        """Show the form with the stored values. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(visit, args, self.load(visit, args))
 
     def post(self, visit: Visit, **args: Any) -> Answer:
         """Store the sent values, or with `do` = "reset" call `reset`, and lead to the form; a refusal shows it as it
-        was filled in.
+        was filled in. Raises Refused for all but the site's owner.
         """
         owner(visit)
         if visit.field("do") == "reset" and self.resets:
@@ -203,8 +203,8 @@ class SiteView(SettingsView):
         visit.api.put("/site/options", {makes: typed[makes]})
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return a sentence on the contrast of the chosen colour, and on the colour shown in its place if that is too
-        low; [] for no colour.
+        """Return one sentence on the contrast of the colour `linkColor`, and on the colour shown in its place if that
+        is too low; [] if it is no colour.
         """
         colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:
@@ -235,13 +235,13 @@ class RowsView(View):
     most: ClassVar[int] = 10
 
     def get(self, visit: Visit) -> Answer:
-        """Show the stored entries, and up to two empty rows for new ones."""
+        """Show the stored entries, and up to two empty rows for new ones. Raises Refused for all but the owner."""
         owner(visit)
         return self._show(visit, visit.api.get(self.path))
 
     def post(self, visit: Visit) -> Answer:
         """Store the sent rows as the whole list, without those whose first field is empty; with `do` = "reset" delete
-        the site's own list. A refusal shows the rows again.
+        the site's own list. A refusal shows the rows again. Raises Refused for all but the site's owner.
         """
         owner(visit)
         if visit.field("do") == "reset":
@@ -312,7 +312,7 @@ class TextsView(View):
     title: ClassVar[str] = ""
 
     def get(self, visit: Visit) -> Answer:
-        """List the texts, with links to their forms."""
+        """List the texts, with links to their forms. Raises Refused for all but the site's owner."""
         owner(visit)
         found = visit.api.get(f"/site/{self.kind}")[self.key]
         return visit.page(
@@ -414,13 +414,15 @@ class BansView(View):
     """List of the site's bans, and the form for a new one."""
 
     def get(self, visit: Visit) -> Answer:
-        """List bans from `offset` on; `profile` in the query fills an id into the form."""
+        """List bans from `offset` on; `profile` in the query fills an id into the form. Raises Refused for all but the
+        site's owner.
+        """
         owner(visit)
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
         """Ban the profile with the id `profileId`, or the e-mail domain `domain`, and show the list; a refusal shows
-        the form again.
+        the form again. Raises Refused for all but the site's owner.
         """
         owner(visit)
         typed = {
@@ -456,7 +458,7 @@ class LiftBanView(View):
     """Button that ends a ban before its time."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
-        """End the ban, and lead to the list of bans."""
+        """End the ban, and lead to the list of bans. Raises Refused for all but the site's owner."""
         owner(visit)
         visit.api.delete(f"/bans/{ban}")
         return visit.redirect("/admin/bans/")
@@ -469,12 +471,14 @@ class SignInMethodsView(View):
     """List of the ways to sign in on the site, and the choice that moderators need a second factor."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the methods, those switched off included."""
+        """List the methods, those switched off included. Raises Refused for all but the site's owner."""
         owner(visit)
         return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
 
     def post(self, visit: Visit) -> Answer:
-        """Store whether people who moderate need a second factor: the box `secondFactor`."""
+        """Store whether people who moderate need a second factor: the box `secondFactor`. Raises Refused for all but
+        the site's owner.
+        """
         owner(visit)
         try:
             visit.api.put("/site/auth", {"secondFactor": bool(visit.field("secondFactor"))})

@@ -24,7 +24,9 @@ class ExportView(View):
     """Page of the site's latest export: its state, and buttons to begin and to delete one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the latest export, if there is one, and the form to begin one."""
+        """Show the latest export, if there is one, and the form to begin one. Raises Refused for all but the site's
+        owner.
+        """
         owner(visit)
         return self._show(visit)
 
@@ -61,7 +63,8 @@ class ExportArchiveView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send the archive, or the range of bytes that the header Range names, read from the API piece by piece. Raises
-        Refused with 404 without an archive, 416 for a range outside of it.
+        Refused with 404 without an archive, 416 for a range outside of it. Raises Refused for all but the site's
+        owner.
         """
         owner(visit)
         found = _latest(visit)

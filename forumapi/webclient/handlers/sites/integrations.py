@@ -30,14 +30,16 @@ class WebhooksView(View):
     """List of the site's webhooks, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's webhooks, with the form."""
+        """List the site's webhooks, with the form. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(
             visit, {"enabled": True, "documents": True, "kinds": KINDS, "itemTypes": TYPES[:5]}
         )
 
     def post(self, visit: Visit) -> Answer:
-        """Register a webhook and show its secret, which is shown this once; a refusal shows the form again."""
+        """Register a webhook and show its secret, which is shown this once; a refusal shows the form again. Raises
+        Refused for all but the site's owner.
+        """
         owner(visit)
         body = _webhook(visit)
         try:
@@ -65,13 +67,13 @@ class WebhookView(View):
     """Page of a webhook: its settings, deliveries that wait or were given up, and buttons; for the owner."""
 
     def get(self, visit: Visit, webhook: int) -> Answer:
-        """Show the webhook and its deliveries."""
+        """Show the webhook and its deliveries. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(visit, webhook)
 
     def post(self, visit: Visit, webhook: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "ping" sends a test delivery, "secret" makes and shows a new
-        secret, "delete" deletes the webhook.
+        secret, "delete" deletes the webhook. Raises Refused for all but the site's owner.
         """
         owner(visit)
         path = f"/webhooks/{webhook}"
@@ -127,13 +129,13 @@ class ClientsView(View):
     """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's OAuth clients, with the form."""
+        """List the site's OAuth clients, with the form. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(visit, {"confidential": True})
 
     def post(self, visit: Visit) -> Answer:
         """Register an OAuth client; show the secret of a confidential one, which is shown this once. A refusal shows
-        the form again.
+        the form again. Raises Refused for all but the site's owner.
         """
         owner(visit)
         body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
@@ -163,13 +165,13 @@ class ClientView(View):
     """Page of an OAuth client: its settings and buttons; for the owner."""
 
     def get(self, visit: Visit, client: int) -> Answer:
-        """Show the client's settings."""
+        """Show the client's settings. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(visit, client)
 
     def post(self, visit: Visit, client: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "secret" makes and shows a new secret, "delete" deletes the
-        client with all tokens given to it.
+        client with all tokens given to it. Raises Refused for all but the site's owner.
         """
         owner(visit)
         path = f"/oauth/clients/{client}"

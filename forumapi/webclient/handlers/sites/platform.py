@@ -63,14 +63,14 @@ class BeginCommunityView(View):
     """Form for a new site, for any member of the platform's own site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the empty form. Raises Refused with 404 on the host of a site."""
+        """Show the empty form. Raises Refused with 404 on the host of a site. Raises SignInFirst for guests."""
         _check_host(visit)
         visit.member()
         return self._show(visit, {})
 
     def post(self, visit: Visit) -> Answer:
         """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
-        taken, show the form with what is known of the subdomain.
+        taken, show the form with what is known of the subdomain. Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
@@ -118,7 +118,7 @@ class OperatorView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show sites from `offset` on, with the words `q` in their title if given, and the figures of DAYS days. Raises
-        Refused for everybody else.
+        Refused for everybody else. Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
