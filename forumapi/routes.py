@@ -191,7 +191,14 @@ from forumapi.handlers.trust.cases import (
     CaseNotesHandler,
     CasesHandler,
 )
-from forumapi.handlers.trust.reports import ReportHandler, ReportsHandler
+from forumapi.handlers.trust.mailed_appeals import MailedAppealHandler
+from forumapi.handlers.trust.mailed_reports import MailedReportHandler
+from forumapi.handlers.trust.reports import (
+    GuestReportsHandler,
+    ReportHandler,
+    ReportKindsHandler,
+    ReportsHandler,
+)
 from forumapi.handlers.trust.statements import StatementHandler, StatementsHandler
 from forumapi.handlers.trust.transparency import TransparencyCsvHandler, TransparencyHandler
 from forumapi.request.handler import Handler
@@ -391,6 +398,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/profiles/read/batch": ProfileReadBatchHandler,
     "/api/v1/reports": ReportsHandler,
     "/api/v1/reports/<number:report>": ReportHandler,
+    "/api/v1/reports/guest": GuestReportsHandler,
     "/api/v1/resolve": ResolveHandler,
     "/api/v1/roles": DefaultRolesHandler,
     "/api/v1/roles/<role:role>": RoleHandler,
@@ -421,6 +429,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/options": SiteOptionsHandler,
     "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
+    "/api/v1/site/report-kinds": ReportKindsHandler,
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,
@@ -449,6 +458,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/webhooks/<number:webhook_id>/secret": WebhookSecretHandler,
     "/api/v1/whoami": WhoamiHandler,
     "/auth/huddles": HuddlesPageHandler,
+    "/mail/appeal": MailedAppealHandler,
+    "/mail/report": MailedReportHandler,
     "/mail/unsubscribe": UnsubscribeHandler,
     "/oauth/authorize": AuthorizeHandler,
     "/oauth/device": DevicePageHandler,

@@ -25,7 +25,7 @@ from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import platform_growth
-from forumapi.models.trust import action, sanction
+from forumapi.models.trust import action, report, sanction
 from forumapi.updates import digest
 
 # Days for which events are kept, for readers that are behind; at least one.
@@ -338,16 +338,18 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete expired rows that live for hours or days: idempotency keys, single-use secrets such as sign-in codes,
     rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undo kept,
-    ended sanctions.
+    ended sanctions, addresses of guests who reported.
     """
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode_cache.delete_old(tx)
     states, sanctions = action.forget(tx), sanction.forget(tx)
+    guests = report.forget_guests(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
-        f"{changes} changes, {places} places, {states} states of actions, {sanctions} sanctions"
+        f"{changes} changes, {places} places, {states} states of actions, {sanctions} sanctions, "
+        f"{guests} reporting guests"
     )
 
 

@@ -120,7 +120,7 @@ RETRY = Query(
     "outbox.retry",
     """
     UPDATE mail_outbox m
-       SET state = CASE WHEN m.profile_id IS NULL THEN 'queued' ELSE 'unwritten' END,
+       SET state = CASE WHEN m.profile_id IS NULL AND m.update_type_id IS NULL THEN 'queued' ELSE 'unwritten' END,
            attempts = CASE m.state WHEN 'dead' THEN 0 ELSE m.attempts END, not_before = now()
      WHERE (m.state = 'dead'
             OR (m.state IN ('queued', 'unwritten') AND m.last_error IS NOT NULL

@@ -1,7 +1,7 @@
 """Rendering of mail about updates and of digests, when it is sent: from its context, the reader's permissions and a
 template.
 
-Statements for a batch: one for all contexts; for each site that has changed, its microcosms and templates; two more for
+Statements for a batch: two for all contexts; for each site that has changed, its microcosms and templates; two more for
 each site with digests.
 """
 
@@ -24,7 +24,7 @@ from forumapi.models.content import text
 from forumapi.models.notifications import update_types
 from forumapi.models.people import role_recomputation
 from forumapi.text.render import RENDERER_VERSION
-from forumapi.updates import digest, mail_context, mail_templates, unsubscribe
+from forumapi.updates import decision_mail, digest, mail_context, mail_templates, unsubscribe
 from forumapi.updates.mail_context import MailContext
 from forumapi.updates.mail_templates import CompiledTemplate, RenderedMail
 
@@ -80,8 +80,17 @@ class EmailWriter:
         if not self._secret:
             self._secret = platform_secret.find(tx, platform_secret.MAIL)
         made: dict[int, Written | Dropped] = {id: Dropped("the reader is gone") for id in mail_ids}
+        decisions = decision_mail.read(tx, mail_ids)
+        for decision in decisions:
+            reason = decision.objection()
+            if reason:
+                made[decision.mail_id] = Dropped(reason)
+                continue
+            site = self._sites.at(decision.site_id, decision.site_version, decision.acl_version, tx)
+            made[decision.mail_id] = decision_mail.write(self._secret, site, decision)
+        others = sorted(set(mail_ids) - {decision.mail_id for decision in decisions})
         by_site: dict[int, list[MailContext]] = {}
-        for context in self._contexts(tx, mail_ids):
+        for context in self._contexts(tx, others) if others else ():
             by_site.setdefault(context.site_id, []).append(context)
         for site_id, found in by_site.items():
             if found[0].is_site_deleted:

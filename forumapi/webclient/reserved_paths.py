@@ -11,6 +11,8 @@ API_PATHS: Final = (
     "/out",
     "/oauth",
     "/auth",
+    "/mail/appeal",
+    "/mail/report",
     "/mail/unsubscribe",
     "/.well-known",
 )

@@ -33,6 +33,8 @@ _OPEN: Final = frozenset(
         "/api/v1/oauth/token",
         "/auth/huddles",
         "/live",
+        "/mail/appeal",
+        "/mail/report",
         "/mail/unsubscribe",
         "/oauth/authorize",
         "/oauth/device",

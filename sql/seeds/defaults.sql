@@ -23,7 +23,11 @@ INSERT INTO update_types (update_type_id, name, description, send_email) VALUES
     (7, 'event_reminder', 'An event you attend is close', false),
     (8, 'new_item', 'Something new is posted in a microcosm you follow', false),
     (9, 'new_user', 'A new person joins the site', true),
-    (10, 'event_invitation', 'Someone invites you to an event', true)
+    (10, 'event_invitation', 'Someone invites you to an event', true),
+    (11, 'statement', 'Moderators did something about what you wrote', true),
+    (12, 'report_received', 'A report of yours is with the moderators', true),
+    (13, 'report_decided', 'Moderators decided about a report of yours', true),
+    (14, 'appeal_decided', 'Moderators decided about an appeal of yours', true)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO platform_options (one) VALUES (true) ON CONFLICT DO NOTHING;

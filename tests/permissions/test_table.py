@@ -46,6 +46,13 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/site/privacy"): {"keepsWords": False},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
+    ("PUT", "/api/v1/site/report-kinds"): [{"kind": "illegal", "title": "Against the law"}],
+    ("POST", "/api/v1/reports/guest"): {
+        "itemType": "comment",
+        "itemId": "@comment",
+        "email": "none",
+        "goodFaith": True,
+    },
     ("POST", "/api/v1/conversations"): {"microcosmId": "@root", "title": "A title"},
     ("POST", "/api/v1/events"): {"microcosmId": "@root", "title": "A title"},
     ("PUT", "/api/v1/events/<event:item>/attendees"): [{"profileId": "@member", "rsvp": "maybe"}],

@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.access import permission_target, permission_target_batch
 from forumapi.models.access.identity import WITH_ITEM, IdentityQuery
-from forumapi.models.notifications import update_page
+from forumapi.models.notifications import update_page, update_types
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
 from forumapi.request.context import Context, Located
@@ -117,6 +117,7 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
         identity.ignored_profiles,
         identity.ignored_items,
         ids,
+        decisions=update_types.readable_decisions(identity.scopes),
     )
 
 

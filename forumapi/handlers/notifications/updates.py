@@ -55,20 +55,23 @@ class UpdatesHandler(Handler):
             identity.ignored_items,
             at,
             kinds=identity.kinds,
+            decisions=update_types.readable_decisions(identity.scopes),
             type=_type(ctx.query.get("updateType", "")),
             unread=bool(ctx.flag("unread")),
         )
         paging.check(total, at)
+        decided = update_page.decided(ctx.reader, site_id, identity.profile_id, entries)
 
         def build() -> bytes:
             items = update_page.documents(
-                ctx.reader, ctx.app.documents, site_id, entries, tree, view
+                ctx.reader, ctx.app.documents, site_id, entries, decided, tree, view
             )
             return ctx.listed("updates", items, total)
 
         stamp = (
             total,
             [entry.stamp for entry in entries],
+            dumps(list(decided.values())),
             ctx.query_string,
             tree.acl_version,
             view.stamp,

@@ -28,7 +28,8 @@ class AppealBody(Body):
     text: str | UnsetType = UNSET
 
 
-def _text(sent: str | UnsetType, field: str) -> str:
+def checked_message(sent: str | UnsetType, field: str) -> str:
+    """Return the text of an appeal's message, cleaned. Raises Invalid for none, or one that is too long."""
     text = legal_terms.checked_text(body.given(sent, ""), field, _MOST_TEXT)
     if not text:
         raise Invalid(field, "may not be empty")
@@ -56,7 +57,7 @@ class StatementAppealHandler(Handler):
 
         404 for a statement that is not addressed to the caller.
         """
-        text = _text(sent.text, "text")
+        text = checked_message(sent.text, "text")
         me = ctx.identity.profile_id
         id = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
         if not id:
@@ -134,7 +135,7 @@ class AppealMessagesHandler(Handler):
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Add a message to the appeal, which holds up to 100; 409 once it is decided."""
         found, _ = _locked(ctx)
-        text = _text(sent.text, "text")
+        text = checked_message(sent.text, "text")
         found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
         return Found(f"{PATH}/{found.id}")
 
@@ -164,7 +165,7 @@ class AppealDecisionHandler(Handler):
         outcome = body.given(sent.outcome, "")
         if outcome not in (GRANTED, REFUSED):
             raise Invalid("outcome", f"must be {GRANTED} or {REFUSED}")
-        text = _text(sent.text, "text")
+        text = checked_message(sent.text, "text")
         if found.actor_id == me and found.others_decide(tx, site_id, ctx.tree, ctx.site.owned_by):
             raise Forbidden("Another moderator decides this appeal", code=NO_UPDATE)
         found.add_message(tx, site_id, me, text)

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
+from typing import NamedTuple
+
 from forumapi import itemtypes
-from forumapi.errors import OUT_OF_RANGE, SIGN_IN, Forbidden, Invalid, NotFound, known
+from forumapi.errors import (
+    NO_CREATE,
+    OUT_OF_RANGE,
+    SIGN_IN,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotImplementedHere,
+    known,
+)
 from forumapi.itemtypes import ItemRef
-from forumapi.models.access import permission_target
-from forumapi.models.trust import legal_terms
+from forumapi.mail import outbox
+from forumapi.models.access import permission_target, rate_counters
+from forumapi.models.access.rate_counters import DAY_S, Limit
+from forumapi.models.notifications.suppression import Suppression
+from forumapi.models.people import user
+from forumapi.models.trust import guest_request, legal_terms, report_kinds
+from forumapi.models.trust.guest_request import GuestRequest
 from forumapi.models.trust.report import PATH, OwnReport, Report, ReportedThing
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
-from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
-from forumapi.request.response import Data, Found, Result
+from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
+from forumapi.request.response import Data, Done, Found, Result
+from forumapi.text import email
+from forumapi.updates import decision_link
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
 _MOST_TEXT = 2_000
+_MOST_NAME = 100
+# Requests of guests, before anything is confirmed.
+_BY_NETWORK = Limit("guest-report-ip", 20, DAY_S)
+_BY_ADDRESS = Limit("guest-report-address", 5, DAY_S)
 _TYPES = frozenset(
     (
         itemtypes.COMMENT,
@@ -43,6 +66,22 @@ class ReportBody(Body):
     category: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     goodFaith: bool | UnsetType = UNSET
+    shownIds: list[int] | UnsetType = UNSET
+
+
+class GuestReportBody(ReportBody):
+    """A report by a guest, who gives a name and an address."""
+
+    name: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+
+
+class ReportKindBody(Body):
+    """A kind of reports as the owner of the site sends it."""
+
+    kind: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
 
 
 def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
@@ -67,6 +106,41 @@ class LocatedThing(Located):
     exists: bool
 
 
+def found_thing(ctx: Context, ref: ItemRef) -> LocatedThing:
+    """Lock and find a thing as far as it exists for the caller."""
+    principal = ctx.identity.principal
+    permission_target.lock(ctx.writer, ctx.site.id, principal, *ref)
+    place = permission_target.find(ctx.writer, ctx.site.id, ctx.tree, principal, *ref)
+    exists = place.exists and ref.type in ctx.identity.kinds
+    located = LocatedThing(
+        place.target if exists else Target(ref.type, ref.id), is_hidden=place.is_hidden
+    )
+    located.exists = exists
+    return located
+
+
+class _Words(NamedTuple):
+    kind: str
+    category: str
+    text: str
+
+
+def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
+    """Check the kind, category, text and good faith of a report. Raises Invalid."""
+    name = body.given(sent.kind, "other")
+    kinds = {kind.name: kind for kind in report_kinds.find(ctx.reader, ctx.site.id)}
+    if name not in kinds:
+        raise Invalid("kind", f"must be one of {', '.join(kinds)}")
+    text = legal_terms.checked_text(body.given(sent.text, ""), "text", _MOST_TEXT)
+    category = legal_terms.checked_category(body.given(sent.category, ""), kinds[name].category)
+    is_illegal = name == legal_terms.REPORT_ILLEGAL
+    if is_illegal and not text:
+        raise Invalid("text", "must say why this is illegal")
+    if (is_illegal or is_guest) and body.given(sent.goodFaith, False) is not True:
+        raise Invalid("goodFaith", "must be true: the report is accurate to your knowledge")
+    return _Words(name, category, text)
+
+
 class ReportsHandler(Handler):
     """The caller's own reports."""
 
@@ -79,17 +153,9 @@ class ReportsHandler(Handler):
             return None
         sent = ctx.body_as(ReportBody)
         ref = named(body.given(sent.itemType, ""), body.given(sent.itemId, 0))
-        principal = ctx.identity.principal
         if ctx.identity.is_guest:
-            raise Forbidden("Sign in to do this", code=SIGN_IN)
-        permission_target.lock(ctx.writer, ctx.site.id, principal, *ref)
-        place = permission_target.find(ctx.writer, ctx.site.id, ctx.tree, principal, *ref)
-        exists = place.exists and ref.type in ctx.identity.kinds
-        located = LocatedThing(
-            place.target if exists else Target(ref.type, ref.id), is_hidden=place.is_hidden
-        )
-        located.exists = exists
-        return located
+            raise Forbidden("Sign in to do this, or report as a guest", code=SIGN_IN)
+        return found_thing(ctx, ref)
 
     @needs(LOGIN, answer=schemas.Reports, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
@@ -115,22 +181,13 @@ class ReportsHandler(Handler):
         me = ctx.identity.profile_id
         if author_id == me:
             raise Invalid("itemId", "is your own")
-        kind = body.given(sent.kind, "other")
-        if kind not in legal_terms.KINDS:
-            raise Invalid("kind", f"must be one of {', '.join(legal_terms.KINDS)}")
-        text = legal_terms.checked_text(body.given(sent.text, ""), "text", _MOST_TEXT)
-        category = legal_terms.checked_category(
-            body.given(sent.category, ""), legal_terms.KINDS[kind]
-        )
-        if kind == legal_terms.REPORT_ILLEGAL:
-            if not text:
-                raise Invalid("text", "must say why this is illegal")
-            if body.given(sent.goodFaith, False) is not True:
-                raise Invalid("goodFaith", "must be true: the report is accurate to your knowledge")
+        words = _checked_words(ctx, sent, is_guest=False)
         thing = ReportedThing(
             ItemRef(target.item_type, target.item_id), target.microcosm_id, author_id
         )
-        report = Report(thing, kind, category, text)
+        shown = tuple(body.given(sent.shownIds, []))
+        report = Report(thing, *words, shown_ids=shown)
+        report.check_shown(ctx.writer, ctx.site.id, me)
         report.insert(ctx.writer, ctx.site.id, me)
         return Found(f"{PATH}/{report.id}")
 
@@ -145,3 +202,90 @@ class ReportHandler(Handler):
             ctx.reader, ctx.site.id, ctx.identity.profile_id, ctx.args["report"]
         )
         return Data(dumps(known(report, "report").document()))
+
+
+class GuestReportsHandler(Handler):
+    """Reports by guests, before their address is confirmed."""
+
+    def locate(self, ctx: Context) -> Located:
+        """Lock and find the thing that the body names, as far as it exists for guests. Raises Invalid, Forbidden."""
+        sent = ctx.body_as(GuestReportBody)
+        ref = named(body.given(sent.itemType, ""), body.given(sent.itemId, 0))
+        if not ctx.identity.is_guest:
+            raise Forbidden("You are signed in: report as yourself", code=NO_CREATE)
+        return found_thing(ctx, ref)
+
+    @needs(READ, body=GuestReportBody)
+    def post(self, ctx: Context, sent: GuestReportBody) -> Result:
+        """Mail a link to the guest's address; the report counts once the link's page is confirmed, within a day."""
+        if not ctx.located_as(LocatedThing).exists:
+            raise NotFound("There is no such thing")
+        if not outbox.is_possible(ctx.app.config):
+            raise NotImplementedHere("No mail is sent here: sign in to report this")
+        words = _checked_words(ctx, sent, is_guest=True)
+        address = user.checked_email(body.given(sent.email, ""))
+        name = legal_terms.checked_text(body.given(sent.name, ""), "name", _MOST_NAME)
+        if "\n" in name:
+            raise Invalid("name", "must be one line")
+        # The law asks for a name but where children are abused.
+        if (
+            words.kind == legal_terms.REPORT_ILLEGAL
+            and not name
+            and words.category != legal_terms.CHILD_SAFETY
+        ):
+            raise Invalid("name", "may not be empty for a report of something illegal")
+        if body.given(sent.shownIds, []):
+            raise Invalid("shownIds", "is for comments in huddles")
+        tx, site, ref = ctx.writer, ctx.site, ctx.target
+        key = email.same_person_key(address)
+        rate_counters.take_client_address(tx, _BY_NETWORK, ctx.ip)
+        rate_counters.take(tx, _BY_ADDRESS, key)
+        asked = GuestRequest(key, address, name, ref.item_type, ref.item_id, *words)
+        secret = asked.insert(tx, site.id)
+        if Suppression.find(tx, key) is None:
+            title = outbox.plain(site.title)
+            thing = itemtypes.href(ref.item_type, ref.item_id).removeprefix("/api/v1")
+            outbox.queue_notice(
+                tx,
+                "decisions/guest_request",
+                cause=f"{guest_request.KIND}:{token_hex(16)}",
+                site_id=site.id,
+                recipient=address,
+                subject=f"Confirm your report - {title}",
+                site_title=title,
+                thing_url=site.page(f"{thing}/"),
+                kind=itemtypes.name_of(ref.item_type),
+                hours=guest_request.HOURS,
+                url=f"{site.origin}{decision_link.REPORT_PATH}?code={secret}",
+            )
+        return Done()
+
+
+class ReportKindsHandler(Handler):
+    """The kinds of reports that this site takes."""
+
+    @needs(ANYONE, answer=list[schemas.ReportKind])
+    def get(self, ctx: Context) -> Result:
+        """The site's kinds in its order; the platform's list if the owner has set none."""
+        kinds = report_kinds.find(ctx.reader, ctx.site.id)
+        return Data(dumps([kind.document for kind in kinds]))
+
+    @needs(OWNER, body=list[ReportKindBody])
+    def put(self, ctx: Context, sent: list[ReportKindBody]) -> Result:
+        """Replace the site's list: up to 30 kinds, `illegal` among them."""
+        given = [
+            {
+                "kind": body.given(one.kind, ""),
+                "title": body.given(one.title, ""),
+                "category": body.given(one.category, ""),
+            }
+            for one in sent
+        ]
+        report_kinds.put(ctx.writer, ctx.author, report_kinds.checked(given))
+        return Done()
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Delete the site's list; the platform's applies again."""
+        report_kinds.delete(ctx.writer, ctx.author)
+        return Done()

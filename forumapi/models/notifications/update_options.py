@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.models.journal.journal import Author
+from forumapi.models.notifications import update_types
 
 # Defaults of site `so` and platform `pl`.
 _DEFAULTS: Final = """platform_options pl
@@ -49,7 +50,7 @@ _PREFERENCES: Final = f"""
            coalesce(o.send_email, coalesce(po.send_email, so.send_email, pl.send_email) AND t.send_email) AS send_email,
            coalesce(o.send_sms, coalesce(po.send_sms, so.send_sms, pl.send_sms) AND t.send_sms) AS send_sms
       FROM {_DEFAULTS}
-     CROSS JOIN update_types t
+      JOIN update_types t ON t.update_type_id <> ALL(ARRAY{sorted(update_types.DECISIONS)}::smallint[])
       LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = %(profile_id)s
       LEFT JOIN update_options o ON o.site_id = %(site_id)s AND o.profile_id = %(profile_id)s
                                 AND o.update_type_id = t.update_type_id"""

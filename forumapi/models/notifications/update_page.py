@@ -20,6 +20,8 @@ from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, 
 from forumapi.models.content import comment_page, huddle_page, item_details, item_page
 from forumapi.models.content.comment_page import CommentRow, ParentLink
 from forumapi.models.notifications.update_types import (
+    APPEAL_DECIDED,
+    DECISIONS,
     EVENT_INVITATION,
     EVENT_REMINDER,
     MENTIONED,
@@ -30,9 +32,13 @@ from forumapi.models.notifications.update_types import (
     NEW_ITEM,
     NEW_VOTE,
     REPLY,
+    REPORT_DECIDED,
+    REPORT_RECEIVED,
+    STATEMENT,
 )
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
+from forumapi.models.trust import appeal, report, statement
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -44,6 +50,14 @@ from forumapi.wire.paging import Paging
 _OF_COMMENT: Final = 1 << 51
 _OF_ITEM: Final = 1 << 52
 _OF_VOTE: Final = _OF_COMMENT + _OF_ITEM
+# Below all these: ids of statements, reports that wait and that are decided, and appeals, which reach 2^48.
+_OF_DECISION: Final = {
+    STATEMENT: 4 << 48,
+    REPORT_RECEIVED: 5 << 48,
+    REPORT_DECIDED: 6 << 48,
+    APPEAL_DECIDED: 7 << 48,
+}
+_DECISION_ID: Final = (1 << 48) - 1
 
 # Condition: lists show item `i`, which is not hidden, is readable and not ignored. `readable` leaves ignored
 # microcosms out.
@@ -172,6 +186,56 @@ _VOTES: Final = f"""
           JOIN polls v ON v.site_id = %(site_id)s AND v.item_id = i.item_id AND v.voted IS NOT NULL
          WHERE i.item_type_id = {POLL} AND i.created_by {_NOT_IGNORED}"""
 
+# Decisions of moderators about what the profile wrote, reported or appealed against: as by itself, since who decided is
+# not said. Unread until everything is marked as read.
+_OF_MINE: Final = """
+        SELECT {id}, {type}::smallint, NULL::bigint, {profile}::smallint, NULL::bigint, NULL::bigint, NULL::bigint,
+               d.at, NULL::bigint, d.at, %(me)s::bigint
+          FROM (SELECT {column} AS id, {at} AS at
+                  FROM {source}
+                 WHERE x.site_id = %(site_id)s AND x.{person} = %(me)s {more}
+                 ORDER BY {column} DESC
+                 LIMIT {most}) d"""
+
+
+def _of_mine(type: int, source: str, column: str, at: str, person: str, more: str = "") -> str:
+    return _OF_MINE.format(
+        id=f"{_OF_DECISION[type]} + d.id",
+        type=type,
+        profile=PROFILE,
+        source=source,
+        column=column,
+        at=at,
+        person=person,
+        more=more,
+        most=_MOST_TOLD,
+    )
+
+
+_REPORTED: Final = "reports x JOIN cases k ON k.site_id = x.site_id AND k.case_id = x.case_id"
+_DECISIONS: Final = "\n         UNION ALL".join(
+    (
+        _of_mine(STATEMENT, "statements x", "x.statement_id", "x.created", "profile_id"),
+        _of_mine(
+            *(REPORT_RECEIVED, _REPORTED, "x.report_id", "x.created", "reporter_id"),
+            "AND k.state = 'open'",
+        ),
+        _of_mine(
+            *(REPORT_DECIDED, _REPORTED, "x.report_id", "k.decided", "reporter_id"),
+            "AND k.state = 'decided'",
+        ),
+        _of_mine(
+            *(APPEAL_DECIDED, "appeals x", "x.appeal_id", "x.decided", "profile_id"),
+            "AND x.decided IS NOT NULL",
+        ),
+    )
+)
+# Condition: entry `i` is of a type that the token may read.
+_OF_KINDS: Final = f"""
+               CASE WHEN i.update_type_id = ANY(ARRAY{sorted(DECISIONS)}::smallint[])
+                    THEN i.update_type_id = ANY(%(decisions)s::smallint[])
+                    ELSE i.item_type_id = ANY(%(kinds)s::smallint[]) END"""
+
 # Unread state of entry `i` (discovery 7.3). Comments by ignored people leave a huddle read (discovery 7.5), a profile
 # is never unread.
 _UNREAD: Final = f"""
@@ -190,7 +254,8 @@ _ENTRIES: Final = f"""
          UNION ALL {_TOLD}
          UNION ALL {_NEW.format(types=f"({CONVERSATION}, {EVENT})")}
          UNION ALL {_NEW.format(types=f"({POLL})")}
-         UNION ALL {_VOTES})"""
+         UNION ALL {_VOTES}
+         UNION ALL {_DECISIONS})"""
 LIST = Query(
     "update_page.list",
     f"""{_ENTRIES},
@@ -198,7 +263,7 @@ LIST = Query(
         SELECT i.*
           FROM entries i
          WHERE (%(type)s::smallint IS NULL OR i.update_type_id = %(type)s::smallint)
-           AND i.item_type_id = ANY(%(kinds)s::smallint[])
+           AND {_OF_KINDS.lstrip()}
            AND (i.comment_id IS NULL OR {COMMENT} = ANY(%(kinds)s::smallint[]))
            AND (NOT %(unread)s::boolean OR {_UNREAD})),
     page AS MATERIALIZED (
@@ -234,7 +299,7 @@ OWN = Query(
     f"""{_ENTRIES}
     SELECT DISTINCT i.update_id
       FROM entries i
-     WHERE i.update_id = ANY(%(ids)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])""",
+     WHERE i.update_id = ANY(%(ids)s::bigint[]) AND {_OF_KINDS.lstrip()}""",
     replica=Replica.ALL,
 )
 
@@ -296,6 +361,7 @@ def page(
     at: Paging,
     *,
     kinds: Collection[int],
+    decisions: Collection[int],
     type: int | None = None,
     unread: bool = False,
 ) -> tuple[int, list[UpdateEntry]]:
@@ -303,7 +369,7 @@ def page(
 
     `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type; `unread`: only of
     things that `me` has not read. `kinds`: types of things that may be shown; for a comment the type of its item or
-    profile must be among them too.
+    profile must be among them too. `decisions`: types of updates about decisions that may be shown.
     """
     rows = tx.rows(
         LIST,
@@ -313,6 +379,7 @@ def page(
         ignored_profiles=ignored_profiles,
         ignored_items=ignored_items,
         kinds=sorted(kinds),
+        decisions=sorted(decisions),
         type=type,
         unread=unread,
         limit=at.limit,
@@ -329,13 +396,15 @@ def own(
     ignored_profiles: Sequence[int],
     ignored_items: Sequence[int],
     ids: Sequence[int],
+    *,
+    decisions: Collection[int],
 ) -> frozenset[int]:
     """Return those of `ids` that the list of `principal` has now and that are computed from watchers, without a row.
     `readable` as in `page`.
 
     No statement is run if none of `ids` has the form of such an id.
     """
-    computed = [id for id in ids if id >= _OF_COMMENT]
+    computed = [id for id in ids if id >= _OF_DECISION[STATEMENT]]
     if not computed or not principal.profile_id:
         return frozenset()
     rows = tx.rows(
@@ -346,9 +415,40 @@ def own(
         ignored_profiles=ignored_profiles,
         ignored_items=ignored_items,
         kinds=sorted(itemtypes.ALL - (set() if principal.sees_huddles else {itemtypes.HUDDLE})),
+        decisions=sorted(decisions),
         ids=computed,
     )
     return frozenset(row[0] for row in rows)
+
+
+def decided(
+    tx: Reader, site_id: int, me: int, entries: Sequence[UpdateEntry]
+) -> dict[int, dict[str, Any]]:
+    """Read the documents of the entries about decisions, by the entries' ids; one statement for each kind of them."""
+    ids: dict[int, list[int]] = {}
+    for one in entries:
+        if one.type in DECISIONS:
+            ids.setdefault(one.type, []).append(one.id & _DECISION_ID)
+    reports = ids.get(REPORT_RECEIVED, []) + ids.get(REPORT_DECIDED, [])
+    found = {
+        "statement": statement.documents(tx, site_id, me, ids.get(STATEMENT, ())),
+        "report": report.documents(tx, site_id, me, reports),
+        "appeal": appeal.documents(tx, site_id, me, ids.get(APPEAL_DECIDED, ())),
+    }
+    names = {one.id: _DECIDED[one.type] for one in entries if one.type in DECISIONS}
+    return {
+        id: {"itemType": name, "item": found[name][id & _DECISION_ID]}
+        for id, name in names.items()
+        if id & _DECISION_ID in found[name]
+    }
+
+
+_DECIDED: Final = {
+    STATEMENT: "statement",
+    REPORT_RECEIVED: "report",
+    REPORT_DECIDED: "report",
+    APPEAL_DECIDED: "appeal",
+}
 
 
 def _entry(row: Row) -> UpdateEntry:
@@ -365,11 +465,14 @@ def documents(
     documents: Documents,
     site_id: int,
     entries: Sequence[UpdateEntry],
+    decisions: Mapping[int, dict[str, Any]],
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
     """Render the entries as a JSON array (discovery 2.7); an entry of which a document is gone meanwhile is left out
     (G-01).
+
+    `decisions`: documents of `decided`.
     """
     people: dict[int, int] = {}
     for one in entries:
@@ -381,7 +484,10 @@ def documents(
     known = fetched[profile_summary.SUMMARY]
     made = []
     for one in entries:
-        if all(id in known for id in one.people) and (
+        if one.type in DECISIONS:
+            if one.id in decisions and one.actor_id in known:
+                made.append(_whole(one, decisions[one.id], known))
+        elif all(id in known for id in one.people) and (
             not one.stub.id or one.stub.id in fetched[comment_page.SUMMARY]
         ):
             made.append(_document(one, fetched[comment_page.SUMMARY], known, tree, view))
@@ -406,7 +512,7 @@ def _document(
             parent = item_page.summary(
                 one.row, one.times, people, tree, view, unread=None, mine=one.mine
             )
-    data: dict[str, Any] = {"id": one.id, "updateType": NAMES[one.type]}
+    data: dict[str, Any] = {}
     if one.stub.id:
         links = comment_page.parent_links(ParentLink(parent_type, parent_id, one.title))
         data["itemType"] = itemtypes.name_of(itemtypes.COMMENT)
@@ -418,12 +524,17 @@ def _document(
     else:
         data["itemType"] = itemtypes.name_of(parent_type)
         data["item"] = json_fragments.raw(parent)
-    data["meta"] = {
+    return _whole(one, data, people)
+
+
+def _whole(one: UpdateEntry, about: Mapping[str, Any], people: Mapping[int, Fragment]) -> bytes:
+    """Return the document of an entry, with the keys that say what it is about."""
+    meta = {
         "created": json_fragments.format_time(one.created),
         "createdBy": json_fragments.raw(people[one.actor_id][0]),
         "flags": {"unread": one.is_unread},
     }
-    return dumps(data)
+    return dumps({"id": one.id, "updateType": NAMES[one.type]} | dict(about) | {"meta": meta})
 
 
 def _huddle(one: UpdateEntry) -> huddle_page.HuddleRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 NEW_COMMENT: Final = 1
@@ -15,6 +15,10 @@ EVENT_REMINDER: Final = 7
 NEW_ITEM: Final = 8
 NEW_USER: Final = 9
 EVENT_INVITATION: Final = 10
+STATEMENT: Final = 11
+REPORT_RECEIVED: Final = 12
+REPORT_DECIDED: Final = 13
+APPEAL_DECIDED: Final = 14
 
 # Number of digests of mail among the types.
 DIGEST: Final = 0
@@ -31,6 +35,19 @@ NAMES: Final[Mapping[int, str]] = {
     NEW_ITEM: "new_item",
     NEW_USER: "new_user",
     EVENT_INVITATION: "event_invitation",
+    STATEMENT: "statement",
+    REPORT_RECEIVED: "report_received",
+    REPORT_DECIDED: "report_decided",
+    APPEAL_DECIDED: "appeal_decided",
+}
+
+# Types about decisions of moderators, and the scope without which a token does not list them. They have no preference:
+# the law wants people to know.
+DECISIONS: Final[Mapping[int, str]] = {
+    STATEMENT: "statements:read",
+    REPORT_RECEIVED: "reports:read",
+    REPORT_DECIDED: "reports:read",
+    APPEAL_DECIDED: "appeals:read",
 }
 
 # Types on whose mail a preference decides; for all others watchers do.
@@ -38,4 +55,9 @@ PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION
 # Types with a comment.
 COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
 # Types whose preference a new watcher may take over (discovery 3.3, W-03).
-SEEDING: Final = frozenset(NAMES) - {EVENT_INVITATION}
+SEEDING: Final = frozenset(NAMES) - {EVENT_INVITATION} - frozenset(DECISIONS)
+
+
+def readable_decisions(scopes: Collection[str] | None) -> list[int]:
+    """Return the types of updates about decisions that a token with these scopes (None: with all) may list."""
+    return [type for type, scope in DECISIONS.items() if scopes is None or scope in scopes]

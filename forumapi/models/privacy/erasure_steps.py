@@ -149,6 +149,16 @@ ACCOUNT_ROWS: Final = (
     _of_account("sign_in_places"),
     _of_account("right_changes"),
 )
+# Reports that the person made as a guest, on any site.
+ACCOUNT_REPORTS = Query(
+    "erasure_steps.account_reports",
+    """
+    UPDATE reports t
+       SET guest_email = '', guest_name = '', guest_key = NULL, text = ''
+      FROM users u
+     WHERE u.user_id = %(user_id)s AND t.guest_key = u.person_key""",
+    scope=PLATFORM,
+)
 ACCOUNT_CODES = Query(
     "erasure_steps.account_codes",
     """
@@ -978,7 +988,7 @@ def advance_account(tx: Transaction) -> bool:
     spread = tx.run(SPREAD, user_id=user_id, words=words)
     if spread or tx.value(PROFILES_LEFT, user_id=user_id):
         return bool(spread)
-    for query in (ACCOUNT_CODES, ACCOUNT_ATTEMPTS, ACCOUNT_MAIL, *ACCOUNT_ROWS):
+    for query in (ACCOUNT_CODES, ACCOUNT_REPORTS, ACCOUNT_ATTEMPTS, ACCOUNT_MAIL, *ACCOUNT_ROWS):
         tx.run(query, user_id=user_id)
     for query in (ACCOUNT_BANS, ACCOUNT_BAN_TEXTS, END_ACCOUNT):
         tx.run(query, user_id=user_id)

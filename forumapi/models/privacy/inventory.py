@@ -542,7 +542,11 @@ PERSON_TABLES: Final = (
     # ---------------------------------------------------------------- trust and safety
     PersonTable(
         "reports",
-        (Line("reporter_id", NOBODYS), Line("text", DELETED, "also of reports about the person")),
+        (
+            Line("reporter_id", NOBODYS),
+            Line("text", DELETED, "also of reports about the person"),
+            Line("guest_email guest_name guest_key", DELETED, "of guests with the same address"),
+        ),
         Export(
             "t.site_id = %(site_id)s AND t.reporter_id = %(profile_id)s",
             "t.item_type_id, t.item_id, t.kind, t.category, t.text, t.created",

@@ -77,6 +77,18 @@ OWN = Query(
      ORDER BY p.appeal_id DESC
      LIMIT %(limit)s""",
 )
+OF_STATEMENT = Query(
+    "appeal.of_statement",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s AND p.statement_id = %(statement_id)s""",
+)
+OWN_BY_ID = Query(
+    "appeal.own_by_id",
+    f"""
+    SELECT {_COLUMNS} {_FROM}
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s AND p.appeal_id = ANY(%(ids)s::bigint[])""",
+)
 WAITING = Query(
     "appeal.waiting",
     f"""
@@ -171,6 +183,12 @@ class Appeal:
         not see it.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
+        return cls(*row) if row else None
+
+    @classmethod
+    def of_statement(cls, tx: Reader, site_id: int, me: int, statement_id: int) -> Self | None:
+        """Read the person's appeal against a statement; None if there is none."""
+        row = tx.row(OF_STATEMENT, site_id=site_id, me=me, statement_id=statement_id)
         return cls(*row) if row else None
 
     @classmethod
@@ -282,6 +300,12 @@ class Appeal:
                 for one in messages
             ]
         return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
+
+
+def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Read the person's own appeals with these ids as dicts for JSON; no statement is run for none."""
+    rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
+    return {row[0]: Appeal(*row).document({}, is_own=True, messages=None) for row in rows}
 
 
 def _moderators(tree: Tree, microcosm_id: int) -> tuple[set[int], set[int]]:

@@ -77,15 +77,28 @@ FIND = Query(
 PARTS = Query(
     "case_page.parts",
     """
-    SELECT 0, r.report_id, r.reporter_id, r.created, r.text, r.kind, r.category
+    SELECT 0, r.report_id, r.reporter_id, r.created, r.text, r.kind, r.category, r.guest_name, r.guest_email,
+           r.shown_ids
       FROM reports r
      WHERE r.site_id = %(site_id)s AND r.case_id = %(id)s
      UNION ALL
-    SELECT 1, n.note_id, n.created_by, n.created, n.text, '', ''
+    SELECT 1, n.note_id, n.created_by, n.created, n.text, '', '', '', '', '{}'::bigint[]
       FROM case_notes n
      WHERE n.site_id = %(site_id)s AND n.case_id = %(id)s
      ORDER BY 1, 2
      LIMIT 500""",
+)
+# What reporters show of the huddle that the case's comment is in, as far as it is still there.
+SHOWN = Query(
+    "case_page.shown",
+    """
+    SELECT c.comment_id, c.created_by, c.created, c.markdown
+      FROM cases k
+      JOIN comments said ON said.site_id = k.site_id AND said.comment_id = k.item_id
+      JOIN comments c ON c.site_id = k.site_id AND c.item_id = said.item_id AND c.comment_id = ANY(%(ids)s::bigint[])
+                     AND NOT c.is_deleted
+     WHERE k.site_id = %(site_id)s AND k.case_id = %(id)s
+     ORDER BY c.comment_id""",
 )
 ACTIONS = Query(
     "case_page.actions",
@@ -265,11 +278,13 @@ class CaseParts(NamedTuple):
     reports: list[Row]
     notes: list[Row]
     actions: list[int]
+    shown: list[Row]
 
     @property
     def people(self) -> set[int]:
         """Return the ids of the profiles that `documents` shows."""
-        return {row[2] for row in (*self.reports, *self.notes)}
+        rows = (*self.reports, *self.notes)
+        return {row[2] for row in rows if row[2]} | {row[1] for row in self.shown}
 
     def documents(self, people: Mapping[int, bytes]) -> dict[str, Any]:
         """Return reports, notes and links to actions as JSON members; `people`: summaries by profile id."""
@@ -282,8 +297,11 @@ class CaseParts(NamedTuple):
                     "category": row[6],
                     "text": row[4],
                 }
+                | ({} if row[2] else {"guest": {"name": row[7], "email": row[8]}})
+                | ({"shownIds": row[9]} if row[9] else {})
                 for row in self.reports
             ],
+            **({"shown": [_shown(row, people) for row in self.shown]} if self.shown else {}),
             "notes": [
                 {
                     "text": row[4],
@@ -300,7 +318,19 @@ def parts(tx: Reader, site_id: int, id: int) -> CaseParts:
     """Return the reports, notes and actions of a case. The caller has checked that the viewer may see the case."""
     rows = tx.rows(PARTS, site_id=site_id, id=id)
     actions = [row[0] for row in tx.rows(ACTIONS, site_id=site_id, id=id)]
-    return CaseParts([row for row in rows if not row[0]], [row for row in rows if row[0]], actions)
+    reports = [row for row in rows if not row[0]]
+    ids = sorted({id for row in reports for id in row[9]})
+    shown = tx.rows(SHOWN, site_id=site_id, id=id, ids=ids) if ids else []
+    return CaseParts(reports, [row for row in rows if row[0]], actions, shown)
+
+
+def _shown(row: Row, people: Mapping[int, bytes]) -> dict[str, Any]:
+    return {
+        "id": row[0],
+        "text": row[3],
+        "created": format_time(row[2]),
+        "createdBy": person(people, row[1]),
+    }
 
 
 def is_decided(state: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import Query
-from forumapi.errors import TooMany
+from forumapi.database.query import PLATFORM, Query
+from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.itemtypes import ItemRef
 from forumapi.models.trust import legal_terms
 from forumapi.wire.json_fragments import format_time
@@ -17,6 +18,13 @@ from forumapi.wire.json_fragments import format_time
 PATH: Final = "/api/v1/reports"
 # Reports of one person in a day.
 MOST_A_DAY: Final = 100
+
+# Comments of a huddle that a reporter may show with a report.
+MOST_SHOWN: Final = 10
+# Reports of guests: by one address in a day, about one open case, on a site in a day.
+MOST_BY_GUEST: Final = 10
+MOST_ABOUT_CASE: Final = 20
+MOST_ON_SITE: Final = 500
 
 # The thing's row is locked, so that its case and the reporter's earlier report can't come into being meanwhile.
 EARLIER = Query(
@@ -27,6 +35,34 @@ EARLIER = Query(
                AND r.item_id = %(item_id)s),
            (SELECT count(*) FROM reports r
              WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.created > now() - interval '1 day')""",
+)
+# The same for a guest, with the reports of guests about the thing, and on the site in a day.
+EARLIER_OF_GUEST = Query(
+    "report.earlier_of_guest",
+    """
+    SELECT (SELECT r.report_id FROM reports r
+             WHERE r.site_id = %(site_id)s AND r.guest_key = %(guest_key)s AND r.item_type_id = %(item_type)s
+               AND r.item_id = %(item_id)s),
+           (SELECT count(*) FROM reports r
+             WHERE r.site_id = %(site_id)s AND r.guest_key = %(guest_key)s AND r.created > now() - interval '1 day'),
+           (SELECT count(*) FROM cases k
+              JOIN reports r ON r.site_id = k.site_id AND r.case_id = k.case_id AND r.reporter_id IS NULL
+             WHERE k.site_id = %(site_id)s AND k.item_type_id = %(item_type)s AND k.item_id = %(item_id)s
+               AND k.state = 'open'),
+           (SELECT count(*) FROM reports r
+             WHERE r.site_id = %(site_id)s AND r.reporter_id IS NULL AND r.created > now() - interval '1 day')""",
+)
+# How many of these comments are in the huddle of a comment in which `me` takes part, and not hidden.
+SHOWABLE = Query(
+    "report.showable",
+    f"""
+    SELECT count(*)
+      FROM comments said
+      JOIN items i ON i.site_id = said.site_id AND i.item_id = said.item_id AND i.item_type_id = {itemtypes.HUDDLE}
+      JOIN huddle_participants h ON h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s
+      JOIN comments c ON c.site_id = said.site_id AND c.item_id = said.item_id AND c.comment_id = ANY(%(ids)s::bigint[])
+                     AND NOT c.is_deleted AND NOT c.is_moderated
+     WHERE said.site_id = %(site_id)s AND said.comment_id = %(comment_id)s""",
 )
 
 INSERT = Query(
@@ -46,8 +82,10 @@ INSERT = Query(
            SET reports = k.reports + 1, priority = least(k.priority, EXCLUDED.priority),
                due = least(k.due, EXCLUDED.due)
      RETURNING k.case_id)
-    INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text)
-    SELECT %(site_id)s, o.case_id, %(item_type)s, %(item_id)s, %(me)s, %(kind)s, %(category)s, %(text)s
+    INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text, shown_ids,
+                         guest_email, guest_name, guest_key)
+    SELECT %(site_id)s, o.case_id, %(item_type)s, %(item_id)s, nullif(%(me)s::bigint, 0), %(kind)s, %(category)s,
+           %(text)s, %(shown_ids)s::bigint[], %(guest_email)s, %(guest_name)s, %(guest_key)s
       FROM opened o
  RETURNING report_id""",
 )
@@ -77,6 +115,52 @@ OWN = Query(
 )
 
 
+OWN_BY_ID = Query(
+    "report.own_by_id",
+    f"""
+    SELECT {_COLUMNS}
+      FROM reports r
+      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
+     WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.report_id = ANY(%(ids)s::bigint[])""",
+)
+
+
+FIND_OF_GUEST = Query(
+    "report.find_of_guest",
+    f"""
+    SELECT {_COLUMNS}
+      FROM reports r
+      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
+     WHERE r.site_id = %(site_id)s AND r.guest_key IS NOT NULL AND r.report_id = %(id)s""",
+)
+FORGET_GUEST = Query(
+    "report.forget_guest",
+    """
+    UPDATE reports r
+       SET guest_email = '', guest_name = '', guest_key = NULL
+     WHERE r.site_id = %(site_id)s AND r.report_id = %(id)s AND r.guest_key IS NOT NULL""",
+)
+# Half a year after the decision nobody is told anything any more.
+FORGET_GUESTS = Query(
+    "report.forget_guests",
+    """
+    UPDATE reports r
+       SET guest_email = '', guest_name = '', guest_key = NULL
+      FROM cases k
+     WHERE r.guest_key IS NOT NULL AND k.site_id = r.site_id AND k.case_id = r.case_id
+       AND k.decided < now() - interval '6 months'""",
+    scope=PLATFORM,
+)
+
+
+class Guest(NamedTuple):
+    """Reporter without a profile, whose address is confirmed. `key`: the address's person key."""
+
+    email: str
+    name: str
+    key: str
+
+
 class ReportedThing(NamedTuple):
     """Thing that is reported. `author_id`: its author's profile; `microcosm_id` 0: it is outside of all microcosms."""
 
@@ -93,14 +177,16 @@ class Report:
     kind: str
     category: str
     text: str
+    shown_ids: tuple[int, ...] = ()
+    guest: Guest | None = None
     id: int = 0
 
     def insert(self, tx: Transaction, site_id: int, me: int) -> bool:
         """Store the report of the profile `me`, and open the thing's case if none is open; return False, and store
         nothing, if `me` has reported the thing before.
 
-        `id` is set in both cases: to that of the new report, or of the earlier one. The caller has locked the thing's
-        row. Raises TooMany if `me` has sent MOST_A_DAY reports within a day.
+        `id` is set in both cases: to that of the new report, or of the earlier one. `me` is 0 for a guest. The caller
+        has locked the thing's row. Raises TooMany beyond the limits of a person, a thing and a site.
         """
         named = {
             "site_id": site_id,
@@ -108,14 +194,16 @@ class Report:
             "item_type": self.thing.ref.type,
             "item_id": self.thing.ref.id,
         }
-        row = tx.row(EARLIER, **named)
+        guest = self.guest or Guest("", "", "")
+        if self.guest:
+            row = tx.row(EARLIER_OF_GUEST, **named, guest_key=guest.key)
+        else:
+            row = tx.row(EARLIER, **named)
         assert row is not None
-        earlier, recent = row
-        if earlier:
-            self.id = earlier
+        if row[0]:
+            self.id = row[0]
             return False
-        if recent >= MOST_A_DAY:
-            raise TooMany(f"At most {MOST_A_DAY} reports a day", 3600)
+        _check_limits(row[1:])
         priority = legal_terms.priority(self.kind, self.category)
         self.id = tx.value(
             INSERT,
@@ -129,8 +217,40 @@ class Report:
             kind=self.kind,
             category=self.category,
             text=self.text,
+            shown_ids=list(self.shown_ids),
+            guest_email=guest.email,
+            guest_name=guest.name,
+            guest_key=guest.key or None,
         )
         return True
+
+    def check_shown(self, tx: Reader, site_id: int, me: int) -> None:
+        """Raise Invalid unless each comment to be shown is in the huddle of the reported comment, read by `me`."""
+        if not self.shown_ids:
+            return
+        if len(self.shown_ids) > MOST_SHOWN:
+            raise Invalid("shownIds", f"may have at most {MOST_SHOWN} ids", code=OUT_OF_RANGE)
+        ids, comment_id = sorted(set(self.shown_ids)), self.thing.ref.id
+        is_comment = self.thing.ref.type == itemtypes.COMMENT
+        if not is_comment or (
+            tx.value(SHOWABLE, site_id=site_id, me=me, ids=ids, comment_id=comment_id) != len(ids)
+        ):
+            raise Invalid("shownIds", "must be comments in the huddle of the reported comment")
+
+
+def _check_limits(counts: Sequence[int]) -> None:
+    """Raise TooMany for counts of a person's reports in a day, or of a guest's, guests' on the thing, on the site."""
+    if len(counts) == 1:
+        if counts[0] >= MOST_A_DAY:
+            raise TooMany(f"At most {MOST_A_DAY} reports a day", 3600)
+        return
+    by_guest, about_case, on_site = counts
+    if by_guest >= MOST_BY_GUEST:
+        raise TooMany(f"At most {MOST_BY_GUEST} reports a day", 3600)
+    if about_case >= MOST_ABOUT_CASE:
+        raise TooMany("The moderators have enough reports about this", 3600)
+    if on_site >= MOST_ON_SITE:
+        raise TooMany("Too many reports today; sign in to report this", 3600)
 
 
 class OwnReport(NamedTuple):
@@ -151,6 +271,12 @@ class OwnReport(NamedTuple):
     def find(cls, tx: Reader, site_id: int, me: int, id: int) -> Self | None:
         """Return a report of the profile `me`; None if there is none with this id, or it is another person's."""
         row = tx.row(FIND, site_id=site_id, me=me, id=id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def of_guest(cls, tx: Reader, site_id: int, id: int) -> Self | None:
+        """Read a report by a guest whose address is still kept; None if there is none of that id."""
+        row = tx.row(FIND_OF_GUEST, site_id=site_id, id=id)
         return cls(*row) if row else None
 
     @classmethod
@@ -184,3 +310,19 @@ class OwnReport(NamedTuple):
                 ],
             }
         }
+
+
+def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Read the person's own reports with these ids as dicts for JSON; no statement is run for none."""
+    rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
+    return {row[0]: OwnReport(*row).document() for row in rows}
+
+
+def forget_guest(tx: Transaction, site_id: int, id: int) -> None:
+    """Forget name and address of the guest who made a report; the report itself stays."""
+    tx.run(FORGET_GUEST, site_id=site_id, id=id)
+
+
+def forget_guests(tx: Transaction) -> int:
+    """Forget names and addresses of guests half a year after the decisions on their reports; return how many."""
+    return tx.run(FORGET_GUESTS)

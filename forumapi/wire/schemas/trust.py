@@ -93,6 +93,30 @@ class Cases(Struct, kw_only=True):
     meta: LinksMeta
 
 
+class ReportKind(Struct, kw_only=True):
+    """A kind of reports that this site takes."""
+
+    kind: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,40}$")]
+    title: Text
+    category: Category
+
+
+class ReportingGuest(Struct, kw_only=True):
+    """A reporter without a profile; both are empty half a year after the decision."""
+
+    name: Text
+    email: str
+
+
+class ShownComment(Struct, kw_only=True):
+    """A comment of a huddle that a reporter shows to the moderators."""
+
+    id: Id
+    text: str
+    created: Time
+    createdBy: ProfileSummary | None
+
+
 class Reported(Struct, kw_only=True):
     """A report as moderators see it."""
 
@@ -101,6 +125,8 @@ class Reported(Struct, kw_only=True):
     kind: str
     category: Category
     text: Text
+    guest: ReportingGuest | UnsetType = UNSET
+    shownIds: list[Id] | UnsetType = UNSET
 
 
 class CaseNote(Struct, kw_only=True):
@@ -131,6 +157,7 @@ class Case(Struct, kw_only=True):
     decided: Time | UnsetType = UNSET
     decidedBy: ProfileSummary | UnsetType | None = UNSET
     reported: list[Reported]
+    shown: list[ShownComment] | UnsetType = UNSET
     notes: list[CaseNote]
     actions: Annotated[list[Id], Meta(description="Ids of the actions on the case.")]
     meta: LinksMeta

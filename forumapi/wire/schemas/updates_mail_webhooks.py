@@ -29,6 +29,10 @@ UpdateTypeName = Literal[
     "new_item",
     "new_user",
     "event_invitation",
+    "statement",
+    "report_received",
+    "report_decided",
+    "appeal_decided",
 ]
 
 
@@ -43,7 +47,8 @@ class UpdateMeta(Struct, kw_only=True):
 
     created: Time
     createdBy: Annotated[
-        ProfileSummary, Meta(description="Who did it; of a vote, who made the poll.")
+        ProfileSummary,
+        Meta(description="Who did it; of a vote, who made the poll; of a decision, the caller."),
     ]
     flags: UpdateFlags
 
@@ -53,9 +58,18 @@ class Update(Struct, kw_only=True):
 
     id: Id
     updateType: UpdateTypeName
-    itemType: Literal["comment", "conversation", "event", "poll"]
+    itemType: Literal["comment", "conversation", "event", "poll", "statement", "report", "appeal"]
     item: Annotated[
-        Any, one_of("CommentSummary", "ConversationSummary", "EventSummary", "PollSummary")
+        Any,
+        one_of(
+            "CommentSummary",
+            "ConversationSummary",
+            "EventSummary",
+            "PollSummary",
+            "StatementSummary",
+            "Report",
+            "AppealSummary",
+        ),
     ]
     parentItemType: Annotated[
         CommentableName | UnsetType, Meta(description="Of what a comment is on.")

@@ -319,5 +319,9 @@ def test_a_link_that_was_tampered_with_or_is_of_another_site_does_nothing(
 def test_templates_are_called_as_the_updates_are() -> None:
     assert {number: kind.name for number, kind in mail_templates.KINDS.items()} == {
         0: "digest",
-        **update_types.NAMES,
+        **{
+            number: name
+            for number, name in update_types.NAMES.items()
+            if number not in update_types.DECISIONS
+        },
     }

@@ -1,0 +1,118 @@
+"""Page behind the appeal link of a mail, for people who cannot sign in. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+import datetime
+from html import unescape
+from typing import Any, ClassVar, NamedTuple
+
+from forumapi.errors import Conflict, Invalid, TooMany
+from forumapi.handlers.trust.appeals import AppealBody, checked_message
+from forumapi.models.access import platform_secret
+from forumapi.models.trust import appeal, decision_words, statement
+from forumapi.models.trust.appeal import Appeal
+from forumapi.models.trust.statement import Statement
+from forumapi.request import html_answers
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, Param, needs
+from forumapi.request.response import Result
+from forumapi.updates import decision_link
+from forumapi.wire import html_pages
+
+_CODE = (Param("code", str, "What the mail's link carries; signed."),)
+
+
+class _Linked(NamedTuple):
+    """Statement that a good link leads to, its person, and the appeal against it that there is."""
+
+    me: int
+    statement: Statement
+    appeal: Appeal | None
+
+    @property
+    def until(self) -> datetime.datetime:
+        return decision_words.months_later(self.statement.created, statement.APPEAL_MONTHS)
+
+
+class MailedAppealHandler(Handler):
+    """Appeal by the link of a mail: one statement, one person, without signing in."""
+
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
+    def get(self, ctx: Context) -> Result:
+        """Page with the reasons, the appeal as far as there is one, and a form. Changes nothing."""
+        found = _linked(ctx)
+        return _broken(ctx) if found is None else _page(ctx, found)
+
+    @needs(ANYONE, body=AppealBody, media_type=html_pages.TYPE, params=_CODE)
+    def post(self, ctx: Context, sent: AppealBody) -> Result:
+        """Appeal, or add a message to the appeal; needs no token. Ends with the six months, and with the decision."""
+        found = _linked(ctx)
+        if found is None:
+            return _broken(ctx)
+        tx, site_id, me = ctx.writer, ctx.site.id, found.me
+        try:
+            text = checked_message(sent.text, "text")
+            if found.appeal is None:
+                appeal.insert(tx, site_id, me, found.statement.id, text)
+            else:
+                locked = Appeal.lock(tx, site_id, found.appeal.id, me, ())
+                if locked is not None:
+                    locked.add_message(tx, site_id, me, text)
+        except Invalid as error:
+            rule = error.message.removeprefix(f"{error.field}: ")
+            return _page(ctx, found, notice=f"Your text {rule}.", status=400)
+        except (Conflict, TooMany) as error:
+            return _page(ctx, found, notice=error.message, status=400)
+        said = "The moderators have your message. This link shows what they answer, and mail says what they decide."
+        return html_answers.message(ctx, "Sent", said)
+
+
+def _linked(ctx: Context) -> _Linked | None:
+    tx, site_id = ctx.reader, ctx.site.id
+    secret = platform_secret.find(tx, platform_secret.MAIL)
+    link = decision_link.read_appeal(secret, site_id, ctx.query.get("code", ""))
+    if link is None or not link.is_still(tx, site_id):
+        return None
+    found = Statement.find(tx, site_id, link.profile_id, link.statement_id)
+    if found is None:
+        return None
+    filed = Appeal.of_statement(tx, site_id, link.profile_id, found.id)
+    linked = _Linked(link.profile_id, found, filed)
+    return linked if linked.until > datetime.datetime.now(datetime.UTC) else None
+
+
+def _page(ctx: Context, found: _Linked, *, notice: str = "", status: int = 200) -> Result:
+    stated, filed = found.statement, found.appeal
+    messages: list[dict[str, Any]] = []
+    if filed is not None:
+        messages = [
+            {"text": unescape(one.text), "is_mine": one.author_id == found.me}
+            for one in filed.messages(ctx.reader, ctx.site.id)
+        ]
+    return html_answers.page(
+        ctx,
+        "appeal",
+        status=status,
+        notice=notice,
+        done=decision_words.done(stated.kind, stated.things_total),
+        date=decision_words.date(stated.created),
+        reason=unescape(stated.reason),
+        ground=decision_words.ground(stated.ground),
+        rule=unescape(stated.rule),
+        is_revoked=stated.revoked is not None,
+        until=decision_words.date(found.until),
+        state=filed.state if filed else "",
+        messages=messages,
+    )
+
+
+def _broken(ctx: Context) -> Result:
+    text = (
+        "The address of this page is not whole, or its time is over. Open it from the mail again."
+    )
+    return html_answers.message(ctx, "Nothing has changed", text, status=400)

@@ -1,0 +1,112 @@
+"""Page behind the links that guests get who report something. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import ClassVar
+
+from forumapi import itemtypes
+from forumapi.errors import TooMany
+from forumapi.handlers.trust.reports import found_thing
+from forumapi.itemtypes import ItemRef
+from forumapi.models.access import platform_secret
+from forumapi.models.trust import report
+from forumapi.models.trust.case import ACTED
+from forumapi.models.trust.guest_request import GuestRequest
+from forumapi.models.trust.report import Guest, OwnReport, Report, ReportedThing
+from forumapi.permissions.evaluator import READ as MAY_READ
+from forumapi.permissions.evaluator import effective
+from forumapi.request import html_answers
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, Handler, Param, needs
+from forumapi.request.response import Result
+from forumapi.updates import decision_link
+from forumapi.wire import html_pages
+from forumapi.wire.body import UNSET, Body, UnsetType, given
+
+_CODE = (Param("code", str, "What the mail's link carries."),)
+_FORGET = "forget"
+
+
+class GuestStepBody(Body):
+    """Form of the page: `forget` forgets name and address, anything else confirms."""
+
+    step: str | UnsetType = UNSET
+
+
+class MailedReportHandler(Handler):
+    """Report of a guest: to be confirmed, or as it stands."""
+
+    ignores_token = True
+    takes_idempotency_key = False
+    error_form = "Page"
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
+
+    @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
+    def get(self, ctx: Context) -> Result:
+        """Page with the report and a button. Changes nothing, so that programs that look at links confirm nothing."""
+        code, site_id = ctx.query.get("code", ""), ctx.site.id
+        made = _made(ctx, code)
+        if made is not None:
+            return _page(ctx, made.item_type, made.item_id, made.text, made)
+        asked = GuestRequest.find(ctx.reader, site_id, code)
+        if asked is None:
+            return _broken(ctx)
+        return _page(ctx, asked.item_type, asked.item_id, asked.text, None)
+
+    @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
+    def post(self, ctx: Context, sent: GuestStepBody) -> Result:
+        """Confirm the report, which counts from now on; or forget name and address of one that counts."""
+        code, site_id, tx = ctx.query.get("code", ""), ctx.site.id, ctx.writer
+        made = _made(ctx, code)
+        if made is not None:
+            if given(sent.step, "") != _FORGET:
+                return _page(ctx, made.item_type, made.item_id, made.text, made)
+            report.forget_guest(tx, site_id, made.id)
+            text = "Your name and address are gone. The report stays with the moderators."
+            return html_answers.message(ctx, "Forgotten", text)
+        asked = GuestRequest.take(tx, site_id, code)
+        if asked is None:
+            return _broken(ctx)
+        ref = ItemRef(asked.item_type, asked.item_id)
+        found = found_thing(ctx, ref)
+        target = found.target
+        may_read = effective(ctx.identity.principal, target, ctx.tree) & MAY_READ
+        if not found.exists or found.is_hidden or not may_read:
+            text = "What you reported is not to be seen any more, so there is nothing to report."
+            return html_answers.message(ctx, "It is gone", text)
+        thing = ReportedThing(ref, target.microcosm_id, target.owner_ids[0])
+        guest = Guest(asked.email, asked.name, asked.key)
+        try:
+            Report(thing, asked.kind, asked.category, asked.text, guest=guest).insert(
+                tx, site_id, 0
+            )
+        except TooMany as error:
+            return html_answers.message(ctx, "Not now", f"{error.message}.", status=400)
+        text = "The moderators have your report. You get a mail about what they decide."
+        return html_answers.message(ctx, "Thank you", text)
+
+
+def _made(ctx: Context, code: str) -> OwnReport | None:
+    secret = platform_secret.find(ctx.reader, platform_secret.MAIL)
+    id = decision_link.read_report(secret, ctx.site.id, code)
+    return OwnReport.of_guest(ctx.reader, ctx.site.id, id) if id else None
+
+
+def _page(ctx: Context, item_type: int, item_id: int, text: str, made: OwnReport | None) -> Result:
+    path = itemtypes.href(item_type, item_id).removeprefix("/api/v1")
+    return html_answers.page(
+        ctx,
+        "report",
+        kind=itemtypes.name_of(item_type),
+        thing_url=ctx.site.page(f"{path}/"),
+        text=unescape(text),
+        is_made=made is not None,
+        is_decided=made is not None and made.decided is not None,
+        is_acted=made is not None and made.outcome == ACTED,
+    )
+
+
+def _broken(ctx: Context) -> Result:
+    text = "The address of this page is not whole, was used, or its day is over."
+    return html_answers.message(ctx, "Nothing has changed", text, status=400)

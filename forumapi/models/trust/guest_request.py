@@ -1,0 +1,81 @@
+"""Reports by guests whose address is not confirmed yet: single-use secrets, which count nowhere and end in a day."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Final, NamedTuple, Self
+
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
+from forumapi.wire.json_fragments import dumps
+
+KIND: Final = "guest-report"
+HOURS: Final = 24
+
+STORE = Query(
+    "guest_request.store",
+    """
+    INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, attempts_left, expires)
+    VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(subject)s, %(payload)s::jsonb, 1,
+            now() + make_interval(hours => %(hours)s::int))""",
+)
+_COLUMNS: Final = """
+    s.subject, s.payload->>'email', s.payload->>'name', (s.payload->>'type')::smallint, (s.payload->>'id')::bigint,
+           s.payload->>'kind', s.payload->>'category', s.payload->>'text'"""
+_MINE: Final = """
+     WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()"""
+FIND = Query("guest_request.find", f"SELECT {_COLUMNS} FROM single_use s {_MINE}")
+TAKE = Query("guest_request.take", f"DELETE FROM single_use s {_MINE} RETURNING {_COLUMNS}")
+
+
+class GuestRequest(NamedTuple):
+    """Report that a guest has asked for. `key`: person key of the address; `text` and `name` are cleaned."""
+
+    key: str
+    email: str
+    name: str
+    item_type: int
+    item_id: int
+    kind: str
+    category: str
+    text: str
+
+    def insert(self, tx: Transaction, site_id: int) -> str:
+        """Store the request; return the secret that confirms it, which only its mail has."""
+        secret = secrets.token_urlsafe(32)
+        payload = {
+            "email": self.email,
+            "name": self.name,
+            "type": self.item_type,
+            "id": self.item_id,
+            "kind": self.kind,
+            "category": self.category,
+            "text": self.text,
+        }
+        tx.run(
+            STORE,
+            kind=KIND,
+            secret_hash=_hash(secret),
+            site_id=site_id,
+            subject=self.key,
+            payload=dumps(payload).decode(),
+            hours=HOURS,
+        )
+        return secret
+
+    @classmethod
+    def find(cls, tx: Reader, site_id: int, secret: str) -> Self | None:
+        """Read a request of this site without using it up; None for none, or one whose day is over."""
+        row = tx.row(FIND, kind=KIND, secret_hash=_hash(secret), site_id=site_id)
+        return cls(*row) if row else None
+
+    @classmethod
+    def take(cls, tx: Transaction, site_id: int, secret: str) -> Self | None:
+        """Use a request up; None for none, or one that is used."""
+        row = tx.row(TAKE, kind=KIND, secret_hash=_hash(secret), site_id=site_id)
+        return cls(*row) if row else None
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(f"{KIND}\0{secret}".encode()).digest()

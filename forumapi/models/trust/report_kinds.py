@@ -1,0 +1,105 @@
+"""Kinds of reports that a site offers: the owner's own list, else the platform's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.models.trust import legal_terms
+from forumapi.text import clean
+from forumapi.wire.json_fragments import dumps, loads
+
+MOST_KINDS: Final = 30
+MOST_TITLE: Final = 100
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+
+FIND = Query(
+    "report_kinds.find",
+    "SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'report_kinds'",
+)
+PUT = Query(
+    "report_kinds.put",
+    """
+    INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'report_kinds', %(value)s::jsonb)
+        ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
+)
+DELETE = Query(
+    "report_kinds.delete",
+    "DELETE FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'report_kinds'",
+)
+
+
+class ReportKind(NamedTuple):
+    """Kind of reports: its name in reports, its title, and the category of a report that names none."""
+
+    name: str
+    title: str
+    category: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the kind as a dict for JSON."""
+        return {"kind": self.name, "title": self.title, "category": self.category}
+
+
+_TITLES: Final = {
+    "spam": "Spam or advertising",
+    "abuse": "An insult or a threat",
+    "offTopic": "It does not belong here",
+    "illegal": "It is against the law",
+    "other": "Something else",
+}
+DEFAULTS: Final = tuple(
+    ReportKind(name, _TITLES[name], category) for name, category in legal_terms.KINDS.items()
+)
+
+
+def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
+    """Read the kinds of a site in its order."""
+    stored = tx.value(FIND, site_id=site_id)
+    return tuple(ReportKind(*one) for one in loads(stored)) if stored else DEFAULTS
+
+
+def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
+    """Check an owner's list of (kind, title, category). Raises Invalid, which names the entry.
+
+    `illegal` must be among them: people may report what is against the law, whatever else a site takes.
+    """
+    if len(sent) > MOST_KINDS:
+        raise Invalid("", f"may have at most {MOST_KINDS} kinds", code=OUT_OF_RANGE)
+    made = []
+    for number, one in enumerate(sent):
+        name, title = one["kind"], clean.block(one["title"])
+        if not _NAME.fullmatch(name):
+            raise Invalid(f"[{number}].kind", "must have 1 to 40 letters, digits, _ or -")
+        if not 1 <= clean.length(title) <= MOST_TITLE or "\n" in title:
+            raise Invalid(f"[{number}].title", f"must be one line of 1 to {MOST_TITLE} characters")
+        category = one["category"] or legal_terms.KINDS.get(name, legal_terms.VIOLATION)
+        if category not in legal_terms.CATEGORIES:
+            raise Invalid(f"[{number}].category", "must be a category of the Digital Services Act")
+        made.append(ReportKind(name, title, category))
+    names = [one.name for one in made]
+    if len(set(names)) < len(names):
+        raise Invalid("", "may name each kind only once")
+    if legal_terms.REPORT_ILLEGAL not in names:
+        raise Invalid("", f"must have the kind {legal_terms.REPORT_ILLEGAL}")
+    return tuple(made)
+
+
+def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
+    """Replace the site's list."""
+    value = dumps([list(one) for one in kinds]).decode()
+    tx.run(PUT, site_id=author.site_id, value=value)
+    journal.record_site(tx, author)
+
+
+def delete(tx: Transaction, author: Author) -> None:
+    """Delete the site's own list; the platform's applies again."""
+    if tx.run(DELETE, site_id=author.site_id):
+        journal.record_site(tx, author)
