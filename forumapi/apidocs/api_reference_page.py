@@ -1,4 +1,4 @@
-"""API reference page: HTML made from an OpenAPI document, without scripts and external resources."""
+"""Reference page of the API: HTML made of an OpenAPI document, without scripts and resources from elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BIGINT: Final = 2**63 - 1
 
 
 def page(document: Schema) -> bytes:
-    """Render the reference of one OpenAPI document, as UTF-8."""
+    """Render the reference page of an OpenAPI document as HTML in UTF-8."""
     info = document["info"]
     title = escape(f"{info['title']} API")
     head = (
@@ -58,7 +58,7 @@ def page(document: Schema) -> bytes:
 
 
 def _operations(document: Schema, tag: str) -> Iterable[tuple[str, str, Schema, Schema]]:
-    """List (verb, address, path item, operation) of a tag, without OPTIONS and HEAD."""
+    """Yield (method, address, path item, operation) of each operation with this tag, without OPTIONS and HEAD."""
     for path, item in document["paths"].items():
         for verb in _VERBS:
             if verb in item and tag in item[verb]["tags"]:
@@ -168,7 +168,7 @@ def _required(schema: Schema) -> str:
 
 
 def _keys(schema: Schema) -> Iterable[str]:
-    """List the required keys of a schema, nested ones with a dot."""
+    """Yield the names of the required keys of a schema; those of nested objects with a dot."""
     for key in schema["required"]:
         inner = schema["properties"][key]
         if "required" in inner:
@@ -232,7 +232,7 @@ def _parameters(document: Schema, parameters: Iterable[Schema]) -> str:
 
 
 def _resolved(document: Schema, part: Schema) -> Schema:
-    """Resolve a `$ref` into components; other parts are returned unchanged."""
+    """Return the component that a part of the document refers to by `$ref`; any other part as it is."""
     if "$ref" not in part:
         return part
     found: Any = document
@@ -254,19 +254,19 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Render paragraphs with `code` and **bold**."""
+    """Render a text as HTML paragraphs; `code` and **bold** are its only markup."""
     paragraphs = filter(None, map(str.strip, text.split("\n\n")))
     return "".join(f"<p>{_inline(paragraph)}</p>\n" for paragraph in paragraphs)
 
 
 def _inline(text: str) -> str:
-    """Render a text with `code` and **bold**."""
+    """Render a line of text as HTML; `code` and **bold** are its only markup."""
     inner = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
     return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", inner)
 
 
 def _type(schema: Schema) -> str:
-    """Describe a schema in words, with links to objects."""
+    """Render the type of a schema as HTML in words, with links to the objects on the page."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#object-{name}">{name}</a>'

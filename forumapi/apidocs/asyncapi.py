@@ -1,4 +1,4 @@
-"""AsyncAPI 3 document of a site's WebSocket, made from the structs of realtime/protocol.py."""
+"""AsyncAPI 3 document of a site's live events over WebSocket, made of the structs in realtime/protocol.py."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _operation(action: str, structs: tuple[type[msgspec.Struct], ...], summary: 
 
 
 def document(host: str, *, is_tls: bool) -> Schema:
-    """Make the document of the site at `host`, port included. Actions are named from the server's side."""
+    """Return the document of the WebSocket at `host` (with port); "send" and "receive" are said of the server."""
     _, schemas = msgspec.json.schema_components((*SENT, *RECEIVED), ref_template=_REF)
     return {
         "asyncapi": VERSION,

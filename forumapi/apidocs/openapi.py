@@ -1,7 +1,7 @@
-"""OpenAPI 3.1 document, made from the routing tables.
+"""OpenAPI 3.1 document of the API, made of the routing tables.
 
-Addresses, rights, bodies, answers, parameters and statuses follow from the routing tables and each method's
-`HandlerOperation`, texts from docstrings.
+Addresses, rights, bodies, answers, parameters and statuses follow from the routing tables and the methods' declarations
+(`HandlerOperation`), texts from docstrings.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ a stable `errorCode`.
 **Writing.** A body is JSON, or a form where the operation lists one. Keys match without regard to case, unknown keys
 are ignored, `null` means not sent. POST and PUT of one resource answer 302 with its address in `Location`; a PUT that
 a page sends as such is answered 303, since browsers repeat it on 302. `Prefer: return=representation` brings the
-document at once, in endpoint of the way there or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
+document at once, in place of the redirect or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
 repeated write happen once; `If-Match` makes a write depend on the version that was read.
 
 **Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
@@ -188,7 +188,7 @@ _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Endpoint(NamedTuple):
-    """Address in the document: routing rule, template, parameters and handler."""
+    """Address of a routing table (`url`) with its handler; `template` and `parameters` are its form in the document."""
 
     url: str
     template: str
@@ -200,9 +200,9 @@ class Endpoint(NamedTuple):
 
 
 def document(root: Routes, site: Routes) -> Schema:
-    """Make one document for the whole platform: addresses of the platform host and of site hosts, with their servers.
+    """Return one document for the platform's host and the sites' hosts, from the routing table of each.
 
-    Raises ValueError for an address with different meanings on both.
+    Raises ValueError for an address that is in both, but not with the same operations.
     """
     platform = {
         "url": "https://{platform}",
@@ -227,12 +227,12 @@ def document(root: Routes, site: Routes) -> Schema:
 
 
 def host_document(routes: Routes) -> Schema:
-    """Make the document of one host's routing table."""
+    """Return the document of a host with this routing table."""
     return _document(routes, [{"url": "/", "description": "This host"}])
 
 
 def table(adapter: MapAdapter) -> Routes:
-    """Return the routing table that an adapter was made from."""
+    """Return the routing table, handler class by address, that `adapter` matches against."""
     return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
 
 
@@ -335,7 +335,10 @@ def _path(endpoint: Endpoint, schemas: _Schemas, routes: Routes) -> Schema:
 
 
 def _operation_id(verb: str, template: str) -> str:
-    """Return a unique id that is fit as an anchor: `get-conversations-id`; `top` marks addresses outside /api/v1."""
+    """Return the unique id of an operation, fit as an anchor, such as `get-conversations-id`.
+
+    Addresses outside /api/v1 have `top` after the method.
+    """
     below = template.startswith("/api/v1/")
     words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
     return "-".join([verb, *words])
@@ -386,7 +389,9 @@ def _operation(
 
 
 def _passed(operation: HandlerOperation, schemas: _Schemas) -> Schema:
-    """Describe success. A stored file may also be sent in part (206), by a redirect, or not again (304)."""
+    """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
+    (307).
+    """
     made: Schema = {str(operation.status): _success(operation, schemas)}
     if operation.media_type == ANYTHING:
         part = {**_success(operation, schemas), "description": "The range that was asked for."}
@@ -409,7 +414,7 @@ def _head(get: Schema, endpoint: Endpoint) -> Schema:
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
-    """List the operation's parameters that are shared components."""
+    """Return the names of the operation's parameters that many operations have, as components of the document."""
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")
@@ -438,7 +443,7 @@ def _locates(handler: type[Handler]) -> bool:
 
 
 def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[int]:
-    """List the statuses other than success, as they follow from the operation's declaration."""
+    """Return the statuses that the operation may answer with other than success, by its declaration."""
     found = {400, 404, 429, 500, 503}
     if verb == "GET" and _is_tagged(endpoint, operation):
         found.add(304)
@@ -458,26 +463,30 @@ def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> lis
 
 
 def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
-    """List statuses of this method only, declared by its class in `also_answers`."""
+    """Return the further statuses of a method that its class declares in `also_answers`."""
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
 
 
 def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
-    """Map methods to a second kind of 200 answer, declared by their class in `also_succeeds`."""
+    """Return the types of a second kind of 200 answer, by method, that a class declares in `also_succeeds`."""
     also: Mapping[str, Any] = getattr(handler, "also_succeeds", {})
     return also
 
 
 def takes_preference(operation: HandlerOperation) -> bool:
-    """Check that Prefer applies to a write: it does not to answers without an envelope."""
+    """Return True if the header Prefer has an effect on this operation, once it is a write: its answer has the
+    envelope.
+    """
     return not operation.media_type
 
 
 def _written(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
-    """Return the answers of a write beside its own success: for a page, by the form preferred, and on a dry run."""
+    """Return the further responses of a write by status: 303 to pages, those that Prefer asks for, and that of a dry
+    run.
+    """
     made: dict[str, Schema] = {}
     own = [] if operation.status != 200 else [operation.answer]
     if (other := other_answers(endpoint.handler).get(verb)) is not None:
@@ -507,8 +516,9 @@ def _written(
 def _shown(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
-    """Return status and type of the document that shows the write, as request/preferred_answer.py finds it; None
-    without one.
+    """Return (status, type) of the document that a write answers with if Prefer asks for it; None if there is none.
+
+    By the same rules as request/preferred_answer.py.
     """
     if operation.status == 302:
         url = endpoint.handler.leads_to.get(verb, "")
@@ -529,7 +539,9 @@ def _shown(
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
-    """List the required keys of a body, declared by the class in `required_keys`; `meta.x` is nested in meta."""
+    """Return the required keys of a method's body, which its class declares in `required_keys`; `meta.x` is `x` within
+    `meta`.
+    """
     keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
     return keys.get(verb, ())
 
@@ -608,7 +620,9 @@ _FORMED: Final = (400, 401, 403, 429, 501)
 
 
 def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
-    """List the forms of an error in the OAuth protocol and on a page, by name."""
+    """Yield the forms that an error has besides the `usual` schema, by name: of the OAuth protocol, and as an HTML
+    page.
+    """
     enveloped = usual["content"][JSON]["schema"]
     either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
     yield f"OAuth{status}", {**usual, "content": {JSON: {"schema": either}}}
@@ -617,7 +631,10 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
 
 
 def _responses() -> Schema:
-    """Make the shared error responses; `data` may be null for classes with `errors_without_data` (platform 1.6)."""
+    """Return the responses of errors that all operations share, as components by name.
+
+    Each also in a form whose `data` may be null, for classes with `errors_without_data` (platform 1.6).
+    """
     detail = {"$ref": _REF.format(name="ErrorDetail")}
     made: Schema = {}
     for status, description in _DESCRIPTIONS.items():
@@ -663,7 +680,7 @@ def _texts(text: str | None) -> tuple[str, str]:
 
 
 class _Schemas:
-    """Registry of JSON Schemas of all body and answer types: components, and references to them."""
+    """JSON Schemas of all types of bodies and answers of the handlers: as components, and references to them."""
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
         # Sorted, since components with the same name are numbered in this order; folders of handlers don't count.
@@ -688,12 +705,12 @@ class _Schemas:
         self.components = {name: schema | {"title": name} for name, schema in sorted(made.items())}
 
     def answer(self, kind: Any) -> Schema:
-        """Return the schema of an answer type."""
+        """Return the schema of a type of answer, which refers to components."""
         found: Schema = self._answers[repr(kind)]
         return found
 
     def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Return the content of a request body: JSON, and a form for flat structs. `keys` are required."""
+        """Return the `content` of a body of this type: JSON, for a flat struct a form too. `keys`: required ones."""
         schema: Schema = self._bodies[repr(kind)]
         if keys:
             schema = {"allOf": [schema, _requiring(keys)]}
@@ -719,7 +736,7 @@ class _Schemas:
 
 
 def _requiring(keys: tuple[str, ...]) -> Schema:
-    """Return a schema that requires keys with values other than null."""
+    """Return a schema by which these keys are required and not null; `meta.x` is `x` within `meta`."""
     inner: dict[str, list[str]] = {}
     for key in keys:
         first, _, rest = key.partition(".")
@@ -735,7 +752,7 @@ def _requiring(keys: tuple[str, ...]) -> Schema:
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
-    """Make schemas of types by key, and components by name."""
+    """Return the schemas of types, by the keys of `kinds`, and the components that they refer to, by name."""
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
     for name, (tag, before) in TAG_AFTER.items():
         if name in components:
@@ -744,7 +761,7 @@ def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
 
 
 def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
-    """Move the property `name` after `before`."""
+    """Move the property `name` to the position after `before`, in place."""
     moved = properties.pop(name)
     for key, value in [*properties.items()]:
         properties[key] = properties.pop(key, value)
@@ -753,7 +770,10 @@ def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
 
 
 def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Make readable names that OpenAPI allows: `Paged_X_` becomes `PageOfX`; equal names are told apart."""
+    """Return readable names of components that OpenAPI allows, by present name: `Paged_X_` becomes `PageOfX`.
+
+    A name that would be equal to another, or is `taken`, gets `suffix`, then underscores.
+    """
     found: dict[str, str] = {}
     used = set(taken)
     for name in components:
@@ -775,7 +795,7 @@ def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) ->
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """Copy a schema with its references and title renamed."""
+    """Copy a schema, with references and titles changed to the new `names`, and citations removed from descriptions."""
     if isinstance(schema, list):
         return [_renamed(inner, names) for inner in schema]
     if not isinstance(schema, dict):
@@ -799,7 +819,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
 
 
 def _lenient(schema: Schema) -> Schema:
-    """Adapt a schema to bodies, where null means an absent key (platform 1.2)."""
+    """Return the schema of a body in which null is allowed for every key, where it means absent (platform 1.2)."""
     required = set(schema.get("required", ()))
     properties = {
         key: inner if key in required else {"anyOf": [inner, {"type": "null"}]}

@@ -97,8 +97,10 @@ class _Receiver:
         self._head = b""
 
     def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
-        """Read the body to its end, of `limit` bytes at most. Raises ValueError for a body that ends early, TooLarge,
-        Invalid.
+        """Read the body to its end, of `limit` bytes at most.
+
+        Raises ValueError for a body that ends early or is malformed, TooLarge, and Invalid for an empty file or too
+        many.
         """
         taken = 0
         while True:

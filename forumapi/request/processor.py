@@ -135,7 +135,8 @@ def _receive(
 ) -> Answered:
     """Receive the body of a write, then write.
 
-    Files are received before the transaction, and the caller is identified first; other bodies are read whole.
+    Files are received before the transaction, after the caller was identified; another body is read whole, unless
+    `Handler.receive` reads it.
     """
     if not handler.receives_files:
         if ctx.front_end and handler.signs_in:

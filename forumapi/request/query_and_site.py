@@ -114,9 +114,9 @@ def _believe_front_end(app: Services, ctx: Context) -> None:
 
 
 def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
-    """Answer with 301 to the same address with single slashes; it begins with one, so that it can't name another host.
+    """Answer with 301 to the same address with single slashes, and without an access token in its query.
 
-    Raises TooMany.
+    It begins with one slash, so that it can't name another host. Raises TooMany.
     """
     caller.count_address(app, ctx)
     # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).

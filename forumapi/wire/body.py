@@ -1,7 +1,7 @@
-"""Decoding of request bodies into typed structs, with the leniency that clients rely on (platform 1.2).
+"""Decoding of request bodies, JSON or forms, into typed structs, with the leniency that clients rely on (platform 1.2).
 
-A body struct's fields carry the wire names. A field that was not sent, or sent as null, is UNSET. Keys match without
-regard to case, unknown keys are ignored, a wrong JSON type is refused by name.
+The fields of a body's struct have the names of the wire. A field that was not sent, or sent as null, is UNSET. Keys
+match whatever their case, unknown keys are ignored, and a value of a wrong JSON type is refused with the key's name.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _MAX_DEPTH: Final = 20
 
 
 class Meta(Struct):
-    """Input of `meta`; its other members are ignored (C-03)."""
+    """Member `meta` of a body: of its keys `editReason` alone is read (C-03)."""
 
     editReason: str | UnsetType = UNSET
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
-    """Return `value`, or `otherwise` where it was not sent."""
+    """Return `value`, or `otherwise` if it is UNSET."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
 @cache
 def _fields(struct: type[Struct]) -> dict[str, tuple[str, Any]]:
-    """Map lower-cased wire names to (wire name, type without UNSET)."""
+    """Return the fields of a struct by their wire names in lower case: (wire name, type without UNSET)."""
     hints = typing.get_type_hints(struct)
     return {
         field.encode_name.lower(): (field.encode_name, _bare(hints[field.name]))
@@ -58,7 +58,11 @@ def _bare(hint: Any) -> Any:
 
 
 def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
-    """Return `value` with keys spelled as in `hint`, without nulls and unknown keys."""
+    """Return decoded JSON in the form that `hint` has: keys in its spelling, without unknown keys and nulls.
+
+    `place`: path to `value` in the body, for errors. Raises Invalid for too deep a nesting, U+0000, and numbers beyond
+    64 bits.
+    """
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Struct):
@@ -84,7 +88,7 @@ def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
 
 
 def _field_of(message: str) -> tuple[str, str]:
-    """Convert msgspec's "Expected `int`, got `str` - at `$.itemId`" into (field, rule)."""
+    """Split a message of msgspec, such as "Expected `int`, got `str` - at `$.itemId`", into (field, rule)."""
     text, _, place = message.partition(" - at ")
     return place.strip("`").removeprefix("$").removeprefix("."), text[:1].lower() + text[
         1:
@@ -92,7 +96,10 @@ def _field_of(message: str) -> tuple[str, str]:
 
 
 def parse(data: bytes, content_type: str, into: type[T]) -> T:
-    """Decode the body into `into` (a struct, or a list of structs). Raises Invalid: code 1, 2, 3 or 4."""
+    """Decode a body by its media type into `into`, a struct or a list of structs; a form into a flat struct alone.
+
+    Raises Invalid, with code 1, 2, 3 or 4.
+    """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         return _convert(_json(data), into, strict=True)

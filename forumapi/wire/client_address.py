@@ -1,4 +1,6 @@
-"""Client address of a request, taken from trusted proxies alone (P-60), and the network by which it is counted."""
+"""Client address of a request, behind trusted proxies by X-Forwarded-For (P-60); and the network that limits count it
+by.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,17 @@ _HERE: Final = "127.0.0.1"
 
 
 class Proxies:
-    """Trusted proxies: addresses or networks, as in the settings.
-
-    Raises ValueError for a text that is neither.
-    """
+    """Trusted proxies, given as addresses or networks in `texts`. Raises ValueError for a text that is neither."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in texts)
         self._kept = lru_cache(KEPT)(self._client)
 
     def client_ip(self, environ: dict[str, Any]) -> str:
-        """Return the client's address: the peer or, behind trusted proxies, the rightmost other one of X-Forwarded-For.
+        """Return the client's address: that of the peer; of a trusted proxy's request, the last in X-Forwarded-For that
+        is no proxy.
 
-        A peer without an address (a Unix socket) is "", and trusted if 127.0.0.1 is.
+        "" for a peer on a Unix socket, which is trusted if 127.0.0.1 is.
         """
         peer = str(environ.get("REMOTE_ADDR") or "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
@@ -38,7 +38,7 @@ class Proxies:
         return find(peer, forwarded)
 
     def believes(self, peer: str) -> bool:
-        """Return True if a peer is a trusted proxy."""
+        """Return True if the peer with this address, "" for a Unix socket, is a trusted proxy."""
         return bool(self._networks) and self._believes(peer or _HERE)
 
     def _client(self, peer: str, forwarded: str) -> str:
@@ -60,15 +60,16 @@ class Proxies:
 
 
 def plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Parse an address; an IPv4-mapped IPv6 address, as on [::], becomes IPv4."""
+    """Return a text as an address; an IPv4 address in its IPv6 form (`::ffff:…`) becomes IPv4. Raises ValueError."""
     found = ipaddress.ip_address(text)
     return (found.version == 6 and found.ipv4_mapped) or found
 
 
 @lru_cache(KEPT)
 def network(ip: str) -> str:
-    """Return the network by which an address is counted: itself; for IPv6 its /64, which one household or server
-    has.
+    """Return the key under which limits count a client address: the address itself; of an IPv6 address its /64 network.
+
+    A text that is no address is returned as it is.
     """
     try:
         address = ipaddress.ip_address(ip)

@@ -1,4 +1,4 @@
-"""Front ends: programs that show sites to their own visitors, known by their network or by a secret."""
+"""Front ends: programs that show sites to visitors of their own, recognised by their network or a secret."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ EVERY_SITE: Final = "*"
 
 
 class FrontEnd(NamedTuple):
-    """Front end: a program that shows sites to its own visitors, identified by `network` or by `digest`.
+    """Program that shows sites to visitors of its own, recognised by its `network` or by a secret.
 
-    `digest`: SHA-256 of its secret. `keys`: keys of its sites, or EVERY_SITE alone.
+    `digest`: SHA-256 of the secret, "" if it has a network. `keys`: keys of its sites, or EVERY_SITE alone.
     """
 
     name: str
@@ -29,7 +29,11 @@ class FrontEnd(NamedTuple):
 
 
 def front_end(text: str) -> FrontEnd:
-    """Parse an entry of `front_ends`: name; address, network or sha256:<hash>; sites. Raises ValueError."""
+    """Parse an entry of the setting `front_ends`: a name, then an address, network or `sha256:<hash>`, then sites' keys
+    or `*`.
+
+    Raises ValueError.
+    """
     name, known_by, *keys = [*text.split(), "", ""][: max(2, len(text.split()))]
     if not _FRONT_END.fullmatch(name):
         raise ValueError("must begin with a name of small letters, digits and hyphens")
@@ -47,7 +51,7 @@ def front_end(text: str) -> FrontEnd:
 
 
 class FrontEnds:
-    """Front ends of the settings. Raises ValueError for a malformed entry."""
+    """Front ends of the setting `front_ends`, whose entries are `texts`. Raises ValueError for a malformed one."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         named = [front_end(text) for text in texts]
@@ -58,8 +62,9 @@ class FrontEnds:
                 self._by_digest.setdefault(one.digest, []).append(one)
 
     def find(self, peer: str, secret: str, key: str) -> str:
-        """Return the name of the front end that calls from `peer`, or with `secret`, for the site `key`; "" for
-        none.
+        """Return the name of the front end that a request to the site `key` comes from; "" if from none.
+
+        It is recognised by `secret` or, if that is "", by the address `peer`.
         """
         if secret:
             digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
@@ -69,7 +74,7 @@ class FrontEnds:
         return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
 
     def holds(self, peer: str) -> bool:
-        """Return True if `peer` is the address of a front end."""
+        """Return True if `peer` is in the network of a front end, whichever its sites."""
         return bool(self._at(peer))
 
     def _at(self, peer: str) -> list[FrontEnd]:

@@ -1,4 +1,4 @@
-"""HTML pages of the engine itself, without resources of other origins, and without scripts but one."""
+"""HTML pages that the engine itself shows (signing in, consent, unsubscribing), and their Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ def _script(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash of an inline text for the page's Content-Security-Policy."""
+    """Return the source expression that allows an inline style or script in a Content-Security-Policy, by its hash."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page(name: str, site_title: Markup, *, script: str = "", **values: object) -> bytes:
-    """Render a template of `templates/pages`.
+    """Render the template `name` of `templates/pages` with `values`; those that are not `Markup` are escaped.
 
-    Texts stored escaped (titles, names) are `Markup`, all others are escaped.
-
-    `script`: name of a script beside the templates, "" for none, which `headers` must get too.
+    `script`: name of a script beside the template to include, "" for none; give it to `headers` too.
     """
     return templates.render(
         f"pages/{name}.html",
@@ -45,9 +43,10 @@ def page(name: str, site_title: Markup, *, script: str = "", **values: object) -
 def headers(
     form_targets: str = "", *, script: str = "", connects_to: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a page. `form_targets`: origins that its forms may lead to beside its own.
+    """Return the headers of a page, which forbid all that it does not need.
 
-    `script`: as for `page`; `connects_to`: URLs that the script may connect to.
+    `form_targets`: further origins that forms may lead to, with spaces between; `script` as for `page`; `connects_to`:
+    origins that the script may connect to, with spaces between.
     """
     scripts = f"script-src {_hash(_script(script))}; connect-src {connects_to}; " if script else ""
     policy = (

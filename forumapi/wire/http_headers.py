@@ -1,7 +1,7 @@
-"""Table of request and response headers, for the OpenAPI document and for CORS.
+"""Tables of the request and response headers, from which the OpenAPI document and the lists of CORS are made.
 
-A page of another origin may send a request header, and read a header of an answer, only where CORS lists it
-(platform 1.3). Both lists are made from the tables here, so that pages can use every header that is described.
+A page of another origin may send a request header, or read a response header, only if CORS lists it (platform 1.3), so
+that every header that is described can be used there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""JSON fragments: documents encoded once, with holes that are filled when a page is made.
+"""JSON fragments: documents that are encoded once and cached, with holes that are filled for each answer.
 
-A document is a dict in which `Hole(name)` stands in the place of another row's document or of the viewer's part.
-`encode` makes bytes of it in which each hole is marked with NUL characters, which no JSON and no stored text can hold,
-and cuts it at the holes: (text, name, text, name, ..., text). `fill` joins the texts with the values of the holes.
+A document is a dict in which `Hole(name)` stands for another row's document, or for what depends on the viewer.
+`encode` returns its JSON cut at the holes: (text, name, text, name, ..., text); `fill` joins the texts with values for
+the names. Until it is cut a hole is marked with NUL characters, which neither JSON nor a stored text can hold.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LATER: Final = b',"?":'
 
 
 class Hole:
-    """Place in a document that is filled when the page is made.
+    """Position in a document that `fill` fills later.
 
-    Under the key OPTIONAL it is filled with b"" or with whole members, each with a comma: `,"key":value`, or
-    `"key":value,` where it is the object's first key.
+    Under the key OPTIONAL it stands for members that may be absent: its value is b"", or members each with a comma
+    before it (`,"key":value`), or after it where the hole comes first in its object.
     """
 
     __slots__ = ("mark",)
@@ -38,7 +38,9 @@ class Hole:
 # The same times are shown on every page of a thread, in every list.
 @lru_cache(4096)
 def format_time(moment: datetime.datetime) -> str:
-    """Format a time: RFC 3339 in UTC with Z, microseconds, trailing zeros trimmed (platform 1.9)."""
+    """Return a time in UTC as RFC 3339 with Z, with microseconds unless they are 0, without trailing zeros (platform
+    1.9).
+    """
     text = moment.isoformat()
     if moment.microsecond:
         return text[:26].rstrip("0") + "Z"
@@ -62,12 +64,12 @@ raw: Final = msgspec.Raw
 
 
 def encode(document: Mapping[str, Any]) -> Fragment:
-    """Encode a document, cut at its holes: texts at even places, hole names at odd ones."""
+    """Encode a document as JSON and cut it at its holes: texts at even indexes, the holes' names at odd ones."""
     return cut(dumps(document))
 
 
 def cut(data: bytes) -> Fragment:
-    """Cut JSON bytes at their marked holes."""
+    """Cut JSON, in which holes are marked, as `encode` does."""
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
         if parts[index].endswith(_FIRST):
@@ -79,17 +81,19 @@ def cut(data: bytes) -> Fragment:
 
 
 def pack(fragment: Fragment) -> bytes:
-    """Encode a fragment as one byte string, for memcached."""
+    """Join a fragment into one byte string, to be stored in memcached."""
     return b"\0".join(fragment)
 
 
 def unpack(data: bytes) -> Fragment:
-    """Decode the result of `pack`."""
+    """Split a byte string that `pack` made into the fragment."""
     return tuple(data.split(b"\0"))
 
 
 def fill(fragment: Fragment, values: Mapping[bytes, bytes]) -> bytes:
-    """Fill the holes of a fragment. Raises KeyError for a hole without a value."""
+    """Join a fragment's texts with the values of its holes, by name, into JSON. Raises KeyError for a hole without a
+    value.
+    """
     if len(fragment) == 1:
         return fragment[0]
     parts = list(fragment)

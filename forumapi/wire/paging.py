@@ -1,4 +1,4 @@
-"""Paging by limit and offset: parsing, page objects and their links (platform 1.8)."""
+"""Paging of lists by limit and offset: parsing and checking them, and page objects with their links (platform 1.8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_OFFSET: Final = 2_000_000_000
 
 
 class Paging(NamedTuple):
-    """Page of a list: at most `limit` entries from the `offset`-th on."""
+    """Page of a list that a query asks for: up to `limit` entries after the first `offset` ones."""
 
     limit: int = DEFAULT_LIMIT
     offset: int = 0
@@ -35,7 +35,7 @@ def _number(name: str, text: str, default: int) -> int:
 
 
 def parse(limit: str, offset: str) -> Paging:
-    """Parse `limit` and `offset` of the query; "" means not given. Raises Invalid, code 3 or 4."""
+    """Parse the query parameters `limit` and `offset`; "": absent. Raises Invalid, code 3 or 4."""
     size = _number("limit", limit, DEFAULT_LIMIT)
     if not 1 <= size <= MAX_LIMIT or size % STEP:
         raise Invalid(
@@ -50,23 +50,26 @@ def parse(limit: str, offset: str) -> Paging:
 
 
 def max_offset(total: int, limit: int) -> int:
-    """Return the offset of the last page; 0 for an empty list."""
+    """Return the offset of the last page of a list of `total` entries; 0 for an empty list."""
     return (total - 1) // limit * limit if total else 0
 
 
 def check(total: int, paging: Paging) -> None:
-    """Check that the offset is not beyond the last page. Raises Invalid, code 4."""
+    """Raise Invalid, code 4, if the offset is beyond the last page of a list of `total` entries."""
     if paging.offset > max_offset(total, paging.limit):
         raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
 
 
 def page_offset(position: int, limit: int) -> int:
-    """Return the offset of the page that holds the `position`-th entry, counted from 1."""
+    """Return the offset of the page on which the entry at `position` is, counted from 1."""
     return (max(position, 1) - 1) // limit * limit
 
 
 def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
-    """Make a link: `path` and query, keys sorted, no `access_token`, `changed` keys set or (None) dropped."""
+    """Return a link to `path` with the query `pairs`, sorted by key, without `access_token`.
+
+    `changed`: parameters that are set in place of those in `pairs`; None: dropped.
+    """
     kept = [(key, value) for key, value in pairs if key != "access_token" and key not in changed]
     kept += [(key, str(value)) for key, value in changed.items() if value is not None]
     kept.sort(key=lambda pair: pair[0])
@@ -75,7 +78,9 @@ def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
 
 
 def _self_href(path: str, query: str, pairs: Pairs, offset: int) -> str:
-    """Make the `self` link: the query as received, without access_token; at offset 0 re-encoded without offset."""
+    """Return the `self` link: path and query as received, without `access_token`; at offset 0 as `href` writes it,
+    without offset.
+    """
     if not query:
         return path
     if offset == 0:
@@ -95,7 +100,11 @@ def page(
     query: str = "",
     pairs: Pairs = (),
 ) -> bytes:
-    """Make the page object of platform 1.8; `items` is a finished JSON array."""
+    """Return the page object of a list as JSON, with its links (platform 1.8).
+
+    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `path`, `query`, `pairs`:
+    of the request.
+    """
     limit, offset = paging
     last = max_offset(total, limit)
     links: list[dict[str, str]] = []
@@ -139,7 +148,7 @@ def page(
 
 
 def preview(items: bytes, total: int, limit: int, type_path: str) -> bytes:
-    """Make an embedded page: the first `limit` entries, without links."""
+    """Return a page object that is part of another document, as JSON: the first `limit` entries, without links."""
     return (
         b'{"total":%d,"limit":%d,"offset":0,"maxOffset":%d,"totalPages":%d,"page":1,"type":%b,"items":%b}'
         % (

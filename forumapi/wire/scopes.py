@@ -1,7 +1,7 @@
-"""Scopes of tokens, `<resource>:read` and `<resource>:write`, made from the routing tables; and their words.
+"""Scopes of tokens, `<resource>:read` and `<resource>:write`: which each operation needs, and their descriptions.
 
-The resource of an operation is the first part of its address below /api/v1, so that an address that is added has its
-scopes at once; the tables below hold the exceptions. Docs: docs/api/oauth.md.
+They follow from the routing tables: an operation's resource is the first part of its address below /api/v1, so that a
+new address has scopes at once. The tables here hold the exceptions. Docs: docs/api/oauth.md.
 """
 
 from __future__ import annotations
@@ -146,10 +146,11 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def of(template: str, verb: str) -> str:
-    """Return the scope that a method of a URL demands of a limited token; OPEN: none, WHOLE: only an unlimited token
-    will do.
+    """Return the scope that a token with limited scopes needs for the method `verb` at an address of the routing
+    tables.
 
-    Raises LookupError for a URL outside of the API that no table here names.
+    OPEN: none is needed; WHOLE: no limited token will do. Raises LookupError for an address outside of /api/v1 that no
+    table here names.
     """
     if template in _OPEN:
         return OPEN
@@ -183,29 +184,29 @@ _OF_KIND: Final[Mapping[int, str]] = {
 
 
 def kinds(granted: frozenset[str] | None) -> frozenset[int]:
-    """Return the item types that a token limited to `granted` may read; None: all of them."""
+    """Return the ids of the item types that a token with the scopes `granted` may read; None (no limits): all types."""
     if granted is None:
         return itemtypes.ALL
     return frozenset(kind for kind, scope in _OF_KIND.items() if scope in (OPEN, *granted))
 
 
 def of_kind(item_type: int) -> str:
-    """Return the scope for reading an object of this type. Raises KeyError for a type without one."""
+    """Return the scope for reading objects of this type. Raises KeyError for a type that has none."""
     return _OF_KIND[item_type]
 
 
 def words(scope: str) -> str:
-    """Describe a scope, for the user who is asked to grant it."""
+    """Return the description of a scope that a person reads who is asked to grant it."""
     resource, _, kind = scope.partition(":")
     return _WORDS.get(scope) or f"{'Read' if kind == 'read' else 'Change'} {resource}"
 
 
 def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """List every scope of these operations, (URL, method) each, in alphabetical order."""
+    """Return all scopes that these operations, (address, method) each, need: sorted, each once."""
     found = {of(template, verb) for template, verb in operations}
     return tuple(sorted(found - {OPEN, WHOLE}))
 
 
 def split(text: str) -> list[str]:
-    """Split a space-separated list of scopes, each once, in order."""
+    """Split a list of scopes with spaces between; each is kept once, in order."""
     return list(dict.fromkeys(text.split()))

@@ -71,7 +71,7 @@ class AuthHandler(Handler):
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Sign out: the token that the request was sent with is refused from the next request on."""
+        """Sign out: the token that the request was sent with is refused from now on; 404 without a token."""
         return _revoke(ctx)
 
 

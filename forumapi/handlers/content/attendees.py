@@ -132,7 +132,10 @@ class AttendeesHandler(Handler):
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
-        """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none."""
+        """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
+
+        Only a profile itself may answer yes.
+        """
         if not sent:
             raise Invalid("body", "must have at least one answer")
         if len(sent) > MAX_BATCH:

@@ -30,7 +30,7 @@ class LegalHandler(Handler):
 
     @needs(ANYONE, answer=schemas.LegalIndex)
     def get(self, ctx: Context) -> Result:
-        """A link to each document."""
+        """A link to each legal document of this host."""
         return _ROOT if ctx.site.is_root else _SITE
 
 

@@ -293,7 +293,7 @@ def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
 
 
 def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
-    """Check that an action may be taken on these profiles in the microcosm `place_id`.
+    """Check that an action may be taken on these profiles in the microcosm `place_id`, with OUTSIDE on the whole site.
 
     Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators there, unless the site's
     owner acts.

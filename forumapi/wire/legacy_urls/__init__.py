@@ -65,11 +65,11 @@ _MAX_OFFSET: Final = 10**9
 
 
 class RulesError(ConfigError):
-    """Error in a rule set; the message names file and place."""
+    """Error in a file of rules; its message names the file and the place."""
 
 
 class Rule(NamedTuple):
-    """Rule that maps an old URL to its target."""
+    """Rule that finds the target of an old URL: by a query key (`key`), or by a `pattern` in its path or address."""
 
     key: str
     pattern: re.Pattern[str] | None
@@ -86,14 +86,17 @@ class Rule(NamedTuple):
     search: str
 
     def is_for(self, path: str, query: Mapping[str, str]) -> bool:
-        """Return True if the rule counts for pages with this path and query."""
+        """Return True if an old URL with this path and query is one of those that the rule is limited to."""
         if self.path is not None and self.path.search(path) is None:
             return False
         return all(pattern.fullmatch(query.get(key, "")) for key, pattern in self.when)
 
 
 class Old(NamedTuple):
-    """Target of an old URL: an object by its old id; "" as id: the list of its type."""
+    """Target of an old URL: an object, by type and old id; with the id "" the list of that type.
+
+    `offset`: entries of the object before the page that the URL names.
+    """
 
     item_type: int
     old_id: str
@@ -104,7 +107,7 @@ class Old(NamedTuple):
 
 
 class RuleSet(NamedTuple):
-    """Rules of one product."""
+    """Rules for the URLs of one product."""
 
     queries: tuple[Rule, ...]
     addresses: tuple[Rule, ...]
@@ -117,11 +120,13 @@ class RuleSet(NamedTuple):
     separators: str
 
     def read(self, url: str) -> Old | None:
-        """Find the target of a URL by its path and query; None if no rule matches."""
+        """Return the target of an old URL, found by its path and query; None if no rule fits."""
         return next(self.read_all(url), None)
 
     def read_all(self, url: str) -> Iterator[Old]:
-        """Find the targets of a URL, the best first; the others count where that was not imported."""
+        """Yield the targets of an old URL, best first; a later one is for the case that the object before it was not
+        imported.
+        """
         try:
             parts = urlsplit(url.replace("&amp;", "&"))
             written = parts.query
@@ -179,12 +184,12 @@ class RuleSet(NamedTuple):
 
 
 def _number(text: str) -> int:
-    """Parse a small number, 0 for anything else."""
+    """Return a number of at most eight digits; 0 for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
 def parse(text: str, name: str) -> RuleSet:
-    """Parse a rule set from TOML. Raises RulesError."""
+    """Parse the TOML of one product's rules. `name`: the file's, for errors. Raises RulesError."""
     try:
         data = tomllib.loads(text)
         page, goto = data.get("page", {}), dict(data.get("goto", {}))
@@ -243,9 +248,10 @@ def _rule(data: dict[str, Any], where: str, needed: str) -> Rule:
 
 
 def load(folder: str = "") -> dict[str, RuleSet]:
-    """Return rules by product: the packaged ones, and those of files `<product>.toml` in a folder, which replace them.
+    """Return the rules by product: those of this package, and of the files `<product>.toml` in `folder`, which take
+    precedence.
 
-    Raises RulesError, also for a folder that can't be read.
+    `folder` "": none. Raises RulesError, also for a folder that can't be read.
     """
     own = resources.files(__name__)
     texts = {

@@ -1,4 +1,4 @@
-"""Access tokens, API keys, sessions, ways to sign in, and OAuth 2."""
+"""Shapes of access tokens, API keys, sessions, sign-in methods, second factors, and OAuth 2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class AccessToken(Struct, kw_only=True):
-    """The token that was presented (platform 3.5)."""
+    """The access token that the request was sent with (platform 3.5)."""
 
     accessToken: str
     user: User
@@ -22,7 +22,7 @@ class AccessToken(Struct, kw_only=True):
 
 
 class ApiKey(Struct, kw_only=True):
-    """A token that its user made for a program. `scopes` null: it may do everything that its user may."""
+    """A token that a user made for a program. `scopes` null: it may do all that its user may."""
 
     id: Id
     name: Text
@@ -38,14 +38,14 @@ class ApiKey(Struct, kw_only=True):
 
 
 class ApiKeys(Struct, kw_only=True):
-    """The caller's keys for this site."""
+    """The caller's API keys for this site."""
 
     keys: Paged[ApiKey]
     meta: LinksMeta
 
 
 class Session(Struct, kw_only=True):
-    """One signed-in device of the caller."""
+    """A device on which the caller is signed in."""
 
     id: Id
     current: Annotated[bool, Meta(description="The request came with it.")]
@@ -58,14 +58,14 @@ class Session(Struct, kw_only=True):
 
 
 class Sessions(Struct, kw_only=True):
-    """Sessions in which the caller is signed in."""
+    """The caller's sessions."""
 
     sessions: Paged[Session]
     meta: LinksMeta
 
 
 class SignInMethod(Struct, kw_only=True):
-    """A way to sign in, as clients show it."""
+    """A method to sign in, as a client shows it."""
 
     method: str
     title: str
@@ -73,13 +73,15 @@ class SignInMethod(Struct, kw_only=True):
 
 
 class SignInMethods(Struct, kw_only=True):
-    """The ways to sign in on a site."""
+    """The methods to sign in on a site."""
 
     methods: list[SignInMethod]
 
 
 class Begun(Struct, kw_only=True):
-    """The first step of a sign-in; the client keeps `flow` secret until the last step."""
+    """The first step of a sign-in, or of registering a passkey. The client sends `flow` with the last step, and shows
+    it to nobody.
+    """
 
     flow: str
     location: str | UnsetType = UNSET
@@ -87,7 +89,7 @@ class Begun(Struct, kw_only=True):
 
 
 class SecondStep(Struct, kw_only=True):
-    """Challenge in place of a token, from a sign-in that demands a second factor."""
+    """Answer to a sign-in of a person with a second factor, in place of a token: send its code next, with `flow`."""
 
     secondFactor: Literal[True]
     flow: str
@@ -111,7 +113,7 @@ class Passkeys(Struct, kw_only=True):
 
 
 class OneTime(Struct, kw_only=True):
-    """The caller's second factor."""
+    """The state of the caller's second factor."""
 
     enabled: bool
     since: Time | None
@@ -132,13 +134,13 @@ class RecoveryCodes(Struct, kw_only=True):
 
 
 class SignInAddress(Struct, kw_only=True):
-    """The address by which the caller signs in."""
+    """The e-mail address by which the caller signs in."""
 
     email: str
 
 
 class SettingField(Struct, kw_only=True):
-    """A setting of a sign-in method."""
+    """A setting that a sign-in method has."""
 
     name: str
     kind: Literal["text", "secret", "url", "urls"]
@@ -158,14 +160,14 @@ class SiteAuthMethod(SignInMethod, kw_only=True):
 
 
 class SiteAuth(Struct, kw_only=True):
-    """Sign-in settings of a site."""
+    """The ways to sign in on a site, as its owner sees them."""
 
     secondFactor: bool
     methods: list[SiteAuthMethod]
 
 
 class Scope(Struct, kw_only=True):
-    """Scope that limits a token."""
+    """A scope, to which a token can be limited."""
 
     scope: Annotated[str, Meta(examples=["comments:read"])]
     description: Annotated[str, Meta(description="What it lets one do, for people.")]
@@ -188,14 +190,14 @@ class OAuthClient(Struct, kw_only=True):
 
 
 class OAuthClients(Struct, kw_only=True):
-    """The clients of a site."""
+    """The OAuth clients that are registered with a site."""
 
     clients: Paged[OAuthClient]
     meta: LinksMeta
 
 
 class OAuthGrant(Struct, kw_only=True):
-    """Grant of the caller to a client."""
+    """A grant of the caller to an OAuth client, with which it acts for the caller."""
 
     id: Id
     clientId: Id
@@ -207,14 +209,14 @@ class OAuthGrant(Struct, kw_only=True):
 
 
 class OAuthGrants(Struct, kw_only=True):
-    """The clients that may act for the caller."""
+    """The caller's grants to OAuth clients."""
 
     grants: Paged[OAuthGrant]
     meta: LinksMeta
 
 
 class OAuthTokens(Struct, kw_only=True):
-    """The answer to a token request (RFC 6749, section 5.1)."""
+    """Answer to a token request (RFC 6749, section 5.1)."""
 
     access_token: str
     expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
@@ -224,7 +226,7 @@ class OAuthTokens(Struct, kw_only=True):
 
 
 class OAuthDevice(Struct, kw_only=True):
-    """The answer to a device (RFC 8628, section 3.2)."""
+    """Answer to a device authorization request (RFC 8628, section 3.2)."""
 
     verification_uri: str
     expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
@@ -236,7 +238,7 @@ class OAuthDevice(Struct, kw_only=True):
 
 
 class OAuthIntrospection(Struct, kw_only=True):
-    """Introspection of a token (RFC 7662, section 2.2)."""
+    """Answer to an introspection (RFC 7662, section 2.2); for an inactive token `active` alone."""
 
     active: bool
     scope: str | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Attributes of things: keys with values."""
+"""Shapes of attributes: keys with values, of sites, microcosms, items, comments and profiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forumapi.wire.schemas.parts import Paged
 
 
 class Attribute(Struct, kw_only=True):
-    """An attribute of a thing: its key and value (content 9.2)."""
+    """An attribute: its key, and its value with a type (content 9.2)."""
 
     key: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,50}$")]
     value: Annotated[
@@ -20,6 +20,6 @@ class Attribute(Struct, kw_only=True):
 
 
 class Attributes(Struct, kw_only=True):
-    """The attributes of a thing, by key."""
+    """The attributes of one object, by key."""
 
     attributes: Paged[Attribute]

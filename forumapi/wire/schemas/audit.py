@@ -1,4 +1,4 @@
-"""Entries of the audit."""
+"""Shapes of the audit: its entries, for the site's owner and for those whom they concern."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Id, ItemTypeName, Time
 
 
 class OwnAuditDetail(Struct, kw_only=True):
-    """Details of a moderator's action, as far as those concerned are shown them."""
+    """Details of a moderator's action, as the profile sees them that the action concerns."""
 
     verb: Annotated[str, Meta(description="Such as hide, ban or lift.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="What those concerned are told.")] | UnsetType = UNSET
@@ -20,7 +20,7 @@ class OwnAuditDetail(Struct, kw_only=True):
 
 
 class AuditDetail(OwnAuditDetail, kw_only=True):
-    """Details of a moderator's action."""
+    """Details of a moderator's action, as the site's owner sees them."""
 
     note: Annotated[str, Meta(description="For the site's staff.")] | UnsetType = UNSET
     action: Id | UnsetType = UNSET
@@ -28,20 +28,20 @@ class AuditDetail(OwnAuditDetail, kw_only=True):
 
 
 class AuditFlags(Struct, kw_only=True):
-    """Flags of an entry."""
+    """Flags of an entry of the audit."""
 
     erased: Annotated[bool, Meta(description="Its details are stored no more.")] | UnsetType = UNSET
 
 
 class AuditMeta(Struct, kw_only=True):
-    """`meta` of an entry: links to the thing, and to what it hangs on."""
+    """`meta` of an entry of the audit: links to the changed object and to its parent."""
 
     flags: AuditFlags
     links: list[Link]
 
 
 class _Entry(Struct, kw_only=True):
-    """Keys that all entries have."""
+    """Base of entries of the audit: the keys that both kinds have."""
 
     id: Id
     created: Time
@@ -53,7 +53,7 @@ class _Entry(Struct, kw_only=True):
 
 
 class AuditEntry(_Entry, kw_only=True):
-    """Change of one thing by somebody."""
+    """An entry of the audit, as the site's owner sees it: a change of one object by one profile."""
 
     detail: AuditDetail | UnsetType = UNSET
     operator: (
@@ -65,7 +65,9 @@ class AuditEntry(_Entry, kw_only=True):
 
 
 class OwnAuditEntry(_Entry, kw_only=True):
-    """Change by the caller, or of them or a thing of theirs."""
+    """An entry of the audit, as the caller sees it: a change by the caller, or by others of the caller's profile or
+    objects.
+    """
 
     detail: OwnAuditDetail | UnsetType = UNSET
     operator: (
@@ -76,11 +78,11 @@ class OwnAuditEntry(_Entry, kw_only=True):
 
 
 class AuditEntryPage(KeysetPage[AuditEntry]):
-    """A page of entries, newest first."""
+    """A page of entries of the audit, newest first."""
 
 
 class OwnAuditEntryPage(KeysetPage[OwnAuditEntry]):
-    """A page of entries, newest first."""
+    """A page of entries of the audit that concern the caller, newest first."""
 
 
 class AuditEntries(Struct, kw_only=True):

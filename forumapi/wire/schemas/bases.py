@@ -1,4 +1,4 @@
-"""Base classes of objects that begin with the same keys; T is the type in which they differ."""
+"""Base classes of shapes, for objects that begin with the same keys; T is the type of the part that differs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Time
 
 
 class StateFlags(Struct, kw_only=True):
-    """Base of the flags of items and microcosms: their state (platform 1.12)."""
+    """Base of the flags of items and microcosms, which are the object's state (platform 1.12)."""
 
     sticky: bool
     open: bool
@@ -21,7 +21,7 @@ class StateFlags(Struct, kw_only=True):
 
 
 class RelationFlags(Struct, kw_only=True):
-    """Base of flags that are the caller's own relation to the object."""
+    """Base of flags that are the caller's own relation to the object: whether it is followed, ignored, mailed about."""
 
     watched: Literal[True] | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET
@@ -30,27 +30,27 @@ class RelationFlags(Struct, kw_only=True):
 
 
 class CreatedMeta(Struct, kw_only=True):
-    """Base of each `meta` that begins with who made the object, and when."""
+    """Base of `meta` that begins with the object's creator and time of creation."""
 
     created: Time
     createdBy: ProfileSummary
 
 
 class FlaggedMeta(CreatedMeta, Generic[T], kw_only=True):
-    """Base of `meta` with flags of the type T."""
+    """Base of `meta` that has flags of the type T and links, but no permissions."""
 
     flags: T
     links: list[Link]
 
 
 class EditedMeta(CreatedMeta, kw_only=True):
-    """Base of each `meta` that says who changed the object last, and when."""
+    """Base of `meta` that has the object's last editor and time of change, absent if it was never changed."""
 
     edited: Time | UnsetType = UNSET
     editedBy: ProfileSummary | UnsetType = UNSET
 
 
 class Entry(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of entries of lists of several types: `itemType` says what `item` is."""
+    """Base of entries of a list of several types: `itemType` names the type of `item`."""
 
     item: T

@@ -1,4 +1,4 @@
-"""Comments, their revisions, and previews of texts."""
+"""Shapes of comments, their revisions, and previews of texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from forumapi.wire.schemas.values import CommentableName, Count, Id, NoneOrId, R
 
 
 class CommentFlags(Struct, kw_only=True):
-    """The state of a comment: always all four."""
+    """The state of a comment; all four flags are always there."""
 
     deleted: bool
     moderated: bool
@@ -29,13 +29,13 @@ class CommentFlags(Struct, kw_only=True):
 
 
 class Preview(Struct, kw_only=True):
-    """A text as HTML."""
+    """A previewed text as HTML."""
 
     html: Annotated[str, Meta(description="Rendered and sanitised.")]
 
 
 class CommentSummaryMeta(CreatedMeta, kw_only=True):
-    """`meta` of an embedded comment."""
+    """`meta` of a comment that is part of another document."""
 
     edited: Time | UnsetType = UNSET
     editedBy: Annotated[
@@ -59,7 +59,7 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
 
 
 class CommentSummary(Struct, kw_only=True):
-    """A comment embedded in its item or profile (content 7.3)."""
+    """A comment as part of another document, such as its item (content 7.3)."""
 
     id: Id
     itemType: CommentableName
@@ -73,7 +73,7 @@ class CommentSummary(Struct, kw_only=True):
 
 
 class CommentMeta(Struct, kw_only=True):
-    """`meta` of a comment."""
+    """`meta` of a comment that is read by itself."""
 
     inReplyTo: CommentSummary | UnsetType = UNSET
     replies: list[CommentSummary] | UnsetType = UNSET
@@ -91,7 +91,7 @@ class CommentMeta(Struct, kw_only=True):
 
 
 class Comment(Struct, kw_only=True):
-    """A comment (content 7.4)."""
+    """A comment that is read by itself, with its parent and replies (content 7.4)."""
 
     id: Id
     itemType: CommentableName
@@ -112,7 +112,7 @@ class RevisionMeta(CreatedMeta, kw_only=True):
 
 
 class RevisionSummary(Struct, kw_only=True):
-    """A revision of a comment in a list."""
+    """A revision of a comment in a list, without its text."""
 
     commentId: Id
     revision: Annotated[int, Meta(ge=1)]
@@ -121,7 +121,7 @@ class RevisionSummary(Struct, kw_only=True):
 
 
 class Revision(Struct, kw_only=True):
-    """A revision of a comment."""
+    """A revision of a comment, with its text."""
 
     commentId: Id
     revision: Annotated[int, Meta(ge=1)]

@@ -1,4 +1,4 @@
-"""Search, its results and settings, and trending items."""
+"""Shapes of searches and their results, of the search language, and of trending items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Highlight = Annotated[
 
 
 class Hit(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of results of a search."""
+    """Base of results of a search, for an object of the type T."""
 
     item: T
     unread: bool
@@ -34,19 +34,19 @@ class Hit(Struct, Generic[T], kw_only=True, tag_field="itemType"):
 
 
 class SiteHit(Hit[Site], tag="site"):
-    """The site itself."""
+    """The site itself as a search result."""
 
 
 class MicrocosmHit(Hit[MicrocosmSummary], tag="microcosm"):
-    """A microcosm in a search result."""
+    """A microcosm as a search result."""
 
 
 class ProfileHit(Hit[ProfileSummary], tag="profile"):
-    """A profile in a search result."""
+    """A profile as a search result."""
 
 
 class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
-    """A comment in a search result, with its item or profile."""
+    """A comment as a search result, with the item or profile that it is on."""
 
     item: CommentSummary
     parentItemType: CommentableName
@@ -58,23 +58,23 @@ class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
 
 
 class HuddleHit(Hit[HuddleSummary], tag="huddle"):
-    """A huddle of the caller in a search result."""
+    """A huddle that the caller is in, as a search result."""
 
 
 class ConversationHit(Hit[ConversationSummary], tag="conversation"):
-    """A conversation in a search result."""
+    """A conversation as a search result."""
 
 
 class PollHit(Hit[PollSummary], tag="poll"):
-    """A poll in a search result."""
+    """A poll as a search result."""
 
 
 class EventHit(Hit[EventSummary], tag="event"):
-    """An event in a search result."""
+    """An event as a search result."""
 
 
 class SearchQuery(Struct, kw_only=True):
-    """Query as the search understood it; empty members are left out."""
+    """The query as the search understood it; members that it does not have are absent."""
 
     q: str | UnsetType = UNSET
     inTitle: Literal[True] | UnsetType = UNSET
@@ -99,7 +99,7 @@ class SearchQuery(Struct, kw_only=True):
 
 
 class Search(Struct, kw_only=True):
-    """Result of a search; `results` is absent for an empty query."""
+    """The answer to a search; `results` is absent if the query has nothing to search for."""
 
     query: SearchQuery
     timeTakenInMs: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -136,7 +136,7 @@ class Suggestions(Struct, kw_only=True):
 
 
 class SiteSearch(Struct, kw_only=True):
-    """The language in which a site's texts are searched."""
+    """The language in which a site's texts are indexed."""
 
     language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
     languages: Annotated[list[str], Meta(description="Those that there are.")]
@@ -144,7 +144,7 @@ class SiteSearch(Struct, kw_only=True):
 
 
 class Trending(Struct, kw_only=True):
-    """The hottest items of a site, hottest first (discovery 9)."""
+    """The items of a site with the highest scores of recent activity, highest first (discovery 9)."""
 
     items: Paged[ConversationEntry | EventEntry | PollEntry]
     meta: LinksMeta

@@ -1,4 +1,4 @@
-"""Events and their attendees."""
+"""Shapes of events and their attendees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EventSummaryMeta(FlaggedMeta[EventSummaryFlags]):
 
 
 class EventBase(Item, kw_only=True):
-    """Keys that each shape of an event begins with."""
+    """Base of the shapes of an event: the keys that they begin with."""
 
     when: Annotated[
         str | UnsetType, Meta(description="Local time at the event, printed with a Z.")
@@ -55,7 +55,7 @@ class EventSummary(EventBase, kw_only=True):
 
 
 class EventEntry(Entry[EventSummary], tag="event"):
-    """An event among items of several types."""
+    """An event in a list of items of several types."""
 
 
 class EventFlags(DetailFlags, kw_only=True):
@@ -85,13 +85,13 @@ class Events(Struct, kw_only=True):
 
 
 class AttendeeMeta(EditedMeta, kw_only=True):
-    """`meta` of an attendee in a list."""
+    """`meta` of an answer to an event, in a list."""
 
     links: list[Link]
 
 
 class Attendee(Struct, kw_only=True):
-    """The answer of a profile to an event (content 5.6)."""
+    """The answer of one profile to an event, in a list (content 5.6)."""
 
     profileId: Id
     profile: ProfileSummary
@@ -104,13 +104,13 @@ class Attendee(Struct, kw_only=True):
 
 
 class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
-    """`meta` of an attendee."""
+    """`meta` of an answer to an event that is read by itself."""
 
     permissions: Permissions
 
 
 class AttendeeDetail(Attendee, kw_only=True):
-    """The answer of a profile to an event, as a document of its own."""
+    """The answer of one profile to an event, read by itself."""
 
     meta: AttendeeDetailMeta
 

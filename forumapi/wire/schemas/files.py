@@ -1,4 +1,4 @@
-"""Uploaded files, and attachments."""
+"""Shapes of uploaded files, and of attachments to comments and profiles."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class File(Struct, kw_only=True):
 
 
 class AttachmentMeta(LinksMeta):
-    """`meta` of an attachment; the first link is the file."""
+    """`meta` of an attachment; its first link leads to the file."""
 
 
 class Attachment(Struct, kw_only=True):
-    """A file on a comment or profile (content 10.5)."""
+    """A file that is attached to a comment or profile (content 10.5)."""
 
     profileId: Annotated[Id, Meta(description="Who attached it.")]
     fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]

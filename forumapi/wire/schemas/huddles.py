@@ -1,4 +1,4 @@
-"""Huddles and their participants."""
+"""Shapes of huddles and their participants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class HuddleFlags(RelationFlags, kw_only=True):
-    """The caller's own relation to a huddle."""
+    """The caller's own relation to a huddle that is read by itself."""
 
     bookmarked: Literal[True] | UnsetType = UNSET
     drafted: Annotated[
@@ -22,13 +22,13 @@ class HuddleFlags(RelationFlags, kw_only=True):
 
 
 class HuddleMeta(FlaggedMeta[HuddleFlags], kw_only=True):
-    """`meta` of a huddle."""
+    """`meta` of a huddle that is read by itself."""
 
     permissions: Permissions
 
 
 class Huddle(Struct, kw_only=True):
-    """A private conversation with a page of its comments (content 8.4)."""
+    """A huddle with a page of its comments (content 8.4)."""
 
     id: Id
     title: Text
@@ -39,9 +39,9 @@ class Huddle(Struct, kw_only=True):
 
 
 class HuddleSummaryFlags(Struct, kw_only=True):
-    """Flags of a huddle in a list: `unread` for the caller.
+    """Flags of a huddle in a list: `unread`, for the caller.
 
-    `unread` is absent in the list of watchers, so that `flags` is {}.
+    In the list of watchers it is absent, so that `flags` is {}.
     """
 
     unread: bool | UnsetType = UNSET
@@ -52,7 +52,7 @@ class HuddleSummaryMeta(FlaggedMeta[HuddleSummaryFlags]):
 
 
 class HuddleSummary(Struct, kw_only=True):
-    """A huddle in the list of the caller's huddles (content 8.4)."""
+    """A huddle in a list (content 8.4)."""
 
     id: Id
     title: Text

@@ -1,4 +1,4 @@
-"""Flags and metadata of all items, and conversations."""
+"""Shapes that all types of items share, and those of conversations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forumapi.wire.schemas.values import Count, Id, ReactionCounts, Text, Time
 
 
 class SummaryFlags(StateFlags, kw_only=True):
-    """The state of an item in a list (platform 1.12); `unread` is there in lists that document it."""
+    """The state of an item in a list (platform 1.12); `unread` is absent in lists that don't show it."""
 
     unread: bool | UnsetType = UNSET
 
@@ -31,7 +31,7 @@ class SummaryMeta(FlaggedMeta[SummaryFlags]):
 
 
 class DetailFlags(StateFlags, kw_only=True):
-    """The state of an item, and the caller's own relation to it (platform 1.12)."""
+    """The state of an item that is read by itself, and the caller's own relation to it (platform 1.12)."""
 
     watched: Literal[True] | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET
@@ -44,7 +44,7 @@ class DetailFlags(StateFlags, kw_only=True):
 
 
 class EditableMeta(EditedMeta, Generic[T], kw_only=True):
-    """Base of the `meta` of objects with a page of their own, with flags of the type T."""
+    """Base of the `meta` of objects that are read by themselves, with flags of the type T and permissions."""
 
     editReason: Text | UnsetType = UNSET
     flags: T
@@ -53,13 +53,13 @@ class EditableMeta(EditedMeta, Generic[T], kw_only=True):
 
 
 class DetailMeta(EditableMeta[DetailFlags], kw_only=True):
-    """`meta` of an item (content 1.9, MetaDetail)."""
+    """`meta` of an item that is read by itself (content 1.9, MetaDetail)."""
 
     reactions: ReactionCounts | UnsetType = UNSET
 
 
 class LastComment(Struct, kw_only=True):
-    """The newest live comment of an item."""
+    """The newest live comment of an item, in a list of items."""
 
     id: Id
     created: Time
@@ -67,7 +67,7 @@ class LastComment(Struct, kw_only=True):
 
 
 class Item(Struct, kw_only=True):
-    """Base of each shape of an item."""
+    """Base of the shapes of an item: the keys that they begin with."""
 
     id: Id
     title: Text
@@ -85,7 +85,7 @@ class ConversationSummary(Item, kw_only=True):
 
 
 class ConversationEntry(Entry[ConversationSummary], tag="conversation"):
-    """A conversation among items of several types."""
+    """A conversation in a list of items of several types."""
 
 
 class Conversation(Item, kw_only=True):

@@ -1,4 +1,4 @@
-"""Addresses of a site's former forum software, and where they lead."""
+"""Shapes of answers about addresses of the forum software that a site was moved from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forumapi.wire.schemas.values import Id
 
 
 class OldTarget(Struct, kw_only=True):
-    """Present target of an old URL."""
+    """Link to the object that an old address leads to now."""
 
     rel: Annotated[
         str | UnsetType, Meta(description="The item type; absent for a file and for nothing.")
@@ -19,7 +19,7 @@ class OldTarget(Struct, kw_only=True):
 
 
 class Resolved(Struct, kw_only=True):
-    """Resolution of a URL of the site's former forum software."""
+    """Answer about an old address: `status` 301 with the present one, or 404."""
 
     url: Annotated[str, Meta(description="As it was asked.")]
     status: Literal[301, 404]

@@ -1,4 +1,4 @@
-"""Microcosms, and objects that wait for moderation in them."""
+"""Shapes of microcosms, and of the queue of objects that wait for moderation in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ContainedName = Literal["microcosm", "conversation", "event", "poll"]
 
 
 class MicrocosmChild(Struct, kw_only=True):
-    """A link to a child microcosm."""
+    """Link to a child microcosm."""
 
     rel: Literal["microcosm child"]
     href: Address
@@ -27,7 +27,7 @@ class MicrocosmChild(Struct, kw_only=True):
 
 
 class MicrocosmBase(Struct, kw_only=True):
-    """Keys that each shape of a microcosm begins with."""
+    """Base of the shapes of a microcosm: the keys that they begin with."""
 
     id: Id
     parentId: Id | UnsetType = UNSET
@@ -52,7 +52,7 @@ class MicrocosmSummary(MicrocosmBase, kw_only=True):
 
 
 class MicrocosmEntry(Entry[MicrocosmSummary], tag="microcosm"):
-    """A child microcosm among items."""
+    """A child microcosm in the list of a microcosm's contents."""
 
 
 ItemContainer = MicrocosmEntry | ConversationEntry | EventEntry
@@ -60,7 +60,7 @@ ItemContainer = MicrocosmEntry | ConversationEntry | EventEntry
 
 
 class MicrocosmFlags(StateFlags, kw_only=True):
-    """The state of a microcosm, and the caller's own relation to it."""
+    """The state of a microcosm that is read by itself, and the caller's own relation to it."""
 
     unread: bool
     watched: Literal[True] | UnsetType = UNSET
@@ -70,7 +70,7 @@ class MicrocosmFlags(StateFlags, kw_only=True):
 
 
 class MicrocosmMeta(EditableMeta[MicrocosmFlags]):
-    """`meta` of a microcosm."""
+    """`meta` of a microcosm that is read by itself."""
 
 
 class Microcosm(MicrocosmBase, kw_only=True):
@@ -82,7 +82,7 @@ class Microcosm(MicrocosmBase, kw_only=True):
 
 
 class MicrocosmTreeNode(Struct, kw_only=True):
-    """One microcosm of the flat tree; parents come before children (content 2.6)."""
+    """A microcosm in the flat list of a site's tree, in which each comes before those below it (content 2.6)."""
 
     rel: Literal["microcosm"]
     href: Address
@@ -93,13 +93,13 @@ class MicrocosmTreeNode(Struct, kw_only=True):
 
 
 class WaitingMeta(CreatedMeta, kw_only=True):
-    """`meta` of an object that waits for moderation."""
+    """`meta` of an object in the moderation queue."""
 
     links: list[Link]
 
 
 class Waiting(Struct, kw_only=True):
-    """An item or comment that waits for moderation."""
+    """An item or comment in the moderation queue."""
 
     itemType: Literal["comment", "conversation", "event", "poll"]
     itemId: Id
@@ -110,7 +110,7 @@ class Waiting(Struct, kw_only=True):
 
 
 class WaitingPage(Struct, kw_only=True):
-    """A page of waiting objects, oldest first."""
+    """A page of the moderation queue, oldest first."""
 
     total: Annotated[int, Meta(ge=0, description="Everything that waits.")]
     limit: PageLimit
@@ -120,7 +120,7 @@ class WaitingPage(Struct, kw_only=True):
 
 
 class WaitingCounts(Struct, kw_only=True):
-    """Number of waiting objects of each type."""
+    """Number of objects of each type in the whole moderation queue."""
 
     comment: Count
     conversation: Count
@@ -129,7 +129,7 @@ class WaitingCounts(Struct, kw_only=True):
 
 
 class Moderation(Struct, kw_only=True):
-    """Objects that wait for moderation where the caller may moderate."""
+    """The moderation queue of the microcosms that the caller moderates."""
 
     moderation: WaitingPage
     counts: WaitingCounts

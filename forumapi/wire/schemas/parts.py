@@ -1,4 +1,4 @@
-"""Objects that stand inside others: links, permissions, pages, breadcrumbs, profiles."""
+"""Shapes that are parts of many others: links, permissions, pages, breadcrumbs, summaries of profiles, errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Link(Struct, kw_only=True):
-    """A link: an address with its relation (platform 1.10)."""
+    """A link: an address, and what is found there in relation to this object (platform 1.10)."""
 
     rel: Annotated[str, Meta(description="What is found there.")]
     href: Address
@@ -20,14 +20,14 @@ class Link(Struct, kw_only=True):
 
 
 class Stat(Struct, kw_only=True):
-    """One figure of a site or profile."""
+    """A number of a site or profile, such as that of its comments."""
 
     metric: Annotated[str, Meta(description="What is counted.", examples=["totalComments"])]
     value: Count
 
 
 class Permissions(Struct, kw_only=True):
-    """Rights of the caller on the object, computed for each request (platform 1.13 and 5.4)."""
+    """The caller's permissions on the object (platform 1.13 and 5.4)."""
 
     create: Annotated[bool, Meta(description="Create something under it.")]
     read: bool
@@ -44,7 +44,7 @@ class Permissions(Struct, kw_only=True):
 
 
 class Breadcrumb(Struct, kw_only=True):
-    """A microcosm above the one shown (content 1.9); the outermost comes first, the root is left out."""
+    """A microcosm above the object (content 1.9); the outermost comes first, without the root."""
 
     rel: Literal["microcosm ancestor"]
     href: Address
@@ -54,30 +54,32 @@ class Breadcrumb(Struct, kw_only=True):
 
 
 class NoFlags(Struct, kw_only=True):
-    """Empty object: these objects have no flags."""
+    """Empty object, of objects that have no flags."""
 
 
 class LinksMeta(Struct, kw_only=True):
-    """`meta` of an object or list without permissions: its links alone."""
+    """`meta` of an object or list that has links, but no permissions."""
 
     links: list[Link]
 
 
 class ListMeta(LinksMeta, kw_only=True):
-    """`meta` of a list of items; the permissions are those on the root microcosm."""
+    """`meta` of a list; its permissions are the caller's on what the list belongs to, for a site's items on the root
+    microcosm.
+    """
 
     permissions: Permissions
 
 
 class ProfileSummaryMeta(Struct, kw_only=True):
-    """`meta` of a profile summary."""
+    """`meta` of a profile that is part of another document."""
 
     flags: NoFlags
     links: list[Link]
 
 
 class ProfileSummary(Struct, kw_only=True):
-    """A profile as it is embedded everywhere (platform 4.2)."""
+    """A profile as part of other documents (platform 4.2)."""
 
     id: Id
     siteId: Id
@@ -89,7 +91,7 @@ class ProfileSummary(Struct, kw_only=True):
 
 
 class Paged(Struct, Generic[T], kw_only=True):
-    """One page of a list (platform 1.8)."""
+    """A page of a list, with the total of its entries (platform 1.8)."""
 
     total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
     limit: PageLimit
@@ -105,7 +107,7 @@ class Paged(Struct, Generic[T], kw_only=True):
 
 
 class KeysetPage(Struct, Generic[T], kw_only=True):
-    """Page of a list without a total; `next` leads on by key, so that no page is slower than the first."""
+    """A page of a list without a total; the link `next` goes on after the last entry, as fast on any page."""
 
     limit: PageLimit
     links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
@@ -114,7 +116,7 @@ class KeysetPage(Struct, Generic[T], kw_only=True):
 
 
 class ProfilePreview(Struct, kw_only=True):
-    """The first profiles of a list, inside another document (platform 1.8)."""
+    """The first profiles of a list and its total, as part of another document (platform 1.8)."""
 
     total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
     limit: Count
@@ -127,7 +129,7 @@ class ProfilePreview(Struct, kw_only=True):
 
 
 class RowError(Struct, kw_only=True):
-    """A broken rule in one row of a list that the client sent."""
+    """A rule that one row of a list in the body breaks."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     field: str
@@ -135,7 +137,7 @@ class RowError(Struct, kw_only=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """`data` of every error (platform 1.6)."""
+    """`data` of every answer that is an error (platform 1.6)."""
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET

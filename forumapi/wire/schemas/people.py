@@ -1,4 +1,4 @@
-"""Profiles, users, batches of members, and bans."""
+"""Shapes of profiles, users, batches of members, bans, erasures and personal exports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ProfileMeta(Struct, kw_only=True):
 
 
 class Erasure(Struct, kw_only=True):
-    """Waiting request to erase the caller's profile or account."""
+    """A pending request to erase the caller's profile or account."""
 
     words: Annotated[
         Literal["keep", "remove"], Meta(description="Whether what was written goes, too.")
@@ -57,7 +57,7 @@ class Erasure(Struct, kw_only=True):
 
 
 class Quotation(Struct, kw_only=True):
-    """Comment of somebody else that quotes the caller."""
+    """A comment by somebody else that quotes a comment of the caller's."""
 
     commentId: Id
     quotes: Annotated[Id, Meta(description="The comment of the caller.")]
@@ -66,18 +66,18 @@ class Quotation(Struct, kw_only=True):
 
 
 class QuotationPage(KeysetPage[Quotation]):
-    """A page of quotations, newest first; `next` leads on by key."""
+    """A page of comments that quote the caller, newest first."""
 
 
 class Quotations(Struct, kw_only=True):
-    """Quotations of the caller by others."""
+    """The comments by others that quote the caller."""
 
     quotations: QuotationPage
     meta: LinksMeta
 
 
 class PersonalExport(Struct, kw_only=True):
-    """Copy of what belongs to the caller: being made, or ready for a day."""
+    """The export of the caller's personal data: its state and, for a day once it is ready, its file."""
 
     state: Literal["queued", "running", "ready", "failed"]
     requested: Time
@@ -110,13 +110,13 @@ class Profile(Struct, kw_only=True):
 
 
 class WhoAmI(Profile, kw_only=True):
-    """The caller's profile."""
+    """The caller's own profile, on request with the site."""
 
     site: Annotated[Site | UnsetType, Meta(description="With `site=true`.")] = UNSET
 
 
 class PeopleMeta(Struct, kw_only=True):
-    """`meta` of the list of people."""
+    """`meta` of the list of a site's profiles."""
 
     flags: ProfileFlags
     links: list[Link]
@@ -124,7 +124,7 @@ class PeopleMeta(Struct, kw_only=True):
 
 
 class Profiles(Struct, kw_only=True):
-    """The list of people (platform 4.3)."""
+    """The list of a site's profiles (platform 4.3)."""
 
     profiles: Paged[ProfileSummary]
     meta: PeopleMeta
@@ -146,7 +146,7 @@ class UserMeta(LinksMeta):
 
 
 class User(Struct, kw_only=True):
-    """One person across the platform (platform 4.1)."""
+    """A user: one person across all sites (platform 4.1)."""
 
     userId: Id
     email: str
@@ -163,7 +163,7 @@ class User(Struct, kw_only=True):
 
 
 class BatchRow(Struct, kw_only=True):
-    """Result of one row of a batch of members."""
+    """Outcome of one row of a batch of members."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     profileId: Id
@@ -174,7 +174,7 @@ class BatchRow(Struct, kw_only=True):
 
 
 class BatchReport(Struct, kw_only=True):
-    """Result of a batch of members."""
+    """Outcome of a batch of members: the number of each outcome, and every row."""
 
     profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
     granted: Count
@@ -186,7 +186,7 @@ class BatchReport(Struct, kw_only=True):
 
 
 class Ban(Struct, kw_only=True):
-    """Ban of a profile, or of an e-mail domain, on the site."""
+    """A ban of a profile or of an e-mail domain from the site."""
 
     id: Id
     profile: ProfileSummary | UnsetType = UNSET
@@ -200,7 +200,7 @@ class Ban(Struct, kw_only=True):
 
 
 class Bans(Struct, kw_only=True):
-    """The active bans of a site."""
+    """The bans of a site that are in force."""
 
     bans: Paged[Ban]
     meta: LinksMeta

@@ -1,4 +1,4 @@
-"""Polls and their votes."""
+"""Shapes of polls and their ballots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class PollChoice(Struct, kw_only=True):
-    """A choice of a poll; without counts while the caller may not see the results."""
+    """A choice of a poll; without its number of votes while the caller may not see the results."""
 
     id: Id
     choice: Text
@@ -66,11 +66,11 @@ class Polls(Struct, kw_only=True):
 
 
 class PollEntry(Entry[PollSummary], tag="poll"):
-    """A poll among items of several types."""
+    """A poll in a list of items of several types."""
 
 
 class Vote(Struct, kw_only=True):
-    """One ballot of a named poll."""
+    """The ballot of one profile, in a poll that shows who voted."""
 
     voter: ProfileSummary
     choices: Annotated[list[int], Meta(description="Ids of the choices that it names.")]
@@ -78,7 +78,7 @@ class Vote(Struct, kw_only=True):
 
 
 class Votes(Struct, kw_only=True):
-    """Votes of a named poll, by choice."""
+    """The ballots of a poll that shows who voted."""
 
     votes: Paged[Vote]
     meta: LinksMeta

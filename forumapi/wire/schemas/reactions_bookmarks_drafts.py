@@ -1,4 +1,4 @@
-"""Reactions, bookmarks and drafts."""
+"""Shapes of reactions, bookmarks and drafts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Count, Id, ItemTypeName, Text, Time
 
 
 class Reaction(Struct, kw_only=True):
-    """Count of a reaction to an item or comment."""
+    """A kind of reaction, with the number of those given to an item or comment."""
 
     name: str
     text: Text
@@ -20,7 +20,7 @@ class Reaction(Struct, kw_only=True):
 
 
 class Reactions(Struct, kw_only=True):
-    """The kinds of reactions of this site, with their counts on an item or comment."""
+    """All kinds of reactions that the site offers, with their numbers on an item or comment."""
 
     reactions: list[Reaction]
     meta: LinksMeta
@@ -37,7 +37,7 @@ class Bookmark(Struct, kw_only=True):
 
 
 class BookmarkPage(KeysetPage[Bookmark]):
-    """A page of bookmarks, newest first; `next` leads on by key, so that no page is slower than the first."""
+    """A page of the caller's bookmarks, last made first."""
 
 
 class Bookmarks(Struct, kw_only=True):
@@ -56,7 +56,7 @@ class DraftMeta(Struct, kw_only=True):
 
 
 class Draft(Struct, kw_only=True):
-    """Draft of the caller at one place."""
+    """The caller's draft for one place: of a comment on an object, or of an item in a microcosm."""
 
     itemType: Annotated[ItemTypeName, Meta(description="What it is going to be.")]
     placeType: Annotated[ItemTypeName, Meta(description="What it is going to stand on or in.")]

@@ -1,4 +1,4 @@
-"""Roles, their criteria, and their members."""
+"""Shapes of roles, their criteria, and their members."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RoleMeta(Struct, kw_only=True):
 
 
 class Criterion(Struct, kw_only=True):
-    """Criterion of a role on profiles (platform 5.3); exactly one of `profileColumn` and `attrKey` is there."""
+    """A criterion of a role (platform 5.3): a condition on a column of the profile or on one of its attributes."""
 
     id: Id
     orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]
@@ -48,7 +48,7 @@ class Criteria(Struct, kw_only=True):
 
 
 class MetCriterion(Criterion, kw_only=True):
-    """A criterion that a profile meets, with the compared value of the profile."""
+    """A criterion that a profile meets, with the profile's value that was compared."""
 
     actual: (
         Annotated[
@@ -71,7 +71,7 @@ class RoleReason(Struct, kw_only=True):
 
 
 class Role(Struct, kw_only=True):
-    """A named set of rights on a microcosm and on its descendants that inherit it (platform 5.2)."""
+    """A role: rights on a microcosm, and on those below it that inherit the role (platform 5.2)."""
 
     id: Id
     title: Text
@@ -124,14 +124,14 @@ class HeldRoles(Struct, kw_only=True):
 
 
 class RoleProfiles(Struct, kw_only=True):
-    """The profiles that are named in a role (platform 5.5)."""
+    """The profiles that are named in a role, apart from its criteria (platform 5.5)."""
 
     profiles: Paged[ProfileSummary]
     meta: NoFlags
 
 
 class RoleMembers(Struct, kw_only=True):
-    """Everyone whom a role covers (platform 5.5)."""
+    """The profiles that are in a role, by name or by criteria (platform 5.5)."""
 
     profiles: Paged[ProfileSummary]
     meta: NoFlags
@@ -139,7 +139,7 @@ class RoleMembers(Struct, kw_only=True):
 
 
 class DryRun(Struct, kw_only=True):
-    """Effect that a change of criteria would have; nothing was written."""
+    """The profiles that would join and leave a role if its criteria were changed; nothing was written."""
 
     joins: ProfilePreview
     leaves: ProfilePreview

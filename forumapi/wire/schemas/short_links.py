@@ -1,4 +1,4 @@
-"""Short links in comments, and of the platform."""
+"""Shapes of short links: those in a site's comments, and all of the platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Time
 
 
 class SiteLink(Struct, kw_only=True):
-    """A link in a comment of the site."""
+    """A link to another host, in a comment of the site."""
 
     short: Annotated[str, Meta(description="What stands in the comment.")]
     url: Annotated[str, Meta(description="Where it leads.")]
@@ -22,18 +22,18 @@ class SiteLink(Struct, kw_only=True):
 
 
 class SiteLinkPage(KeysetPage[SiteLink]):
-    """A page of links, newest first; `next` leads on by key."""
+    """A page of links in the site's comments, newest comment first."""
 
 
 class SiteLinks(Struct, kw_only=True):
-    """The links in the comments of a site."""
+    """The links to other hosts in the comments of a site."""
 
     links: SiteLinkPage
     meta: LinksMeta
 
 
 class PlatformLink(Struct, kw_only=True):
-    """A link of the platform."""
+    """A short link, with the number of times it was followed."""
 
     short: str
     url: Annotated[str, Meta(description="Where it leads.")]
@@ -45,11 +45,11 @@ class PlatformLink(Struct, kw_only=True):
 
 
 class PlatformLinkPage(KeysetPage[PlatformLink]):
-    """A page of links, newest first; `next` leads on by key."""
+    """A page of the platform's short links, last made first."""
 
 
 class PlatformLinks(Struct, kw_only=True):
-    """All links of the platform."""
+    """The short links of the platform."""
 
     links: PlatformLinkPage
     meta: LinksMeta

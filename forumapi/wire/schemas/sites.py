@@ -1,4 +1,4 @@
-"""Sites, their settings and legal documents, and figures of the platform."""
+"""Shapes of sites, their settings and legal documents, and of figures of the platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class MenuEntry(Struct, kw_only=True):
-    """One entry of a site's menu (platform 2.3)."""
+    """A link in a site's menu (platform 2.3)."""
 
     href: Annotated[str, Meta(description="A relative reference, or http, https, mailto.")]
     title: Text | UnsetType = UNSET
@@ -19,14 +19,14 @@ class MenuEntry(Struct, kw_only=True):
 
 
 class ReactionKind(Struct, kw_only=True):
-    """A reaction that can be given on this site."""
+    """A kind of reaction that can be given on this site."""
 
     name: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,30}$")]
     text: Annotated[Text, Meta(description="What is shown for it, such as an emoji.")]
 
 
 class SiteFlags(Struct, kw_only=True):
-    """Flag of a site: `deleted`."""
+    """The flags of a site, of which there is one: `deleted`."""
 
     deleted: bool
 
@@ -43,7 +43,7 @@ class SiteMeta(Struct, kw_only=True):
 
 
 class Site(Struct, kw_only=True):
-    """A tenant (platform 2.2)."""
+    """A site: one isolated community (platform 2.2)."""
 
     siteId: Id
     siteURL: Annotated[
@@ -82,14 +82,14 @@ class Site(Struct, kw_only=True):
 
 
 class Sites(Struct, kw_only=True):
-    """The list of sites (platform 2.3)."""
+    """The sites of the platform (platform 2.3)."""
 
     sites: Paged[Site]
     meta: LinksMeta
 
 
 class Health(Struct, kw_only=True):
-    """One thing that was looked at for a site's owner."""
+    """Result of the check of one setting: whether it is set, and whether it works."""
 
     set: bool
     valid: bool
@@ -98,7 +98,7 @@ class Health(Struct, kw_only=True):
 
 
 class SiteStatus(Struct, kw_only=True):
-    """Health of the domains and sign-in methods that the owner configured (platform 2.3)."""
+    """A site, with the results of the checks of its domain, pictures and analytics id (platform 2.3)."""
 
     site: Site
     domainHealth: Health
@@ -108,25 +108,25 @@ class SiteStatus(Struct, kw_only=True):
 
 
 class Reserved(Struct, kw_only=True):
-    """Availability of a subdomain: true if it is taken or reserved (platform 2.3)."""
+    """Availability of a subdomain: `reserved` is true if it is taken (platform 2.3)."""
 
     reserved: bool
 
 
 class Index(Struct, kw_only=True):
-    """Index of the API's first links (platform 2.3)."""
+    """Links to what is below an entry point of the API (platform 2.3)."""
 
     links: list[Link]
 
 
 class LegalIndex(Struct, kw_only=True):
-    """The legal documents of this host (platform 6.1)."""
+    """Links to the legal documents of this host (platform 6.1)."""
 
     links: list[Link]
 
 
 class LegalDocument(Struct, kw_only=True):
-    """A legal document, or a link to where it is kept (platform 6.1)."""
+    """A legal document as everybody reads it, or a link to it (platform 6.1)."""
 
     link: str | UnsetType = UNSET
     html: str | UnsetType = UNSET
@@ -134,7 +134,9 @@ class LegalDocument(Struct, kw_only=True):
 
 
 class LegalTemplate(Struct, kw_only=True):
-    """A legal document as the site's owner edits it. `own`: the site has replaced it."""
+    """A legal document in the form in which the site's owner edits it. `own`: it is the owner's text, not the
+    software's.
+    """
 
     name: Literal["cookies", "privacy", "terms"]
     own: bool
@@ -151,7 +153,7 @@ class LegalTemplates(Struct, kw_only=True):
 
 
 class SiteOptions(Struct, kw_only=True):
-    """Options of a site as they count now."""
+    """The options of a site."""
 
     membersCreateMicrocosms: Annotated[bool, Meta(description="Else its owner alone.")]
     sendEmail: Annotated[bool, Meta(description="Of profiles that are made from now on.")]
@@ -159,7 +161,7 @@ class SiteOptions(Struct, kw_only=True):
 
 
 class SiteOffer(Struct, kw_only=True):
-    """An offer to own a site."""
+    """The offer of a site to a new owner."""
 
     to: ProfileSummary
     by: ProfileSummary
@@ -167,7 +169,7 @@ class SiteOffer(Struct, kw_only=True):
 
 
 class SiteExport(Struct, kw_only=True):
-    """An export of the site, on its way or done."""
+    """The latest export of a site: its state and progress and, once it is done, its archive."""
 
     state: Annotated[str, Meta(description="waiting, running, done, failed or expired.")]
     created: Time
@@ -189,7 +191,7 @@ class SiteExport(Struct, kw_only=True):
 
 
 class SitePrivacy(Struct, kw_only=True):
-    """The rule of the site for people who are erased."""
+    """The site's rule on the words of people who are erased."""
 
     keepsWords: Annotated[
         bool, Meta(description="What they have written stays, whatever they choose.")
@@ -197,13 +199,13 @@ class SitePrivacy(Struct, kw_only=True):
 
 
 class SiteAvatars(Struct, kw_only=True):
-    """The source of pictures of people who uploaded none."""
+    """The source of pictures for profiles that uploaded none."""
 
     gravatar: Annotated[bool, Meta(description="They are fetched from Gravatar.")]
 
 
 class Metric(Struct, kw_only=True):
-    """One day of the platform."""
+    """The figures of the whole platform on one day."""
 
     timestamp: Annotated[Time, Meta(description="When it was counted.")]
     pageviews: Annotated[Count, Meta(description="Kept for old data: 0.")]
@@ -222,6 +224,6 @@ class Metric(Struct, kw_only=True):
 
 
 class Metrics(Struct, kw_only=True):
-    """The last sample of each day, the oldest first."""
+    """The figures of the platform, a sample a day, oldest first."""
 
     metrics: list[Metric]

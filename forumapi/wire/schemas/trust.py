@@ -1,4 +1,4 @@
-"""Reports, cases, actions of moderators and statements of reasons."""
+"""Shapes of moderation: reports, cases, actions, statements of reasons, appeals, transparency reports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Reports(Struct, kw_only=True):
 
 
 class CaseSummary(Struct, kw_only=True):
-    """A case: what was reported about one thing."""
+    """A case in the queue: all reports of one object."""
 
     id: Id
     itemType: ItemTypeName
@@ -78,7 +78,7 @@ class CaseSummary(Struct, kw_only=True):
 
 
 class CasePage(Struct, kw_only=True):
-    """A page of cases."""
+    """A page of the queue of cases."""
 
     limit: PageLimit
     links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
@@ -118,7 +118,7 @@ class ShownComment(Struct, kw_only=True):
 
 
 class Reported(Struct, kw_only=True):
-    """A report as moderators see it."""
+    """A report as moderators see it, within its case."""
 
     reporter: ProfileSummary | None
     created: Time
@@ -164,7 +164,7 @@ class Case(Struct, kw_only=True):
 
 
 class ActionCounts(Struct, kw_only=True):
-    """Number of an action's things by their state."""
+    """Numbers of an action's targets, by their state."""
 
     planned: Count
     done: Count
@@ -175,7 +175,7 @@ class ActionCounts(Struct, kw_only=True):
 
 
 class ChangedThing(Struct, kw_only=True):
-    """A thing that an action changes."""
+    """A target of an action, with what became of it."""
 
     itemType: ItemTypeName
     itemId: Id
@@ -194,7 +194,7 @@ class ChangedThing(Struct, kw_only=True):
 
 
 class ActionSummary(Struct, kw_only=True):
-    """An action of a moderator."""
+    """An action of a moderator in a list."""
 
     id: Id
     kind: str
@@ -231,7 +231,7 @@ class Actions(Struct, kw_only=True):
 
 
 class Action(Struct, kw_only=True):
-    """An action with what it changes, the first 250 things."""
+    """An action of a moderator with its first 250 targets."""
 
     id: Id
     kind: str
@@ -257,7 +257,7 @@ class Action(Struct, kw_only=True):
 
 
 class StatementSummary(Struct, kw_only=True):
-    """A statement of reasons (DSA, Article 17)."""
+    """A statement of reasons in a list (DSA, Article 17)."""
 
     id: Id
     action: str
@@ -281,14 +281,14 @@ class StatementPage(KeysetPage[StatementSummary]):
 
 
 class Statements(Struct, kw_only=True):
-    """Statements of reasons for the caller."""
+    """The statements of reasons that are addressed to the caller."""
 
     statements: StatementPage
     meta: LinksMeta
 
 
 class StatedThing(Struct, kw_only=True):
-    """A thing that a statement is about."""
+    """An object of the caller's that a statement of reasons is about."""
 
     itemType: ItemTypeName
     itemId: Id
@@ -297,7 +297,7 @@ class StatedThing(Struct, kw_only=True):
 
 
 class Statement(Struct, kw_only=True):
-    """A statement of reasons with the things that it is about, the first 100."""
+    """A statement of reasons with the first 100 objects that it is about."""
 
     id: Id
     action: str
@@ -328,7 +328,7 @@ class AppealMessage(Struct, kw_only=True):
 
 
 class AppealSummary(Struct, kw_only=True):
-    """An appeal against a decision of moderators."""
+    """An appeal against a statement of reasons, in a list."""
 
     id: Id
     statementId: Id
@@ -368,7 +368,7 @@ class Appeal(Struct, kw_only=True):
 
 
 class TransparencyTotals(Struct, kw_only=True):
-    """Sums of a transparency report."""
+    """Totals of a transparency report."""
 
     notices: Count
     noticeMedianSeconds: (
@@ -385,7 +385,7 @@ class TransparencyTotals(Struct, kw_only=True):
 
 
 class TransparencyRow(Struct, kw_only=True):
-    """Count of equal notices, decisions or appeals."""
+    """The number of notices, decisions or appeals of one sort."""
 
     part: Literal["notice", "decision", "appeal"]
     source: Literal["SOURCE_ARTICLE_16", "SOURCE_VOLUNTARY"] | None
@@ -403,7 +403,7 @@ class TransparencyRow(Struct, kw_only=True):
 
 
 class TransparencyReport(Struct, kw_only=True):
-    """Counts of a period, in the terms of the Digital Services Act."""
+    """The numbers of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
 
     since: Time
     until: Time

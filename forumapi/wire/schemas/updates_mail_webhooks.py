@@ -1,4 +1,4 @@
-"""Updates, their preferences and mail; live events; webhooks."""
+"""Shapes of updates, preferences and mail, live events, and webhooks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UpdateTypeName = Literal[
 
 
 class UpdateFlags(Struct, kw_only=True):
-    """Unread state of the item, or of the item of the comment."""
+    """`unread`: the caller has not read the item that the update is about."""
 
     unread: bool
 
@@ -54,7 +54,7 @@ class UpdateMeta(Struct, kw_only=True):
 
 
 class Update(Struct, kw_only=True):
-    """Something that the caller is notified of (discovery 2.7)."""
+    """An update (notification) of the caller (discovery 2.7)."""
 
     id: Id
     updateType: UpdateTypeName
@@ -86,11 +86,11 @@ class Updates(Struct, kw_only=True):
 
 
 class NoMeta(Struct, kw_only=True):
-    """Empty object: these objects have no `meta`."""
+    """Empty object, of objects that have no `meta`."""
 
 
 class UpdatePreference(Struct, kw_only=True):
-    """Preference of the caller for mail about a type of update (discovery 3.2)."""
+    """The caller's preference of mail and SMS for one type of update (discovery 3.2)."""
 
     profileId: Id
     id: Annotated[int, Meta(ge=1, le=10, description="The number of the type.")]
@@ -101,7 +101,7 @@ class UpdatePreference(Struct, kw_only=True):
 
 
 class MailTemplate(Struct, kw_only=True):
-    """A template of mail, as the site's owner sees it. `own`: the site has replaced it."""
+    """A template of mail about updates. `own`: it is the site's own, not the software's."""
 
     name: str
     description: str
@@ -113,13 +113,13 @@ class MailTemplate(Struct, kw_only=True):
 
 
 class MailTemplates(Struct, kw_only=True):
-    """All templates of a site's mail."""
+    """All templates of a site's mail about updates."""
 
     templates: list[MailTemplate]
 
 
 class Bounce(Struct, kw_only=True):
-    """The reason why an address gets no more mail about updates."""
+    """The last bounce of mail to an address, which gets no more mail about updates since."""
 
     reason: Literal["refused", "reported"]
     detail: Annotated[str, Meta(description="What the mail server said.")]
@@ -127,7 +127,7 @@ class Bounce(Struct, kw_only=True):
 
 
 class EmailSettings(Struct, kw_only=True):
-    """The caller's mail settings: the address, its last bounce, and the digest."""
+    """The caller's settings of mail on this site: address, last bounce, digest."""
 
     profileId: Id
     email: str
@@ -138,7 +138,7 @@ class EmailSettings(Struct, kw_only=True):
 
 
 class LivePoll(Struct, kw_only=True):
-    """Events since a cursor."""
+    """The live events since a cursor, and the cursor after them."""
 
     frames: Annotated[
         list[dict[str, Any]],
@@ -148,7 +148,7 @@ class LivePoll(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True):
-    """Ticket that opens one connection of events."""
+    """A ticket that opens one live connection."""
 
     ticket: str
     expiresIn: Annotated[int, Meta(description="Seconds.")]
@@ -162,9 +162,9 @@ class CursorRange(Struct, kw_only=True):
 
 
 class Webhook(Struct, kw_only=True):
-    """A URL that is notified of events of a site.
+    """A webhook: a URL to which events of a site are posted.
 
-    `actsAs`: the profile whose rights it has; 0: a guest.
+    `actsAs`: id of the profile that must be able to read what is posted; 0: guests must.
     """
 
     id: Id
@@ -204,7 +204,7 @@ class Webhooks(Struct, kw_only=True):
 
 
 class WebhookDelivery(Struct, kw_only=True):
-    """A delivery to a webhook: queued, a dead letter, or a test that was sent."""
+    """A delivery to a webhook: one that waits, a dead letter, or a test."""
 
     id: Annotated[
         str, Meta(description="The message's id without `msg_`; the same for each attempt.")
@@ -226,14 +226,16 @@ class WebhookDelivery(Struct, kw_only=True):
 
 
 class WebhookDeliveries(Struct, kw_only=True):
-    """Messages to a webhook in one state, lowest cursor first."""
+    """The deliveries to a webhook in one state, lowest cursor first."""
 
     deliveries: Paged[WebhookDelivery]
     meta: LinksMeta
 
 
 class WebhookReplay(Struct, kw_only=True):
-    """Number of deliveries sent again. `next`: cursor for the next request, if one request was not enough."""
+    """The number of deliveries that are sent again. `next`: cursor to go on from with another request; null: that is
+    all.
+    """
 
     replayed: Count
     next: str | None

@@ -1,4 +1,4 @@
-"""Types of values: ids, counts, times, texts, addresses, names of item types (platform 1.9)."""
+"""Types of single values in shapes: ids, counts, times, texts, addresses, names of item types (platform 1.9)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CommentableName = Literal["conversation", "event", "poll", "huddle", "profile"]
 
 
 def one_of(*structs: str) -> Meta:
-    """Any of some structs where nothing inside says which."""
+    """Return the annotation of a value that is one of the structs with these names, and has no key that names which."""
     refs: list[dict[str, str]] = [{"$ref": f"#/components/schemas/{name}"} for name in structs]
     return Meta(extra_json_schema={"anyOf": refs})
 

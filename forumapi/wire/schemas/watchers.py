@@ -1,4 +1,4 @@
-"""Watchers and ignored objects of the caller."""
+"""Shapes of the caller's watchers, and of the objects that the caller ignores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forumapi.wire.schemas.values import Count, Id, Time
 
 
 class WatchedObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of watchers of an object of the type T."""
+    """Base of watchers, of an object of the type T."""
 
     id: Id
     itemTypeId: Annotated[int, Meta(ge=1)]
@@ -29,37 +29,37 @@ class WatchedObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
 
 
 class WatchedSite(WatchedObject[Site], tag="site"):
-    """The caller follows the whole site."""
+    """The caller's watcher of the whole site."""
 
 
 class WatchedMicrocosm(WatchedObject[MicrocosmSummary], tag="microcosm"):
-    """The caller follows a microcosm."""
+    """The caller's watcher of a microcosm."""
 
 
 class WatchedProfile(WatchedObject[ProfileSummary | None], kw_only=True, tag="profile"):
-    """The caller follows a person; `itemId` 0 with `item` null is all people."""
+    """The caller's watcher of a profile; of all people with `itemId` 0 and `item` null."""
 
     itemId: Count
 
 
 class WatchedHuddle(WatchedObject[HuddleSummary], tag="huddle"):
-    """The caller follows a huddle."""
+    """The caller's watcher of a huddle."""
 
 
 class WatchedConversation(WatchedObject[ConversationSummary], tag="conversation"):
-    """The caller follows a conversation."""
+    """The caller's watcher of a conversation."""
 
 
 class WatchedPoll(WatchedObject[PollSummary], tag="poll"):
-    """The caller follows a poll."""
+    """The caller's watcher of a poll."""
 
 
 class WatchedEvent(WatchedObject[EventSummary], tag="event"):
-    """The caller follows an event."""
+    """The caller's watcher of an event."""
 
 
 class Watchers(Struct, kw_only=True):
-    """Watchers of the caller."""
+    """The caller's watchers: what the caller follows."""
 
     watchers: Paged[
         WatchedSite
@@ -78,7 +78,7 @@ TAG_AFTER: Final = {kind.__name__: ("itemType", "item") for kind in WatchedObjec
 
 
 class IgnoredObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of entries of the list of ignored objects."""
+    """Base of objects that the caller ignores, of the type T."""
 
     itemId: Id
     item: T
@@ -105,7 +105,7 @@ class IgnoredPoll(IgnoredObject[PollSummary], tag="poll"):
 
 
 class Ignored(Struct, kw_only=True):
-    """Object that the caller ignores."""
+    """The objects that the caller ignores."""
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll

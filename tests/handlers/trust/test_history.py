@@ -1,4 +1,4 @@
-"""What was done to one thing, with the words of what an action changes, and how long an author may appeal."""
+"""History of one thing: what was done to it, in the words of what an action changes; and the time limit of appeals."""
 
 from __future__ import annotations
 
