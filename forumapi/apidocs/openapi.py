@@ -414,7 +414,7 @@ def _head(get: Schema, endpoint: Endpoint) -> Schema:
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
-    """Return the names of the operation's parameters that many operations have, as components of the document."""
+    """Return the names of the shared parameters (components of the document) that this operation takes."""
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")

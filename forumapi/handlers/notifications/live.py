@@ -164,7 +164,7 @@ class LivePollHandler(Handler):
         """The frames after `cursor`, as soon as there is any, else none after `wait` seconds; and the cursor to go on
         with.
 
-        Without `cursor`: at once, no frames and the cursor of now.
+        Without `cursor` the answer comes at once, with the cursor of now.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)

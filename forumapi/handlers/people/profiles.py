@@ -132,9 +132,10 @@ def _lenient(ctx: Context, name: str) -> bool:
 
 
 class LocatedProfile(Located):
-    """Profile that the address names: `detail` for a GET, the locked `profile` for a write.
+    """Profile that the address names: under GET its `detail`, under a write its locked row `profile`; the other is
+    None.
 
-    The one that is meant is None if there is no such profile.
+    Both are None if there is no such profile.
     """
 
     __slots__ = ("detail", "profile")

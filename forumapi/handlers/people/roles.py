@@ -392,11 +392,10 @@ class RoleProfilesHandler(Handler):
 
 
 def take_away_rights(ctx: Context, queued: Settling | None) -> None:
-    """Have the rights that profiles lose by this change of a role taken away after the commit, before the answer is
-    sent.
+    """Take away the rights that profiles lose by this change of a role, after the commit and before the answer is sent.
 
-    `queued`: the role, if its members are to be recomputed in the background; None: the change is complete, nothing is
-    done.
+    `queued`: the role, if its members are to be recomputed in the background; None: they are recomputed already,
+    nothing is done.
     """
     if queued is None:
         return

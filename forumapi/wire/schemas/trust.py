@@ -224,7 +224,7 @@ class ActionPage(KeysetPage[ActionSummary]):
 
 
 class Actions(Struct, kw_only=True):
-    """Actions in the microcosms that the caller moderates."""
+    """Actions of moderators, in the microcosms that the caller moderates."""
 
     actions: ActionPage
     meta: LinksMeta
