@@ -372,7 +372,7 @@ class _Person:
 
 def invitation(config: Config, url: str) -> str:
     """Return the text that is printed once the platform answers: addresses, tokens of the demo users, and a request to
-    try.
+    try. `url`: the database's.
     """
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:

@@ -197,7 +197,7 @@ def number(code: str, value: float) -> str:
 
 
 def now() -> PageTime:
-    """Return the present time in UTC, for a page without any span of time so far."""
+    """Return the present time in UTC as a PageTime whose `good_for_s` is infinite."""
     found = PageTime.now(UTC)
     found.good_for_s = float("inf")
     return found

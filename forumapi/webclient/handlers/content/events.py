@@ -137,7 +137,7 @@ class CreateEventView(CreateItemView):
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place and number of places for the API. Raises Failure as `_body` does."""
+        """Return time, duration, place and limit of attendees for the API. Raises Failure as `_body` does."""
         return _body(visit, writing)
 
 
@@ -148,7 +148,7 @@ class EditEventView(EditItemView):
     template = "event_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return time, duration in hours, place and number of places of the stored event as the form's fields."""
+        """Return time, duration in hours, place and limit of attendees of the stored event as the form's fields."""
         when = str(item.get("when", ""))
         shown = {
             "day": when[:10],
@@ -161,8 +161,8 @@ class EditEventView(EditItemView):
         return {name: [text] for name, text in shown.items()}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place, number of places and, if the form has it, `status` for the API. Raises Failure
-        as `_body` does.
+        """Return time, duration, place, limit of attendees and, if the form has it, `status` for the API. Raises
+        Failure as `_body` does.
         """
         made = _body(visit, writing)
         if writing.value("status"):
@@ -177,8 +177,8 @@ class EditEventView(EditItemView):
 
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
-    """Return the event's fields for the API, the duration in minutes. Raises Failure with 400 if hours or number of
-    places are no numbers.
+    """Return the event's fields for the API, the duration in minutes. Raises Failure with 400 if hours or the limit of
+    attendees are no numbers.
     """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:

@@ -63,8 +63,7 @@ class ExportArchiveView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send the archive, or the range of bytes that the header Range names, read from the API piece by piece. Raises
-        Refused with 404 without an archive, 416 for a range outside of it. Raises Refused for all but the site's
-        owner.
+        Refused: 403 for all but the site's owner, 404 without an archive, 416 for a range outside of it.
         """
         owner(visit)
         found = _latest(visit)

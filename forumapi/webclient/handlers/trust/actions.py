@@ -1,4 +1,4 @@
-"""Pages of moderators' actions: the form and its dry run, what an action changed, its progress and its undo."""
+"""Pages of moderators' actions: the form with its dry run, what an action changed, its progress and its undo."""
 
 from __future__ import annotations
 
@@ -47,19 +47,23 @@ _FIELDS: Final = (
 
 
 class ActionsView(View):
-    """Actions in the places that a moderator has, newest first."""
+    """List of moderators' actions in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them."""
+        """List actions, newest first, those before the key `before`. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("actions.html", found=keyset_lists.read(visit, "/actions", "actions"))
 
 
 class ActView(View):
-    """Form of an action. What is sent is a dry run: nothing is done before its list is confirmed."""
+    """Form of an action, whose kind is `do`. Sending it makes a dry run; the action is taken when the list of what it
+    would change is confirmed.
+    """
 
     def get(self, visit: Visit, do: str) -> Answer:
-        """Show it, with the thing, the author and the case that the address names."""
+        """Show the form, filled with the things, author, microcosm and case that the query names. Raises SignInFirst
+        for guests, Refused for members who moderate no microcosm.
+        """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")
         for name in ("things", "by", "within", "case"):
@@ -68,7 +72,9 @@ class ActView(View):
         return self._show(visit, do, typed)
 
     def post(self, visit: Visit, do: str) -> Answer:
-        """Make the dry run, and lead to its list."""
+        """Let the API plan the action without taking it, and lead to the plan; a refusal shows the form again. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         typed = {name: visit.field(name) for name in _FIELDS}
         try:
@@ -100,15 +106,17 @@ class ActView(View):
 
 
 class ActionView(View):
-    """Action: as a plan the list of what would change, then how far it is, what it changed, and its undo."""
+    """Page of an action: as a plan, what it would change; once confirmed, its progress, its changes, and its undo."""
 
     def get(self, visit: Visit, action: int) -> Answer:
-        """Show it."""
+        """Show the action. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, action)
 
     def post(self, visit: Visit, action: int) -> Answer:
-        """Do what the plan lists, or take back what was done."""
+        """With `do` = "confirm" take the planned action, with "undo" undo it; a refusal shows the page with its reason.
+        Raises SignInFirst for guests.
+        """
         visit.member()
         try:
             if visit.field("do") == "confirm":
@@ -134,10 +142,10 @@ class ActionView(View):
 
 
 class ModeratePersonView(View):
-    """Person, with what was done about them before, and what a moderator may do now."""
+    """Page of a profile for moderators: earlier actions on the person, and links to actions that can be taken."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show it."""
+        """Show the page. Raises SignInFirst for guests, Refused for members who moderate nothing."""
         me = visit.member()
         if not me["meta"]["flags"].get("moderates"):
             raise Refused(403)
@@ -148,7 +156,9 @@ class ModeratePersonView(View):
 
 
 def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
-    """Return what the API is asked to plan. Raises Failure for what names nothing."""
+    """Return the API's body for a dry run of the action `do` with the form's fields. Numbers and addresses that can't
+    be read are left out: the API refuses an action on nothing.
+    """
     body: dict[str, Any] = {
         "kind": do,
         "dryRun": True,
@@ -180,12 +190,12 @@ def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
 
 
 def _instant(text: str) -> str:
-    """Return a field `datetime-local`, in UTC, as the API reads times; what is none stays as it is."""
+    """Return the value of a field `datetime-local`, taken as UTC, in RFC 3339; any other text unchanged."""
     return f"{text}:00Z" if len(text) == len("2027-01-31T18:00") else text
 
 
 def moderated_places(visit: Visit) -> list[dict[str, Any]]:
-    """Return the places that this visitor moderates, in the order of the tree."""
+    """Return the microcosms that the visitor moderates, in the order of the tree."""
     tree = visit.api.get("/microcosms/tree")
     found = []
     for start in range(0, len(tree), BATCH):

@@ -1,4 +1,4 @@
-"""Pages of the audit, for the owner of a site and for each person, and of the transparency report."""
+"""Pages of the audit, the site's for its owner and a person's own, and of the transparency report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _PEOPLE: Final = ("actor", "subject")
 
 
 class AuditView(View):
-    """Audit of the site: who did what to which thing."""
+    """Audit of the site: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of it, newest first; filters are in the address."""
+        """List entries of the audit, newest first, filtered by the query parameters FILTERS. Raises Refused for all but
+        the site's owner.
+        """
         owner(visit)
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
         asked = dict(typed)
@@ -41,19 +43,21 @@ class AuditView(View):
 
 
 class OwnRecordView(View):
-    """Audit as far as it concerns oneself: one's own changes, and those of others to what is one's own."""
+    """Part of the audit about one member: the member's changes, and changes by others to the member's things."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of it, newest first."""
+        """List the member's entries, newest first. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("record.html", found=keyset_lists.read(visit, "/audit/me", "entries"))
 
 
 class TransparencyView(View):
-    """Transparency report of a period, for the owner of the site."""
+    """Transparency report of the site for a period; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show it; without a period the last year."""
+        """Show the report from the day `since` to the day `until`, both included; by default the last 365 days. Raises
+        Refused for all but the site's owner.
+        """
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
@@ -67,10 +71,10 @@ class TransparencyView(View):
 
 
 class TransparencyFileView(View):
-    """Transparency report for a spreadsheet."""
+    """Transparency report of the site as a file for spreadsheets; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send its rows as a CSV attachment."""
+        """Send the report of the same period as a CSV file. Raises Refused for all but the site's owner."""
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
@@ -82,7 +86,9 @@ class TransparencyFileView(View):
 
 
 def _period(visit: Visit) -> tuple[str, str]:
-    """Return the first and the last day that the address names, else those of the last year."""
+    """Return the days `since` and `until` of the query in ISO 8601, in place of a missing or wrong one 365 days ago and
+    today.
+    """
     today = datetime.now(UTC).date()
     since, until = visit.query.get("since", ""), visit.query.get("until", "")
     if not day(since):
@@ -93,7 +99,7 @@ def _period(visit: Visit) -> tuple[str, str]:
 
 
 def day(text: str, *, after: int = 0) -> str:
-    """Return the beginning of a day, or of one that many days after it, as the API reads times; "" for no day."""
+    """Return the beginning in UTC of the day `after` days after the day `text`, in RFC 3339; "" if `text` is no day."""
     try:
         begun = date.fromisoformat(text) + timedelta(days=after)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Pages of cases: the queue of what was reported, and one case that a moderator takes and decides."""
+"""Pages of cases, which reports lead to: the queue, and one case that a moderator takes and decides."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EARLIER: Final = 5
 
 
 class CasesView(View):
-    """Queue of cases, the most urgent first; filters are in the address."""
+    """Queue of the cases that the member may decide."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of it."""
+        """List cases, most urgent first, filtered by the query parameters FILTERS. Raises SignInFirst for guests."""
         visit.member()
         chosen = {name: visit.query.get(name, "") for name in FILTERS}
         found = keyset_lists.read(visit, "/cases", "cases", "after", **chosen)
@@ -35,15 +35,19 @@ class CasesView(View):
 
 
 class CaseView(View):
-    """Case: the thing, its reports, its notes, what was done to it before, and what a moderator may do now."""
+    """Page of a case: the reported thing, reports, notes, earlier actions on the thing and its author, and what the
+    moderator can do.
+    """
 
     def get(self, visit: Visit, case: int) -> Answer:
-        """Show it."""
+        """Show the case. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, case)
 
     def post(self, visit: Visit, case: int) -> Answer:
-        """Take it, give it back, write a note or dismiss it. Somebody who was faster is named."""
+        """Do what `do` says: "take" or "release" the case, add a "note", or "dismiss" it. A refusal shows the case with
+        the reason, such as the moderator who was faster. Raises SignInFirst for guests.
+        """
         visit.member()
         do = visit.field("do")
         path = f"/cases/{case}"
@@ -83,7 +87,9 @@ class CaseView(View):
 
 
 def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a reported comment as it is shown; None for what has a title, and for a comment in a huddle."""
+    """Return the reported comment as the API shows it; None for a case about anything else, and for a comment that the
+    moderator can't read.
+    """
     if case["itemType"] != "comment":
         return None
     try:
@@ -96,7 +102,7 @@ def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
-    """Return what was done to a thing, as far as this moderator may see it, the latest first."""
+    """Return the last EARLIER actions on a thing that this moderator may see, latest first; [] for the id 0."""
     if not item_id:
         return []
     found = visit.api.get("/actions", itemType=item_type, itemId=item_id, limit=EARLIER)

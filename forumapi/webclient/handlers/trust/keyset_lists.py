@@ -1,4 +1,4 @@
-"""Lists of the API that go on by key: a page of one, and where the next begins."""
+"""Reading of the API's lists with keyset pagination: one page, and the key at which the next one begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from forumapi.webclient.visit import Visit
 
 
 class KeysetPage(NamedTuple):
-    """Page of a list. `following`: the key at which the next page begins, "" on the last one; `key`: its parameter."""
+    """Page of a list with keyset pagination. `key`: name of the query parameter; `following`: its value for the next
+    page, "" on the last one.
+    """
 
     items: list[dict[str, Any]]
     following: str
@@ -18,9 +20,8 @@ class KeysetPage(NamedTuple):
 
 
 def read(visit: Visit, path: str, name: str, key: str = "before", **asked: Any) -> KeysetPage:
-    """Read the page of a list that the address names by its key; the first one for a key that is none.
-
-    Raises Failure.
+    """Return the page of the list `name` at `path` of the API that the visitor's query parameter `key` names; the first
+    page without one, or if the API refuses it. Raises Failure.
     """
     at = visit.query.get(key)
     try:

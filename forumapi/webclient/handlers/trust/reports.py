@@ -1,4 +1,4 @@
-"""Pages of reports: the form for one thing, the receipt, and the list of one's own with what came of them."""
+"""Pages of a member's reports: the form for one thing, the receipt, and the list of reports with their outcome."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ KINDS: Final = ("spam", "abuse", "offTopic", "illegal", "other")
 
 
 class ReportThingView(View):
-    """Form in which a member reports a comment, an item or a profile."""
+    """Form by which a member reports a comment, an item or a profile to moderators."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show it, with the thing that it is about."""
+        """Show the form and the reported thing; `things`: plural of its type. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, things, item)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Send the report, and lead to its receipt."""
+        """Send the report and lead to its receipt; a refusal shows the form again. Raises SignInFirst for guests."""
         visit.member()
         body = {
             "itemType": things.removesuffix("s"),
@@ -60,19 +60,19 @@ class ReportThingView(View):
 
 
 class ReportsView(View):
-    """Reports by oneself."""
+    """List of the member's own reports."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them, newest first."""
+        """List the member's reports, newest first. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("reports.html", found=keyset_lists.read(visit, "/reports", "reports"))
 
 
 class ReportView(View):
-    """Report by oneself: the receipt, later with what came of it."""
+    """Page of one of the member's reports: a receipt, and later its outcome."""
 
     def get(self, visit: Visit, report: int) -> Answer:
-        """Show it."""
+        """Show the report. Raises SignInFirst for guests."""
         visit.member()
         return visit.page(
             "receipt.html",
@@ -82,6 +82,6 @@ class ReportView(View):
 
 
 def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
-    """Return a comment, an item or a profile, of which a page shows little. Raises Failure."""
+    """Return the comment, item or profile as the API shows it, an item with its first few comments. Raises Failure."""
     found: dict[str, Any] = visit.api.get(f"/{things}/{item}", limit=5)
     return found

@@ -1,4 +1,6 @@
-"""Pages of statements of reasons and of appeals against them, for whom they concern and for moderators who decide."""
+"""Pages of statements of reasons and of appeals, for the people whom a decision concerns and for the moderators who
+decide appeals.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,10 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class StatementsView(View):
-    """Decisions of moderators about what is one's own."""
+    """List of the statements of reasons about the member or their content."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them, newest first."""
+        """List the member's statements, newest first. Raises SignInFirst for guests."""
         visit.member()
         return visit.page(
             "statements.html", found=keyset_lists.read(visit, "/statements", "statements")
@@ -20,15 +22,17 @@ class StatementsView(View):
 
 
 class StatementView(View):
-    """Decision about what is one's own: what, why, on what ground, until when, and how to appeal."""
+    """Page of a statement of reasons: what was decided, why, on what ground, until when, and how to appeal."""
 
     def get(self, visit: Visit, statement: int) -> Answer:
-        """Show it."""
+        """Show the statement. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, statement)
 
     def post(self, visit: Visit, statement: int) -> Answer:
-        """Appeal, and lead to the appeal."""
+        """Appeal against the decision and lead to the appeal; a refusal shows the statement with its reason. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         try:
             made = visit.api.post(
@@ -58,16 +62,20 @@ class StatementView(View):
 
 
 class ReasonsView(View):
-    """Way from what was taken away to the decision about it, for its author."""
+    """Address that leads an author from content that was hidden or deleted to the statement about it."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Lead there; to all decisions where this one has none of its own."""
+        """Redirect to the statement, else to the member's list of statements. `things`: plural of the type. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         return visit.redirect(statement_of(visit, things, item) or "/statements/", status=302)
 
 
 def statement_of(visit: Visit, things: str, item: int) -> str:
-    """Return the page of the decision about something of one's own, "" where there is none. Raises Failure."""
+    """Return the path of the page with the statement about a thing of the visitor's; "" if the API links none. Raises
+    Failure.
+    """
     found = visit.api.get(f"/{things}/{item}", limit=5)
     for link in found["meta"]["links"]:
         if link["rel"] == "statement":
@@ -76,34 +84,36 @@ def statement_of(visit: Visit, things: str, item: int) -> str:
 
 
 class AppealsView(View):
-    """Appeals by oneself."""
+    """List of the member's own appeals."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them, newest first."""
+        """List the member's appeals, newest first. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("appeals.html", found=keyset_lists.read(visit, "/appeals", "appeals"))
 
 
 class AppealsToDecideView(View):
-    """Open appeals in the places that a moderator has."""
+    """List of the open appeals that the member may decide as a moderator."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of them, oldest first."""
+        """List open appeals, oldest first. Raises SignInFirst for guests."""
         visit.member()
         found = keyset_lists.read(visit, "/appeals", "appeals", toDecide="true")
         return visit.page("appeals_to_decide.html", found=found)
 
 
 class AppealView(View):
-    """Appeal as a thread of messages, which a moderator may decide."""
+    """Page of an appeal: its messages, and for a moderator the form that decides it."""
 
     def get(self, visit: Visit, appeal: int) -> Answer:
-        """Show it."""
+        """Show the appeal. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, appeal)
 
     def post(self, visit: Visit, appeal: int) -> Answer:
-        """Add a message, or decide."""
+        """With `do` = "message" add a message, with "granted" or "refused" decide the appeal; a refusal by the API
+        shows the page with its reason. Raises SignInFirst for guests.
+        """
         visit.member()
         text = visit.field("text")
         do = visit.field("do")
