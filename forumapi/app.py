@@ -39,9 +39,10 @@ from forumapi.request.handler import Handler
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
-from forumapi.updates import dispatch, mail_queue
+from forumapi.updates import dispatch, mail_queue, push_queue
 from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.push_sender import PushSender
 from forumapi.webhooks.sender import Deliverer
 from forumapi.wire import client_address, front_ends, legacy_urls, scopes
 
@@ -110,13 +111,16 @@ class App(Services):
             lambda: self.config,
             EmailWriter(self.database, self.sites, lambda: self.config),
         )
+        self.push = PushSender(self.database, self.sites, lambda: self.config)
         self.deliverer = self.webhooks = Deliverer(self, config)
         direct = config.database_direct_url or database_url or config.database_url
         self.sequencer = Sequencer(direct, self._numbered, self.sites.wake)
         self.readers = Readers(
             self.database,
             (
-                EventReader(dispatch.NAME, dispatch.Dispatch(self._queue_mail).work),
+                EventReader(
+                    dispatch.NAME, dispatch.Dispatch(self._queue_mail, self._queue_push).work
+                ),
                 EventReader(audit_chain.NAME, audit_chain.work),
                 self.deliverer.reader,
             ),
@@ -187,6 +191,7 @@ class App(Services):
         self.sites.start()
         self.activity.start()
         self.mail.start()
+        self.push.start()
         self.readers.start()
         self.deliverer.start()
         self.settler.start()
@@ -215,6 +220,7 @@ class App(Services):
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()
+        self.push.stop()
         self.thumbnails.stop()
         self.image_worker.close()
         self.reporter.stop()
@@ -235,6 +241,11 @@ class App(Services):
         mail_queue.queue(tx, site_id, mail_requests)
         if mail_requests:
             tx.after_commit(self.mail.wake)
+
+    def _queue_push(self, tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
+        push_queue.queue(tx, site_id, requests)
+        if requests:
+            tx.after_commit(self.push.wake)
 
     def _open_files(self) -> None:
         """Check the store of files, empty its scratch folder and start the thread of thumbnails; a problem of the store

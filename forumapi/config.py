@@ -109,6 +109,14 @@ def _box(value: str) -> str | None:
     return None if re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", value) else "must look like 800x600"
 
 
+def _push_key(value: str) -> str | None:
+    return (
+        None
+        if re.fullmatch(r"([A-Za-z0-9_-]{43}=?)?", value)
+        else "must be empty or 32 bytes as base64url"
+    )
+
+
 def _each(rule: Callable[[str], str | None]) -> Rule:
     def all_of(values: tuple[str, ...]) -> str | None:
         for value in values:
@@ -917,6 +925,19 @@ class Config:
         "A webhook that has failed for this long without a success is disabled.",
         reload=True,
         rule=_between(1, 365),
+    )
+    push_private_key: str = _setting(
+        "",
+        "text",
+        "VAPID key of web push, 32 bytes as base64url; empty: one in the database. Another ends all subscriptions.",
+        secret=True,
+        rule=_push_key,
+    )
+    private_push: bool = _setting(
+        False,
+        "",
+        "Let push services be on private addresses and without TLS: members type their addresses.",
+        reload=True,
     )
     event_reminder_minutes: int = _setting(
         1440,

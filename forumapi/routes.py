@@ -103,6 +103,7 @@ from forumapi.handlers.notifications.mail import (
     MailTemplatesHandler,
     UnsubscribeHandler,
 )
+from forumapi.handlers.notifications.push import PushSubscriptionHandler, PushSubscriptionsHandler
 from forumapi.handlers.notifications.updates import (
     PreferenceHandler,
     PreferencesHandler,
@@ -441,6 +442,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/updates/email": EmailSettingsHandler,
     "/api/v1/updates/preferences": PreferencesHandler,
     "/api/v1/updates/preferences/<number:type>": PreferenceHandler,
+    "/api/v1/updates/push": PushSubscriptionsHandler,
+    "/api/v1/updates/push/<number:subscription_id>": PushSubscriptionHandler,
     "/api/v1/users": UsersHandler,
     "/api/v1/users/<user:item>": UserHandler,
     "/api/v1/users/<user:item>/erasure": AccountErasureHandler,

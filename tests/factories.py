@@ -28,6 +28,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.notifications.push_subscription import PushSubscription
 from forumapi.models.notifications.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.ban import Ban
@@ -238,6 +239,22 @@ class Factory:
         )
         with self.database.write() as tx:
             return Webhook.insert(tx, Author(site.id, site.owner.id, ""), settings)[0].id
+
+    def push_subscription(self, person: Person) -> int:
+        """The id of a subscription to web push, at an address where nobody listens."""
+        ((token_id,),) = self.sql(
+            "SELECT min(token_id) FROM access_tokens WHERE user_id = %(u)s", u=person.user_id
+        )
+        with self.database.write() as tx:
+            return PushSubscription.insert(
+                tx,
+                person.site.id,
+                person.id,
+                token_id,
+                endpoint=f"http://127.0.0.1:9/{next(_number)}",
+                public_key=b"\x04" * 65,
+                auth_secret=b"x" * 16,
+            )
 
     def ban(self, person: Person) -> int:
         """The id of a new ban of somebody from their site."""

@@ -67,6 +67,7 @@ def begin_server(
         "workers": "1",
         "platform_domain": PLATFORM_DOMAIN,
         "webclient": "false",
+        "private_push": "true",
         "server_timing_header": "true",
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",

@@ -528,6 +528,7 @@ FIXED = """
     webclient.languages.language webclient.languages.number webclient.site_colours._sheet
     webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
+    outbound.web_push.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS"""
 # Not of the web process.
 ELSEWHERE = (

@@ -26,7 +26,7 @@ from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.models.sites import platform_growth
 from forumapi.models.trust import action, report, sanction
-from forumapi.updates import digest
+from forumapi.updates import digest, push_queue
 
 # Days for which events are kept, for readers that are behind; at least one.
 EVENT_DAYS: Final = 7
@@ -379,8 +379,8 @@ def microcosm_counts(tx: Transaction, config: Config) -> str:
 
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
-    """Delete expired tokens, OAuth grants and bans; old mail, runs of jobs, sign-in networks, spam verdicts and dead
-    letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`.
+    """Delete expired tokens, OAuth grants and bans; old mail, push, runs of jobs, sign-in networks, spam verdicts and
+    dead letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`.
 
     The entries themselves are deleted by the job `audit_heads`.
     """
@@ -393,6 +393,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     tx.run(FORGET_MAIL, days=KEEP_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)
     letters = webhook_delivery.forget_old(tx, EVENT_DAYS)
+    push_queue.forget_old(tx)
     return f"{tokens} tokens, {bans} bans, {hashed} addresses hashed, {letters} dead letters"
 
 

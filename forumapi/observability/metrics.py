@@ -414,6 +414,7 @@ MEMCACHED_FAILED: Final = Counter(
 WRITES: Final = Counter("forumapi_writes_total", "Things written by people.", "item", "action")
 SIGN_INS: Final = Counter("forumapi_sign_ins_total", "Sign-ins that ended with a token.")
 MAILS: Final = Counter("forumapi_mails_total", "Mails handed over, or not.", "outcome")
+PUSHES: Final = Counter("forumapi_pushes_total", "Messages of web push.", "outcome")
 WEBHOOKS: Final = Counter("forumapi_webhooks_total", "Deliveries to webhooks.", "outcome")
 WEBHOOK_SECONDS: Final = Timing("forumapi_webhook_seconds", "Time until a webhook answered.")
 SOCKETS: Final = Gauge("forumapi_sockets", "Open WebSockets.")

@@ -31,6 +31,7 @@ from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
+from forumapi.updates.push_sender import PushSender
 from forumapi.wire.client_address import Proxies
 from forumapi.wire.front_ends import FrontEnds
 from forumapi.wire.legacy_urls import RuleSet
@@ -68,6 +69,7 @@ class Services:
     old_sites: Mapping[str, RuleSet]
     profile_marks: KeysetMarks
     mail: Sender
+    push: PushSender
     webhooks: Webhooks
     sequencer: Sequencer
     settler: Settler

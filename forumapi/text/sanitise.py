@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from html import unescape
 
 import nh3
 
@@ -146,3 +147,9 @@ def escape_text(text: str) -> str:
 def escape_attribute(value: str) -> str:
     """Escape a value for an HTML attribute in double quotes."""
     return escape_text(value).replace('"', "&quot;")
+
+
+def plain(html: str, most: int) -> str:
+    """Return the words of HTML on one line, of at most `most` characters; an ellipsis ends a text that was longer."""
+    words = " ".join(unescape(nh3.clean(html, tags=set())).split())
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"

@@ -1,1 +1,1 @@
-"""Updates about what is watched: who gets them, in the list, as mail and as a digest."""
+"""Updates about what is watched: who gets them, in the list, as mail, as push and as a digest."""

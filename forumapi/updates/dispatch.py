@@ -40,7 +40,7 @@ from forumapi.updates.recipients import Recipient, SiteState, Subject
 # The name of its cursors.
 NAME: Final = "updates"
 
-# Queues mail, in the transaction that decides on it (updates/mail_queue.py).
+# Queues mail, or messages of web push, in the transaction that decides on them (updates/mail_queue.py, push_queue.py).
 Queue = Callable[[Transaction, int, Sequence[MailRequest]], None]
 
 # Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
@@ -171,10 +171,11 @@ class LiveItem(NamedTuple):
 
 
 class Dispatch:
-    """Reader `updates` of the event log. `queue(tx, site_id, requests)` queues mails."""
+    """Reader `updates` of the event log. `queue(tx, site_id, requests)` queues mails, `push` messages of web push."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, push: Queue | None = None) -> None:
         self._queue = queue
+        self._push = push or _no_push
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
@@ -182,9 +183,8 @@ class Dispatch:
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
         if state is not None:
-            _EventDispatch(tx, site_id, state, self._tree(tx, site_id, state), self._queue).run(
-                concerned
-            )
+            tree = self._tree(tx, site_id, state)
+            _EventDispatch(tx, site_id, state, tree, self._queue, self._push).run(concerned)
 
     def _tree(self, tx: Reader, site_id: int, state: SiteState) -> Tree:
         found = self._trees.get(site_id)
@@ -214,13 +214,20 @@ class _EventDispatch:
     """Dispatch of one batch of events of one site, inside one transaction."""
 
     def __init__(
-        self, tx: Transaction, site_id: int, state: SiteState, tree: Tree, queue: Queue
+        self,
+        tx: Transaction,
+        site_id: int,
+        state: SiteState,
+        tree: Tree,
+        queue: Queue,
+        push: Queue,
     ) -> None:
         self._tx = tx
         self._site_id = site_id
         self._state = state
         self._tree = tree
         self._queue = queue
+        self._push = push
         # Followers of each thing without a mail about its first comment in this batch: only they may need one about
         # a later comment.
         self._passed_over: dict[tuple[int, int], set[int]] = {}
@@ -279,8 +286,10 @@ class _EventDispatch:
             mailed |= self._direct(comment, REPLY, [comment.reply_to], mailed)
         if comment.mentioned:
             mailed |= self._direct(comment, MENTIONED, comment.mentioned, mailed)
-        if is_new and comment.has_mail:
-            self._followers(comment, mailed | {comment.author_id, comment.reply_to})
+        if is_new:
+            if comment.has_mail:
+                self._followers(comment, mailed | {comment.author_id, comment.reply_to})
+            self._push_followers(comment)
 
     def _direct(
         self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
@@ -290,7 +299,7 @@ class _EventDispatch:
 
         `type`: REPLY or MENTIONED; `mailed`: profiles that have a mail about this comment already.
         """
-        subject = self._about(comment, preference=type)
+        subject = self._about(comment, type, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
         told = [
             one
@@ -306,42 +315,57 @@ class _EventDispatch:
             parent=(comment.parent_type, comment.parent_id),
         )
         wanted = [one for one in told if one.wants_mail and one.profile_id not in mailed]
-        self._mail_comment(comment, type, wanted)
+        self._mail(self._of_comment(comment, type, wanted))
+        self._pushed(self._of_comment(comment, type, [one for one in told if one.wants_push]))
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
         """Queue mails to the followers of a comment's parent, microcosm and site, except the profiles `others`
         (discovery 2.5, U-09).
         """
-        is_in_huddle = comment.parent_type == itemtypes.HUDDLE
-        type = NEW_COMMENT_IN_HUDDLE if is_in_huddle else NEW_COMMENT
+        type = _type_of(comment)
         subject = self._about(
-            comment, once=True, by_presence=comment.parent_type == itemtypes.PROFILE
+            comment, type, once=True, by_presence=comment.parent_type == itemtypes.PROFILE
         )
-        watched = [(comment.parent_type, comment.parent_id)]
-        if comment.microcosm_id:
-            watched += self._places_watched(comment.microcosm_id)
+        watched = self._watched(comment)
         parent = (comment.parent_type, comment.parent_id)
         among = self._passed_over.get(parent)
         passed_over = self._passed_over[parent] = set()
         for some in self._watchers(comment.target, subject, watched, among=among):
             wanted = [one for one in some if one.profile_id not in others and _is_mailed(one)]
-            self._mail_comment(comment, type, wanted)
+            self._mail(self._of_comment(comment, type, wanted))
             self._notified(wanted, comment.created)
             passed_over |= {one.profile_id for one in some} - {one.profile_id for one in wanted}
 
-    def _about(self, comment: LiveComment, **asked: Any) -> Subject:
+    def _push_followers(self, comment: LiveComment) -> None:
+        """Notify the followers of a comment's parent, microcosm and site that want web push."""
+        type = _type_of(comment)
+        subject = self._about(comment, type)
+        for some in self._subscribers(comment.target, subject, self._watched(comment)):
+            self._pushed(self._of_comment(comment, type, some))
+
+    def _watched(self, comment: LiveComment) -> list[tuple[int, int]]:
+        """Return the things by which a comment is followed, the nearest first."""
+        watched = [(comment.parent_type, comment.parent_id)]
+        return watched + (
+            self._places_watched(comment.microcosm_id) if comment.microcosm_id else []
+        )
+
+    def _about(self, comment: LiveComment, type: int, **asked: Any) -> Subject:
         return Subject(
             comment.parent_type,
             comment.parent_id,
             comment.microcosm_id,
             self._above(comment.microcosm_id),
             comment.author_id,
+            type,
             **asked,
         )
 
-    def _mail_comment(self, comment: LiveComment, type: int, wanted: Sequence[Recipient]) -> None:
-        mail_requests = [
+    def _of_comment(
+        self, comment: LiveComment, type: int, wanted: Sequence[Recipient]
+    ) -> list[MailRequest]:
+        return [
             MailRequest(
                 # One mail for each comment and person, whatever the reason (U-09).
                 f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
@@ -354,18 +378,19 @@ class _EventDispatch:
             )
             for one in wanted
         ]
-        self._mail(mail_requests)
 
     # ------------------------------------------------------------ items
 
     def _item(self, item: LiveItem) -> None:
         """Queue mails about a new item to the followers of its microcosm and of the site, except its author."""
-        subject = self._about_item(item, item.author_id)
+        subject = self._about_item(item, item.author_id, NEW_ITEM)
         watched = self._places_watched(item.microcosm_id)
         for some in self._watchers(item.target, subject, watched):
             wanted = [one for one in some if one.profile_id != item.author_id and _is_mailed(one)]
-            self._mail_item(item, NEW_ITEM, wanted, "item", item.author_id)
+            self._mail(self._of_item(item, NEW_ITEM, wanted, "item", item.author_id))
             self._notified(wanted, item.created)
+        for some in self._subscribers(item.target, subject, watched):
+            self._pushed(self._of_item(item, NEW_ITEM, some, "item", item.author_id))
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update about a new attendee for the followers of a calendar event, and queue their mails. `event`:
@@ -374,13 +399,15 @@ class _EventDispatch:
         who = event.item_id
         if not self._coming(item, [who]):
             return
-        subject = self._about_item(item, who, once=True, by_presence=True)
+        subject = self._about_item(item, who, NEW_ATTENDEE, once=True, by_presence=True)
         watched = [(itemtypes.EVENT, item.id)]
         for some in self._watchers(item.target, subject, watched, everybody=True):
             self._store(NEW_ATTENDEE, some, (item.item_type, item.id), event.created, who)
             wanted = [one for one in some if one.profile_id != who and _is_mailed(one)]
-            self._mail_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who)
+            self._mail(self._of_item(item, NEW_ATTENDEE, wanted, f"attendee-{who}", who))
             self._notified(wanted, event.created)
+        for some in self._subscribers(item.target, subject, watched):
+            self._pushed(self._of_item(item, NEW_ATTENDEE, some, f"attendee-{who}", who))
 
     def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
         """Store updates for profiles that somebody else has made attendees of calendar events, and queue their mails.
@@ -405,7 +432,7 @@ class _EventDispatch:
                 group[event.item_id] = event
         for (id, actor), group in groups.items():
             item, last = items[id], max(group.values())
-            subject = self._about_item(item, actor, preference=EVENT_INVITATION)
+            subject = self._about_item(item, actor, EVENT_INVITATION, preference=EVENT_INVITATION)
             found = recipients.people(self._tx, self._site_id, self._state, subject, sorted(group))
             told = [one for one in self._readers(item.target, found) if not one.ignores]
             self._store(
@@ -418,13 +445,16 @@ class _EventDispatch:
             )
             wanted = [one for one in told if one.wants_mail]
             # Without the event's number: whoever takes an invitation back and repeats it mails once.
-            self._mail_item(item, EVENT_INVITATION, wanted, f"invitation-{actor}", actor)
+            cause = f"invitation-{actor}"
+            self._mail(self._of_item(item, EVENT_INVITATION, wanted, cause, actor))
+            pushed = [one for one in told if one.wants_push]
+            self._pushed(self._of_item(item, EVENT_INVITATION, pushed, cause, actor))
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update that reminds the attendees who said yes of a calendar event, and queue their mails; once more
         if its start has moved since.
         """
-        subject = self._about_item(item, item.author_id, preference=EVENT_REMINDER)
+        subject = self._about_item(item, item.author_id, EVENT_REMINDER, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
         for start in range(0, len(coming), recipients.MOST):
             some = coming[start : start + recipients.MOST]
@@ -440,20 +470,22 @@ class _EventDispatch:
             )
             wanted = [one for one in told if _is_mailed(one)]
             cause = f"reminder-{event.number}"
-            self._mail_item(item, EVENT_REMINDER, wanted, cause, item.author_id)
+            self._mail(self._of_item(item, EVENT_REMINDER, wanted, cause, item.author_id))
+            pushed = [one for one in told if one.wants_push and not one.ignores]
+            self._pushed(self._of_item(item, EVENT_REMINDER, pushed, cause, item.author_id))
 
     def _coming(self, item: LiveItem, ids: Sequence[int] | None) -> list[int]:
         rows = self._tx.rows(COMING, site_id=self._site_id, event_id=item.id, ids=ids)
         return [row[0] for row in rows]
 
-    def _about_item(self, item: LiveItem, actor: int, **asked: Any) -> Subject:
+    def _about_item(self, item: LiveItem, actor: int, type: int, **asked: Any) -> Subject:
         places = self._above(item.microcosm_id)
-        return Subject(item.item_type, item.id, item.microcosm_id, places, actor, **asked)
+        return Subject(item.item_type, item.id, item.microcosm_id, places, actor, type, **asked)
 
-    def _mail_item(
+    def _of_item(
         self, item: LiveItem, type: int, wanted: Sequence[Recipient], cause: str, actor: int
-    ) -> None:
-        mail_requests = [
+    ) -> list[MailRequest]:
+        return [
             MailRequest(
                 f"{cause}:{self._site_id}:{item.id}:{one.profile_id}",
                 one.profile_id,
@@ -465,7 +497,6 @@ class _EventDispatch:
             )
             for one in wanted
         ]
-        self._mail(mail_requests)
 
     # ------------------------------------------------------------ people
 
@@ -473,7 +504,7 @@ class _EventDispatch:
         """Queue mails about a new profile to the followers of the site's list of people."""
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
-        subject = Subject(itemtypes.PROFILE, new, 0, (), new)
+        subject = Subject(itemtypes.PROFILE, new, 0, (), new, NEW_USER)
         for some in self._watchers(target, subject, [(itemtypes.PROFILE, 0)]):
             wanted = [one for one in some if one.profile_id != new and _is_mailed(one)]
             mail_requests = [
@@ -530,6 +561,14 @@ class _EventDispatch:
         ):
             yield self._readers(target, some)
 
+    def _subscribers(
+        self, target: Target, subject: Subject, watched: Sequence[tuple[int, int]]
+    ) -> Iterator[list[Recipient]]:
+        """Yield the watchers who want web push and may read the target, in batches; without the actor."""
+        for some in recipients.subscribers(self._tx, self._site_id, self._state, subject, watched):
+            wanted = [one for one in some if one.wants_push and not one.ignores]
+            yield [one for one in self._readers(target, wanted) if one.profile_id != subject.actor]
+
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
         """Return those of `people` who may read `target`, by the evaluator that requests use."""
         return [
@@ -575,6 +614,19 @@ class _EventDispatch:
     def _mail(self, mail_requests: Sequence[MailRequest]) -> None:
         if mail_requests:
             self._queue(self._tx, self._site_id, mail_requests)
+
+    def _pushed(self, mail_requests: Sequence[MailRequest]) -> None:
+        if mail_requests:
+            self._push(self._tx, self._site_id, mail_requests)
+
+
+def _no_push(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
+    """Queue nothing."""
+
+
+def _type_of(comment: LiveComment) -> int:
+    """Return the type of update about a comment on something followed."""
+    return NEW_COMMENT_IN_HUDDLE if comment.parent_type == itemtypes.HUDDLE else NEW_COMMENT
 
 
 def _is_mailed(one: Recipient) -> bool:

@@ -1,5 +1,5 @@
-"""Decision if a mail about an update is sent, and the variables of its template, from one statement for a batch of
-mails.
+"""Decision if a mail or message about an update is sent, and the variables of its template, from one statement for a
+batch.
 
 The mails of a batch may be of any sites. The decision is made when a mail is sent, by the evaluator that answers
 requests, on one snapshot of reader, roles, preferences, item and comment. If any of these is missing, the mail is
@@ -48,11 +48,22 @@ _WATCHERS: Final = f"""
                              AND w.item_type_id = k.item_type_id AND w.item_id = k.item_id
              WHERE k.counts) w ON true"""
 
-CONTEXTS = Query(
-    "mail_context.find",
-    f"""
-    SELECT m.mail_id, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
-           coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, m.since,
+
+def _contexts(
+    table: str,
+    key: str,
+    where: str,
+    *,
+    since: str,
+    is_off: str,
+    wants_any: str,
+    prefers: str,
+    wants: str,
+) -> str:
+    """Return the statement that reads the contexts of rows `m` of an outbox; SQL of what differs between outboxes."""
+    return f"""
+    SELECT m.{key}, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
+           coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, {since},
            s.version, s.acl_version, s.is_deleted, coalesce(s.owned_by, 0),
            p.profile_id, p.user_id, p.profile_name, p.role_ids, coalesce(p.next_change_at <= now(), false),
            u.email, u.is_banned OR {ban.REASON} IS NOT NULL,
@@ -61,12 +72,10 @@ CONTEXTS = Query(
                 ELSE false END,
            ARRAY(SELECT g.item_id * 32 + g.item_type_id FROM ignores g
                   WHERE g.site_id = m.site_id AND g.profile_id = m.profile_id),
-           {suppression.IS_OFF},
-           coalesce(o.send_email, so.send_email, po.send_email),
-           coalesce(own.send_email,
-                    coalesce(o.send_email, so.send_email, po.send_email) AND ut.send_email AND {user.HAS_BEEN_HERE},
-                    false),
-           coalesce(w.wants, false), w.nearest[1][1], w.nearest[1][2],
+           {is_off},
+           {wants_any},
+           {prefers},
+           {wants}, w.nearest[1][1], w.nearest[1][2],
            coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), coalesce(n.unread_huddles, 0),
            coalesce(b.profile_id, 0), coalesce(b.profile_name, ''), coalesce(bu.person_key, ''),
            EXISTS (SELECT 1 FROM attendees a
@@ -81,7 +90,7 @@ CONTEXTS = Query(
            c.comment_id, c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false), c.version,
            coalesce(q.profile_id, 0), coalesce(q.profile_name, ''), c.markdown, c.html, c.renderer
-      FROM mail_outbox m
+      FROM {table} m
       JOIN sites s ON s.site_id = m.site_id
       LEFT JOIN site_options so ON so.site_id = m.site_id
      CROSS JOIN platform_options po
@@ -102,9 +111,41 @@ CONTEXTS = Query(
                                             WHEN m.item_type_id IN ({itemtypes.HUDDLE}, {itemtypes.CONVERSATION},
                                                 {itemtypes.POLL}, {itemtypes.EVENT}) THEN m.item_id END
       {_WATCHERS}
-     WHERE m.mail_id = ANY(%(ids)s)""",
+     WHERE {where}"""
+
+
+_WANTS_MAIL: Final = "coalesce(o.send_email, so.send_email, po.send_email)"
+CONTEXTS = Query(
+    "mail_context.find",
+    _contexts(
+        "mail_outbox",
+        "mail_id",
+        "m.mail_id = ANY(%(ids)s)",
+        since="m.since",
+        is_off=suppression.IS_OFF,
+        wants_any=_WANTS_MAIL,
+        prefers=f"coalesce(own.send_email, {_WANTS_MAIL} AND ut.send_email AND {user.HAS_BEEN_HERE}, false)",
+        wants="coalesce(w.wants, false)",
+    ),
     scope=PLATFORM,
     unrestricted="the evaluator decides on each mail",
+)
+
+# A preference decides on push, whatever leads to it; what is followed must be followed still.
+_WANTS_PUSH: Final = "coalesce(own.send_push, ut.send_push, false)"
+OF_MESSAGES = Query(
+    "mail_context.of_messages",
+    _contexts(
+        "push_messages",
+        "message_id",
+        "m.site_id = ANY(%(site_ids)s) AND m.message_id = ANY(%(ids)s)",
+        since="NULL::timestamptz",
+        is_off="false",
+        wants_any="true",
+        prefers=_WANTS_PUSH,
+        wants=f"{_WANTS_PUSH} AND w.nearest IS NOT NULL",
+    ),
+    unrestricted="the evaluator decides on each message",
 )
 
 
@@ -220,6 +261,14 @@ def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
     return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
+def of_messages(
+    tx: Reader, site_ids: Sequence[int], message_ids: Sequence[int]
+) -> list[MailContext]:
+    """Read the contexts of messages of web push, with one statement; `mail_id` is the message's."""
+    rows = tx.rows(OF_MESSAGES, site_ids=list(site_ids), ids=list(message_ids))
+    return [MailContext(row) for row in rows]
+
+
 def objection(context: MailContext, tree: Tree) -> str:
     """Return in words why a mail must not be sent: no right, no wish, nothing to show; "" if it may be sent."""
     if context.is_site_deleted:
@@ -246,6 +295,15 @@ def objection(context: MailContext, tree: Tree) -> str:
     if _ignores(context, tree):
         return "the reader ignores it"
     return ""
+
+
+def is_public(context: MailContext, tree: Tree) -> bool:
+    """Return True if guests may read everything that a notification about it would show; never of a huddle."""
+    if context.item_type == itemtypes.HUDDLE or context.participates:
+        return False
+    guest = Principal(0, None)
+    places = _places(context, tree)
+    return bool(places) and not any(_is_closed(guest, place, tree) for place in places)
 
 
 def _places(context: MailContext, tree: Tree) -> list[permission_target.PermissionTarget]:

@@ -21,7 +21,8 @@ MOST: Final = 1000
 SITE = Query(
     "recipients.site",
     """
-    SELECT s.acl_version, coalesce(s.owned_by, 0), s.needs_second_factor
+    SELECT s.acl_version, coalesce(s.owned_by, 0), s.needs_second_factor,
+           EXISTS (SELECT FROM push_subscriptions n WHERE n.site_id = s.site_id)
       FROM sites s
      WHERE s.site_id = %(site_id)s AND NOT s.is_deleted""",
 )
@@ -67,7 +68,12 @@ _RECIPIENTS: Final = f"""
                            OR g.item_type_id = {itemtypes.MICROCOSM} AND g.item_id = ANY(%(places)s::bigint[]))),
            c.wants AND coalesce(po.send_email, so.send_email, pl.send_email)
                AND (%(preference)s::smallint IS NULL OR coalesce(uo.send_email, ut.send_email)),
-           c.watcher_id
+           c.watcher_id,
+           EXISTS (SELECT FROM push_subscriptions n WHERE n.site_id = p.site_id AND n.profile_id = p.profile_id)
+               AND coalesce((SELECT o.send_push FROM update_options o
+                              WHERE o.site_id = p.site_id AND o.profile_id = p.profile_id
+                                AND o.update_type_id = %(type)s::smallint),
+                            (SELECT t.send_push FROM update_types t WHERE t.update_type_id = %(type)s::smallint), false)
       FROM chosen c
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = c.profile_id
       JOIN users u ON u.user_id = p.user_id
@@ -119,6 +125,25 @@ PEOPLE = Query(
      ORDER BY p.profile_id""",
 )
 
+# Followers with a subscription to web push, by id; they are few beside those who follow.
+SUBSCRIBERS = Query(
+    "recipients.subscribers",
+    f"""
+    WITH chosen AS MATERIALIZED (
+        SELECT n.profile_id, NULL::bigint AS watcher_id, false AS wants
+          FROM push_subscriptions n
+         WHERE n.site_id = %(site_id)s AND n.profile_id > %(after)s
+           AND EXISTS (SELECT FROM watchers w
+                         JOIN unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS k (item_type_id, item_id)
+                           ON w.item_type_id = k.item_type_id AND w.item_id = k.item_id
+                        WHERE w.site_id = n.site_id AND w.profile_id = n.profile_id)
+         GROUP BY n.profile_id
+         ORDER BY n.profile_id
+         LIMIT %(limit)s)
+    {_RECIPIENTS}
+     ORDER BY p.profile_id""",
+)
+
 NOTIFIED = Query(
     "recipients.notified",
     """
@@ -138,19 +163,22 @@ _SEEN: Final = 2
 class SiteState(NamedTuple):
     """State of a site on which all rights in it depend: `acl_version`, the owner's profile (0 for none), and if members
     need a second factor.
+
+    `has_push`: somebody has a subscription to web push.
     """
 
     acl_version: int
     owned_by: int
     needs_second_factor: bool
+    has_push: bool
 
 
 class Subject(NamedTuple):
     """Subject of an update: an item, or the profile that a comment is on, and the actor.
 
-    `places`: its microcosm and those above. `preference`: type of update whose preference decides on mail, None if a
-    watcher does. `once`: no further mail until the recipient has read what the last one was about or, with
-    `by_presence` (things without read marks), has been on the site since.
+    `places`: its microcosm and those above. `type`: type of update, whose preference decides on push. `preference`: the
+    same if its preference decides on mail, None if a watcher does. `once`: no further mail until the recipient has read
+    what the last one was about or, with `by_presence` (things without read marks), has been on the site since.
     """
 
     item_type: int
@@ -158,6 +186,7 @@ class Subject(NamedTuple):
     microcosm_id: int
     places: tuple[int, ...]
     actor: int
+    type: int
     preference: int | None = None
     once: bool = False
     by_presence: bool = False
@@ -165,7 +194,7 @@ class Subject(NamedTuple):
 
 class Recipient(NamedTuple):
     """Profile that may be notified. `wants_mail`: its watcher, preferences and options ask for mail, and a mail is due
-    to it.
+    to it. `wants_push`: its preference asks for push, and it has a subscription.
 
     `watcher_id`: watcher by which it is notified, None if it follows nothing here.
     """
@@ -176,6 +205,7 @@ class Recipient(NamedTuple):
     ignores: bool  # the actor, the thing, or where it stands
     wants_mail: bool
     watcher_id: int | None
+    wants_push: bool
 
 
 def site(tx: Reader, site_id: int) -> SiteState | None:
@@ -220,6 +250,32 @@ def watchers(
             return
 
 
+def subscribers(
+    tx: Transaction,
+    site_id: int,
+    state: SiteState,
+    subject: Subject,
+    watched: Sequence[tuple[int, int]],
+) -> Iterator[list[Recipient]]:
+    """Yield the watchers of any of `watched`, (type, id), that have subscriptions to web push, in batches of MOST."""
+    after = 0
+    while state.has_push:
+        params = _params(site_id, subject) | {
+            "types": [kind for kind, _ in watched],
+            "ids": [id for _, id in watched],
+            "after": after,
+            "limit": MOST,
+        }
+        rows = tx.rows(SUBSCRIBERS, **params)
+        if _settle(tx, site_id, rows):
+            rows = tx.rows(SUBSCRIBERS, **params)
+        if rows:
+            yield [_recipient(state, row) for row in rows]
+        if len(rows) < MOST:
+            return
+        after = rows[-1][0]
+
+
 def people(
     tx: Transaction,
     site_id: int,
@@ -250,6 +306,7 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
         "microcosm_id": subject.microcosm_id,
         "places": list(subject.places),
         "actor": subject.actor,
+        "type": subject.type,
         "preference": subject.preference,
         "once": subject.once,
         "by_presence": subject.by_presence,

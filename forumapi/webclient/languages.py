@@ -44,7 +44,7 @@ _FORMS_OF: Final = {
     "es": {"weekday": "EEEE, d 'de' MMMM 'de' y", "whole": "EEEE, d 'de' MMMM 'de' y, HH:mm"},
 }
 
-_PART: Final = re.compile(r"(%\(\w+\)[sd]|%%|<[^>]*>|&\w+;)")
+_PART: Final = re.compile(r"(%\(\w+\)[sd]|%%|\{\w+\}|<[^>]*>|&\w+;)")
 _WIDE: Final = str.maketrans("aeiouAEIOU", "àéîöûÀÉÎÖÛ")
 
 

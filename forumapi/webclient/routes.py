@@ -140,6 +140,7 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/huddles/<int:item>/participants/": huddles.AddToHuddleView,
     "/updates/": updates.UpdatesView,
     "/updates/settings/": updates.UpdateSettingsView,
+    "/updates/settings/devices/": updates.DevicesView,
     "/profiles/<int:profile>/edit/": own_profile.EditProfileView,
     "/login/": sign_in.SignInView,
     "/login/passkey/": sign_in.BeginPasskeyView,

@@ -13,21 +13,21 @@ ON CONFLICT DO NOTHING;
 INSERT INTO attendee_states (state_id, name) VALUES (1, 'yes'), (2, 'maybe'), (3, 'invited'), (4, 'no')
 ON CONFLICT DO NOTHING;
 
-INSERT INTO update_types (update_type_id, name, description, send_email) VALUES
-    (1, 'new_comment', 'Someone comments on something you follow', false),
-    (2, 'reply_to_comment', 'Someone replies to a comment of yours', false),
-    (3, 'mentioned', 'Someone mentions you in a comment', false),
-    (4, 'new_comment_in_huddle', 'Someone writes in a huddle you follow', false),
-    (5, 'new_attendee', 'Someone will attend an event you follow', false),
-    (6, 'new_vote', 'Someone votes in a poll you follow', false),
-    (7, 'event_reminder', 'An event you attend is close', false),
-    (8, 'new_item', 'Something new is posted in a microcosm you follow', false),
-    (9, 'new_user', 'A new person joins the site', true),
-    (10, 'event_invitation', 'Someone invites you to an event', true),
-    (11, 'statement', 'Moderators did something about what you wrote', true),
-    (12, 'report_received', 'A report of yours is with the moderators', true),
-    (13, 'report_decided', 'Moderators decided about a report of yours', true),
-    (14, 'appeal_decided', 'Moderators decided about an appeal of yours', true)
+INSERT INTO update_types (update_type_id, name, description, send_email, send_push) VALUES
+    (1, 'new_comment', 'Someone comments on something you follow', false, false),
+    (2, 'reply_to_comment', 'Someone replies to a comment of yours', false, true),
+    (3, 'mentioned', 'Someone mentions you in a comment', false, true),
+    (4, 'new_comment_in_huddle', 'Someone writes in a huddle you follow', false, true),
+    (5, 'new_attendee', 'Someone will attend an event you follow', false, false),
+    (6, 'new_vote', 'Someone votes in a poll you follow', false, false),
+    (7, 'event_reminder', 'An event you attend is close', false, true),
+    (8, 'new_item', 'Something new is posted in a microcosm you follow', false, false),
+    (9, 'new_user', 'A new person joins the site', true, false),
+    (10, 'event_invitation', 'Someone invites you to an event', true, true),
+    (11, 'statement', 'Moderators did something about what you wrote', true, false),
+    (12, 'report_received', 'A report of yours is with the moderators', true, false),
+    (13, 'report_decided', 'Moderators decided about a report of yours', true, false),
+    (14, 'appeal_decided', 'Moderators decided about an appeal of yours', true, false)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO platform_options (one) VALUES (true) ON CONFLICT DO NOTHING;

@@ -90,6 +90,14 @@ ROWS: Final = """
         ON CONFLICT DO NOTHING;
     INSERT INTO update_options (site_id, profile_id, update_type_id, send_email, send_sms)
     VALUES (%(site)s, %(me)s, 2, true, false) ON CONFLICT DO NOTHING;
+    INSERT INTO push_subscriptions (site_id, subscription_id, profile_id, token_id, endpoint, endpoint_hash, public_key,
+                                    auth_secret)
+    OVERRIDING SYSTEM VALUE SELECT %(site)s, 7711, %(me)s, min(token_id), 'https://push.example/' || %(text)s, 'x',
+           convert_to(repeat('x', 65), 'UTF8'), convert_to(repeat('x', 16), 'UTF8')
+      FROM access_tokens WHERE user_id = %(user)s;
+    INSERT INTO push_messages (site_id, subscription_id, profile_id, cause, update_type_id, item_type_id, item_id,
+                               by_profile_id, last_error)
+    VALUES (%(site)s, 7711, %(me)s, 'k1', 2, 4, %(comment)s, %(other)s, %(text)s);
     INSERT INTO idempotency_keys (site_id, profile_id, method, path, key, body_hash)
     VALUES (%(site)s, %(me)s, 'POST', '/x', %(text)s, 'x');
     UPDATE events SET place = %(text)s WHERE item_id = %(event)s;

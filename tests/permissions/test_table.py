@@ -70,6 +70,13 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
     ("POST", "/api/v1/webhooks"): {"url": "http://127.0.0.1:9/hook"},
     ("POST", "/api/v1/webhooks/<number:webhook_id>/replay"): {"id": "none"},
+    ("POST", "/api/v1/updates/push"): {
+        "endpoint": "http://127.0.0.1:9/push",
+        "keys": {
+            "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+            "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+        },
+    },
     ("PUT", "/api/v1/site/menu"): [{"href": "/microcosms/1/", "text": "Start"}],
     ("PUT", "/api/v1/ignored"): {"itemType": "conversation", "itemId": "@conversation"},
     ("PUT", "/api/v1/ignored/batch"): [{"itemType": "conversation", "itemId": "@conversation"}],
@@ -259,6 +266,8 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
     if "<number:appeal>" in url:
         _, statement = make.action(make.comment(make.conversation(site)))
         ids.ids["appeal"] = make.appeal(statement, site.member)
+    if "<number:subscription_id>" in url:
+        ids.ids["subscription_id"] = make.push_subscription(site.member)
     if "<number:watcher>" in url:
         ((ids.ids["watcher"],),) = make.sql(
             "SELECT watcher_id FROM watchers WHERE site_id = %(s)s AND item_id = %(i)s",

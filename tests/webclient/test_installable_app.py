@@ -17,9 +17,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
 import forumapi.webclient
-from tests.factories import Factory, Site
+from tests.factories import Factory
 from tests.fixtures import Server
-from tests.webclient.hand import MODES, NO_SCRIPT, WAIT_S, Hand
+from tests.webclient.hand import MODES, NO_SCRIPT, Hand
+from tests.webclient.installed_app import installed, near
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
 from tests.webclient.wire import Wire
@@ -44,14 +45,6 @@ def hand(request: pytest.FixtureRequest, browser: Chrome, wire: Wire) -> Iterato
     made.leave()
 
 
-def near(make: Factory) -> Site:
-    """A site on a name that browsers count as secure."""
-    site = make.site()
-    make.domain(site, f"{site.key}.localhost")
-    site.host = f"{site.key}.localhost"
-    return site
-
-
 def kept(hand: Hand) -> list[str]:
     """The pages that the browser keeps, with the name of the cache."""
     found: list[str] = hand.driver.execute_async_script(
@@ -67,19 +60,6 @@ def kept(hand: Hand) -> list[str]:
         """
     )
     return found
-
-
-def installed(hand: Hand) -> None:
-    """Wait until the service worker serves the page. A page that is loaded again lets it try again."""
-    serves = "return Boolean(navigator.serviceWorker.controller)"
-    for _ in range(5):
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            if hand.driver.execute_script(serves):
-                return
-            time.sleep(0.1)
-        hand.driver.refresh()
-    raise AssertionError("no service worker comes")
 
 
 @step("installed app shows what was read when offline")

@@ -25,6 +25,7 @@ class PreferenceBody(Struct):
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
+    sendPush: bool | UnsetType = UNSET
 
 
 class UpdatesHandler(Handler):
@@ -126,6 +127,7 @@ class PreferenceHandler(Handler):
             ctx.args["type"],
             send_email=given(sent.sendEmail, None),
             send_sms=given(sent.sendSMS, None),
+            send_push=given(sent.sendPush, None),
         )
         if not is_known:
             raise NotFound("There is no such type of update")

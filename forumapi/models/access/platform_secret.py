@@ -10,6 +10,8 @@ from forumapi.database.query import Query
 
 # Secret that signs links and message ids of mail, and keys the hashes of suppressed addresses.
 MAIL: Final = "mail"
+# Private key by which push services know the platform, unless a setting has one.
+PUSH: Final = "push"
 
 FIND = Query(
     "platform_secret.find", "SELECT s.secret FROM platform_secrets s WHERE s.name = %(name)s"

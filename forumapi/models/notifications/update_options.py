@@ -48,7 +48,8 @@ UPDATE = Query(
 _PREFERENCES: Final = f"""
     SELECT t.update_type_id, t.description,
            coalesce(o.send_email, coalesce(po.send_email, so.send_email, pl.send_email) AND t.send_email) AS send_email,
-           coalesce(o.send_sms, coalesce(po.send_sms, so.send_sms, pl.send_sms) AND t.send_sms) AS send_sms
+           coalesce(o.send_sms, coalesce(po.send_sms, so.send_sms, pl.send_sms) AND t.send_sms) AS send_sms,
+           coalesce(o.send_push, t.send_push) AS send_push
       FROM {_DEFAULTS}
       JOIN update_types t ON t.update_type_id <> ALL(ARRAY{sorted(update_types.DECISIONS)}::smallint[])
       LEFT JOIN profile_options po ON po.site_id = %(site_id)s AND po.profile_id = %(profile_id)s
@@ -66,14 +67,15 @@ FIND_PREFERENCES = Query(
 UPDATE_PREFERENCE = Query(
     "update_options.update_preference",
     f"""
-    INSERT INTO update_options AS n (site_id, profile_id, update_type_id, send_email, send_sms)
+    INSERT INTO update_options AS n (site_id, profile_id, update_type_id, send_email, send_sms, send_push)
     SELECT %(site_id)s, %(profile_id)s, p.update_type_id, coalesce(%(send_email)s::boolean, p.send_email),
-           coalesce(%(send_sms)s::boolean, p.send_sms)
+           coalesce(%(send_sms)s::boolean, p.send_sms), %(send_push)s::boolean
       FROM ({_PREFERENCES}
              WHERE t.update_type_id = %(type)s) p
         ON CONFLICT (site_id, profile_id, update_type_id) DO UPDATE
        SET send_email = coalesce(%(send_email)s::boolean, n.send_email),
-           send_sms = coalesce(%(send_sms)s::boolean, n.send_sms)""",
+           send_sms = coalesce(%(send_sms)s::boolean, n.send_sms),
+           send_push = coalesce(%(send_push)s::boolean, n.send_push)""",
 )
 
 
@@ -137,6 +139,7 @@ class UpdatePreference(NamedTuple):
     description: str
     send_email: bool
     send_sms: bool
+    send_push: bool
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[UpdatePreference]:
@@ -158,6 +161,7 @@ class UpdatePreference(NamedTuple):
         *,
         send_email: bool | None,
         send_sms: bool | None,
+        send_push: bool | None,
     ) -> bool:
         """Set the preference of the author's profile for a type of update; None keeps a flag. Return False if there is
         no such type.
@@ -169,6 +173,7 @@ class UpdatePreference(NamedTuple):
             type=type,
             send_email=send_email,
             send_sms=send_sms,
+            send_push=send_push,
         )
         return changed > 0
 
@@ -180,5 +185,6 @@ class UpdatePreference(NamedTuple):
             "description": self.description,
             "sendEmail": self.send_email,
             "sendSMS": self.send_sms,
+            "sendPush": self.send_push,
             "meta": {},
         }

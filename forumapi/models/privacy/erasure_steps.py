@@ -340,6 +340,8 @@ OWN_ROWS: Final = (
     _own("read_marks"),
     _own("updates"),
     _own("update_options"),
+    _own("push_subscriptions"),
+    _own("push_messages", "%(profile_id)s IN (t.profile_id, t.by_profile_id)"),
     _own("drafts"),
     _own("bookmarks"),
     _own("idempotency_keys"),

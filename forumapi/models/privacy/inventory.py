@@ -304,7 +304,18 @@ PERSON_TABLES: Final = (
     PersonTable(
         "update_options",
         (Line("profile_id", DELETED),),
-        Export(_MINE, "t.update_type_id, t.send_email, t.send_sms"),
+        Export(_MINE, "t.update_type_id, t.send_email, t.send_sms, t.send_push"),
+    ),
+    PersonTable(
+        "push_subscriptions",
+        (Line("profile_id endpoint endpoint_hash public_key auth_secret", DELETED),),
+        Export(_MINE, "t.endpoint, t.created, t.last_sent"),
+    ),
+    PersonTable(
+        "push_messages",
+        (Line("profile_id by_profile_id cause last_error", DELETED, "after a day in any case"),),
+        plain="state",
+        not_exported="it names what the list of updates has, and holds no text",
     ),
     PersonTable(
         "idempotency_keys",

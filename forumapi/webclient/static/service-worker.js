@@ -38,7 +38,7 @@ addEventListener("fetch", (event) => {
   if (origin !== location.origin) return;
   if (request.method !== "GET") {
     // Somebody goes, or another comes.
-    if (/^\/(?:login|logout)\//.test(pathname)) event.waitUntil(drop());
+    if (/^\/(?:login|logout)\//.test(pathname)) event.waitUntil(Promise.all([drop(), unsettle(pathname.startsWith("/logout/"))]));
   } else if (FILE.test(pathname)) event.respondWith(file(request));
   else if (request.mode === "navigate") event.respondWith(page(event, origin + pathname + search));
 });
@@ -63,7 +63,8 @@ async function page(event, address) {
     return (await copy(address)) ?? (await caches.match(OFFLINE, { ignoreVary: true })) ?? Response.error();
   }
   if (answer.status >= 502 && answer.status <= 504) return (await copy(address)) ?? answer;
-  if (answer.headers.has(PERSON)) event.waitUntil(keep(address, answer.clone(), began));
+  if (answer.headers.has(PERSON))
+    event.waitUntil(Promise.all([keep(address, answer.clone(), began), settle(Number(answer.headers.get(PERSON)))]));
   return answer;
 }
 
@@ -100,4 +101,75 @@ async function drop(except = "") {
   dropped++;
   const names = (await caches.keys()).filter((one) => one.startsWith(PAGES) && one !== except);
   await Promise.all(names.map((one) => caches.delete(one)));
+}
+
+// Notifications. The cache "push" has whose they are, with the words for them; it is of one person at a time.
+const PUSH = "push", KNOWN = "/push", AGAIN = "/push/again", DEVICES = "/updates/settings/devices/";
+
+async function known() {
+  const found = await caches.match(KNOWN, { cacheName: PUSH });
+  return found ? found.json() : null;
+}
+
+async function forget() {
+  await caches.delete(PUSH);
+  await (await registration.pushManager?.getSubscription())?.unsubscribe();
+}
+
+// The session that the subscription belongs to ends: by leaving for good, by a new sign-in until its person is seen again.
+async function unsettle(leaves) {
+  if (leaves) await forget();
+  else if (await known()) await (await caches.open(PUSH)).put(AGAIN, new Response(""));
+}
+
+// Somebody has a page: the person whose notifications these are, another one, or a guest (0).
+async function settle(person) {
+  if (!person) return;
+  const here = await known();
+  if (!here) return;
+  if (here.person !== person) return forget();
+  const kept = await caches.open(PUSH);
+  if (await kept.delete(AGAIN)) await subscribe(await registration.pushManager?.getSubscription());
+}
+
+async function subscribe(subscription) {
+  if (!subscription) return;
+  const { endpoint, keys } = subscription.toJSON();
+  await fetch(DEVICES, { method: "POST", body: new URLSearchParams({ endpoint, ...keys }), redirect: "manual" });
+}
+
+addEventListener("push", (event) => event.waitUntil(show(event.data?.json() ?? {})));
+
+async function show(message) {
+  const { person, words, icon } = await known() ?? { words: {} };
+  const isTheirs = person !== undefined && person === message.profileId;
+  const { loud, quiet } = words[isTheirs ? message.updateType : ""] ?? words[""] ?? { quiet: message.siteTitle ?? "" };
+  const filled = isTheirs && loud && message.title !== undefined
+    ? loud.replace("{by}", () => message.by).replace("{title}", () => message.title) : quiet;
+  await registration.showNotification(filled, {
+    body: (isTheirs && message.text) || message.siteTitle || "",
+    icon,
+    // A later one about the same thing takes the place of this one.
+    tag: isTheirs ? `${message.itemType} ${message.itemId}` : "new",
+    data: isTheirs ? message.url : "/updates/",
+  });
+}
+
+addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const { pathname, search, hash } = new URL(event.notification.data ?? "/", location.href);
+  event.waitUntil(visit(location.origin + pathname + search + hash));
+});
+
+async function visit(address) {
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const there = pages.find((one) => one.url === address);
+  await (there ? there.focus() : clients.openWindow(address));
+}
+
+addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event)));
+
+async function renew({ newSubscription, oldSubscription }) {
+  if (!await known()) return;
+  await subscribe(newSubscription ?? (oldSubscription && await registration.pushManager.subscribe(oldSubscription.options)));
 }

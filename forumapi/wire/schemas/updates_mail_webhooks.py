@@ -97,7 +97,29 @@ class UpdatePreference(Struct, kw_only=True):
     description: Annotated[str, Meta(description="When such an update is made.")]
     sendEmail: bool
     sendSMS: Annotated[bool, Meta(description="Kept; no messages are sent.")]
+    sendPush: Annotated[bool, Meta(description="Web push to the caller's subscriptions.")]
     meta: NoMeta
+
+
+class PushSubscription(Struct, kw_only=True):
+    """A browser or app of the caller that receives web push. It is deleted after failing for a week."""
+
+    id: Id
+    host: Annotated[str, Meta(description="The push service's; the whole endpoint is a secret.")]
+    userAgent: Annotated[str, Meta(description="What the device said it is, HTML-escaped.")]
+    current: Annotated[bool, Meta(description="It ends with the token of this request.")]
+    created: Time
+    lastSent: Time | None
+    failingSince: Time | None
+
+
+class PushSubscriptions(Struct, kw_only=True):
+    """The platform's public key, and the caller's subscriptions to web push, oldest first."""
+
+    publicKey: Annotated[
+        str, Meta(description="`applicationServerKey` to subscribe with, base64url.")
+    ]
+    subscriptions: list[PushSubscription]
 
 
 class MailTemplate(Struct, kw_only=True):

@@ -388,7 +388,8 @@ def test_guests_have_no_updates(api, bikes):
 def preference(api, person, number):
     answer = api.get(f"/api/v1/updates/preferences/{number}", by=person)
     assert answer.status == 200
-    assert list(answer.data) == ["profileId", "id", "description", "sendEmail", "sendSMS", "meta"]
+    keys = ["profileId", "id", "description", "sendEmail", "sendSMS", "sendPush", "meta"]
+    assert list(answer.data) == keys
     return answer.data["sendEmail"], answer.data["sendSMS"]
 
 

@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.access.account import SHOWN
+from forumapi.webclient.handlers.access.account import SHOWN, id_field
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
 # Types of updates by number (docs/api/updates.md). Votes send no mail.
 WITH_MAIL: Final = (2, 3, 7, 10)
 BEGINS_WITH_MAIL: Final = (1, 4, 5, 8, 9)
+# Types that are pushed to devices; nobody is told of votes and of all new people that way.
+WITH_PUSH: Final = (3, 2, 4, 10, 7, 1, 5, 8)
 DIGESTS: Final = ("none", "daily", "weekly")
 
 
@@ -38,7 +40,7 @@ class UpdatesView(View):
 
 
 class UpdateSettingsView(View):
-    """Form of a member's choices about mail: each type of update, and the digest."""
+    """Settings of updates: mail and push for each type, devices, and the digest."""
 
     def get(self, visit: Visit) -> Answer:
         """Show the form with the choices as they are. Raises SignInFirst for guests."""
@@ -50,16 +52,16 @@ class UpdateSettingsView(View):
         reason. Raises SignInFirst for guests.
         """
         visit.member()
-        chosen = {
-            int(text)
-            for text in (visit.form.getlist("mail") if visit.form is not None else [])
-            if text.isdecimal() and len(text) < 4
-        }
+        mail, push = _chosen(visit, "mail"), _chosen(visit, "push")
         try:
             for one in visit.api.get("/updates/preferences"):
-                kind, is_wanted = one["id"], one["id"] in chosen
-                if kind in (*WITH_MAIL, *BEGINS_WITH_MAIL) and is_wanted != one["sendEmail"]:
-                    visit.api.put(f"/updates/preferences/{kind}", {"sendEmail": is_wanted})
+                kind, changed = one["id"], {}
+                if kind in (*WITH_MAIL, *BEGINS_WITH_MAIL) and (kind in mail) != one["sendEmail"]:
+                    changed["sendEmail"] = kind in mail
+                if kind in WITH_PUSH and (kind in push) != one["sendPush"]:
+                    changed["sendPush"] = kind in push
+                if changed:
+                    visit.api.put(f"/updates/preferences/{kind}", changed)
             digest = {"digest": visit.field("digest"), "timeZone": visit.field("timeZone")}
             visit.api.put("/updates/email", digest)
         except Failure as failure:
@@ -70,7 +72,7 @@ class UpdateSettingsView(View):
 
     def _show(self, visit: Visit, *, failure: Failure | None = None) -> Answer:
         mail = visit.api.get("/updates/email")
-        wanted = {one["id"]: one["sendEmail"] for one in visit.api.get("/updates/preferences")}
+        preferences = visit.api.get("/updates/preferences")
         zones = time_zones()
         if mail["timeZone"] not in zones:
             zones = [mail["timeZone"], *zones]
@@ -79,13 +81,36 @@ class UpdateSettingsView(View):
             status=failure.status if failure else 200,
             mail=mail,
             options=visit.api.get("/profiles/options"),
-            wanted=wanted,
+            wanted={one["id"]: one["sendEmail"] for one in preferences},
+            pushed={one["id"]: one["sendPush"] for one in preferences},
+            push=visit.api.get("/updates/push"),
             kinds=WITH_MAIL,
             beginnings=BEGINS_WITH_MAIL,
+            pushable=WITH_PUSH,
             digests=DIGESTS,
             zones=zones,
             failure=failure,
         )
+
+
+class DevicesView(View):
+    """Devices that notify a member of updates while no page is open."""
+
+    def post(self, visit: Visit) -> Answer:
+        """Add the browser that sends its subscription, or remove one by its id. Raises Refused."""
+        visit.member()
+        if visit.field("remove"):
+            visit.api.delete(f"/updates/push/{id_field(visit, 'remove')}")
+        else:
+            keys = {"p256dh": visit.field("p256dh"), "auth": visit.field("auth")}
+            visit.api.post("/updates/push", {"endpoint": visit.field("endpoint"), "keys": keys})
+        return visit.redirect("/updates/settings/?saved=1")
+
+
+def _chosen(visit: Visit, name: str) -> set[int]:
+    """Return the numbers of types that are ticked under that name."""
+    texts = visit.form.getlist(name) if visit.form is not None else []
+    return {int(text) for text in texts if text.isdecimal() and len(text) < 4}
 
 
 @lru_cache(1)
