@@ -424,7 +424,9 @@ def own(
 def decided(
     tx: Reader, site_id: int, me: int, entries: Sequence[UpdateEntry]
 ) -> dict[int, dict[str, Any]]:
-    """Read the documents of the entries about decisions, by the entries' ids; one statement for each kind of them."""
+    """Return what the entries about decisions show, as dicts for JSON, by the entry's id; one statement for each kind
+    of decision. An entry whose statement, report or appeal is gone is left out.
+    """
     ids: dict[int, list[int]] = {}
     for one in entries:
         if one.type in DECISIONS:
@@ -528,7 +530,7 @@ def _document(
 
 
 def _whole(one: UpdateEntry, about: Mapping[str, Any], people: Mapping[int, Fragment]) -> bytes:
-    """Return the document of an entry, with the keys that say what it is about."""
+    """Render an entry as JSON. `about`: its members that say what it is about."""
     meta = {
         "created": json_fragments.format_time(one.created),
         "createdBy": json_fragments.raw(people[one.actor_id][0]),

@@ -135,7 +135,10 @@ class ShownAction(NamedTuple):
         before: int,
         limit: int,
     ) -> list[Self]:
-        """Read one more than `limit` actions that changed a thing, newest first, older than `before` (0: newest)."""
+        """Return up to `limit` + 1 actions that `me`, who moderates the microcosms `moderated`, may see and that
+        changed the thing `ref`, newest first, with ids below `before` (0: from the newest). The extra one says that
+        there are more.
+        """
         rows = tx.rows(
             CONCERNING,
             site_id=site_id,

@@ -187,7 +187,7 @@ class Appeal:
 
     @classmethod
     def of_statement(cls, tx: Reader, site_id: int, me: int, statement_id: int) -> Self | None:
-        """Read the person's appeal against a statement; None if there is none."""
+        """Return the appeal of the profile `me` against a statement; None if there is none."""
         row = tx.row(OF_STATEMENT, site_id=site_id, me=me, statement_id=statement_id)
         return cls(*row) if row else None
 
@@ -303,7 +303,9 @@ class Appeal:
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Read the person's own appeals with these ids as dicts for JSON; no statement is run for none."""
+    """Return those of the appeals `ids` that are the profile `me`'s own, as dicts for JSON by id; no statement is run
+    for no ids.
+    """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Appeal(*row).document({}, is_own=True, messages=None) for row in rows}
 

@@ -24,23 +24,23 @@ _ILLEGAL: Final = "It is against the law."
 
 
 def done(kind: str, count: int) -> str:
-    """Return the sentence about an action of this kind on so many things of the person's."""
+    """Return the sentence that an action of this kind was done to `count` things of the person's."""
     things = "something" if count <= 1 else f"{count:,} things"
     return _DONE.get(kind, _ANY).format(things=things)
 
 
 def ground(ground: str) -> str:
-    """Return the sentence about the ground of an action."""
+    """Return the sentence that names the ground of an action: the law, or the rules of the site."""
     return _ILLEGAL if ground == ILLEGAL else _GROUNDS
 
 
 def date(moment: datetime.datetime) -> str:
-    """Return the day of a moment, in UTC."""
+    """Return the day of a time as text, such as 3 May 2027, in the time's own zone."""
     return f"{moment.day} {calendar.month_name[moment.month]} {moment.year}"
 
 
 def months_later(moment: datetime.datetime, months: int) -> datetime.datetime:
-    """Return the same time of the day so many months later, as PostgreSQL counts: the last day of a shorter month."""
+    """Return the time so many months later, as PostgreSQL counts: in a shorter month, its last day."""
     years, month = divmod(moment.month - 1 + months, 12)
     year = moment.year + years
     day = min(moment.day, calendar.monthrange(year, month + 1)[1])

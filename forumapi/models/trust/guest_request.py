@@ -1,4 +1,6 @@
-"""Reports by guests whose address is not confirmed yet: single-use secrets, which count nowhere and end in a day."""
+"""Reports by guests who have not confirmed their address yet: single-use secrets, which count as no report and expire
+within a day.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ TAKE = Query("guest_request.take", f"DELETE FROM single_use s {_MINE} RETURNING 
 
 
 class GuestRequest(NamedTuple):
-    """Report that a guest has asked for. `key`: person key of the address; `text` and `name` are cleaned."""
+    """Report by a guest that waits for the confirmation of the address `email`. `key`: the address's person key; `text`
+    and `name` are cleaned; `item_type` and `item_id`: the thing reported.
+    """
 
     key: str
     email: str
@@ -42,7 +46,7 @@ class GuestRequest(NamedTuple):
     text: str
 
     def insert(self, tx: Transaction, site_id: int) -> str:
-        """Store the request; return the secret that confirms it, which only its mail has."""
+        """Store the request; return the secret that confirms it, which is sent by mail and not stored."""
         secret = secrets.token_urlsafe(32)
         payload = {
             "email": self.email,
@@ -66,13 +70,13 @@ class GuestRequest(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, secret: str) -> Self | None:
-        """Read a request of this site without using it up; None for none, or one whose day is over."""
+        """Return the request with this secret, which stays; None if this site has none, or it is used or expired."""
         row = tx.row(FIND, kind=KIND, secret_hash=_hash(secret), site_id=site_id)
         return cls(*row) if row else None
 
     @classmethod
     def take(cls, tx: Transaction, site_id: int, secret: str) -> Self | None:
-        """Use a request up; None for none, or one that is used."""
+        """Use up the request with this secret and return it; None if this site has none, or it is used or expired."""
         row = tx.row(TAKE, kind=KIND, secret_hash=_hash(secret), site_id=site_id)
         return cls(*row) if row else None
 

@@ -154,7 +154,7 @@ FORGET_GUESTS = Query(
 
 
 class Guest(NamedTuple):
-    """Reporter without a profile, whose address is confirmed. `key`: the address's person key."""
+    """Reporter without a profile, who has confirmed the address `email`. `key`: the address's person key."""
 
     email: str
     name: str
@@ -171,7 +171,9 @@ class ReportedThing(NamedTuple):
 
 @dataclasses.dataclass
 class Report:
-    """Report of a thing: its kind, its category, and the words of its reporter."""
+    """Report of a thing: its kind, its category, and the words of its reporter. `shown_ids`: comments of a huddle that
+    the reporter shows to moderators; `guest`: the reporter, None for one with a profile.
+    """
 
     thing: ReportedThing
     kind: str
@@ -182,11 +184,11 @@ class Report:
     id: int = 0
 
     def insert(self, tx: Transaction, site_id: int, me: int) -> bool:
-        """Store the report of the profile `me`, and open the thing's case if none is open; return False, and store
-        nothing, if `me` has reported the thing before.
+        """Store the report of the profile `me` (0: of `guest`), and open the thing's case if none is open; return
+        False, and store nothing, if the reporter has reported the thing before.
 
-        `id` is set in both cases: to that of the new report, or of the earlier one. `me` is 0 for a guest. The caller
-        has locked the thing's row. Raises TooMany beyond the limits of a person, a thing and a site.
+        `id` is set in both cases: to that of the new report, or of the earlier one. The caller has locked the thing's
+        row. Raises TooMany beyond the reports that a person may send in a day, or guests about a thing or on the site.
         """
         named = {
             "site_id": site_id,
@@ -225,7 +227,9 @@ class Report:
         return True
 
     def check_shown(self, tx: Reader, site_id: int, me: int) -> None:
-        """Raise Invalid unless each comment to be shown is in the huddle of the reported comment, read by `me`."""
+        """Raise Invalid unless all `shown_ids` are comments in the huddle of the reported comment that the profile `me`
+        may read, and at most MOST_SHOWN.
+        """
         if not self.shown_ids:
             return
         if len(self.shown_ids) > MOST_SHOWN:
@@ -239,7 +243,9 @@ class Report:
 
 
 def _check_limits(counts: Sequence[int]) -> None:
-    """Raise TooMany for counts of a person's reports in a day, or of a guest's, guests' on the thing, on the site."""
+    """Raise TooMany if a count is at its limit: (reports of a person in a day,), or (those of a guest in a day, of
+    guests in the open case, of guests on the site in a day).
+    """
     if len(counts) == 1:
         if counts[0] >= MOST_A_DAY:
             raise TooMany(f"At most {MOST_A_DAY} reports a day", 3600)
@@ -275,7 +281,7 @@ class OwnReport(NamedTuple):
 
     @classmethod
     def of_guest(cls, tx: Reader, site_id: int, id: int) -> Self | None:
-        """Read a report by a guest whose address is still kept; None if there is none of that id."""
+        """Return a report by a guest whose address is still stored; None if there is none with this id."""
         row = tx.row(FIND_OF_GUEST, site_id=site_id, id=id)
         return cls(*row) if row else None
 
@@ -313,16 +319,20 @@ class OwnReport(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Read the person's own reports with these ids as dicts for JSON; no statement is run for none."""
+    """Return those of the reports `ids` that are the profile `me`'s own, as dicts for JSON by id; no statement is run
+    for no ids.
+    """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: OwnReport(*row).document() for row in rows}
 
 
 def forget_guest(tx: Transaction, site_id: int, id: int) -> None:
-    """Forget name and address of the guest who made a report; the report itself stays."""
+    """Erase name and address of the guest who sent a report; the report itself stays."""
     tx.run(FORGET_GUEST, site_id=site_id, id=id)
 
 
 def forget_guests(tx: Transaction) -> int:
-    """Forget names and addresses of guests half a year after the decisions on their reports; return how many."""
+    """Erase names and addresses of guests in reports whose case was decided over six months ago, of all sites; return
+    the number of reports.
+    """
     return tx.run(FORGET_GUESTS)

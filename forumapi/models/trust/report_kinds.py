@@ -36,7 +36,9 @@ DELETE = Query(
 
 
 class ReportKind(NamedTuple):
-    """Kind of reports: its name in reports, its title, and the category of a report that names none."""
+    """Kind of report that a site offers: its name in reports, its title, and the category of a report that names
+    none.
+    """
 
     name: str
     title: str
@@ -61,13 +63,14 @@ DEFAULTS: Final = tuple(
 
 
 def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
-    """Read the kinds of a site in its order."""
+    """Return the kinds of reports of a site in their order: its own, else the platform's."""
     stored = tx.value(FIND, site_id=site_id)
     return tuple(ReportKind(*one) for one in loads(stored)) if stored else DEFAULTS
 
 
 def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
-    """Check an owner's list of (kind, title, category). Raises Invalid, which names the entry.
+    """Return an owner's list of kinds, sent as dicts with kind, title and category, checked. Raises Invalid, which
+    names the entry.
 
     `illegal` must be among them: people may report what is against the law, whatever else a site takes.
     """
@@ -93,13 +96,13 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
 
 
 def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
-    """Replace the site's list."""
+    """Store these kinds of reports as the own list of the author's site."""
     value = dumps([list(one) for one in kinds]).decode()
     tx.run(PUT, site_id=author.site_id, value=value)
     journal.record_site(tx, author)
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Delete the site's own list; the platform's applies again."""
+    """Delete the own list of the author's site, if there is one, so that the platform's kinds are in force again."""
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

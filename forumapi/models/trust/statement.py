@@ -154,7 +154,9 @@ class Statement(NamedTuple):
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 
     def appealable(self, tx: Reader, site_id: int) -> tuple[datetime.datetime, int]:
-        """Read (end of the time for an appeal, the appeal or 0)."""
+        """Return the time until which an appeal against the statement is possible, and the id of its appeal, 0 for
+        none.
+        """
         row = tx.row(APPEALABLE, site_id=site_id, id=self.id, months=APPEAL_MONTHS)
         return (row[0], row[1] or 0) if row else (self.created, 0)
 
@@ -182,7 +184,9 @@ class Statement(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Read the person's own statements with these ids as dicts for JSON; no statement is run for none."""
+    """Return those of the statements of reasons `ids` that are to the profile `me`, as dicts for JSON by id; no SQL
+    statement is run for no ids.
+    """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Statement(*row).document() for row in rows}
 
