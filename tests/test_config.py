@@ -91,12 +91,12 @@ def test_the_environment_names_the_file(file):
     assert config.load(None, {"FORUMAPI_CONFIG": str(file)}).workers == 7
 
 
-@pytest.mark.parametrize("name", list(config.SETTINGS))
-def test_every_setting_can_come_from_the_environment(file, name):
-    default = getattr(Config(), name)
-    text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+def test_every_setting_can_come_from_the_environment(file):
+    for name in list(config.SETTINGS):
+        default = getattr(Config(), name)
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
-    assert getattr(load(file, "", **{f"FORUMAPI_{name.upper()}": text}), name) == default
+        assert getattr(load(file, "", **{f"FORUMAPI_{name.upper()}": text}), name) == default
 
 
 def test_an_empty_list_is_written_as_nothing(file):

@@ -8,9 +8,12 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
+
+from tests.syntax import tree
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "forumapi"
@@ -19,6 +22,7 @@ OLD_NAMES = PROJECT / "tests" / "saved" / "old_names.txt"
 HISTORY = {"CHANGELOG.md", "docs/upgrading.md", "tests/saved/old_names.txt"}
 # A docstring begins with a verb or with the class of a noun.
 _VAGUE = re.compile(r"(What|Who|Whether|Where|Which|Whoever|Whose|How|Of|When|If)\b")
+_DOTTED = re.compile(r"(?<![\w.])forumapi(?:\.\w+)+")
 _PATH = re.compile(r"(?<![\w>*])[\w/.-]*\w\.py\b")  # a name with a placeholder is no path
 
 
@@ -34,30 +38,33 @@ def _files(*folders: str) -> dict[str, str]:
     return texts
 
 
+_IMPORT = re.compile(r"^\s*from (forumapi[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
+
+
 def _imported(text: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for module, names in _IMPORT.findall(text):
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
 
 
 @cache
 def _modules() -> dict[str, ast.Module]:
-    return {
-        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text())
-        for path in PACKAGE.rglob("*.py")
-    }
+    return {path.relative_to(PACKAGE).as_posix(): tree(path) for path in PACKAGE.rglob("*.py")}
 
 
 def test_old_module_names_are_gone() -> None:
     old = {line.split()[0].replace("/", ".") for line in OLD_NAMES.read_text().splitlines()}
     packages = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*.py")}
     gone = {f"forumapi.{name}" for name in old - packages}
-    dotted = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(gone)))})\b")
     paths = {f"{name.replace('.', '/')}.py" for name in old}
 
     used = []
     for name, text in _files("forumapi", "tests", "scripts", "docs", "etc", "sql").items():
-        names = set(dotted.findall(text))
+        names = {
+            name
+            for dotted in set(_DOTTED.findall(text))
+            for name in accumulate(dotted.split("."), "{}.{}".format)
+            if name in gone
+        }
         beside = (PROJECT / name).parent
         names |= {
             path

@@ -39,7 +39,7 @@ _SECTION: Final = re.compile(
     r"\s*\((?:(?:platform|content|discovery|decision) [0-9]|architecture, |[A-Z]-[0-9])[^)]*\)"
 )
 _WIRE: Final = re.compile(
-    r"\s+Wire: \S+"
+    r"\s+Wire:\s+\S+"
 )  # the page that ends the docstring of a module of handlers
 _BIGINT: Final = 2**63 - 1
 

@@ -31,9 +31,9 @@ from tests.schema_check import VARY, UndocumentedError, check
 DOCUMENT = schema_check.document()
 HOSTS = schema_check.host_documents()
 OPERATIONS = [
-    pytest.param(operation, id=f"{verb} {path}")
-    for path, item in DOCUMENT["paths"].items()
-    for verb, operation in item.items()
+    operation
+    for item in DOCUMENT["paths"].values()
+    for operation in item.values()
     if isinstance(operation, dict) and "operationId" in operation
 ]
 
@@ -95,11 +95,13 @@ def test_operation_ids_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_operation_says_what_it_does_and_what_it_answers(operation: Schema) -> None:
-    assert operation["summary"]
-    assert {"400", "404", "500", "503"} <= operation["responses"].keys()
-    assert any(status in operation["responses"] for status in ("101", "200", "302", "307", "501"))
+def test_every_operation_says_what_it_does_and_what_it_answers() -> None:
+    for operation in OPERATIONS:
+        assert operation["summary"], operation["operationId"]
+        assert {"400", "404", "500", "503"} <= operation["responses"].keys()
+        assert any(
+            status in operation["responses"] for status in ("101", "200", "302", "307", "501")
+        )
 
 
 def test_paths_have_their_parameters() -> None:

@@ -58,6 +58,7 @@ def test_a_site_beyond_the_listed_ones_is_found_by_the_address(
     assert _said(browser) == []
 
 
+@pytest.mark.wide
 def test_an_address_that_names_no_site_changes_no_origin(
     browser: Chrome, api: Api, site: Site
 ) -> None:
@@ -196,6 +197,7 @@ def test_after_a_cut_nothing_is_missing(
         server.stop()
 
 
+@pytest.mark.wide
 def test_the_page_is_in_the_embedded_mode_alone(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

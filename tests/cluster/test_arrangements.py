@@ -119,6 +119,7 @@ def numbered(url: str, site_id: int) -> bool:
     return row == (0,)
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(missing("nginx", "memcached"), reason="nginx or memcached is not installed")
 def test_of_two_nodes_and_three_memcacheds_one_each_may_be_killed(
     postgres_url: str, open_folder: Path

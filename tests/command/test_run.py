@@ -279,6 +279,7 @@ def test_postgresql_may_crash(first: Run):
         time.sleep(0.2)
 
 
+@pytest.mark.wide
 def test_ctrl_c_stops_everything(first: Run):
     assert first.stop(signal.SIGINT) == 0
     first.wait_until_gone()

@@ -351,6 +351,7 @@ def test_what_is_due_is_run_once_for_who_has_a_scheduler_of_their_own(database_u
     leader.release()
 
 
+@pytest.mark.wide
 def test_a_leader_that_is_frozen_before_its_commit_is_replaced_and_can_not_commit(
     database_url, notes
 ):

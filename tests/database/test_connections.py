@@ -394,6 +394,7 @@ def test_one_connection_of_two_that_is_refused_at_the_start_costs_no_slot(notes:
             owner.execute("DROP ROLE db_few")
 
 
+@pytest.mark.wide
 def test_short_waits_of_a_connection_never_add_up_to_a_time_out(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NAPS, database_url], cwd=PROJECT, capture_output=True, text=True

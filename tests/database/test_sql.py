@@ -19,6 +19,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.models.notifications import update_types
 from tests.database import read_conditions
 from tests.database.site_conditions import Checker
+from tests.syntax import tree
 
 
 # The web worker must be imported into a patched process only.
@@ -205,8 +206,12 @@ def _unrestricted(query: Query, text: str) -> list[str]:
 def test_a_statement_is_named_after_its_module() -> None:
     wrong = []
     for path in sorted(Path(forumapi.__file__).parent.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Query":
+        for node in ast.walk(tree(path)):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "Query"
+            ):
                 name = ast.unparse(node.args[0])
                 if not re.match(rf"f?'{path.stem}\.", name):
                     wrong.append(f"{path.name}: {name}")
@@ -279,8 +284,8 @@ _BARE = re.compile(
 _TYPED = frozenset(("item_type", "parent_type", "place_type", "update_type"))
 
 
-def _bare_numbers(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _bare_numbers(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from (line.strip() for line in node.value.splitlines() if _BARE.search(line))
         elif isinstance(node, ast.keyword) and node.arg in _TYPED:
@@ -291,11 +296,7 @@ def _bare_numbers(tree: ast.Module) -> Iterator[str]:
 
 def test_numbers_of_types_come_from_itemtypes_and_update_types() -> None:
     modules = sorted(Path(forumapi.__file__).parent.rglob("*.py"))
-    bare = {
-        path.name: found
-        for path in modules
-        if (found := list(_bare_numbers(ast.parse(path.read_text()))))
-    }
+    bare = {path.name: found for path in modules if (found := list(_bare_numbers(tree(path))))}
 
     assert bare == {}
 

@@ -212,6 +212,7 @@ def test_one_that_is_frozen_while_it_numbers_is_replaced_and_can_not_commit(url,
     assert [number for (number,) in rows] == list(range(1, len(rows) + 1))
 
 
+@pytest.mark.wide
 def test_what_a_reader_that_is_frozen_had_begun_is_done_once_by_another(url, made, site):
     name = f"reading-{site.id}"
     with elsewhere(url, name) as other:

@@ -203,6 +203,7 @@ def test_without_the_store_texts_stay_and_uploads_are_503(
     assert listed["total"] == 1
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_store_that_does_not_answer_stops_nobody_else(
     server: Server, api: Api, make: Factory, gate: Gate, bikes: Site
@@ -230,6 +231,7 @@ def test_a_store_that_does_not_answer_stops_nobody_else(
     assert answers == [503]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_an_object_whose_row_was_never_committed_dangles_nowhere(
     api: Api, make: Factory, gate: Gate, bikes: Site
@@ -253,6 +255,7 @@ def test_an_object_whose_row_was_never_committed_dangles_nowhere(
     assert noted == [(1,)]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_downloads_may_be_sent_to_the_store(
     database_url: str, gate: Gate, bikes: Site, tmp_path_factory: pytest.TempPathFactory

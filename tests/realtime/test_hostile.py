@@ -237,6 +237,7 @@ def _drained(listener: Listener) -> list[int]:
         return [one["itemId"] for one in listener.seen if one.get("itemType") == "comment"]
 
 
+@pytest.mark.wide
 def test_a_client_that_gives_no_sign_of_life_is_cut(strict: Server, site: Site) -> None:
     with Listener(strict.address, site, site.member) as there:
         began = time.monotonic()
@@ -272,6 +273,7 @@ def count_of_events(make: Factory, site: Site) -> int:
     return int(rows[0][0])
 
 
+@pytest.mark.wide
 def test_whoever_is_cut_between_two_gaps_is_told_of_both_in_the_end(
     strict: Server, make: Factory, site: Site
 ) -> None:
@@ -307,6 +309,7 @@ def test_whoever_is_cut_between_two_gaps_is_told_of_both_in_the_end(
 # ---------------------------------------------------------------- workers that stop
 
 
+@pytest.mark.wide
 def test_a_stopping_worker_says_goodbye_and_ends_in_time(
     database_url: str, make: Factory, site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -326,6 +329,7 @@ def test_a_stopping_worker_says_goodbye_and_ends_in_time(
         started.stop()
 
 
+@pytest.mark.wide
 def test_settings_are_reloaded_without_dropping_anybody(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

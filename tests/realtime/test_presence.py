@@ -107,6 +107,7 @@ def test_whoever_follows_what_moves_out_of_their_sight_is_told_of_its_readers_no
         people(inside, 1)
 
 
+@pytest.mark.wide
 def test_what_another_release_tells_is_passed_over(
     server: Server, elsewhere: Server, make: Factory, site: Site
 ) -> None:

@@ -284,6 +284,7 @@ def own(tmp_path: Path) -> Iterator[tuple[embedded_postgres.Server, Server]]:
         postgres.stop()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_without_postgresql_it_is_not_ready_within_two_seconds_and_ready_again_after(
     own: tuple[embedded_postgres.Server, Server],

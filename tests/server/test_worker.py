@@ -450,6 +450,7 @@ def test_psycopg_imported_too_early_is_refused():
     assert "every query would block its worker" in done.stderr
 
 
+@pytest.mark.wide
 def test_gunicorn_alone_reads_the_shipped_file(database_url, tmp_path):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
     done = subprocess.run(

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from forumapi.text.markdown import to_html
 from forumapi.text.sanitise import sanitise
@@ -26,12 +23,12 @@ def test_all_examples_are_there() -> None:
     assert len(EXAMPLES) == 652
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example["example"]))
-def test_the_engine_renders_an_example(example: dict[str, Any]) -> None:
-    # Our line ends are line breaks, so breaks that follow from the source are not compared.
-    ours = to_html(example["markdown"]).replace("<br />\n", "\n")
-    same = ours == example["html"].replace("<br />\n", "\n")
-    assert same is (example["example"] not in LINKED_HERE)
+def test_the_engine_renders_an_example() -> None:
+    for example in EXAMPLES:
+        # Our line ends are line breaks, so breaks that follow from the source are not compared.
+        ours = to_html(example["markdown"]).replace("<br />\n", "\n")
+        same = ours == example["html"].replace("<br />\n", "\n")
+        assert same is (example["example"] not in LINKED_HERE), example
 
 
 def test_nothing_active_survives_and_the_result_is_final() -> None:

@@ -44,6 +44,7 @@ def victim(url: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.wide
 def test_readers_killed_in_the_middle_lose_nothing_and_do_nothing_twice(url: str) -> None:
     database = Database(url)
     make = Factory(database, "forum.test")

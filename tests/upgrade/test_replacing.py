@@ -254,6 +254,7 @@ def test_out_of_service_means_not_ready_and_still_served(node: Held) -> None:
     assert node.node("check").returncode == 0
 
 
+@pytest.mark.wide
 def test_sockets_are_told_to_come_back_and_miss_nothing(
     node: Held, releases: dict[str, Path], bikes: Site, make: Factory, api: Api
 ) -> None:
@@ -334,6 +335,7 @@ def test_killed_it_leaves_nothing_behind(node: Held) -> None:
     assert node.node("replace").returncode == 1
 
 
+@pytest.mark.wide
 def test_a_web_process_that_is_not_held_stays_when_told_of_a_successor(
     database_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:

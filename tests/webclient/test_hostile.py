@@ -286,40 +286,42 @@ def filled(path: str, ids: Mapping[str, int | str]) -> str:
     return re.sub(r"<([^>]+)>", fill, path)
 
 
-@pytest.mark.parametrize("path", list(ROUTES))
 def test_the_query_of_a_page_reaches_the_api_as_values_alone(
-    path: str, server: Server, bikes: Site, make: Factory, item: Thing
+    server: Server, bikes: Site, make: Factory, item: Thing
 ) -> None:
-    recorder = Recorder(OverHttp(f"http://{server.address[0]}:{server.address[1]}"))
-    website = Website(
-        recorder,
-        ["secret"],
-        is_secure=False,
-        address_of=lambda environ: "127.0.0.1",
-        upload_limit=1_000_000,
-        upload_timeout_s=10,
-    )
-    query = "&".join(f"{name}=DELETE" for name in SWITCHES) + "&offset=0%26method%3DDELETE"
-    target = filled(path, {"item": item.id, "microcosm": bikes.root_id, "profile": bikes.member.id})
-    environ = {
-        "REQUEST_METHOD": "GET",
-        "PATH_INFO": target,
-        "QUERY_STRING": query,
-        "HTTP_HOST": bikes.host,
-        "HTTP_AUTHORIZATION": "Bearer x",
-        "HTTP_X_HTTP_METHOD_OVERRIDE": "DELETE",
-        "HTTP_X_FORUMAPI_VISITOR": "192.0.2.99",
-        "HTTP_COOKIE": "access_token=x",
-        "wsgi.input": None,
-    }
-    website.respond(environ)
+    for path in list(ROUTES):
+        recorder = Recorder(OverHttp(f"http://{server.address[0]}:{server.address[1]}"))
+        website = Website(
+            recorder,
+            ["secret"],
+            is_secure=False,
+            address_of=lambda environ: "127.0.0.1",
+            upload_limit=1_000_000,
+            upload_timeout_s=10,
+        )
+        query = "&".join(f"{name}=DELETE" for name in SWITCHES) + "&offset=0%26method%3DDELETE"
+        target = filled(
+            path, {"item": item.id, "microcosm": bikes.root_id, "profile": bikes.member.id}
+        )
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": target,
+            "QUERY_STRING": query,
+            "HTTP_HOST": bikes.host,
+            "HTTP_AUTHORIZATION": "Bearer x",
+            "HTTP_X_HTTP_METHOD_OVERRIDE": "DELETE",
+            "HTTP_X_FORUMAPI_VISITOR": "192.0.2.99",
+            "HTTP_COOKIE": "access_token=x",
+            "wsgi.input": None,
+        }
+        website.respond(environ)
 
-    for method, called, sent, headers in recorder.calls:
-        assert method == "GET"
-        assert "?" not in called
-        names = {part.partition("=")[0] for part in sent.split("&")}
-        assert names.isdisjoint(SWITCHES), (called, sent)
-        assert set(headers) <= set(HEADERS) - {"Authorization", "Idempotency-Key"}
+        for method, called, sent, headers in recorder.calls:
+            assert method == "GET"
+            assert "?" not in called
+            names = {part.partition("=")[0] for part in sent.split("&")}
+            assert names.isdisjoint(SWITCHES), (called, sent)
+            assert set(headers) <= set(HEADERS) - {"Authorization", "Idempotency-Key"}
 
 
 # ---------------------------------------------------------------- the cookie is the website's alone
@@ -341,30 +343,32 @@ def ids(bikes: Site, make: Factory, item: Thing) -> dict[str, int | str]:
     }
 
 
-@pytest.mark.parametrize("path", list(routes.SITE))
 def test_the_api_never_accepts_the_cookie(
-    path: str, both: Both, bikes: Site, cookie: str, ids: dict[str, int | str]
+    both: Both, bikes: Site, cookie: str, ids: dict[str, int | str]
 ) -> None:
-    target = filled(path, ids)
-    if path == "/":
-        return
-    if "live" in path:
-        # Streams: what opens them is a ticket or a token.
-        target += "?limit=0"
-    address = b"%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    found: dict[str, list[tuple[int, bytes]]] = {}
-    for method in METHODS:
-        if "live" in path and method == "GET":
+    for path in list(routes.SITE):
+        target = filled(path, ids)
+        if path == "/":
             continue
-        body = b"" if method in ("GET", "DELETE") else b"{}"
-        head = method.encode() + b" " + address % (target.encode(), bikes.host.encode())
-        head += b"Content-Length: %d\r\n" % len(body)
-        guest = exchange(both.near, head + b"\r\n" + body)
-        owner = exchange(both.near, head + b"Cookie: %s\r\n\r\n" % cookie.encode() + body)
-        found[method] = [(one[0], one[2]) for one in (guest, owner)]
+        if "live" in path:
+            # Streams: what opens them is a ticket or a token.
+            target += "?limit=0"
+        address = (
+            b"%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        )
+        found: dict[str, list[tuple[int, bytes]]] = {}
+        for method in METHODS:
+            if "live" in path and method == "GET":
+                continue
+            body = b"" if method in ("GET", "DELETE") else b"{}"
+            head = method.encode() + b" " + address % (target.encode(), bikes.host.encode())
+            head += b"Content-Length: %d\r\n" % len(body)
+            guest = exchange(both.near, head + b"\r\n" + body)
+            owner = exchange(both.near, head + b"Cookie: %s\r\n\r\n" % cookie.encode() + body)
+            found[method] = [(one[0], one[2]) for one in (guest, owner)]
 
-    for method, (guest_answer, owner_answer) in found.items():
-        assert guest_answer == owner_answer, method
+        for method, (guest_answer, owner_answer) in found.items():
+            assert guest_answer == owner_answer, (method, path)
 
 
 def test_a_token_of_the_website_is_listed_and_ends_with_signing_out(

@@ -292,6 +292,7 @@ def said(config: Config) -> dict[str, tuple[bool, str]]:
     }
 
 
+@pytest.mark.wide
 def test_doctor_tells_what_is_wrong_with_the_website(api_alone: Server) -> None:
     url = f"http://{api_alone.address[0]}:{api_alone.address[1]}"
     good = Config(

@@ -179,6 +179,7 @@ def secure(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield started
 
 
+@pytest.mark.wide
 def test_cookies_over_https_are_this_host_s_alone(secure: Server, bikes: Site) -> None:
     guest = Visitor(secure.address, bikes.host)
     shown = guest.get("/login/")

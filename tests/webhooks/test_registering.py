@@ -461,6 +461,7 @@ def test_the_receiver_of_the_documentation_takes_what_is_genuine_alone(
             process.kill()
 
 
+@pytest.mark.wide
 def test_operators_see_all_and_replay_dead_letters(
     hooks: Hooks,
     make: Factory,

@@ -41,18 +41,16 @@ def envelope() -> Expected:
     )
 
 
-@pytest.mark.parametrize(
-    "deviation", DEVIATIONS, ids=lambda deviation: f"{deviation.rule} {deviation.recordings[0]}"
-)
-def test_every_recording_named_by_a_deviation_is_replayed(deviation: Deviation) -> None:
-    for pattern in deviation.recordings:
-        one = Deviation(deviation.rule, (pattern,), deviation.changes, deviation.says)
-        assert any(one.applies(name) for name in CASES), pattern
+def test_every_recording_named_by_a_deviation_is_replayed() -> None:
+    for deviation in DEVIATIONS:
+        for pattern in deviation.recordings:
+            one = Deviation(deviation.rule, (pattern,), deviation.changes, deviation.says)
+            assert any(one.applies(name) for name in CASES), pattern
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_every_deviation_that_applies_changes_something(name: str) -> None:
-    expected(load(name))
+def test_every_deviation_that_applies_changes_something() -> None:
+    for name in sorted(CASES):
+        expected(load(name))
 
 
 @pytest.mark.parametrize(

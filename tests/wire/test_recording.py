@@ -86,11 +86,11 @@ def test_a_key_that_stands_twice_is_an_error() -> None:
         take_apart("application/json", '{"a": 1, "a": 2}')
 
 
-@pytest.mark.parametrize("name", names())
-def test_every_recording_parses_and_is_small(name: str) -> None:
-    recording = load(name)
+def test_every_recording_parses_and_is_small() -> None:
+    for name in names():
+        recording = load(name)
 
-    assert recording.request.target.startswith("/")
-    if recording.response is not None:
-        take_apart(recording.response.headers.get("content-type"), recording.response.body)
-        assert len(recording.response.body) < 60_000
+        assert recording.request.target.startswith("/")
+        if recording.response is not None:
+            take_apart(recording.response.headers.get("content-type"), recording.response.body)
+            assert len(recording.response.body) < 60_000

@@ -82,6 +82,7 @@ def test_a_site_has_the_same_shape_every_time():
     assert shape.site(plan, corpus) == shape.site(plan, corpus)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_posts_have_what_a_forum_has():
     corpus = Corpus.read()
@@ -106,6 +107,7 @@ def test_posts_have_what_a_forum_has():
     assert max(map(len, texts)) < 10_000
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_quote_stands_behind_what_it_quotes():
     corpus = Corpus.read()

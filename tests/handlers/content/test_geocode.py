@@ -133,6 +133,7 @@ def test_a_place_is_needed_and_somebody_who_asks(api: Api, bikes: Site) -> None:
     assert api.get("/api/v1/geocode?q=" + "x" * 201, by=bikes.member).status == 400
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_embedded_mode_has_a_gazetteer(api: Api, make: Factory, bikes: Site) -> None:
     def where(place: str) -> tuple[int, int] | None:
