@@ -1,6 +1,7 @@
-"""Update the website's catalogs: what templates and code say now, beside what is translated already. `make catalogs`.
+"""Update of the website's translation catalogs from its templates and code, `make catalogs`; translations stay.
 
-`--check` changes nothing; the exit code is 1 when a text has no translation or is said no more.
+`--check` changes nothing; the exit code is 1 if a text has no translation, or a catalog has a text that is used no
+more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ OPTIONS = {
 
 
 def extracted() -> Catalog:
-    """Return every text of the website's templates and code, without places, so that moved lines change nothing."""
+    """Return every text of the website's templates and code; without line numbers, so that moved lines change
+    nothing.
+    """
     catalog = Catalog(charset="utf-8", project="forumapi")
     found = extract_from_dir(
         str(PACKAGE),
@@ -53,12 +56,12 @@ def extracted() -> Catalog:
 
 
 def path_of(language: str) -> Path:
-    """Return the file of a language."""
+    """Return the path of a language's catalog."""
     return PACKAGE / "locale" / f"{language}.po"
 
 
 def load(language: str) -> Catalog:
-    """Return the catalog as it is kept; an empty one where there is none."""
+    """Read a language's catalog; an empty one if there is no file."""
     path = path_of(language)
     if not path.exists():
         return Catalog(locale=language, charset="utf-8")
@@ -67,7 +70,7 @@ def load(language: str) -> Catalog:
 
 
 def missing(catalog: Catalog) -> list[str]:
-    """Return the texts without a whole translation."""
+    """Return the texts that have no translation, or not in all plural forms."""
     found = []
     for message in catalog:
         if not message.id:
@@ -79,7 +82,7 @@ def missing(catalog: Catalog) -> list[str]:
 
 
 def main() -> int:
-    """Update or check the catalogs."""
+    """Update or check the catalogs; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     asked = parser.parse_args()

@@ -1,7 +1,7 @@
-"""More than one box, on loopback: `make cluster` starts it and prints where it is; Ctrl-C ends it.
+"""Installation of several machines, on loopback: `make cluster` starts it and prints its addresses; Ctrl-C ends it.
 
-Two web nodes behind nginx, PgBouncer in transaction mode before a PostgreSQL primary with a synchronous standby, a ring
-of three memcacheds, a cron process. What a standby may answer is read there. Every part is a context manager, which
+Two web nodes behind nginx, PgBouncer in transaction mode before a PostgreSQL primary with a synchronous standby, three
+memcacheds, a cron process. Statements that a standby may answer are read there. Every part is a context manager, which
 tests/beyond uses one by one.
 """
 
@@ -81,7 +81,7 @@ http {{
 
 
 class ClusterError(Exception):
-    """A part did not start; the message says what it said."""
+    """Failure of a part to start; the message has its output."""
 
 
 # Below what the system gives to those who ask for any port, and to connections.
@@ -89,7 +89,7 @@ _PORTS: Final = range(10_000, 15_000)
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Return a loopback port on which nothing listens."""
     while True:
         port = random.choice(_PORTS)
         with socket.socket() as probe:
@@ -101,7 +101,7 @@ def free_port() -> int:
 
 
 def program(name: str) -> str | None:
-    """Return where a program is, if it is installed."""
+    """Return the path of a program; None if it is not installed."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
 
 
@@ -120,7 +120,7 @@ def process(
     env: Mapping[str, str] | None = None,
     as_nobody: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with its output in `log`, ended with SIGTERM, then killed."""
+    """Run a process with its output in `log`; at the end of the with statement it is sent SIGTERM, then killed."""
     nobody = pwd.getpwnam("nobody") if as_nobody and os.geteuid() == 0 else None
     with log.open("ab") as out:
         started = subprocess.Popen(
@@ -148,7 +148,9 @@ def process(
 
 
 def wait_for_port(port: int, of: subprocess.Popen[bytes], log: Path) -> None:
-    """Until something listens. Raises ClusterError with the end of the log."""
+    """Wait until a process listens on the port. Raises ClusterError, with the end of the log, after READY_S or if `of`
+    ends first.
+    """
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline and of.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -161,14 +163,14 @@ def wait_for_port(port: int, of: subprocess.Popen[bytes], log: Path) -> None:
 
 
 class Pair(NamedTuple):
-    """A primary and the standby that repeats what it writes. `url` finds whichever of them takes writes."""
+    """Primary, and the standby that replays its log."""
 
     primary: embedded_postgres.Server
     standby: embedded_postgres.Server
 
     @property
     def url(self) -> str:
-        """libpq's address of both."""
+        """Return the libpq address of both, by which a client finds the one that accepts writes."""
         hosts = f"{self.primary.socket_dir},{self.standby.socket_dir}"
         return (
             f"postgresql://{embedded_postgres.USER}@/{embedded_postgres.DATABASE}?host={hosts}&port=5432,5432"
@@ -176,16 +178,16 @@ class Pair(NamedTuple):
         )
 
     def promote(self) -> None:
-        """The standby takes writes from now on."""
+        """Make the standby accept writes."""
         with psycopg.connect(self.standby.url, autocommit=True) as connection:
             connection.execute("SELECT pg_promote(true, 30)")
 
 
 @contextlib.contextmanager
 def postgres_pair(folder: Path, *, throwaway: bool = False) -> Iterator[Pair]:
-    """Both running; a commit is acknowledged once both have it. `folder` must be one that `nobody` can enter.
+    """Run both; a commit is acknowledged once both have it. `folder` must be one that the user `nobody` can enter.
 
-    `throwaway`: nothing waits for a disk, only for the processes.
+    `throwaway`: no commit waits for a disk, only for the processes.
     """
     primary = embedded_postgres.start(
         folder / "primary", settings=REPLICATION, max_connections=150, throwaway=throwaway
@@ -204,7 +206,7 @@ def postgres_pair(folder: Path, *, throwaway: bool = False) -> Iterator[Pair]:
 def standby_of(
     primary: embedded_postgres.Server, folder: Path, name: str, *, throwaway: bool = False
 ) -> Iterator[embedded_postgres.Server]:
-    """A standby called `name`, made from a running primary."""
+    """Run a standby called `name`, copied from a running primary."""
     base = folder / "postgres"
     base.parent.mkdir(mode=0o755, exist_ok=True)
     copied = subprocess.run(
@@ -237,7 +239,7 @@ def start_standby(
     throwaway: bool = False,
     socket_dir: Path | None = None,
 ) -> embedded_postgres.Server:
-    """Start the standby that was made in `folder`."""
+    """Start the standby whose data was copied into `folder`."""
     source = (
         f"host={primary.socket_dir} port=5432 user={embedded_postgres.USER} application_name={name}"
     )
@@ -251,7 +253,7 @@ def start_standby(
 
 
 def give_to_server(folder: Path) -> None:
-    """PostgreSQL's folder to the user that it runs as."""
+    """Make a folder belong to the user that PostgreSQL runs as."""
     account = embedded_postgres.server_account()
     if account is None:
         return
@@ -261,7 +263,7 @@ def give_to_server(folder: Path) -> None:
 
 @contextlib.contextmanager
 def pgbouncer(url: str, folder: Path, *, pool: int = 5) -> Iterator[str]:
-    """The address of a PgBouncer in transaction mode before the database `url` on a Unix socket."""
+    """Run a PgBouncer in transaction mode before the database `url` on a Unix socket; yield its address."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     name, listen = parts.path.lstrip("/"), free_port()
@@ -290,7 +292,7 @@ def pgbouncer(url: str, folder: Path, *, pool: int = 5) -> Iterator[str]:
 
 @contextlib.contextmanager
 def memcached(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """(address, process) of one memcached, on a port that is free or on that one."""
+    """Run a memcached on `port` (0: a free one); yield its address and process."""
     port = port or free_port()
     command = [_needed("memcached"), "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "64"]
     log = folder / f"memcached-{port}.log"
@@ -303,7 +305,7 @@ def memcached(folder: Path, port: int = 0) -> Iterator[tuple[str, subprocess.Pop
 def node(
     folder: Path, settings: Mapping[str, str], command: str = "serve"
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """(port, process) of a web node, or of a cron process, with these settings (names of the file)."""
+    """Run a web node, or by `command` a cron process, with these settings; yield its port and process."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
@@ -322,7 +324,7 @@ def node(
 
 @contextlib.contextmanager
 def nginx(folder: Path, nodes: Sequence[int], *, listen: int = 0) -> Iterator[int]:
-    """The port of an nginx before web nodes; one that does not answer is left out for two seconds."""
+    """Run an nginx before the web nodes; yield its port. A node that does not answer is left out for two seconds."""
     listen = listen or free_port()
     folder.mkdir(exist_ok=True)
     servers = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in nodes)
@@ -340,7 +342,7 @@ def nginx(folder: Path, nodes: Sequence[int], *, listen: int = 0) -> Iterator[in
 
 
 def main() -> int:
-    """Start everything, say where it is, wait for Ctrl-C."""
+    """Start everything, print the addresses, and wait for Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="make cluster", description=__doc__)
     parser.add_argument("--listen", type=int, default=8088, help="nginx's port")
     args = parser.parse_args()
@@ -361,7 +363,7 @@ def main() -> int:
 
 
 def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> Pair:
-    """Start the parts, the later ones on the earlier."""
+    """Start the parts, each after those that it needs; return the database servers."""
     print("PostgreSQL: a primary and a synchronous standby, which is read from", flush=True)
     pair = stack.enter_context(postgres_pair(folder))
     migrations.migrate(pair.url)
@@ -392,7 +394,7 @@ def run(folder: Path, listen: int, stack: contextlib.ExitStack) -> Pair:
 
 
 def seed(folder: Path, settings: Mapping[str, str]) -> None:
-    """The small data set, and a site to look at."""
+    """Load the small data set, and make a site to look at."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
     env = kept | {f"FORUMAPI_{name.upper()}": value for name, value in settings.items()}
     env["FORUMAPI_DATA_DIR"] = str(folder / "node1")

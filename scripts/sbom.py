@@ -1,4 +1,4 @@
-"""Account of what is in the one file: a bill of materials as CycloneDX JSON, made from the wheels that went in."""
+"""Bill of materials of the one file, as CycloneDX JSON, made from the wheels that are in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _metadata(wheel: zipfile.ZipFile) -> email.message.Message:
 
 
 def _license(metadata: email.message.Message) -> str:
-    """The licence as the package names it: the expression, else what its classifiers say, else its one line."""
+    """Return a package's licence as it names it: the expression, else its classifiers, else its field `License`."""
     if expression := metadata["License-Expression"]:
         return str(expression)
     kinds = [one for one in metadata.get_all("Classifier", []) if one.startswith("License :: ")]
@@ -45,7 +45,7 @@ def _license(metadata: email.message.Message) -> str:
 
 
 def _libraries(package: str, wheel: zipfile.ZipFile) -> list[Component]:
-    """Native libraries that a wheel brings along (libpq, OpenSSL, the parts of PostgreSQL's own)."""
+    """Return the native libraries that a wheel contains (libpq, OpenSSL, the parts of PostgreSQL)."""
     found = []
     for name in sorted(wheel.namelist()):
         folder, _, file = name.rpartition("/")
@@ -62,7 +62,9 @@ def _libraries(package: str, wheel: zipfile.ZipFile) -> list[Component]:
 
 
 def bill(file: Path, own: Path, others: list[Path], build: str, epoch: int) -> str:
-    """The bill of `file`, which holds the project's wheel `own` and the wheels `others`."""
+    """Return the bill of `file`, which holds the project's wheel `own` and the wheels `others`. `epoch`: time of the
+    build.
+    """
     factory = LicenseFactory()
     bom = Bom()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

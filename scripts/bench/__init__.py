@@ -1,1 +1,1 @@
-"""`make bench`: what a request costs beside what the ground costs (docs/benchmarks.md)."""
+"""Benchmark of requests, `make bench`: their cost in CPU beside that of a minimal server (docs/benchmarks.md)."""

@@ -1,4 +1,4 @@
-"""`python -m scripts.bench`."""
+"""`python -m scripts.bench`: the command behind `make bench`."""
 
 import sys
 

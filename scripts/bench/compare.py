@@ -1,7 +1,7 @@
-"""Is a timed answer the one that the same address gives outside the benchmark?
+"""Comparison of timed answers with those of the same addresses outside the benchmark.
 
-Byte for byte where it can be. Between the two, time passes and pages are read, so a body that differs is compared once
-more by meaning, without the keys that reading itself moves.
+They are compared byte for byte. A body that differs is compared again as JSON, without the members that reading itself
+changes, such as views.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOVING = frozenset({"unread", "totalViews", "lastActive", "timeTakenInMs"})
 
 
 def meaning(body: bytes) -> Any:
-    """The JSON of a body without MOVING keys. Raises ValueError for what is not JSON."""
+    """Parse a body as JSON and return it without the members MOVING. Raises ValueError for other content."""
     return _still(json.loads(body))
 
 
@@ -28,9 +28,10 @@ def _still(value: Any) -> Any:
 
 
 def unlike(expected: Sequence[bytes | None], answers: Sequence[tuple[int, bytes]]) -> list[str]:
-    """Return what is wrong with (request, body) answers, a sentence each; nothing when all mean the same.
+    """Return a sentence for each of the answers, (number of its request, body), that differs from the expected body; []
+    if none does.
 
-    Request -1 (a driver that can't tell) is held against every expected body.
+    Request -1, from a driver that can't tell which it was, is compared with every expected body.
     """
     meanings = [None if body is None else meaning(body) for body in expected]
     wrong = []
@@ -50,7 +51,7 @@ def unlike(expected: Sequence[bytes | None], answers: Sequence[tuple[int, bytes]
 
 
 def difference(left: Any, right: Any, path: str = "") -> str:
-    """The first place where two JSON values differ, with both values there."""
+    """Return the path of the first place where two JSON values differ, with both values there."""
     if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
         for key in left:
             if left[key] != right[key]:

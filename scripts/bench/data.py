@@ -1,4 +1,4 @@
-"""Account of where to point the drivers: what the benchmark's site of the data set holds, and who asks for it."""
+"""Choice of what the drivers request: pages of the benchmark's site in the data set, and the callers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Found:
-    """Record of what the site offers, in its ids."""
+    """Record of what the benchmark's site has to be requested: ids of things, tokens of callers, words to
+    search for.
+    """
 
     host: str
     tokens: dict[str, list[str]]
@@ -105,7 +107,7 @@ class Found:
 
 
 def find(url: str, domain: str, server: Server) -> Found:
-    """Choose, the same way for the same data, through a running application."""
+    """Choose what to request, by asking the running application `server`; the same choice for the same data."""
     ask = server.ask
     landmarks = seed.landmarks(url)
     names = sorted(seed.bench_tokens().items(), key=lambda pair: landmarks[pair[0]])
@@ -164,14 +166,16 @@ def find(url: str, domain: str, server: Server) -> Found:
 
 
 def data_of(answer: Answer) -> Any:
-    """`data` of an answer. Raises RuntimeError unless its status is 200."""
+    """Return the member `data` of an answer. Raises RuntimeError unless its status is 200."""
     if answer.status != 200:
         raise RuntimeError(f"answered {answer.status}: {answer.body[:200]!r}")
     return json.loads(answer.body)["data"]
 
 
 def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
-    """The requests of a page, to be sent in turn. `ask` is used to find the last page of a list."""
+    """Return the requests of a page of the table, to be sent in turn. `ask` sends one, to find the last page of
+    a list.
+    """
     tokens = found.tokens.get(page.who, [None])
 
     def get(path: str) -> Request:
@@ -223,7 +227,9 @@ def requests(page: Page, found: Found, ask: Ask) -> list[Request]:
 
 
 def last_page(first: Request, key: str, ask: Ask) -> Request:
-    """The last full page of the list under `data.<key>`: a last page with two lines would flatter."""
+    """Return the request for the last full page of the list under `data.<key>`; a last page of two lines would be too
+    cheap.
+    """
     page = data_of(ask(first))[key]
     offset = page["total"] // page["limit"] * page["limit"] - page["limit"]
     path = f"{first.path}?offset={offset}" if offset > 0 else first.path
@@ -231,7 +237,9 @@ def last_page(first: Request, key: str, ask: Ask) -> Request:
 
 
 def _cookie(host: str, token: str | None) -> str:
-    """Return the website's session cookie of a token."""
+    """Return the header Cookie of a browser that is signed in to the website on `host` with this API token; "" for
+    None, a guest.
+    """
     if token is None:
         return ""
     session = WebSession(token, int(time.time()))

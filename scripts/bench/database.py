@@ -1,4 +1,4 @@
-"""The database of a run: FORUMAPI_BENCH_DATABASE, or one in an embedded PostgreSQL of the benchmark's own."""
+"""Database of a benchmark run: that in FORUMAPI_BENCH_DATABASE, or one in an embedded PostgreSQL of its own."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ENV = "FORUMAPI_BENCH_DATABASE"
 
 @contextlib.contextmanager
 def provided(folder: Path, size: SizeName, *, fresh: bool) -> Iterator[str]:
-    """The address of a migrated database that holds the data set of this size.
+    """Yield the address of a migrated database that holds the data set of this size.
 
-    An embedded one stays in `folder` and is used again by the next run. One named by the
-    environment must be empty or hold that data set; it is never dropped. Raises SystemExit.
+    An embedded one stays in `folder`, and the next run uses it again. One named by the environment must be empty or
+    hold that data set; it is never dropped. Raises SystemExit for another.
     """
     given = os.environ.get(ENV, "")
     if given:
@@ -56,7 +56,7 @@ def provided(folder: Path, size: SizeName, *, fresh: bool) -> Iterator[str]:
 
 
 def state(url: str, size: SizeName) -> str:
-    """One of "empty", "loaded" (with this size) and "other"."""
+    """Return "empty", "loaded" if the database holds the data set of this size, or "other"."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT to_regclass('sites') IS NULL").fetchone()
         if row is None or row[0]:
@@ -72,7 +72,7 @@ def state(url: str, size: SizeName) -> str:
 
 
 def ready(url: str, size: SizeName) -> None:
-    """Migrate, and load the data set where there is none. Raises SystemExit for other contents."""
+    """Migrate the database, and load the data set if it is empty. Raises SystemExit for other contents."""
     before = state(url, size)
     if before == "other":
         raise SystemExit(f"the database holds something else than the data set {size}")
@@ -94,5 +94,5 @@ def ready(url: str, size: SizeName) -> None:
 
 
 def progress(line: str) -> None:
-    """Show a line in place of the one before."""
+    """Print a line in place of the one before."""
     print(f"\r{line}\033[K", end="", flush=True)

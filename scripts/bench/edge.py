@@ -1,7 +1,7 @@
-"""`make bench-edge`: what nginx in front costs, what clients that stay connected weigh, how soon the one file is ready.
+"""`make bench-edge`: cost of nginx in front, memory of clients that stay connected, and start of the one file.
 
-nginx     the web process's CPU a request behind nginx with TLS and HTTP/2, over that of the same requests without it
-memory    resident memory of a worker with very many clients that keep their connections and ask now and then
+nginx     the web process's CPU for a request behind nginx with TLS and HTTP/2, over that of the same request without it
+memory    resident memory of a worker with very many clients that stay connected and ask now and then
 start     from the start of the one file to the first 200 of /api/v1/ready
 """
 
@@ -58,7 +58,7 @@ START_LIMIT_S: Final = 120.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every answer was right, whatever the figures."""
+    """Measure and print the table; return 0 if every answer was right, whatever the figures."""
     parser = argparse.ArgumentParser(
         prog="make bench-edge",
         description=__doc__,
@@ -94,14 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Programs:
-    """Paths of the programs that are not ours; "" where one is missing and not needed."""
+    """Paths of the programs that are not part of the project; "" for one that is missing and not needed."""
 
     nginx: str
     h2load: str
 
     @classmethod
     def find(cls, *, needed: bool) -> Programs:
-        """Raises SystemExit saying what to install."""
+        """Find the programs; if one is `needed` and missing, raise SystemExit, which says what to install."""
         found = {name: shutil.which(name) or "" for name in ("nginx", "h2load")}
         found["nginx"] = found["nginx"] or shutil.which("nginx", path="/usr/sbin") or ""
         packages = {"nginx": "nginx-light", "h2load": "nghttp2-client"}
@@ -113,7 +113,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class Seen:
-    """Record of what one run of h2load did, and the CPU it cost. Milliseconds a request."""
+    """Result of one run of h2load: answers a second, and CPU milliseconds for each in the web process and in nginx."""
 
     per_s: float
     web_ms: float
@@ -121,7 +121,7 @@ class Seen:
 
 
 class Bench:
-    """Record of what stands, for every part of a run."""
+    """Servers and settings of a run, shared by its three parts."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Bench:
         self.other = other
 
     def application(self, **settings: str) -> services.Server:
-        """One worker of forumapi that believes the nginx before it."""
+        """Start a web process with one worker that trusts nginx for client addresses."""
         return services.application(
             self.url,
             self.memcached,
@@ -153,7 +153,9 @@ class Bench:
     # ------------------------------------------------------------ nginx
 
     def nginx(self) -> list[dict[str, Any]]:
-        """For each page: the most a worker answers without nginx, and what half of that costs with and without."""
+        """Measure for each page how many requests a worker answers without nginx, and what half as many cost with and
+        without nginx.
+        """
         rows = []
         with (
             self.application() as web,
@@ -168,7 +170,9 @@ class Bench:
 
     @contextlib.contextmanager
     def _nginx(self, folder: Path, web: services.Server) -> Iterator[stage.Nginx]:
-        """The project's own configuration, but for the limit on requests of one address: all of ours come from one."""
+        """Run nginx with the project's configuration, without its limit on requests of one address, from which all of
+        these come.
+        """
         with (
             proc.on(self.other),
             stage.nginx(
@@ -219,7 +223,7 @@ class Bench:
         }
 
     def _most(self, web: services.Server, requests: Sequence[Request]) -> float:
-        """Answers a second of a saturated worker that is asked directly."""
+        """Return the answers a second of a saturated worker that is asked without nginx."""
         seen = load.drive(
             web.port,
             requests,
@@ -242,7 +246,9 @@ class Bench:
         rate: float,
         seconds: float,
     ) -> Seen:
-        """Offer so many requests a second over connections that stay: to the worker, or to nginx before it."""
+        """Send `rate` requests a second over connections that stay open, to the worker or, with `front`, to nginx
+        before it.
+        """
         before = proc.exact_cpu_s(web.pid), proc.exact_cpu_s(front.process.pid) if front else 0.0
         count, per_s = self._h2load(requests, web.port, front, rate, seconds)
         after = proc.exact_cpu_s(web.pid), proc.exact_cpu_s(front.process.pid) if front else 0.0
@@ -257,7 +263,9 @@ class Bench:
         rate: float,
         seconds: float,
     ) -> tuple[int, float]:
-        """Return how many were answered, and how many a second. Raises SystemExit unless all of them were, with 200."""
+        """Run h2load; return the number of answers, and answers a second. Raises SystemExit unless each request got
+        200.
+        """
         first = requests[0]
         scheme, port = ("https", front.port) if front else ("http", port)
         count = int(rate * seconds) // CONNECTIONS * CONNECTIONS
@@ -288,7 +296,7 @@ class Bench:
     # ------------------------------------------------------------ memory
 
     def memory(self) -> dict[str, Any]:
-        """Resident memory of one worker with ever more clients; its caches are full before the first comes."""
+        """Measure the resident memory of one worker with ever more clients; its caches are filled before."""
         with self.application(worker_connections=str(CLIENTS[-1] + 1_000)) as web:
             found = data.find(self.url, services.DOMAIN, web)
             requests = [
@@ -306,7 +314,7 @@ class Bench:
     def _clients(
         self, web: services.Server, requests: Sequence[Request], count: int, most: float
     ) -> dict[str, Any]:
-        """So many clients, each with a connection of its own, ask in turn, each every few seconds."""
+        """Connect `count` clients that ask in turn, each every few seconds, and measure the worker's memory."""
         print(f"{count} clients …", flush=True)
         every = max(EVERY_S, count / (most * CALM_SHARE))
         results: list[load.Result] = []
@@ -353,7 +361,9 @@ class Bench:
     # ------------------------------------------------------------ start
 
     def start(self) -> dict[str, Any]:
-        """Start the one file again and again, on a database that is there; `first`: when it has to unpack itself."""
+        """Measure the start of the one file, several times on an existing database; `first`: the start that has to
+        unpack it.
+        """
         file: Path = self.args.file.absolute()
         if not file.exists():
             subprocess.run([services.ROOT / "scripts/dist", file.parent], check=True)
@@ -376,7 +386,7 @@ class Bench:
         return {"file": said.stdout.strip(), "first": first, "starts": commands}
 
     def _bare(self, home: Path) -> dict[str, str]:
-        """The environment of a machine that has nothing of the project."""
+        """Return the environment variables of a machine without anything of the project."""
         return {
             "PATH": f"{sys.base_prefix}/bin:/usr/bin:/bin",
             "HOME": str(home),
@@ -388,9 +398,8 @@ class Bench:
         }
 
     def _ready(self, file: Path, home: Path, *words: str) -> dict[str, float]:
-        """From the start of a command to the first 200 of /api/v1/ready: seconds, and CPU seconds of all its processes.
-
-        It is ended again.
+        """Start a command and measure until the first 200 of /api/v1/ready, in seconds and in CPU seconds of all its
+        processes; then end it.
         """
         port = services.free_port()
         environ = self._bare(home) | {"FORUMAPI_LISTEN": f"127.0.0.1:{port}"}
@@ -422,7 +431,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _connections(port: int) -> int:
-    """Return how many connections to a loopback port are established."""
+    """Return the number of established connections to a loopback port."""
     end, established = f"0100007F:{port:04X}", "01"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(line.split()[1] == end and line.split()[3] == established for line in lines)
@@ -432,7 +441,7 @@ def _connections(port: int) -> int:
 
 
 def report(figures: dict[str, Any]) -> str:
-    """A table a person can read, and under it what was missed."""
+    """Format the figures as a table for people, with the targets that were missed."""
     lines, missed = [f"size {figures['size']}, load before {figures['load_before']}"], []
     if rows := figures.get("nginx"):
         head = (

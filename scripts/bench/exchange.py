@@ -1,13 +1,13 @@
-"""Requests and answers as bytes, and the files through which they reach a driver and come back.
+"""Exchange of requests and answers with the drivers, as bytes in files.
 
-A driver is another process, so that making requests takes no CPU from the measuring one. Both
-drivers (wrk with cycle.lua, and load.py) work in a folder with these files:
+A driver is another process, so that making requests takes no CPU from the process that measures. Both drivers (wrk with
+cycle.lua, and load.py) work in a folder with these files:
 
     requests    for each request "<length>" on a line and then its bytes
     expected    for each request, in the same form, the body of its answer outside the benchmark,
-                against which every timed one is held; length -1 where any body will do
+                with which every timed one is compared; length -1 if any body will do
     differing   from the driver: "<request> <length>" and the body of each answer that was not
-                the expected one; request -1 where the driver can't tell which it was
+                the expected one; request -1 if the driver can't tell which it was
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NUMBER = b"@@@@@@@@@@@@"
 
 @dataclass(frozen=True)
 class Request:
-    """One request to send, over and over or in turn with others."""
+    """HTTP request that a driver sends, again and again or in turn with others."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Request:
     cookie: str = ""
 
     def raw(self) -> bytes:
-        """The bytes on the wire, for a connection that stays open."""
+        """Return the request's bytes, for a connection that stays open."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {self.host}", "Accept: */*"]
         if self.token is not None:
             lines.append(f"Authorization: Bearer {self.token}")
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as read from the socket."""
+    """HTTP answer as read from the socket."""
 
     status: int
     headers: dict[str, str]
@@ -54,33 +54,35 @@ class Answer:
 
 
 def write_blocks(path: Path, blocks: Sequence[bytes | None]) -> None:
-    """The `requests` or `expected` file."""
+    """Write the file `requests` or `expected`; None becomes length -1."""
     with path.open("wb") as out:
         for block in blocks:
             out.write(b"-1\n" if block is None else b"%d\n%b" % (len(block), block))
 
 
 def read_blocks(path: Path) -> list[bytes | None]:
-    """Return what write_blocks left."""
+    """Read a file that `write_blocks` wrote."""
     return [block for _, block in read(path)]
 
 
 def write_differing(path: Path, answers: Sequence[tuple[int, bytes]]) -> None:
-    """The `differing` file."""
+    """Write the file `differing`: the number of the request, and the body, of each answer that was not the expected
+    one.
+    """
     with path.open("wb") as out:
         for request, body in answers:
             out.write(b"%d %d\n%b" % (request, len(body), body))
 
 
 def read_differing(path: Path) -> list[tuple[int, bytes]]:
-    """(request, body) of the answers a driver kept; none when it wrote no file."""
+    """Read the file `differing`; return (request, body) for each answer in it, [] if there is no file."""
     if not path.exists():
         return []
     return [(int(words[0]), block) for words, block in read(path) if block is not None]
 
 
 def read(path: Path) -> Iterator[tuple[list[bytes], bytes | None]]:
-    """Each block with the words of the line before it; the last word is the block's length."""
+    """Yield each block of a file with the words of the line before it; the last word is the block's length."""
     data, at = path.read_bytes(), 0
     while at < len(data):
         line_end = data.index(b"\n", at)

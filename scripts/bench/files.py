@@ -1,4 +1,4 @@
-"""`make bench-files`: what a download costs beside nginx, and how soon a photograph has its thumbnail."""
+"""`make bench-files`: cost of a download beside nginx, and time until a photograph has its thumbnail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ http {{
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every answer was right, whatever the figures."""
+    """Measure and print the table; return 0 if every answer was right, whatever the figures."""
     parser = argparse.ArgumentParser(prog="make bench-files", description=__doc__)
     parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
     parser.add_argument(
@@ -87,7 +87,9 @@ def measure(
     core: int | None,
     other: int | None,
 ) -> dict[str, Any]:
-    """Downloads each way in turn, then photographs; every server on the core of the worker under test."""
+    """Measure downloads by each way in turn, then photographs; every server runs on the core of the worker
+    under test.
+    """
     token = seed.bench_tokens()["bench_member_1"]
     host = f"{data.SITE}.{services.DOMAIN}"
     files = args.folder / "data" / "files"
@@ -128,7 +130,7 @@ def measure(
 
 
 class Timed(NamedTuple):
-    """One round of one download."""
+    """Result of one round of one download."""
 
     seen: load.Result
     cpu_s: float
@@ -142,7 +144,9 @@ def download(
     core: int | None,
     pids: Sequence[int],
 ) -> Timed:
-    """Drive one address, each answer held against the file; `pids` are the processes that serve it."""
+    """Request one file again and again, and compare each answer with `body`. `pids`: processes that serve it, whose CPU
+    is measured.
+    """
     before = sum(map(proc.cpu_s, pids))
     seen = load.drive(
         port,
@@ -160,7 +164,7 @@ def download(
 
 
 def together(rounds: Sequence[Timed]) -> dict[str, float]:
-    """Answers a second over all rounds, CPU of the servers for each in µs, and the middle round's times in ms."""
+    """Sum up rounds: answers a second, CPU of the servers for each in µs, and the middle round's times in ms."""
     requests = sum(one.seen.requests for one in rounds)
     return {
         "per_s": requests / sum(one.seen.seconds for one in rounds),
@@ -171,7 +175,7 @@ def together(rounds: Sequence[Timed]) -> dict[str, float]:
 
 
 def photograph(web: services.Server, host: str, token: str, core: int | None) -> dict[str, float]:
-    """Upload one and ask for its thumbnail at once, while others go on asking; times in ms."""
+    """Upload a photograph and request its thumbnail at once, while others go on reading; return times in ms."""
     shot = picture(PHOTOGRAPH_BYTES)
     others: list[load.Result] = []
 
@@ -212,7 +216,7 @@ def photograph(web: services.Server, host: str, token: str, core: int | None) ->
 def uploaded(
     web: services.Server, host: str, token: str, content: bytes, *, fetch: bool = True
 ) -> tuple[str, bytes]:
-    """The hash of a new file, and its bytes as they are served."""
+    """Upload a file; return its hash, and its bytes as they are served (b"" without `fetch`)."""
     edge = "----edge-of-the-benchmark"
     head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="wheel.jpg"\r\n\r\n'
     body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
@@ -226,13 +230,13 @@ def uploaded(
 
 
 def data_list(answer: Answer) -> list[dict[str, Any]]:
-    """`data` of an upload's answer."""
+    """Return the member `data` of the answer to an upload."""
     found: list[dict[str, Any]] = json.loads(answer.body)["data"]
     return found
 
 
 def picture(size: int) -> bytes:
-    """A JPEG of about so many bytes, another each time."""
+    """Make a JPEG of about `size` bytes, a different one each time."""
     pixels = max(64, int((size * 1.6) ** 0.5))
     noise = random.Random(time.time_ns())
     small = Image.frombytes(
@@ -254,7 +258,7 @@ def picture(size: int) -> bytes:
 def nginx(
     program: str, folder: Path, core: int | None, files: Path, worker: int
 ) -> Iterator[tuple[services.Server, int, int]]:
-    """nginx; its port where it serves the files itself, and the one with our configuration."""
+    """Run nginx; yield it, its port that serves the files by itself, and its port with the project's configuration."""
     plain, front = services.free_port(), services.free_port()
     place = (folder / "nginx").resolve()
     place.mkdir(exist_ok=True)
@@ -296,7 +300,7 @@ def nginx(
 
 
 def report(figures: dict[str, Any]) -> str:
-    """A table a person can read."""
+    """Format the figures as a table for people."""
     rates = figures["downloads"]
     base = rates["nginx"]
     lines = [

@@ -1,7 +1,7 @@
-"""Account of what the ground itself costs: answers made by gunicorn and Werkzeug with none of forumapi's code.
+"""Minimal server: answers made by gunicorn and Werkzeug without any code of forumapi.
 
-`make bench` states every figure of the application as a share of these. The file is frozen: a
-floor that moves measures nothing. Two addresses:
+`make bench` states every figure of the application as a share of these. The file is frozen: a floor that changes
+measures nothing. Two addresses:
 
     /size/<n>     a constant of n bytes, labelled as JSON
     /one-query    25 rows of one prepared SELECT, encoded by msgspec; FLOOR_DATABASE says where
@@ -38,7 +38,7 @@ _idle: list[psycopg.Connection] = []
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The WSGI callable: route, Request, Response and nothing else."""
+    """Answer a request: WSGI callable with a route, Request and Response, and nothing else."""
     request = Request(environ)
     endpoint, values = URLS.bind_to_environ(request.environ).match()
     body = constant(values["size"]) if endpoint == "size" else one_query()
@@ -47,12 +47,12 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 @functools.cache
 def constant(size: int) -> bytes:
-    """A JSON string of exactly `size` bytes, its quotes included."""
+    """Return a JSON string of exactly `size` bytes, quotes included."""
     return b'"' + b"x" * max(size - 2, 0) + b'"'
 
 
 def one_query() -> bytes:
-    """The rows of ROWS as JSON, over a connection of the process's own stack of idle ones."""
+    """Return the rows of ROWS as JSON, read over an idle connection of this process."""
     connection = _idle.pop() if _idle else connect()
     rows = connection.execute(ROWS, {"after": 0}, prepare=True).fetchall()
     _idle.append(connection)
@@ -62,5 +62,5 @@ def one_query() -> bytes:
 
 
 def connect() -> psycopg.Connection:
-    """A connection in autocommit to FLOOR_DATABASE."""
+    """Open a connection in autocommit to FLOOR_DATABASE."""
     return psycopg.connect(os.environ["FLOOR_DATABASE"], autocommit=True)

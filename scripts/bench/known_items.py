@@ -1,7 +1,7 @@
-"""Is what is there found? Queries drawn by a seed from a site's own texts, each with what it has to find.
+"""Judge of search: queries drawn by a seed from a site's own texts, each with what it has to find.
 
-A known item is a text that somebody remembers three rare words of. Half of the queries have one typing error, a fifth
-is in scripts without spaces. Another fifth uses operators: what they find must be what looking at each text finds.
+A known item is a text of which somebody remembers three rare words. Half of the queries have one typing error, a fifth
+are in scripts without spaces. Another fifth use operators, and must find what scanning each text finds.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ NAMES = {2: "microcosm", 3: "profile", 4: "comment", 6: "conversation", 7: "poll
 
 @dataclass(frozen=True)
 class Known:
-    """A query and the text it is after."""
+    """Query, and the text that it has to find."""
 
     query: str
     text: str
@@ -135,7 +135,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Operated:
-    """A query with operators, and the condition on `scanned` that is true of what it has to find."""
+    """Query with operators, and the SQL condition on `scanned` that holds for what it has to find."""
 
     query: str
     condition: str
@@ -144,7 +144,7 @@ class Operated:
 
 @dataclass
 class Report:
-    """Record of what came of it."""
+    """Result of all queries: how many found what they had to, and how long they took."""
 
     exact: list[bool] = field(default_factory=list)
     forgiven: list[bool] = field(default_factory=list)
@@ -156,17 +156,17 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Return whether enough was found, and operators found what they must."""
+        """Return True if enough known items were found, and operators found what they must."""
         return share(self.exact) >= EXACT and share(self.forgiven) >= FORGIVEN and not self.wrong
 
     @property
     def p99_ms(self) -> float:
-        """Times of the queries for known items, one at a time."""
+        """Return the 99th percentile, in ms, of the queries for known items, asked one at a time."""
         times = sorted(self.times_ms)
         return times[math.ceil(0.99 * len(times)) - 1]
 
     def document(self) -> dict[str, Any]:
-        """The figures, for programs."""
+        """Return the figures as a dict, for JSON."""
         return {
             "recall_exact": share(self.exact),
             "recall_forgiven": share(self.forgiven),
@@ -177,7 +177,7 @@ class Report:
         }
 
     def words(self) -> str:
-        """The figures, for people."""
+        """Return the figures as text for people."""
         return (
             f"search: {share(self.exact):.1%} of {len(self.exact)} known items among the first {RECALLED} "
             f"(≥ {EXACT:.0%}), {share(self.forgiven):.1%} of {len(self.forgiven)} with a typing error "
@@ -188,12 +188,14 @@ class Report:
 
 
 def share(found: Sequence[bool]) -> float:
-    """Return how many of them are true."""
+    """Return the share, 0 to 1, of True among `found`."""
     return sum(found) / len(found) if found else 0.0
 
 
 def sentences(random: Random, count: int) -> list[str]:
-    """Texts in scripts without spaces, a language in turn: twelve of its words each, in two sentences."""
+    """Make `count` texts in scripts without spaces, by language in turn: twelve of the language's words in two
+    sentences.
+    """
     made = []
     for number in range(count):
         words = random.sample(list(SENTENCES.values())[number % len(SENTENCES)], 12)
@@ -202,7 +204,7 @@ def sentences(random: Random, count: int) -> list[str]:
 
 
 def mistyped(random: Random, word: str) -> str:
-    """The word with one typing error: a letter more, less, wrong, or changed with its neighbour."""
+    """Return the word with one typing error: a letter more, fewer, wrong, or exchanged with its neighbour."""
     while True:
         at, letter = random.randrange(len(word)), random.choice(LETTERS)
         kind = random.randrange(4)
@@ -217,7 +219,7 @@ def mistyped(random: Random, word: str) -> str:
 
 
 def mistyped_unspaced(random: Random, word: str, others: Sequence[str]) -> str:
-    """The same in a script without spaces: letters come from other words."""
+    """Return a word of a script without spaces with one typing error; its letters come from `others`."""
     while True:
         at, letter = random.randrange(len(word)), random.choice(random.choice(others))
         made = random.choice(
@@ -232,7 +234,9 @@ def mistyped_unspaced(random: Random, word: str, others: Sequence[str]) -> str:
 
 
 class Judge:
-    """Draws queries from one site's texts and holds what is found against them. `readable`: a guest's microcosms."""
+    """Drawer of queries from one site's texts, which compares what they find. `readable`: microcosms that a guest may
+    read.
+    """
 
     def __init__(
         self,
@@ -250,9 +254,9 @@ class Judge:
         self._seed = seed
 
     def run(self, count: int = QUERIES, *, scans: bool = True) -> Report:
-        """Ask `count` queries: of five, three with words, one in a script without spaces, one with operators.
+        """Ask `count` queries: of each five, three with words, one in a script without spaces, one with operators.
 
-        Those with operators only if it `scans`: to look at each text takes minutes where there are millions.
+        Those with operators only if it `scans`: scanning each text takes minutes where there are millions.
         """
         report = Report()
         fifth = count // 5
@@ -273,7 +277,9 @@ class Judge:
         return list(dict.fromkeys(row[2] for row in rows))
 
     def _by_rarity(self, texts: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
-        """The words of each text and how many texts hold each, the rarest first; of those of one stem one."""
+        """Return for each text its words with the number of texts that have each, the rarest first; of words with one
+        stem only one.
+        """
         words = sorted({word for text in texts for word in WORD.findall(text.lower())})
         seen = dict(self._rows(RARITY, words=words))
         stems = dict(self._rows(STEMS, words=words))
@@ -420,7 +426,7 @@ class Judge:
                 )
 
     def _hits(self, query: str, most: int) -> list[tuple[str, int]]:
-        """The hits of a query, page by page, `most` or some more; none where only words with an error were found."""
+        """Return the first `most` or a few more hits of a query, page by page; [] if only corrected words found any."""
         found: list[tuple[str, int]] = []
         while True:
             data = self._find(f"{query}&limit=250&offset={len(found)}")

@@ -1,4 +1,4 @@
-"""Account of how fast and how many: events pushed to listeners. `make bench-live`; sizes are parameters.
+"""`make bench-live`: speed and number of events pushed to listeners; sizes are parameters.
 
     commit to frame    100 comments a second; listeners on the writer's process, on another one, and on one whose
                        connection for notifications is killed again and again
@@ -6,7 +6,7 @@
     hot                one conversation with very many followers
     reconnect          everybody comes back at once, with a cursor, and has missed something
 
-Everything runs on this machine, the listeners too, so what is measured is a lower bound. A table goes to stdout, the
+All of it runs on this machine, the listeners too, so what is measured is a lower bound. A table goes to stdout, the
 same as JSON to `--json`.
 """
 
@@ -43,7 +43,7 @@ MASK = b"\0\0\0\0"  # a client's frame needs one; this one changes nothing
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """A frame of a client."""
+    """Encode a WebSocket frame as a client sends it."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, 0x80 | size)) + MASK + payload
@@ -51,7 +51,7 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 class Socket:
-    """One listener of a swarm."""
+    """Connection of one listener of a swarm."""
 
     __slots__ = ("answer", "buffer", "cursor", "last", "on_open", "raw", "seen")
 
@@ -82,7 +82,9 @@ class Swarm:
         by: Person | None,
         subscribe: dict[str, Any] | None,
     ) -> Socket:
-        """Connect one more; `subscribe` is sent once it is open."""
+        """Connect one more listener, `by` a member or None for a guest; `subscribe` is sent once the connection is
+        open.
+        """
         raw = socket.create_connection(server.address, timeout=20)
         key = base64.b64encode(os.urandom(16)).decode()
         sign_in = f"Authorization: Bearer {by.token}\r\n" if by else ""
@@ -98,7 +100,7 @@ class Swarm:
         return made
 
     def turn(self, wait_s: float) -> None:
-        """Take what has come in."""
+        """Wait up to `wait_s` for messages, and read those that have come."""
         for number, _ in self._poll.poll(wait_s, 2000):
             one = self.sockets[number]
             try:
@@ -117,7 +119,7 @@ class Swarm:
             self._take(one)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Take what comes in for so long, or until it is true; whether it became so."""
+        """Read messages for `seconds`, or until `until()` is true; return True if it became true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.turn(0.05)
@@ -155,7 +157,7 @@ class Swarm:
         one.buffer = data[at:]
 
     def close(self) -> None:
-        """Let all go."""
+        """Close all connections."""
         for one in self.sockets.values():
             one.raw.close()
         self.sockets.clear()
@@ -163,7 +165,7 @@ class Swarm:
 
 
 class Writer:
-    """Posts comments at a steady pace; `sent` holds the moment of each one's acknowledgement, by id."""
+    """Client that posts comments at a steady rate; `sent`: time at which each comment was acknowledged, by its id."""
 
     def __init__(self, server: Server, chat: Thing, by: list[Person], per_s: float) -> None:
         self.server = server
@@ -176,7 +178,7 @@ class Writer:
         self._lock = threading.Lock()
 
     def run(self, count: int) -> None:
-        """Write so many, on a few connections."""
+        """Post `count` comments, over a few connections."""
         began = time.monotonic()
         threads = [
             threading.Thread(target=self._work, args=(began, count, person)) for person in self.by
@@ -218,13 +220,13 @@ class Writer:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which that share of all lies, in ms."""
+    """Return the value, in ms, below which `share` of all values (in seconds) lie."""
     ordered = sorted(values)
     return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 class Bench:
-    """One run: its database, and what it found."""
+    """One run: its database, and the rows of its table."""
 
     def __init__(self, url: str, folder: Path, sizes: argparse.Namespace) -> None:
         self.url = url
@@ -235,7 +237,7 @@ class Bench:
 
     @contextlib.contextmanager
     def server(self, name: str, **settings: str) -> Iterator[Server]:
-        """A web process with room for very many."""
+        """Run a web process that accepts very many connections."""
         started = start_server(
             self.url,
             self.folder / name,
@@ -254,7 +256,7 @@ class Bench:
             started.stop()
 
     def row(self, name: str, target: str, is_met: bool, **figures: Any) -> None:
-        """One line of the table."""
+        """Add a line to the table, and print it. `target`: in words; `is_met`: reached or not."""
         rounded = {key: round(v, 1) if isinstance(v, float) else v for key, v in figures.items()}
         self.rows.append({"name": name, "target": target, "met": is_met, **rounded})
         told = "  ".join(f"{key} {value}" for key, value in rounded.items())
@@ -264,7 +266,9 @@ class Bench:
     # ------------------------------------------------------------ commit to frame
 
     def latency(self) -> None:
-        """Commit to frame, on the writer's process and on another one, with and without notifications."""
+        """Measure the time from commit to frame, on the writer's process and another, with and without
+        notifications.
+        """
         site = self.make.site()
         chat = self.make.conversation(site)
         with self.server("here") as here, self.server("there") as there:
@@ -346,7 +350,7 @@ class Bench:
     # ------------------------------------------------------------ idle
 
     def idle(self) -> None:
-        """Memory of very many sockets, and REST beside them."""
+        """Measure the memory of very many idle sockets, and REST requests meanwhile."""
         site = self.make.site()
         chat = self.make.conversation(site)
         ready = set()
@@ -388,7 +392,7 @@ class Bench:
     # ------------------------------------------------------------ hot
 
     def hot(self) -> None:
-        """One conversation with very many followers."""
+        """Measure a conversation with very many followers."""
         site = self.make.site()
         chat = self.make.conversation(site)
         ready = set()
@@ -446,7 +450,7 @@ class Bench:
     # ------------------------------------------------------------ reconnect
 
     def reconnect(self) -> None:
-        """Everybody comes back at once, and has missed something."""
+        """Measure the return of all listeners at once, each with a cursor and events to catch up with."""
         site = self.make.site()
         chat = self.make.conversation(site)
         people = [self.make.person(site) for _ in range(50)]
@@ -506,7 +510,7 @@ class Bench:
 
 
 def main() -> int:
-    """Run what was asked for; 0 when all targets are met."""
+    """Run the parts that were asked for; return 0 if all targets are met."""
     parser = argparse.ArgumentParser(prog="make bench-live", description=__doc__)
     parser.add_argument("parts", nargs="*", help="latency, idle, hot, reconnect; all without any")
     parser.add_argument("--rate", type=float, default=100, help="comments a second")

@@ -1,8 +1,8 @@
-"""The load drivers: wrk where the machine has it, otherwise a generator of our own.
+"""Load drivers: wrk if the machine has it, else a generator of our own.
 
-The generator is `python -m scripts.bench.load`, a process of its own: raw sockets, keep-alive, one
-request at a time on each connection, no pipelining. wrk cannot hold an offered rate, so a run that
-offers one always uses the generator. Both work from the files of exchange.py.
+The generator is `python -m scripts.bench.load`, a process of its own: raw sockets, keep-alive, one request at a time on
+each connection, no pipelining. wrk can't keep to a rate, so a run at a rate always uses the generator. Both work from
+the files of exchange.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KEPT = 200
 
 @dataclass(frozen=True)
 class Result:
-    """Record of what a driver saw. Times in seconds, latency from a request's due time to its last byte."""
+    """Result of a driver's run. Times in seconds; latency is from the time a request was due to its last byte."""
 
     requests: int
     seconds: float
@@ -62,16 +62,16 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Return the requests a second."""
         return self.requests / self.seconds
 
 
 class DriverError(Exception):
-    """The driver itself could not run; its own words."""
+    """Failure of the driver itself to run; the message is its output."""
 
 
 def wrk() -> str | None:
-    """The path of wrk, None where it is missing."""
+    """Return the path of wrk; None if it is not installed."""
     return shutil.which("wrk")
 
 
@@ -87,10 +87,10 @@ def drive(
     driver: str | None = None,
     core: int | None = None,
 ) -> Result:
-    """Send `requests` in turn to a loopback port for `seconds`.
+    """Send `requests` in turn to a loopback port for `seconds`; return what came back.
 
-    `rate` offers that many a second instead of as many as come back; `driver` is wrk's path, None
-    for our generator; `core` pins it. Raises DriverError.
+    `rate`: requests a second, None for as many as are answered; `driver`: path of wrk, None for the generator; `core`:
+    to which the driver is pinned. Raises DriverError.
     """
     with tempfile.TemporaryDirectory(prefix="forumapi-bench-") as name:
         folder = Path(name)
@@ -131,14 +131,14 @@ def drive(
 
 
 class Connection:
-    """One open connection with one request under way at most."""
+    """Connection with at most one request in flight."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.open()
 
     def open(self) -> None:
-        """Connect, anew after a broken one."""
+        """Connect, also again after the connection broke."""
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.busy = False
@@ -149,13 +149,17 @@ class Connection:
         self.missing = -1
 
     def send(self, request: int, raw: bytes, due: float) -> None:
-        """Start a request; it is smaller than a socket's buffer, so this does not wait."""
+        """Send request number `request`, which was due at `due`. It fits into the socket's buffer, so this does not
+        block.
+        """
         self.request, self.due = request, due
         self.busy, self.chunks, self.missing = True, [], -1
         self.socket.sendall(raw)
 
     def receive(self) -> bytes | None:
-        """The body once it is whole, with `head` set; None until then. OSError when broken."""
+        """Read what has come; return the body once it is whole, with `head` set, else None. Raises OSError for a broken
+        connection.
+        """
         chunk = self.socket.recv(1 << 18)
         if not chunk:
             raise ConnectionResetError("closed by the server")
@@ -177,7 +181,7 @@ class Connection:
 
 
 class Generator:
-    """The bundled driver: one thread, one selector, `connections` sockets."""
+    """Load generator: one thread, one selector, `connections` sockets."""
 
     def __init__(self, folder: Path, port: int, connections: int, status: int, number: int) -> None:
         self.folder = folder
@@ -196,7 +200,7 @@ class Generator:
         self.kept: list[tuple[int, bytes]] = []
 
     def run(self, seconds: float, rate: float) -> Result:
-        """Drive; `rate` 0 means as fast as answers come."""
+        """Send requests for `seconds`, `rate` a second; 0: as fast as answers come."""
         gc.disable()
         idle = deque(self.connections)  # in turn, so that none rests long enough to be closed
         start = time.perf_counter()
@@ -223,7 +227,7 @@ class Generator:
         return self.result(took)
 
     def start(self, connection: Connection, due: float) -> None:
-        """Send the next request in turn."""
+        """Send the next request in turn over a connection."""
         request = self.next
         self.next = (request + 1) % len(self.templates)
         raw = self.templates[request]
@@ -233,7 +237,7 @@ class Generator:
         connection.send(request, raw, due)
 
     def finish(self, connection: Connection) -> bool:
-        """Read what came; true when the answer is whole and the connection free again."""
+        """Read what has come on a connection; return True if its answer is whole."""
         try:
             body = connection.receive()
         except OSError:
@@ -266,7 +270,7 @@ class Generator:
         return True
 
     def result(self, seconds: float) -> Result:
-        """The figures, with the differing answers written to the folder."""
+        """Return the figures, and write the answers that differed to the folder."""
         write_differing(self.folder / "differing", self.kept)
         times = sorted(self.times) or [0.0]
         p50, p99, p999 = (
@@ -287,7 +291,7 @@ class Generator:
 
 
 def main() -> None:
-    """The generator as a process; its last line is a Result in JSON."""
+    """Run the generator as a process, whose last line of output is a Result as JSON."""
     parser = argparse.ArgumentParser(prog="scripts.bench.load", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, required=True)

@@ -1,4 +1,6 @@
-"""`make bench-mail`: how many mails about updates leave in a minute, to a mail server that takes them all at once."""
+"""`make bench-mail`: number of mails about updates that are sent in a minute, to a mail server that accepts all at
+once.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ CLEAR = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every mail was sent or rightly dropped, whatever the figures."""
+    """Measure and print; return 0 if every mail was sent or rightly dropped, whatever the figures."""
     parser = argparse.ArgumentParser(prog="make bench-mail", description=__doc__)
     parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
     parser.add_argument("--mails", type=int, default=2000)
@@ -95,14 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def clear(connection: psycopg.Connection[Any]) -> None:
-    """The data set as it was."""
+    """Remove from the database what this benchmark has written."""
     for statement in CLEAR:
         connection.execute(statement)
 
 
 @contextmanager
 def sink(core: int | None) -> Iterator[str]:
-    """The address of a mail server that takes everything, on the core that is not ours."""
+    """Run a mail server that accepts everything, on the other core; yield its address."""
     port = services.free_port()
     with subprocess.Popen(
         [sys.executable, "-c", SINK, str(port)], stdout=subprocess.PIPE
@@ -118,7 +120,9 @@ def sink(core: int | None) -> Iterator[str]:
 
 
 def drained(url: str, smtp_url: str, folder: Path) -> dict[str, float]:
-    """One sender sends all that is due: as a web worker's does, but for its requests."""
+    """Send all mails that are due with one Sender, as a web worker does, but without requests beside it; return the
+    figures.
+    """
     config = Config(
         environment="prod",
         smtp_url=smtp_url,

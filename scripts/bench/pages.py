@@ -1,4 +1,4 @@
-"""Account of what is timed: the pages, who asks for them, and what each is to reach."""
+"""Table of the pages that are timed, with the caller of each and its targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Targets:
-    """Record of what a page is to reach. None: nothing is asked of it."""
+    """Targets of a page; None where there is none."""
 
     share: float | None = None
     """Of the floor's requests per CPU-second of the web process, at least."""
@@ -28,7 +28,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Page:
-    """One line of the table. `name` is what --only and --profile take."""
+    """Line of the table: a page that is timed. `name`: what --only and --profile take."""
 
     name: str
     who: str
@@ -42,7 +42,7 @@ class Page:
     """A page of the website, whose CPU is that of its calls of the API too."""
 
     def at(self, size: str) -> Page:
-        """The same page with what it is to reach at this size."""
+        """Return the same page with its targets for a data set of this size."""
         if size != "L" or self.targets.p99_l_ms is None:
             return self
         return replace(self, targets=replace(self.targets, p99_ms=self.targets.p99_l_ms))

@@ -1,7 +1,7 @@
-"""`--plans PAGE`: which statements of a page take PostgreSQL's time, and how they are run.
+"""`--plans PAGE`: the statements of a page by their time in PostgreSQL, with their plans.
 
-PostgreSQL's own auto_explain writes the plan of every tenth statement, with the time and the
-buffers of each node, to the log of the embedded server.
+PostgreSQL's own auto_explain writes the plan of every tenth statement, with the time and the buffers of each node, to
+the log of the embedded server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BUFFERS = re.compile(r"Buffers: shared hit=(\d+)")
 
 
 def summary(log: str, to: Path) -> str:
-    """The statements of a server log by the time they took together; each one's middle plan goes to `to`."""
+    """Format the statements in a server log, by the sum of their times; write each one's median plan to `to`."""
     found: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for entry in ENTRY.split(log):
         match = PLAN.search(entry)

@@ -1,4 +1,4 @@
-"""Processes as Linux's /proc shows them: CPU time, memory, children, and their cores."""
+"""Processes as Linux's /proc shows them: CPU time, memory, children; and the pinning to cores."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds, user and system, of a process and everything below it, ended or not.
+    """Return the CPU seconds, user and system, of a process and all below it, ended ones included; 0.0 if there is no
+    such process.
 
-    What ended counts through its parent, so the figure only grows. Rounded to a hundredth of a
-    second for each process. 0.0 when there is no such process.
+    Ended processes count through their parents, so the figure only grows. Each process is rounded to a hundredth of a
+    second.
     """
     ticks = 0
     for one in tree(pid):
@@ -27,7 +28,7 @@ def cpu_s(pid: int) -> float:
 
 
 def exact_cpu_s(pid: int) -> float:
-    """As cpu_s, to the microsecond, but without what has ended: for processes and threads that stay."""
+    """Return the same as cpu_s, to the microsecond, but without processes and threads that have ended."""
     total = 0
     for one in tree(pid):
         for task in Path(f"/proc/{one}/task").glob("*/schedstat"):
@@ -37,14 +38,14 @@ def exact_cpu_s(pid: int) -> float:
 
 
 def machine_cpu_s() -> float:
-    """CPU seconds that the machine has spent on anything at all since it started, all cores together."""
+    """Return the CPU seconds that the machine has spent on all processes since it started, over all cores."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[1:8])
     return (user + nice + system + irq + softirq) / TICKS_A_SECOND
 
 
 def tree(pid: int) -> list[int]:
-    """The process and everything below it."""
+    """Return the ids of a process and of all processes below it."""
     found = [pid]
     for one in found:
         found.extend(children(one))
@@ -52,7 +53,7 @@ def tree(pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The direct children of a process."""
+    """Return the ids of a process's direct children."""
     try:
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -62,12 +63,12 @@ def children(pid: int) -> list[int]:
 
 
 def parent(pid: int) -> int:
-    """The parent of a process."""
+    """Return the id of a process's parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def name(pid: int) -> str:
-    """The short name of a process, "" when it is gone."""
+    """Return the short name of a process; "" if it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -75,7 +76,7 @@ def name(pid: int) -> str:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of one process in MB (10^6 bytes), pages shared with others included."""
+    """Return the resident memory of one process in MB (10^6 bytes), shared pages included."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -83,7 +84,7 @@ def resident_mb(pid: int) -> float:
 
 
 def pin(pids: Iterable[int], core: int | None) -> None:
-    """Let these processes use one core only; None leaves them as they are."""
+    """Bind processes to one core; do nothing for None."""
     if core is None:
         return
     for pid in pids:
@@ -95,7 +96,7 @@ def pin(pids: Iterable[int], core: int | None) -> None:
 
 @contextlib.contextmanager
 def on(core: int | None) -> Iterator[None]:
-    """Processes started inside begin on this core and stay there; None: wherever."""
+    """Start processes in the with statement bound to this core; None: to none."""
     before = os.sched_getaffinity(0)
     pin([0], core)
     try:

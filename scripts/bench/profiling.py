@@ -1,4 +1,4 @@
-"""`--profile PAGE`: which functions of the web worker take the CPU of a page."""
+"""`--profile PAGE`: the functions of the web worker by the CPU that a page takes in them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STANDARD = sysconfig.get_paths()["stdlib"]
 
 
 def toggle(server: Server) -> None:
-    """Start the worker's sampler, or stop it and let it write."""
+    """Start the sampler in the worker, or stop it and let it write its file."""
     os.kill(server.worker(), signal.SIGRTMIN)
 
 
 def wait_for(path: Path) -> None:
-    """Until the sampler has written. Raises RuntimeError after ten seconds."""
+    """Wait until the sampler has written its file. Raises RuntimeError after ten seconds."""
     end = time.monotonic() + 10
     while not (path.exists() and path.read_text().endswith("\n")):
         if time.monotonic() > end:
@@ -30,9 +30,8 @@ def wait_for(path: Path) -> None:
 
 
 def summary(path: Path, cpu_ms: float, top: int = 40) -> str:
-    """The file of profiler/sitecustomize.py as three tables.
-
-    `cpu_ms` is the web worker's CPU for one request, by which shares become microseconds.
+    """Format the sampler's file as three tables. `cpu_ms`: CPU of the web worker for one request, by which shares
+    become microseconds.
     """
     own: Counter[str] = Counter()
     below: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The figures of a run: judged against the targets, as a table for people and as JSON for programs."""
+"""Report of a benchmark run: its figures beside the targets, as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ and the most. A column headed ≥ or ≤ holds the target of the one before it."
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU milliseconds a request, each process with everything below it. None: not on this machine."""
+    """CPU milliseconds for one request in the web process, PostgreSQL and memcached; None for one that is not on this
+    machine.
+    """
 
     web_ms: float
     postgresql_ms: float | None
@@ -38,13 +40,13 @@ class Cpu:
 
     @property
     def all_ms(self) -> float:
-        """The three together, as far as they are known."""
+        """Return the sum of the three, as far as they are known."""
         return self.web_ms + (self.postgresql_ms or 0.0) + (self.memcached_ms or 0.0)
 
 
 @dataclass
 class Row:
-    """One page as measured."""
+    """Line of the table: what was measured of one page."""
 
     page: Page
     addresses: int
@@ -64,16 +66,16 @@ class Row:
 
     @property
     def per_cpu_s(self) -> float:
-        """Requests per CPU-second of the web process."""
+        """Return the requests for each CPU second of the web process."""
         return 1000 / self.cpu.web_ms if self.cpu.web_ms else 0.0
 
     @property
     def share(self) -> float | None:
-        """Share of the floor."""
+        """Return the requests as a share of the minimal server's, None if that was not measured."""
         return self.per_cpu_s / self.floor_per_cpu_s if self.floor_per_cpu_s else None
 
     def missed(self) -> list[str]:
-        """The targets not reached, in words."""
+        """Return in words the targets that the page has missed."""
         targets = self.page.targets
         found = []
 
@@ -98,7 +100,7 @@ class Row:
 
 @dataclass
 class Report:
-    """A whole run."""
+    """Result of a whole run: a Row for each page, and the circumstances."""
 
     about: dict[str, Any]
     """Size, machine, versions, driver, what was chosen."""
@@ -114,7 +116,9 @@ class Report:
     """Changes of rights on a large site, and sign-ins."""
 
     def relate(self, of_m: dict[str, Any] | None) -> None:
-        """Fill in the figures that compare lines, and those against the run at size M if given."""
+        """Compute the figures that compare rows with one another and, if given, with the run on the data set of
+        size M.
+        """
         by_name = {row.page.name: row for row in self.rows}
         costs = {row["page"]: row["cpu_ms"]["all"] for row in of_m["rows"]} if of_m else {}
         for row in self.rows:
@@ -126,12 +130,12 @@ class Report:
 
     @property
     def is_sound(self) -> bool:
-        """No wrong answer, no broken connection."""
+        """Return True if no answer was wrong and no connection broke."""
         parts = (*self.rows, self.search, self.rights)
         return not any(part.wrong for part in parts if part)
 
     def table(self) -> str:
-        """For people."""
+        """Return the table for people."""
         lines = [f"{key}: {value}" for key, value in self.about.items()]
         lines.append("")
         lines += TableLines(self.rows).lines()
@@ -182,7 +186,7 @@ class Report:
         return "\n".join(lines)
 
     def write(self, path: Path) -> None:
-        """For programs; docs/benchmarks.md lists the keys."""
+        """Write the figures as JSON to `path`; docs/benchmarks.md lists the keys."""
         document: dict[str, Any] = {"about": self.about}
         document["rows"] = [_row(row) for row in self.rows]
         if self.one_query:
@@ -200,7 +204,7 @@ class Report:
 
 
 class TableLines:
-    """Rows in columns of fixed width."""
+    """Rows formatted in columns of fixed width."""
 
     COLUMNS: tuple[tuple[str, int], ...] = (
         ("page", -20),
@@ -233,7 +237,7 @@ class TableLines:
         self.rows = rows
 
     def lines(self) -> list[str]:
-        """A heading, a rule, the rows, and what the columns mean."""
+        """Return the heading, a rule, the rows, and the meaning of the columns."""
         heading = self._line([name for name, _ in self.COLUMNS])
         found = [heading, "─" * len(heading)]
         for row in self.rows:
@@ -287,7 +291,7 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def _range(values: Sequence[int]) -> str:
-    """The middle, and the most where it is another."""
+    """Return the median as text, with the maximum if that differs."""
     if not values:
         return "?"
     return str(values[1]) if values[1] == values[2] else f"{values[1]}–{values[2]}"

@@ -1,6 +1,6 @@
-"""Changes of rights on a large site, and sign-ins: how long they take, and how long others wait meanwhile.
+"""Benchmark of changes of rights on a large site, and of sign-ins: their time, and how long others wait meanwhile.
 
-On a site of their own: 20,000 profiles, 200 microcosms, 50 roles. It is made once in a data set.
+Uses a site of its own with 20,000 profiles, 200 microcosms and 50 roles, made once in a data set.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ ROOT: Final = Query(
 
 @dataclass(frozen=True)
 class Rights:
-    """Milliseconds; `waited` and `undisturbed` are the longest that a comment took beside such changes, and without."""
+    """Result in milliseconds. `waited`: the longest that a comment took beside such changes; `undisturbed`: without
+    them.
+    """
 
     waited_ms: float
     undisturbed_ms: float
@@ -82,7 +84,7 @@ class Rights:
 
     @property
     def is_good(self) -> bool:
-        """Within what is asked of it."""
+        """Return True if the targets are met."""
         return (
             not self.wrong
             and self.waited_ms <= WAIT_MS
@@ -91,7 +93,7 @@ class Rights:
         )
 
     def words(self) -> str:
-        """For people."""
+        """Return the figures as text for people."""
         changed, longest = self.changed_ms
         signed_in, slow = self.signed_in_ms
         return (
@@ -103,7 +105,7 @@ class Rights:
 
 
 class Bench:
-    """The site, and who asks there."""
+    """The site that is used, and the tokens of those who act on it."""
 
     def __init__(self, url: str, web: Server) -> None:
         self.web = web
@@ -167,7 +169,7 @@ class Bench:
     def ask(
         self, method: str, path: str, sent: Any = None, token: str = "", status: int = 302
     ) -> Answer:
-        """Send one request and note an answer of another status."""
+        """Send one request and return its answer; one with another status than `status` is noted as wrong."""
         body = b"" if sent is None else json.dumps(sent).encode()
         answer = self.web.ask(Request(method, path, self.host, token or self.owner, body))
         if answer.status != status:
@@ -177,7 +179,7 @@ class Bench:
     # ---------------------------------------------------------------- parts
 
     def roles(self) -> list[str]:
-        """The addresses of 50 roles, with a criterion each; made where they are not there yet."""
+        """Return the addresses of 50 roles with a criterion each; those that are missing are made."""
         found = self._connection.execute(
             """SELECT microcosm_id, role_id FROM roles WHERE site_id = %s AND title LIKE 'Bench%%' ORDER BY role_id""",
             [self.site_id],
@@ -202,7 +204,9 @@ class Bench:
         return made
 
     def moves(self, path: str) -> tuple[float, float, float]:
-        """(longest comment beside, longest without, median answer) of criteria that move everybody in and out."""
+        """Change criteria so that all members enter and leave a role; return the longest comment beside that, the
+        longest without, and the median answer.
+        """
         chat = self.ask(
             "POST",
             "/api/v1/conversations",
@@ -247,7 +251,9 @@ class Bench:
         return waited, undisturbed, statistics.median(answered)
 
     def _until(self, role_id: int, members: int) -> None:
-        """Return when that many, or more, are in the role; none: must be so at once."""
+        """Wait until `members` or more are in the role, or for 0 check that none is in it now; a failure is noted as
+        wrong.
+        """
         count = "SELECT count(*) FROM profiles WHERE site_id = %s AND %s = ANY(role_ids)"
         end = time.monotonic() + (GAINED_S if members else 0.0)
         while True:
@@ -260,13 +266,13 @@ class Bench:
             time.sleep(0.05)
 
     def comment(self, chat: int) -> None:
-        """Write one as a member."""
+        """Post one comment in the conversation `chat`, as a member."""
         text = f"Beside a change of rights, number {next(self._texts)}"
         sent = {"itemType": "conversation", "itemId": chat, "markdown": text}
         self.ask("POST", "/api/v1/comments", sent, self.writer)
 
     def changes(self, path: str) -> list[float]:
-        """Milliseconds from a change of a role until a member reads by it, of many."""
+        """Return for many changes of a role the milliseconds until a member reads by it."""
         place = path.rsplit("/roles/", 1)[0]
         found = []
         for number in range(CHANGES):
@@ -281,7 +287,7 @@ class Bench:
         return found
 
     def sign_ins(self) -> list[float]:
-        """Milliseconds of the second step of signing in by mail, of a hundred members."""
+        """Return for a hundred members the milliseconds of the second step of signing in by mail."""
         found = []
         for number in range(1, SIGN_INS + 1):
             address = f"crowd{number}@rights.test"
@@ -297,7 +303,7 @@ class Bench:
         return found
 
     def run(self) -> Rights:
-        """Measure everything, after a round that warms."""
+        """Measure everything, after a round to warm up."""
         paths = self.roles()
         self.changes(paths[0])
         changed = self.changes(paths[0])

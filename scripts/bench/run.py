@@ -1,4 +1,6 @@
-"""`make bench`: load the data set, drive one worker, print the table, write var/bench.json."""
+"""Main program of `make bench`: loads the data set, sends requests to one worker, prints the table, writes
+var/bench.json.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ COUNTS = re.compile(r"db;desc=(\d+).*cache;desc=(\d+)")
 
 
 class Bench:
-    """A run: what stands, and what was measured so far."""
+    """One run: its servers, and what was measured so far."""
 
     def __init__(
         self, args: argparse.Namespace, url: str, memcached: tuple[str, int | None]
@@ -67,7 +69,7 @@ class Bench:
         """Measured requests a second by page, for the pages that are offered a share of it."""
 
     def run(self, pages: Sequence[Page]) -> Report:
-        """Time these pages, each beside the floor for its size."""
+        """Time these pages, each beside the minimal server with an answer of the same size."""
         with (
             self.application(counts=True) as counting,
             self.application() as web,
@@ -102,7 +104,7 @@ class Bench:
         return self.report
 
     def profile(self, page: Page) -> str:
-        """Return where the web worker's CPU goes on one page."""
+        """Return as text where the web worker's CPU goes on one page."""
         path = self.folder / f"profile-{page.name}.txt"
         path.unlink(missing_ok=True)
         with self.application(profile=path) as web:
@@ -119,7 +121,7 @@ class Bench:
         return f"{head}{wrong}\n{profiling.summary(path, cpu.web_ms)}"
 
     def plans(self, page: Page) -> str:
-        """Return how PostgreSQL runs the statements of one page."""
+        """Return as text how PostgreSQL runs the statements of one page."""
         log = self.folder / "data/postgres.log"
         path = self.folder / f"plans-{page.name}.txt"
         with self.application(pg_options=plans.OPTIONS) as web:
@@ -145,7 +147,7 @@ class Bench:
         pg_options: str = "",
         **others: str,
     ) -> services.Server:
-        """One worker of forumapi; `others` are settings."""
+        """Start a web process with one worker. `others`: settings; the rest as in services.application."""
         return services.application(
             self.url,
             self.memcached,
@@ -165,7 +167,9 @@ class Bench:
         web: services.Server,
         floor: services.Server,
     ) -> Row:
-        """One line of the table."""
+        """Measure one page and return its line of the table. `counting`: a server that states its round trips; `web`:
+        the one under test.
+        """
         requests = data.requests(page, found, counting.ask)
         is_write = page.method == "POST"
         # Twice: what is counted, and what timed answers are held against, is a warm answer.
@@ -222,7 +226,7 @@ class Bench:
         )
 
     def judge(self, found: data.Found, web: services.Server) -> known_items.Report:
-        """Return how well known items are found, and whether operators find what they must."""
+        """Return how well search finds known items, and if operators find what they must."""
         site_id = found.landmarks["site_id"]
         tokens = found.tokens[POSTERS]
         searches.plant(self.connection, site_id, web.ask, found.host, tokens, found.conversations)
@@ -266,7 +270,9 @@ class Bench:
         seconds: float,
         rate: float | None = None,
     ) -> tuple[load.Result, Cpu]:
-        """Drive, and the CPU that it took on either side of the connection but the driver's."""
+        """Send requests as `drive` does; return its result, and the CPU that each answer took in all processes but the
+        driver.
+        """
         before, machine, driver = self.cpu(server), proc.machine_cpu_s(), children_cpu_s()
         started = time.monotonic()
         result = self.drive(server, requests, expected, status, seconds, rate)
@@ -283,19 +289,21 @@ class Bench:
         return result, Cpu(web or 0.0, postgresql, memcached, others)
 
     def cpu(self, server: services.Server) -> list[float | None]:
-        """CPU seconds so far of the server, PostgreSQL and memcached; None for what is not here."""
+        """Return the CPU seconds so far of the server, PostgreSQL and memcached; None for one that is not on this
+        machine.
+        """
         pids = (server.pid, self.postmaster, self.memcached_pid)
         return [None if pid is None else proc.cpu_s(pid) for pid in pids]
 
 
 def children_cpu_s() -> float:
-    """CPU seconds of the children of this process that have ended: the drivers so far."""
+    """Return the CPU seconds of this process's ended children, which are the drivers so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def numbered(requests: Sequence[Request]) -> list[Request]:
-    """Requests as a driver would send them, each with a number of its own."""
+    """Return the requests as a driver would send them, each with a number of its own."""
     return [
         Request(
             one.method,
@@ -309,12 +317,12 @@ def numbered(requests: Sequence[Request]) -> list[Request]:
 
 
 def spread(values: Sequence[int]) -> list[int]:
-    """[fewest, middle, most], empty for none."""
+    """Return [minimum, median, maximum]; [] if there are no values."""
     return [min(values), int(statistics.median(values)), max(values)] if values else []
 
 
 def faults(result: load.Result, expected: Sequence[bytes | None]) -> list[str]:
-    """Return what was wrong with the answers of a run, a sentence each."""
+    """Return a sentence for each thing that was wrong with the answers of a run."""
     found = []
     if result.wrong:
         found.append(f"{result.wrong} answers of another status, the first: {result.first_wrong}")
@@ -326,15 +334,15 @@ def faults(result: load.Result, expected: Sequence[bytes | None]) -> list[str]:
 
 
 def newest_comment(connection: psycopg.Connection) -> int:
-    """The highest comment id."""
+    """Return the highest id of a comment."""
     row = connection.execute("SELECT coalesce(max(c.comment_id), 0) FROM comments c").fetchone()
     return int(row[0]) if row else 0
 
 
 def lost(connection: psycopg.Connection, before: int, result: load.Result) -> list[str]:
-    """Return whether every acknowledged comment is there, once: a sentence where it is not.
+    """Return a sentence if comments that were acknowledged are missing or there twice; [] if not.
 
-    Requests under way when the driver stopped may have made one each without being counted.
+    Requests in flight when the driver stopped may have made one comment each without being counted.
     """
     row = connection.execute(
         "SELECT count(*), count(DISTINCT c.markdown) FROM comments c WHERE c.comment_id > %s",
@@ -352,7 +360,7 @@ def lost(connection: psycopg.Connection, before: int, result: load.Result) -> li
 def about(
     args: argparse.Namespace, connection: psycopg.Connection, driver: str | None
 ) -> dict[str, Any]:
-    """The circumstances of a run."""
+    """Return the circumstances of a run: machine, versions, sizes."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=services.ROOT,
@@ -377,9 +385,10 @@ def about(
 
 
 def selected(names: str) -> list[Page]:
-    """The pages of a comma-separated list, with those they lean on, in the order of the table.
+    """Return the pages in a comma-separated list, with those that they are compared with, in the order of the table;
+    all for "".
 
-    All for "". Raises SystemExit for a name that is none.
+    Raises SystemExit for an unknown name.
     """
     wanted = {name for name in names.split(",") if name}
     known = {page.name: page for page in PAGES}
@@ -391,7 +400,7 @@ def selected(names: str) -> list[Page]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: every answer was right, whatever the figures; 1: some was wrong."""
+    """Run the benchmark; return 0 if every answer was right, whatever the figures, else 1."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--size", default=os.environ.get("SIZE", "M"), choices=("S", "M", "L"))
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each page is timed")

@@ -1,5 +1,6 @@
-"""Account of what is searched for in the benchmark: common and rare words of the site, and what the judge of search
-needs."""
+"""Choice of what is searched for in the benchmark: common and rare words of the site; and the texts that known_items.py
+needs.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ LEARNT_AT_ONCE = 20_000_000
 
 
 def prepare(url: str, progress: Callable[[str], None]) -> None:
-    """Do all that the jobs of search have to do."""
+    """Run the jobs of search until they have nothing left to do."""
     # The role's limit is meant for requests.
     unlimited = f"{url}{'&' if '?' in url else '?'}options=-c%20statement_timeout%3D0"
     database = Database(unlimited, size=1, prepare=False, timeout_ms=600_000)
@@ -63,7 +64,7 @@ def prepare(url: str, progress: Callable[[str], None]) -> None:
 
 
 def words(connection: psycopg.Connection[Any], site_id: int) -> dict[str, list[str]]:
-    """The words to search for, by page."""
+    """Return the words to search for, by page."""
     return {
         page: [word for (word,) in connection.execute(query, {"site_id": site_id}).fetchall()]
         for page, query in WORDS.items()
@@ -78,9 +79,8 @@ def plant(
     tokens: list[str],
     items: list[int],
 ) -> None:
-    """Write the texts in scripts without spaces that the judge asks for, unless they stand there from another run.
-
-    Raises RuntimeError when one is refused.
+    """Post the texts in scripts without spaces that known_items.py asks for, unless an earlier run has. Raises
+    RuntimeError if one is refused.
     """
     texts = known_items.sentences(Random(known_items.SEED), known_items.UNSPACED)
     row = connection.execute(PLANTED, {"site_id": site_id, "text": texts[-1]}).fetchone()

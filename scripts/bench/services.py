@@ -1,8 +1,8 @@
-"""The processes of a run: PostgreSQL, memcached, the web worker under test and the floor.
+"""Processes of a benchmark run: PostgreSQL, memcached, the web worker under test and the minimal server.
 
-With two cores or more the web worker has the first to itself and everything else shares the second:
-the driver, PostgreSQL, memcached. What is measured is then CPU of the web process that nothing else
-takes turns with, and the latency of a worker that is the bottleneck.
+With two cores or more the web worker has the first to itself, and the driver, PostgreSQL and memcached share the
+second. So what is measured is CPU of a web process that shares its core with nothing, and the latency of a worker that
+is the bottleneck.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ DOMAIN = "localhost"
 
 
 def cores() -> tuple[int | None, int | None]:
-    """(for the web worker, for everything else); (None, None) where there is one core only."""
+    """Return the core for the web worker, and the one for everything else; (None, None) on a machine with one core."""
     usable = sorted(os.sched_getaffinity(0))
     return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on."""
+    """Return a loopback TCP port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Server:
-    """A process that answers HTTP on a loopback port, with its children. Its output goes to `log`."""
+    """Process that answers HTTP on a loopback port, with its children. Its output goes to the file `log`."""
 
     def __init__(
         self,
@@ -78,15 +78,15 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that was started; its workers are below it."""
+        """Return the id of the process that was started; its workers are below it."""
         return self.process.pid
 
     def worker(self) -> int:
-        """The process that answers: the biggest of the tree."""
+        """Return the id of the process that answers: the one of the tree with the most memory."""
         return max(proc.tree(self.pid), key=proc.resident_mb)
 
     def wait(self) -> None:
-        """Until it answers anything at all. Raises RuntimeError with the end of its log."""
+        """Wait until the server answers anything at all. Raises RuntimeError with the end of its log."""
         end = time.monotonic() + READY_S
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -128,7 +128,7 @@ class Server:
         return found
 
     def stop(self) -> None:
-        """End it and wait for it."""
+        """End the server and wait for its end."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -139,7 +139,7 @@ class Server:
 
 
 def settings(database_url: str) -> dict[str, str]:
-    """An environment in which forumapi has its defaults and this database."""
+    """Return environment variables by which forumapi has its default settings and this database."""
     outside = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
     return outside | {
         "FORUMAPI_DATABASE_URL": database_url,
@@ -161,10 +161,10 @@ def application(
     pg_options: str = "",
     **others: str,
 ) -> Server:
-    """One web worker of forumapi, its limits on requests off.
+    """Start a web process of forumapi with one worker, without limits on requests.
 
-    `counts` makes it state its round trips in Server-Timing; `profile` loads the sampler, which
-    writes there; `pg_options` are libpq's for its connections; `others` are settings by their names.
+    `counts`: it states its round trips in Server-Timing; `profile`: file to which its sampler writes; `pg_options`:
+    libpq options of its connections; `others`: settings by name.
     """
     port = free_port()
     name = "counting" if counts else "web"
@@ -191,7 +191,7 @@ def application(
 
 
 def floor(database_url: str, folder: Path, core: int | None) -> Server:
-    """The floor, under the same gunicorn settings and worker class as the application."""
+    """Start the minimal server (floor.py), with the gunicorn settings and worker class of the application."""
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "etc/gunicorn.conf.py")]
     command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "scripts.bench.floor:application"]
@@ -201,7 +201,7 @@ def floor(database_url: str, folder: Path, core: int | None) -> Server:
 
 @contextlib.contextmanager
 def memcached(core: int | None) -> Iterator[tuple[str, int | None]]:
-    """(address, process id) of a memcached of our own; ("", None) where the program is missing."""
+    """Run a memcached; yield its address and process id, ("", None) if the program is not installed."""
     program = shutil.which("memcached")
     if program is None:
         yield "", None
@@ -220,7 +220,7 @@ def memcached(core: int | None) -> Iterator[tuple[str, int | None]]:
 
 
 def postmaster(connection: psycopg.Connection) -> int | None:
-    """The process id of PostgreSQL's first process; None where it is not on this machine."""
+    """Return the id of PostgreSQL's first process; None if it is not on this machine."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     backend = row[0] if row else 0
     if not proc.name(backend).startswith("postgres"):

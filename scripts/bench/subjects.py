@@ -1,4 +1,4 @@
-"""Events, polls and huddles with a page of comments each. The seed has none: they are made once for a data set."""
+"""Events, polls and huddles with a page of comments each, which the seed does not have: made once for a data set."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def find(
     microcosm: int,
     people: Sequence[tuple[int, str]],
 ) -> dict[str, list[int]]:
-    """The ids by kind; made over HTTP where they are missing.
+    """Return the ids by kind; those that are missing are made over HTTP.
 
-    `people` are (profile, token) of those who write, the first of whom reads: they are the participants of every
-    huddle. `microcosm` takes events and polls of everybody. Raises RuntimeError when a write is refused.
+    `people`: (profile id, token) of those who write, the first of whom reads; all are participants of every huddle.
+    `microcosm`: id of one in which all may create. Raises RuntimeError if a write is refused.
     """
     connection.execute(TAKE_ALL, {"site_id": site_id, "microcosm": microcosm})
     found = {}

@@ -1,4 +1,4 @@
-"""The statement behind the unread flags of a front page, by itself, with every microcosm of the site on the page."""
+"""Benchmark of the statement behind the unread flags of a front page, by itself, with every microcosm of the site."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IGNORED = Query(
 
 @dataclass(frozen=True)
 class Flags:
-    """Record of how long it takes, the way to the database and back included, and PostgreSQL's CPU if that is known."""
+    """Result: time of the statement, round trip included, and PostgreSQL's CPU for it if known."""
 
     microcosms: int
     unread: int
@@ -41,11 +41,11 @@ class Flags:
 
     @property
     def is_good(self) -> bool:
-        """Within what is asked of it."""
+        """Return True if the targets are met."""
         return self.median_ms < LIMIT_MS
 
     def words(self) -> str:
-        """For people."""
+        """Return the figures as text for people."""
         cpu = "" if self.cpu_ms is None else f", {self.cpu_ms:.2f} ms of PostgreSQL's CPU"
         return (
             f"Unread flags of {self.microcosms} microcosms ({self.unread} unread) in one statement: "
@@ -54,9 +54,9 @@ class Flags:
 
 
 def measure(url: str, site_id: int, me: int, postmaster: int | None) -> Flags:
-    """Ask for each microcosm's own flag as `me` sees it; no permission is asked, so that all of them take part.
+    """Ask for the flag of each microcosm for the profile `me`, whatever its rights, so that all microcosms take part.
 
-    `postmaster`: the process id of PostgreSQL's first process, None where it is not on this machine.
+    `postmaster`: id of PostgreSQL's first process, None if it is not on this machine.
     """
     database = Database(url, size=1)
     try:

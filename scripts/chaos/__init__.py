@@ -1,1 +1,1 @@
-"""`make chaos`: what is taken away while people write and read, and what they lose by it."""
+"""Fault injection, `make chaos`: services fail while people write and read, and nothing may be lost."""

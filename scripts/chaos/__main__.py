@@ -1,7 +1,7 @@
-"""Run the scenarios one after the other, print a table, write var/chaos.json.
+"""Main program of `make chaos`: runs the scenarios one after the other, prints a table, writes var/chaos.json.
 
-Each runs in a process of its own with a time limit, so that one that fails, hangs or dies costs its own row alone, and
-whatever it started is ended with it, when all of this is interrupted too.
+Each scenario runs in a process of its own with a time limit, so that one that fails or hangs costs its own row alone.
+What it started is ended with it, also when the whole run is interrupted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ _LIBC: Final = ctypes.CDLL(None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every scenario passed, or was left out for want of a program; 1 otherwise, 130 when interrupted."""
+    """Run the scenarios; return 0 if each passed or was left out for a missing program, 1 if not, 130 if
+    interrupted.
+    """
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--only", default="", help=f"of {', '.join(SCENARIOS)}; commas between")
     parser.add_argument(
@@ -66,18 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def estimate_s(name: str, scale: float) -> float:
-    """About how long a scenario takes on two quiet cores."""
+    """Return roughly the seconds that a scenario takes on two idle cores."""
     scenario = SCENARIOS[name]
     return STAGE_S + scenario.fixed_s + scenario.scaled_s * scale
 
 
 def limit_s(name: str, scale: float) -> float:
-    """Beyond this it is ended, and has failed."""
+    """Return the seconds after which a scenario is ended and has failed."""
     return 120 + 1.5 * estimate_s(name, scale)
 
 
 def outside(names: Sequence[str], path: Path, scale: float) -> int:
-    """Run scenarios; the exit code."""
+    """Run scenarios, each in a process of its own; return the exit code."""
     # Whatever a scenario leaves behind becomes a child of this process, which ends it.
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -115,7 +117,7 @@ def outside(names: Sequence[str], path: Path, scale: float) -> int:
 
 
 def run(name: str, prepared: Path, scale: float) -> dict[str, Any]:
-    """One scenario in a process of its own; its line of the table."""
+    """Run one scenario in a process of its own; return its line of the table."""
     began = time.monotonic()
     limit, about = limit_s(name, scale), estimate_s(name, scale)
     print(f"{name}: about {about:.0f} s", flush=True)
@@ -155,7 +157,7 @@ def run(name: str, prepared: Path, scale: float) -> dict[str, Any]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The scenario's process, and then whatever it has left."""
+    """End a scenario's process, and then all that it has started."""
     before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         if process.poll() is None:
@@ -180,7 +182,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's and memcached's user can enter; gone afterwards, with what was mounted in it."""
+    """Yield a temporary folder that the users of PostgreSQL and memcached can enter; what was mounted in it is
+    unmounted afterwards.
+    """
     folder = Path(tempfile.mkdtemp(prefix="forumapi-chaos-", dir="/tmp"))
     folder.chmod(0o755)
     try:
@@ -190,7 +194,7 @@ def _folder() -> Iterator[Path]:
 
 
 def clear(folder: Path) -> None:
-    """Remove a folder and what PostgreSQL's servers in it kept elsewhere."""
+    """Remove a folder, and what the PostgreSQL servers in it keep elsewhere."""
     for entry in Path("/proc/self/mounts").read_text().splitlines():
         if (where := entry.split()[1]).startswith(f"{folder}/"):
             subprocess.run(["umount", "-l", where], check=False)
@@ -204,7 +208,9 @@ def clear(folder: Path) -> None:
 
 
 def inside(name: str, folder: Path, prepared: Path, scale: float) -> int:
-    """Run one scenario below `folder` on a copy of `prepared`, and write what it found to `result.json` there."""
+    """Run one scenario below `folder` on a copy of `prepared`, and write its result to `result.json` there; return the
+    exit code.
+    """
     signal.signal(signal.SIGTERM, _stop)
     # Whoever waits for this process may be killed; it was the last who could end this one.
     end_with_parent()
@@ -231,7 +237,7 @@ def inside(name: str, folder: Path, prepared: Path, scale: float) -> int:
 
 
 def _stop(number: int, frame: object) -> None:
-    """Leave every block, once."""
+    """Raise an exception at the first signal, so that every with statement is left: handler of signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(143)
 
@@ -240,7 +246,7 @@ def _stop(number: int, frame: object) -> None:
 
 
 def line(done: Mapping[str, Any]) -> str:
-    """One scenario as a person reads it."""
+    """Format the result of one scenario as a line for people."""
     said = ", ".join(f"{name} {number(value)}" for name, value in done["figures"].items())
     rows = [f"{done['state']:8} {done['name']:17} {done['words']}"]
     rows += [f"{'':26} {said} ({done['seconds']:.0f} s, load {done['load']:.1f})"]
@@ -249,7 +255,7 @@ def line(done: Mapping[str, Any]) -> str:
 
 
 def number(value: object) -> str:
-    """A figure, short."""
+    """Format a figure shortly."""
     return (
         f"{value:,.1f}"
         if isinstance(value, float)

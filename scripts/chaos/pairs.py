@@ -1,8 +1,8 @@
-"""Two faults at once: something happens to a held web process while something around it is not well.
+"""Scenarios of two faults at once: something happens to a held web process while a service that it needs fails.
 
-Each pair has a web process of its own, with clients that write. What is around it falls ill and is felt; then the web
-process is hit; then what is around it gets well again. Nobody helps: after that it must serve, all that was
-acknowledged must be there once, and `hold` must be the same process.
+Each pair has a web process of its own, with clients that write. The service fails, and the clients notice; then the web
+process is hit; then the service recovers. Nobody helps: after that it must serve, all acknowledged writes must be there
+once, and `forumapi hold` must be the same process.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ DISK: Final = "8m"
 
 @dataclass
 class Held(Node):
-    """A web node below `forumapi hold`, whose program is a link to one of two releases."""
+    """Web node under `forumapi hold`, whose program is a symbolic link to one of two releases."""
 
     process: subprocess.Popen[bytes]
 
     @property
     def log(self) -> str:
-        """Return what it and the web processes below it logged."""
+        """Return the log of the holding process and of its web processes."""
         return self.log_file.read_text(errors="replace")
 
     @property
     def log_file(self) -> Path:
-        """Beside its data folder, which may be full."""
+        """Return the path of that log, outside the data folder, which may be full."""
         return self.folder.parent / f"{self.folder.name}.log"
 
     def web(self) -> list[int]:
-        """The web processes below."""
+        """Return the ids of the web processes."""
         return proc.children(self.process.pid)
 
     def workers(self) -> list[int]:
-        """The processes that answer."""
+        """Return the ids of the workers."""
         return [pid for web in self.web() for pid in proc.children(web)]
 
 
 def release(folder: Path, name: str) -> Path:
-    """A program of this very code in a file of its own."""
+    """Make a program file that runs this very code, as a release of this name."""
     program = folder / name
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m forumapi "$@"\n')
     program.chmod(0o755)
@@ -72,7 +72,9 @@ def release(folder: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def held(stage: Stage, folder: Path, **settings: str) -> Iterator[Held]:
-    """A held node with two workers, ready when it is yielded. Its data is in `folder`, all else beside that."""
+    """Run a held node with two workers, and yield it when it is ready. Its data folder is `folder`, all else is beside
+    that.
+    """
     port, private = cluster.free_port(), f"127.0.0.1:{cluster.free_port()}"
     beside = folder.parent / f"{folder.name}.d"
     beside.mkdir()
@@ -110,9 +112,8 @@ def held(stage: Stage, folder: Path, **settings: str) -> Iterator[Held]:
 
 
 class Trouble(ABC):
-    """Something around the web process that is not well from `begin` to `end`.
-
-    `refuses`: whether writes may be 503 then.
+    """Base class of failures of a service that the web process needs, from `begin` to `end`. `refuses`: writes may get
+    503 meanwhile.
     """
 
     name: ClassVar[str]
@@ -123,26 +124,26 @@ class Trouble(ABC):
 
     @contextlib.contextmanager
     def prepared(self, folder: Path) -> Iterator[Mapping[str, str]]:
-        """The settings of a node that depends on it, whose data is in `folder`."""
+        """Yield the settings of a node that depends on the service; its data folder is `folder`."""
         folder.mkdir()
         yield {}
 
     @abstractmethod
     def begin(self, node: Held) -> None:
-        """Fall ill, and be felt. Raises Wrong when nobody feels it."""
+        """Make the service fail, and wait until the node notices. Raises Wrong if it does not."""
 
     @abstractmethod
     def end(self) -> None:
-        """Be well again."""
+        """Make the service work again."""
 
 
 def refuses(node: Held, token: str) -> bool:
-    """Return if what needs the database is refused in the right way."""
+    """Return True if a request that needs the database is refused in the right way."""
     return node.get("/api/v1/whoami", token).is_right_refusal
 
 
 class DatabaseAway(Trouble):
-    """PostgreSQL ends as in a power cut."""
+    """Failure: PostgreSQL ends as in a power cut."""
 
     name = "database away"
     refuses = True
@@ -161,7 +162,7 @@ class DatabaseAway(Trouble):
 
 
 class DatabaseFrozen(Trouble):
-    """PostgreSQL takes connections and answers nothing."""
+    """Failure: PostgreSQL accepts connections and answers nothing."""
 
     name = "database frozen"
     refuses = True
@@ -191,7 +192,7 @@ class DatabaseFrozen(Trouble):
 
 
 class DatabaseSlow(Trouble):
-    """Each answer of PostgreSQL is late."""
+    """Failure: each answer of PostgreSQL is late."""
 
     name = "database slow"
 
@@ -223,14 +224,14 @@ class DatabaseSlow(Trouble):
 
 @dataclass
 class Late:
-    """A way to a server on which answers are late."""
+    """Proxy to a server that delays the answers."""
 
     delay_s: float = 0.0
 
 
 @contextlib.contextmanager
 def late(path: Path, target: Path) -> Iterator[Late]:
-    """A socket at `path` that leads to the one at `target`."""
+    """Run a Late proxy on the Unix socket `path`, to the one at `target`."""
     made = Late()
 
     def pump(source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
@@ -266,7 +267,7 @@ def late(path: Path, target: Path) -> Iterator[Late]:
 
 
 class MemcachedAway(Trouble):
-    """memcached ends; another begins on its port, with nothing in it."""
+    """Failure: memcached ends; at the end another begins on its port, empty."""
 
     name = "memcached away"
 
@@ -298,7 +299,7 @@ class MemcachedAway(Trouble):
 
 
 class DiskFull(Trouble):
-    """The disk of the web process's data folder takes nothing more."""
+    """Failure: the disk of the web process's data folder is full."""
 
     name = "disk full"
 
@@ -332,7 +333,7 @@ class DiskFull(Trouble):
 
 
 class Event(ABC):
-    """Something that happens to the web process. `breaks`: whether requests under way may end with it."""
+    """Base class of what happens to the web process. `breaks`: requests in flight may end with it."""
 
     name: ClassVar[str]
     breaks: ClassVar[bool] = False
@@ -343,15 +344,15 @@ class Event(ABC):
 
     @abstractmethod
     def happen(self) -> None:
-        """Let it happen, and wait until it is under way. Raises Wrong."""
+        """Make it happen, and wait until it is under way. Raises Wrong."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Wait until it is over, once what is around is well again. Raises Wrong."""
+        """Wait until it is over, after the service works again. Raises Wrong."""
 
 
 class Kill(Event):
-    """A worker is killed."""
+    """Event: a worker is killed."""
 
     name = "kill"
     breaks = True
@@ -373,7 +374,7 @@ class Kill(Event):
 
 
 class WebProcess(Event):
-    """The web process is killed, so that `hold` is alone."""
+    """Event: the web process is killed, so that `forumapi hold` is alone."""
 
     name = "hold"
     breaks = True
@@ -388,7 +389,7 @@ class WebProcess(Event):
 
 
 class Reload(Event):
-    """A setting is changed that takes new workers."""
+    """Event: a setting is changed that needs new workers."""
 
     name = "reload"
 
@@ -426,7 +427,7 @@ class Reload(Event):
 
 
 class Deploy(Event):
-    """Another release takes over."""
+    """Event: another release takes over."""
 
     name = "deploy"
 
@@ -468,7 +469,7 @@ EVENTS: Final = (Kill, WebProcess, Reload, Deploy)
 
 
 def play(stage: Stage, event: type[Event], trouble: type[Trouble]) -> str:
-    """Play a pair; what was seen. Raises Wrong, LeftOut."""
+    """Play an event during a failure; return in words what was seen. Raises Wrong, LeftOut."""
     name = f"{event.name}-{trouble.name}".replace(" ", "-")
     folder = stage.folder / name
     around = trouble(stage)
@@ -505,7 +506,7 @@ def play(stage: Stage, event: type[Event], trouble: type[Trouble]) -> str:
 
 
 def _serves(node: Held, stage: Stage) -> bool:
-    """Return if each of some connections, which lead to all workers, brings a page."""
+    """Return True if each of several connections, which reach all workers, gets a page."""
     return all(node.get("/api/v1/whoami", stage.tokens[0]).status == 200 for _ in range(4))
 
 
@@ -529,7 +530,7 @@ def _judge(
 
 
 def scenario(event: type[Event]) -> Callable[[Stage, embedded_postgres.Server], None]:
-    """The scenario that plays `event` with each trouble."""
+    """Return the scenario that plays `event` during each kind of failure."""
 
     def played(stage: Stage, server: embedded_postgres.Server) -> None:
         left_out = []

@@ -1,4 +1,4 @@
-"""The scenarios. Each tells the stage what it saw and what may be seen at most; Wrong ends one that can't go on."""
+"""Scenarios of one failure. Each records on the stage what it saw, with limits; one that can't go on raises Wrong."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ WRITES_PER_S = 55.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """Record of what is played, and about how long it takes on two quiet cores: always, and at scale 1 in addition."""
+    """Scenario in the table, with roughly the seconds that it takes on two idle cores: always, and in addition at scale
+    1.
+    """
 
     function: Callable[[Stage, embedded_postgres.Server], None]
     fixed_s: float
@@ -72,12 +74,12 @@ class Scenario:
 
     @property
     def words(self) -> str:
-        """Return what the table calls it."""
+        """Return its name in the table."""
         return (self.function.__doc__ or "").strip()
 
 
 def killed_workers(stage: Stage, server: embedded_postgres.Server) -> None:
-    """kill -9 of a worker, 20 times under 50 writes a second, until 10,000 are acknowledged."""
+    """Kill a worker (kill -9) 20 times under 50 writes a second, until 10,000 are acknowledged."""
     wanted, most = stage.times(KILLS), stage.times(WRITES)
     with stage.node("kills", workers="2") as node:
         writers = Writers(stage, [node.port], WRITES_PER_S, threads=16)
@@ -101,7 +103,9 @@ def killed_workers(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _judge(stage: Stage, writers: Writers, broken: bool = True) -> None:
-    """Return what became of writes: `broken` connections are part of the trouble, or are not."""
+    """Check that all acknowledged writes are there, and record their statuses. `broken`: connections may break in this
+    scenario. Raises Wrong.
+    """
     writers.check()
     known = {302, 502, 503, 409} | ({0} if broken else set())
     stage.figure("503", writers.statuses[503])
@@ -114,7 +118,9 @@ def _judge(stage: Stage, writers: Writers, broken: bool = True) -> None:
 
 
 def postgres_crashes(stage: Stage, server: embedded_postgres.Server) -> None:
-    """PostgreSQL's immediate shutdown, five times under 50 writes a second, and refused for a minute at the last."""
+    """Shut PostgreSQL down immediately, five times under 50 writes a second; the last time it stays away for a
+    minute.
+    """
     down, up = [], []
     with stage.node("crashes") as node:
         workers = node.workers()
@@ -150,7 +156,7 @@ def postgres_crashes(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 class Proxy:
-    """Between a worker and memcached: late, or talking nonsense."""
+    """Proxy between a worker and memcached that delays answers, or makes them garbage."""
 
     def __init__(self, target: int) -> None:
         self.target, self.delay_s, self.garbage = target, 0.0, False
@@ -184,12 +190,12 @@ class Proxy:
                 sink.sendall(os.urandom(len(data)) if is_answer and self.garbage else data)
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept no more connections."""
         self._listener.close()
 
 
 def memcached_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
-    """memcached killed, flushed, 200 ms slow, answering garbage, one after the other, under reads."""
+    """Kill memcached, flush it, slow it by 200 ms, make it answer garbage, one after the other, under reads."""
     with (
         contextlib.ExitStack() as stack,
         cluster.memcached(stage.folder) as (address, process),
@@ -207,7 +213,7 @@ def memcached_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
             return node.counted("forumapi_memcached_failures_total")
 
         def measured(seconds: float = TROUBLE_S, *, unless: float = -1.0) -> Readers:
-            """Return what readers saw in so long, or longer while memcached has failed at most `unless` times."""
+            """Read for `seconds`, and longer while memcached has failed at most `unless` times; return the readers."""
             readers = Readers(
                 node.port,
                 paths,
@@ -253,7 +259,7 @@ def memcached_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _meaning(body: bytes) -> object:
-    """An answer without what reading it changes."""
+    """Return an answer's body as JSON, without what reading it changes."""
 
     def still(value: object) -> object:
         if isinstance(value, dict):
@@ -265,7 +271,9 @@ def _meaning(body: bytes) -> object:
 
 
 def s3_troubles(stage: Stage, server: embedded_postgres.Server) -> None:
-    """The S3 service down, slow, silent, and failing at the end of what it does, under uploads, downloads and reads."""
+    """Shut, slow and silence the S3 service, and make it fail at the end of its work, under uploads, downloads and
+    reads.
+    """
     many = max(3, stage.times(20))
     with contextlib.ExitStack() as stack:
         gate = stack.enter_context(store.gated(stack.enter_context(store.running())))
@@ -336,7 +344,7 @@ def _said(statuses: Counter[int]) -> str:
 
 @dataclass
 class _Upload:
-    """A file that is sent with the same key until it is stored."""
+    """File that is sent with the same key until it is stored."""
 
     node: Node
     token: str
@@ -348,7 +356,7 @@ class _Upload:
         self.hash = hashlib.sha1(self.data, usedforsecurity=False).hexdigest()
 
     def send(self) -> int:
-        """The status of an upload. Raises Wrong for an answer about another file."""
+        """Upload the file; return the status. Raises Wrong if the answer is about another file."""
         head = (
             f'--chaos\r\nContent-Disposition: form-data; name="f"; filename="{self.key}.bin"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
@@ -368,7 +376,7 @@ class _Upload:
         return reply.status
 
     def fetch(self) -> int:
-        """The status of a download. Raises Wrong for other bytes than those sent."""
+        """Download the file; return the status. Raises Wrong for other bytes than those sent."""
         reply = self.node.get(f"/api/v1/files/{self.hash}", self.token)
         self.silent += reply.status == 503 and not reply.is_right_refusal
         if reply.status == 200 and reply.body != self.data:
@@ -377,7 +385,9 @@ class _Upload:
 
 
 def retry_keys(stage: Stage, server: embedded_postgres.Server) -> None:
-    """10,000 retry keys in one to five copies at once over two nodes, a worker killed meanwhile."""
+    """Send 10,000 writes, each in one to five copies with one idempotency key at once over two nodes, while a worker is
+    killed.
+    """
     keys = stage.times(10_000)
     with stage.node("one") as one, stage.node("two") as two, pool(40) as senders:
         nodes = [one, two]
@@ -433,7 +443,7 @@ def retry_keys(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def clocks(stage: Stage, server: embedded_postgres.Server) -> None:
-    """Nodes ten minutes ahead and behind, one set back an hour; a cron process ahead, then set back an hour."""
+    """Run nodes whose clocks are ten minutes ahead and behind, one set back an hour, and such a cron process."""
     program = shutil.which("faketime")
     if program is None:
         raise LeftOut("faketime is not installed")
@@ -493,7 +503,7 @@ def clocks(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _out_of_step(stage: Stage, ports: Sequence[int]) -> list[int]:
-    """Write in turn by each port; everybody sees it at once by every other; the comments' ids. Raises Wrong."""
+    """Write by each port in turn, and check that all others show it at once; return the comments' ids. Raises Wrong."""
     item, token = stage.conversations[0], stage.tokens[0]
     places = []
     for port in [*ports, *reversed(ports)]:
@@ -516,13 +526,13 @@ def _out_of_step(stage: Stage, ports: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class Faked:
-    """A process whose clock is off."""
+    """Process whose clock is wrong."""
 
     port: int
     _clock: Path
 
     def set(self, seconds: int) -> None:
-        """Set the clock of the running process."""
+        """Set the clock of the running process to `seconds` ahead of the machine's."""
         fresh = self._clock.with_suffix(".new")
         fresh.write_text(f"{seconds:+d}s\n")
         fresh.rename(self._clock)
@@ -530,7 +540,7 @@ class Faked:
 
 @contextlib.contextmanager
 def _faked(stage: Stage, program: str, name: str, command: str, offset: int) -> Iterator[Faked]:
-    """A process of forumapi whose clock is `offset` seconds off."""
+    """Run a process of forumapi whose clock is `offset` seconds ahead."""
     folder = stage.folder / f"clock-{name}"
     folder.mkdir()
     made = Faked(cluster.free_port(), folder / "clock")
@@ -559,14 +569,16 @@ def _faked(stage: Stage, program: str, name: str, command: str, offset: int) -> 
 
 
 def _faketime_library(program: str) -> str:
-    """Return what the program `faketime` puts before others; by itself it would set the clock for good."""
+    """Return the path of the library that the program `faketime` preloads; the program itself would fix the offset for
+    good.
+    """
     return subprocess.run(
         [program, "-f", "+0s", "printenv", "LD_PRELOAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
 def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
-    """5,000 guests at once open one page that nothing keeps yet, on two nodes."""
+    """Let 5,000 guests open at once one page that no cache has yet, on two nodes."""
     clients = stage.times(5000)
     path = f"/api/v1/conversations/{stage.conversations[0]}"
     with (
@@ -604,7 +616,7 @@ def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 def _calls(node: Node) -> dict[str, float]:
-    """Return how often each statement ran on a node."""
+    """Return how often each statement has run on a node, by its name."""
     port = int(node.private.rpartition(":")[2])
     text = ask(port, "GET", "/metrics", host="localhost").body.decode()
     found = re.findall(
@@ -652,7 +664,7 @@ async def _all_at_once(ports: Sequence[int], path: str, clients: int) -> tuple[C
 
 
 def crawler(stage: Stage, server: embedded_postgres.Server) -> None:
-    """A guest asks for random deep pages at ten times the members' rate."""
+    """Let a guest ask for random deep pages at ten times the members' rate."""
     seconds = max(5.0, CRAWL_S * stage.scale)
     with stage.node("crawled", workers="2") as node:
         marks = seed.landmarks(stage.url)
@@ -702,7 +714,7 @@ def _offered(
     seconds: float,
     connections: int = 16,
 ) -> Result:
-    """Requests at a rate, by a process of their own; None: as many as are answered."""
+    """Send requests at a rate, by a process of its own; None: as many as are answered."""
     return drive(
         node.port,
         requests,
@@ -715,7 +727,7 @@ def _offered(
 
 
 def disk_full(stage: Stage, server: embedded_postgres.Server) -> None:
-    """The database's disk is full for a while."""
+    """Fill the database's disk for a while."""
     if os.geteuid():
         raise LeftOut("only root can make a small disk")
     folder = stage.folder / "small"
@@ -811,7 +823,9 @@ def _on_a_full_disk(stage: Stage, folder: Path, small: embedded_postgres.Server)
 
 
 def soak(stage: Stage, server: embedded_postgres.Server) -> None:
-    """Twenty minutes at 60 % of what the node can do; what grows in ten minutes, the first five left out."""
+    """Run twenty minutes at 60 % of what the node can do, and record what grows in ten minutes, after the first
+    five.
+    """
     length = 1200 * stage.scale
     # What is kept on purpose is to be full, and every connection open, before it is looked at what
     # grows: these pages consist of 4 MB, and of twice as much once enough was written into them.
@@ -855,7 +869,7 @@ def soak(stage: Stage, server: embedded_postgres.Server) -> None:
 
 
 class Held(NamedTuple):
-    """Record of what a node holds."""
+    """Record of what a node holds: memory, file descriptors, database connections."""
 
     memory_mb: float
     """Of all its workers."""

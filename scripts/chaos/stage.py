@@ -1,5 +1,6 @@
-"""Account of what every scenario stands on: the small data set on a PostgreSQL of its own, nodes, clients that never
-give up."""
+"""Ground of every scenario: the small data set on a PostgreSQL of its own, web nodes, and clients that never
+give up.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +32,16 @@ GAVE_UP_S = 90.0
 
 
 class Wrong(Exception):
-    """Something was lost, doubled, torn, or answered as it must not be."""
+    """Failure of a scenario: something was lost, there twice, torn, or answered as it must not be."""
 
 
 class LeftOut(Exception):
-    """A scenario can't be played on this machine; the message says what is missing."""
+    """Signal that a scenario can't be played on this machine; the message says what is missing."""
 
 
 @dataclass
 class Stage:
-    """The database, and what its benchmark site offers."""
+    """Database of one scenario and what its benchmark site offers, with the figures and failures recorded so far."""
 
     folder: Path
     url: str
@@ -53,27 +54,27 @@ class Stage:
     missed: list[str] = field(default_factory=list)
 
     def figure(self, name: str, value: object) -> None:
-        """Return what was seen."""
+        """Record a figure for the table."""
         self.figures[name] = value
 
     def at_most(self, name: str, value: float, limit: float, written: str = "{:,.1f}") -> None:
-        """Return what was seen, and that it may not be above `limit`; the others are still looked at."""
+        """Record a figure, and a failure if it is above `limit`; the scenario goes on."""
         self.figures[name] = written.format(value)
         if not value <= limit:
             self.missed.append(f"{name} {written.format(value)}, {written.format(limit)} at most")
 
     def met(self, what: str, count: float) -> None:
-        """Return how often the trouble was met; a scenario that met nothing has proven nothing, whatever its size."""
+        """Record a failure if `count` is 0: the fault was never met, so the scenario has proven nothing."""
         if not count:
             self.missed.append(f"{what}: it met nothing, so this proved nothing")
 
     def times(self, count: int) -> int:
-        """`count`, scaled."""
+        """Return `count` scaled to this run, at least 1."""
         return max(1, int(count * self.scale))
 
     @contextlib.contextmanager
     def node(self, name: str, **settings: str) -> Iterator[Node]:
-        """A web node."""
+        """Run a web node with these settings."""
         given = {
             "database_url": self.url,
             "platform_domain": "localhost",
@@ -95,7 +96,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; status 0: there was none."""
+    """Answer to a request; status 0: there was none."""
 
     status: int
     location: str = ""
@@ -104,13 +105,13 @@ class Reply:
 
     @property
     def is_right_refusal(self) -> bool:
-        """503 with a time after which to ask again."""
+        """Return True for a 503 with Retry-After."""
         return self.status == 503 and self.retry_after.isdigit()
 
 
 @dataclass
 class Node:
-    """A running web node."""
+    """Running web node."""
 
     port: int
     pid: int
@@ -118,19 +119,19 @@ class Node:
     folder: Path
 
     def get(self, path: str, token: str = "", *, timeout_s: float = 30.0) -> Reply:
-        """One read on a connection of its own."""
+        """Send one GET on a connection of its own."""
         return ask(self.port, "GET", path, token=token, timeout_s=timeout_s)
 
     def workers(self) -> list[int]:
-        """The processes that answer."""
+        """Return the ids of the workers."""
         return proc.children(self.pid)
 
     def is_ready(self) -> bool:
-        """Return what a balancer is told."""
+        """Return True if the node reports to balancers that it is ready."""
         return ask(self.port, "GET", "/api/v1/ready", host="localhost", timeout_s=5).status == 200
 
     def counted(self, name: str) -> float:
-        """The sum of a counter of the private address, over all its labels or those named with it."""
+        """Return a counter of the node's metrics, summed over the series whose names begin with `name`."""
         port = int(self.private.rpartition(":")[2])
         text = ask(port, "GET", "/metrics", host="localhost").body.decode()
         return sum(
@@ -150,7 +151,7 @@ def ask(
     key: str = "",
     timeout_s: float = 30.0,
 ) -> Reply:
-    """One request on a connection of its own; never raises for what a network may do."""
+    """Send one request on a connection of its own; for a failure of the network return status 0, never raise."""
     headers = {"Host": host}
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -177,7 +178,7 @@ def ask(
 
 @dataclass
 class Writers:
-    """Clients that post comments at a rate, each with a key and again until it is acknowledged."""
+    """Clients that post comments at a rate, each with an idempotency key, and again until it is acknowledged."""
 
     stage: Stage
     ports: list[int]
@@ -195,7 +196,7 @@ class Writers:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writers]:
-        """They write while the block runs; what is under way at its end is finished."""
+        """Write during the with statement; at its end wait for what is in flight."""
         running = [threading.Thread(target=self._run, args=(n,)) for n in range(self.threads)]
         for one in running:
             one.start()
@@ -243,7 +244,7 @@ class Writers:
                 time.sleep(0.1)
 
     def check(self) -> None:
-        """Every acknowledged comment is there, where the answer said, once and whole. Raises Wrong."""
+        """Check that every acknowledged comment is where its answer said, once and whole. Raises Wrong."""
         with psycopg.connect(self.stage.url) as connection:
             rows = connection.execute(
                 "SELECT comment_id, markdown, html FROM comments WHERE markdown LIKE 'chaos-run %'"
@@ -265,7 +266,7 @@ class Writers:
 
 @dataclass
 class Readers:
-    """Members that read pages at a rate; what they saw."""
+    """Members that read pages at a rate, and what they saw."""
 
     port: int
     paths: list[str]
@@ -281,7 +282,7 @@ class Readers:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Readers]:
-        """They read while the block runs."""
+        """Read during the with statement."""
         running = [threading.Thread(target=self._run, args=(n,)) for n in range(self.threads)]
         for one in running:
             one.start()
@@ -320,24 +321,24 @@ class Readers:
 
     @property
     def p99_ms(self) -> float:
-        """99th percentile of all answers, in milliseconds."""
+        """Return the 99th percentile of all answers, in milliseconds."""
         return quantile(self.seconds, 99) * 1000
 
     @property
     def failures(self) -> int:
-        """Answers of 500 and above, and none at all."""
+        """Return the number of answers of 500 and above, and of requests without an answer."""
         return sum(count for status, count in self.statuses.items() if status >= 500 or not status)
 
 
 def quantile(seconds: list[float], percent: int) -> float:
-    """The `percent` quantile; 0 for nothing."""
+    """Return the `percent` quantile of the values; 0 if there are none."""
     if len(seconds) < 2:
         return seconds[0] if seconds else 0.0
     return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
 
 
 def wait_until(is_so: Callable[[], bool], otherwise: str, limit_s: float) -> float:
-    """Seconds until `is_so`. Raises Wrong."""
+    """Wait until `is_so()`; return the seconds. Raises Wrong, with the text `otherwise`, after `limit_s`."""
     began = time.monotonic()
     while not is_so():
         if time.monotonic() - began > limit_s:
@@ -348,7 +349,7 @@ def wait_until(is_so: Callable[[], bool], otherwise: str, limit_s: float) -> flo
 
 @contextlib.contextmanager
 def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads; when the block ends early, what they have not begun is left."""
+    """Yield a pool of threads; if the with statement ends early, work that has not begun is dropped."""
     made = ThreadPoolExecutor(threads)
     try:
         yield made
@@ -357,7 +358,7 @@ def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def prepare(folder: Path) -> None:
-    """The data set, and what its benchmark site offers, on a server that is stopped: every scenario takes a copy."""
+    """Load the data set on a server in `folder` and stop it; every scenario takes a copy."""
     server = embedded_postgres.start(folder / "pg", max_connections=200)
     try:
         migrations.migrate(server.url, Config())
@@ -388,7 +389,7 @@ def prepare(folder: Path) -> None:
 def stage(
     folder: Path, prepared: Path, scale: float
 ) -> Iterator[tuple[Stage, embedded_postgres.Server]]:
-    """A copy of the data set on a server of its own, which a scenario may crash and start again."""
+    """Yield a stage on a copy of the data set, and its server, which a scenario may crash and start again."""
     offered = json.loads((prepared / "offered.json").read_text())
     subprocess.run(["cp", "-a", prepared / "pg", folder / "pg"], check=True)
     server = embedded_postgres.start(folder / "pg", max_connections=200)

@@ -1,4 +1,4 @@
-"""An S3 server on loopback, and a gate before it that is shut, slowed and made to fail; also for tests of files."""
+"""S3 server on loopback, and a gate before it that can be shut, slowed and made to fail; also for tests of files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BUCKET = "forum-files"
 
 @dataclass
 class Gate:
-    """Record of what stands between forumapi and the store.
+    """Proxy between forumapi and the S3 server.
 
-    `fails` are methods answered 500, `hangs` those not answered, `breaks` those whose answer breaks off after the store
-    has done all of its work; all are answered `delay_s` late.
+    `fails`: methods answered with 500; `hangs`: those not answered; `breaks`: those whose answer breaks off after the
+    store has done its work. All answers are `delay_s` late.
     """
 
     port: int
@@ -36,15 +36,15 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """Return where forumapi finds the store."""
+        """Return the address by which forumapi finds the store."""
         return f"http://127.0.0.1:{self.port}"
 
     def client(self) -> Any:
-        """A client of the store itself."""
+        """Return an S3 client of the store, past the gate."""
         return client(f"http://127.0.0.1:{self.behind}")
 
     def names(self) -> list[str]:
-        """The objects that are there."""
+        """Return the names of the stored objects."""
         found: list[str] = []
         for page in self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
             found += [one["Key"] for one in page.get("Contents", [])]
@@ -52,7 +52,7 @@ class Gate:
 
 
 def client(url: str) -> Any:
-    """A client of the store at `url`."""
+    """Return an S3 client of the store at `url`."""
     return boto3.client(
         "s3",
         endpoint_url=url,
@@ -63,7 +63,7 @@ def client(url: str) -> Any:
 
 
 def settings(gate: Gate, **more: str) -> dict[str, str]:
-    """Return what makes a node keep its files behind the gate."""
+    """Return the settings of a node that keeps its files behind the gate, with `more` of its settings."""
     return {
         "s3_bucket": BUCKET,
         "s3_endpoint": gate.url,
@@ -117,14 +117,14 @@ def _handler(gate: Gate) -> type[BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Stays quiet."""
+            """Write no line."""
 
     return Handler
 
 
 @contextlib.contextmanager
 def running() -> Iterator[int]:
-    """The port of an S3 server with one bucket."""
+    """Run an S3 server with one bucket; yield its port."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -144,12 +144,12 @@ class _GateServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Return who has waited long enough goes away: no news."""
+        """Write no stack: a client that has waited long enough goes away."""
 
 
 @contextlib.contextmanager
 def gated(store: int) -> Iterator[Gate]:
-    """A way to the store that can be closed."""
+    """Run a gate before the S3 server on the port `store`."""
     made = Gate(0, store)
     server = _GateServer(("127.0.0.1", 0), _handler(made))
     made.port = server.server_port

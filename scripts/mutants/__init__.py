@@ -1,1 +1,3 @@
-"""Mutation testing: faults put into permissions, models and delivery one at a time, each against its tests."""
+"""Mutation testing: faults are put into permissions, models and delivery, one at a time, and tests have to find
+them.
+"""

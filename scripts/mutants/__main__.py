@@ -1,8 +1,9 @@
-"""Put faults into copies of the code, one at a time, and list those that no test finds. `make mutants`.
+"""Main program of mutation testing, `make mutants`: puts faults into copies of the code and lists those that no test
+finds.
 
-A seeded sample is drawn once; what was tried is kept in var/mutants/session.sqlite, so that a run that was cut off goes
-on where it was. Two copies of the project (var/mutants/0 and 1) are tried at the same time. The exit code is 1 when a
-group of mutants is killed less often than plan.LEAST says.
+A sample is drawn once, by a seed. What was tried is kept in var/mutants/session.sqlite, so that a run that was cut off
+can go on. Two copies of the project (var/mutants/0 and 1) are tried at the same time. The exit code is 1 if of any
+group fewer mutants are killed than plan.LEAST says.
 """
 
 from __future__ import annotations
@@ -65,13 +66,13 @@ CORE = (
 
 
 def operators() -> dict[str, type]:
-    """Every operator by name."""
+    """Return every mutation operator by name."""
     known = set(plugins.operator_names())
     return {name: plugins.get_operator(name) for name in CORE if name in known} | sql.OPERATORS
 
 
 def candidates() -> Iterator[MutationSpec]:
-    """Yield every mutant there is."""
+    """Yield every possible mutant."""
     for module in plan.modules(ROOT):
         tree = get_ast_from_path(ROOT / module)
         nodes = list(ast_nodes(tree))
@@ -83,7 +84,7 @@ def candidates() -> Iterator[MutationSpec]:
 
 
 def draw(database: WorkDB, seed: int, count: int) -> None:
-    """Store a sample of the mutants: of each group its share."""
+    """Draw a sample of mutants, of each group its share, and store it."""
     groups: dict[str, list[MutationSpec]] = {}
     for mutant in candidates():
         group = plan.group_of(str(mutant.module_path), mutant.operator_name, sql.SITE)
@@ -101,7 +102,9 @@ def draw(database: WorkDB, seed: int, count: int) -> None:
 
 
 def copy(number: int) -> Path:
-    """Lay out a copy of the files that git knows, with this environment and a PostgreSQL of its own."""
+    """Make a copy of the files that git knows, with this virtual environment and a PostgreSQL of its own; return its
+    folder.
+    """
     folder = FOLDER / str(number)
     files = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -132,9 +135,10 @@ def testdb(folder: Path, command: str) -> None:
 
 
 def attempt(folder: Path, mutant: MutationSpec, sound: dict[str, bool]) -> WorkResult | None:
-    """Put one mutant into a copy and run its tests there, which have to pass without it (`sound`, by command).
+    """Put one mutant into a copy and run its tests there; `sound` remembers by command that they pass without the
+    mutant.
 
-    None if the tests fail twice without the mutant: it stays to be tried.
+    Return None, so that it stays to be tried, if they fail twice without the mutant.
     """
     module = str(mutant.module_path)
     group = plan.group_of(module, mutant.operator_name, sql.SITE)
@@ -169,7 +173,7 @@ def attempt(folder: Path, mutant: MutationSpec, sound: dict[str, bool]) -> WorkR
 
 
 def work(database_path: Path, folder: Path, queue: list[WorkItem], lock: threading.Lock) -> None:
-    """Try mutants until none is left."""
+    """Try mutants of the queue in one copy until none is left: body of a thread."""
     sound: dict[str, bool] = {}
     while True:
         with lock:
@@ -192,7 +196,7 @@ def work(database_path: Path, folder: Path, queue: list[WorkItem], lock: threadi
 
 
 def report(database_path: Path) -> bool:
-    """Print the survivors and what was killed of each group; False when that is too few."""
+    """Print the mutants that survived, and how many of each group were killed; return False if those are too few."""
     excused = EQUIVALENT.read_text().splitlines()
     killed: Counter[str] = Counter()
     tried: Counter[str] = Counter()
@@ -223,7 +227,7 @@ def report(database_path: Path) -> bool:
 
 
 def main() -> int:
-    """Draw, or go on, and report."""
+    """Draw a sample or go on with one, try it, and report; return the exit code."""
     arguments = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     arguments.add_argument("--seed", type=int, default=12)
     arguments.add_argument("--count", type=int, default=300)

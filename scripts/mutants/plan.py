@@ -1,4 +1,4 @@
-"""Modules that are mutated, how much of each, and the test files that each mutant is held against."""
+"""Plan of mutation testing: the modules that are mutated, how much of each, and the test files for each mutant."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ TESTS: Final = (
 
 
 def group_of(module: str, operator: str, site_operator: str) -> str:
-    """The group that a mutant is counted in."""
+    """Return the group in which a mutant is counted."""
     if operator == site_operator:
         return SITES
     if any(fnmatch(module, pattern) for pattern in _PERMISSIONS):
@@ -270,7 +270,7 @@ def group_of(module: str, operator: str, site_operator: str) -> str:
 
 
 def modules(root: Path) -> list[str]:
-    """Every module that is mutated; realtime/protocol.py declares shapes alone."""
+    """Return every module that is mutated. (realtime/protocol.py only declares structs, and is not.)"""
     return sorted(
         str(path.relative_to(root))
         for pattern in (*_PERMISSIONS, *_DELIVERY, *_MODELS)
@@ -280,7 +280,7 @@ def modules(root: Path) -> list[str]:
 
 
 def tests_of(root: Path, module: str, group: str) -> list[str]:
-    """The test files that a mutant of a module is held against."""
+    """Return the test files that have to find a mutant of this module and group."""
     if group == SITES:
         return ["tests/database/test_sql.py"]
     for pattern, files in TESTS:

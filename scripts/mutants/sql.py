@@ -1,4 +1,4 @@
-"""Mutation operators for the SQL inside string literals, in the form that Cosmic Ray expects of an operator."""
+"""Mutation operators for SQL inside string literals, as Cosmic Ray expects operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from cosmic_ray.operators.operator import Example, Operator
 
 
 class SqlOperator(Operator):
-    """Replacement of what `pattern` matches in a string by `replacement`; an occurrence is one match."""
+    """Base class of operators that replace a match of `pattern` in a string by `replacement`; each match is an
+    occurrence.
+    """
 
     pattern: re.Pattern[str]
     replacement: str
@@ -34,7 +36,7 @@ class SqlOperator(Operator):
 
 
 class SiteCondition(SqlOperator):
-    """A row's site is compared with itself."""
+    """Operator: a row's site is compared with itself, so that the condition always holds."""
 
     pattern = re.compile(
         r"(?<=WHERE )((?:\w+\.)?site_id) = %\(site_id\)s"
@@ -49,7 +51,7 @@ class SiteCondition(SqlOperator):
 
 
 class State(SqlOperator):
-    """Show what is deleted, or waits for moderation."""
+    """Operator: deleted rows, or those that wait for moderation, are shown."""
 
     pattern = re.compile(r"\bNOT (\w+\.is_(?:deleted|moderated))\b")
     replacement = r"\1 IS NOT NULL"
@@ -57,7 +59,7 @@ class State(SqlOperator):
 
 
 class Readable(SqlOperator):
-    """Show what stands in any microcosm."""
+    """Operator: things in any microcosm are shown."""
 
     pattern = re.compile(r"(\w+\.microcosm_id) = ANY\((%\(readable\)s)::bigint\[\]\)")
     replacement = r"(\1 IS NOT NULL AND \2::bigint[] IS NOT NULL)"
@@ -68,7 +70,7 @@ class Readable(SqlOperator):
 
 
 class Lock(SqlOperator):
-    """Rows are read without locking them."""
+    """Operator: rows are read without being locked."""
 
     pattern = re.compile(r"\s+FOR (?:NO KEY )?UPDATE(?: OF \w+)?(?! SET)")
     replacement = ""
@@ -76,7 +78,7 @@ class Lock(SqlOperator):
 
 
 class Later(SqlOperator):
-    """Take the new one of two times, even if it is the earlier."""
+    """Operator: of two times the new one is taken, even if it is the earlier."""
 
     pattern = re.compile(r"greatest\([\w.]+, ((?:EXCLUDED\.\w+|now\(\)))\)")
     replacement = r"\1"
@@ -84,7 +86,7 @@ class Later(SqlOperator):
 
 
 class Order(SqlOperator):
-    """A list runs the other way."""
+    """Operator: a list is in the reverse order."""
 
     pattern = re.compile(r"(ORDER BY [\w.]+) DESC\b")
     replacement = r"\1"
@@ -92,7 +94,7 @@ class Order(SqlOperator):
 
 
 class Person(SqlOperator):
-    """Show what belongs to one profile to each."""
+    """Operator: things of one profile are shown to all."""
 
     pattern = re.compile(r"(?<=AND )(\w+\.profile_id) = %\(me\)s")
     replacement = r"\1 = \1 AND %(me)s::bigint IS NOT NULL"

@@ -1,1 +1,1 @@
-"""`make smoke`: people who use a running `make run` with nothing but its API, its mailbox and its commands."""
+"""Smoke test, `make smoke`: uses a running `make run` by its API, its mailbox and its commands alone."""

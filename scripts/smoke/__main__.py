@@ -1,9 +1,8 @@
-"""Smoke test of a running `make run` by its API alone: `make smoke`, or SMOKE="notifications --site URL" for a part.
+"""Main program of the smoke test of a running `make run`: `make smoke`, or SMOKE="notifications --site URL" for a part.
 
-`conversations`: a conversation from its beginning, and who may do what. `notifications`: who is notified of it, by list
-and mail, search, what is trending. `access`: a provider, a role that is earned, a ban, a client of somebody else. Every
-step prints what was done and what came of it. The exit code is 1 as soon as an answer is not the one that the step is
-about.
+`conversations`: a conversation from its beginning, and rights. `notifications`: who is notified, in the list and by
+mail; search and trending. `access`: sign-in with a provider, an earned role, a ban, an OAuth client. Every step prints
+what was done and what came back. The exit code is 1 as soon as an answer is not the expected one.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PARTS = ("conversations", "notifications", "access")
 
 
 def main() -> int:
-    """Run the parts; 0 when every answer was the right one."""
+    """Run the parts; return 0 if every answer was the expected one."""
     parser = argparse.ArgumentParser(
         prog="make smoke", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

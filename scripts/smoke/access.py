@@ -1,7 +1,7 @@
-"""Access: a provider of OpenID Connect, a role that is earned, a ban, a client that may read in a member's name.
+"""Part `access` of the smoke test: a provider of OpenID Connect, a role that is earned, a ban, an OAuth client.
 
-A stranger signs in with a provider on loopback, earns a role by a tenth comment, is banned and forgiven; then a client
-of somebody else is allowed to read in a member's name, and is refused a write.
+A stranger signs in with a provider on loopback, earns a role by a tenth comment, is banned and let in again; then an
+OAuth client is allowed to read in a member's name, and is refused a write.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WITHIN_S = 1.0
 
 
 def run(forum: Forum, owner: str, member: str) -> None:
-    """The whole of it. `owner` is the token of who owns the site, `member` the address of a member."""
+    """Run this part. `owner`: token of the site's owner; `member`: e-mail address of a member."""
     with provider() as port:
         stranger = sign_in_with_provider(forum, port, owner)
         place = earn_a_role(forum, owner, stranger)
@@ -48,7 +48,7 @@ def run(forum: Forum, owner: str, member: str) -> None:
 
 @contextlib.contextmanager
 def provider() -> Iterator[int]:
-    """A provider of OpenID Connect as a process of its own; its port."""
+    """Run a provider of OpenID Connect as a process; yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -71,7 +71,7 @@ def provider() -> Iterator[int]:
 
 
 def sign_in_with_provider(forum: Forum, port: int, owner: str) -> str:
-    """The token of a stranger, whom the provider calls Cleo."""
+    """Sign a stranger in, whom the provider calls Cleo; return their token."""
     issuer, back = f"http://127.0.0.1:{port}", "https://pages.test/login"
     name = f"127.0.0.1:{port}"
     body = json.dumps({"redirect_uris": [back]}).encode()
@@ -107,7 +107,7 @@ def sign_in_with_provider(forum: Forum, port: int, owner: str) -> str:
 
 
 def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
-    """The tenth comment opens a door; the profile that it opened for."""
+    """Write ten comments, by which the stranger gets a role and may read a microcosm; return their profile's id."""
     place = forum.microcosm(owner, "Clubhouse", "For regulars")
     role = made(
         forum.call(
@@ -152,7 +152,9 @@ def earn_a_role(forum: Forum, owner: str, stranger: str) -> int:
 
 
 def explained(forum: Forum, members: str, profile_id: int, owner: str) -> Any:
-    """Why a profile is among the members of a role, which fill many pages on a site with people in it."""
+    """Return the reason why a profile is in a role, from the pages of its members. Raises SmokeError if it is
+    on none.
+    """
     path = f"{members}?explain=true"
     while path:
         page = expect(forum.call("GET", path, token=owner), 200).data
@@ -165,7 +167,7 @@ def explained(forum: Forum, members: str, profile_id: int, owner: str) -> Any:
 
 
 def ban(forum: Forum, owner: str, stranger: str, place: int) -> None:
-    """Shut out, and let in again."""
+    """Ban the stranger, check that they are refused, and let them in again."""
     me = int(forum.call("GET", "/whoami", token=stranger).data["id"])
     body = {"profileId": me, "reason": "Please calm down", "note": "a smoke test"}
     shut_out = made(forum.call("POST", "/bans", body, owner))
@@ -177,7 +179,7 @@ def ban(forum: Forum, owner: str, stranger: str, place: int) -> None:
 
 
 def allow_a_client(forum: Forum, owner: str, member: str) -> None:
-    """Code with PKCE through the consent page, a read-only token, a refused write."""
+    """Get a read-only token by code with PKCE through the consent page, and check that a write with it is refused."""
     back = "http://127.0.0.1:7000/back"
     asked = {
         "name": "Reader",
@@ -242,7 +244,7 @@ def allow_a_client(forum: Forum, owner: str, member: str) -> None:
 
 
 class Consent:
-    """The consent page, as a browser with a cookie jar walks through it."""
+    """Consent page, used as by a browser with cookies."""
 
     def __init__(self, forum: Forum, path: str) -> None:
         self.forum = forum
@@ -263,14 +265,14 @@ class Consent:
         return answer
 
     def look(self) -> None:
-        """Read what the forms send along."""
+        """Load the page and keep the hidden fields of its form."""
         page = expect(self._ask("GET"), 200).body.decode()
         self._hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
         if "csrf" not in self._hidden:
             raise SmokeError("the page has no form")
 
     def press(self, **fields: str) -> Answer:
-        """Send the form."""
+        """Send the form with these fields; return the answer."""
         return expect(
             self._ask("POST", urlencode({**self._hidden, **fields}).encode()), 200, 302, 303
         )

@@ -1,4 +1,6 @@
-"""Talking: a microcosm, a conversation in it, comments with replies, pages of them, and who may not do what."""
+"""Part `conversations` of the smoke test: a microcosm, a conversation in it, comments with replies, pages, and
+rights.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ NONE = 2_000_000_000
 
 
 def run(forum: Forum, other: Forum, owner: str) -> None:
-    """The whole of it. `owner` is the token of who owns the site, `other` another site of the platform."""
+    """Run this part. `owner`: token of the site's owner; `other`: another site of the platform."""
     ana, bo = forum.newcomer("ana"), forum.newcomer("bo")
     place = forum.microcosm(owner, "Tandems", "For two")
     talk = ana.make(
@@ -28,7 +30,7 @@ def run(forum: Forum, other: Forum, owner: str) -> None:
 
 
 def converse(ana: Person, bo: Person, talk: int) -> list[int]:
-    """Comments in turn, each a reply to the one before, and pages of five of them."""
+    """Write comments in turn, each a reply to the one before, and read them in pages of five; return their ids."""
     comments: list[int] = []
     for number in range(COMMENTS):
         author = (ana, bo)[number % 2]
@@ -47,7 +49,7 @@ def converse(ana: Person, bo: Person, talk: int) -> list[int]:
 
 
 def edit(ana: Person, comment: int) -> None:
-    """A second revision."""
+    """Edit a comment, and check that it has a second revision."""
     ana.put(f"/comments/{comment}", {"markdown": "Remark *nought*"})
     found = ana.get(f"/comments/{comment}")
     same((found["revisions"], found["html"]), (2, "<p>Remark <em>nought</em></p>\n"), "an edit")
@@ -57,7 +59,7 @@ def edit(ana: Person, comment: int) -> None:
 def delete_and_restore(
     forum: Forum, owner: str, ana: Person, bo: Person, talk: int, comment: int
 ) -> None:
-    """Gone for all but moderators, and back again."""
+    """Delete a comment, check that only moderators see it, and restore it."""
 
     def counted() -> int:
         return int(bo.get(f"/conversations/{talk}")["comments"]["total"])
@@ -74,7 +76,7 @@ def delete_and_restore(
 
 
 def refuse(bo: Person, talk: int, comment: int) -> None:
-    """Return what is somebody else's is not changed."""
+    """Check that one member can't change what another has written."""
     for method, path, body in (
         ("PUT", f"/comments/{comment}", {"markdown": "Mine now"}),
         ("DELETE", f"/comments/{comment}", None),
@@ -85,7 +87,7 @@ def refuse(bo: Person, talk: int, comment: int) -> None:
 
 
 def nothing_of_others(other: Forum, ana: Person, bo: Person) -> None:
-    """A conversation of another site, asked for here, is answered like an id that never was."""
+    """Check that another site's conversation is answered here like an id that never existed."""
     found = expect(other.call("GET", "/conversations?limit=5"), 200).data["conversations"]["items"]
     if not found:
         raise SmokeError(f"{other.host} has no conversation that a guest may read")
@@ -103,7 +105,7 @@ def nothing_of_others(other: Forum, ana: Person, bo: Person) -> None:
 
 
 def as_a_guest(forum: Forum, talk: int) -> None:
-    """Reads, and may do nothing else."""
+    """Check that a guest may read, and write nothing."""
     found = expect(forum.call("GET", f"/conversations/{talk}"), 200).data
     may = found["meta"]["permissions"]
     same((found["comments"]["total"], may["read"]), (COMMENTS, True), "what a guest reads")

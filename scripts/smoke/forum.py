@@ -1,5 +1,4 @@
-"""Account of what all walks stand on: requests to a running platform, people who are signed in, and the mail that
-they get."""
+"""Ground of the smoke test: requests to a running platform, people who are signed in, and their mail."""
 
 from __future__ import annotations
 
@@ -22,11 +21,11 @@ PATIENCE_S = 30.0
 
 
 class SmokeError(Exception):
-    """An answer was another than the step is about."""
+    """Failure of a step: an answer was not the expected one."""
 
 
 class Answer(NamedTuple):
-    """Status, headers in lower case (cookies apart) and body of an answer."""
+    """Answer to a request: status, headers by lower-case name without cookies, cookies, and body."""
 
     status: int
     headers: dict[str, str]
@@ -35,12 +34,12 @@ class Answer(NamedTuple):
 
     @property
     def data(self) -> Any:
-        """`data` of the envelope."""
+        """Return the member `data` of the envelope."""
         return json.loads(self.body)["data"]
 
 
 def ask(port: int, host: str, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
-    """One request to a loopback port under the name `host`."""
+    """Send one request to a loopback port with the header Host `host`."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
@@ -55,14 +54,14 @@ def ask(port: int, host: str, method: str, path: str, body: bytes = b"", **heade
 
 @dataclass
 class Forum:
-    """One site of a running platform: `host` with its port, as the browser would write it."""
+    """One site of a running platform. `host`: with its port, as a browser writes it."""
 
     port: int
     host: str
     mailbox: Path
 
     def call(self, method: str, path: str, body: object = None, token: str = "") -> Answer:
-        """A call of the API; what follows a write is not fetched."""
+        """Call the API; a redirect is not followed."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         content = json.dumps(body).encode() if body is not None else b""
         if content:
@@ -70,18 +69,18 @@ class Forum:
         return ask(self.port, self.host, method, f"/api/v1{path}", content, **headers)
 
     def sign_in(self, address: str) -> str:
-        """A token for somebody of the demo's cast, without proof: what the embedded mode allows."""
+        """Return a token of a member of the demonstration, signed in without a proof, as the embedded mode allows."""
         answer = self.call("POST", "/auth", {"method": "development", "email": address})
         expect(answer, 200)
         return str(answer.data)
 
     def microcosm(self, owner: str, title: str, description: str) -> int:
-        """A new microcosm of the token's owner; its id."""
+        """Make a microcosm, as the site's owner with the token `owner`; return its id."""
         body = {"title": f"{title} {secrets.token_hex(3)}", "description": description}
         return made(self.call("POST", "/microcosms", body, owner))
 
     def newcomer(self, name: str) -> Person:
-        """Somebody new, who signs in with the code that is mailed to them."""
+        """Sign a new person in with the code that is mailed to them."""
         name = f"{name}_{secrets.token_hex(3)}"
         address = f"{name}@smoke.test"
         since = time.time()
@@ -96,7 +95,7 @@ class Forum:
         return who
 
     def mails(self, address: str) -> list[EmailMessage]:
-        """Return what lies in the mailbox for an address, the oldest first."""
+        """Return the mails to an address in the mailbox, the oldest first."""
         found = []
         for path in sorted(self.mailbox.glob("*.eml"), key=lambda path: path.stat().st_mtime):
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
@@ -107,7 +106,7 @@ class Forum:
 
 @dataclass
 class Person:
-    """Somebody who is signed in."""
+    """Person who is signed in."""
 
     forum: Forum
     address: str
@@ -116,28 +115,28 @@ class Person:
     name: str
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """Any call in their name."""
+        """Call the API in this person's name."""
         return self.forum.call(method, path, body, self.token)
 
     def get(self, path: str) -> Any:
-        """`data` of what can be read."""
+        """GET `path` in this person's name; return the member `data`. Raises SmokeError unless the status is 200."""
         return expect(self.ask("GET", path), 200).data
 
     def make(self, path: str, body: Mapping[str, object]) -> int:
-        """The id of what is made."""
+        """POST to `path` in this person's name; return the id of what was made."""
         return made(self.ask("POST", path, body))
 
     def comment(self, kind: str, item: int, markdown: str, reply_to: int = 0) -> int:
-        """The id of a comment on something."""
+        """Write a comment on the item of this kind and id; return its id."""
         body = {"itemType": kind, "itemId": item, "markdown": markdown}
         return self.make("/comments", body | ({"inReplyTo": reply_to} if reply_to else {}))
 
     def put(self, path: str, body: object) -> None:
-        """Change what is there."""
+        """PUT to `path` in this person's name. Raises SmokeError if that is refused."""
         expect(self.ask("PUT", path, body), 200, 302)
 
     def mails_with(self, words: str) -> list[EmailMessage]:
-        """The mails to them whose text holds these words."""
+        """Return the mails to this person whose text contains `words`."""
         found = []
         for mail in self.forum.mails(self.address):
             html = mail.get_body(("html",))
@@ -147,30 +146,30 @@ class Person:
 
 
 def expect(answer: Answer, *statuses: int) -> Answer:
-    """The answer, if it has one of these statuses. Raises SmokeError."""
+    """Return the answer. Raises SmokeError unless it has one of these statuses."""
     if answer.status not in statuses:
         raise SmokeError(f"answered {answer.status}: {answer.body.decode(errors='replace')[:400]}")
     return answer
 
 
 def same(found: object, expected: object, what: str) -> None:
-    """Raises SmokeError where what was found is something else than what is expected."""
+    """Raise SmokeError, which names `what`, unless `found` equals `expected`."""
     if found != expected:
         raise SmokeError(f"{what}: {found!r}, not {expected!r}")
 
 
 def made(answer: Answer) -> int:
-    """The id in the Location of a write."""
+    """Return the id in the header Location of a write's answer."""
     return int(expect(answer, 302).headers["location"].rstrip("/").rpartition("/")[2])
 
 
 def say(text: str) -> None:
-    """One line of the output."""
+    """Print one line."""
     print(text, flush=True)
 
 
 def until(what: str, within_s: float = PATIENCE_S) -> Iterator[None]:
-    """A turn every tenth of a second until the loop is left. Raises SmokeError when it is not in time."""
+    """Yield every tenth of a second, until the caller leaves its loop. Raises SmokeError after `within_s`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         yield
@@ -179,7 +178,7 @@ def until(what: str, within_s: float = PATIENCE_S) -> Iterator[None]:
 
 
 def pages(person: Person, path: str, key: str) -> list[Sequence[Any]]:
-    """The items of each page of a list, by its links from one to the next."""
+    """Return the items of each page of a list, following its links to the next."""
     found: list[Sequence[Any]] = []
     while path:
         page = person.get(path)[key]
@@ -190,7 +189,7 @@ def pages(person: Person, path: str, key: str) -> list[Sequence[Any]]:
 
 
 def mailed_code(mailbox: Path, address: str, since: float) -> str:
-    """The code of the latest mail to `address` that came after `since`."""
+    """Wait for a mail to `address` that came after `since`; return the code in it."""
     for _ in until(f"a code for {address} in {mailbox}"):
         for path in sorted(mailbox.glob("*.eml"), key=lambda p: p.stat().st_mtime, reverse=True):
             if path.stat().st_mtime < since - 1:

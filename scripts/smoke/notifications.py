@@ -1,4 +1,6 @@
-"""Notifications: what two people are told of each other's doings, by list and by mail; search, trending."""
+"""Part `notifications` of the smoke test: what two people are notified of, in the list and by mail; search,
+trending.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ LISTED = 25
 
 
 def run(forum: Forum, owner: str) -> None:
-    """The whole of it. `owner` is the token of who owns the site."""
+    """Run this part. `owner`: token of the site's owner."""
     ana, bo = forum.newcomer("ana"), forum.newcomer("bo")
     for who in (ana, bo):
         for kind in ASKED_FOR:
@@ -34,13 +36,13 @@ def run(forum: Forum, owner: str) -> None:
 
 
 def heard(who: Person) -> list[tuple[str, int]]:
-    """Return what somebody's list shows: type and id of each entry's item, the newest first."""
+    """Return (update type, id of the item) for each entry in a person's list of updates, the newest first."""
     found = who.get(f"/updates?limit={LISTED}")["updates"]["items"]
     return [(one["updateType"], one["item"]["id"]) for one in found]
 
 
 def hears(who: Person, kind: str, id: int) -> None:
-    """Wait for an entry of somebody's list."""
+    """Wait until a person's list of updates has an entry about this item."""
     for _ in until(f"{kind} of {id} in the list of {who.name}"):
         if (kind, id) in heard(who):
             break
@@ -48,7 +50,7 @@ def hears(who: Person, kind: str, id: int) -> None:
 
 
 def is_mailed(who: Person, words: str) -> None:
-    """Wait for the one mail whose text holds these words."""
+    """Wait for exactly one mail to a person whose text contains `words`."""
     for _ in until(f"a mail to {who.name} with {words!r}"):
         if found := who.mails_with(words):
             break
@@ -57,7 +59,9 @@ def is_mailed(who: Person, words: str) -> None:
 
 
 def mention_and_reply(ana: Person, bo: Person, place: int) -> tuple[int, int]:
-    """Bo names Ana in a conversation of his own, she answers, he replies. Conversation, and her comment."""
+    """Let Bo mention Ana in his conversation, Ana answer and Bo reply; return the ids of the conversation and of her
+    comment.
+    """
     talk = bo.make("/conversations", {"microcosmId": place, "title": title("Semaphores")})
     say(f"{bo.name} mentions {ana.name}")
     named = bo.comment("conversation", talk, f"What does @{ana.name} make of the green lamp?")
@@ -73,7 +77,7 @@ def mention_and_reply(ana: Person, bo: Person, place: int) -> tuple[int, int]:
 
 
 def watch(ana: Person, bo: Person, place: int) -> None:
-    """Ana follows a conversation that she never wrote in, and the microcosm."""
+    """Let Ana follow a conversation in which she never wrote, and the microcosm."""
     quiet = bo.make("/conversations", {"microcosmId": place, "title": title("Lamp oil")})
     for kind, id in (("conversation", quiet), ("microcosm", place)):
         expect(ana.ask("POST", "/watchers", {"itemType": kind, "itemId": id}), 200)
@@ -94,7 +98,7 @@ def watch(ana: Person, bo: Person, place: int) -> None:
 
 
 def huddle(ana: Person, bo: Person) -> None:
-    """A private word, which counts as unread until it is read."""
+    """Write in a huddle, and check that it counts as unread until it is read."""
     say(f"{bo.name} begins a huddle with {ana.name}")
     huddle = bo.make("/huddles", {"title": title("Between us"), "participants": [{"id": ana.id}]})
     comment = bo.comment("huddle", huddle, "The branch line will close.")
@@ -108,13 +112,13 @@ def huddle(ana: Person, bo: Person) -> None:
 
 
 def unread_huddles(who: Person) -> int:
-    """Return what whoami counts."""
+    """Return the number of unread huddles that whoami states."""
     stats = who.get("/whoami")["meta"]["stats"]
     return sum(one["value"] for one in stats if one["metric"] == "unreadHuddles")
 
 
 def invite(ana: Person, bo: Person, place: int) -> None:
-    """Bo invites Ana to an event; that she comes is told to him, who follows it."""
+    """Let Bo invite Ana to an event, and check that he, who follows it, is notified that she comes."""
     begins = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
     event = bo.make(
         "/events",
@@ -138,7 +142,7 @@ def invite(ana: Person, bo: Person, place: int) -> None:
 
 
 def turn_off(ana: Person, bo: Person, talk: int, hers: int) -> None:
-    """Without her preferences Ana is told, and not mailed."""
+    """Turn Ana's preferences for mail off, and check that she is notified in the list, and not mailed."""
     for kind in (2, 3):
         ana.put(f"/updates/preferences/{kind}", {"sendEmail": False})
     off = {"itemType": "conversation", "itemId": talk, "sendEmail": False}
@@ -155,7 +159,7 @@ def turn_off(ana: Person, bo: Person, talk: int, hers: int) -> None:
 
 
 def take_back(ana: Person, bo: Person, talk: int) -> None:
-    """A comment that is deleted is gone from lists, and a thread that is followed no more as well."""
+    """Check that a deleted comment leaves the lists, and so does a conversation that is followed no more."""
     regretted = bo.comment("conversation", talk, f"@{ana.name}, forget what I said.")
     hears(ana, "mentioned", regretted)
     expect(bo.ask("DELETE", f"/comments/{regretted}"), 200)
@@ -163,7 +167,7 @@ def take_back(ana: Person, bo: Person, talk: int) -> None:
     say(f"{bo.name} deletes comment {regretted}: nothing of it is listed any more")
 
     def followed() -> bool:
-        """Return whether her list shows the newest comment of the thread for its own sake."""
+        """Return True if Ana's list has the newest comment of the conversation because she follows it."""
         found = ana.get(f"/updates?limit={LISTED}&updateType=new_comment")["updates"]["items"]
         return any(one["parentItem"]["id"] == talk for one in found)
 
@@ -175,7 +179,7 @@ def take_back(ana: Person, bo: Person, talk: int) -> None:
 
 
 def search(ana: Person, bo: Person, place: int) -> None:
-    """Words of this run alone, with each operator."""
+    """Search for words of this run alone, with each operator, and check what is found."""
     red, blue, low = (f"{colour}{secrets.token_hex(4)}" for colour in ("ruby", "azure", "umber"))
     talk = bo.make("/conversations", {"microcosmId": place, "title": f"Lamps {red} {blue}"})
     both = bo.comment("conversation", talk, f"First {red} {blue}, then nothing.")
@@ -196,7 +200,7 @@ def search(ana: Person, bo: Person, place: int) -> None:
 
 
 def trend(ana: Person, bo: Person, talk: int) -> None:
-    """Return what was written in just now is among the hottest."""
+    """Write in a conversation, and check that it is among the trending items."""
     for number in range(6):
         (ana, bo)[number % 2].comment("conversation", talk, f"More traffic, {number}")
     say(command("run", "trending_scores"))
@@ -207,7 +211,7 @@ def trend(ana: Person, bo: Person, talk: int) -> None:
 
 
 def command(*words: str) -> str:
-    """Return what `forumapi cron` says. Raises SmokeError when it fails."""
+    """Run `forumapi cron` with these arguments; return its output. Raises SmokeError if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "forumapi", "cron", *words],
         capture_output=True,
@@ -221,5 +225,5 @@ def command(*words: str) -> str:
 
 
 def title(words: str) -> str:
-    """One that no other run has used: the same title twice within minutes is one conversation."""
+    """Return a title that no other run has used: the same title twice within minutes is one conversation."""
     return f"{words} {secrets.token_hex(3)}"

@@ -1,9 +1,8 @@
-"""A sampler of CPU time, loaded into every Python process that has this folder on its path.
+"""Sampler of CPU time, loaded into every Python process that has this folder on its path.
 
-It does nothing until a process gets SIGRTMIN: then it notes, at every tick of the process's CPU
-clock, which functions are being run; at the next SIGRTMIN it stops and writes the stacks to
-BENCH_PROFILE, one a line, innermost first, frames apart by ";" and then the number of
-ticks. Time spent in C counts for the Python line that called it.
+It does nothing until a process gets SIGRTMIN: then it notes, at every tick of the process's CPU clock, the functions
+that run. At the next SIGRTMIN it stops and writes the stacks to BENCH_PROFILE, one a line: frames innermost first,
+separated by ";", then the number of ticks. Time spent in C counts for the Python line that called it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _running = False
 
 
 def toggle(_signal: int, _frame: FrameType | None) -> None:
-    """Start, or stop and write."""
+    """Start sampling, or stop it and write the file: handler of SIGRTMIN."""
     global _running
     _running = not _running
     signal.setitimer(signal.ITIMER_PROF, *((TICK_S, TICK_S) if _running else (0, 0)))
@@ -32,7 +31,7 @@ def toggle(_signal: int, _frame: FrameType | None) -> None:
 
 
 def tick(_signal: int, frame: FrameType | None) -> None:
-    """Note the stack under way."""
+    """Count the present stack: handler of the clock's signal."""
     stack = []
     while frame is not None:
         code = frame.f_code
