@@ -58,8 +58,8 @@ class Sentry:
     def take(
         self, crash: Crash, level: Literal["error", "fatal"], context: Mapping[str, Any]
     ) -> None:
-        """Queue the report of a crash, unless `Gate` holds it back. `context`: fields of the request that
-        become tags.
+        """Queue the report of a crash, unless the same was sent within a minute, or too many others were (`Gate`).
+        `context`: fields of the request, which become tags.
         """
         held = self._gate.admit(crash.fingerprint)
         if held is None:

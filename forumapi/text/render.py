@@ -284,8 +284,8 @@ class _Writer:
         self.parts.append(escape_text(text))
 
     def _marked(self, text: str) -> None:
-        """Write a text; its hashtags become links to the search, and words that may be mentions parts to be
-        decided on.
+        """Write a text. Its hashtags become links to the search; words that may be mentions become `_Mention`, on which
+        `finish` decides.
         """
         done = 0
         for match in _MARK.finditer(text):

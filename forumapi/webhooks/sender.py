@@ -398,8 +398,8 @@ class Deliverer(PollingThread):
     def _visibility(
         self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
-        """Decide as for live connections; return the visibility, the state of the thing to report (None: report
-        nothing), and the kind of the message.
+        """Decide what `who` may see of a delivery's event now, as for live connections; return the visibility (NOTHING,
+        GONE or WHOLE), the state of the thing to report (None: report nothing), and the kind of the message.
         """
         tree = self._app.sites.tree(site, tx)
         thing = (delivery.item_type, delivery.item_id, 0)
