@@ -148,6 +148,18 @@ class Visit:
             found = self.api.get(path, **asked)
         return found
 
+    def named_moderators(self, microcosm: int) -> list[int]:
+        """Return the ids of the profiles that moderate a microcosm; [] where the site names nobody, without a call."""
+        if not microcosm or not self.site.get("namesModerators"):
+            return []
+        try:
+            found: list[int] = self.api.get(f"/microcosms/{microcosm}", limit=5)["moderators"]
+        except Failure as failure:
+            if failure.status not in (403, 404):
+                raise
+            return []
+        return found
+
     @property
     def reactions(self) -> list[dict[str, Any]]:
         """Reactions that members can give on this site, in the site's order: name and text of each."""

@@ -214,6 +214,7 @@ class TemplateForm(NamedTuple):
         """An address that it may go to; "" where the template leaves that to a variable, or to its own page."""
         action = re.sub(r"{{\s*kind\s*}}", "conversation", self.action)
         action = re.sub(r"{{\s*things\s*}}", "comments", action)
+        action = re.sub(r"{{\s*do\s*}}", "hide", action)
         action = re.sub(r"{{\s*one.placeType\s*}}", "conversation", action)
         action = re.sub(r"{%.*?%}", "", action)
         action = re.sub(r"(?<=.){{.*?}}", "1", action)

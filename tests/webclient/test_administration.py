@@ -47,6 +47,37 @@ def test_the_owner_reads_the_contrast_of_a_colour(hand: Hand, site: Site) -> Non
     hand.see("less than 4.5")
 
 
+@step("owner names the moderators")
+def test_the_owner_names_the_moderators(
+    hand: Hand, site: Site, make: Factory, visitor: Visitor
+) -> None:
+    talk = make.conversation(site)
+    theirs = make.comment(talk, by=site.moderator)
+    other = make.comment(talk, by=site.newcomer)
+    path = f"/conversations/{talk.id}/"
+    before = visitor.of(site).get(path)
+    assert before.tree.css_first("article .tag") is None
+    enter(hand, site, "site")
+
+    hand.tick("Each place says who moderates it, and so do their comments there")
+    hand.press("Save")
+
+    hand.see("Saved.")
+    hand.go(site, f"/microcosms/{site.root_id}/")
+    hand.see("Moderators:")
+    hand.press(site.moderator.name, within="main .quiet")
+    hand.go(site, path)
+    assert hand.find(f"#comment{theirs.id} .tag").text == "moderator"
+    assert not hand.driver.find_elements("css selector", f"#comment{other.id} .tag")
+    assert visitor.of(site).get(path).find(f"#comment{theirs.id} .tag").text() == "moderator"
+    hand.go(site, "/admin/site/")
+    hand.tick("Each place says who moderates it, and so do their comments there")
+    hand.press("Save")
+    hand.see("Saved.")
+    hand.go(site, path)
+    assert visitor.of(site).get(path).tree.css_first("article .tag") is None
+
+
 @step("owner edits the menu")
 def test_the_owner_edits_the_menu(hand: Hand, site: Site) -> None:
     enter(hand, site, "menu")

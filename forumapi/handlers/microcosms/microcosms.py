@@ -9,9 +9,15 @@ from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
 from forumapi.handlers.content.items import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
 from forumapi.models.content import text
-from forumapi.models.microcosms import microcosm_links, microcosm_page, microcosm_summary
+from forumapi.models.microcosms import (
+    microcosm_links,
+    microcosm_page,
+    microcosm_summary,
+    named_moderators,
+)
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.microcosm_page import MicrocosmScope, MicrocosmView
+from forumapi.models.people import profile_summary
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.models.sites.site_validation import check_url
 from forumapi.permissions import evaluator
@@ -69,6 +75,11 @@ def show(ctx: Context) -> Result:
     view = tree.view(ctx.identity.principal)
     is_ignored = head.id in ctx.identity.ignored_microcosms
     permission = evaluator.as_json(ctx.can)
+    # One statement, on sites that choose it alone.
+    moderators: list[int] = []
+    if ctx.site.names_moderators:
+        moderators = named_moderators.find(ctx.reader, site_id, tree, head.id)
+    named = profile_summary.summaries(ctx.reader, ctx.app.documents, site_id, moderators)
 
     def build() -> bytes:
         fetched = ctx.app.documents.fetch(ctx.reader, site_id, microcosm_page.wanted(seen))
@@ -78,7 +89,15 @@ def show(ctx: Context) -> Result:
         )
         page = ctx.page(entries, head.total, "/api/v1/comments")
         return microcosm_page.detail(
-            seen, people, page, permission, tree, view, site_id, is_ignored=is_ignored
+            seen,
+            people,
+            page,
+            permission,
+            tree,
+            view,
+            site_id,
+            is_ignored=is_ignored,
+            moderators=[(id, named[id]) for id in moderators if id in named],
         )
 
     stamp = (
@@ -89,6 +108,7 @@ def show(ctx: Context) -> Result:
         ctx.query_string,
         tree.acl_version,
         view.stamp,
+        tuple(named.items()),
     )
     return Page(head.version, stamp, build)
 

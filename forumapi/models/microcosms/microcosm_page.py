@@ -519,9 +519,10 @@ def detail(
     site_id: int,
     *,
     is_ignored: bool,
+    moderators: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
     """Render the detail of a microcosm (content 2.4). `items_page`: JSON of its page of entries; `permissions`: their
-    JSON; `is_ignored`: the viewer ignores the microcosm.
+    JSON; `is_ignored`: the viewer ignores the microcosm; `moderators`: those it names, each an id and a summary.
     """
     head, viewer = seen.head, seen.viewer
     node = tree.nodes[head.id]
@@ -538,9 +539,11 @@ def detail(
         "description": head.description,
         "logoUrl": node.logo_url,
         "itemTypes": [itemtypes.name_of(one) for one in node.item_types],
-        "moderators": [],
-        "items": json_fragments.raw(items_page),
+        "moderators": [id for id, _ in moderators],
     }
+    if moderators:
+        data["moderatedBy"] = [json_fragments.raw(summary) for _, summary in moderators]
+    data["items"] = json_fragments.raw(items_page)
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(head.created),
         "createdBy": profile_summary.person(people, head.author_id),

@@ -50,7 +50,8 @@ COLUMNS: Final = """
     maker.profile_id, maker.profile_name, maker.is_visible, maker.avatar_url,
     coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0),
     coalesce(s.web_url, ''), s.web_url_is_operators,
-    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'reactions')"""
+    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'reactions'),
+    s.names_moderators"""
 
 FROM: Final = """
       FROM sites s
@@ -83,11 +84,11 @@ INSERT = Query(
     WITH made AS (
         INSERT INTO sites (title, description, subdomain_key, domain, force_ssl, theme_id, logo_url, favicon_url,
                            background_url, background_color, background_position, link_color, ga_web_property_id,
-                           auth0_domain, auth0_client_id, auth0_client_secret, web_url)
+                           auth0_domain, auth0_client_id, auth0_client_secret, web_url, names_moderators)
         VALUES (%(title)s, %(description)s, %(key)s, %(domain)s, %(force_ssl)s, %(theme_id)s, %(logo_url)s,
                 %(favicon_url)s, %(background_url)s, %(background_color)s, %(background_position)s, %(link_color)s,
                 %(ga_web_property_id)s, %(auth0_domain)s, %(auth0_client_id)s, %(auth0_client_secret)s,
-                %(web_url)s)
+                %(web_url)s, %(names_moderators)s)
      RETURNING site_id),
     options AS (
         INSERT INTO site_options (site_id, send_email, send_sms, only_admins_can_create_microcosms)
@@ -151,7 +152,7 @@ LOCK = Query(
     SELECT s.version, s.is_deleted, coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
            s.title, s.description, s.domain, s.force_ssl, s.theme_id, s.logo_url, s.favicon_url, s.background_url,
            s.background_color, s.background_position, s.link_color, s.ga_web_property_id, s.auth0_domain,
-           s.auth0_client_id, s.auth0_client_secret, s.web_url, s.subdomain_key,
+           s.auth0_client_id, s.auth0_client_secret, s.web_url, s.names_moderators, s.subdomain_key,
            EXISTS (SELECT FROM site_domains d
                     WHERE d.site_id = s.site_id AND d.domain = s.domain AND d.state = 'proven')
       FROM sites s
@@ -170,7 +171,7 @@ UPDATE = Query(
            background_position = %(background_position)s, link_color = %(link_color)s,
            ga_web_property_id = %(ga_web_property_id)s, auth0_domain = %(auth0_domain)s,
            auth0_client_id = %(auth0_client_id)s, auth0_client_secret = %(auth0_client_secret)s,
-           web_url = %(web_url)s,
+           web_url = %(web_url)s, names_moderators = %(names_moderators)s,
            web_url_is_operators = s.web_url_is_operators AND s.web_url IS NOT DISTINCT FROM %(web_url)s,
            is_deleted = %(is_deleted)s, version = s.version + 1
      WHERE s.site_id = %(site_id)s
@@ -243,6 +244,7 @@ class Site:
         self._web_url: str = row[41]
         self._any_web_url: bool = row[42]
         self._reactions: str | None = row[43]
+        self.names_moderators: bool = row[44]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -375,6 +377,8 @@ class Site:
             data["webUrl"] = self.web_url
         if self.force_ssl:
             data["forceSSL"] = True
+        if self.names_moderators:
+            data["namesModerators"] = True
         data["ownedBy"] = json_fragments.raw(self.owner)
         data["themeId"] = self.theme_id
         data["logoUrl"] = self.logo_url

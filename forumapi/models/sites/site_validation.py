@@ -89,6 +89,7 @@ class SiteBody(Struct, kw_only=True):
     auth0ClientId: str | UnsetType = UNSET
     auth0ClientSecret: str | UnsetType = UNSET
     webUrl: str | UnsetType = UNSET
+    namesModerators: bool | UnsetType = UNSET
     meta: SiteMeta | UnsetType = UNSET
 
 
@@ -117,6 +118,7 @@ class SiteSettings(NamedTuple):
     auth0_client_id: str | None = None
     auth0_client_secret: str | None = None
     web_url: str | None = None
+    names_moderators: bool = False
 
 
 def given(value: T | UnsetType, otherwise: T) -> T:
@@ -158,6 +160,7 @@ def merged(
         domain=optional(body.domain, stored.domain, lambda d: check_domain(d, platform_domain)),
         force_ssl=given(body.forceSSL, stored.force_ssl),
         theme_id=given(body.themeId, stored.theme_id),
+        names_moderators=given(body.namesModerators, stored.names_moderators),
         logo_url=optional(body.logoUrl, stored.logo_url, url("logoUrl")),
         favicon_url=optional(body.faviconUrl, stored.favicon_url, url("faviconUrl")),
         background_url=optional(body.backgroundUrl, stored.background_url, url("backgroundUrl")),

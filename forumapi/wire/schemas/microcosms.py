@@ -10,7 +10,7 @@ from forumapi.wire.schemas.bases import CreatedMeta, Entry, StateFlags
 from forumapi.wire.schemas.comments import CommentSummary
 from forumapi.wire.schemas.events import EventEntry
 from forumapi.wire.schemas.items import ConversationEntry, EditableMeta, SummaryMeta
-from forumapi.wire.schemas.parts import Breadcrumb, Link, LinksMeta, Paged
+from forumapi.wire.schemas.parts import Breadcrumb, Link, LinksMeta, Paged, ProfileSummary
 from forumapi.wire.schemas.values import Address, Count, Id, PageLimit, Text
 
 ContainedName = Literal["microcosm", "conversation", "event", "poll"]
@@ -76,7 +76,13 @@ class MicrocosmMeta(EditableMeta[MicrocosmFlags]):
 class Microcosm(MicrocosmBase, kw_only=True):
     """A microcosm with a page of its child microcosms and items (content 2.4)."""
 
-    moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
+    moderators: Annotated[
+        list[Id],
+        Meta(description="Who moderates here, where the site names them (`namesModerators`)."),
+    ]
+    moderatedBy: (
+        Annotated[list[ProfileSummary], Meta(description="The same people.")] | UnsetType
+    ) = UNSET
     items: Paged[ItemContainer]
     meta: MicrocosmMeta
 

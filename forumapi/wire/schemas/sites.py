@@ -60,6 +60,10 @@ class Site(Struct, kw_only=True):
         ),
     ] = UNSET
     forceSSL: Literal[True] | UnsetType = UNSET
+    namesModerators: (
+        Annotated[Literal[True], Meta(description="Microcosms tell who moderates them.")]
+        | UnsetType
+    ) = UNSET
     ownedBy: ProfileSummary | None
     themeId: Id
     logoUrl: str

@@ -182,6 +182,11 @@ class SiteView(SettingsView):
                 "domain", marked("Own domain"), "text", marked("It counts once it is proven.")
             ),
             FormField("membersCreateMicrocosms", marked("Members make places"), "check"),
+            FormField(
+                "namesModerators",
+                marked("Each place says who moderates it, and so do their comments there"),
+                "check",
+            ),
         ]
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +194,7 @@ class SiteView(SettingsView):
         names = ("title", "description", "linkColor", "logoUrl", "domain")
         found = {name: plain(visit.site.get(name, "")) for name in names}
         options: dict[str, Any] = visit.api.get("/site/options")
-        return found | options
+        return found | options | {"namesModerators": visit.site.get("namesModerators", False)}
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store the site, then its options; the domain alone if it has changed. Raises Failure, after which the site
