@@ -92,7 +92,7 @@ def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
 
 
 class OAuthTokenHandler(OAuthEndpointHandler):
-    """Token endpoint of OAuth."""
+    """Token endpoint of the OAuth provider (RFC 6749, section 3.2)."""
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
     def post(self, ctx: Context, sent: TokenBody) -> Result:
@@ -105,7 +105,7 @@ class OAuthTokenHandler(OAuthEndpointHandler):
 
 
 class OAuthRevokeHandler(OAuthEndpointHandler):
-    """Revocation of tokens by clients."""
+    """Revocation of tokens by the client that they were issued to (RFC 7009)."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
@@ -114,7 +114,7 @@ class OAuthRevokeHandler(OAuthEndpointHandler):
 
 
 class OAuthIntrospectHandler(OAuthEndpointHandler):
-    """Introspection of tokens by confidential clients."""
+    """Introspection of tokens by the confidential client that they were issued to (RFC 7662)."""
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:

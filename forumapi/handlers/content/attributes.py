@@ -89,7 +89,7 @@ class AttributesHandler(Handler):
 
     @needs(READ, answer=schemas.Attributes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attributes by key."""
+        """The attributes of the object in the address, by key."""
         carrier_lookup.check(ctx)
         at = ctx.paging
         found = _attributes(ctx).page(ctx.reader, at)

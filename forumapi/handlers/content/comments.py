@@ -103,7 +103,7 @@ def _is_hidden(ctx: Context, parent: CommentParent) -> bool:
 
 
 class CommentHandler(Handler):
-    """One comment."""
+    """One comment that the address names."""
 
     def locate(self, ctx: Context) -> Located:
         if ctx.is_write:
@@ -166,7 +166,7 @@ class CommentHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Hide the comment from everybody but moderators; 200 also when it is deleted already."""
+        """Delete the comment: it is hidden from all but moderators; 200 also if it is deleted already."""
         ctx.located_as(LockedComment).required().delete(ctx.writer, ctx.author)
         return Done()
 

@@ -178,7 +178,7 @@ class HuddlesHandler(Handler):
 
 
 class HuddleHandler(Handler):
-    """One huddle with a page of its comments; 404 for everybody but its participants."""
+    """One huddle with a page of its comments; 404 for all but its participants."""
 
     def locate(self, ctx: Context) -> Located:
         return _locate_locked(ctx) if ctx.is_write else _locate_page(ctx)

@@ -44,7 +44,7 @@ class PollBody(ItemBody):
 
 
 class VoteBody(Struct):
-    """A choice to vote for."""
+    """Choice to vote for, by its id."""
 
     id: int | UnsetType = UNSET
 

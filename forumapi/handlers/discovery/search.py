@@ -170,7 +170,7 @@ class SuggestionsHandler(Handler):
 
 
 class SearchLanguageBody(Struct):
-    """Body of PUT /site/search."""
+    """Body of PUT /site/search: the language in which texts are to be indexed."""
 
     language: str | UnsetType = UNSET
 

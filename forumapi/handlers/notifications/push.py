@@ -1,4 +1,4 @@
-"""Subscriptions to web push: where the caller's browsers and apps receive messages. Wire: docs/api/updates.md."""
+"""Web push: subscriptions of the caller's browsers and apps to updates. Wire: docs/api/updates.md."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _READS: Final = "updates:read"
 
 
 class PushKeys(Struct):
-    """Keys of a subscription, base64url: the public key `p256dh` and the secret `auth`."""
+    """Keys of a browser's subscription in base64url: its public key `p256dh` and its secret `auth`."""
 
     p256dh: str | UnsetType = UNSET
     auth: str | UnsetType = UNSET
 
 
 class PushBody(Struct):
-    """Subscription as the browser's `PushSubscription.toJSON()` has it; other keys are ignored."""
+    """Subscription as a browser's `PushSubscription.toJSON()` returns it; other keys are ignored."""
 
     endpoint: str | UnsetType = UNSET
     keys: PushKeys | UnsetType = UNSET
@@ -43,7 +43,10 @@ class PushSubscriptionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.PushSubscriptions)
     def get(self, ctx: Context) -> Result:
-        """The public key to subscribe with, and the caller's subscriptions, oldest first, without their endpoints."""
+        """The platform's public key to subscribe with, and the caller's subscriptions, oldest first.
+
+        Their endpoints are secrets, which no answer shows.
+        """
         key = ctx.app.push.key(ctx.reader)
         me = ctx.identity
         found = PushSubscription.find_all(ctx.reader, ctx.site.id, me.profile_id)
@@ -52,8 +55,9 @@ class PushSubscriptionsHandler(Handler):
 
     @needs(LOGIN, body=PushBody, status=302)
     def post(self, ctx: Context, sent: PushBody) -> Result:
-        """Subscribe this browser or app, in place of any subscription with the endpoint. It ends with the token that
-        the request comes with.
+        """Store a subscription of this browser or app, in place of any other with the same endpoint.
+
+        It ends with the token of this request.
         """
         granted = ctx.identity.scopes
         if granted is not None and _READS not in granted:
@@ -86,11 +90,11 @@ class PushSubscriptionsHandler(Handler):
 
 
 class PushSubscriptionHandler(Handler):
-    """One of the caller's subscriptions."""
+    """One of the caller's subscriptions to web push."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """End the subscription; 404 for another person's."""
+        """Delete the subscription; 404 for one of another person."""
         me, id = ctx.identity.profile_id, ctx.args["subscription_id"]
         if not PushSubscription.delete(ctx.writer, ctx.site.id, me, id):
             raise NotFound("There is no such subscription")
@@ -98,7 +102,7 @@ class PushSubscriptionHandler(Handler):
 
 
 def _bytes(field: str, text: str | UnsetType) -> bytes:
-    """Decode base64url. Raises Invalid."""
+    """Decode base64url, "" for UNSET. `field`: its name in errors. Raises Invalid."""
     try:
         return web_push.decode(given(text, ""))
     except ValueError:

@@ -21,7 +21,7 @@ _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 
 
 class PreferenceBody(Struct):
-    """Body of PUT for one type of update: whether updates of the type are sent by mail and by SMS."""
+    """Body of PUT for one type of update: whether updates of the type are sent by mail, by SMS and by web push."""
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
@@ -90,7 +90,7 @@ def _type(name: str) -> int | None:
 
 
 class PreferencesHandler(Handler):
-    """The caller's preferences of mail and SMS, one for each type of update."""
+    """The caller's preferences of the ways by which updates are sent, one for each type of update."""
 
     allow = "OPTIONS,HEAD,GET"
 
@@ -103,7 +103,7 @@ class PreferencesHandler(Handler):
 
 
 class PreferenceHandler(Handler):
-    """The caller's preference of mail and SMS for one type of update; 404 for an unknown type."""
+    """The caller's preference of the ways by which one type of update is sent; 404 for an unknown type."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 

@@ -163,7 +163,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Criterion)
     def get(self, ctx: Context) -> Result:
-        """The criterion."""
+        """The criterion with the id in the address."""
         return Data(json_fragments.dumps(_found(ctx, roles.find(ctx).id).document()))
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))

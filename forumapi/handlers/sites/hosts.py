@@ -34,7 +34,7 @@ class HostHandler(Handler):
 
 
 class ReservedHandler(Handler):
-    """Availability of a subdomain."""
+    """Availability of a subdomain for a new site."""
 
     allow = "OPTIONS,HEAD,GET"
 

@@ -137,7 +137,7 @@ class SiteSettingHandler(Handler):
 
 
 class OwnSiteHandler(SiteSettingHandler):
-    """The site of this host."""
+    """The site that this host belongs to."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
 

@@ -334,7 +334,7 @@ class ActionHandler(Handler):
 
 
 class ActionUndoHandler(Handler):
-    """Undo of an action."""
+    """Undo of an action of a moderator."""
 
     @needs(LOGIN, answer=schemas.Action)
     def post(self, ctx: Context) -> Result:

@@ -1,4 +1,4 @@
-"""Page behind the appeal link of a mail, for people who cannot sign in. Wire: docs/api/moderation.md."""
+"""Page that mail about a statement of reasons links to, to appeal without signing in. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _CODE = (Param("code", str, "What the mail's link carries; signed."),)
 
 
 class _Linked(NamedTuple):
-    """Statement that a good link leads to, its person, and the appeal against it that there is."""
+    """Statement of reasons that the code of a mail's link names, its addressee `me`, and the appeal against it.
+
+    `appeal` is None if there is none.
+    """
 
     me: int
     statement: Statement
@@ -35,7 +38,7 @@ class _Linked(NamedTuple):
 
 
 class MailedAppealHandler(Handler):
-    """Appeal by the link of a mail: one statement, one person, without signing in."""
+    """Appeal against one statement of reasons, by its addressee, whom the code of a mail's link proves."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -44,13 +47,19 @@ class MailedAppealHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
     def get(self, ctx: Context) -> Result:
-        """Page with the reasons, the appeal as far as there is one, and a form. Changes nothing."""
+        """HTML page with the reasons, the appeal if there is one, and a form; changes nothing.
+
+        400 for a code that is wrong, or older than the six months for appeals.
+        """
         found = _linked(ctx)
         return _broken(ctx) if found is None else _page(ctx, found)
 
     @needs(ANYONE, body=AppealBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Appeal, or add a message to the appeal; needs no token. Ends with the six months, and with the decision."""
+        """Appeal or, if there is an appeal, add a message to it; needs no token.
+
+        400 for a bad code or text, and once the appeal is decided.
+        """
         found = _linked(ctx)
         if found is None:
             return _broken(ctx)

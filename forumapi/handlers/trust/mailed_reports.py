@@ -1,4 +1,6 @@
-"""Page behind the links that guests get who report something. Wire: docs/api/moderation.md."""
+"""Page that mails to guests who report something link to, to confirm the report or follow it. Wire:
+docs/api/moderation.md.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,13 @@ _FORGET = "forget"
 
 
 class GuestStepBody(Body):
-    """Form of the page: `forget` forgets name and address, anything else confirms."""
+    """Form of the page. `step`: `forget` deletes the guest's name and address, anything else confirms the report."""
 
     step: str | UnsetType = UNSET
 
 
 class MailedReportHandler(Handler):
-    """Report of a guest: to be confirmed, or as it stands."""
+    """Report by a guest, whom the code of a mail's link proves: not confirmed yet, or with its outcome."""
 
     ignores_token = True
     takes_idempotency_key = False
@@ -44,7 +46,10 @@ class MailedReportHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
     def get(self, ctx: Context) -> Result:
-        """Page with the report and a button. Changes nothing, so that programs that look at links confirm nothing."""
+        """HTML page with the report and a button; changes nothing, since programs that scan mail follow links too.
+
+        400 for a code that is wrong, used or too old.
+        """
         code, site_id = ctx.query.get("code", ""), ctx.site.id
         made = _made(ctx, code)
         if made is not None:
@@ -56,7 +61,11 @@ class MailedReportHandler(Handler):
 
     @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: GuestStepBody) -> Result:
-        """Confirm the report, which counts from now on; or forget name and address of one that counts."""
+        """Confirm the report, so that moderators see it from now on; of a confirmed one, with `forget`, delete name and
+        address.
+
+        400 for a code that is wrong, used or too old.
+        """
         code, site_id, tx = ctx.query.get("code", ""), ctx.site.id, ctx.writer
         made = _made(ctx, code)
         if made is not None:

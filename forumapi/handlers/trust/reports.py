@@ -55,9 +55,10 @@ LIMIT = Param("limit", int, "Entries of a page: a multiple of 5 up to 250, 25 by
 
 
 class ReportBody(Body):
-    """Report as a client sends it: the object, the kind of complaint, and a text.
+    """Report as a client sends it: the object, the kind of report, and a text.
 
-    `goodFaith`: required to be true for a report of illegal content.
+    `goodFaith`: required to be true for a report of illegal content. `shownIds`: comments of a huddle to show to
+    moderators.
     """
 
     itemType: str | UnsetType = UNSET
@@ -70,14 +71,14 @@ class ReportBody(Body):
 
 
 class GuestReportBody(ReportBody):
-    """A report by a guest, who gives a name and an address."""
+    """Report by a guest, with the guest's name and e-mail address. `goodFaith` is always required to be true."""
 
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
 
 
 class ReportKindBody(Body):
-    """A kind of reports as the owner of the site sends it."""
+    """Kind of reports, in the list that the site's owner sends."""
 
     kind: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -107,7 +108,10 @@ class LocatedThing(Located):
 
 
 def found_thing(ctx: Context, ref: ItemRef) -> LocatedThing:
-    """Lock and find a thing as far as it exists for the caller."""
+    """Lock an object that can be reported, and return it as it exists for the caller.
+
+    `exists` is False for a type that the caller's token may not read.
+    """
     principal = ctx.identity.principal
     permission_target.lock(ctx.writer, ctx.site.id, principal, *ref)
     place = permission_target.find(ctx.writer, ctx.site.id, ctx.tree, principal, *ref)
@@ -126,7 +130,7 @@ class _Words(NamedTuple):
 
 
 def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
-    """Check the kind, category, text and good faith of a report. Raises Invalid."""
+    """Return the kind, category and text of a report, checked. Raises Invalid for these, or without good faith."""
     name = body.given(sent.kind, "other")
     kinds = {kind.name: kind for kind in report_kinds.find(ctx.reader, ctx.site.id)}
     if name not in kinds:
@@ -205,10 +209,13 @@ class ReportHandler(Handler):
 
 
 class GuestReportsHandler(Handler):
-    """Reports by guests, before their address is confirmed."""
+    """Reports by guests, which count once their e-mail address is confirmed."""
 
     def locate(self, ctx: Context) -> Located:
-        """Lock and find the thing that the body names, as far as it exists for guests. Raises Invalid, Forbidden."""
+        """Lock the object that the body names, as it exists for guests.
+
+        Raises Invalid for a bad type or id, Forbidden for callers who are signed in.
+        """
         sent = ctx.body_as(GuestReportBody)
         ref = named(body.given(sent.itemType, ""), body.given(sent.itemId, 0))
         if not ctx.identity.is_guest:
@@ -217,7 +224,9 @@ class GuestReportsHandler(Handler):
 
     @needs(READ, body=GuestReportBody)
     def post(self, ctx: Context, sent: GuestReportBody) -> Result:
-        """Mail a link to the guest's address; the report counts once the link's page is confirmed, within a day."""
+        """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within a
+        day.
+        """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
         if not outbox.is_possible(ctx.app.config):
@@ -262,17 +271,17 @@ class GuestReportsHandler(Handler):
 
 
 class ReportKindsHandler(Handler):
-    """The kinds of reports that this site takes."""
+    """The kinds of reports that the site offers."""
 
     @needs(ANYONE, answer=list[schemas.ReportKind])
     def get(self, ctx: Context) -> Result:
-        """The site's kinds in its order; the platform's list if the owner has set none."""
+        """The kinds, in the order that the site's owner chose; the platform's kinds if the owner has set none."""
         kinds = report_kinds.find(ctx.reader, ctx.site.id)
         return Data(dumps([kind.document for kind in kinds]))
 
     @needs(OWNER, body=list[ReportKindBody])
     def put(self, ctx: Context, sent: list[ReportKindBody]) -> Result:
-        """Replace the site's list: up to 30 kinds, `illegal` among them."""
+        """Replace the site's kinds, at most 30, among which `illegal` must be."""
         given = [
             {
                 "kind": body.given(one.kind, ""),
@@ -286,6 +295,6 @@ class ReportKindsHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's list; the platform's applies again."""
+        """Delete the site's own kinds, so that the platform's apply again."""
         report_kinds.delete(ctx.writer, ctx.author)
         return Done()

@@ -94,7 +94,7 @@ class Cases(Struct, kw_only=True):
 
 
 class ReportKind(Struct, kw_only=True):
-    """A kind of reports that this site takes."""
+    """A kind of reports that the site offers."""
 
     kind: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,40}$")]
     title: Text
@@ -102,14 +102,14 @@ class ReportKind(Struct, kw_only=True):
 
 
 class ReportingGuest(Struct, kw_only=True):
-    """A reporter without a profile; both are empty half a year after the decision."""
+    """The guest who made a report; name and address are empty half a year after its decision."""
 
     name: Text
     email: str
 
 
 class ShownComment(Struct, kw_only=True):
-    """A comment of a huddle that a reporter shows to the moderators."""
+    """A comment of a huddle, which a reporter who is in the huddle shows to the moderators."""
 
     id: Id
     text: str
@@ -368,7 +368,7 @@ class Appeal(Struct, kw_only=True):
 
 
 class TransparencyTotals(Struct, kw_only=True):
-    """Totals of a transparency report."""
+    """Totals of a transparency report, over all of its rows."""
 
     notices: Count
     noticeMedianSeconds: (

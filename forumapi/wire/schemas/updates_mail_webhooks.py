@@ -1,4 +1,4 @@
-"""Shapes of updates, preferences and mail, live events, and webhooks."""
+"""Shapes of updates, preferences, mail and web push, of live events, and of webhooks."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class NoMeta(Struct, kw_only=True):
 
 
 class UpdatePreference(Struct, kw_only=True):
-    """The caller's preference of mail and SMS for one type of update (discovery 3.2)."""
+    """The caller's preference of the ways by which one type of update is sent (discovery 3.2)."""
 
     profileId: Id
     id: Annotated[int, Meta(ge=1, le=10, description="The number of the type.")]
@@ -102,7 +102,7 @@ class UpdatePreference(Struct, kw_only=True):
 
 
 class PushSubscription(Struct, kw_only=True):
-    """A browser or app of the caller that receives web push. It is deleted after failing for a week."""
+    """A browser or app of the caller that receives web push; it is deleted once sending has failed for a week."""
 
     id: Id
     host: Annotated[str, Meta(description="The push service's; the whole endpoint is a secret.")]
