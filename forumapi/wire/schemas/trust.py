@@ -368,7 +368,7 @@ class Appeal(Struct, kw_only=True):
 
 
 class TransparencyTotals(Struct, kw_only=True):
-    """Totals of a transparency report, over all of its rows."""
+    """Totals and medians of a transparency report, over its whole period."""
 
     notices: Count
     noticeMedianSeconds: (
