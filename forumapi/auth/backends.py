@@ -255,7 +255,9 @@ def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -
 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
-    """Return the states of all back ends on a site that the platform allows, those switched off included, by name."""
+    """Return the states on a site of all listed back ends that the platform allows, those switched off included, by
+    name.
+    """
     rows = SiteAuthBackend.find_all(tx, site.id)
     return [
         state(backend, rows.get(name), config)

@@ -1,4 +1,6 @@
-"""Messages of web push: encryption for one subscription (RFC 8291) and proof of the sender (VAPID, RFC 8292)."""
+"""Encryption of web push messages for one subscription (RFC 8291), and proof of their sender (VAPID, RFC 8292). Sends
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def encode(data: bytes) -> str:
 
 
 def is_public_key(data: bytes) -> bool:
-    """Return True for an uncompressed point of the curve P-256."""
+    """Return True if `data` is a public key of a subscription: an uncompressed point of the curve P-256."""
     if len(data) != PUBLIC_KEY_BYTES:
         return False
     try:
@@ -53,7 +55,8 @@ def is_public_key(data: bytes) -> bool:
 
 
 def encrypt(text: bytes, public_key: bytes, auth_secret: bytes) -> bytes:
-    """Encrypt a message for a subscription, as the body of a POST with the content coding `aes128gcm`.
+    """Encrypt a message for a subscription, by its public key and auth secret; return the body of the POST, in the
+    content coding `aes128gcm`.
 
     `text`: at most MOST_TEXT bytes. Each message has a key pair and a salt of its own.
     """
@@ -87,10 +90,10 @@ def _point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class VapidKey:
-    """Key pair by which push services know the platform.
+    """Key pair by which push services know the platform. `public`: the public key, in base64url.
 
-    `secret`: the private key, 32 bytes; of 2^32 random ones one is no private key, and is reduced to one. `contact`: a
-    mailto: or https: address for those who run push services.
+    `secret`: 32 bytes, the private key; bytes that are no private key are reduced to one. `contact`: mailto: or https:
+    address for those who run push services.
     """
 
     def __init__(self, secret: bytes, contact: str) -> None:
@@ -104,7 +107,9 @@ class VapidKey:
         self._proofs: dict[str, tuple[str, float]] = {}
 
     def authorization(self, endpoint: str) -> str:
-        """Return the header Authorization of a request to an endpoint."""
+        """Return the header Authorization for a POST to the subscription's URL `endpoint`: a proof for its origin, kept
+        for hours.
+        """
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"
         now = time.time()

@@ -36,29 +36,29 @@ IS_STILL = Query(
 
 
 class AppealLink(NamedTuple):
-    """Statement that a link is for, and the person whom the statement concerns."""
+    """Content of a link to an appeal: the statement of reasons, and the profile and user whom it concerns."""
 
     statement_id: int
     profile_id: int
     user_id: int
 
     def url(self, secret: bytes, site: Site) -> str:
-        """Return the address of the link."""
+        """Return the link's URL on the site. `secret`: the platform's."""
         return f"{site.origin}{APPEAL_PATH}?code={self.code(secret, site.id)}"
 
     def code(self, secret: bytes, site_id: int) -> str:
-        """Return the code in the link: its ids in clear, then their signature."""
+        """Return the code in the link: its ids in clear, then their signature for this site."""
         text = ".".join(map(str, self))
         return f"{text}.{_sign(secret, 'appeal', site_id, text)}"
 
     def is_still(self, tx: Reader, site_id: int) -> bool:
-        """Return True if the profile is still that of the person whom the mail was sent to."""
+        """Return True if the profile still belongs to the user to whom the mail was sent."""
         found = tx.row(IS_STILL, site_id=site_id, profile_id=self.profile_id, user_id=self.user_id)
         return found is not None
 
 
 def read_appeal(secret: bytes, site_id: int, given: str) -> AppealLink | None:
-    """Verify a code of this site; None for any other text."""
+    """Verify the code of a link to an appeal on this site; return its content, None for any other text."""
     match = _APPEAL.fullmatch(given)
     if match is None or not _is_signed(secret, "appeal", site_id, given):
         return None
@@ -66,13 +66,13 @@ def read_appeal(secret: bytes, site_id: int, given: str) -> AppealLink | None:
 
 
 def report_url(secret: bytes, site: Site, report_id: int) -> str:
-    """Return the address at which a guest sees the report that the guest made."""
+    """Return the URL at which a guest sees the report that they made. `secret`: the platform's."""
     code = f"{report_id}.{_sign(secret, 'report', site.id, str(report_id))}"
     return f"{site.origin}{REPORT_PATH}?code={code}"
 
 
 def read_report(secret: bytes, site_id: int, given: str) -> int:
-    """Verify the code of a report of this site; return the report's id, 0 for any other text."""
+    """Verify the code of a link to a report on this site; return the report's id, 0 for any other text."""
     match = _REPORT.fullmatch(given)
     return int(match[1]) if match and _is_signed(secret, "report", site_id, given) else 0
 

@@ -106,11 +106,11 @@ class DecisionContext(NamedTuple):
 
     @property
     def is_report(self) -> bool:
-        """Return True for a mail to who reported."""
+        """Return True if the mail is for the person who made a report, about that report."""
         return self.type in (REPORT_RECEIVED, REPORT_DECIDED)
 
     def objection(self) -> str:
-        """Return the reason not to send the mail; "" if it may be sent."""
+        """Return in words why the mail must not be sent; "" if it may be sent."""
         if self.is_site_deleted:
             return "the site is gone"
         if not self.email:
@@ -125,12 +125,12 @@ class DecisionContext(NamedTuple):
 
 
 def read(tx: Reader, mail_ids: Sequence[int]) -> list[DecisionContext]:
-    """Read the contexts of those of the mails that are about decisions, with one statement."""
+    """Read the contexts of queued mails about decisions, by id; ids of other mails are left out."""
     return [DecisionContext(*row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def write(secret: bytes, site: Site, context: DecisionContext) -> Written:
-    """Render a mail without objection. `secret`: the platform's, which signs the link."""
+    """Render the mail of a context whose `objection` is "". `secret`: the platform's, which signs the links."""
     template, subject, values = _WRITERS[context.type](secret, site, context)
     title = plain(site.title)
     text, html = outbox.notice(

@@ -338,14 +338,18 @@ class _EventDispatch:
             passed_over |= {one.profile_id for one in some} - {one.profile_id for one in wanted}
 
     def _push_followers(self, comment: LiveComment) -> None:
-        """Notify the followers of a comment's parent, microcosm and site that want web push."""
+        """Queue web push about a new comment to the followers of its parent, microcosm and site who want that and may
+        read it.
+        """
         type = _type_of(comment)
         subject = self._about(comment, type)
         for some in self._subscribers(comment.target, subject, self._watched(comment)):
             self._pushed(self._of_comment(comment, type, some))
 
     def _watched(self, comment: LiveComment) -> list[tuple[int, int]]:
-        """Return the things by which a comment is followed, the nearest first."""
+        """Return the things, (type, id), by which a comment is followed, the nearest first: its parent, then microcosm
+        and site.
+        """
         watched = [(comment.parent_type, comment.parent_id)]
         return watched + (
             self._places_watched(comment.microcosm_id) if comment.microcosm_id else []
@@ -564,7 +568,9 @@ class _EventDispatch:
     def _subscribers(
         self, target: Target, subject: Subject, watched: Sequence[tuple[int, int]]
     ) -> Iterator[list[Recipient]]:
-        """Yield the watchers who want web push and may read the target, in batches; without the actor."""
+        """Yield the followers of `watched` who have web push, want it for this and may read `target`, in batches;
+        without the actor.
+        """
         for some in recipients.subscribers(self._tx, self._site_id, self._state, subject, watched):
             wanted = [one for one in some if one.wants_push and not one.ignores]
             yield [one for one in self._readers(target, wanted) if one.profile_id != subject.actor]
@@ -621,11 +627,11 @@ class _EventDispatch:
 
 
 def _no_push(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
-    """Queue nothing."""
+    """Queue nothing: the default of `push` in Dispatch."""
 
 
 def _type_of(comment: LiveComment) -> int:
-    """Return the type of update about a comment on something followed."""
+    """Return the type of the update that followers get about a comment: NEW_COMMENT, or NEW_COMMENT_IN_HUDDLE."""
     return NEW_COMMENT_IN_HUDDLE if comment.parent_type == itemtypes.HUDDLE else NEW_COMMENT
 
 

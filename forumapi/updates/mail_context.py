@@ -264,7 +264,7 @@ def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
 def of_messages(
     tx: Reader, site_ids: Sequence[int], message_ids: Sequence[int]
 ) -> list[MailContext]:
-    """Read the contexts of messages of web push, with one statement; `mail_id` is the message's."""
+    """Read the contexts of queued web push messages, by site and id; in these `mail_id` is the message's id."""
     rows = tx.rows(OF_MESSAGES, site_ids=list(site_ids), ids=list(message_ids))
     return [MailContext(row) for row in rows]
 
@@ -298,7 +298,7 @@ def objection(context: MailContext, tree: Tree) -> str:
 
 
 def is_public(context: MailContext, tree: Tree) -> bool:
-    """Return True if guests may read everything that a notification about it would show; never of a huddle."""
+    """Return True if guests may read all that a notification would show; False for anything in a huddle."""
     if context.item_type == itemtypes.HUDDLE or context.participates:
         return False
     guest = Principal(0, None)

@@ -1,7 +1,7 @@
-"""Queue of web push: one row for each message and subscription, filled by the causing transaction, like the mail queue.
+"""Queue of web push: a row for each message and subscription, inserted by the transaction that causes the update.
 
-Rows name the subject and hold no text. Beyond MOST_AN_HOUR a subscription gets none: its person's list of updates has
-everything.
+Rows name what a message is about and hold no text. A subscription gets MOST_AN_HOUR messages at most; the list of
+updates has all.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ FORGET = Query(
 
 
 class DueMessage(NamedTuple):
-    """Leased message, with its subscription. `is_late`: too old to be sent."""
+    """Message that was leased to be sent, with its subscription. `is_late`: too old to be sent."""
 
     site_id: int
     id: int
@@ -121,7 +121,9 @@ class DueMessage(NamedTuple):
 
 
 class PushOutcome(NamedTuple):
-    """Result of a message. `state` None: it is tried again in `wait_s`; `is_gone`: the subscription has ended."""
+    """Outcome for one leased message. `state`: sent, dead or dropped; None: it is tried again in `wait_s` seconds.
+    `is_gone`: its subscription has ended.
+    """
 
     message: DueMessage
     state: str | None
@@ -132,7 +134,9 @@ class PushOutcome(NamedTuple):
 
 
 def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
-    """Queue messages to all subscriptions of the requests' profiles, with one statement; none for no requests."""
+    """Queue a message to each subscription of the profiles in `requests`, of one site; one statement, none without
+    requests.
+    """
     if requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
             *requests, strict=True
@@ -152,7 +156,7 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> Non
 
 
 def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:
-    """Lease messages that are due."""
+    """Lease up to `batch` messages that are due, for `lease_s` seconds, and return them."""
     rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS)
     return [_message(row) for row in rows]
 
@@ -173,7 +177,9 @@ def _message(row: Sequence[Any]) -> DueMessage:
 
 
 def record(tx: Transaction, outcomes: Sequence[PushOutcome]) -> None:
-    """Store the outcomes of a batch, and delete subscriptions that have ended."""
+    """Store the outcomes of leased messages; delete subscriptions that have ended, or to which every message has failed
+    for FAILING_DAYS.
+    """
     tx.run(
         RECORD,
         site_ids=[one.message.site_id for one in outcomes],
@@ -189,5 +195,5 @@ def record(tx: Transaction, outcomes: Sequence[PushOutcome]) -> None:
 
 
 def forget_old(tx: Transaction) -> int:
-    """Delete messages past a day, sent or not; return their number."""
+    """Delete messages that were queued over KEEP_DAYS ago, sent or not; return their number."""
     return tx.run(FORGET, days=KEEP_DAYS)

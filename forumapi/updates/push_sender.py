@@ -1,7 +1,9 @@
-"""Web push: messages are written when they are sent, encrypted for one subscription, and handed to its push service.
+"""Sending of web push: messages are made when they are sent, encrypted for one subscription, and posted to its push
+service.
 
-All web processes send. A batch is leased, so that a crash repeats at most one; its messages are decided on by the
-rights that the subscription's token has at that moment. What guests may not read is named by type and address alone.
+All web processes send. A batch is leased, so that a crash repeats one batch at most. Whether a message is sent is
+decided by the rights that the subscription's token has at that moment. What guests may not read is named by type and
+address alone.
 """
 
 from __future__ import annotations
@@ -63,9 +65,9 @@ _HEADERS: Final = {
 
 
 class CircuitBreaker:
-    """Circuit breakers of push services by host: after FAILURES in a row nothing is sent to a host for a while.
+    """Circuit breakers of push services, by host: after FAILURES in a row nothing is sent to a host for a while.
 
-    One message is tried once the time is over; each further failure doubles it, up to MOST_S.
+    When that time is over one message is tried; each further failure doubles the time, up to MOST_S.
     """
 
     FAILURES: Final = 5
@@ -79,7 +81,9 @@ class CircuitBreaker:
         self._failing: dict[str, tuple[int, float]] = {}
 
     def wait_s(self, host: str) -> int:
-        """Return the seconds for which a host is not asked; 0: it is asked, by one request at a time if it failed."""
+        """Return the seconds for which nothing may be sent to a host, 0 if something may; of a host that is failing one
+        caller gets 0 at a time.
+        """
         with self._lock:
             count, until = self._failing.get(host) or (0, 0.0)
             left = until - time.monotonic()
@@ -90,7 +94,7 @@ class CircuitBreaker:
             return 0
 
     def record(self, host: str, *, is_there: bool) -> None:
-        """Count a success or a failure of a host."""
+        """Record that a host answered (`is_there`), which ends its failures, or another failure."""
         with self._lock:
             before = self._failing.pop(host, (0, 0.0))
             if is_there:
@@ -104,7 +108,9 @@ class CircuitBreaker:
 
 
 class PushSender(PollingThread):
-    """Thread that sends messages of web push that are due; `flush` sends one batch at once."""
+    """Thread that sends web push messages that are due. `config()` returns the present settings; `sites`: directory of
+    sites, for their rights.
+    """
 
     POLL_S = 5.0
 
@@ -119,12 +125,14 @@ class PushSender(PollingThread):
         self._breaker = CircuitBreaker()
 
     def poll(self) -> None:
-        """Send all messages that are due; after a stop another process sends the rest."""
+        """Send all messages that are due; at a stop the rest is left to other processes."""
         while not self.is_stopping and self.flush():
             pass
 
     def key(self, tx: Reader) -> VapidKey:
-        """Return the platform's key; its secret is made on first use."""
+        """Return the platform's key pair: that of the setting `push_private_key`, else one in the database, made at the
+        first use.
+        """
         if self._key is None:
             config = self._config()
             given = config.push_private_key
@@ -135,14 +143,16 @@ class PushSender(PollingThread):
         return self._key
 
     def check(self, endpoint: str) -> None:
-        """Check that messages may be sent to an endpoint, by the present addresses of its host. Raises Invalid."""
+        """Raise Invalid if messages to the subscription's URL `endpoint` would be refused, by its form or the present
+        addresses of its host; nothing is sent.
+        """
         try:
             self._outbound().check(endpoint)
         except OutboundError as error:
             raise Invalid("endpoint", str(error)) from None
 
     def flush(self) -> int:
-        """Send one batch of messages that are due; return its size.
+        """Send at most one batch of messages that are due; return how many were taken from the queue, sent or not.
 
         Raises Unavailable if the database can't be reached.
         """
@@ -176,7 +186,7 @@ class PushSender(PollingThread):
     def _bodies(
         self, batch: Sequence[DueMessage], outcomes: list[PushOutcome]
     ) -> dict[DueMessage, bytes]:
-        """Write the messages of a batch; outcomes of those that will not be sent go to `outcomes`."""
+        """Make the texts of a batch of messages; append the outcomes of those that must not be sent to `outcomes`."""
         late = [message for message in batch if message.is_late]
         outcomes += [PushOutcome(message, "dropped", "it is too old") for message in late]
         waiting = [message for message in batch if not message.is_late]
@@ -202,7 +212,9 @@ class PushSender(PollingThread):
     def _contexts(
         self, tx: Reader, messages: Sequence[DueMessage]
     ) -> Mapping[tuple[int, int], MailContext]:
-        """Read contexts; read them again if roles were recomputed that the passage of time has changed."""
+        """Read the contexts of messages, by (site id, message id). If the roles of their readers are due to change with
+        time, recompute these first.
+        """
         keys = [message.site_id for message in messages], [message.id for message in messages]
         found = mail_context.of_messages(tx, *keys)
         due: dict[int, set[int]] = {}
@@ -220,7 +232,9 @@ class PushSender(PollingThread):
     def _text(
         self, tx: Reader, context: MailContext | None, reader: Identity | None
     ) -> bytes | str:
-        """Return the text of a message; a string is the reason not to send it."""
+        """Return the text of a message as bytes, or as str the reason why it must not be sent. `reader`: present
+        identity of the subscription's token, None if it has none.
+        """
         if context is None or reader is None or reader.profile_id != context.profile_id:
             return "the reader is gone"
         if context.is_site_deleted:
@@ -281,9 +295,8 @@ def _later(message: DueMessage, error: str) -> PushOutcome:
 
 
 def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
-    """Return the message as JSON members (docs/api/updates.md).
-
-    Titles, names and words are left out where guests may not read the thing.
+    """Return the members of a message's JSON (docs/api/updates.md); without title, name and words of what guests may
+    not read.
     """
     parent = context.item or (itemtypes.PROFILE, context.on_profile[0], ())
     made: dict[str, Any] = {
@@ -307,7 +320,7 @@ def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
 
 
 def _path(context: MailContext) -> str:
-    """Return the path of the page that a message leads to."""
+    """Return the path of the website's page that a message leads to."""
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
     return itemtypes.href(context.item_type, context.item_id).removeprefix("/api/v1") + "/"

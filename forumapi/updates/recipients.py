@@ -257,7 +257,9 @@ def subscribers(
     subject: Subject,
     watched: Sequence[tuple[int, int]],
 ) -> Iterator[list[Recipient]]:
-    """Yield the watchers of any of `watched`, (type, id), that have subscriptions to web push, in batches of MOST."""
+    """Yield the followers of any of `watched`, each (type, id), that have subscriptions to web push, in batches of
+    MOST. Rights are not checked.
+    """
     after = 0
     while state.has_push:
         params = _params(site_id, subject) | {
