@@ -263,8 +263,11 @@ class Origin(NamedTuple):
     def run(
         self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]], **more: object
     ) -> int:
-        """Run a statement that reads `rows` as JSON from the parameter of that name; return the number of its rows.
-        Without rows nothing is run.
+        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id and, if
+        it has that parameter, the import's; return the number of rows that it changed. Without `rows` nothing is
+        run.
+
+        `more`: further parameters.
         """
         if not rows:
             return 0
@@ -273,8 +276,8 @@ class Origin(NamedTuple):
         return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
 
     def rows(self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]]) -> list[Row]:
-        """Run a statement that reads `rows` as JSON from the parameter of that name; return the statement's rows.
-        Without rows nothing is run.
+        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id; return
+        its result. Without `rows` nothing is run.
         """
         if not rows:
             return []

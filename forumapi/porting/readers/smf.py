@@ -813,8 +813,8 @@ def _ids(written: Any) -> set[int]:
 
 
 def _networks(low: Any, high: Any) -> list[str]:
-    """Return the networks, in CIDR notation and at most 64, that cover the range from one IP address to another; [] for
-    anything else.
+    """Return the networks, in CIDR notation and at most 64, that cover the range from one IP address to another; the
+    address itself if both are equal, [] for anything else.
     """
     try:
         first, last = ip_address(low), ip_address(high or low)
