@@ -19,7 +19,7 @@ KEY_DAYS: Final = (7, 30, 90, 365)
 MOST_KEYS: Final = 50
 
 
-def kept_by_nobody(answer: Answer) -> Answer:
+def with_no_store(answer: Answer) -> Answer:
     """Return the answer with `Cache-Control: no-store`, as it shows a secret."""
     return answer._replace(headers=[*answer.headers, ("Cache-Control", "no-store")])
 
@@ -91,7 +91,7 @@ class KeysView(View):
             if failure.status not in SHOWN:
                 raise
             return self._show(visit, failure=failure, chosen=chosen)
-        return kept_by_nobody(visit.page("key.html", key=made))
+        return with_no_store(visit.page("key.html", key=made))
 
     def _show(
         self, visit: Visit, *, failure: Failure | None = None, chosen: list[str] | None = None
@@ -207,7 +207,7 @@ class FactorView(View):
             return self._show(visit, secret=secret or None, step=step, failure=failure)
 
     def _codes(self, visit: Visit, codes: Any) -> Answer:
-        return kept_by_nobody(visit.page("recovery_codes.html", codes=codes["recoveryCodes"]))
+        return with_no_store(visit.page("recovery_codes.html", codes=codes["recoveryCodes"]))
 
     def _show(
         self,
@@ -228,7 +228,7 @@ class FactorView(View):
             step=step,
             failure=failure,
         )
-        return kept_by_nobody(page) if secret else page
+        return with_no_store(page) if secret else page
 
 
 class PasskeysView(View):

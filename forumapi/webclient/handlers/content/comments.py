@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.webclient.api import Document, Failure
-from forumapi.webclient.handlers.content.item_forms import again, preview, said
+from forumapi.webclient.handlers.content.item_forms import preview, preview_answer, show_form_again
 from forumapi.webclient.handlers.trust.statements import statement_of
 from forumapi.webclient.template_environment import page_address
 from forumapi.webclient.text_form import Writing, attach, file_problem, once, quote_of, upload
@@ -90,8 +90,8 @@ class CreateCommentView(View):
         if visit.field("do") == "preview":
             preview(visit, writing, {"itemType": kind, "itemId": item})
             if visit.wants_json:
-                return said(visit, writing)
-            return again(visit, f"/{kind}s/{item}/")
+                return preview_answer(visit, writing)
+            return show_form_again(visit, f"/{kind}s/{item}/")
         writing.check(visit)
         if not writing.is_refused:
             body = {
@@ -106,7 +106,7 @@ class CreateCommentView(View):
                 return visit.redirect(f"/comments/{made.data['id']}/incontext/")
             except Failure as failure:
                 writing.failed(failure)
-        return again(visit, f"/{kind}s/{item}/")
+        return show_form_again(visit, f"/{kind}s/{item}/")
 
 
 class EditCommentView(View):
@@ -143,7 +143,7 @@ class EditCommentView(View):
             place = {"itemType": found.data["itemType"], "itemId": found.data["itemId"]}
             preview(visit, writing, place)
             if visit.wants_json:
-                return said(visit, writing)
+                return preview_answer(visit, writing)
         if writing.status == 412:
             writing.other, writing.etag = found.data["markdown"], found.etag
         return self._show(visit, found, writing)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.handlers.content.item_forms import again
+from forumapi.webclient.handlers.content.item_forms import show_form_again
 from forumapi.webclient.text_form import Writing
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -85,7 +85,7 @@ class SaveDraftView(View):
             return visit.json(answer, status=writing.status)
         page = page_of(place, id, item_type)
         if writing.is_refused:
-            return again(visit, page)
+            return show_form_again(visit, page)
         back = visit.back(page)
         address = back if back.partition("?")[0] == page else page
         return visit.redirect(f"{_without_reply(address)}#write")

@@ -56,7 +56,7 @@ class HuddlePageView(View):
         try:
             found = visit.listed(f"/huddles/{item}")
         except Failure as refusal:
-            raise nothing(visit, refusal) from None
+            raise huddle_refusal(visit, refusal) from None
         status = failure.status if failure else 200 if people is None else 400
         return visit.page(
             "huddle.html",
@@ -186,7 +186,7 @@ class LeaveHuddleView(View):
         try:
             visit.api.delete(f"/huddles/{item}")
         except Failure as failure:
-            raise nothing(visit, failure) from None
+            raise huddle_refusal(visit, failure) from None
         return visit.redirect("/huddles/")
 
 
@@ -259,16 +259,16 @@ class People:
 
 
 def for_participants(visit: Visit, path: str, **query: Any) -> Any:
-    """GET a path of a huddle. Raises Refused with 404 for members who take no part, Failure as `nothing` says."""
+    """GET a path of a huddle. Raises Refused with 404 for members who take no part, else Failure."""
     try:
         return visit.api.document(path, **query)
     except Failure as failure:
-        raise nothing(visit, failure) from None
+        raise huddle_refusal(visit, failure) from None
 
 
-def nothing(visit: Visit, failure: Failure) -> Exception:
-    """Return the exception for a failed call about a huddle: Refused with 404 in place of 403 and 404 for a member, who
-    must not learn that it exists; else the failure itself, which lets guests sign in.
+def huddle_refusal(visit: Visit, failure: Failure) -> Exception:
+    """Return the exception for a failed call about a huddle: for a member Refused with 404 in place of 403 and 404, so
+    that nobody learns of it; else the failure itself, after which guests can sign in.
     """
     is_nothing = failure.status in (403, 404) and failure.code != 13
     return Refused(404) if is_nothing and visit.session.token else failure

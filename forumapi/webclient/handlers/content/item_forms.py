@@ -64,7 +64,7 @@ class CreateItemView(View):
         if visit.field("do") == "preview":
             preview(visit, writing, {"microcosmId": microcosm})
             if visit.wants_json:
-                return said(visit, writing)
+                return preview_answer(visit, writing)
         if visit.field("do") in ("preview", "more"):
             return self.show(visit, microcosm, writing)
         if not microcosm:
@@ -205,7 +205,7 @@ def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
     return [one for one, can in zip(found, rights, strict=True) if can["create"]]
 
 
-def again(visit: Visit, page: str) -> Answer:
+def show_form_again(visit: Visit, page: str) -> Answer:
     """Answer a refused form with the page that it was sent from, `page` or that page at another offset, showing
     `visit.writing`. Raises Failure.
     """
@@ -229,7 +229,7 @@ def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
         writing.failed(failure)
 
 
-def said(visit: Visit, writing: Writing) -> Answer:
+def preview_answer(visit: Visit, writing: Writing) -> Answer:
     """Answer a script's preview with JSON: `html`; or `problem`, why there is none."""
     if writing.is_refused:
         problem = writing.problem or (writing.failure.detail if writing.failure else "")

@@ -53,7 +53,7 @@ class NewCommentsView(View):
         try:
             lists = [visit.listed(f"/{kind}/{item}")]
         except Failure as failure:
-            raise huddles.nothing(visit, failure) if kind == "huddles" else failure from None
+            raise huddles.huddle_refusal(visit, failure) if kind == "huddles" else failure from None
         while lists[-1]["comments"]["page"] < lists[-1]["comments"]["totalPages"]:
             if len(lists) == MOST_PAGES:
                 break
