@@ -270,8 +270,8 @@ def shown(code: str) -> str:
 
 
 def _settle(tx: Transaction, site_id: int, address: str) -> None:
-    """Delete all codes and links of the e-mail address on this site, and mail to it is no longer suppressed: a mail has
-    just arrived.
+    """Delete all codes and links of the e-mail address on this site, and suppress mail to it no longer: a mail has just
+    arrived there.
     """
     key = email.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)

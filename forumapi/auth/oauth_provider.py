@@ -209,8 +209,8 @@ class OAuthProvider:
         return OAuthAnswer(answer.status, answer.body or b"{}")
 
     def introspect(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Answer if one of the client's own tokens is active, with scopes, expiry and profile (RFC 7662); inactive for
-        a client without a secret.
+        """Return the state of one of the client's own tokens: active or not, with scopes, expiry and profile (RFC
+        7662). Not active for a client without a secret.
         """
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 

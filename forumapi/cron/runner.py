@@ -417,7 +417,7 @@ def run_once(url: str, config: Config, name: str) -> str:
 
 
 def find(name: str) -> Job:
-    """Find a job by name. Raises KeyError."""
+    """Return the scheduled job of this name. Raises KeyError."""
     return {job.name: job for job in JOBS}[name]
 
 

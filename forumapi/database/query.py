@@ -17,8 +17,8 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Rule if a standby may answer a statement: never, or after replaying the primary's log up to all acknowledged
-    commits, or all visible ones.
+    """Rule on when a standby may answer a statement: never, or once it has replayed the primary's log up to all
+    acknowledged commits, or up to all visible ones.
     """
 
     NEVER = "never"

@@ -342,7 +342,9 @@ class StandbyReader(Reader):
         return super().run(query, **params)
 
     def end(self) -> None:
-        """Give both connections back. Later reads of this request see commits made meanwhile."""
+        """Give the connections to the standby and to the primary back. Later reads of this request see commits made
+        meanwhile.
+        """
         self._min_lsn = None
         if self._standby is not None:
             standby, self._standby = self._standby, None

@@ -107,8 +107,8 @@ def clean_name(name: str) -> str:
 
 
 def extension(name: str) -> str:
-    """Return the extension of a file's name, without the dot; "" if it has none, or none of letters, digits, _ and -
-    alone.
+    """Return the extension of a file's name, without the dot; "" if it has none, or one with other characters than
+    letters, digits, _ and -.
     """
     _, dot, last = name.rpartition(".")
     return last if dot and _EXTENSION.match(last) else ""

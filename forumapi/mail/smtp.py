@@ -137,7 +137,9 @@ def _part(kind: str, text: str) -> MIMEBase:
 
 
 class Transport:
-    """Sender of mails one after the other, over one SMTP connection that is opened for the first."""
+    """Sender of mails one after the other, over one SMTP connection that is opened for the first; in the embedded mode,
+    writer of mails into a folder.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -1,5 +1,5 @@
-"""Decision if a mail or message about an update is sent, and the variables of its template, from one statement for a
-batch.
+"""Decision on sending a notification about an update, by mail or web push, and the variables of its text; from one
+statement for a batch.
 
 The mails of a batch may be of any sites. The decision is made when a mail is sent, by the evaluator that answers
 requests, on one snapshot of reader, roles, preferences, item and comment. If any of these is missing, the mail is
