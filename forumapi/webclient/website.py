@@ -295,10 +295,8 @@ class Website:
         return visit.send(page.encode(), HTML, status=status, headers=headers)
 
     def _typed(self, visit: Visit, failure: Failure | None, status: int) -> list[tuple[str, str]]:
-        """Return names and values of the sent form for the error page, which can send them again; [] for what the
-        website itself refused, except by 429, 502 and 503.
-
-        A form that another host's page has sent is so never offered to be sent again.
+        """Return names and values of the sent form, with which the error page offers to send it again; [] if the
+        website itself refused it with another status than 429, 502 and 503, such as a form of another host's page.
         """
         if failure is None and status not in (429, 502, 503):
             return []

@@ -43,8 +43,11 @@ class Source(Protocol):
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        """Yield a table's rows, sorted by the columns `order`, those alone whose columns equal `equal`. A column that
-        does not exist is None in each row; a table that does not exist has no rows.
+        """Yield rows of a table with these columns, sorted by the columns `order`; with `equal` only rows that have
+        these values in the columns of these names.
+
+        A column that does not exist is None in each row; a table, or a column of `equal`, that does not exist means no
+        rows.
         """
 
     def count(self, table: str) -> int:

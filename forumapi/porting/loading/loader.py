@@ -78,8 +78,8 @@ class PortingError(Exception):
 
 
 class ImportProgress(NamedTuple):
-    """Progress of an import. `stage`: stream being loaded; `done`, `total`: its documents; `seconds_left`: estimate for
-    the whole import, None without one.
+    """Progress of an import. `stage`: stream being loaded; `done`, `total`: numbers of its documents; `seconds_left`:
+    estimate for the whole import, None without one.
     """
 
     stage: str

@@ -137,7 +137,9 @@ class CreateEventView(CreateItemView):
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place and limit of attendees for the API. Raises Failure as `_body` does."""
+        """Return time, duration, place and limit of attendees for the API. Raises Failure with 400 if hours or limit
+        are no numbers.
+        """
         return _body(visit, writing)
 
 
@@ -162,7 +164,7 @@ class EditEventView(EditItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return time, duration, place, limit of attendees and, if the form has it, `status` for the API. Raises
-        Failure as `_body` does.
+        Failure with 400 if hours or limit are no numbers.
         """
         made = _body(visit, writing)
         if writing.value("status"):

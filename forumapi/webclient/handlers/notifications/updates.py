@@ -94,10 +94,12 @@ class UpdateSettingsView(View):
 
 
 class DevicesView(View):
-    """Devices that notify a member of updates while no page is open."""
+    """Devices of a member that web push reaches with updates while no page is open."""
 
     def post(self, visit: Visit) -> Answer:
-        """Add the browser that sends its subscription, or remove one by its id. Raises Refused."""
+        """Store this browser's push subscription, which its script sends; with `remove` delete the subscription of that
+        id. Raises SignInFirst for guests, Refused for what is no id.
+        """
         visit.member()
         if visit.field("remove"):
             visit.api.delete(f"/updates/push/{id_field(visit, 'remove')}")
