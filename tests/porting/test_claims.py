@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from forumapi.config import Config
-from forumapi.models.people import imported_profile
+from forumapi.models.access.identity import Identity
+from forumapi.models.people import caller_profile, imported_profile
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from tests.factories import Factory, Person
@@ -110,3 +111,21 @@ def test_a_dump_says_nothing_of_other_sites(make: Factory, config: Config, addre
         "SELECT count(*) FROM profiles WHERE site_id = %(s)s AND user_id = %(u)s",
         u=elsewhere.user_id,
     ) == [(0,)]
+
+
+def test_a_session_of_the_sites_own_provider_takes_nothing_over(
+    make: Factory, config: Config, address: str
+) -> None:
+    moved = with_address(make, config, address)
+    ben = moved.ids(3)["2"]
+    with moved.make.database.write() as tx:
+        user = User.find_or_create(tx, address, is_verified=True)
+    session = Identity()
+    session.user_id = user.id
+
+    session.is_of_site = True
+    caller_profile.ensure(moved.make.database, moved.site.id, session, is_root=False)
+
+    assert moved.rows(
+        "SELECT profile_id FROM profiles WHERE site_id = %(s)s AND user_id = %(u)s", u=user.id
+    ) not in ([], [(ben,)])

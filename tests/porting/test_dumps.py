@@ -211,3 +211,22 @@ def test_rows_are_read_as_a_stream() -> None:
 
     assert isinstance(read[9], dump_rows.DumpRow)
     assert endless.sent < 5_000_000
+
+
+@pytest.mark.parametrize("number", ["9" * 26, "-" + "9" * 19, "9" * 5000])
+def test_a_number_of_too_many_digits_ends_no_reading(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "dump.sql"
+    path.write_text(
+        "CREATE TABLE `p_users` (\n `id` int(8),\n `name` text\n);\n"
+        f"INSERT INTO `p_users` VALUES ({number},'x'),(7,'y');\n"
+    )
+    with DumpSource(path, ["users"], marker="users") as source:
+        assert [row["name"] for row in source.rows("users", ("name",))] == ["x", "y"]
+        assert [row["id"] for row in source.rows("users", ("id",))][1] == 7
+
+
+def test_a_table_with_a_column_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "dump.sql"
+    path.write_text("CREATE TABLE `p_users` (\n `id` int(8),\n `ID` int(8)\n);\n")
+    with pytest.raises(DumpError, match="p_users: duplicate column name"):
+        DumpSource(path, ["users"], marker="users")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from typing import Any
 
 import msgspec
+import psycopg
 
 from forumapi.command.seed import verification
 from forumapi.config import Config
+from forumapi.cron import erasures
 from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.privacy.erasure import ErasureRequest
 from forumapi.permissions import evaluator
+from forumapi.porting.layout import PortedAlias, PortedAttribute, PortedBan
 from tests.factories import Factory
 from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
@@ -238,3 +243,60 @@ def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> 
 
     assert left["390"] == "text: has more than 1,000,000 characters"
     assert "390" not in made.ids(4)
+
+
+def test_a_ban_that_ends_does_not_become_one_for_good(make: Factory, config: Config) -> None:
+    end = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
+    board = boards.bikes()
+    board.streams["bans"] = [PortedBan(profile="3", expires=end, reason="a while")]
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+
+    assert moved.rows(
+        """SELECT b.expires, b.display_reason FROM bans b
+             JOIN profiles p ON p.site_id = b.site_id AND p.user_id = b.user_id
+            WHERE b.site_id = %(s)s AND p.profile_id = %(p)s""",
+        p=moved.ids(3)["3"],
+    ) == [(end, "a while")]
+
+
+def test_who_was_erased_does_not_come_back_with_another_run(
+    make: Factory, config: Config, database_url: str
+) -> None:
+    board = boards.bikes()
+    board.streams["profiles"] = [
+        msgspec.structs.replace(
+            one, attributes=(PortedAttribute(key="signature", value="My own words"),)
+        )
+        if one.id == "1"
+        else one
+        for one in board.streams["profiles"]
+    ]
+    board.streams["aliases"] = [PortedAlias(on_type="profile", on_id="1", alias="@anna")]
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    anna = moved.ids(3)["1"]
+    with moved.make.database.write() as tx:
+        ErasureRequest.insert(tx, moved.site.id, anna, "keep")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE erasures SET due = now() WHERE profile_id = %s", [anna])
+    assert erasures.work_off(make.database, config) == 1
+
+    moved.load()
+
+    assert moved.ids(3)["1"] == anna
+    assert "@anna" not in moved.ids(3)
+    names = moved.rows("SELECT profile_name FROM profiles WHERE site_id = %(s)s")
+    assert not [name for (name,) in names if name == "Anna_Lee"]
+    for table, column in (
+        ("attributes", "item_id"),
+        ("watchers", "profile_id"),
+        ("bookmarks", "profile_id"),
+        ("imported_profiles", "profile_id"),
+    ):
+        assert moved.rows(
+            f"SELECT count(*) FROM {table} WHERE site_id = %(s)s AND {column} = %(p)s", p=anna
+        ) == [(0,)], table
+    assert moved.rows(
+        "SELECT avatar_id FROM profiles WHERE site_id = %(s)s AND profile_id = %(p)s", p=anna
+    ) == [(None,)]

@@ -39,5 +39,11 @@ def ensure(database: Database, site_id: int, identity: Identity, *, is_root: boo
         else:
             email = tx.value(FIND_USER, user_id=identity.user_id)
             Profile.find_or_create(
-                tx, site_id, identity.user_id, email, is_root=is_root, claims=True
+                tx,
+                site_id,
+                identity.user_id,
+                email,
+                is_root=is_root,
+                # A session that a site's own provider vouched for has proven no address.
+                claims=not identity.is_of_site,
             )

@@ -332,6 +332,9 @@ def _own(table: str, condition: str = "t.profile_id = %(profile_id)s", label: st
 
 _ON_PROFILE: Final = f"t.item_type_id = {itemtypes.PROFILE} AND t.item_id = %(profile_id)s"
 
+# Detail of an imported profile's old id once its person is erased (porting/loading/erased_people.py).
+ERASED_IMPORT: Final = "erased"
+
 # What only the person had, and what others keep about the person alone.
 OWN_ROWS: Final = (
     _own("role_profiles"),
@@ -349,7 +352,16 @@ OWN_ROWS: Final = (
     _own("watchers", _ON_PROFILE, "watchers_of_profile"),
     _own("ignores", _ON_PROFILE, "ignores_of_profile"),
     _own("attributes", _ON_PROFILE, "attributes_of_profile"),
-    _own("imported_items", _ON_PROFILE, "imported_profile"),
+    # The number that the person had on a former forum stays, and says that they are erased: else another run of the
+    # import would bring them back. Names by which a former forum found them go.
+    _own("imported_items", f"{_ON_PROFILE} AND t.old_id !~ '^[0-9]+$'", "imported_profile"),
+    Query(
+        "erasure_steps.imported_number",
+        f"""
+        UPDATE imported_items t
+           SET detail = '{ERASED_IMPORT}'
+         WHERE t.site_id = %(site_id)s AND {_ON_PROFILE}""",
+    ),
     _own("personal_exports"),
     _own("site_exports"),
     _own("imported_profiles"),

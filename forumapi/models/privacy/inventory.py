@@ -262,7 +262,13 @@ PERSON_TABLES: Final = (
     ),
     PersonTable(
         "imported_items",
-        (Line("old_id detail", DELETED, "of the profile; of other things they name no person"),),
+        (
+            Line(
+                "old_id detail",
+                DELETED,
+                "of the profile; its number on the former forum stays, so that no import brings the person back",
+            ),
+        ),
         Export(
             _OF_THE_PROFILE,
             "t.old_id, t.detail",

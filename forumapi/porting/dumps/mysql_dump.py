@@ -325,7 +325,7 @@ class _Reader:
         typed: list[Value] = []
         for place, (kind, data) in enumerate(values):
             if kind == "number":
-                typed.append(int(data) if data.isdigit() else _number(data))
+                typed.append(_number(data))
             elif kind == "null":
                 typed.append(None)
             elif kind in ("hex", "hexed"):
@@ -355,6 +355,8 @@ class _Reader:
             ) from None
 
 
+# The digits of a number that fits 64 bits, whatever they are.
+_MAX_DIGITS: Final = 18
 _LITERALS: Final = ("text", "number", "null", "hex", "hexed", "bits")
 
 
@@ -366,7 +368,10 @@ def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
     raise AssertionError("a value matches without any literal")
 
 
-def _number(data: bytes) -> int | float:
+def _number(data: bytes) -> int | float | str:
+    """Return a number; one of more digits than an integer column has, as it is written."""
+    if len(data) > _MAX_DIGITS:
+        return data.decode()
     try:
         return int(data)
     except ValueError:

@@ -232,7 +232,10 @@ class DumpSource:
             declared = ", ".join(
                 f"{_quoted(column)} {_affinity(kind)}" for column, kind in table.columns.items()
             )
-            self._database.execute(f"CREATE TABLE {name} ({declared})")
+            try:
+                self._database.execute(f"CREATE TABLE {name} ({declared})")
+            except sqlite3.OperationalError as error:
+                raise DumpError(f"{table.name}: {error}") from None
             self._names[table.name] = table.name
             self._columns[table.name] = tuple(table.columns)
         columns = ", ".join(_quoted(column) for column in table.columns)

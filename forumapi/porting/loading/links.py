@@ -50,6 +50,8 @@ class OldLinks:
 
     def __init__(self, addresses: Sequence[str], rules: RuleSet | None) -> None:
         self._rules = rules
+        # Names of erased people by profile id, in place of those by which mentions in a dump call them.
+        self.renamed: Mapping[int, str] = {}
         bases = sorted({_base(address) for address in addresses} - {""}, key=len, reverse=True)
         parts = [r"old:[a-z]+/[^\s)>\]]+"]
         self._bare: re.Pattern[str] | None = None
@@ -112,6 +114,8 @@ class OldLinks:
                 return link[0] if is_kept else link["before"] + words
             if thing.type == itemtypes.PROFILE and words.startswith("@"):
                 mentioned[thing.id] = None
+                if name := self.renamed.get(thing.id):
+                    words = f"@{name}"
             address = self._address(link["url"], thing)
             return f"{link['before']}{link['bang']}[{words}]({address}{link['title'] or ''})"
 

@@ -8,6 +8,7 @@ is found by halving its batch, and left out with the reason.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import time
 from collections import deque
@@ -40,6 +41,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.loading import attachments, counters, forums
 from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
+from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.extras import ExtrasWriter
 from forumapi.porting.loading.forums import ForumWriter
 from forumapi.porting.loading.huddles import HuddleWriter
@@ -119,6 +121,7 @@ class Loader:
         self._reader = reader
         self._show = show
         self.people = ImportedPeople(origin)
+        self.erased = ErasedPeople(origin)
         self._store = FileStore(database, config)
         self._links = OldLinks(origin.addresses, rules_of(config, origin.product))
         self._texts = TextWriter(
@@ -138,14 +141,17 @@ class Loader:
         reader = self._database.read()
         try:
             self.people.load(reader)
+            self.erased.load(reader)
         finally:
             reader.end()
+        self._links.renamed = self.erased.names
         with contextlib.closing(self._store):
             self._load()
         return Outcome(self._read, self._left, time.monotonic() - self._began)
 
     def _load(self) -> None:
         source = self._reader
+        said = self.erased.as_chosen
         self._stage("profiles", source.profiles(), self._insert_profiles)
         roles = [one for one in source.roles() if isinstance(one, PortedRole)]
         all_forums = [one for one in source.forums() if isinstance(one, PortedForum)]
@@ -155,25 +161,35 @@ class Loader:
         self._stage("forums", placed, self._with_attributes(writer.insert, "forum"))
         self._stage(
             "conversations",
-            source.conversations(),
+            said(source.conversations()),
             self._with_attributes(self._items.insert_conversations, "conversation"),
         )
-        self._stage("polls", source.polls(), self._items.insert_polls)
+        self._stage("polls", said(source.polls()), self._items.insert_polls)
         self._stage("attachments", self._attachments(), self._files.store, size=FILES)
         comments = CommentWriter(self._origin, self.people, self._texts, self._polls())
-        self._stage("comments", itertools.chain(self._abouts(), source.comments()), comments.insert)
+        self._stage(
+            "comments", itertools.chain(self._abouts(), said(source.comments())), comments.insert
+        )
         huddles = HuddleWriter(self._origin, self.people, self._texts)
-        self._stage("messages", source.messages(), huddles.insert)
+        self._stage("messages", said(source.messages()), huddles.insert)
         self._set_stage("links")
         self._finish(comments)
         self._stage("files", self._attachments(), self._files.hang)
         self._stage("reactions", source.reactions(), self._extras.insert_reactions)
-        self._stage("bookmarks", source.bookmarks(), self._extras.insert_bookmarks)
-        self._stage("follows", source.follows(), self._extras.insert_follows)
+        self._stage(
+            "bookmarks",
+            self.erased.without_theirs(source.bookmarks()),
+            self._extras.insert_bookmarks,
+        )
+        self._stage(
+            "follows", self.erased.without_theirs(source.follows()), self._extras.insert_follows
+        )
         self._stage("bans", self._bans(), self._extras.insert_bans)
         for name in ("warnings", "reports"):
             self._stage(name, getattr(source, name)(), _no_place(name))
-        self._stage("aliases", source.aliases(), self._extras.insert_aliases)
+        self._stage(
+            "aliases", self.erased.without_theirs(source.aliases()), self._extras.insert_aliases
+        )
         self._set_stage("counters")
         for counted in counters.count_all(self._database, self._origin, self.people):
             self._advance("counters", counted)
@@ -275,7 +291,9 @@ class Loader:
             (
                 (itemtypes.PROFILE, id, one.attributes, one.id)
                 for one in profiles
-                if one.attributes and (id := self.people.id(one.id))
+                if one.attributes
+                and not self.erased.is_erased(one.id)
+                and (id := self.people.id(one.id))
             ),
         )
 
@@ -297,22 +315,28 @@ class Loader:
 
     def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
         """Yield the avatars of profiles as attachments, then all attachments."""
-        for profile in self._reader.profiles():
+        for profile in self.erased.without_theirs(self._reader.profiles()):
             if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
-        yield from self._reader.attachments()
+        yield from self.erased.as_chosen(self._reader.attachments())
 
     def _abouts(self) -> Iterator[PortedComment]:
         """Yield the texts that people wrote about themselves as comments on their own profiles."""
-        for profile in self._reader.profiles():
+        for profile in self.erased.without_theirs(self._reader.profiles()):
             if isinstance(profile, PortedProfile) and profile.text.strip():
                 yield about(profile)
 
     def _bans(self) -> Iterator[PortedBan | Unreadable]:
+        """Yield the bans, then those that a profile alone tells of: what names an end is no ban for good."""
+        named: set[str] = set()
+        now = datetime.datetime.now(datetime.UTC)
+        for ban in self._reader.bans():
+            if isinstance(ban, PortedBan) and not (ban.is_exception or _is_over(ban, now)):
+                named.add(ban.profile)
+            yield ban
         for profile in self._reader.profiles():
-            if isinstance(profile, PortedProfile) and profile.is_banned:
+            if isinstance(profile, PortedProfile) and profile.is_banned and profile.id not in named:
                 yield PortedBan(profile=profile.id)
-        yield from self._reader.bans()
 
     def _polls(self) -> dict[str, tuple[int, str]]:
         """Return id here and title of each conversation's poll, by the conversation's old id."""
@@ -360,6 +384,10 @@ def about(profile: PortedProfile) -> PortedComment:
         date_created=profile.date_created,
         versions=(PortedVersion(text=profile.text),),
     )
+
+
+def _is_over(ban: PortedBan, now: datetime.datetime) -> bool:
+    return ban.expires is not None and ban.expires <= now
 
 
 def rules_of(config: Config, product: str) -> RuleSet | None:

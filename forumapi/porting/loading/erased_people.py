@@ -1,0 +1,119 @@
+"""People of an import who were erased on the site since they came, and documents of theirs in a later dump, as far as
+their choice lets them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import unescape
+from typing import Any, Final
+
+import msgspec
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
+from forumapi.models.privacy import erasure
+from forumapi.models.privacy.erasure_steps import ERASED_IMPORT, REMOVED
+from forumapi.porting.layout import (
+    PortedAlias,
+    PortedAttachment,
+    PortedComment,
+    PortedConversation,
+    PortedMessage,
+    PortedPoll,
+    PortedProfile,
+    PortedVersion,
+    Unreadable,
+)
+from forumapi.porting.loading import fields
+from forumapi.porting.loading.imported_ids import Origin
+
+# An erasure that waits can still be taken back.
+ERASED = Query(
+    "erased_people.erased",
+    """
+    SELECT e.profile_id, e.words, p.profile_name
+      FROM erasures e
+      JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = e.profile_id
+     WHERE e.site_id = %(site_id)s AND e.state <> 'waiting'""",
+)
+
+_SILENCE: Final = (PortedVersion(text=REMOVED),)
+
+
+class ErasedPeople:
+    """Erased people of one import: nothing of theirs comes again but posts, under nobody's name, and those without
+    words where the person chose to have words removed.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._ids: frozenset[str] = frozenset()
+        self._silent: frozenset[str] = frozenset()
+        # Names here of erased people, by profile id: these replace the old names in mentions.
+        self.names: dict[int, str] = {}
+
+    def load(self, tx: Reader) -> None:
+        """Read who is erased, with each one's choice about their words."""
+        rows = tx.rows(ERASED, site_id=self._origin.site_id)
+        words = {id: chosen for id, chosen, _ in rows}
+        came = self._origin.all_of(tx, itemtypes.PROFILE) if rows else {}
+        self._ids = frozenset(
+            old for old, thing in came.items() if thing.detail == ERASED_IMPORT or thing.id in words
+        )
+        self._silent = frozenset(
+            old for old, thing in came.items() if words.get(thing.id) == erasure.REMOVE
+        )
+        self.names = {id: unescape(name) for id, _, name in rows}
+
+    def is_erased(self, old_id: str) -> bool:
+        """Return True if the person with this old id was erased since they came."""
+        return fields.old_id(old_id) in self._ids if old_id else False
+
+    def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
+        """Yield the documents of a stream that are not of erased people, whatever they chose."""
+        for one in stream:
+            if isinstance(one, Unreadable):
+                owner = ""
+            elif isinstance(one, PortedProfile):
+                owner = one.id
+            elif isinstance(one, PortedAlias):
+                owner = one.on_id if one.on_type == "profile" else ""
+            else:
+                owner = one.author
+            if not self.is_erased(owner):
+                yield one
+
+    def as_chosen(self, stream: Iterable[Any]) -> Iterator[Any]:
+        """Yield the documents of a stream, without words and files of people who chose to have these removed."""
+        if not self._silent:
+            yield from stream
+            return
+        for one in stream:
+            if isinstance(one, Unreadable) or fields.old_id(one.author) not in self._silent:
+                yield one
+            elif not isinstance(one, PortedAttachment):
+                yield _silenced(one)
+
+
+def _silenced(document: Any) -> Any:
+    """Return a document of a person without the person's words, as an erasure leaves its rows."""
+    replace = msgspec.structs.replace
+    if isinstance(document, PortedComment):
+        return replace(document, versions=_SILENCE)
+    if isinstance(document, PortedMessage):
+        return replace(document, name=REMOVED, versions=_SILENCE)
+    if isinstance(document, PortedConversation):
+        event = document.event
+        if event is not None:
+            event = replace(event, place="", lat=None, lon=None)
+        return replace(document, name=REMOVED, edit_reason="", event=event, attributes=())
+    if isinstance(document, PortedPoll):
+        choices = tuple(
+            replace(choice, text=f"{REMOVED} {number}")
+            for number, choice in enumerate(document.choices, 1)
+        )
+        name = REMOVED if document.name else ""
+        return replace(document, name=name, question=REMOVED, choices=choices)
+    return document
