@@ -1,6 +1,4 @@
-"""Page that mails to guests who report something link to, to confirm the report or follow it. Wire:
-docs/api/moderation.md.
-"""
+"""Page that mail to guests who reported something links to: it confirms a report. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
