@@ -151,6 +151,7 @@ class Load:
     """
 
     pause_s: float = 0.02
+    path: str = "/api/v1/site"
     failures: list[str] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -173,7 +174,7 @@ class Load:
                 connection.close()
                 connection = connect()
             try:
-                connection.request("GET", "/api/v1/site", headers={"Host": PLATFORM_DOMAIN})
+                connection.request("GET", self.path, headers={"Host": PLATFORM_DOMAIN})
                 answer = connection.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException) as error:

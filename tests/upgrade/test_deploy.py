@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config
-from forumapi.server import node_status
+from forumapi.server import listener_holder, node_status
 from tests import services
 from tests.fixtures import PLATFORM_DOMAIN, PROJECT
 from tests.nginx.stage import nginx
@@ -238,6 +239,79 @@ def test_a_rolling_upgrade_under_load_fails_no_request(
     rolled = deploy("--roll-back", *names, **environ)
     assert rolled.returncode == 0, rolled.stdout + rolled.stderr
     assert [machine.held.build() for machine in machines] == ["first", "first"]
+
+
+@contextlib.contextmanager
+def website_on(machine: Machine) -> Iterator[int]:
+    """The website as a process of its own on a machine, on the port that this yields."""
+    port = free_port()
+    command = machine.folder / "forumapi"
+    before = command.read_text()
+    command.write_text(
+        before.replace("file=", f"export FORUMAPI_WEBCLIENT_LISTEN='127.0.0.1:{port}'\nfile=", 1)
+    )
+    current = machine.folder / "current" / "forumapi"
+    with (machine.folder / "website.log").open("wb") as output:
+        process = subprocess.Popen(
+            [current, "hold", "--website", current],
+            env=machine.held.environ | {"FORUMAPI_WEBCLIENT_LISTEN": f"127.0.0.1:{port}"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=end_with_parent,  # noqa: PLW1509
+        )
+
+    def shows_a_page() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", "/", headers={"Host": PLATFORM_DOMAIN})
+            return connection.getresponse().status == 200
+        return False
+
+    try:
+        until(shows_a_page, machine.held)
+        yield port
+    finally:
+        command.write_text(before)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def website_release(machine: Machine) -> str:
+    """The release that the website's process runs."""
+    state = listener_holder.find(machine.folder / "var", listener_holder.WEBSITE)
+    assert state is not None
+    environ = Path(f"/proc/{state.web}/environ").read_bytes().decode().split("\0")
+    (path,) = [one for one in environ if one.startswith("PYTHONPATH=")]
+    return path.rpartition("/")[2]
+
+
+@pytest.mark.wide
+def test_the_website_is_replaced_like_the_api_and_fails_no_request(
+    machines: tuple[Machine, Machine], programs: dict[str, Path]
+) -> None:
+    one, _ = machines
+    load = Load(pause_s=0.05, path="/")
+    with website_on(one) as port:
+        assert website_release(one) == "first"
+        for name, keeps in (("kept", True), ("fresh", False)):
+            load.start(name, lambda: http.client.HTTPConnection("127.0.0.1", port), keeps=keeps)
+        try:
+            done = deploy("--file", programs["second"], one.local)
+        finally:
+            load.end()
+        replaced = website_release(one)
+        rolled = deploy("--roll-back", one.local)
+        back = website_release(one)
+
+    assert (done.returncode, rolled.returncode) == (0, 0), done.stderr + rolled.stderr
+    assert load.failures == []
+    assert min(load.answered.values()) > 20
+    assert (replaced, back) == ("second", "first")
+    assert one.held.build() == "first"
 
 
 @pytest.mark.wide
