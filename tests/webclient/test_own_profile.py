@@ -120,3 +120,16 @@ def test_a_text_by_another_on_the_profile_is_not_ones_own(
     member.post("/account/profile/", {"profileName": person.name, "markdown": "Mine"})
     said = api_there.get("/api/v1/whoami", by=person).data["profileComment"]
     assert said["markdown"] == "Mine"
+
+
+def test_whoever_has_chosen_no_name_is_asked_for_one(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    given = visitor.of(bikes, make.person(bikes, "user471199"))
+
+    assert "You are called user471199 here" in given.get("/").text
+    assert "You are called" not in visitor.of(bikes, bikes.member).get("/").text
+    assert "an e-mail address is enough" in visitor.of(bikes).get("/").text
+    answer = given.post("/account/profile/", {"profileName": bikes.owner.name, "markdown": ""})
+    assert answer.status == 400
+    assert "This name can’t be had" in answer.text

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from forumapi.webclient.handlers.sites.platform import is_platform, show_front
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
@@ -9,6 +12,8 @@ from forumapi.webclient.visit import Answer, Visit
 # Items that the front page lists, and people who are here now that it names.
 NEWEST = 20
 NAMED = 5
+# Names that the API gives to those who have chosen none.
+GIVEN: Final = re.compile(r"user\d+(?:x\d+)?")
 
 
 class FrontView(View):
@@ -27,5 +32,6 @@ class FrontView(View):
             "front.html",
             places=visit.api.get("/microcosms/tree"),
             newest=newest["results"]["items"],
+            is_unnamed=visit.me is not None and bool(GIVEN.fullmatch(visit.me["profileName"])),
             online=visit.api.get("/profiles", online="true", limit=NAMED)["profiles"],
         )
