@@ -32,7 +32,7 @@ def link_for(folder: Path, address: str) -> str:
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
             part = mail.get_body(("plain",)) if mail["To"] == address else None
             found = re.search(
-                r"https?://[^/\s]+(/\S*\?key=[\w-]+)", part.get_content() if part else ""
+                r"https?://[^/\s]+(/\S*\?(?:key|code)=[\w-]+)", part.get_content() if part else ""
             )
             if found:
                 return found[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -405,3 +406,27 @@ def test_a_comment_in_a_huddle_is_shown_alone(make: Factory, site: Site, visitor
     assert "An insult" in case.main
     assert "tender" not in case.main and "Confidential" not in case.main
     assert "An insult" not in visitor.of(site, site.moderator).get("/moderation/cases/").text
+
+
+def test_an_action_on_many_things_says_how_far_it_is(
+    make: Factory, site: Site, visitor: Visitor
+) -> None:
+    talk = make.conversation(site, by=site.owner)
+    make.comments(talk, 260)
+    moderator = visitor.of(site, site.moderator)
+    form = {"what": "all", "by": f"/profiles/{site.member.id}/", "within": str(site.root_id)}
+    plan = _planned(moderator, "hide", **form).location
+    listed = moderator.get(plan)
+    assert "260 things" in listed.main and "And 10 more." in listed.main
+    assert len(listed.tree.css("main .rows > li")) == 250
+
+    assert moderator.post(plan, {"do": "confirm"}).location == plan
+    seen = set()
+    deadline = time.monotonic() + 60
+    while "Done: 260 things" not in (page := moderator.get(plan)).main:
+        seen.add(page.tree.css_first("progress") is not None)
+        assert time.monotonic() < deadline, page.main
+        time.sleep(0.05)
+
+    assert True in seen, "it was never under way"
+    assert visitor.of(site).get(path_of(talk)).tree.css_first("article") is None

@@ -6,7 +6,9 @@ import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Site
+from tests.fixtures import Server
 from tests.webclient.hand import Hand
+from tests.webclient.mailbox import link_for
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
 
@@ -128,7 +130,7 @@ def test_a_report_is_for_its_reporter(
         assert visitor.of(bikes, person).get(path).status == 404
         assert path not in visitor.of(bikes, person).get("/reports/").text
     assert visitor.of(trains, trains.newcomer).get(path).status == 404
-    for asked in (path, "/reports/", f"/conversations/{thing.id}/report/"):
+    for asked in (path, "/reports/"):
         assert visitor.of(bikes).get(asked).location.startswith("/login/")
 
 
@@ -154,3 +156,109 @@ def test_own_reports_go_on_by_key(make: Factory, visitor: Visitor) -> None:
 
     assert [len(page.tree.css(".rows > li")) for page in (first, second)] == [25, 2]
     assert newcomer.get("/reports/?before=nonsense").status == 200
+
+
+@step("guest reports and confirms by mail")
+def test_a_guest_reports(
+    hand: Hand, make: Factory, api: Api, api_there: Api, website: Server
+) -> None:
+    site = make.site()
+    talk = make.conversation(site, by=site.owner)
+    comment = make.comment(talk, markdown="Buy **my** wheels")
+    address = f"{hand.mode.replace(' ', '')}@guests.test"
+    hand.go(site, f"/conversations/{talk.id}/")
+
+    hand.press("Report", within=f"#comment{comment.id}")
+    hand.see("Buy my wheels")
+    hand.tick("Spam or advertising")
+    hand.tick("To my knowledge all that I say here is accurate and complete")
+    hand.fill("Your name", "Gus & Guest")
+    hand.fill("Your e-mail address, at which you confirm the report", address)
+    hand.press("Send the report")
+
+    hand.see("A mail is on its way to you.")
+    assert api.get("/api/v1/cases", by=site.moderator).data["cases"]["items"] == []
+    link = link_for(website.log.parent, address)
+    done = api_there.request("POST", link, site=site, form={})
+    assert done.status == 200, done.body
+    (case,) = api.get("/api/v1/cases", by=site.moderator).data["cases"]["items"]
+    hand.sign_in(site, site.moderator)
+    hand.go(site, f"/moderation/cases/{case['id']}/")
+    hand.see(f"a guest: Gus & Guest ({address})")
+
+
+def test_a_guest_who_gives_no_address_reads_it(
+    make: Factory, bikes: Site, visitor: Visitor
+) -> None:
+    path = f"/conversations/{make.conversation(bikes).id}/report/"
+    guest = visitor.of(bikes)
+    form = {**SPAM, "goodFaith": "1", "name": "Gus"}
+
+    for more in ({}, {"email": "nobody"}, {"email": "a@b.test", "goodFaith": ""}):
+        page = guest.post(path, {**form, **more})
+        assert page.status == 400 and 'class="failed"' in page.text, more
+        assert page.value("#name") == "Gus"
+    assert guest.get("/conversations/999999999/report/").status in (403, 404)
+
+
+def test_a_sites_own_kinds_stand_in_its_forms(make: Factory, visitor: Visitor, api: Api) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    own = [
+        {"kind": "illegal", "title": "Against the law of bikes"},
+        {"kind": "wheels", "title": "Not about wheels & bikes"},
+    ]
+    assert api.put("/api/v1/site/report-kinds", own, by=site.owner).status == 200
+    newcomer = visitor.of(site, site.newcomer)
+    path = f"/conversations/{talk.id}/report/"
+
+    form = newcomer.get(path).main
+    assert "Not about wheels & bikes" in form and "Spam" not in form
+    receipt = newcomer.get(newcomer.post(path, {"kind": "wheels"}).location)
+    assert "Not about wheels & bikes" in receipt.main
+    assert "Not about wheels & bikes" in newcomer.get("/reports/").main
+    queue = visitor.of(site, site.moderator)
+    link = queue.get("/moderation/cases/").find(".queue h2 a").attributes["href"] or ""
+    assert "Not about wheels & bikes" in queue.get(link).main
+
+
+def test_updates_lead_to_decisions(make: Factory, visitor: Visitor, api: Api) -> None:
+    site = make.site()
+    thing = make.conversation(site, by=site.member)
+    report, _ = make.report(thing)
+    _, statement = make.action(thing)
+    appeal = make.appeal(statement, site.member)
+    sent = {"outcome": "refused", "text": "No"}
+    api.request("POST", f"/api/v1/appeals/{appeal}/decision", by=site.owner, json=sent)
+
+    member = visitor.of(site, site.member)
+    newcomer = visitor.of(site, site.newcomer)
+
+    for who, path in (
+        (member, f"/statements/{statement}/"),
+        (member, f"/appeals/{appeal}/"),
+        (newcomer, f"/reports/{report}/"),
+    ):
+        assert f'href="{path}"' in who.get("/updates/").text
+        assert who.get(path).status == 200
+
+
+def test_what_else_of_a_huddle_moderators_see_is_the_reporters_choice(
+    make: Factory, visitor: Visitor
+) -> None:
+    site = make.site()
+    huddle = make.huddle(site.member, site.newcomer, title="Confidential")
+    said = make.comment(huddle, by=site.member, markdown="An insult")
+    also = make.comment(huddle, by=site.member, markdown="What led to it")
+    make.comment(huddle, by=site.member, markdown="Something tender")
+    path = f"/comments/{said.id}/report/"
+    newcomer = visitor.of(site, site.newcomer)
+    assert newcomer.get(path).value("[name=shownIds]") == str(also.id)
+
+    newcomer.post(path, {"kind": "abuse", "shownIds": str(also.id)})
+
+    owner = visitor.of(site, site.owner)
+    link = owner.get("/moderation/cases/").find(".queue h2 a").attributes["href"] or ""
+    case = owner.get(link).main
+    assert "An insult" in case and "What led to it" in case
+    assert "tender" not in case and "Confidential" not in case

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.handlers.trust.reports import titles_of
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -82,6 +83,7 @@ class CaseView(View):
             shown=_readable(visit, found),
             earlier=history(visit, found["itemType"], found["itemId"]),
             of_author=history(visit, "profile", author["id"]),
+            kinds=titles_of(visit, found["reported"]),
             failure=failure,
         )
 

@@ -1,8 +1,10 @@
-"""Pages of a member's reports: the form for one thing, the receipt, and the list of reports with their outcome."""
+"""Pages of reports: the form for one thing, the receipt, and the list of a member's reports with their outcome."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.trust import keyset_lists
@@ -10,20 +12,31 @@ from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
 REPORTED: Final = "any(comments, conversations, events, polls, profiles)"
-KINDS: Final = ("spam", "abuse", "offTopic", "illegal", "other")
+# Kinds that a site has without a list of its own, with their titles by the API; the website says them in each language.
+TITLES: Final = {
+    "spam": "Spam or advertising",
+    "abuse": "An insult or a threat",
+    "offTopic": "It does not belong here",
+    "illegal": "It is against the law",
+    "other": "Something else",
+}
+# Refusal of guests' reports by an installation that sends no mail.
+NO_MAIL: Final = 501
 
 
 class ReportThingView(View):
-    """Form by which a member reports a comment, an item or a profile to moderators."""
+    """Form by which somebody reports a comment, an item or a profile to moderators; guests give their address."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show the form and the reported thing; `things`: plural of its type. Raises SignInFirst for guests."""
-        visit.member()
+        """Show the form and the reported thing; `things`: plural of its type. Raises Failure."""
         return self._show(visit, things, item)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Send the report and lead to its receipt; a refusal shows the form again. Raises SignInFirst for guests."""
-        visit.member()
+        """Send the report: a member is led to its receipt, a guest is told of the mail that confirms it.
+
+        A refusal shows the form again.
+        """
+        is_guest = visit.me is None
         body = {
             "itemType": things.removesuffix("s"),
             "itemId": item,
@@ -32,28 +45,38 @@ class ReportThingView(View):
             "text": visit.field("text"),
             "goodFaith": bool(visit.field("goodFaith")),
         }
+        if shown := _shown_ids(visit):
+            body["shownIds"] = shown
+        if is_guest:
+            body |= {"name": visit.field("name"), "email": visit.field("email").strip()}
+        path = "/reports/guest" if is_guest else "/reports"
         try:
-            made = visit.api.post("/reports", body, key=visit.field("key"))
+            made = visit.api.post(path, body, key=visit.field("key"))
         except Failure as failure:
-            if failure.status not in FORM_REFUSALS:
+            if failure.status not in (*FORM_REFUSALS, NO_MAIL):
                 raise
             return self._show(visit, things, item, failure)
+        if is_guest:
+            return visit.redirect(f"/{things}/{item}/report/?sent=1")
         return visit.redirect(f"/reports/{made.data['id']}/?sent=1")
 
     @staticmethod
     def _show(visit: Visit, things: str, item: int, failure: Failure | None = None) -> Answer:
+        names = ("category", "text", "goodFaith", "name", "email")
+        thing = thing_of(visit, things, item)
         return visit.page(
             "report.html",
             status=failure.status if failure else 200,
             things=things,
             item=item,
-            thing=thing_of(visit, things, item),
-            kinds=KINDS,
+            thing=thing,
+            others=_others_in_huddle(visit, thing) if things == "comments" else [],
+            shown=_shown_ids(visit),
+            kinds=kind_titles(visit),
+            is_sent="sent" in visit.query and failure is None,
             typed={
                 "kind": visit.field("kind", "other" if failure else ""),
-                "category": visit.field("category"),
-                "text": visit.field("text"),
-                "goodFaith": visit.field("goodFaith"),
+                **{name: visit.field(name) for name in names},
             },
             failure=failure,
         )
@@ -65,7 +88,8 @@ class ReportsView(View):
     def get(self, visit: Visit) -> Answer:
         """List the member's reports, newest first. Raises SignInFirst for guests."""
         visit.member()
-        return visit.page("reports.html", found=keyset_lists.read(visit, "/reports", "reports"))
+        found = keyset_lists.read(visit, "/reports", "reports")
+        return visit.page("reports.html", found=found, kinds=titles_of(visit, found.items))
 
 
 class ReportView(View):
@@ -74,9 +98,11 @@ class ReportView(View):
     def get(self, visit: Visit, report: int) -> Answer:
         """Show the report. Raises SignInFirst for guests."""
         visit.member()
+        found = visit.api.get(f"/reports/{report}")
         return visit.page(
             "receipt.html",
-            report=visit.api.get(f"/reports/{report}"),
+            report=found,
+            kinds=titles_of(visit, [found]),
             is_new="sent" in visit.query,
         )
 
@@ -85,3 +111,34 @@ def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
     """Return the comment, item or profile as the API shows it, an item with its first few comments. Raises Failure."""
     found: dict[str, Any] = visit.api.get(f"/{things}/{item}", limit=5)
     return found
+
+
+def _shown_ids(visit: Visit) -> list[int]:
+    """Return the ids of the other comments of a huddle that the reporter lets moderators see."""
+    sent = visit.form.getlist("shownIds") if visit.form is not None else []
+    return [int(one) for one in sent if one.isascii() and one.isdigit() and len(one) < 19]
+
+
+def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the other comments on the page of the huddle that holds this one; [] for a comment on anything else."""
+    if comment["itemType"] != "huddle":
+        return []
+    pages = [one["href"] for one in comment["meta"]["links"] if one["rel"] == "commentPage"]
+    asked = dict(parse_qsl(urlsplit(pages[0]).query)) if pages else {}
+    offset = asked.get("offset")
+    found = visit.api.get(f"/huddles/{comment['itemId']}", offset=offset)["comments"]["items"]
+    return [one for one in found if one["id"] != comment["id"]]
+
+
+def kind_titles(visit: Visit) -> dict[str, str]:
+    """Return the kinds of reports that the site takes with their titles, "" for a title that the website translates."""
+    found = visit.api.get("/site/report-kinds")
+    return {
+        one["kind"]: "" if TITLES.get(one["kind"]) == one["title"] else one["title"]
+        for one in found
+    }
+
+
+def titles_of(visit: Visit, reports: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return `kind_titles` if any of the reports is of a kind of the site's own; {} without a call otherwise."""
+    return {} if all(one["kind"] in TITLES for one in reports) else kind_titles(visit)
