@@ -15,6 +15,8 @@ NEED_A_QUERY = frozenset(
         "/api/v1/geocode",
         "/api/v1/resolve",
         "/auth/huddles",
+        "/mail/appeal",
+        "/mail/report",
         "/mail/unsubscribe",
         "/oauth/authorize",
         "/oauth/link",

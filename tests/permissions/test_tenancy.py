@@ -249,6 +249,7 @@ _EDIT = {"meta": {"editReason": "x"}}
 _POLL = {"title": "x", "question": "x", "choices": [{"choice": "a"}, {"choice": "b"}]}
 _ACTION = {"kind": "hide", "reason": "x"}
 _OWN = {"itemType": "conversation", "itemId": "$conversation"}
+_COMMENT = {"itemType": "comment", "itemId": "$comment"}
 _NAMED = ("conversation", "event", "poll", "huddle", "microcosm", "profile", "comment")
 _WATCHED = [{"itemType": kind, "itemId": f"@{kind}"} for kind in _NAMED]
 
@@ -330,6 +331,13 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("patch", "/watchers/patch", "itemId"): [{**body, "sendEmail": True} for body in _WATCHED],
     ("post", "/site/offer", "profileId"): [{"profileId": "@profile"}],
     ("post", "/reports", "itemId"): [{**body, "kind": "spam"} for body in _WATCHED],
+    ("post", "/reports", "shownIds.[]"): [{**_COMMENT, "kind": "spam", "shownIds": ["@comment"]}],
+    ("post", "/reports/guest", "itemId"): [
+        {**body, "kind": "spam", "email": "guest@example.org"} for body in _WATCHED
+    ],
+    ("post", "/reports/guest", "shownIds.[]"): [
+        {**_COMMENT, "kind": "spam", "email": "guest@example.org", "shownIds": ["@comment"]}
+    ],
     ("post", "/actions", "targets.[].itemId"): [
         {**_ACTION, "kind": kind, "targets": [body], "microcosmId": "$microcosm"}
         for kind in ("hide", "move", "silence")
