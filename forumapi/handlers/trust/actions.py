@@ -179,6 +179,8 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
     if kind is None:
         raise Invalid("kind", f"must be one of {', '.join(KINDS)}")
     grounds = _grounds(sent)
+    if kind.final:
+        _check_final(ctx, sent, kind, grounds)
     place_id = _place(ctx, sent, kind, moderated)
     case_id = 0
     if isinstance(sent.caseId, int):
@@ -212,6 +214,16 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
         for item_type in {ref.type for ref in refs}:
             check_place(ctx, place_id, item_type)
     return action
+
+
+def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: ActionGrounds) -> None:
+    """Refuse what is final to all but the site's owner, and without a law. Raises Forbidden, Invalid."""
+    if not ctx.identity.principal.is_site_owner:
+        raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)
+    if grounds.ground != legal_terms.ILLEGAL:
+        raise Invalid("ground", f"must be {legal_terms.ILLEGAL} for {kind.name}")
+    if isinstance(sent.query, TargetQueryBody):
+        raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
 
 
 def _refs(sent: ActionBody, kind: ActionKind) -> list[ItemRef]:

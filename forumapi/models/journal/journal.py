@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -76,6 +77,39 @@ RECORD_MANY = Query(
            %(audit_detail)s::jsonb
       FROM logged l""",
 )
+
+# As RECORD, of many things, each with its own type, parent and place.
+RECORD_EACH = Query(
+    "journal.record_each",
+    f"""
+    WITH written AS (
+        SELECT w.item_type, w.item_id, w.version, w.parent_type, w.parent_id, w.microcosm_id, w.moved_from
+          FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[], %(versions)s::int[],
+                      %(parent_types)s::smallint[], %(parent_ids)s::bigint[], %(microcosm_ids)s::bigint[],
+                      %(moved_froms)s::bigint[]) WITH ORDINALITY
+               AS w (item_type, item_id, version, parent_type, parent_id, microcosm_id, moved_from, place)
+         ORDER BY w.place),
+    logged AS ({_EVENT}
+        SELECT %(site_id)s, %(kind)s, w.item_type, w.item_id, w.parent_type, w.parent_id, w.microcosm_id,
+               %(actor)s::bigint, w.version,
+               CASE WHEN w.moved_from > 0 THEN jsonb_build_object('movedFrom', w.moved_from) END
+          FROM written w
+     RETURNING item_type_id, item_id, event_id){_ENTRY}
+    SELECT %(site_id)s, l.item_type_id, l.item_id, %(actor)s::bigint, %(action)s::text, %(ip)s::inet, l.event_id,
+           %(audit_detail)s::jsonb
+      FROM logged l""",
+)
+
+
+class WrittenThing(NamedTuple):
+    """Entry for one of many things that are written at once, as the arguments of `record` describe it."""
+
+    item_type: int
+    item_id: int
+    version: int | None = None
+    parent: tuple[int, int] | None = None
+    microcosm_id: int | None = None
+    moved_from: int = 0
 
 
 def record(
@@ -185,3 +219,29 @@ def record_many(
             audit_detail=author.encoded_detail(detail),
         )
         count(tx, kind, item_type, len(ids))
+
+
+def record_each(
+    tx: Transaction, author: Author, kind: str, entries: Sequence[WrittenThing]
+) -> None:
+    """Record that the author did `kind` to each of many things, in this order, while their rows are locked."""
+    if not entries:
+        return
+    tx.run(
+        RECORD_EACH,
+        site_id=author.site_id,
+        kind=kind,
+        item_types=[one.item_type for one in entries],
+        item_ids=[one.item_id for one in entries],
+        versions=[one.version for one in entries],
+        parent_types=[one.parent[0] if one.parent else None for one in entries],
+        parent_ids=[one.parent[1] if one.parent else None for one in entries],
+        microcosm_ids=[one.microcosm_id or None for one in entries],
+        moved_froms=[one.moved_from for one in entries],
+        actor=author.profile_id or None,
+        ip=author.ip or None,
+        action=_ACTIONS[kind],
+        audit_detail=author.encoded_detail(),
+    )
+    for item_type, number in Counter(one.item_type for one in entries).items():
+        count(tx, kind, item_type, number)

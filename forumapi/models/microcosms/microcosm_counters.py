@@ -6,8 +6,8 @@ and stay right while the cron process is stopped (docs/architecture.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
@@ -26,6 +26,15 @@ ADD = Query(
     """
     INSERT INTO microcosm_deltas (site_id, microcosm_id, items, polls, comments, item_id, activity)
     VALUES (%(site_id)s, %(microcosm_id)s, %(items)s, %(polls)s, %(comments)s, NULL, NULL)""",
+)
+
+ADD_EACH = Query(
+    "microcosm_counters.add_each",
+    """
+    INSERT INTO microcosm_deltas (site_id, microcosm_id, items, polls, comments, item_id, activity)
+    SELECT %(site_id)s, w.microcosm_id, w.items, w.polls, w.comments, NULL, NULL
+      FROM unnest(%(ids)s::bigint[], %(items)s::int[], %(polls)s::int[], %(comments)s::int[])
+           AS w (microcosm_id, items, polls, comments)""",
 )
 
 _LOCK: Final = """
@@ -103,6 +112,27 @@ def add(
         items=items,
         polls=polls,
         comments=comments,
+    )
+
+
+class CountChange(NamedTuple):
+    """Change of a microcosm's own counters. `polls` is the part of `items` that are polls."""
+
+    items: int = 0
+    polls: int = 0
+    comments: int = 0
+
+
+def add_each(tx: Transaction, site_id: int, changes: Mapping[int, CountChange]) -> None:
+    """Add to the own counters of many microcosms, by their ids."""
+    ids = sorted(changes)
+    tx.run(
+        ADD_EACH,
+        site_id=site_id,
+        ids=ids,
+        items=[changes[id].items for id in ids],
+        polls=[changes[id].polls for id in ids],
+        comments=[changes[id].comments for id in ids],
     )
 
 

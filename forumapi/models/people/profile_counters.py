@@ -7,6 +7,7 @@ which is being written is either seen here or sees the new count.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from forumapi.database.connections import Transaction
@@ -16,11 +17,11 @@ from forumapi.models.people import role_recomputation
 _CROSSES: Final = """
     EXISTS (SELECT FROM criteria c
              WHERE c.site_id = n.site_id AND c.kind = '{kind}'
-               AND c.number_value BETWEEN least(n.{column}, n.{column} - %(by)s)
-                                      AND greatest(n.{column}, n.{column} - %(by)s))"""
+               AND c.number_value BETWEEN least(n.{column}, n.{column} - {by})
+                                      AND greatest(n.{column}, n.{column} - {by}))"""
 # SQL after a counter of n moved `by`: does a criterion compare with a number between the old count and the new one?
-COMMENTS_CROSS: Final = _CROSSES.format(kind="commentCount", column="comment_count")
-ITEMS_CROSS: Final = _CROSSES.format(kind="itemCount", column="item_count")
+COMMENTS_CROSS: Final = _CROSSES.format(kind="commentCount", column="comment_count", by="%(by)s")
+ITEMS_CROSS: Final = _CROSSES.format(kind="itemCount", column="item_count", by="%(by)s")
 
 COUNT_COMMENTS = Query(
     "profile_counters.comments",
@@ -40,6 +41,27 @@ COUNT_ITEMS = Query(
  RETURNING {ITEMS_CROSS}""",
 )
 
+LOCK_EACH = Query(
+    "profile_counters.lock_each",
+    """
+    SELECT n.profile_id
+      FROM profile_counters n
+     WHERE n.site_id = %(site_id)s AND n.profile_id = ANY(%(profile_ids)s::bigint[])
+     ORDER BY n.profile_id
+       FOR NO KEY UPDATE""",
+)
+COUNT_EACH = Query(
+    "profile_counters.count_each",
+    f"""
+    UPDATE profile_counters n
+       SET comment_count = n.comment_count + w.comments, item_count = n.item_count + w.items
+      FROM unnest(%(profile_ids)s::bigint[], %(comments)s::int[], %(items)s::int[]) AS w (profile_id, comments, items)
+     WHERE n.site_id = %(site_id)s AND n.profile_id = w.profile_id
+ RETURNING n.profile_id,
+           w.comments <> 0 AND {_CROSSES.format(kind="commentCount", column="comment_count", by="w.comments")}
+           OR w.items <> 0 AND {_CROSSES.format(kind="itemCount", column="item_count", by="w.items")}""",
+)
+
 
 def add_comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
     """Add `by`, which may be negative, to a profile's number of comments."""
@@ -54,3 +76,21 @@ def add_items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
 def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
     if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
         role_recomputation.recompute_roles(tx, site_id, [profile_id])
+
+
+def count_each(
+    tx: Transaction, site_id: int, comments: Mapping[int, int], items: Mapping[int, int]
+) -> None:
+    """Change many profiles' numbers of written comments and visible conversations, by profile id."""
+    ids = sorted(comments.keys() | items.keys())
+    tx.rows(LOCK_EACH, site_id=site_id, profile_ids=ids)
+    counted = tx.rows(
+        COUNT_EACH,
+        site_id=site_id,
+        profile_ids=ids,
+        comments=[comments.get(id, 0) for id in ids],
+        items=[items.get(id, 0) for id in ids],
+    )
+    crossed = sorted(id for id, is_crossed in counted if is_crossed)
+    if crossed:
+        role_recomputation.recompute_roles(tx, site_id, crossed)

@@ -20,18 +20,15 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, SITE, Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import access_token
+from forumapi.models.content import text_removal
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
+from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure
 from forumapi.text.looks import looks
-from forumapi.text.render import RENDERER_VERSION
-
-# Put in place of words that are removed.
-REMOVED: Final = "[removed]"
-REMOVED_HTML: Final = "<p>[removed]</p>"
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.
 MOST: Final = 500
@@ -487,57 +484,6 @@ LOCK_COMMENTS = Query(
      ORDER BY c.comment_id
        FOR NO KEY UPDATE""",
 )
-_OF_COMMENTS: Final = "t.comment_id = ANY(%(ids)s::bigint[])"
-_ON_COMMENTS: Final = f"t.item_type_id = {itemtypes.COMMENT} AND t.item_id = ANY(%(ids)s::bigint[])"
-DROP_ATTACHMENTS = Query(
-    "erasure_steps.drop_attachments",
-    f"""
-    WITH gone AS (
-        DELETE FROM attachments t WHERE t.site_id = %(site_id)s AND {_ON_COMMENTS}
-     RETURNING t.file_hash)
-    UPDATE files f
-       SET attach_count = f.attach_count - n.hung
-      FROM (SELECT g.file_hash, count(*)::int AS hung FROM gone g GROUP BY g.file_hash) n
-     WHERE f.file_hash = n.file_hash""",
-)
-# Links that no text holds any more go with the texts.
-DROP_LINKS = Query(
-    "erasure_steps.drop_links",
-    f"DELETE FROM link_uses t WHERE t.site_id = %(site_id)s AND {_OF_COMMENTS} RETURNING t.link_id",
-)
-DROP_UNUSED_LINKS: Final = (
-    Query(
-        "erasure_steps.drop_link_hits",
-        """
-        DELETE FROM link_hits h
-         WHERE h.link_id = ANY(%(link_ids)s::bigint[])
-           AND NOT EXISTS (SELECT FROM link_uses u WHERE u.link_id = h.link_id)""",
-        scope=PLATFORM,
-    ),
-    Query(
-        "erasure_steps.drop_unused_links",
-        """
-        DELETE FROM links l
-         WHERE l.link_id = ANY(%(link_ids)s::bigint[])
-           AND NOT EXISTS (SELECT FROM link_uses u WHERE u.link_id = l.link_id)
-           AND NOT EXISTS (SELECT FROM link_hits h WHERE h.link_id = l.link_id)""",
-        scope=PLATFORM,
-    ),
-)
-WORDS_BESIDE: Final = (
-    _own("comment_revisions", _OF_COMMENTS),
-    _own("comment_mentions", _OF_COMMENTS),
-    _own("attributes", _ON_COMMENTS, "attributes_of_comments"),
-)
-REMOVE_WORDS = Query(
-    "erasure_steps.remove_words",
-    """
-    UPDATE comments c
-       SET markdown = %(removed)s, html = %(html)s, renderer = %(renderer)s, revisions = 1, attachments = 0,
-           version = c.version + 1
-     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
-)
-
 # What an edit of another's text said of it.
 REASONS: Final = tuple(
     Query(
@@ -561,49 +507,6 @@ ITEMS = Query(
      LIMIT %(most)s""",
     unrestricted="what the person themself has begun",
 )
-REMOVE_TITLES = Query(
-    "erasure_steps.remove_titles",
-    """
-    WITH held AS (
-        SELECT i.item_id FROM items i
-         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
-         ORDER BY i.item_id FOR NO KEY UPDATE)
-    UPDATE items i
-       SET title = %(removed)s, edit_reason = '', version = i.version + 1
-      FROM held
-     WHERE i.site_id = %(site_id)s AND i.item_id = held.item_id""",
-)
-REMOVE_DETAILS: Final = (
-    Query(
-        "erasure_steps.remove_places",
-        """
-        UPDATE events e
-           SET place = '', lat = NULL, lon = NULL, north = NULL, east = NULL, south = NULL, west = NULL
-         WHERE e.site_id = %(site_id)s AND e.item_id = ANY(%(ids)s::bigint[])""",
-    ),
-    Query(
-        "erasure_steps.remove_questions",
-        """
-        UPDATE polls o
-           SET question = %(removed)s
-         WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
-    ),
-    Query(
-        "erasure_steps.remove_choices",
-        """
-        UPDATE poll_choices o
-           SET choice = %(removed)s || ' ' || o.sequence
-         WHERE o.site_id = %(site_id)s AND o.item_id = ANY(%(ids)s::bigint[])""",
-    ),
-    Query(
-        "erasure_steps.attributes_of_items",
-        f"""
-        DELETE FROM attributes t
-         WHERE t.site_id = %(site_id)s AND t.item_id = ANY(%(ids)s::bigint[])
-           AND t.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.EVENT}, {itemtypes.POLL}, {itemtypes.HUDDLE})""",
-    ),
-)
-
 # ---------------------------------------------------------------- mentions
 
 PAGE = Query(
@@ -828,7 +731,7 @@ def _bios(tx: Transaction, work: Erasing) -> bool:
         if comment is not None:
             work.stale.append(("comment", id, comment.version))
             comment.delete(tx, work.author)
-    _remove(tx, work, ids)
+    text_removal.remove_comments(tx, work.site_id, ids)
     return len(ids) < MOST_HUDDLES
 
 
@@ -839,24 +742,10 @@ def _words(tx: Transaction, work: Erasing) -> bool:
     ids = [row[0] for row in rows]
     work.stale += [("comment", id, version) for id, version, _ in rows]
     tx.rows(LOCK_COMMENTS, site_id=work.site_id, ids=ids)
-    _remove(tx, work, ids)
+    text_removal.remove_comments(tx, work.site_id, ids)
     if rows:
         work.upto_time = rows[-1][2]
     return len(rows) < MOST
-
-
-def _remove(tx: Transaction, work: Erasing, ids: list[int]) -> None:
-    """Replace the texts of the comments `ids` by REMOVED, and delete their attachments, links and other texts."""
-    if not ids:
-        return
-    which = {"site_id": work.site_id, "ids": ids}
-    links = sorted({row[0] for row in tx.rows(DROP_LINKS, **which)})
-    for query in DROP_UNUSED_LINKS if links else ():
-        tx.run(query, link_ids=links)
-    tx.run(DROP_ATTACHMENTS, **which)
-    for query in WORDS_BESIDE:
-        tx.run(query, **which)
-    tx.run(REMOVE_WORDS, removed=REMOVED, html=REMOVED_HTML, renderer=RENDERER_VERSION, **which)
 
 
 def _titles(tx: Transaction, work: Erasing) -> bool:
@@ -868,11 +757,7 @@ def _titles(tx: Transaction, work: Erasing) -> bool:
             ITEMS, upto_time=work.upto_time, removed=REMOVED, most=MOST, **work.where
         )
     ]
-    if ids:
-        tx.run(REMOVE_TITLES, site_id=work.site_id, ids=ids, removed=REMOVED)
-        for query in REMOVE_DETAILS:
-            params = {"removed": REMOVED} if "removed" in query.names else {}
-            tx.run(query, site_id=work.site_id, ids=ids, **params)
+    text_removal.remove_items(tx, work.site_id, ids)
     return len(ids) < MOST
 
 

@@ -14,12 +14,18 @@ from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import Conflict
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import statement, targets
-from forumapi.models.trust.action_kinds import KINDS, ActionKind, ActionOptions, AppliedChange
+from forumapi.models.trust.action_kinds import (
+    KINDS,
+    ActionKind,
+    ActionOptions,
+    AppliedChange,
+    UndoneChange,
+)
 from forumapi.models.trust.legal_terms import VIOLATION
 
 PATH: Final = "/api/v1/actions"
@@ -30,10 +36,12 @@ UNDOING: Final = "undoing"
 UNDONE: Final = "undone"
 # Things that an action changes within its request; more are changed in the background.
 IN_REQUEST: Final = 250
-# Things of one transaction in the background, for which writers of these things wait.
+# Things of the first transaction in the background, and of the smallest; writers of these things wait for it.
 BATCH: Final = 50
+LEAST: Final = 10
 # Things of one action.
 MOST: Final = 100_000
+NOT_YOURS: Final = "this is gone, or not yours to moderate"
 TICKET_MINUTES: Final = 15
 UNDO_DAYS: Final = 30
 
@@ -193,16 +201,19 @@ WAITING = Query(
 # Changes that can be taken back, those first that were made last, with a later change of the same by another action.
 DONE_CHANGES = Query(
     "action.done_changes",
-    """
+    f"""
     SELECT x.place, x.item_type_id, x.item_id, x.applied, x.before, x.after,
-           EXISTS (SELECT FROM action_changes y
-                    WHERE y.site_id = x.site_id AND y.item_type_id = x.item_type_id AND y.item_id = x.item_id
-                      AND y.applied > x.applied AND y.action_id <> x.action_id AND y.state IN ('done', 'conflict')
-                      AND y.after ?| ARRAY(SELECT jsonb_object_keys(x.after - 'last_activity' - 'edited')))
+           (SELECT CASE WHEN bool_or(y.after ? 'redacted') THEN 'this was removed for good'
+                        WHEN count(*) > 0 THEN 'a later action has changed this' ELSE '' END
+              FROM action_changes y
+             WHERE y.site_id = x.site_id AND y.item_type_id = x.item_type_id AND y.item_id = x.item_id
+               AND y.applied > x.applied AND y.action_id <> x.action_id AND y.state IN ('done', 'conflict')
+               AND (y.after ? 'redacted'
+                    OR y.after ?| ARRAY(SELECT jsonb_object_keys(x.after - 'last_activity' - 'edited'))))
       FROM action_changes x
      WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'done' AND x.before IS NOT NULL
        AND (%(author_id)s::bigint = 0 OR x.author_id = %(author_id)s::bigint)
-     ORDER BY x.item_type_id = ANY(%(item_types)s::smallint[]) DESC, x.place DESC
+     ORDER BY (x.item_type_id <> {itemtypes.COMMENT}) DESC, x.place DESC
      LIMIT %(limit)s""",
 )
 # What an undo before this one could not take back is tried again.
@@ -213,14 +224,18 @@ RETRY_CONFLICTS = Query(
        SET state = 'done', conflict = ''
      WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'conflict'""",
 )
+# In the order in which they were made: a later change has a later time.
 STORE = Query(
     "action.store",
     """
     UPDATE action_changes x
        SET state = w.state, before = coalesce(w.before::jsonb, x.before), after = coalesce(w.after::jsonb, x.after),
-           applied = CASE WHEN w.state = 'done' THEN clock_timestamp() ELSE x.applied END, conflict = w.conflict
-      FROM unnest(%(places)s::int[], %(states)s::text[], %(befores)s::text[], %(afters)s::text[], %(conflicts)s::text[])
-           AS w (place, state, before, after, conflict)
+           applied = CASE WHEN w.state = 'done' THEN (SELECT clock_timestamp()) + w.number * interval '1 microsecond'
+                          ELSE x.applied END,
+           conflict = w.conflict, statement_id = coalesce(w.statement_id, x.statement_id)
+      FROM unnest(%(places)s::int[], %(states)s::text[], %(befores)s::text[], %(afters)s::text[], %(conflicts)s::text[],
+                  %(statement_ids)s::bigint[])
+           WITH ORDINALITY AS w (place, state, before, after, conflict, statement_id, number)
      WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.place = w.place""",
 )
 SET_STATE = Query(
@@ -454,19 +469,20 @@ class Action:
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
         held = targets.lock(tx, author.site_id, list(refs.values()), self.place_id)
         options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
-        steps = []
-        for place, ref in refs.items():
-            target = held.get(ref)
-            if target is None or target.microcosm_id not in options.allowed:
-                steps.append(
-                    _Step(place, "refused", conflict="this is gone, or not yours to moderate")
-                )
-                continue
-            change = self.does.apply(tx, author, target, options)
-            steps.append(_Step(place, "done" if change else "unchanged", change))
-        self._store(tx, author.site_id, steps)
-        if self.does.decision:
-            statement.insert_for(tx, author.site_id, self.id, self.actor_id)
+        reached = {
+            place: held[ref]
+            for place, ref in refs.items()
+            if ref in held and held[ref].microcosm_id in options.allowed
+        }
+        changes = self.does.apply(tx, author, list(reached.values()), options)
+        steps = [
+            _Step(place, "done" if change else "unchanged", change)
+            for place, change in zip(reached, changes, strict=True)
+        ]
+        steps += [
+            _Step(place, "refused", conflict=NOT_YOURS) for place in refs if place not in reached
+        ]
+        self._store(tx, author.site_id, steps, self._state_reasons(tx, author.site_id, rows, steps))
         if len(rows) < limit or limit >= self.total:
             self.set_state(tx, author.site_id, DONE)
 
@@ -535,23 +551,26 @@ class Action:
             site_id=site_id,
             action_id=self.id,
             limit=limit,
-            item_types=sorted(targets.ITEMS),
             author_id=author_id,
         )
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
         held = targets.lock(tx, site_id, list(refs.values()), self.place_id)
         options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
+        undone: dict[int, UndoneChange] = {}
         steps = []
-        for place, _, _, applied, before, after, is_changed_since in rows:
+        for place, _, _, applied, before, after, changed_since in rows:
             target = held.get(refs[place])
             if target is None or target.microcosm_id not in options.allowed:
-                conflict = "this is gone, or not yours to moderate"
-            elif is_changed_since:
-                conflict = "a later action has changed this"
+                steps.append(_Step(place, "conflict", conflict=NOT_YOURS))
+            elif changed_since:
+                steps.append(_Step(place, "conflict", conflict=changed_since))
             else:
-                change = AppliedChange(before, after, applied)
-                conflict = self.does.inverse(tx, author, target, change, options)
-            steps.append(_Step(place, "conflict" if conflict else "undone", None, conflict))
+                undone[place] = UndoneChange(target, AppliedChange(before, after, applied))
+        conflicts = self.does.inverse(tx, author, list(undone.values()), options)
+        steps += [
+            _Step(place, "conflict" if conflict else "undone", None, conflict)
+            for place, conflict in zip(undone, conflicts, strict=True)
+        ]
         self._store(tx, site_id, steps)
         return len(rows)
 
@@ -567,7 +586,25 @@ class Action:
         }
         return author._replace(detail=detail)
 
-    def _store(self, tx: Transaction, site_id: int, steps: Sequence[_Step]) -> None:
+    def _state_reasons(
+        self, tx: Transaction, site_id: int, rows: Sequence[Row], steps: Sequence[_Step]
+    ) -> dict[int, int]:
+        """Store statements for the authors of what was changed, but for the actor; return their ids by place."""
+        if not self.does.decision:
+            return {}
+        done = {one.place for one in steps if one.state == "done"}
+        authors = {row[0]: row[3] for row in rows if row[0] in done and row[3] != self.actor_id}
+        stated = statement.insert_for(tx, site_id, self.id, set(authors.values()))
+        return {place: stated[author_id] for place, author_id in authors.items()}
+
+    def _store(
+        self,
+        tx: Transaction,
+        site_id: int,
+        steps: Sequence[_Step],
+        statements: Mapping[int, int] | None = None,
+    ) -> None:
+        """Store what steps have done. `statements`: ids of the statements of reasons, by place."""
         if steps:
             tx.run(
                 STORE,
@@ -578,6 +615,7 @@ class Action:
                 befores=[_json(one.change.before) if one.change else None for one in steps],
                 afters=[_json(one.change.after) if one.change else None for one in steps],
                 conflicts=[one.conflict for one in steps],
+                statement_ids=[(statements or {}).get(one.place) for one in steps],
             )
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
@@ -587,7 +625,7 @@ class Action:
 
 
 def _json(state: Mapping[str, Any]) -> str:
-    return json.dumps(dict(state))
+    return json.dumps(dict(state), default=datetime.datetime.isoformat)
 
 
 def record(

@@ -6,36 +6,22 @@ from __future__ import annotations
 
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple, TypedDict, Unpack
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.content.item import ItemChange
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.microcosms import microcosm_counters
-from forumapi.models.trust import sanction, targets
+from forumapi.models.trust import activity_history, redaction, sanction, targets
+from forumapi.models.trust.activity_history import RehiddenComment, UnhiddenComment
 from forumapi.models.trust.sanction import Sanction
+from forumapi.models.trust.target_batch import TargetBatch
 from forumapi.models.trust.targets import ActionTarget
 
 State = Mapping[str, Any]
 
-# Last activity of an item after a comment was shown. Without a live comment it stays as it is (content 7.7), so that
-# the inverse, which leaves none, restores what it was.
-LAST_ACTIVITY = Query(
-    "action_kinds.last_activity",
-    "SELECT i.last_activity FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s",
-)
-RESTORE_ACTIVITY = Query(
-    "action_kinds.restore_activity",
-    """
-    UPDATE items i
-       SET last_activity = %(before)s::timestamptz
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s AND i.comment_count = 0
-       AND i.last_activity = %(after)s::timestamptz""",
-)
 # What a PATCH of v1 leaves on an item, taken back unless somebody has edited the item since.
 RESTORE_EDIT = Query(
     "action_kinds.restore_edit",
@@ -55,38 +41,13 @@ SKIP_EDIT = Query(
      WHERE y.site_id = %(site_id)s AND y.item_type_id = %(item_type)s AND y.item_id = %(item_id)s
        AND y.before ->> 'edited' = %(after)s::text""",
 )
-SKIP_ACTIVITY = Query(
-    "action_kinds.skip_activity",
-    f"""
-    UPDATE action_changes y
-       SET before = y.before || jsonb_build_object('last_activity', %(before)s::text)
-      FROM comments c
-     WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND y.site_id = c.site_id
-       AND y.item_type_id = {itemtypes.COMMENT} AND y.item_id = c.comment_id
-       AND y.applied > %(applied)s::timestamptz AND y.before ->> 'last_activity' = %(after)s::text""",
-)
-# An undo that shows a comment: whichever other change of it is undone later hides it again, and then restores the last
-# activity that the item had before any of its comments was shown.
-CARRY_ACTIVITY = Query(
-    "action_kinds.carry_activity",
-    f"""
-    UPDATE action_changes y
-       SET before = y.before || jsonb_build_object('last_activity', coalesce(
-                        (SELECT z.before ->> 'last_activity'
-                           FROM comments o
-                           JOIN action_changes z ON z.site_id = o.site_id AND z.item_type_id = {itemtypes.COMMENT}
-                                                AND z.item_id = o.comment_id
-                          WHERE o.site_id = %(site_id)s AND o.item_id = %(item_id)s
-                            AND z.state IN ('done', 'conflict') AND z.before ? 'last_activity'
-                          ORDER BY z.applied LIMIT 1), %(before)s::text)),
-           after = y.after || jsonb_build_object('last_activity', c.created)
-      FROM comments c
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND y.site_id = c.site_id
-       AND y.item_type_id = {itemtypes.COMMENT} AND y.item_id = c.comment_id
-       AND y.state IN ('done', 'conflict') AND NOT y.before ? 'last_activity'
-       AND (y.before @> '{{"is_deleted": true}}' OR y.before @> '{{"is_moderated": true}}')""",
-)
+_WRITTEN: Final = frozenset((itemtypes.COMMENT, *targets.ITEMS))
+_PEOPLE: Final = frozenset((itemtypes.PROFILE,))
+# Columns that hide a thing where they are true.
+_HIDING: Final = frozenset(("is_deleted", "is_moderated"))
 
+# Key of what a redaction has changed.
+REDACTED: Final = "redacted"
 CHANGED_SINCE: Final = "somebody has changed this since"
 GONE: Final = "the microcosm that it was in is no more, or is not yours to moderate"
 
@@ -111,32 +72,53 @@ class AppliedChange(NamedTuple):
     applied: datetime.datetime | None = None
 
 
+class UndoneChange(NamedTuple):
+    """Change that is to be taken back, of a locked target."""
+
+    target: ActionTarget
+    change: AppliedChange
+
+
+class _KindOptions(TypedDict, total=False):
+    """Options of a class of kinds."""
+
+    name: str
+    takes: frozenset[int]
+    decision: str
+    final: bool
+
+
 KINDS: Final[dict[str, ActionKind]] = {}
 
 
 class ActionKind(ABC):
-    """Base class of action kinds. A concrete one has a `name`, and defines `apply` and `inverse`, or is `final`.
+    """Base class of action kinds. A concrete one has a name, and defines `apply` and `inverse`, or is `final`.
 
-    `takes`: types of things that it changes; `decision`: the DSA's term for it in statements of reasons, "" if it needs
-    none.
+    `takes`: types that it takes. `decision`: its name in the DSA's database; "": authors get no statement. `final`:
+    it can never be undone.
     """
 
-    name: ClassVar[str] = ""
-    # Types that it takes.
-    takes: ClassVar[frozenset[int]] = frozenset()
-    # What it is in terms of the DSA's database; "": authors get no statement.
-    decision: ClassVar[str] = ""
-    # True for what can never be undone.
-    final: ClassVar[bool] = False
+    name: ClassVar[str]
+    takes: ClassVar[frozenset[int]]
+    decision: ClassVar[str]
+    final: ClassVar[bool]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(
+        cls,
+        name: str = "",
+        takes: frozenset[int] = frozenset(),
+        decision: str = "",
+        *,
+        final: bool = False,
+    ) -> None:
         super().__init_subclass__()
-        if cls.name and not cls.final and cls.inverse is ActionKind.inverse:
-            raise TypeError(f"{cls.__name__} has no inverse")
-        if cls.name:
-            if cls.name in KINDS:
-                raise TypeError(f"two kinds of actions are called {cls.name}")
-            KINDS[cls.name] = cls()
+        cls.name, cls.takes, cls.decision, cls.final = name, takes, decision, final
+        if name:
+            if not final and cls.inverse is ActionKind.inverse:
+                raise TypeError(f"{cls.__name__} has no inverse")
+            if name in KINDS:
+                raise TypeError(f"two kinds of actions are called {name}")
+            KINDS[name] = cls()
 
     @property
     def flag(self) -> str:
@@ -152,21 +134,22 @@ class ActionKind(ABC):
 
     @abstractmethod
     def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
-    ) -> AppliedChange | None:
-        """Change the locked thing; return what changed, None if nothing did."""
+        self,
+        tx: Transaction,
+        author: Author,
+        held: Sequence[ActionTarget],
+        options: ActionOptions,
+    ) -> list[AppliedChange | None]:
+        """Change the locked things; return what changed of each, None if nothing did."""
 
     def inverse(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
-        change: AppliedChange,
+        undone: Sequence[UndoneChange],
         options: ActionOptions,
-    ) -> str:
-        """Take back exactly what `apply` changed in the locked thing; return "", or, if that can't be done, the
-        reason.
-        """
+    ) -> list[str]:
+        """Take back exactly what `apply` changed in the locked things; return for each "", or why that can't be."""
         raise NotImplementedError
 
 
@@ -176,6 +159,12 @@ class FlagKind(ActionKind):
     column: ClassVar[str] = ""
     becomes: ClassVar[bool] = False
 
+    def __init_subclass__(
+        cls, column: str = "", *, becomes: bool = False, **rest: Unpack[_KindOptions]
+    ) -> None:
+        cls.column, cls.becomes = column, becomes
+        super().__init_subclass__(**rest)
+
     @property
     def flag(self) -> str:
         return self.column
@@ -184,81 +173,75 @@ class FlagKind(ActionKind):
     def value(self) -> bool:
         return self.becomes
 
+    @property
+    def _hides(self) -> bool:
+        """Return True if applying it hides things."""
+        return self.column in _HIDING and self.becomes
+
     def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
-    ) -> AppliedChange | None:
-        thing = target.comment or target.item
-        assert thing is not None
-        if getattr(thing, self.column) is self.becomes:
-            return None
-        before: dict[str, Any] = {self.column: not self.becomes}
-        after: dict[str, Any] = {self.column: self.becomes}
-        held = target.parent
-        _set(tx, author, target, self.column, self.becomes)
-        if target.comment is not None and target.comment.is_visible and held is not None:
-            before["last_activity"] = held.last_activity.isoformat()
-            held.last_activity = tx.value(
-                LAST_ACTIVITY, site_id=author.site_id, item_id=held.item.id
-            )
-            after["last_activity"] = held.last_activity.isoformat()
-        return AppliedChange(before, after)
+        self,
+        tx: Transaction,
+        author: Author,
+        held: Sequence[ActionTarget],
+        options: ActionOptions,
+    ) -> list[AppliedChange | None]:
+        batch = TargetBatch(tx, author)
+        if not self._hides:
+            batch.read_latest(held)
+        changes: list[AppliedChange | None] = []
+        for target in held:
+            if getattr(target.thing, self.column) is self.becomes:
+                changes.append(None)
+                continue
+            before: dict[str, Any] = {self.column: not self.becomes}
+            after: dict[str, Any] = {self.column: self.becomes}
+            parent = target.parent
+            was = parent.last_activity if parent is not None else None
+            batch.flag(target, self.column, self.becomes)
+            if target.comment is not None and target.comment.is_visible and parent is not None:
+                before["last_activity"], after["last_activity"] = was, parent.last_activity
+            changes.append(AppliedChange(before, after))
+        batch.write(journal.PATCHED)
+        return changes
 
     def inverse(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
-        change: AppliedChange,
+        undone: Sequence[UndoneChange],
         options: ActionOptions,
-    ) -> str:
-        thing = target.comment or target.item
-        assert thing is not None
-        if getattr(thing, self.column) is not self.becomes:
-            return CHANGED_SINCE
-        _set(tx, author, target, self.column, not self.becomes)
-        if target.comment is not None and target.comment.is_visible:
-            _carry_activity(tx, author, target)
-        if "last_activity" in change.before:
-            _restore_activity(tx, author, target, change)
-        if "edited" in change.after:
+    ) -> list[str]:
+        batch = TargetBatch(tx, author)
+        if self._hides:
+            batch.read_latest(one.target for one in undone)
+        shown, hidden, edited, conflicts = [], [], [], []
+        for target, change in undone:
+            if getattr(target.thing, self.column) is not self.becomes:
+                conflicts.append(CHANGED_SINCE)
+                continue
+            parent = target.parent
+            was = parent.last_activity if parent is not None else None
+            batch.flag(target, self.column, not self.becomes)
+            if was is not None and target.comment is not None and target.comment.is_visible:
+                shown.append(UnhiddenComment(target, was))
+            if "last_activity" in change.before and parent is not None:
+                before, after = _activity(change.before), _activity(change.after)
+                if not batch.restore_activity(parent, before, after) and before != after:
+                    assert change.applied is not None
+                    hidden.append(RehiddenComment(parent.item.id, before, after, change.applied))
+            if "edited" in change.after:
+                edited.append((target, change))
+            conflicts.append("")
+        batch.write(journal.PATCHED)
+        activity_history.carry(tx, author.site_id, shown)
+        activity_history.skip(tx, author.site_id, hidden)
+        for target, change in edited:
             _restore_edit(tx, author, target, change)
-        return ""
+        return conflicts
 
 
-def _carry_activity(tx: Transaction, author: Author, target: ActionTarget) -> None:
-    """Store the last activity that an item had before an undo showed a comment in it, so that an undo which hides the
-    comment can restore it.
-    """
-    held, comment = target.parent, target.comment
-    if held is None or comment is None:
-        return
-    tx.run(
-        CARRY_ACTIVITY,
-        site_id=author.site_id,
-        item_id=held.item.id,
-        id=comment.id,
-        before=held.last_activity.isoformat(),
-    )
-    held.last_activity = tx.value(LAST_ACTIVITY, site_id=author.site_id, item_id=held.item.id)
-
-
-def _restore_activity(
-    tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
-) -> None:
-    """Restore the last activity that an item had before a comment was shown in it, if no visible comment is left
-    there.
-    """
-    item_id = target.parent.item.id if target.parent is not None else 0
-    named = {
-        "site_id": author.site_id,
-        "item_id": item_id,
-        "before": change.before["last_activity"],
-        "after": change.after["last_activity"],
-    }
-    if tx.run(RESTORE_ACTIVITY, **named):
-        microcosm_counters.refresh(tx, author.site_id, [target.microcosm_id])
-    elif named["before"] != named["after"]:
-        tx.run(SKIP_ACTIVITY, applied=change.applied, **named)
+def _activity(state: State) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(state["last_activity"])
 
 
 def _restore_edit(
@@ -277,171 +260,206 @@ def _restore_edit(
         tx.run(SKIP_EDIT, item_type=target.ref.type, **named)
 
 
-def _set(tx: Transaction, author: Author, target: ActionTarget, column: str, value: bool) -> None:
-    """Set one flag of the locked comment or item."""
-    if target.comment is not None:
-        flags = {
-            "is_deleted": target.comment.is_deleted,
-            "is_moderated": target.comment.is_moderated,
-            column: value,
-        }
-        target.comment.flag(tx, author, **flags)
-    elif target.item is not None:
-        target.item.flag(tx, author, {column: value}, None)
-
-
-_WRITTEN: Final = frozenset((itemtypes.COMMENT, *targets.ITEMS))
-
-
-_PEOPLE: Final = frozenset((itemtypes.PROFILE,))
-
-
-class HideKind(FlagKind):
+class HideKind(
+    FlagKind,
+    name="hide",
+    takes=_WRITTEN,
+    decision="DECISION_VISIBILITY_CONTENT_DISABLED",
+    column="is_moderated",
+    becomes=True,
+):
     """Kind that hides comments and items: sets `is_moderated`, until somebody shows them."""
 
-    name = "hide"
-    takes = _WRITTEN
-    decision = "DECISION_VISIBILITY_CONTENT_DISABLED"
-    column = "is_moderated"
-    becomes = True
 
-
-class ShowKind(FlagKind):
+class ShowKind(FlagKind, name="show", takes=_WRITTEN, column="is_moderated"):
     """Kind that shows hidden comments and items: unsets `is_moderated`."""
 
-    name = "show"
-    takes = _WRITTEN
-    column = "is_moderated"
-    becomes = False
 
-
-class DeleteKind(FlagKind):
+class DeleteKind(
+    FlagKind,
+    name="delete",
+    takes=_WRITTEN,
+    decision="DECISION_VISIBILITY_CONTENT_REMOVED",
+    column="is_deleted",
+    becomes=True,
+):
     """Kind that deletes comments and items: sets `is_deleted`."""
 
-    name = "delete"
-    takes = _WRITTEN
-    decision = "DECISION_VISIBILITY_CONTENT_REMOVED"
-    column = "is_deleted"
-    becomes = True
 
-
-class RestoreKind(FlagKind):
+class RestoreKind(FlagKind, name="restore", takes=_WRITTEN, column="is_deleted"):
     """Kind that restores deleted comments and items: unsets `is_deleted`."""
 
-    name = "restore"
-    takes = _WRITTEN
-    column = "is_deleted"
-    becomes = False
 
-
-class LockKind(FlagKind):
+class LockKind(
+    FlagKind,
+    name="lock",
+    takes=targets.ITEMS,
+    decision="DECISION_VISIBILITY_OTHER",
+    column="is_open",
+):
     """Kind that closes items to comments."""
 
-    name = "lock"
-    takes = targets.ITEMS
-    decision = "DECISION_VISIBILITY_OTHER"
-    column = "is_open"
-    becomes = False
 
-
-class UnlockKind(FlagKind):
+class UnlockKind(FlagKind, name="unlock", takes=targets.ITEMS, column="is_open", becomes=True):
     """Kind that opens items to comments."""
 
-    name = "unlock"
-    takes = targets.ITEMS
-    column = "is_open"
-    becomes = True
 
-
-class PinKind(FlagKind):
+class PinKind(FlagKind, name="pin", takes=targets.ITEMS, column="is_sticky", becomes=True):
     """Kind that puts items on top of their microcosm's list."""
 
-    name = "pin"
-    takes = targets.ITEMS
-    column = "is_sticky"
-    becomes = True
 
-
-class UnpinKind(FlagKind):
+class UnpinKind(FlagKind, name="unpin", takes=targets.ITEMS, column="is_sticky"):
     """Kind that takes items off the top of their microcosm's list."""
 
-    name = "unpin"
-    takes = targets.ITEMS
-    column = "is_sticky"
-    becomes = False
 
-
-class MoveKind(ActionKind):
+class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
     """Kind that moves items into another microcosm."""
 
-    name = "move"
-    takes = targets.ITEMS
-
     def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
-    ) -> AppliedChange | None:
-        item = target.item
-        assert item is not None
-        was = item.microcosm_id
-        if was == options.place_id:
-            return None
-        item.update(tx, author, ItemChange(item.title, options.place_id, None))
-        return AppliedChange({"microcosm_id": was}, {"microcosm_id": options.place_id})
+        self,
+        tx: Transaction,
+        author: Author,
+        held: Sequence[ActionTarget],
+        options: ActionOptions,
+    ) -> list[AppliedChange | None]:
+        batch = TargetBatch(tx, author)
+        changes: list[AppliedChange | None] = []
+        for target in held:
+            was = target.place_id
+            if was == options.place_id:
+                changes.append(None)
+                continue
+            batch.move(target, options.place_id)
+            changes.append(AppliedChange({"microcosm_id": was}, {"microcosm_id": options.place_id}))
+        batch.write(journal.REPLACED)
+        return changes
 
     def inverse(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
+        undone: Sequence[UndoneChange],
+        options: ActionOptions,
+    ) -> list[str]:
+        batch = TargetBatch(tx, author)
+        conflicts = []
+        for target, change in undone:
+            back = change.before["microcosm_id"]
+            conflict = ""
+            if target.place_id != change.after["microcosm_id"]:
+                conflict = CHANGED_SINCE
+            elif back not in options.allowed:
+                conflict = GONE
+            else:
+                batch.move(target, back)
+            conflicts.append(conflict)
+        batch.write(journal.REPLACED)
+        return conflicts
+
+
+class RedactKind(
+    ActionKind,
+    name="redact",
+    takes=_WRITTEN,
+    decision="DECISION_VISIBILITY_CONTENT_REMOVED",
+    final=True,
+):
+    """Kind that deletes things and removes their texts for good, because of a law. Nothing restores them."""
+
+    def apply(
+        self,
+        tx: Transaction,
+        author: Author,
+        held: Sequence[ActionTarget],
+        options: ActionOptions,
+    ) -> list[AppliedChange | None]:
+        redacted = redaction.redacted(tx, author.site_id, held)
+        redaction.remove(tx, author.site_id, [one for one in held if one.ref not in redacted])
+        batch = TargetBatch(tx, author)
+        changes: list[AppliedChange | None] = []
+        for target in held:
+            if target.ref in redacted:
+                changes.append(None)
+                continue
+            before = {"is_deleted": target.thing.is_deleted}
+            batch.flag(target, "is_deleted", True)
+            changes.append(AppliedChange(before, {"is_deleted": True, REDACTED: True}))
+        batch.write(journal.PATCHED)
+        return changes
+
+
+class PersonKind(ActionKind):
+    """Base class of kinds that concern people, one after the other."""
+
+    def apply(
+        self,
+        tx: Transaction,
+        author: Author,
+        held: Sequence[ActionTarget],
+        options: ActionOptions,
+    ) -> list[AppliedChange | None]:
+        return [self._apply(tx, author, one.ref.id, options) for one in held]
+
+    def inverse(
+        self,
+        tx: Transaction,
+        author: Author,
+        undone: Sequence[UndoneChange],
+        options: ActionOptions,
+    ) -> list[str]:
+        return [self._undo(tx, author, one.target.ref.id, one.change, options) for one in undone]
+
+    @abstractmethod
+    def _apply(
+        self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
+    ) -> AppliedChange | None:
+        """Do it to one person; return what changed."""
+
+    @abstractmethod
+    def _undo(
+        self,
+        tx: Transaction,
+        author: Author,
+        profile_id: int,
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
-        item = target.item
-        assert item is not None
-        if item.microcosm_id != change.after["microcosm_id"]:
-            return CHANGED_SINCE
-        back = change.before["microcosm_id"]
-        if back not in options.allowed:
-            return GONE
-        item.update(tx, author, ItemChange(item.title, back, None))
-        return ""
+        """Take it back for one person; return why it can't be."""
 
 
-class WarnKind(ActionKind):
+class WarnKind(PersonKind, name="warn", takes=_PEOPLE, decision="DECISION_VISIBILITY_OTHER"):
     """Kind that warns people: it changes nothing; they read the statement of reasons."""
 
-    name = "warn"
-    takes = _PEOPLE
-    decision = "DECISION_VISIBILITY_OTHER"
-
-    def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
+    def _apply(
+        self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
         # It changes nothing of the profile: the entry of the audit says that they were warned.
-        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, target.ref.id)
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, profile_id)
         return AppliedChange({}, {})
 
-    def inverse(
+    def _undo(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
+        profile_id: int,
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
-        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, target.ref.id)
+        journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, profile_id)
         return ""
 
 
-class SanctionKind(ActionKind):
-    """Base class of kinds that restrict people in a microcosm and below it, until `ends` or for good."""
+class SilenceKind(
+    PersonKind, name="silence", takes=_PEOPLE, decision="DECISION_PROVISION_PARTIAL_SUSPENSION"
+):
+    """Kind that lets people read but not write in a microcosm and below it, until `ends` or for good."""
 
     is_ban: ClassVar[bool] = False
 
-    def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
+    def _apply(
+        self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
-        held = Sanction.lock(tx, author.site_id, target.ref.id, options.place_id, self.is_ban)
+        held = Sanction.lock(tx, author.site_id, profile_id, options.place_id, self.is_ban)
         was = held.state
         held.set(tx, author, is_in_force=True, ends=options.ends)
         if held.state == was:
@@ -449,57 +467,48 @@ class SanctionKind(ActionKind):
         key = f"{self.name}:{options.place_id}"
         return AppliedChange({key: was}, {key: held.state})
 
-    def inverse(
+    def _undo(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
+        profile_id: int,
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
         key = f"{self.name}:{options.place_id}"
-        held = Sanction.lock(tx, author.site_id, target.ref.id, options.place_id, self.is_ban)
+        held = Sanction.lock(tx, author.site_id, profile_id, options.place_id, self.is_ban)
         if held.state != change.after[key] and not held.is_over:
             return CHANGED_SINCE
         held.restore(tx, author, change.before[key])
         return ""
 
 
-class SilenceKind(SanctionKind):
-    """Kind that lets people read but not write in a microcosm and below it."""
-
-    name = "silence"
-    takes = _PEOPLE
-    decision = "DECISION_PROVISION_PARTIAL_SUSPENSION"
-
-
-class BanKind(SanctionKind):
+class BanKind(
+    SilenceKind, name="ban", takes=_PEOPLE, decision="DECISION_PROVISION_PARTIAL_SUSPENSION"
+):
     """Kind that shuts people out of a microcosm and all below it, or, without a microcosm, out of the site."""
 
-    name = "ban"
-    takes = _PEOPLE
-    decision = "DECISION_PROVISION_PARTIAL_SUSPENSION"
     is_ban = True
 
-    def apply(
-        self, tx: Transaction, author: Author, target: ActionTarget, options: ActionOptions
+    def _apply(
+        self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
         if options.place_id:
-            return super().apply(tx, author, target, options)
-        id = sanction.ban_from_site(tx, author, target.ref.id, options.ends)
+            return super()._apply(tx, author, profile_id, options)
+        id = sanction.ban_from_site(tx, author, profile_id, options.ends)
         return AppliedChange({"ban": 0}, {"ban": id}) if id else None
 
-    def inverse(
+    def _undo(
         self,
         tx: Transaction,
         author: Author,
-        target: ActionTarget,
+        profile_id: int,
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
         if options.place_id:
-            return super().inverse(tx, author, target, change, options)
-        is_ended = sanction.end_ban(tx, author, target.ref.id, change.after["ban"])
+            return super()._undo(tx, author, profile_id, change, options)
+        is_ended = sanction.end_ban(tx, author, profile_id, change.after["ban"])
         return "" if is_ended else CHANGED_SINCE
 
 

@@ -1,11 +1,13 @@
 """Thread that does actions on many things, and undoes them, in batches in the background.
 
 Each batch is a transaction of its own, which marks what it did. If the process ends in between, the process that leads
-continues with the things that are not marked yet.
+goes on with the things that are not marked yet. Others who write to the same things wait for a batch, so the next one
+is smaller after one that took long.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -14,7 +16,7 @@ from forumapi.database.connections import Database, Transaction
 from forumapi.models.access import identity as identities
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.trust.action import BATCH, RUNNING, Action
+from forumapi.models.trust.action import BATCH, IN_REQUEST, LEAST, RUNNING, Action
 from forumapi.permissions import evaluator
 
 
@@ -24,6 +26,8 @@ class ActionWorker(PollingThread):
     """
 
     POLL_S: ClassVar[float] = 2.0
+    # Time that a batch should take.
+    BATCH_S: ClassVar[float] = 0.05
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class ActionWorker(PollingThread):
         self._leads = leads
         self._hint = hint
         self._is_woken = False
+        self._batch = BATCH
 
     def wake(self) -> None:
         """Have the thread work now, since this process has stored a new action."""
@@ -59,10 +64,14 @@ class ActionWorker(PollingThread):
             site_id, by, action = claimed
             author = Author(site_id, by, "")
             allowed = self._allowed(tx, site_id, by)
+            began = time.monotonic()
             if action.state == RUNNING:
-                action.run(tx, author, allowed, BATCH)
+                action.run(tx, author, allowed, self._batch)
             else:
-                action.run_back(tx, author, allowed, BATCH)
+                action.run_back(tx, author, allowed, self._batch)
+        took = time.monotonic() - began
+        fitting = int(self._batch * self.BATCH_S / max(took, 0.001))
+        self._batch = min(max(fitting, self._batch // 2, LEAST), self._batch * 2, IN_REQUEST)
         return True
 
     def _allowed(self, tx: Transaction, site_id: int, profile_id: int) -> list[int]:

@@ -7,12 +7,18 @@ from typing import Any
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.item import Item
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import action
-from forumapi.models.trust.action_kinds import LAST_ACTIVITY, OF_FLAG, AppliedChange
+from forumapi.models.trust.action_kinds import OF_FLAG, AppliedChange
+
+LAST_ACTIVITY = Query(
+    "patched_flags.last_activity",
+    "SELECT i.last_activity FROM items i WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s",
+)
 
 
 def flag_item(

@@ -22,23 +22,14 @@ MOST_THINGS: Final = 100
 # Months in which a decision can be appealed against (DSA, Article 20).
 APPEAL_MONTHS: Final = 6
 
-# One for each author of what was changed and has no statement yet, but for the actor's own things.
+# One for each author of what an action changes.
 INSERT_FOR = Query(
     "statement.insert_for",
     """
-    WITH made AS (
-        INSERT INTO statements AS s (site_id, action_id, profile_id)
-        SELECT DISTINCT x.site_id, x.action_id, x.author_id
-          FROM action_changes x
-         WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state = 'done'
-           AND x.statement_id IS NULL AND x.author_id <> %(actor_id)s
-            ON CONFLICT (site_id, action_id, profile_id) DO UPDATE SET action_id = EXCLUDED.action_id
-     RETURNING s.statement_id, s.profile_id)
-    UPDATE action_changes x
-       SET statement_id = made.statement_id
-      FROM made
-     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.author_id = made.profile_id
-       AND x.state = 'done' AND x.statement_id IS NULL""",
+    INSERT INTO statements AS s (site_id, action_id, profile_id)
+    SELECT %(site_id)s, %(action_id)s, u.id FROM unnest(%(profile_ids)s::bigint[]) AS u (id)
+        ON CONFLICT (site_id, action_id, profile_id) DO UPDATE SET action_id = EXCLUDED.action_id
+ RETURNING s.profile_id, s.statement_id""",
 )
 
 # Of an author whose things are not all as before, the statement stays.
@@ -106,11 +97,14 @@ THINGS = Query(
 )
 
 
-def insert_for(tx: Transaction, site_id: int, action_id: int, actor_id: int) -> None:
-    """Store a statement for each author of things that the action has changed, except its actor; things changed later
-    are added to it.
-    """
-    tx.run(INSERT_FOR, site_id=site_id, action_id=action_id, actor_id=actor_id)
+def insert_for(
+    tx: Transaction, site_id: int, action_id: int, profile_ids: Collection[int]
+) -> dict[int, int]:
+    """Store statements for the authors of what an action changes; return ids of statements by profile."""
+    if not profile_ids:
+        return {}
+    ids = sorted(profile_ids)
+    return dict(tx.rows(INSERT_FOR, site_id=site_id, action_id=action_id, profile_ids=ids))
 
 
 def revoke(tx: Transaction, site_id: int, action_id: int) -> None:

@@ -42,12 +42,12 @@ LOCK_ITEMS: Final = Query(
      ORDER BY i.item_id
        FOR NO KEY UPDATE""",
 )
-# The id, then the fields of Comment after its parent, in their order.
+# Id, number and time, then the fields of Comment after its parent, in their order.
 LOCK_COMMENTS: Final = Query(
     "targets.lock_comments",
     """
-    SELECT c.comment_id, c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version, c.created_by, c.is_deleted,
-           c.is_moderated, c.revisions, coalesce(c.edited, c.created), c.edited_by
+    SELECT c.comment_id, c.seq, c.created, c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version,
+           c.created_by, c.is_deleted, c.is_moderated, c.revisions, coalesce(c.edited, c.created), c.edited_by
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
      ORDER BY c.comment_id
@@ -55,20 +55,43 @@ LOCK_COMMENTS: Final = Query(
 )
 
 
+_BEGINNING: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
 @dataclasses.dataclass
 class HeldItem:
-    """Item whose row is locked, with its last activity, which showing and hiding its comments changes."""
+    """Item that is locked, with its last activity, which its comments move.
+
+    `latest`: number and time of its latest live comment, where that was read; `is_counted`: a comment was hidden
+    since.
+    """
 
     item: Item
     last_activity: datetime.datetime
+    latest: tuple[int, datetime.datetime] | None = None
+    is_counted: bool = False
+
+    def count(self, target: ActionTarget, by: int) -> None:
+        """Move the last activity after one of the item's comments was shown (`by` 1) or hidden (-1).
+
+        Without a live comment it stays as it is (content 7.7): what the last one made it.
+        """
+        if by > 0:
+            if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):
+                self.latest = target.seq, target.created
+            if self.latest is not None:
+                self.last_activity = self.latest[1]
+        elif not self.item.comment_count and self.is_counted:
+            self.last_activity = target.created
+        self.is_counted = True
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class ActionTarget:
     """Thing that an action changes: a comment or an item, locked until the transaction ends, or a profile, not locked
     yet.
 
-    `parent`: the item itself, or that of a comment; None for a comment on a profile, and for a profile.
+    `parent`: the item that a comment is on, or the item itself; None for a comment on a profile.
     """
 
     ref: ItemRef
@@ -77,6 +100,25 @@ class ActionTarget:
     comment: Comment | None = None
     item: Item | None = None
     parent: HeldItem | None = None
+    seq: int = 0
+    created: datetime.datetime = _BEGINNING
+
+    @property
+    def thing(self) -> Comment | Item:
+        """Return the comment or item."""
+        thing = self.comment or self.item
+        assert thing is not None
+        return thing
+
+    @property
+    def parent_ref(self) -> tuple[int, int] | None:
+        """Return type and id of what a comment is on; None for an item."""
+        return self.comment.parent[:2] if self.comment else None
+
+    @property
+    def place_id(self) -> int:
+        """Return the microcosm that it is in now; 0 outside of all."""
+        return self.parent.item.microcosm_id if self.parent else 0
 
 
 def lock(
@@ -111,10 +153,14 @@ def lock(
             if held
             else CommentParent(itemtypes.PROFILE, on_profile_id)
         )
-        comment = Comment(parent, *row[1:])
+        comment = Comment(parent, *row[3:])
         ref = ItemRef(itemtypes.COMMENT, comment.id)
         found[ref] = ActionTarget(
-            ref, comment.author_id, parent.microcosm_id, comment=comment, parent=held
+            *(ref, comment.author_id, parent.microcosm_id),
+            comment=comment,
+            parent=held,
+            seq=row[1],
+            created=row[2],
         )
     return found
 

@@ -13,12 +13,14 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.trust import action
 from forumapi.models.trust.action import Action, ActionGrounds, ActionQuery
 from forumapi.models.trust.action_worker import ActionWorker
-from tests.api import Api
+from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
 EVENTS = """
     SELECT item_id, count(*) FROM event_log
      WHERE site_id = %(s)s AND item_type_id = 4 AND kind = 'patched' GROUP BY item_id"""
+
+COMMENTS_OF_ITEMS = "SELECT DISTINCT comment_count FROM items WHERE site_id = %(s)s"
 
 
 def ended(api: Api, id: int, by: Person, state: str) -> dict[str, Any]:
@@ -58,6 +60,66 @@ def test_more_than_a_request_holds_is_hidden_in_the_background_and_back(
     for chat in chats:
         assert api.get(chat.path, by=site.newcomer).data["comments"]["total"] == 71
     assert api.get(spammer.path, by=site.newcomer).data["commentCount"] == 280
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "does", "undoes"), [("hide", 26, 28), ("show", 26, 29), ("move", 19, 20)]
+)
+def test_the_statements_of_an_action_do_not_grow_with_its_things(
+    api: Api, make: Factory, kind: str, does: int, undoes: int
+) -> None:
+    site = make.site()
+    other = make.microcosm(site)
+    counted = []
+    for many in (1, 2, 12):
+        spammer = make.person(site)
+        chats = [make.conversation(site, by=spammer) for _ in range(many)]
+        things = [*chats, *(one for chat in chats for one in make.comments(chat, 3, by=spammer))]
+        if kind == "show":
+            act(api, site, "hide", things, 0)
+        done = act(api, site, kind, chats if kind == "move" else things, other.id)
+        assert done.data["counts"]["done"] == len(chats if kind == "move" else things)
+        undone = api.post(f"/api/v1/actions/{done.data['id']}/undo", {}, by=site.moderator)
+        assert undone.data["counts"]["undone"] == done.data["total"]
+        counted.append((done.statements, undone.statements))
+    # The first time, this process also reads the rights of the site.
+    assert counted[1:] == [(does, undoes)] * 2
+
+
+def act(api: Api, site: Site, kind: str, things: list[Thing], place_id: int) -> Response:
+    """Do something to things as the moderator."""
+    sent: dict[str, Any] = {"kind": kind, "reason": "Spam"}
+    sent["targets"] = [named(one) for one in things]
+    if kind == "move":
+        sent["microcosmId"] = place_id
+    answer = api.request("POST", "/api/v1/actions", by=site.moderator, json=sent)
+    assert answer.status == 200, answer.body
+    return answer
+
+
+def named(thing: Thing) -> dict[str, Any]:
+    """A thing as a target of an action."""
+    return {"itemType": itemtypes.name_of(thing.type), "itemId": thing.id}
+
+
+@pytest.mark.wide
+def test_ten_thousand_comments_are_hidden_and_back(api: Api, make: Factory) -> None:
+    site = make.site()
+    spammer = make.person(site)
+    chats = [make.conversation(site) for _ in range(400)]
+    for chat in chats:
+        make.comments(chat, 25, by=spammer)
+        make.comment(chat)
+    sent = {"kind": "hide", "reason": "Spam", "query": {"createdBy": spammer.id}}
+    id = api.request("POST", "/api/v1/actions", by=site.moderator, json=sent).data["id"]
+    assert ended(api, id, site.moderator, "done")["counts"]["done"] == 10_000
+    assert {row[0] for row in make.sql(COMMENTS_OF_ITEMS, s=site.id)} == {1}
+    assert api.get(spammer.path, by=site.newcomer).data["commentCount"] == 0
+    assert api.post(f"/api/v1/actions/{id}/undo", {}, by=site.moderator).status == 200
+    assert ended(api, id, site.moderator, "undone")["counts"]["undone"] == 10_000
+    assert {row[0] for row in make.sql(COMMENTS_OF_ITEMS, s=site.id)} == {26}
+    assert api.get(spammer.path, by=site.newcomer).data["commentCount"] == 10_000
     assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
 
 

@@ -272,5 +272,5 @@ def test_undoing_everything_leaves_no_trace_in_many_sequences(
 
 def test_a_kind_without_an_inverse_does_not_import() -> None:
     with pytest.raises(TypeError, match="no inverse"):
-        type("BurnKind", (ActionKind,), {"name": "burn"})
+        type("BurnKind", (ActionKind,), {}, name="burn")
     assert "burn" not in KINDS

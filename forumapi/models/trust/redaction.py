@@ -1,0 +1,148 @@
+"""Redaction: removal of texts for good, because of a law, from wherever the platform keeps them.
+
+What stands in tables is gone with the transaction: texts, revisions, titles, drafts, mail that waits or was sent, and
+archives that hold it. Files and cached documents follow in the background (cron/redactions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import PLATFORM, Query, Row
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import text_removal
+from forumapi.models.trust.targets import ITEMS, ActionTarget
+
+REDACTED = Query(
+    "redaction.redacted",
+    """
+    SELECT x.item_type_id, x.item_id
+      FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[]) AS u (type, id)
+      JOIN action_changes x ON x.site_id = %(site_id)s AND x.item_type_id = u.type AND x.item_id = u.id
+     WHERE x.after ? 'redacted'""",
+)
+# Before the texts are removed: the files that they link to, or that hang on them.
+INSERT = Query(
+    "redaction.insert",
+    f"""
+    INSERT INTO redactions AS r (site_id, item_type_id, item_id, version, file_hashes)
+    SELECT c.site_id, {itemtypes.COMMENT}, c.comment_id, c.version,
+           ARRAY(SELECT f.found[1]
+                   FROM (SELECT c.markdown
+                          UNION ALL
+                         SELECT v.markdown FROM comment_revisions v
+                          WHERE v.site_id = c.site_id AND v.comment_id = c.comment_id) t (markdown),
+                        regexp_matches(t.markdown, '/files/([0-9a-f]{{40}})', 'g') AS f (found)
+                  UNION
+                 SELECT a.file_hash FROM attachments a
+                  WHERE a.site_id = c.site_id AND a.item_type_id = {itemtypes.COMMENT} AND a.item_id = c.comment_id)
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(comment_ids)s::bigint[])
+        ON CONFLICT (site_id, item_type_id, item_id) DO UPDATE
+       SET version = EXCLUDED.version, created = now(),
+           file_hashes = ARRAY(SELECT unnest(r.file_hashes) UNION SELECT unnest(EXCLUDED.file_hashes))""",
+)
+DROP_MAIL = Query(
+    "redaction.drop_mail",
+    """
+    DELETE FROM mail_outbox m
+     WHERE m.site_id = %(site_id)s
+       AND (m.comment_id = ANY(%(comment_ids)s::bigint[]) OR m.item_id = ANY(%(item_ids)s::bigint[])
+            AND m.item_type_id = ANY(%(item_types)s::smallint[]))""",
+)
+# Of edits that were begun, of whoever might have copied the text there.
+DROP_DRAFTS = Query(
+    "redaction.drop_drafts",
+    f"""
+    DELETE FROM drafts d
+     WHERE d.site_id = %(site_id)s
+       AND (d.place_type_id = {itemtypes.COMMENT} AND d.place_id = ANY(%(comment_ids)s::bigint[])
+            OR d.place_type_id = ANY(%(item_types)s::smallint[]) AND d.place_id = ANY(%(item_ids)s::bigint[])
+               AND d.writes_type_id = d.place_type_id)""",
+)
+# Archives that were made before hold the text. Whoever asked for one asks again.
+DROP_EXPORTS = Query(
+    "redaction.drop_exports",
+    """
+    WITH personal AS (
+        DELETE FROM personal_exports p
+         WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(author_ids)s::bigint[])
+     RETURNING p.object),
+    whole AS (
+        DELETE FROM site_exports s WHERE s.site_id = %(site_id)s
+     RETURNING s.object)
+    INSERT INTO file_strays (file_hash, since)
+    SELECT p.object, '-infinity'::timestamptz FROM personal p WHERE p.object <> ''
+     UNION
+    SELECT w.object, '-infinity'::timestamptz FROM whole w WHERE w.object IS NOT NULL
+        ON CONFLICT (file_hash) DO UPDATE SET since = '-infinity'""",
+)
+
+WAITING = Query(
+    "redaction.waiting",
+    """
+    SELECT r.site_id, r.item_type_id, r.item_id, r.version, r.file_hashes
+      FROM redactions r
+     ORDER BY r.created
+     LIMIT %(most)s
+       FOR UPDATE SKIP LOCKED""",
+    scope=PLATFORM,
+)
+FINISH = Query(
+    "redaction.finish",
+    """
+    DELETE FROM redactions r
+     WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s""",
+)
+# Files that hang nowhere any more.
+UNATTACHED = Query(
+    "redaction.unattached",
+    """
+    SELECT f.file_hash
+      FROM files f
+     WHERE f.file_hash = ANY(%(hashes)s::text[])
+       AND NOT EXISTS (SELECT FROM attachments a WHERE a.file_hash = f.file_hash)
+       FOR UPDATE""",
+    scope=PLATFORM,
+)
+
+
+def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> set[ItemRef]:
+    """Return those of the things that were redacted before."""
+    rows = tx.rows(
+        REDACTED,
+        site_id=site_id,
+        item_types=[one.ref.type for one in held],
+        item_ids=[one.ref.id for one in held],
+    )
+    return {ItemRef(*row) for row in rows}
+
+
+def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
+    """Remove the texts of locked comments and items, wherever a table keeps them."""
+    comment_ids = sorted(one.ref.id for one in held if one.comment)
+    item_ids = sorted(one.ref.id for one in held if one.item)
+    things = {"comment_ids": comment_ids, "item_ids": item_ids, "item_types": sorted(ITEMS)}
+    tx.run(INSERT, site_id=site_id, comment_ids=comment_ids)
+    text_removal.remove_comments(tx, site_id, comment_ids)
+    text_removal.remove_items(tx, site_id, item_ids)
+    tx.run(DROP_MAIL, site_id=site_id, **things)
+    tx.run(DROP_DRAFTS, site_id=site_id, **things)
+    tx.run(DROP_EXPORTS, site_id=site_id, author_ids=sorted({one.author_id for one in held}))
+
+
+def waiting(tx: Transaction, most: int) -> list[Row]:
+    """Lock redactions whose files and cached documents are still there, as (site, type, id, version, hashes)."""
+    return tx.rows(WAITING, most=most)
+
+
+def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
+    """Forget a redaction of which nothing is left."""
+    tx.run(FINISH, site_id=site_id, item_type=item_type, item_id=item_id)
+
+
+def unattached(tx: Transaction, hashes: Sequence[str]) -> list[str]:
+    """Lock those of the files that hang on nothing; return their hashes."""
+    return [row[0] for row in tx.rows(UNATTACHED, hashes=list(hashes))] if hashes else []

@@ -1,0 +1,168 @@
+"""Redaction: a text is gone for good, from every table, the store and the cache, and no undo brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from forumapi import itemtypes
+from forumapi.config import Config
+from forumapi.cron import file_cleanup, personal_exports, redactions
+from forumapi.database.connections import Database
+from tests import services
+from tests.api import Api, Response
+from tests.cron import test_erased_person as erased
+from tests.factories import Factory, Person, Site, Thing
+from tests.files import pictures
+from tests.fixtures import factory, running
+
+TEXT = erased.TEXT
+
+
+def redact(api: Api, by: Person, *things: Thing, **changes: Any) -> Response:
+    """Redact things."""
+    sent = {
+        "kind": "redact",
+        "ground": "illegal",
+        "rule": "Section 1 of a law",
+        "reason": "A court has ordered it",
+        "targets": [{"itemType": itemtypes.name_of(one.type), "itemId": one.id} for one in things],
+    }
+    return api.request("POST", "/api/v1/actions", by=by, json=sent | changes)
+
+
+def test_no_undo_brings_a_redacted_text_back(api: Api, make: Factory, site: Site) -> None:
+    chat = make.conversation(site, by=site.member, title="Illegal title")
+    said = make.comment(chat, by=site.member, markdown="Illegal words")
+    assert api.put(said.path, {"markdown": "Illegal words, edited"}, by=site.member).status == 302
+    target = {"itemType": "comment", "itemId": said.id}
+    hide = {"kind": "hide", "reason": "Spam", "targets": [target]}
+    hidden = api.request("POST", "/api/v1/actions", by=site.moderator, json=hide)
+
+    done = redact(api, site.owner, said, chat)
+    assert (done.status, done.data["counts"]["done"]) == (200, 2), done.body
+    again = redact(api, site.owner, said)
+    assert again.data["counts"]["unchanged"] == 1
+    assert api.post(f"/api/v1/actions/{done.data['id']}/undo", {}, by=site.owner).status == 409
+    undone = api.post(f"/api/v1/actions/{hidden.data['id']}/undo", {}, by=site.moderator).data
+    assert undone["counts"]["conflict"] == 1
+    assert undone["targets"][0]["why"] == "this was removed for good"
+
+    for thing in (said, chat):
+        assert api.get(thing.path, by=site.newcomer).status == 404
+        assert "Illegal" not in str(api.get(thing.path, by=site.owner).data)
+    revisions = api.get(f"{said.path}/revisions", by=site.owner)
+    assert "Illegal" not in str(revisions.body)
+    (stated,) = [
+        one
+        for one in api.get("/api/v1/statements", by=site.member).data["statements"]["items"]
+        if one["action"] == "redact"
+    ]
+    assert stated["ground"] == "DECISION_GROUND_ILLEGAL_CONTENT"
+
+
+def test_who_may_redact_and_why(api: Api, make: Factory, site: Site) -> None:
+    said = make.comment(make.conversation(site), markdown="Lawful")
+    assert redact(api, site.moderator, said).status == 403
+    assert "ground" in redact(api, site.owner, said, ground="terms").error
+    query = {"query": {"createdBy": site.member.id}}
+    assert "query" in redact(api, site.owner, said, **query).error
+    plan = redact(api, site.owner, said, dryRun=True)
+    assert (plan.status, plan.data["counts"]["planned"]) == (200, 1)
+    assert api.get(said.path, by=site.newcomer).data["markdown"] == "Lawful"
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    """A site of one test."""
+    return make.site()
+
+
+class OwnServer:
+    """A server with a database, a store and a cache of its own."""
+
+    def __init__(self, url: str, api: Api, make: Factory, config: Config) -> None:
+        self.url, self.api, self.make, self.config = url, api, make, config
+
+    def hits(self, memcached: str) -> dict[str, list[str]]:
+        """Tables, objects of the store and keys of the cache in which the text stands."""
+        found = {
+            name: hits
+            for name, hits in erased._hits_in_tables(self.url).items()
+            if {TEXT, "kanariendatei77"} & set(hits)
+        }
+        files = erased._hits_in_files(self.config.files_folder)
+        cached = erased._hits_in_memcached(memcached)
+        return found | ({"store": files} if files else {}) | ({"cache": cached} if cached else {})
+
+
+@pytest.fixture
+def own(postgres_url: str, tmp_path: Path, memcached: str) -> Iterator[OwnServer]:
+    """A server of one test."""
+    with (
+        services.database(postgres_url, "redacted") as url,
+        running(url, tmp_path, memcached=memcached, cache_prefix="redacted") as server,
+        factory(url) as maker,
+    ):
+        config = Config(
+            database_url=url,
+            data_dir=str(tmp_path),
+            memcached=(memcached,),
+            cache_prefix="redacted",
+        )
+        api = server.api()
+        yield OwnServer(url, api, maker, config)
+        api.close()
+
+
+@pytest.mark.wide
+def test_a_redacted_text_is_nowhere(own: OwnServer, memcached: str) -> None:
+    api, make, config = own.api, own.make, own.config
+    site = make.site("kanal")
+    me = make.person(site)
+    chat = make.conversation(site, by=me, title=f"Title {TEXT}")
+    said = make.comment(chat, by=me, markdown=f"{TEXT} https://{TEXT}.example/ once")
+    file = pictures.upload(api, me, erased.FILE, f"{TEXT}.txt", "text/plain")
+    edit = {"markdown": f"{TEXT} again, see /api/v1/files/{file}"}
+    assert api.put(said.path, edit, by=me).status == 302
+    hung = {"fileHash": file, "fileName": f"{TEXT}.x"}
+    assert api.post(f"{said.path}/attachments", hung, by=me).status == 302
+    event = make.event(site, by=me, title=f"Party {TEXT}")
+    other = make.comment(chat, by=site.newcomer, markdown="Something else")
+    for _ in range(2):
+        assert TEXT in str(api.get(chat.path, by=site.member).data)
+        assert TEXT in str(api.get(said.path, by=site.member).data)
+    with psycopg.connect(own.url) as connection:
+        connection.execute("UPDATE comments SET created = created - interval '5 minutes'")
+        connection.execute("SELECT search_learn(1000000)")
+        connection.execute(
+            "INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, state, profile_id, item_type_id,"
+            " item_id, comment_id) VALUES (%s, 'x', 'a@b.test', %s, %s, 'sent', %s, 6, %s, %s)",
+            [site.id, TEXT, TEXT, site.member.id, chat.id, said.id],
+        )
+    assert api.post(f"{me.path}/export", by=me).status == 200
+    while personal_exports.work_off(config):
+        pass
+    assert own.hits(memcached).keys() >= {
+        *("comments", "comment_revisions", "items", "search_documents", "mail_outbox", "links"),
+        *("attachments", "store", "cache"),
+    }
+
+    done = redact(api, site.owner, said, chat, event)
+    assert (done.status, done.data["counts"]["done"]) == (200, 3), done.body
+    database = Database(own.url)
+    try:
+        with database.write() as tx:
+            assert redactions.redactions(tx, config) == "1 redactions"
+        with database.write() as tx:
+            file_cleanup.stray_objects(tx, config)
+    finally:
+        database.close()
+    erased._forget_words(config)
+
+    assert own.hits(memcached) == {}
+    assert api.get(other.path, by=site.owner).data["markdown"] == "Something else"
