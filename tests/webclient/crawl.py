@@ -91,6 +91,9 @@ def build(make: Factory) -> Town:
     make.comment(huddle)
     make.comment(event)
     make.attend(event, site.member)
+    report, case = make.report(make.conversation(site), by=site.member)
+    action, statement = make.action(make.conversation(site))
+    _, appealed = make.action(make.conversation(site))
     ids: dict[str, int | str] = {
         "item": conversation.id,
         "conversation": conversation.id,
@@ -100,6 +103,11 @@ def build(make: Factory) -> Town:
         "microcosm": microcosm.id,
         "comment": comments[0].id,
         "profile": site.member.id,
+        "report": report,
+        "case": case,
+        "action": action,
+        "statement": statement,
+        "appeal": make.appeal(appealed, site.member),
         "kinds": "conversations",
         "name": "x",
         "key": "x",

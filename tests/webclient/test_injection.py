@@ -133,6 +133,20 @@ def write(make: Factory, number: int) -> tuple[Site, list[str]]:
     make.comment(event, markdown=draw.choice(words).replace("\x00", ""))
     huddle = make.huddle(site.member, people[0], title=word())
     make.comment(people[0], markdown=draw.choice(words).replace("\x00", ""), by=people[0])
+    report, case = make.report(threads[0], by=site.member)
+    action, statement = make.action(make.conversation(site, title=word()))
+    appeal = make.appeal(statement, site.member)
+    make.sql(
+        """WITH a AS (UPDATE reports SET text = %(text)s WHERE site_id = %(site)s),
+                b AS (UPDATE actions SET reason = %(text)s, note = %(text)s, rule = %(text)s WHERE site_id = %(site)s),
+                c AS (UPDATE appeal_messages SET text = %(text)s WHERE site_id = %(site)s)
+           INSERT INTO case_notes (site_id, case_id, text, created_by)
+           VALUES (%(site)s, %(case)s, %(text)s, %(by)s)""",
+        text=word(300),
+        site=site.id,
+        case=case,
+        by=site.owner.id,
+    )
     paths += [f"/microcosms/{one.id}/" for one in places]
     paths += [f"/conversations/{one.id}/" for one in threads]
     paths += [f"/profiles/{one.id}/" for one in people[:3]]
@@ -144,6 +158,11 @@ def write(make: Factory, number: int) -> tuple[Site, list[str]]:
         "huddle": huddle.id,
         "microcosm": places[0].id,
         "profile": people[0].id,
+        "report": report,
+        "case": case,
+        "action": action,
+        "statement": statement,
+        "appeal": appeal,
     }
     paths += [filled(path, ids) for path, view in ROUTES.items() if "GET" in view.methods()]
     paths += [f"/search/?q={quote(text)}" for text in words[:8]]
