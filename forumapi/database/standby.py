@@ -179,12 +179,13 @@ class StandbyPool:
         return None
 
     def give_back(self, standby: Standby) -> None:
-        """Put a connection back for the next request; close it if a statement is still running on it."""
-        if standby in self._open:
-            if standby.is_idle:
-                self._idle.append(standby)
-            else:
-                self.lose(standby)
+        """Put a connection back for the next request; close it if a statement is still running on it, or if the pool
+        gave all connections up meanwhile.
+        """
+        if standby in self._open and standby.is_idle:
+            self._idle.append(standby)
+        else:
+            self.lose(standby)
 
     def lose(self, standby: Standby) -> None:
         """Close a connection for good, since it can't be used any more."""
@@ -289,9 +290,9 @@ class StandbyPool:
                 standby.give_up()
 
     def _lose_all(self) -> None:
-        """Close the idle connections; those in use stay until their requests end."""
+        """Give up all connections: close the idle ones now, those in use when their requests give them back."""
         idle, self._idle = self._idle, []
-        self._open -= set(idle)
+        self._open.clear()
         for standby in idle:
             standby.close()
 

@@ -532,6 +532,18 @@ class Readers:
 
 
 @pytest.mark.skipif(cluster.program("pgbouncer") is None, reason="pgbouncer is not installed")
+def test_a_connection_that_was_in_use_when_all_were_given_up_is_used_no_more(scene: Scene) -> None:
+    with standbys(scene.pair.standby.url, scene.pair.primary.url) as (pool, _):
+        used = pool.take()
+        assert used is not None
+        pool.stop()
+        pool.give_back(used)
+
+        assert pool.take() is None
+        with pytest.raises(psycopg.OperationalError):
+            used.ask()
+
+
 def test_neither_a_primary_nor_a_pooler_is_taken_for_a_standby(scene: Scene) -> None:
     pair = scene.pair
     with standbys(pair.primary.url, pair.primary.url) as (made, _):

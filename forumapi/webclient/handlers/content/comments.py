@@ -70,7 +70,7 @@ def in_context(location: str) -> str:
     """Return the website's address for the API's `Location` of a comment in context: page and anchor."""
     comment = location.partition("comment_id=")[2].partition("&")[0]
     address = page_address(location)
-    return f"{address}#comment{comment}" if comment.isdigit() else address
+    return f"{address}#comment{comment}" if comment.isascii() and comment.isdigit() else address
 
 
 class CreateCommentView(View):

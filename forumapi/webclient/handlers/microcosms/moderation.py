@@ -177,7 +177,8 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
             if gone.status not in (403, 404):
                 raise
             # Who may delete here without being a moderator sees the thing no more.
-            return visit.redirect(f"/microcosms/{place}/" if place.isdigit() else "/")
+            is_id = place.isascii() and place.isdigit()
+            return visit.redirect(f"/microcosms/{place}/" if is_id else "/")
         return visit.redirect(f"{path}/moderate/")
     return visit.redirect(f"{path}/")
 
