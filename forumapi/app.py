@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from forumapi.cache.documents import OVERHEAD, Cache
 from forumapi.cache.eviction import Lru, plainly
+from forumapi.checks import check_settings, content_check
+from forumapi.checks.check_worker import CheckWorker
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import StandbyPool
@@ -123,11 +125,18 @@ class App(Services):
                 ),
                 EventReader(audit_chain.NAME, audit_chain.work),
                 self.deliverer.reader,
+                EventReader(check_settings.READER, content_check.queue, content_check.BEHIND),
             ),
             lambda: self.sequencer.leads,
             self.sequencer.hold,
         )
         self.settler = Settler(self.database, lambda: self.config, lambda: self.sequencer.leads)
+        self.checks = CheckWorker(
+            self.database,
+            lambda: self.config,
+            lambda: self.sequencer.leads,
+            self.sequencer.hint,
+        )
         self.actions = ActionWorker(
             self.database, lambda: self.sequencer.leads, self.sequencer.hint
         )
@@ -196,6 +205,7 @@ class App(Services):
         self.deliverer.start()
         self.settler.start()
         self.actions.start()
+        self.checks.start()
         self.sequencer.start()
         self.live.start()
         self.reporter.start()
@@ -217,6 +227,7 @@ class App(Services):
         self.deliverer.stop()
         self.settler.stop()
         self.actions.stop()
+        self.checks.stop()
         self.sites.stop()
         self.activity.stop()
         self.mail.stop()

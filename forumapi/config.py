@@ -979,6 +979,13 @@ class Config:
         reload=True,
         rule=_url("http", "https"),
     )
+    akismet_url: str = _setting(
+        "",
+        "URL",
+        "The service that sites with a key of Akismet's ask instead, with the same protocol; empty: akismet.com.",
+        reload=True,
+        rule=_url("http", "https"),
+    )
 
     # ---- logs
     log_level: str = _setting(

@@ -186,12 +186,14 @@ from forumapi.handlers.trust.appeals import (
     StatementAppealHandler,
 )
 from forumapi.handlers.trust.cases import (
+    CaseAssignmentHandler,
     CaseDecisionHandler,
     CaseHandler,
     CaseLeaseHandler,
     CaseNotesHandler,
     CasesHandler,
 )
+from forumapi.handlers.trust.checks import ChecksHandler
 from forumapi.handlers.trust.mailed_appeals import MailedAppealHandler
 from forumapi.handlers.trust.mailed_reports import MailedReportHandler
 from forumapi.handlers.trust.reports import (
@@ -274,6 +276,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/bookmarks": BookmarksHandler,
     "/api/v1/cases": CasesHandler,
     "/api/v1/cases/<number:case>": CaseHandler,
+    "/api/v1/cases/<number:case>/assignment": CaseAssignmentHandler,
     "/api/v1/cases/<number:case>/decision": CaseDecisionHandler,
     "/api/v1/cases/<number:case>/lease": CaseLeaseHandler,
     "/api/v1/cases/<number:case>/notes": CaseNotesHandler,
@@ -419,6 +422,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth": SiteAuthHandler,
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
+    "/api/v1/site/checks": ChecksHandler,
     "/api/v1/site/export": SiteExportHandler,
     "/api/v1/site/export/archive": ExportArchiveHandler,
     "/api/v1/site/legal": SiteLegalHandler,

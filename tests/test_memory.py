@@ -503,6 +503,7 @@ BRIEF = """
     request.tracing.Trace.steps
     concurrency.keyed_semaphore._Entry.waiting concurrency.keyed_semaphore.KeyedSemaphore._entries
     updates.dispatch._EventDispatch._passed_over
+    checks.check_settings.CheckSettings.domains checks.check_settings.CheckSettings.rates
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
@@ -533,7 +534,8 @@ FIXED = """
     webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     outbound.web_push.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
-    webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS"""
+    webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
+    checks.check_worker.CheckWorker._paused"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

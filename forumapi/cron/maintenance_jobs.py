@@ -12,6 +12,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.auth import spam_check
+from forumapi.checks import content_check
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
@@ -338,18 +339,18 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete expired rows that live for hours or days: idempotency keys, single-use secrets such as sign-in codes,
     rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undo kept,
-    ended sanctions, addresses of guests who reported.
+    ended sanctions, addresses of guests who reported, verdicts of checks.
     """
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode_cache.delete_old(tx)
     states, sanctions = action.forget(tx), sanction.forget(tx)
-    guests = report.forget_guests(tx)
+    guests, checks = report.forget_guests(tx), content_check.forget(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
         f"{changes} changes, {places} places, {states} states of actions, {sanctions} sanctions, "
-        f"{guests} reporting guests"
+        f"{guests} reporting guests, {checks} checks"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -12,6 +13,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_links
 from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
+from forumapi.text import rfc3339
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging
@@ -299,6 +301,18 @@ class Context:
         if text in _FALSE:
             return False
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
+
+    def instant(self, name: str) -> datetime.datetime | None:
+        """Return the query parameter `name` as a time with its offset (RFC 3339); None when absent. Raises Invalid,
+        code 3.
+        """
+        text = self.query.get(name, "")
+        if not text:
+            return None
+        found = rfc3339.instant(text)
+        if found is None:
+            raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
+        return found
 
     def number(self, name: str, default: int = 0) -> int:
         """Return the query parameter `name` as a whole number, 0 or more; `default` when absent. Raises Invalid, code

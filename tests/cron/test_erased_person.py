@@ -121,6 +121,14 @@ ROWS: Final = """
     INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text)
     VALUES (%(site)s, 7705, 4, %(comment)s, %(other)s, 'spam', 'x', %(text)s),
            (%(site)s, 7706, 4, %(theirs)s, %(me)s, 'spam', 'x', %(text)s);
+    INSERT INTO reports (site_id, case_id, item_type_id, item_id, guest_email, guest_name, guest_key, kind, category,
+                         text)
+    SELECT %(site)s, 7706, 4, %(theirs)s, %(address)s, %(name)s, u.person_key, 'spam', 'x', %(text)s
+      FROM profiles p
+      JOIN users u ON u.user_id = p.user_id
+     WHERE p.site_id = %(site)s AND p.profile_id = %(me)s;
+    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, verdicts)
+    VALUES (%(site)s, 4, %(comment)s, %(me)s, jsonb_build_array(jsonb_build_object('reason', %(text)s::text)));
     INSERT INTO case_notes (site_id, case_id, text, created_by)
     VALUES (%(site)s, 7705, %(text)s, %(owner)s), (%(site)s, 7706, %(text)s, %(me)s);
     INSERT INTO actions (site_id, action_id, kind, state, actor_id, ground, category, reason, note)

@@ -88,6 +88,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "kind": "spam",
         "text": "Buys nothing",
     },
+    ("PUT", "/api/v1/cases/<number:case>/assignment"): {"profileId": "@member"},
     ("POST", "/api/v1/cases/<number:case>/notes"): {"text": "Look at this"},
     ("POST", "/api/v1/cases/<number:case>/decision"): {"outcome": "dismissed"},
     ("POST", "/api/v1/statements/<number:statement>/appeal"): {"text": "This was no spam"},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_page
@@ -15,7 +14,6 @@ from forumapi.models.people import profile_summary
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Result
-from forumapi.text import rfc3339
 from forumapi.wire.schemas import audit as schemas
 
 _LIMIT: Final = Param("limit", int, "Entries on a page: 5 to 250, a multiple of 5.")
@@ -96,15 +94,5 @@ def _filter(ctx: Context) -> EntryFilter:
         item = ItemRef(type.id, item_id)
     elif item_id:
         raise Invalid("itemType", "is required with itemId")
-    since, until = _time(ctx, "since"), _time(ctx, "until")
+    since, until = ctx.instant("since"), ctx.instant("until")
     return EntryFilter(ctx.number("actor"), ctx.number("subject"), item, since, until)
-
-
-def _time(ctx: Context, name: str) -> datetime.datetime | None:
-    text = ctx.query.get(name, "")
-    if not text:
-        return None
-    found = rfc3339.instant(text)
-    if found is None:
-        raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
-    return found

@@ -48,10 +48,11 @@ class DocumentHandler(Handler):
         operator = Operator(config.operator_name, config.operator_email, config.operator_address)
         site = ctx.site
         text = LegalText.held(ctx.reader, site, self.document)
+        services = legal.held_services(ctx.reader, site) if self.document == "privacy" else ""
         return Page(
             site.version,
             (site.id, site.version, self.document, tuple(operator)),
-            lambda: text.render(site, operator),
+            lambda: text.render(site, operator, services),
         )
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.trust import moderated_places
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import appeal, legal_terms
 from forumapi.models.trust.action import Action
 from forumapi.models.trust.appeal import GRANTED, PATH, REFUSED, Appeal
+from forumapi.models.trust.case import ACTED, DISMISSED, Case
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Found, Result
@@ -28,12 +32,9 @@ class AppealBody(Body):
     text: str | UnsetType = UNSET
 
 
-def checked_message(sent: str | UnsetType, field: str) -> str:
+def message_text(sent: AppealBody | AppealDecisionBody) -> str:
     """Return the text of an appeal's message, cleaned. Raises Invalid for none, or one that is too long."""
-    text = legal_terms.checked_text(body.given(sent, ""), field, _MOST_TEXT)
-    if not text:
-        raise Invalid(field, "may not be empty")
-    return text
+    return legal_terms.required_text(body.given(sent.text, ""), "text", _MOST_TEXT)
 
 
 def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
@@ -57,7 +58,7 @@ class StatementAppealHandler(Handler):
 
         404 for a statement that is not addressed to the caller.
         """
-        text = checked_message(sent.text, "text")
+        text = message_text(sent)
         me = ctx.identity.profile_id
         id = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
         if not id:
@@ -135,7 +136,7 @@ class AppealMessagesHandler(Handler):
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Add a message to the appeal, which holds up to 100; 409 once it is decided."""
         found, _ = _locked(ctx)
-        text = checked_message(sent.text, "text")
+        text = message_text(sent)
         found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
         return Found(f"{PATH}/{found.id}")
 
@@ -165,7 +166,7 @@ class AppealDecisionHandler(Handler):
         outcome = body.given(sent.outcome, "")
         if outcome not in (GRANTED, REFUSED):
             raise Invalid("outcome", f"must be {GRANTED} or {REFUSED}")
-        text = checked_message(sent.text, "text")
+        text = message_text(sent)
         if found.actor_id == me and found.others_decide(tx, site_id, ctx.tree, ctx.site.owned_by):
             raise Forbidden("Another moderator decides this appeal", code=NO_UPDATE)
         found.add_message(tx, site_id, me, text)
@@ -175,4 +176,16 @@ class AppealDecisionHandler(Handler):
                 raise Conflict("What this is about is not yours to moderate any more")
             acted.undo_for(tx, ctx.author, moderated, found.profile_id)
         found.decide(tx, site_id, me, outcome)
+        case = Case.lock_of_appeal(tx, site_id, found.id)
+        if case is not None:
+            case.decide(tx, site_id, me, ACTED if outcome == GRANTED else DISMISSED, by_appeal=True)
+        verb = "grant appeal" if outcome == GRANTED else "refuse appeal"
+        audit_chain.record(
+            tx,
+            ctx.author,
+            "U",
+            ItemRef(itemtypes.PROFILE, found.profile_id),
+            subject_id=found.profile_id,
+            detail={"verb": verb, "action": found.action_id, "case": case.id if case else 0},
+        )
         return Found(f"{PATH}/{found.id}")

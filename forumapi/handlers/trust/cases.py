@@ -7,13 +7,16 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi import itemtypes
+from forumapi.checks import content_check
 from forumapi.errors import OUT_OF_RANGE, Invalid, known
 from forumapi.handlers.trust import moderated_places
 from forumapi.handlers.trust.reports import LIMIT
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import case_page, legal_terms
 from forumapi.models.trust.case import DISMISSED, PATH, Case
-from forumapi.models.trust.case_page import PRIORITIES, CaseFilters, QueueCursor, ShownCase
+from forumapi.models.trust.case_page import PRIORITIES, SOURCES, CaseFilters, QueueCursor, ShownCase
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
@@ -65,6 +68,9 @@ class CasesHandler(Handler):
             Param("itemType", str, "Cases about things of this type alone."),
             Param("microcosmId", int, "Cases about things in this microcosm alone."),
             Param("mine", bool, "Cases that the caller has taken."),
+            Param("assigned", bool, "Cases that are assigned to the caller."),
+            Param("overdue", bool, "Cases whose due time has passed."),
+            Param("source", str, "`reports`, `hold` or `appeal`: what the case has."),
         ),
     )
     def get(self, ctx: Context) -> Result:
@@ -80,6 +86,9 @@ class CasesHandler(Handler):
             _item_type(query.get("itemType", "")),
             ctx.number("microcosmId"),
             bool(ctx.flag("mine")),
+            bool(ctx.flag("assigned")),
+            bool(ctx.flag("overdue")),
+            _source(query.get("source", "")),
         )
         after = QueueCursor.read(query.get("after", ""))
         limit = paging.parse(query.get("limit", ""), "").limit
@@ -118,6 +127,12 @@ def _priority(text: str) -> int | None:
     return PRIORITIES.index(text)
 
 
+def _source(text: str) -> str:
+    if text and text not in SOURCES:
+        raise Invalid("source", f"must be one of {', '.join(SOURCES)}", code=OUT_OF_RANGE)
+    return text
+
+
 def _item_type(text: str) -> int:
     if not text:
         return 0
@@ -140,7 +155,12 @@ class CaseHandler(Handler):
         people = profile_summary.summaries(
             tx, ctx.app.documents, site_id, shown.people | parts.people
         )
-        data = shown.document(people) | parts.documents(people)
+        checks = (
+            content_check.verdicts(tx, site_id, shown.item_type, shown.item_id)
+            if shown.is_held
+            else []
+        )
+        data = shown.document(people) | parts.documents(people, checks)
         return Data(dumps(data | {"meta": {"links": shown.links()}}))
 
 
@@ -160,6 +180,33 @@ class CaseLeaseHandler(Handler):
         return Done()
 
 
+class AssignmentBody(Body):
+    """An assignment as a client sends it."""
+
+    profileId: int | UnsetType = UNSET
+
+
+class CaseAssignmentHandler(Handler):
+    """Assignment of a case to one moderator, for as long as it waits."""
+
+    @needs(LOGIN, body=AssignmentBody)
+    def put(self, ctx: Context, sent: AssignmentBody) -> Result:
+        """Assign the case to somebody who may decide it; others may still take it. 409 when it is decided."""
+        case = locked(ctx, ctx.args["case"])
+        to = body.given(sent.profileId, 0)
+        moderated = moderated_places.of_profile(ctx, to) if to > 0 else []
+        if not case.is_for(to, moderated):
+            raise Invalid("profileId", "must be somebody who may decide this case")
+        case.assign(ctx.writer, ctx.site.id, to)
+        return Done()
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Assign the case to nobody."""
+        locked(ctx, ctx.args["case"]).assign(ctx.writer, ctx.site.id, 0)
+        return Done()
+
+
 class NoteBody(Body):
     """Text of a note on a case."""
 
@@ -173,9 +220,7 @@ class CaseNotesHandler(Handler):
     def post(self, ctx: Context, sent: NoteBody) -> Result:
         """Add a note of up to 2,000 characters."""
         case = locked(ctx, ctx.args["case"])
-        note = legal_terms.checked_text(body.given(sent.text, ""), "text", _MOST_NOTE)
-        if not note:
-            raise Invalid("text", "may not be empty")
+        note = legal_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
         case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)
         return Found(f"{PATH}/{case.id}")
 
@@ -199,6 +244,14 @@ class CaseDecisionHandler(Handler):
         note = legal_terms.checked_text(body.given(sent.note, ""), "note", _MOST_NOTE)
         me = ctx.identity.profile_id
         case.decide(ctx.writer, ctx.site.id, me, DISMISSED)
+        # The author of the thing isn't its subject: they would learn that somebody reported them.
+        audit_chain.record(
+            ctx.writer,
+            ctx.author,
+            "U",
+            ItemRef(case.item_type, case.item_id),
+            detail={"verb": "dismiss", "case": case.id},
+        )
         if note:
             case.add_note(ctx.writer, ctx.site.id, me, note)
         return Found(f"{PATH}/{case.id}")

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any, ClassVar, NamedTuple
 
 from forumapi.errors import Conflict, Invalid, TooMany
-from forumapi.handlers.trust.appeals import AppealBody, checked_message
+from forumapi.handlers.trust.appeals import AppealBody, message_text
 from forumapi.models.access import platform_secret
 from forumapi.models.trust import appeal, decision_words, statement
 from forumapi.models.trust.appeal import Appeal
@@ -65,7 +65,7 @@ class MailedAppealHandler(Handler):
             return _broken(ctx)
         tx, site_id, me = ctx.writer, ctx.site.id, found.me
         try:
-            text = checked_message(sent.text, "text")
+            text = message_text(sent)
             if found.appeal is None:
                 appeal.insert(tx, site_id, me, found.statement.id, text)
             else:

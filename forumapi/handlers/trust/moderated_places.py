@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forumapi.errors import NO_READ, Forbidden
+from forumapi.models.access import identity
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 
@@ -22,3 +23,12 @@ def required(ctx: Context) -> list[int]:
     if not found:
         raise Forbidden("There is nothing here that you may moderate", code=NO_READ)
     return found
+
+
+def of_profile(ctx: Context, profile_id: int) -> list[int]:
+    """Return what another profile moderates now, as `find` returns it; [] for no such profile."""
+    found = identity.of_profile(ctx.reader, ctx.site.id, profile_id)
+    if found is None:
+        return []
+    ids, on_profiles = evaluator.moderated(found.principal, ctx.tree)
+    return [*([OUTSIDE] if on_profiles else []), *ids]

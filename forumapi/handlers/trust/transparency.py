@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
+from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.trust.transparency import TransparencyReport
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Param, needs
 from forumapi.request.response import Data, RawResponse, Result
-from forumapi.text import rfc3339
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -25,21 +24,11 @@ _PERIOD: Final = (
 
 def _report(ctx: Context) -> TransparencyReport:
     """Return the report for the period that the query names. Raises Invalid for a bad time, or an empty period."""
-    until = _time(ctx, "until") or datetime.datetime.now(datetime.UTC)
-    since = _time(ctx, "since") or until - datetime.timedelta(days=365)
+    until = ctx.instant("until") or datetime.datetime.now(datetime.UTC)
+    since = ctx.instant("since") or until - datetime.timedelta(days=365)
     if since >= until:
         raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
     return TransparencyReport.find(ctx.reader, ctx.site.id, since, until)
-
-
-def _time(ctx: Context, name: str) -> datetime.datetime | None:
-    text = ctx.query.get(name, "")
-    if not text:
-        return None
-    found = rfc3339.instant(text)
-    if found is None:
-        raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
-    return found
 
 
 class TransparencyHandler(SiteSettingHandler):

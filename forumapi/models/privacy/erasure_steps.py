@@ -366,6 +366,7 @@ OWN_ROWS: Final = (
 # What the person told moderators, what was said to moderators about the person, and what undo would restore.
 TRUST_WORDS: Final = (
     _own("sanctions"),
+    _own("content_checks", "t.author_id = %(profile_id)s"),
     Query(
         "erasure_steps.reports",
         """

@@ -572,9 +572,18 @@ PERSON_TABLES: Final = (
     ),
     PersonTable(
         "cases",
-        (Line("author_id taken_by decided_by", NOBODYS),),
+        (Line("author_id taken_by decided_by assigned_to", NOBODYS),),
         plain="state outcome",
         not_exported="it tells who reported, and what moderators do",
+    ),
+    PersonTable(
+        "content_checks",
+        (
+            Line("author_id", NOBODYS),
+            Line("verdicts", DELETED, "with the rows, which end after 90 days"),
+        ),
+        plain="state text_hash",
+        not_exported="it is between moderators",
     ),
     PersonTable(
         "case_notes",

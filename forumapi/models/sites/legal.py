@@ -8,7 +8,7 @@ version of the site, so that a new text is shown within a second.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from string import Template
@@ -39,7 +39,7 @@ FIND_ALL = Query(
     SELECT t.name, t.body, coalesce(t.link, ''), t.modified
       FROM site_templates t
      WHERE t.site_id = %(site_id)s
-       AND t.name IN ('legal.cookies', 'legal.privacy', 'legal.terms', 'legal.service')""",
+       AND t.name IN ('legal.cookies', 'legal.privacy', 'legal.terms', 'legal.service', 'legal.services')""",
 )
 
 FIND = Query(
@@ -64,6 +64,8 @@ DELETE = Query(
     "DELETE FROM site_templates t WHERE t.site_id = %(site_id)s AND t.name = %(name)s",
 )
 
+# Name of the row that names the services among the texts of a site.
+_SERVICES: Final = "legal.services"
 MAX_TEXT: Final = 200_000
 # Names that a template may use after a $.
 NAMES: Final = (
@@ -135,8 +137,10 @@ class LegalText(NamedTuple):
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
             journal.record_site(tx, author)
 
-    def render(self, site: Site, operator: Operator) -> bytes:
-        """Render the document as JSON: `link` or `html`, and `lastModified`."""
+    def render(self, site: Site, operator: Operator, services: str = "") -> bytes:
+        """Render the document as JSON: `link` or `html`, and `lastModified`. `services`: names of those that get
+        what people write, "" for none; the document names them at its end.
+        """
         data: dict[str, Any] = {}
         if self.link:
             data["link"] = self.link
@@ -144,9 +148,33 @@ class LegalText(NamedTuple):
             # An unknown $name in a site's own text stays as it is, so that the document is shown in spite of it.
             html = Template(self.body).safe_substitute(_values(self, site, operator))
             # A value within an attribute can make it what the template alone is not, such as an address that runs.
-            data["html"] = _CLEANER.clean(html) if self.is_own else html
+            data["html"] = (_CLEANER.clean(html) if self.is_own else html) + _sent_to(services)
         data["lastModified"] = json_fragments.format_time(self.modified)
         return json_fragments.dumps(data)
+
+
+def held_services(tx: Reader, site: Site) -> str:
+    """Return the names of the services that a site sends what people write to, from memory if `site` holds them."""
+    LegalText.held(tx, site, "privacy")
+    found: LegalText | None = (site.texts or {}).get(_SERVICES)
+    return found.body if found else ""
+
+
+def name_services(tx: Transaction, site_id: int, names: Sequence[str]) -> None:
+    """Store the names of the services that a site sends what people write to."""
+    if names:
+        tx.run(UPSERT, site_id=site_id, name=_SERVICES, body=", ".join(names), link="")
+    else:
+        tx.run(DELETE, site_id=site_id, name=_SERVICES)
+
+
+def _sent_to(services: str) -> str:
+    if not services:
+        return ""
+    return (
+        "<h2>Checks of what you write</h2><p>To find advertising, what you write here is sent to "
+        f"{escape(services)}, with your name, your e-mail address and your network address.</p>"
+    )
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:

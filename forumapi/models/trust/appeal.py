@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.errors import Conflict, TooMany
-from forumapi.models.trust import action, case_page, statement
+from forumapi.models.trust import action, case, case_page, statement
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.json_fragments import format_time
 
@@ -147,6 +147,7 @@ def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str)
         raise Conflict(f"An appeal is possible for {statement.APPEAL_MONTHS} months")
     id = tx.value(INSERT, site_id=site_id, me=me, statement_id=statement_id, action_id=action_id)
     tx.run(ADD_MESSAGE, site_id=site_id, id=id, text=text, me=me)
+    case.open_appeal(tx, site_id, id, action_id, me)
     return int(id)
 
 

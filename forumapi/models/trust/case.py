@@ -1,4 +1,7 @@
-"""Cases: all reports about one thing, taken by one moderator at a time, until somebody decides."""
+"""Cases: all reports and holds of one thing, or one appeal, taken by one moderator at a time, until somebody decides.
+
+An appeal's case stands for its author's profile, and is seen by who may see the action that the appeal is against.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import dataclasses
 from collections.abc import Collection
 from typing import Final, Self
 
+from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Conflict
 
 PATH: Final = "/api/v1/cases"
+# A case that waits is open; the case of an appeal that waits has a state of its own.
 OPEN: Final = "open"
+APPEAL: Final = "appeal"
 DECIDED: Final = "decided"
 ACTED: Final = "acted"
 DISMISSED: Final = "dismissed"
+APPEAL_DAYS: Final = 7
 # Minutes for which a moderator has a case to themselves.
 LEASE_MINUTES: Final = 15
 
@@ -22,16 +29,50 @@ LEASE_MINUTES: Final = 15
 # it who reported them.
 SEEN: Final = """
     k.microcosm_id = ANY(%(moderated)s::bigint[]) AND k.item_type_id = ANY(%(shown)s::smallint[])
-       AND k.author_id <> %(me)s"""
+       AND k.author_id <> %(me)s
+       AND (k.appeal_id IS NULL
+            OR k.places <@ %(moderated)s::bigint[]
+               AND NOT EXISTS (SELECT FROM action_changes own
+                                WHERE own.site_id = k.site_id AND own.action_id = k.action_id
+                                  AND own.author_id = %(me)s))"""
 
+# SQL: columns of a locked case `k`.
+_LOCKED: Final = """
+    k.case_id, k.state, k.item_type_id, k.item_id,
+           CASE WHEN k.taken_until > now() THEN coalesce(k.taken_by, 0) ELSE 0 END, coalesce(k.appeal_id, 0),
+           k.author_id, k.microcosm_id, k.places"""
 LOCK = Query(
     "case.lock",
     f"""
-    SELECT k.case_id, k.state, k.item_type_id, k.item_id,
-           CASE WHEN k.taken_until > now() THEN coalesce(k.taken_by, 0) ELSE 0 END
+    SELECT {_LOCKED}
       FROM cases k
      WHERE k.site_id = %(site_id)s AND k.case_id = %(id)s AND {SEEN}
        FOR NO KEY UPDATE""",
+)
+LOCK_OF_APPEAL = Query(
+    "case.lock_of_appeal",
+    f"""
+    SELECT {_LOCKED}
+      FROM cases k
+     WHERE k.site_id = %(site_id)s AND k.appeal_id = %(appeal_id)s
+       FOR NO KEY UPDATE""",
+)
+OPEN_APPEAL = Query(
+    "case.open_appeal",
+    f"""
+    INSERT INTO cases (site_id, item_type_id, item_id, microcosm_id, author_id, state, priority, due, appeal_id,
+                       action_id, places)
+    SELECT a.site_id, {itemtypes.PROFILE}, %(author_id)s, coalesce(a.microcosm_ids[1], 0), %(author_id)s,
+           '{APPEAL}', 1, now() + make_interval(days => %(days)s::int), %(appeal_id)s, a.action_id, a.microcosm_ids
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s""",
+)
+ASSIGN = Query(
+    "case.assign",
+    """
+    UPDATE cases k
+       SET assigned_to = %(to)s
+     WHERE k.site_id = %(site_id)s AND k.case_id = %(id)s""",
 )
 
 TAKE = Query(
@@ -78,6 +119,10 @@ class Case:
     item_type: int
     item_id: int
     taken_by: int
+    appeal_id: int
+    author_id: int
+    microcosm_id: int
+    places: list[int]
 
     @classmethod
     def lock(
@@ -98,9 +143,25 @@ class Case:
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated, shown=shown)
         return cls(*row) if row else None
 
+    @classmethod
+    def lock_of_appeal(cls, tx: Transaction, site_id: int, appeal_id: int) -> Self | None:
+        """Lock and return the case of an appeal that the caller has found; None for an appeal without one."""
+        row = tx.row(LOCK_OF_APPEAL, site_id=site_id, appeal_id=appeal_id)
+        return cls(*row) if row else None
+
+    def is_for(self, me: int, moderated: Collection[int]) -> bool:
+        """Return True if the profile `me`, who moderates the microcosms `moderated`, may decide the case."""
+        return me != self.author_id and {self.microcosm_id, *self.places} <= set(moderated)
+
+    def assign(self, tx: Transaction, site_id: int, to: int) -> None:
+        """Assign the case to the profile `to`, 0: to nobody. Raises Conflict for a case that is decided."""
+        if self.state == DECIDED:
+            raise Conflict("This case is decided already")
+        tx.run(ASSIGN, site_id=site_id, id=self.id, to=to or None)
+
     def check_free(self, me: int) -> None:
         """Raise Conflict if the case is decided, or somebody other than the profile `me` has taken it."""
-        if self.state != OPEN:
+        if self.state == DECIDED:
             raise Conflict("This case is decided already")
         if self.taken_by not in (0, me):
             raise Conflict("Somebody else has taken this case")
@@ -117,13 +178,31 @@ class Case:
         if self.taken_by == me:
             tx.run(RELEASE, site_id=site_id, id=self.id)
 
-    def decide(self, tx: Transaction, site_id: int, me: int, outcome: str) -> None:
+    def decide(
+        self, tx: Transaction, site_id: int, me: int, outcome: str, *, by_appeal: bool = False
+    ) -> None:
         """Store the decision of the profile `me` on the case: ACTED or DISMISSED. Raises Conflict if it is decided
-        already, or somebody else has taken it.
+        already, or somebody else has taken it, or it is an appeal's, which the appeal alone decides (`by_appeal`).
         """
         self.check_free(me)
+        if self.appeal_id and not by_appeal:
+            raise Conflict("This case is an appeal: decide the appeal")
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, outcome=outcome)
 
     def add_note(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
         """Store a note of the profile `me` on the case, which moderators alone read."""
         tx.run(ADD_NOTE, site_id=site_id, id=self.id, me=me, text=text)
+
+
+def open_appeal(
+    tx: Transaction, site_id: int, appeal_id: int, action_id: int, author_id: int
+) -> None:
+    """Open the case of a new appeal."""
+    tx.run(
+        OPEN_APPEAL,
+        site_id=site_id,
+        appeal_id=appeal_id,
+        action_id=action_id,
+        author_id=author_id,
+        days=APPEAL_DAYS,
+    )

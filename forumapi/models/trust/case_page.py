@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
 from forumapi.errors import Invalid
-from forumapi.models.trust.case import DECIDED, PATH, SEEN
+from forumapi.models.trust.case import DECIDED, OPEN, PATH, SEEN
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import format_time
 
 PRIORITIES: Final = ("urgent", "high", "normal")
+SOURCES: Final = ("reports", "hold", "appeal")
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _CURSOR: Final = re.compile(r"([0-2])-(\d{1,18})-(\d{1,18})", re.ASCII)
@@ -32,11 +33,18 @@ _COLUMNS: Final = f"""
                                                 WHERE c.site_id = k.site_id AND c.comment_id = k.item_id)
                 WHEN {itemtypes.PROFILE} THEN (SELECT p.profile_name FROM profiles p
                                                 WHERE p.site_id = k.site_id AND p.profile_id = k.item_id)
-                ELSE (SELECT i.title FROM items i WHERE i.site_id = k.site_id AND i.item_id = k.item_id) END"""
+                ELSE (SELECT i.title FROM items i WHERE i.site_id = k.site_id AND i.item_id = k.item_id) END,
+           k.appeal_id, k.is_held, k.assigned_to"""
 _FILTERS: Final = """
     (%(priority)s::smallint IS NULL OR k.priority = %(priority)s::smallint)
        AND (%(item_type)s::smallint = 0 OR k.item_type_id = %(item_type)s::smallint)
        AND (%(microcosm_id)s::bigint = 0 OR k.microcosm_id = %(microcosm_id)s::bigint)
+       AND (NOT %(assigned)s::boolean OR k.assigned_to = %(me)s)
+       AND (NOT %(overdue)s::boolean OR k.due < now())
+       AND CASE %(source)s::text WHEN 'appeal' THEN k.appeal_id IS NOT NULL
+                                 WHEN 'hold' THEN k.is_held
+                                 WHEN 'reports' THEN k.reports > 0
+                                 ELSE true END
        AND (NOT %(mine)s::boolean OR (k.taken_by = %(me)s AND k.taken_until > now()))"""
 
 QUEUE = Query(
@@ -44,7 +52,7 @@ QUEUE = Query(
     f"""
     SELECT {_COLUMNS}
       FROM cases k
-     WHERE k.site_id = %(site_id)s AND k.state = 'open' AND {SEEN} AND {_FILTERS}
+     WHERE k.site_id = %(site_id)s AND k.state <> 'decided' AND {SEEN} AND {_FILTERS}
        AND (k.priority, k.opened, k.case_id)
            > (%(after_priority)s::smallint, %(after)s::timestamptz, %(after_id)s::bigint)
      ORDER BY k.priority, k.opened, k.case_id
@@ -140,7 +148,8 @@ NEWEST: Final = QueueCursor(0, _EPOCH, 2**62)
 
 class CaseFilters(NamedTuple):
     """Filters of the queue. `is_decided`: decided cases instead of open ones; `priority` None, `item_type` and
-    `microcosm_id` 0: any; `mine`: only those that the viewer has taken.
+    `microcosm_id` 0, `source` "": any; `mine`, `assigned`: only those that the viewer has taken, or that are assigned
+    to the viewer; `overdue`: only those whose due time has passed.
     """
 
     is_decided: bool = False
@@ -148,6 +157,9 @@ class CaseFilters(NamedTuple):
     item_type: int = 0
     microcosm_id: int = 0
     mine: bool = False
+    assigned: bool = False
+    overdue: bool = False
+    source: str = ""
 
 
 class ShownCase(NamedTuple):
@@ -171,6 +183,9 @@ class ShownCase(NamedTuple):
     decided: datetime.datetime | None
     decided_by: int | None
     text: str | None
+    appeal_id: int | None
+    is_held: bool
+    assigned_to: int | None
 
     @property
     def cursor(self) -> QueueCursor:
@@ -180,7 +195,8 @@ class ShownCase(NamedTuple):
     @property
     def people(self) -> set[int]:
         """Return the ids of the profiles that `document` shows."""
-        return {self.author_id, self.taken_by or 0, self.decided_by or 0} - {0}
+        others = {self.taken_by or 0, self.decided_by or 0, self.assigned_to or 0}
+        return (others | {self.author_id}) - {0}
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
         """Return the case as a dict for JSON; `people`: summaries by profile id."""
@@ -189,12 +205,17 @@ class ShownCase(NamedTuple):
             "itemType": itemtypes.name_of(self.item_type),
             "itemId": self.item_id,
             "author": person(people, self.author_id),
-            "state": self.state,
+            "state": DECIDED if self.state == DECIDED else OPEN,
             "priority": PRIORITIES[self.priority],
             "reports": self.reports,
             "opened": format_time(self.opened),
             "due": format_time(self.due),
+            "held": self.is_held,
         }
+        if self.appeal_id:
+            data["appealId"] = self.appeal_id
+        if self.assigned_to:
+            data["assignedTo"] = person(people, self.assigned_to)
         if self.microcosm_id:
             data["microcosmId"] = self.microcosm_id
         if self.text is not None:
@@ -210,10 +231,13 @@ class ShownCase(NamedTuple):
 
     def links(self) -> list[dict[str, Any]]:
         """Return the links of the case: to itself, and to the thing that it is about."""
-        return [
+        links = [
             {"rel": "self", "href": f"{PATH}/{self.id}"},
             {"rel": "item", "href": itemtypes.href(self.item_type, self.item_id)},
         ]
+        if self.appeal_id:
+            links.append({"rel": "appeal", "href": f"/api/v1/appeals/{self.appeal_id}"})
+        return links
 
 
 def person(people: Mapping[int, bytes], id: int | None) -> Any:
@@ -249,6 +273,9 @@ def queue(
         item_type=filters.item_type,
         microcosm_id=filters.microcosm_id,
         mine=filters.mine,
+        assigned=filters.assigned,
+        overdue=filters.overdue,
+        source=filters.source,
         after_priority=at.priority,
         after=at.opened,
         after_id=at.id,
@@ -286,8 +313,12 @@ class CaseParts(NamedTuple):
         rows = (*self.reports, *self.notes)
         return {row[2] for row in rows if row[2]} | {row[1] for row in self.shown}
 
-    def documents(self, people: Mapping[int, bytes]) -> dict[str, Any]:
-        """Return reports, notes and links to actions as JSON members; `people`: summaries by profile id."""
+    def documents(
+        self, people: Mapping[int, bytes], checks: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Return reports, verdicts of checks, notes and links to actions as JSON members; `people`: summaries by
+        profile id.
+        """
         return {
             "reported": [
                 {
@@ -302,6 +333,7 @@ class CaseParts(NamedTuple):
                 for row in self.reports
             ],
             **({"shown": [_shown(row, people) for row in self.shown]} if self.shown else {}),
+            **({"checks": list(checks)} if checks else {}),
             "notes": [
                 {
                     "text": row[4],

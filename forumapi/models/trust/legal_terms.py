@@ -79,3 +79,11 @@ def checked_text(sent: str, field: str, most: int) -> str:
     if clean.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
     return cleaned
+
+
+def required_text(sent: str, field: str, most: int) -> str:
+    """Return a text as `checked_text`. Raises Invalid for none, too."""
+    text = checked_text(sent, field, most)
+    if not text:
+        raise Invalid(field, "may not be empty")
+    return text

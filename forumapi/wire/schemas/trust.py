@@ -59,6 +59,9 @@ class CaseSummary(Struct, kw_only=True):
     reports: Count
     opened: Time
     due: Time
+    held: Annotated[bool, Meta(description="A check or a rule has hidden it.")]
+    appealId: Id | UnsetType = UNSET
+    assignedTo: ProfileSummary | UnsetType | None = UNSET
     microcosmId: Id | UnsetType = UNSET
     text: (
         Annotated[
@@ -129,6 +132,44 @@ class Reported(Struct, kw_only=True):
     shownIds: list[Id] | UnsetType = UNSET
 
 
+class StoredVerdict(Struct, kw_only=True):
+    """Verdict of one check."""
+
+    check: str
+    verdict: Literal["pass", "hold", "failed"]
+    reason: str
+    milliseconds: Count
+
+
+class CheckedThing(Struct, kw_only=True):
+    """Verdicts of all checks on a thing at one time."""
+
+    checked: Time
+    state: Literal["passed", "held"]
+    verdicts: list[StoredVerdict]
+
+
+class RoleRate(Struct, kw_only=True):
+    """Things that people in a role may write in an hour; 0: as many as they want."""
+
+    roleId: Id
+    perHour: Count
+
+
+class Checks(Struct, kw_only=True):
+    """Checks that a site has turned on; 0, null, false and empty: off."""
+
+    firstPosts: Count
+    maxLinks: int | None
+    domains: list[str]
+    perHour: Count
+    rates: list[RoleRate]
+    sameText: Count
+    stopForumSpam: bool
+    akismetKey: Annotated[bool, Meta(description="There is a key.")]
+    onFailure: Literal["pass", "hold"]
+
+
 class CaseNote(Struct, kw_only=True):
     """A note on a case."""
 
@@ -149,6 +190,9 @@ class Case(Struct, kw_only=True):
     reports: Count
     opened: Time
     due: Time
+    held: Annotated[bool, Meta(description="A check or a rule has hidden it.")]
+    appealId: Id | UnsetType = UNSET
+    assignedTo: ProfileSummary | UnsetType | None = UNSET
     microcosmId: Id | UnsetType = UNSET
     text: str | UnsetType = UNSET
     takenBy: ProfileSummary | UnsetType | None = UNSET
@@ -158,6 +202,7 @@ class Case(Struct, kw_only=True):
     decidedBy: ProfileSummary | UnsetType | None = UNSET
     reported: list[Reported]
     shown: list[ShownComment] | UnsetType = UNSET
+    checks: list[CheckedThing] | UnsetType = UNSET
     notes: list[CaseNote]
     actions: Annotated[list[Id], Meta(description="Ids of the actions on the case.")]
     meta: LinksMeta

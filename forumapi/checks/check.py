@@ -1,0 +1,60 @@
+"""Interface of checks: what is checked, and a verdict. A check asks nothing of the request that wrote the text."""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final, NamedTuple
+
+PASS: Final = "pass"
+HOLD: Final = "hold"
+# The check gave no usable answer in time; the site's setting decides.
+FAILED: Final = "failed"
+
+# Seconds for one check.
+TIMEOUT_S: Final = 2.0
+MOST_REASON: Final = 200
+
+
+class CheckedText(NamedTuple):
+    """Text of a comment or title as it is, and facts about its author at this moment.
+
+    `ip` "": not known. `domains`: hosts of the links, lower case. `live_count`: the author's visible things before it.
+    `recent_count`: things by the author in the last hour, this one included. `sites_with_text`: other sites where the
+    same text was written within a day.
+    """
+
+    site_id: int
+    site_url: str
+    author_id: int
+    author_name: str
+    author_email: str
+    role_ids: tuple[int, ...]
+    ip: str
+    text: str
+    kind: str
+    created: datetime.datetime
+    domains: tuple[str, ...]
+    live_count: int
+    recent_count: int
+    sites_with_text: int
+
+
+class CheckVerdict(NamedTuple):
+    """CheckVerdict of one check: PASS, HOLD or FAILED, and why, for moderators."""
+
+    word: str
+    reason: str = ""
+
+
+PASSED: Final = CheckVerdict(PASS)
+
+
+class TextCheck(ABC):
+    """Base class of checks. `name` is stored with the verdict."""
+
+    name: ClassVar[str] = ""
+
+    @abstractmethod
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        """Judge a text within TIMEOUT_S. Raises OutboundError where a service gives no usable answer."""

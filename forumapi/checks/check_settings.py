@@ -1,0 +1,144 @@
+"""Settings of a site's checks, which are all off until its owner turns them on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from forumapi.checks.check import HOLD, PASS, TextCheck
+from forumapi.checks.local_checks import (
+    DomainsCheck,
+    FirstThingsCheck,
+    LinksCheck,
+    RateCheck,
+    SameTextCheck,
+)
+from forumapi.checks.service_checks import AkismetCheck, StopForumSpamCheck
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
+from forumapi.outbound.safe_http_client import Outbound
+
+# Reader of the event log that queues what is to be checked.
+READER: Final = "checks"
+MOST_DOMAINS: Final = 1_000
+_DOMAIN: Final = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}"
+)
+_KEY: Final = re.compile(r"[A-Za-z0-9]{1,64}")
+
+FIND = Query(
+    "check_settings.find",
+    "SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'checks'",
+)
+# Checks begin with what is written from now on: the reader's cursor moves to the present when they are turned on.
+PUT = Query(
+    "check_settings.put",
+    """
+    WITH begun AS (
+        INSERT INTO event_cursors AS c (reader, site_id, number)
+        SELECT %(reader)s, h.site_id, h.number
+          FROM event_heads h
+         WHERE h.site_id = %(site_id)s
+           AND NOT EXISTS (SELECT FROM site_settings o WHERE o.site_id = %(site_id)s AND o.key = 'checks')
+            ON CONFLICT (reader, site_id) DO UPDATE SET number = greatest(c.number, EXCLUDED.number))
+    INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'checks', %(value)s::jsonb)
+        ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
+)
+DELETE = Query(
+    "check_settings.delete",
+    "DELETE FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'checks'",
+)
+
+
+class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
+    """Things that people in a role may write in an hour; 0: as many as they want."""
+
+    roleId: int
+    perHour: int
+
+
+class CheckSettings(msgspec.Struct, kw_only=True):
+    """Checks that a site has turned on; 0, none or false: off. `onFailure`: `pass` or `hold`."""
+
+    firstPosts: int = 0
+    maxLinks: int | None = None
+    domains: list[str] = []
+    perHour: int = 0
+    rates: list[RoleRate] = []
+    sameText: int = 0
+    stopForumSpam: bool = False
+    akismetKey: str = ""
+    onFailure: str = PASS
+
+    def check(self) -> None:
+        """Raise Invalid for a value that no check takes; domains become lower case."""
+        for name, most in (("firstPosts", 100), ("perHour", 10_000), ("sameText", 100)):
+            if not 0 <= getattr(self, name) <= most:
+                raise Invalid(name, f"must be 0 to {most}", code=OUT_OF_RANGE)
+        if self.maxLinks is not None and not 0 <= self.maxLinks <= 100:
+            raise Invalid("maxLinks", "must be 0 to 100, or null", code=OUT_OF_RANGE)
+        if len(self.domains) > MOST_DOMAINS:
+            raise Invalid("domains", f"may have at most {MOST_DOMAINS}", code=OUT_OF_RANGE)
+        self.domains = [domain.lower().rstrip(".") for domain in self.domains]
+        for number, domain in enumerate(self.domains):
+            if not _DOMAIN.fullmatch(domain):
+                raise Invalid(f"domains[{number}]", "must be a domain, such as example.com")
+        if len(self.rates) > 100:
+            raise Invalid("rates", "may have at most 100", code=OUT_OF_RANGE)
+        for number, rate in enumerate(self.rates):
+            if rate.roleId <= 0 or not 0 <= rate.perHour <= 10_000:
+                raise Invalid(f"rates[{number}]", "must have a role, and 0 to 10000 perHour")
+        if self.akismetKey and not _KEY.fullmatch(self.akismetKey):
+            raise Invalid("akismetKey", "must have up to 64 letters and digits")
+        if self.onFailure not in (PASS, HOLD):
+            raise Invalid("onFailure", f"must be {PASS} or {HOLD}")
+
+    def checks(self, outbound: Outbound, spam_url: str, akismet_url: str) -> list[TextCheck]:
+        """Return the checks that are on, local ones first."""
+        made: list[TextCheck] = []
+        if self.firstPosts:
+            made.append(FirstThingsCheck(self.firstPosts))
+        if self.maxLinks is not None:
+            made.append(LinksCheck(self.maxLinks))
+        if self.domains:
+            made.append(DomainsCheck(tuple(self.domains)))
+        if self.perHour or self.rates:
+            of_roles = {rate.roleId: rate.perHour or 1 << 30 for rate in self.rates}
+            made.append(RateCheck(self.perHour, of_roles))
+        if self.sameText:
+            made.append(SameTextCheck(self.sameText))
+        if self.stopForumSpam:
+            made.append(StopForumSpamCheck(outbound, spam_url))
+        if self.akismetKey:
+            made.append(AkismetCheck(outbound, self.akismetKey, akismet_url))
+        return made
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the settings as a dict for JSON; of a key only whether there is one."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data | {"akismetKey": bool(self.akismetKey)}
+
+
+def find(tx: Reader, site_id: int) -> CheckSettings | None:
+    """Read the settings of a site; None: it has turned nothing on."""
+    stored = tx.value(FIND, site_id=site_id)
+    return msgspec.json.decode(stored, type=CheckSettings) if stored else None
+
+
+def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
+    """Store the settings of a site, which `check` has checked."""
+    value = msgspec.json.encode(settings).decode()
+    tx.run(PUT, site_id=author.site_id, reader=READER, value=value)
+    journal.record_site(tx, author)
+
+
+def delete(tx: Transaction, author: Author) -> None:
+    """Turn all checks of a site off."""
+    if tx.run(DELETE, site_id=author.site_id):
+        journal.record_site(tx, author)

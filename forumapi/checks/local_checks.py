@@ -1,0 +1,84 @@
+"""Checks that need nothing but what is known here: first things, links, domains, rates, the same text elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from forumapi.checks.check import HOLD, PASSED, CheckedText, CheckVerdict, TextCheck
+
+
+class FirstThingsCheck(TextCheck):
+    """Hold for the first things that somebody writes."""
+
+    name: ClassVar[str] = "firstPosts"
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        if text.live_count >= self._count:
+            return PASSED
+        return CheckVerdict(HOLD, f"one of the first {self._count} of this author")
+
+
+class LinksCheck(TextCheck):
+    """Hold for more links than a site allows."""
+
+    name: ClassVar[str] = "links"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        if len(text.domains) <= self._most:
+            return PASSED
+        return CheckVerdict(HOLD, f"{len(text.domains)} links")
+
+
+class DomainsCheck(TextCheck):
+    """Hold for links to listed domains and what is below them."""
+
+    name: ClassVar[str] = "domains"
+
+    def __init__(self, domains: tuple[str, ...]) -> None:
+        self._domains = frozenset(domains)
+
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        for host in text.domains:
+            labels = host.split(".")
+            for start in range(len(labels)):
+                if ".".join(labels[start:]) in self._domains:
+                    return CheckVerdict(HOLD, f"a link to {host}"[:200])
+        return PASSED
+
+
+class RateCheck(TextCheck):
+    """Hold for more things in an hour than the roles of their author allow; the most generous role counts."""
+
+    name: ClassVar[str] = "rate"
+
+    def __init__(self, per_hour: int, of_roles: Mapping[int, int]) -> None:
+        self._per_hour = per_hour
+        self._of_roles = of_roles
+
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        own = [self._of_roles[id] for id in text.role_ids if id in self._of_roles]
+        most = max(own) if own else self._per_hour
+        if not most or text.recent_count <= most:
+            return PASSED
+        return CheckVerdict(HOLD, f"{text.recent_count} within an hour")
+
+
+class SameTextCheck(TextCheck):
+    """Hold for a text that was written on other sites within a day."""
+
+    name: ClassVar[str] = "sameText"
+
+    def __init__(self, sites: int) -> None:
+        self._sites = sites
+
+    def judge(self, text: CheckedText) -> CheckVerdict:
+        if text.sites_with_text < self._sites:
+            return PASSED
+        return CheckVerdict(HOLD, "the same text was written elsewhere today")

@@ -1,0 +1,95 @@
+"""Checks of what people write on this site, as its owner sets them. Wire: docs/api/moderation.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from forumapi.checks import check_settings
+from forumapi.checks.check_settings import CheckSettings, RoleRate
+from forumapi.errors import Invalid
+from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.models.sites import legal
+from forumapi.request.context import Context
+from forumapi.request.handler import OWNER, needs
+from forumapi.request.response import Data, Done, Result
+from forumapi.wire.body import Body, given
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import trust as schemas
+
+_SERVICES: Final = "Stop Forum Spam (stopforumspam.com)", "Akismet (akismet.com)"
+
+
+class RoleRateBody(Body):
+    """Things an hour of people in a role, as a client sends it."""
+
+    roleId: int | UnsetType = UNSET
+    perHour: int | UnsetType = UNSET
+
+
+class ChecksBody(Body):
+    """The checks of a site, as a client sends them; what is not sent is off, but for the key, which stays."""
+
+    firstPosts: int | UnsetType = UNSET
+    maxLinks: int | UnsetType | None = UNSET
+    domains: list[str] | UnsetType = UNSET
+    perHour: int | UnsetType = UNSET
+    rates: list[RoleRateBody] | UnsetType = UNSET
+    sameText: int | UnsetType = UNSET
+    stopForumSpam: bool | UnsetType = UNSET
+    akismetKey: str | UnsetType = UNSET
+    onFailure: str | UnsetType = UNSET
+
+
+class ChecksHandler(SiteSettingHandler):
+    """The checks of this site, for its owner."""
+
+    @needs(OWNER, answer=schemas.Checks)
+    def get(self, ctx: Context) -> Result:
+        """The checks that are on; of a key only whether there is one."""
+        found = check_settings.find(ctx.reader, ctx.site.id) or CheckSettings()
+        return Data(dumps(found.document))
+
+    @needs(OWNER, body=ChecksBody)
+    def put(self, ctx: Context, sent: ChecksBody) -> Result:
+        """Set the checks, for all that is written from now on. An empty key takes the key away."""
+        before = check_settings.find(ctx.writer, ctx.site.id) or CheckSettings()
+        chosen = CheckSettings(
+            firstPosts=given(sent.firstPosts, 0),
+            maxLinks=given(sent.maxLinks, None),
+            domains=given(sent.domains, []),
+            perHour=given(sent.perHour, 0),
+            rates=[
+                RoleRate(roleId=given(one.roleId, 0), perHour=given(one.perHour, 0))
+                for one in given(sent.rates, [])
+            ],
+            sameText=given(sent.sameText, 0),
+            stopForumSpam=given(sent.stopForumSpam, False),
+            akismetKey=given(sent.akismetKey, before.akismetKey),
+            onFailure=given(sent.onFailure, "pass"),
+        )
+        chosen.check()
+        for number, rate in enumerate(chosen.rates):
+            if not any(
+                role.role_id == rate.roleId for held in ctx.tree.roles.values() for role in held
+            ):
+                raise Invalid(f"rates[{number}].roleId", "is no role of this site")
+        check_settings.put(ctx.writer, ctx.author, chosen)
+        used = (chosen.stopForumSpam, bool(chosen.akismetKey))
+        names = [name for name, is_used in zip(_SERVICES, used, strict=True) if is_used]
+        _name_services(ctx, names)
+        return Done()
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Turn all checks off, and forget the key."""
+        check_settings.delete(ctx.writer, ctx.author)
+        _name_services(ctx, [])
+        return Done()
+
+
+def _name_services(ctx: Context, names: list[str]) -> None:
+    legal.name_services(ctx.writer, ctx.site.id, names)
+    # The privacy text is shown with the site's snapshot: this process reads it again at once, the others soon.
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
