@@ -176,6 +176,34 @@ def test_undo_lists_conflicts(hand: Hand, make: Factory, site: Site, api: Api) -
     hand.see("1 thing was changed since and stays as it is")
 
 
+@step("owner removes a text for good")
+def test_the_owner_removes_for_good(
+    hand: Hand, make: Factory, site: Site, visitor: Visitor
+) -> None:
+    talk = make.conversation(site, by=site.newcomer)
+    comment = make.comment(talk, markdown="A stolen poem")
+    hand.sign_in(site, site.owner)
+    hand.go(site, f"/comments/{comment.id}/moderate/")
+    hand.press("Do it with a reason, to several things, or to all by its author")
+    hand.press("Remove for good")
+
+    hand.see("nothing brings them back")
+    hand.fill("Why? The author reads this", "A court says so")
+    hand.fill("The rule or the law; a law has to be named", "Copyright Act, 12")
+    hand.press("Show what would change")
+    hand.see("A stolen poem")
+    hand.see("This is final: nobody can undo it.")
+    hand.press("Do exactly this")
+
+    hand.see("Done: 1 thing was changed.")
+    hand.see_no("A stolen poem")
+    hand.see_no("Undo all of it")
+    page = visitor.of(site, site.member).get(f"/comments/{comment.id}/")
+    assert page.location.startswith("/statements/")
+    reasons = visitor.of(site, site.member).get(page.location).main
+    assert "Removed for good" in reasons and "Copyright Act, 12" in reasons
+
+
 def _sanction(hand: Hand, site: Site, kind: str) -> None:
     hand.sign_in(site, site.moderator)
     hand.go(site, f"/profiles/{site.member.id}/")
@@ -430,3 +458,20 @@ def test_an_action_on_many_things_says_how_far_it_is(
 
     assert True in seen, "it was never under way"
     assert visitor.of(site).get(path_of(talk)).tree.css_first("article") is None
+
+
+def test_only_the_owner_removes_for_good(make: Factory, site: Site, visitor: Visitor) -> None:
+    talk = make.conversation(site)
+    moderator = visitor.of(site, site.moderator)
+    owner = visitor.of(site, site.owner)
+    law = {"things": path_of(talk), "rule": "A law"}
+
+    assert moderator.get("/moderation/act/redact/").status == 403
+    assert "/act/redact/" not in moderator.get("/moderation/act/hide/").text
+    assert _planned(moderator, "redact", **law).status == 403
+    assert "/act/redact/" in owner.get("/moderation/act/hide/").text
+    lawless = _planned(owner, "redact", things=path_of(talk))
+    assert lawless.status == 400 and 'class="failed"' in lawless.text
+    plan = _planned(owner, "redact", **law).location
+    assert owner.post(plan, {"do": "confirm"}).location == plan
+    assert owner.post(plan, {"do": "undo"}).status == 409
