@@ -5,6 +5,7 @@ methods.
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend
 from forumapi.config import Config
-from forumapi.database.connections import Reader, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import NotFound
 from forumapi.itemtypes import ItemRef
@@ -26,9 +27,13 @@ from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_validation import SiteBody
+from forumapi.models.trust import legal_terms, targets
+from forumapi.models.trust.action import RUNNING, Action, ActionGrounds, ActionQuery
+from forumapi.models.trust.action_kinds import DeleteKind
+from forumapi.models.trust.action_worker import ActionWorker
 
 # Item types that users can create.
-_ITEM_TYPES: Final = (itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)
+_EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 SITE_ID = Query(
     "admin.site_id",
@@ -74,27 +79,21 @@ PROFILE_OF_USER = Query(
     "SELECT p.profile_id FROM profiles p WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s",
 )
 
-ITEMS_OF = Query(
-    "admin.items_of",
-    """
-    SELECT i.item_type_id, i.item_id
-      FROM items i
-     WHERE i.site_id = %(site_id)s AND i.created_by = %(profile_id)s AND NOT i.is_deleted
-     ORDER BY i.item_id""",
-    unrestricted="for operators, who delete what a profile wrote",
-)
-
-COMMENTS_OF = Query(
-    "admin.comments_of",
-    """
-    SELECT c.comment_id, coalesce(i.item_type_id, 3), coalesce(c.item_id, c.on_profile_id)
+HUDDLE_COMMENTS_OF = Query(
+    "admin.huddle_comments_of",
+    f"""
+    SELECT c.comment_id, c.item_id
       FROM comments c
-      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+      JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id AND i.item_type_id = {itemtypes.HUDDLE}
      WHERE c.site_id = %(site_id)s AND c.created_by = %(profile_id)s AND NOT c.is_deleted
      ORDER BY c.item_id, c.comment_id""",
     unrestricted="for operators, who delete what a profile wrote",
 )
 
+IS_RUNNING = Query(
+    "admin.is_running",
+    "SELECT a.state = 'running' FROM actions a WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s",
+)
 LEAVE_HUDDLES = Query(
     "admin.leave_huddles",
     """
@@ -223,26 +222,28 @@ def record_ban(
         )
 
 
-def delete_posts(tx: Transaction, author: Author, user_id: int) -> int:
-    """Delete all items and comments of a user on the site of `author`, and take the user out of the site's huddles;
-    return the number of items and comments.
+def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> tuple[int, int]:
+    """Start an action that deletes everything that a user wrote on the author's site, and can be undone; return its id
+    (0: there is nothing) and the number of things. ActionWorker carries it out.
 
-    Counters and events follow as if a moderator had deleted each of them (platform 3.6).
+    What they wrote in huddles, where no action reaches, is deleted at once and for good, and their part there ends.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
     if profile_id is None:
-        return 0
-    items = [ItemRef(*row) for row in tx.rows(ITEMS_OF, site_id=site_id, profile_id=profile_id)]
-    for ref in items:
-        if ref.type in _ITEM_TYPES and (item := Item.lock(tx, site_id, ref)):
-            item.delete(tx, author)
-    comments = tx.rows(COMMENTS_OF, site_id=site_id, profile_id=profile_id)
-    for comment_id, *on in comments:
-        ref = ItemRef(*on)
+        return 0, 0
+    grounds = ActionGrounds(legal_terms.TERMS, legal_terms.VIOLATION, reason=reason)
+    found = Action.insert(tx, author, DeleteKind.name, grounds)
+    query = ActionQuery(profile_id, _EVER, targets.places(tx, site_id))
+    found.plan_query(tx, site_id, query)
+    if found.total:
+        found.set_state(tx, site_id, RUNNING)
+    comments = tx.rows(HUDDLE_COMMENTS_OF, site_id=site_id, profile_id=profile_id)
+    for comment_id, item_id in comments:
+        ref = ItemRef(itemtypes.HUDDLE, item_id)
         # A huddle is locked as any item, not by participation: its author may have left it.
-        item = None if ref.type == itemtypes.PROFILE else Item.lock(tx, site_id, ref)
-        if comment := Comment.lock_on(tx, site_id, CommentParent(*ref, item), comment_id):
+        parent = CommentParent(*ref, Item.lock(tx, site_id, ref))
+        if comment := Comment.lock_on(tx, site_id, parent, comment_id):
             comment.delete(tx, author)
     left = [row[0] for row in tx.rows(LEAVE_HUDDLES, site_id=site_id, profile_id=profile_id)]
     journal.record_many(
@@ -254,7 +255,19 @@ def delete_posts(tx: Transaction, author: Author, user_id: int) -> int:
         versions=[None] * len(left),
         detail={"verb": "leave", "subject": int(profile_id)},
     )
-    return len(items) + len(comments)
+    return found.id if found.total else 0, found.total + len(comments)
+
+
+def carry_out(database: Database, site_id: int, action_id: int) -> None:
+    """Carry out an action that runs, beside the processes that serve the site; return when it is done."""
+    worker = ActionWorker(database, lambda: True, lambda: None)
+    while True:
+        while worker.work():
+            pass
+        with database.write() as tx:
+            if not tx.value(IS_RUNNING, site_id=site_id, action_id=action_id):
+                return
+        time.sleep(0.1)
 
 
 # ---------------------------------------------------------------- ways to sign in

@@ -16,6 +16,7 @@ from forumapi import config
 from forumapi.command import cli, run_everything
 from forumapi.config import Config
 from forumapi.cron import schedule
+from tests.api import Api
 from tests.factories import Factory, Site
 from tests.models.journal.chains import KEY, chain, sign
 
@@ -440,6 +441,39 @@ def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make
     assert counted == [(1, 1)]
 
 
+@pytest.mark.slow
+def test_posts_that_went_with_a_ban_come_back_by_an_undo(forumapi, make: Factory, api: Api):
+    site = make.site()
+    chat = make.conversation(site)
+    said = make.comments(chat, 60, by=site.newcomer)
+    make.conversation(site, by=site.newcomer)
+    code, out, _ = forumapi(
+        "ban",
+        "add",
+        "--site",
+        site.key,
+        "--profile",
+        "newcomer",
+        "--delete-posts",
+        "--reason",
+        "Spam",
+    )
+    assert code == 0
+    (id,) = re.findall(r"action (\d+)", out)
+    shown = api.get(f"/api/v1/actions/{id}", by=site.moderator).data
+    assert (shown["state"], shown["kind"], shown["counts"]["done"]) == ("done", "delete", 61)
+    assert (shown["createdBy"], shown["reason"]) == (None, "Spam")
+    assert make.sql(
+        """SELECT DISTINCT a.profile_id, a.detail ->> 'verb', a.detail ? 'operator' FROM audit_log a
+            WHERE a.site_id = %(s)s AND a.item_type_id = 4 AND a.item_id = ANY(%(ids)s) AND a.detail ? 'verb'""",
+        s=site.id,
+        ids=[one.id for one in said],
+    ) == [(None, "delete", True)]
+    undone = api.post(f"/api/v1/actions/{id}/undo", {}, by=site.moderator).data
+    assert undone["counts"]["undone"] == 61
+    assert api.get(chat.path, by=site.member).data["comments"]["total"] == 60
+
+
 def audited(make: Factory, site: Site) -> list[tuple[object, ...]]:
     """(what, which, who, verb, whether an operator's account is named) of the site's audit, without its making."""
     return make.sql(
@@ -487,9 +521,9 @@ def test_the_audit_of_bans_has_an_entry_for_each_thing_and_names_the_operator(
     expected = [
         *((3, site.newcomer.id, None, "U", verb, True) for verb in ("ban", "lift", "ban", "lift")),
         *((3, id, None, "U", verb, True) for id in people for verb in ("ban", "lift")),
-        *((4, comment.id, None, "D", None, True) for comment in comments),
+        *((4, comment.id, None, "U", "delete", True) for comment in comments),
         (5, huddle.id, None, "U", "leave", True),
-        (6, chat.id, None, "D", None, True),
+        (6, chat.id, None, "U", "delete", True),
     ]
     assert sorted(map(str, found)) == sorted(map(str, expected))
 

@@ -14,6 +14,7 @@ from forumapi.command.nouns.common import (
     as_json,
     find_site,
     find_user,
+    open_database,
     operator,
     print_rows,
     reading,
@@ -76,10 +77,18 @@ def _add(args: argparse.Namespace, current: Config) -> int:
         told = {"verb": "ban", "reason": args.reason, "note": args.note}
         admin.record_ban(tx, account, told, 0 if args.everywhere else site_id, user_id, domain)
         author = Author(site_id, 0, "", account)
-        deleted = admin.delete_posts(tx, author, user_id) if args.delete_posts else 0
-    print(
-        f"ban {ban_id}" + (f"; {deleted} items and comments deleted" if args.delete_posts else "")
-    )
+        action_id = deleted = 0
+        if args.delete_posts:
+            action_id, deleted = admin.delete_posts(tx, author, user_id, args.reason)
+    if action_id:
+        with open_database(current) as database:
+            admin.carry_out(database, site_id, action_id)
+    said = f"ban {ban_id}"
+    if args.delete_posts:
+        said += f"; {deleted} items and comments deleted"
+    if action_id:
+        said += f"; moderators can undo action {action_id} for 30 days"
+    print(said)
     return OK
 
 

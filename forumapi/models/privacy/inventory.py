@@ -597,7 +597,7 @@ PERSON_TABLES: Final = (
             Line("reason note", DELETED, "of actions on the person's things alone"),
             Line("rule", KEPT, "it names a term or a law"),
         ),
-        plain="kind state ground category",
+        plain="kind state ground category operator",
         not_exported="statements have what concerns the person",
     ),
     PersonTable(

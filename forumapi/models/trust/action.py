@@ -48,9 +48,10 @@ UNDO_DAYS: Final = 30
 INSERT = Query(
     "action.insert",
     """
-    INSERT INTO actions (site_id, kind, state, actor_id, case_id, ground, category, rule, reason, note, place_id, ends)
-    VALUES (%(site_id)s, %(kind)s, 'planned', %(me)s, %(case_id)s, %(ground)s, %(category)s, %(rule)s, %(reason)s,
-            %(note)s, %(place_id)s, %(ends)s)
+    INSERT INTO actions (site_id, kind, state, actor_id, operator, is_automated, case_id, ground, category, rule,
+                         reason, note, place_id, ends)
+    VALUES (%(site_id)s, %(kind)s, 'planned', %(me)s, %(operator)s, %(is_automated)s, %(case_id)s, %(ground)s,
+            %(category)s, %(rule)s, %(reason)s, %(note)s, %(place_id)s, %(ends)s)
  RETURNING action_id""",
 )
 
@@ -155,10 +156,10 @@ RECORD = Query(
 )
 
 _COLUMNS: Final = """
-    a.action_id, a.kind, a.state, a.actor_id, coalesce(a.case_id, 0), a.ground, a.category, a.rule, a.reason, a.note,
-           a.place_id, a.ends, a.microcosm_ids, a.total, a.created,
+    a.action_id, a.kind, a.state, coalesce(a.actor_id, 0), coalesce(a.case_id, 0), a.ground, a.category, a.rule,
+           a.reason, a.note, a.place_id, a.ends, a.microcosm_ids, a.total, a.created,
            a.created < now() - make_interval(mins => %(ticket_minutes)s::int),
-           a.created < now() - make_interval(days => %(undo_days)s::int)"""
+           a.created < now() - make_interval(days => %(undo_days)s::int), a.is_automated, a.operator"""
 
 # SQL: an action `a` that `me` may see: who moderates everything that it concerns, and is not concerned by it.
 SEEN: Final = """
@@ -180,7 +181,7 @@ LOCK = Query(
 CLAIM = Query(
     "action.claim",
     f"""
-    SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id), {_COLUMNS}
+    SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id, 0), {_COLUMNS}
       FROM actions a
      WHERE a.state IN ('running', 'undoing')
      ORDER BY a.created
@@ -318,6 +319,8 @@ class Action:
     """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
     it moves things, or in which it restricts people; `microcosm_ids`: those of its things; `total`: number of these.
 
+    `actor_id` 0: an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
+
     `is_ticket_over`: the plan is too old to be carried out; `is_undo_over`: the action is older than UNDO_DAYS.
     """
 
@@ -338,6 +341,8 @@ class Action:
     created: datetime.datetime
     is_ticket_over: bool = False
     is_undo_over: bool = False
+    is_automated: bool = False
+    operator: str = ""
 
     @property
     def does(self) -> ActionKind:
@@ -355,6 +360,7 @@ class Action:
         case_id: int = 0,
         place_id: int = 0,
         ends: datetime.datetime | None = None,
+        is_automated: bool = False,
     ) -> Self:
         """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
         of a restriction, None for never.
@@ -362,7 +368,9 @@ class Action:
         id = tx.value(
             INSERT,
             site_id=author.site_id,
-            me=author.profile_id,
+            me=author.profile_id or None,
+            operator=author.operator,
+            is_automated=is_automated,
             kind=kind,
             case_id=case_id or None,
             place_id=place_id,
@@ -371,7 +379,9 @@ class Action:
         )
         now = datetime.datetime.now(datetime.UTC)
         return cls(
-            *(id, kind, PLANNED, author.profile_id, case_id, *grounds, place_id, ends, [], 0, now)
+            *(id, kind, PLANNED, author.profile_id, case_id, *grounds, place_id, ends, [], 0, now),
+            is_automated=is_automated,
+            operator=author.operator,
         )
 
     @classmethod
@@ -583,6 +593,7 @@ class Action:
             "note": self.note,
             "action": self.id,
             "case": self.case_id,
+            "automated": self.is_automated or None,
         }
         return author._replace(detail=detail)
 

@@ -20,8 +20,8 @@ MOST_CHANGES: Final = 250
 EXCERPT: Final = 200
 
 _COLUMNS: Final = """
-    a.action_id, a.kind, a.state, a.actor_id, coalesce(a.case_id, 0), a.ground, a.category, a.rule, a.reason, a.note,
-           a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0)"""
+    a.action_id, a.kind, a.state, coalesce(a.actor_id, 0), coalesce(a.case_id, 0), a.ground, a.category, a.rule,
+           a.reason, a.note, a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0)"""
 
 FIND = Query(
     "action_page.find",

@@ -16,6 +16,7 @@ from forumapi.database.connections import Database, Transaction
 from forumapi.models.access import identity as identities
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.trust import targets
 from forumapi.models.trust.action import BATCH, IN_REQUEST, LEAST, RUNNING, Action
 from forumapi.permissions import evaluator
 
@@ -56,14 +57,17 @@ class ActionWorker(PollingThread):
             self._hint()
 
     def work(self) -> bool:
-        """Do one batch of the oldest action that no other process works on; return False if there is none."""
+        """Do one batch of the oldest action that no other process works on; return False if there is none.
+
+        What an operator began is done everywhere on the site.
+        """
         with self._database.write() as tx:
             claimed = Action.claim(tx)
             if claimed is None:
                 return False
             site_id, by, action = claimed
-            author = Author(site_id, by, "")
-            allowed = self._allowed(tx, site_id, by)
+            author = Author(site_id, by, "", "" if by else action.operator)
+            allowed = self._allowed(tx, site_id, by) if by else targets.places(tx, site_id)
             began = time.monotonic()
             if action.state == RUNNING:
                 action.run(tx, author, allowed, self._batch)

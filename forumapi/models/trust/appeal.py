@@ -53,7 +53,7 @@ COUNT_MESSAGES = Query(
 _SEEN: Final = f"(p.profile_id = %(me)s OR {action.SEEN.strip()})"
 _COLUMNS: Final = """
     p.appeal_id, p.statement_id, p.action_id, p.profile_id, p.state, p.created, p.decided, coalesce(p.decided_by, 0),
-           a.actor_id, a.microcosm_ids"""
+           coalesce(a.actor_id, 0), a.microcosm_ids"""
 _FROM: Final = """
       FROM appeals p
       JOIN actions a ON a.site_id = p.site_id AND a.action_id = p.action_id"""

@@ -46,6 +46,7 @@ REVOKE = Query(
 
 _COLUMNS: Final = """
     s.statement_id, s.created, s.revoked, a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
+           a.is_automated,
            (SELECT count(*) FROM action_changes n
              WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
                AND n.statement_id = s.statement_id)"""
@@ -127,6 +128,7 @@ class Statement(NamedTuple):
     reason: str
     place_id: int
     ends: datetime.datetime | None
+    is_automated: bool
     things_total: int
 
     @classmethod
@@ -164,8 +166,8 @@ class Statement(NamedTuple):
             "category": self.category,
             "rule": self.rule,
             "facts": self.reason,
-            "automatedDetection": False,
-            "automatedDecision": False,
+            "automatedDetection": self.is_automated,
+            "automatedDecision": self.is_automated,
             "applied": format_time(self.created),
             "ends": format_time(self.ends) if self.ends else None,
             "count": self.things_total,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.database.connections import Transaction
+from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import item
@@ -25,6 +25,11 @@ TYPES: Final = (
 )
 ITEMS: Final = frozenset((itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL))
 
+PLACES: Final = Query(
+    "targets.places",
+    "SELECT m.microcosm_id FROM microcosms m WHERE m.site_id = %(site_id)s",
+    unrestricted="for operators, who act everywhere",
+)
 # Huddles are never locked: nobody moderates them, and waiting would reveal that they exist.
 PARENTS: Final = Query(
     "targets.parents",
@@ -163,6 +168,11 @@ def lock(
             created=row[2],
         )
     return found
+
+
+def places(tx: Reader, site_id: int) -> list[int]:
+    """Return where operators act: all microcosms of a site, and 0 for what is outside of all."""
+    return [0, *(row[0] for row in tx.rows(PLACES, site_id=site_id))]
 
 
 def _items(tx: Transaction, site_id: int, ids: Collection[int]) -> dict[int, HeldItem]:
