@@ -21,7 +21,7 @@ from tests.porting import boards
 TABLES = (
     "profiles profile_counters microcosms microcosm_counts roles role_profiles items item_views item_authors polls"
     " poll_choices poll_ballots huddles huddle_participants comments comment_revisions comment_mentions attachments"
-    " attributes reactions bookmarks watchers ignores bans read_marks imported_items import_leftouts"
+    " attributes reactions bookmarks watchers ignores bans read_marks imported_items import_leftouts import_marks"
 )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from forumapi.config import Config
 from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.porting.layout import PortedBan, PortedReaction
 from forumapi.porting.loading.verification import Verifier
 from tests.factories import Factory
 from tests.porting import boards
@@ -42,3 +46,109 @@ def test_a_later_dump_adds_what_is_new(make: Factory, config: Config) -> None:
         ("texts", "300"),
         ("sources", "300"),
     }
+
+
+def test_a_later_run_leaves_what_people_took_back_here(moved: Moved) -> None:
+    person = moved.ids(3)["1"]
+    for taken in (
+        "DELETE FROM bans WHERE site_id = %(s)s",
+        "DELETE FROM reactions WHERE site_id = %(s)s",
+        "DELETE FROM watchers WHERE site_id = %(s)s",
+        "DELETE FROM ignores WHERE site_id = %(s)s",
+        "DELETE FROM bookmarks WHERE site_id = %(s)s",
+        "DELETE FROM attributes WHERE site_id = %(s)s",
+        "DELETE FROM attachments WHERE site_id = %(s)s",
+        "UPDATE profiles SET avatar_id = NULL, avatar_url = '' WHERE site_id = %(s)s",
+    ):
+        moved.make.sql(f"{taken} RETURNING 1", s=moved.site.id)
+
+    moved.load()
+
+    for table in [
+        "bans",
+        "reactions",
+        "watchers",
+        "ignores",
+        "bookmarks",
+        "attributes",
+        "attachments",
+    ]:
+        assert moved.rows(f"SELECT count(*) FROM {table} WHERE site_id = %(s)s") == [(0,)], table
+    assert moved.rows(
+        "SELECT avatar_id, avatar_url FROM profiles WHERE site_id = %(s)s AND profile_id = %(p)s",
+        p=person,
+    ) == [(None, "")]
+
+
+def test_a_later_run_brings_what_is_new_in_the_source(make: Factory, config: Config) -> None:
+    board = boards.bikes()
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    moved.make.sql("DELETE FROM bans WHERE site_id = %(s)s RETURNING 1", s=moved.site.id)
+    board.streams["bans"].append(PortedBan(profile="2", reason="Since Monday"))
+    board.streams["reactions"].append(
+        PortedReaction(author="1", on_type="comment", on_id="301", name="👍")
+    )
+
+    moved.load()
+
+    assert moved.rows("SELECT display_reason FROM bans WHERE site_id = %(s)s") == [
+        ("Since Monday",)
+    ]
+    assert moved.rows("SELECT count(*) FROM reactions WHERE site_id = %(s)s") == [(2,)]
+
+
+@pytest.mark.parametrize("here", ["untouched", "edited", "deleted"])
+def test_a_text_edited_in_the_source_comes_unless_it_was_changed_here(
+    make: Factory, config: Config, here: str
+) -> None:
+    board = boards.bikes()
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    id = moved.ids(4)["301"]
+    changes = {
+        "edited": "markdown = 'Mine', revisions = revisions + 1",
+        "deleted": "is_deleted = true",
+    }
+    if here in changes:
+        moved.make.sql(
+            f"UPDATE comments SET {changes[here]} WHERE site_id = %(s)s AND comment_id = %(c)s"
+            " RETURNING 1",
+            s=moved.site.id,
+            c=id,
+        )
+    board.streams["comments"] = [
+        msgspec.structs.replace(
+            one,
+            versions=(
+                *one.versions,
+                *boards.said("Later, see [this](old:comment/399)", date_modified=boards.at(9)),
+            ),
+        )
+        if one.id == "301"
+        else one
+        for one in board.streams["comments"]
+    ]
+    last = msgspec.structs.replace(board.streams["comments"][2], id="399", in_reply_to="")
+    board.streams["comments"].append(last)
+
+    moved.load()
+    moved.load()
+
+    later = moved.ids(4)["399"]
+    (row,) = moved.rows(
+        "SELECT markdown, revisions, is_deleted FROM comments WHERE site_id = %(s)s AND comment_id = %(c)s",
+        c=id,
+    )
+    expected = {
+        "untouched": (f"Later, see [this](/comments/{later}/)", 2, False),
+        "edited": ("Mine", 2, False),
+        "deleted": ("**Thin** [of course](https://example.com/oil)", 1, True),
+    }
+    assert row == expected[here]
+    older = moved.rows(
+        "SELECT markdown FROM comment_revisions WHERE site_id = %(s)s AND comment_id = %(c)s", c=id
+    )
+    assert older == (
+        [("**Thin** [of course](https://example.com/oil)",)] if here == "untouched" else []
+    )

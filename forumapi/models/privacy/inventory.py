@@ -273,6 +273,7 @@ PERSON_TABLES: Final = (
             _OF_THE_PROFILE,
             "t.old_id, t.detail",
         ),
+        plain="written",
     ),
     # ---------------------------------------------------------------- what the person set up to read
     PersonTable(
@@ -659,6 +660,7 @@ NOBODYS_TABLES: Final = {
     "event_sequencer": "numbers of transactions",
     "geocode_cache": "places, by whomever they were asked for",
     "huddles": "marks a huddle as confidential; title and participants are in items and huddle_participants",
+    "import_marks": "digests of rows of a former forum, made of its ids and values",
     "import_leftouts": "numbers of things of a former forum that were left out",
     "import_origins": "former forums of a site",
     "item_types": "constants",

@@ -292,7 +292,7 @@ class AttachmentWriter:
         self._people.ensure_authors(tx, ((one.author, one.author_name) for one in attachments))
         now = datetime.datetime.now(datetime.UTC)
         left: list[Unreadable] = []
-        rows: list[dict[str, Any]] = []
+        all: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         for one in attachments:
             stored = found.get(("attachment", one.id))
             if stored is None:
@@ -305,18 +305,18 @@ class AttachmentWriter:
             hash, _, ext = name.partition(".")
             more = allocate(tx, "attachments_attachment_id_seq", max(0, len(holders) - 1))
             for (kind, holder), id in zip(holders, [stored.id, *more], strict=False):
-                rows.append(
-                    {
-                        "id": id,
-                        "type": kind,
-                        "item_id": holder,
-                        "profile_id": self._people.author(one.author, one.author_name),
-                        "hash": hash,
-                        "name": shown,
-                        "ext": ext,
-                        "created": fields.time(one.date_created, now),
-                    }
-                )
+                row = {
+                    "id": id,
+                    "type": kind,
+                    "item_id": holder,
+                    "profile_id": self._people.author(one.author, one.author_name),
+                    "hash": hash,
+                    "name": shown,
+                    "ext": ext,
+                    "created": fields.time(one.date_created, now),
+                }
+                all.append((("file", one.id, kind, holder), row))
+        rows = origin.unwritten(tx, all)
         origin.run(tx, HANG, rows)
         origin.run(
             tx,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
@@ -125,6 +128,45 @@ DETAIL = Query(
        SET detail = NULL
      WHERE i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s AND i.item_type_id = {itemtypes.COMMENT}
        AND i.old_id = ANY(%(old_ids)s::text[])""",
+)
+
+# State of comments that an earlier run wrote, locked.
+STATES = Query(
+    "comments.states",
+    """
+    SELECT c.comment_id, c.revisions, c.is_deleted, c.is_moderated, coalesce(c.item_id, 0),
+           coalesce(c.on_profile_id, 0), c.seq, CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, c.created
+      FROM comments c
+      LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE OF c""",
+)
+_OF_COMMENTS: Final = "t.site_id = %(site_id)s AND t.comment_id = ANY(%(ids)s::bigint[])"
+FORGET_TEXTS: Final = (
+    Query("comments.forget_revisions", f"DELETE FROM comment_revisions t WHERE {_OF_COMMENTS}"),
+    Query("comments.forget_mentions", f"DELETE FROM comment_mentions t WHERE {_OF_COMMENTS}"),
+    Query("comments.forget_links", f"DELETE FROM link_uses t WHERE {_OF_COMMENTS}"),
+)
+REPLACE = Query(
+    "comments.replace",
+    """
+    UPDATE comments c
+       SET markdown = r.markdown, html = r.html, renderer = %(renderer)s, revisions = r.revisions, edited = r.edited,
+           edited_by = r.edited_by, is_deleted = r.is_deleted, is_moderated = r.is_moderated, version = c.version + 1
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (id bigint, edited timestamptz, edited_by bigint, revisions integer, is_deleted boolean,
+                 is_moderated boolean, markdown text, html text)
+     WHERE c.site_id = %(site_id)s AND c.comment_id = r.id""",
+)
+NOTE_WRITTEN = Query(
+    "comments.note_written",
+    f"""
+    UPDATE imported_items i
+       SET written = r.written, detail = coalesce(nullif(r.unfinished, ''), i.detail)
+      FROM json_to_recordset(%(rows)s::json) AS r (old_id text, written text, unfinished text)
+     WHERE i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s AND i.item_type_id = {itemtypes.COMMENT}
+       AND i.old_id = r.old_id""",
 )
 
 # The older versions of a text that was rewritten a thousand times are no use to anybody.
@@ -285,6 +327,60 @@ class TextWriter:
         )
         return stored
 
+    def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
+        """Replace texts, revisions and state of stored comments, given by id here; return by id what has to be resolved
+        in each by `finish`, "" for nothing.
+        """
+        if not texts:
+            return {}
+        origin = self._origin
+        ids = [id for id, _ in texts]
+        named = {
+            key
+            for _, one in texts
+            for version in one.versions[-MOST_REVISIONS:]
+            for key in self._links.named(version.text)
+        }
+        found = origin.find_items(tx, named)
+        later = frozenset(key for key in named if key[0] == "comment") - found.keys()
+        rendered = self._rendered(tx, [one for _, one in texts], found, later)
+        rows, revisions, links, mentioned = [], [], [], []
+        unfinished: dict[int, str] = {}
+        for (id, one), html, markdown, extra in zip(texts, *rendered, strict=True):
+            versions = one.versions[-MOST_REVISIONS:]
+            edited, editor = self._edited(one, versions)
+            count = max(1, len(versions))
+            rows.append(
+                {
+                    "id": id,
+                    "edited": edited,
+                    "edited_by": editor,
+                    "revisions": count,
+                    "is_deleted": one.is_deleted,
+                    "is_moderated": one.is_moderated,
+                    "markdown": markdown,
+                    "html": html.html,
+                }
+            )
+            revisions += self._older(one, id, versions, found)
+            links += [
+                {"comment_id": id, "revision": count, "link_id": link_id}
+                for link_id in html.link_ids
+            ]
+            if one.place.microcosm_id is not None:
+                mentioned += [
+                    {"comment_id": id, "profile_id": profile_id}
+                    for profile_id in dict.fromkeys((*html.mentioned, *extra))
+                ]
+            unfinished[id] = self._unfinished(one, 0, later)
+        for query in FORGET_TEXTS:
+            tx.run(query, site_id=origin.site_id, ids=ids)
+        origin.run(tx, REPLACE, rows, renderer=RENDERER_VERSION)
+        origin.run(tx, INSERT_REVISIONS, revisions)
+        origin.run(tx, INSERT_MENTIONS, mentioned)
+        origin.run(tx, INSERT_LINKS, links)
+        return unfinished
+
     def _rendered(
         self,
         tx: Reader,
@@ -430,8 +526,12 @@ class CommentWriter:
         found = origin.find_items(tx, wanted)
         left: list[Unreadable] = []
         fresh: dict[str, PortedComment] = {}
+        changed: dict[str, PortedComment] = {}
         for one in comments:
             if ("comment", one.id) in found or one.id in fresh:
+                written = found["comment", one.id].written if one.id not in fresh else ""
+                if written and written != written_note(one):
+                    changed[one.id] = one
                 continue
             if one.on_type == "profile":
                 is_there = bool(self._people.id(one.on_id))
@@ -481,9 +581,70 @@ class CommentWriter:
         answered = {old: thing.id for (kind, old), thing in found.items() if kind == "comment"}
         stored = self._texts.write(tx, texts, _same_place(tx, origin, answered, texts), waits=True)
         origin.remember(
-            tx, [(itemtypes.COMMENT, one.old_id, one.id, one.unfinished) for one in stored]
+            tx,
+            [(itemtypes.COMMENT, one.old_id, one.id, one.unfinished) for one in stored],
+            {id: written_note(one) for id, one in fresh.items()},
         )
+        self._replace(tx, {id: (found["comment", id], one) for id, one in changed.items()})
         return left
+
+    def _replace(
+        self, tx: Transaction, changed: Mapping[str, tuple[ImportedThing, PortedComment]]
+    ) -> None:
+        """Replace the comments that changed in the source since an earlier run wrote them, but for those that were
+        changed here since. `changed`: by old id.
+        """
+        if not changed:
+            return
+        states = {
+            row[0]: row[1:]
+            for row in tx.rows(
+                STATES,
+                site_id=self._origin.site_id,
+                ids=[thing.id for thing, _ in changed.values()],
+            )
+        }
+        texts: list[tuple[int, NewText]] = []
+        for thing, one in changed.values():
+            state = states.get(thing.id)
+            if state is None or is_too_long(one.versions):
+                continue
+            (
+                revisions,
+                is_deleted,
+                is_moderated,
+                item_id,
+                on_profile_id,
+                seq,
+                microcosm_id,
+                created,
+            ) = state
+            if not thing.written.startswith(f"{revisions} {is_deleted:d} {is_moderated:d} "):
+                continue
+            text = NewText(
+                one.id,
+                TextPlace(item_id, on_profile_id, microcosm_id),
+                self._people.author(one.author, one.author_name),
+                created.isoformat(),
+                one.versions,
+                is_deleted=one.is_deleted,
+                is_moderated=one.is_moderated,
+                below=self.below(one) if seq == 1 else "",
+            )
+            texts.append((thing.id, text))
+        unfinished = self._texts.replace(tx, texts)
+        self._origin.run(
+            tx,
+            NOTE_WRITTEN,
+            [
+                {
+                    "old_id": fields.old_id(text.old_id),
+                    "written": written_note(changed[text.old_id][1]),
+                    "unfinished": unfinished[id],
+                }
+                for id, text in texts
+            ],
+        )
 
     def below(self, first: PortedComment) -> str:
         """Return the line, a link to the conversation's poll, that is put below the conversation's `first` comment; ""
@@ -529,6 +690,16 @@ class CommentWriter:
             old_ids=[old for old, _, _ in rows],
         )
         return str(rows[-1][0])
+
+
+def written_note(comment: PortedComment) -> str:
+    """Return a note of what a run writes of a comment: number of revisions, 1 for deleted, 1 for moderated, and a
+    digest of the texts. While the comment here has that number and state, nobody has changed it here.
+    """
+    revisions = max(1, len(comment.versions[-MOST_REVISIONS:]))
+    texts = msgspec.json.encode([(one.editor, one.text) for one in comment.versions])
+    digest = hashlib.sha256(texts).hexdigest()[:16]
+    return f"{revisions} {comment.is_deleted:d} {comment.is_moderated:d} {digest}"
 
 
 def is_too_long(versions: Sequence[PortedVersion]) -> bool:

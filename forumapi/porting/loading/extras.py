@@ -148,7 +148,7 @@ class ExtrasWriter:
         """Insert attributes of things; return the attributes left out, with reasons. `holders`: type and id of each
         thing here, its attributes, its old id.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
         for item_type, item_id, attributes, old_id in holders:
             for one in attributes:
@@ -162,18 +162,17 @@ class ExtrasWriter:
                     continue
                 by = self._people.id(one.written_by)
                 holder = item_id if item_type == itemtypes.PROFILE else 0
-                rows.append(
-                    {
-                        "type": item_type,
-                        "item_id": item_id,
-                        "key": key,
-                        "written_by": by or holder or None,
-                        "written": fields.time(one.written, self._now),
-                        "is_granted": is_granted,
-                        **_value(one),
-                    }
-                )
-        self._origin.run(tx, INSERT_ATTRIBUTES, rows)
+                row = {
+                    "type": item_type,
+                    "item_id": item_id,
+                    "key": key,
+                    "written_by": by or holder or None,
+                    "written": fields.time(one.written, self._now),
+                    "is_granted": is_granted,
+                    **_value(one),
+                }
+                rows.append((("attribute", item_type, old_id, one.key, one.value), row))
+        self._origin.run(tx, INSERT_ATTRIBUTES, self._origin.unwritten(tx, rows))
         return left
 
     def insert_reactions(
@@ -184,7 +183,8 @@ class ExtrasWriter:
         """
         kinds = self._reaction_kinds(tx)
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in reactions])
-        rows, left = [], []
+        all: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        left: list[Unreadable] = []
         for one in reactions:
             thing = found.get((one.on_type, one.on_id))
             profile_id = self._people.id(one.author)
@@ -206,15 +206,15 @@ class ExtrasWriter:
                     )
                 )
                 continue
-            rows.append(
-                {
-                    "type": on[0],
-                    "item_id": on[1],
-                    "profile_id": profile_id,
-                    "name": name,
-                    "created": fields.time(one.date, self._now),
-                }
-            )
+            row = {
+                "type": on[0],
+                "item_id": on[1],
+                "profile_id": profile_id,
+                "name": name,
+                "created": fields.time(one.date, self._now),
+            }
+            all.append((("reaction", one.on_type, one.on_id, one.author, name), row))
+        rows = self._origin.unwritten(tx, all)
         self._origin.run(tx, INSERT_REACTIONS, rows)
         self._origin.run(tx, COUNT_ON_COMMENTS, rows)
         self._origin.run(tx, COUNT_ON_ITEMS, rows)
@@ -225,7 +225,8 @@ class ExtrasWriter:
     ) -> list[Unreadable]:
         """Insert bookmarks; return those left out, whose person or thing does not exist here."""
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
-        rows, left = [], []
+        rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        left: list[Unreadable] = []
         for one in bookmarks:
             thing = found.get((one.on_type, one.on_id))
             profile_id = self._people.id(one.author)
@@ -238,15 +239,14 @@ class ExtrasWriter:
                     )
                 )
                 continue
-            rows.append(
-                {
-                    "profile_id": profile_id,
-                    "type": thing.type,
-                    "item_id": thing.id,
-                    "created": fields.time(one.date, self._now),
-                }
-            )
-        self._origin.run(tx, INSERT_BOOKMARKS, rows)
+            row = {
+                "profile_id": profile_id,
+                "type": thing.type,
+                "item_id": thing.id,
+                "created": fields.time(one.date, self._now),
+            }
+            rows.append((("bookmark", one.on_type, one.on_id, one.author), row))
+        self._origin.run(tx, INSERT_BOOKMARKS, self._origin.unwritten(tx, rows))
         return left
 
     def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
@@ -257,7 +257,8 @@ class ExtrasWriter:
             for kind, id, _ in (*_followed(one), *((kind, id, False) for kind, id in _ignored(one)))
         ]
         found = self._origin.find_items(tx, wanted)
-        watched, ignored = [], []
+        watched: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        ignored: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
 
         def known(one: PortedFollow, kind: str, id: str) -> ImportedThing | None:
@@ -280,22 +281,20 @@ class ExtrasWriter:
                 continue
             for kind, id, notify in _followed(one):
                 if (thing := known(one, kind, id)) is not None:
-                    watched.append(
-                        {
-                            "profile_id": profile_id,
-                            "type": thing.type,
-                            "item_id": thing.id,
-                            "send_email": notify,
-                        }
-                    )
+                    row = {
+                        "profile_id": profile_id,
+                        "type": thing.type,
+                        "item_id": thing.id,
+                        "send_email": notify,
+                    }
+                    watched.append((("follow", kind, id, one.author), row))
             for kind, id in _ignored(one):
                 thing = known(one, kind, id)
                 if thing is not None and (thing.type, thing.id) != (itemtypes.PROFILE, profile_id):
-                    ignored.append(
-                        {"profile_id": profile_id, "type": thing.type, "item_id": thing.id}
-                    )
-        self._origin.run(tx, INSERT_WATCHERS, watched)
-        self._origin.run(tx, INSERT_IGNORES, ignored)
+                    row = {"profile_id": profile_id, "type": thing.type, "item_id": thing.id}
+                    ignored.append((("ignore", kind, id, one.author), row))
+        self._origin.run(tx, INSERT_WATCHERS, self._origin.unwritten(tx, watched))
+        self._origin.run(tx, INSERT_IGNORES, self._origin.unwritten(tx, ignored))
         return left
 
     def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
@@ -303,7 +302,8 @@ class ExtrasWriter:
         not exist here.
         """
         users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
-        people, domains = [], []
+        people: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        domains: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
         for one in bans:
             row = {
@@ -319,10 +319,10 @@ class ExtrasWriter:
             if one.is_exception:
                 reason = "isException: there are no exceptions from bans here"
             elif user_id:
-                people.append(row | {"user_id": user_id})
+                people.append((("ban", one), row | {"user_id": user_id}))
                 continue
             elif domain:
-                domains.append(row | {"domain": domain[1]})
+                domains.append((("ban", one), row | {"domain": domain[1]}))
                 continue
             elif one.profile:
                 reason = f"profile: profile {one.profile} did not come"
@@ -331,8 +331,8 @@ class ExtrasWriter:
             else:
                 reason = "ipAddress: addresses of machines are not banned here"
             left.append(Unreadable(kind="ban", id=left_out_as(one), reason=reason))
-        self._origin.run(tx, INSERT_BANS, people)
-        made = self._origin.rows(tx, INSERT_DOMAIN_BANS, domains)
+        self._origin.run(tx, INSERT_BANS, self._origin.unwritten(tx, people))
+        made = self._origin.rows(tx, INSERT_DOMAIN_BANS, self._origin.unwritten(tx, domains))
         # By these ids they are removed with the import; those of people go with the people.
         self._origin.remember(
             tx, [(itemtypes.USER, f"{BAN}{domain}", id, "ban") for domain, id in made]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+import hashlib
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,7 +22,7 @@ LOCK = Query(
 FIND = Query(
     "imported_ids.find",
     """
-    SELECT i.item_type_id, i.old_id, i.item_id, coalesce(i.detail, '')
+    SELECT i.item_type_id, i.old_id, i.item_id, coalesce(i.detail, ''), coalesce(i.written, '')
       FROM unnest(%(types)s::smallint[], %(old_ids)s::text[]) AS n (item_type_id, old_id)
       JOIN imported_items i ON i.site_id = %(site_id)s AND i.origin_id = %(origin_id)s
                            AND i.item_type_id = n.item_type_id AND i.old_id = n.old_id""",
@@ -37,10 +39,25 @@ ALL_OF_TYPE = Query(
 INSERT = Query(
     "imported_ids.insert",
     """
-    INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id, detail)
-    SELECT %(site_id)s, %(origin_id)s, r.type, r.old_id, r.id, nullif(r.detail, '')
-      FROM json_to_recordset(%(rows)s::json) AS r (type smallint, old_id text, id bigint, detail text)
+    INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id, detail, written)
+    SELECT %(site_id)s, %(origin_id)s, r.type, r.old_id, r.id, nullif(r.detail, ''), r.written
+      FROM json_to_recordset(%(rows)s::json) AS r (type smallint, old_id text, id bigint, detail text, written text)
         ON CONFLICT (site_id, origin_id, item_type_id, old_id) DO NOTHING""",
+)
+# Digests that no earlier run has stored.
+MARK = Query(
+    "imported_ids.mark",
+    """
+    INSERT INTO import_marks (site_id, origin_id, digest)
+    SELECT %(site_id)s, %(origin_id)s, n.digest
+      FROM unnest(%(digests)s::uuid[]) AS n (digest)
+     ORDER BY n.digest
+        ON CONFLICT (site_id, origin_id, digest) DO NOTHING
+ RETURNING digest::text""",
+)
+UNMARK = Query(
+    "imported_ids.unmark",
+    "DELETE FROM import_marks m WHERE m.site_id = %(site_id)s AND m.origin_id = %(origin_id)s",
 )
 ALLOCATE = Query(
     "imported_ids.allocate",
@@ -110,6 +127,8 @@ SWITCH = Query(
      WHERE o.site_id = %(site_id)s AND o.origin_id = %(origin_id)s""",
 )
 
+T = TypeVar("T")
+
 # Types under which things of a layout's kind may be stored; the first that is found counts.
 TYPES: Final[Mapping[str, tuple[int, ...]]] = {
     "site": (itemtypes.SITE,),
@@ -133,6 +152,8 @@ class ImportedThing(NamedTuple):
     type: int
     id: int
     detail: str = ""
+    # Of a comment: note of what the run before wrote (comments.written_note); "" for other types.
+    written: str = ""
 
 
 class Origin(NamedTuple):
@@ -202,7 +223,7 @@ class Origin(NamedTuple):
             types=[item_type for item_type, _ in asked],
             old_ids=[id for _, id in asked],
         )
-        stored = {(row[0], row[1]): ImportedThing(row[0], row[2], row[3]) for row in rows}
+        stored = {(row[0], row[1]): ImportedThing(row[0], row[2], row[3], row[4]) for row in rows}
         found: dict[tuple[str, str], ImportedThing] = {}
         for key, names in asked.items():
             if key in stored:
@@ -218,16 +239,50 @@ class Origin(NamedTuple):
         rows = tx.rows(ALL_OF_TYPE, site_id=self.site_id, origin_id=self.id, type=item_type)
         return {row[0]: ImportedThing(item_type, row[1], row[2]) for row in rows}
 
-    def remember(self, tx: Transaction, rows: Collection[tuple[int, str, int, str]]) -> None:
-        """Insert the ids of things that came, given by type, old id, id here, detail."""
+    def remember(
+        self,
+        tx: Transaction,
+        rows: Collection[tuple[int, str, int, str]],
+        written: Mapping[str, str] | None = None,
+    ) -> None:
+        """Insert the ids of things that came, given by type, old id, id here, detail. `written`: by old id, notes of
+        what was written of comments.
+        """
+        notes = written or {}
         self.run(
             tx,
             INSERT,
             [
-                {"type": type, "old_id": fields.old_id(old), "id": id, "detail": detail}
+                {
+                    "type": type,
+                    "old_id": fields.old_id(old),
+                    "id": id,
+                    "detail": detail,
+                    "written": notes.get(old),
+                }
                 for type, old, id, detail in rows
             ],
         )
+
+    def unwritten(self, tx: Transaction, rows: Sequence[tuple[Sequence[object], T]]) -> list[T]:
+        """Return those rows that no earlier run has written, and note that this one does: each is given with what tells
+        it apart, its kind, old ids and values.
+        """
+        keyed: dict[str, T] = {}
+        for parts, row in rows:
+            digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
+            keyed.setdefault(str(uuid.UUID(digest)), row)
+        if not keyed:
+            return []
+        new = {
+            row[0]
+            for row in tx.rows(MARK, site_id=self.site_id, origin_id=self.id, digests=list(keyed))
+        }
+        return [row for digest, row in keyed.items() if digest in new]
+
+    def forget_written(self, tx: Transaction) -> None:
+        """Forget what earlier runs wrote, so that the next one writes all again."""
+        tx.run(UNMARK, site_id=self.site_id, origin_id=self.id)
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:
         """Store which documents were left out, with the reasons."""

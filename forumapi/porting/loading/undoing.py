@@ -324,7 +324,9 @@ DELETE_ORIGIN = Query(
     "undoing.delete_origin",
     """
     WITH left_out AS (
-        DELETE FROM import_leftouts l WHERE l.site_id = %(site_id)s AND l.origin_id = %(origin_id)s)
+        DELETE FROM import_leftouts l WHERE l.site_id = %(site_id)s AND l.origin_id = %(origin_id)s),
+    marks AS (
+        DELETE FROM import_marks m WHERE m.site_id = %(site_id)s AND m.origin_id = %(origin_id)s)
     DELETE FROM import_origins o WHERE o.site_id = %(site_id)s AND o.origin_id = %(origin_id)s""",
 )
 
@@ -365,6 +367,7 @@ def undo(
     with database.write() as tx:
         origin.switch(tx, on=False)
         origin.set_stage(tx, "undoing")
+        origin.forget_written(tx)
     items = 0
     for count in _remove_items(database, origin):
         items += count
