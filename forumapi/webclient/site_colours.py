@@ -92,7 +92,7 @@ def _accents(link: str) -> tuple[str, str]:
 def _sheet(link: str) -> tuple[str, bytes]:
     light, dark = _accents(link)
     text = (
-        f":root{{--accent:{light}}}@media (prefers-color-scheme:dark){{:root{{--accent:{dark}}}}}\n"
+        f":root{{--accent:{light}}}@media screen and (prefers-color-scheme:dark){{:root{{--accent:{dark}}}}}\n"
     ).encode()
     return hashlib.sha256(text).hexdigest()[:10], text
 
