@@ -1335,7 +1335,9 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Load the file at `path` (None: the default path), overridden by the environment. Raises ConfigError."""
+    """Load the settings file at `path` (None: the file that FORUMAPI_CONFIG names, else `etc/forumapi.toml` of the
+    package), overridden by variables FORUMAPI_*. Raises ConfigError, also if there is no such file.
+    """
     path = path or default_path(environ)
     values: dict[str, Any] = {}
     written = _read(path).unwrap()

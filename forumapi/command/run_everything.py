@@ -313,7 +313,9 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def is_loopback(listen: str) -> bool:
-    """Return True if the address `listen` is a Unix socket or a loopback address, which other machines can't reach."""
+    """Return True if the address `listen` is a Unix socket or a loopback address, which other machines can't reach. A
+    host name is looked up; False if the look-up fails.
+    """
     if listen.startswith("unix:"):
         return True
     host = listen.rpartition(":")[0].strip("[]")

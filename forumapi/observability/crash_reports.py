@@ -202,7 +202,7 @@ class Gate:
 
     def admit(self, fingerprint: str) -> int | None:
         """Return None if a crash with this fingerprint must not be reported now; else the number of its crashes that
-        were not reported since its last report.
+        were not reported since its last report. Beyond 1,000 fingerprints further ones are not counted.
         """
         now = time.monotonic()
         if now - self._began > self._every_s:

@@ -384,7 +384,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Name the sent profiles in the role no longer; with an empty list none at all."""
+        """Take the sent profiles out of those that the role names; an empty list takes out all of them."""
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))

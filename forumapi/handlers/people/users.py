@@ -1,4 +1,6 @@
-"""Users: adding them to a site by e-mail address, singly or in batches, and reading one. Wire: docs/api/users.md."""
+"""Users: adding them to a site by e-mail address, singly or in batches, reading one, and erasing one's own account.
+Wire: docs/api/users.md.
+"""
 
 from __future__ import annotations
 

@@ -360,10 +360,12 @@ class Rsvp(NamedTuple):
 
 
 def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
-    """Store answers to an event in the given order, all or none. The event is locked, and its details are loaded.
+    """Store answers to an event in the given order, all or none; of two by one profile the last counts. The event is
+    locked, and its details are loaded.
 
-    Answers equal to the stored ones change nothing. Raises Invalid (code 18) if there is no space left for a yes that
-    does not wait, NotFound for a profile that is not of this site.
+    Answers equal to the stored ones change nothing. A yes that waits for a space is stored as a maybe; a space that
+    becomes free goes to who waits longest; who says yes follows the event. Raises Invalid (code 18) if there is no
+    space left for a yes that does not wait, NotFound for a profile that is not of this site.
     """
     site_id, me = author[:2]
     key = {"site_id": site_id, "event_id": event.id}

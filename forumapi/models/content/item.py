@@ -215,8 +215,8 @@ class Item:
         """Store the columns that only this type of item has; a conversation has none."""
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title and microcosm of the locked item; if it moves, the counters of both microcosms are adapted
-        (content 3.5).
+        """Store the title, the microcosm and the edit reason of `change`, in the database and in this object, whose row
+        is locked. If the item moves, the counters of both microcosms are adapted (content 3.5).
         """
         site_id, me = author[:2]
         self.title, microcosm_id, reason = change

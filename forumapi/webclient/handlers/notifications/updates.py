@@ -94,7 +94,7 @@ class UpdateSettingsView(View):
 
 
 class DevicesView(View):
-    """Devices of a member that web push reaches with updates while no page is open."""
+    """Storing and removal of a member's device, which web push reaches with updates while no page is open."""
 
     def post(self, visit: Visit) -> Answer:
         """Store this browser's push subscription, which its script sends; with `remove` delete the subscription of that
