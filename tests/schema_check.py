@@ -254,7 +254,11 @@ def _responses(template: str | None, method: str) -> dict[int, dict[str, Any]]:
     shared = document()["components"]["responses"]
     if template is None:
         return {status: shared[str(status)] for status in ANYWHERE}
-    operation = document()["paths"][template].get(method.lower())
+    if method == "OPTIONS":
+        return {200: {}, **{status: shared[str(status)] for status in ANYWHERE}}
+    # HEAD and OPTIONS are described once, in the introduction: HEAD answers as GET does.
+    verb = "get" if method == "HEAD" else method.lower()
+    operation = document()["paths"][template].get(verb)
     if operation is None:
         return {status: shared[str(status)] for status in ANYWHERE | {405}}
     return {int(status): _resolved(part) for status, part in operation["responses"].items()}

@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, itemtypes
+from forumapi.apidocs.operation_ids import operation_id
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
 from forumapi.request.routing import CONVERTERS, NumberConverter
 from forumapi.wire import http_headers, scopes
@@ -68,8 +69,10 @@ a page sends as such is answered 303, since browsers repeat it on 302. `Prefer: 
 document at once, in place of the redirect or of `null`; `return=minimal` brings 204. `Idempotency-Key` makes a
 repeated write happen once; `If-Match` makes a write depend on the version that was read.
 
-**Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does,
-OPTIONS everywhere. A method that an address does not list is answered with 405 and `Allow`.
+**Reading.** `ETag` and `If-None-Match` save the transfer of what the client holds. HEAD works wherever GET does and
+answers with the same status and headers, without a body; OPTIONS works everywhere and answers 200 with `Allow` and
+without a body. Neither is listed at the addresses. A method that an address does not list is answered with 405 and
+`Allow`.
 
 **Switches.** Every operation that answers with the envelope also takes the parameters listed under `x-switches`. They
 change the form of the answer, or the method that is meant, so they are described once: the answers of the operations
@@ -319,29 +322,7 @@ def _path(endpoint: Endpoint, schemas: _Schemas, routes: Routes) -> Schema:
         operation = endpoint.handler.operations.get(verb)
         if operation is not None:
             made[verb.lower()] = _operation(endpoint, verb, operation, schemas, routes)
-            if verb == "GET":
-                made["head"] = _head(made["get"], endpoint)
-    made["options"] = {
-        "tags": [_tag(endpoint.handler)],
-        "operationId": _operation_id("options", endpoint.template),
-        "summary": "The methods of this address",
-        "security": [{}],
-        "responses": {
-            "200": {"description": "Nothing but headers.", "headers": _headers("Allow")},
-            **{str(status): _response(status) for status in (400, 404, 429, 500, 503)},
-        },
-    }
     return made
-
-
-def _operation_id(verb: str, template: str) -> str:
-    """Return the unique id of an operation, fit as an anchor, such as `get-conversations-id`.
-
-    Addresses outside /api/v1 have `top` after the method.
-    """
-    below = template.startswith("/api/v1/")
-    words = re.findall(r"\w+", template.removeprefix("/api/v1/") if below else f"top{template}")
-    return "-".join([verb, *words])
 
 
 # ---------------------------------------------------------------- operations
@@ -355,7 +336,7 @@ def _operation(
     who = f"For {_RIGHTS[operation.need]}."
     made: Schema = {
         "tags": [_tag(endpoint.handler)],
-        "operationId": _operation_id(verb.lower(), endpoint.template),
+        "operationId": operation_id(verb, endpoint.template),
         "summary": summary,
         "description": f"{description}\n\n{who}" if description else who,
         "parameters": [
@@ -398,19 +379,6 @@ def _passed(operation: HandlerOperation, schemas: _Schemas) -> Schema:
         elsewhere = _success(operation._replace(status=307, media_type=""), schemas)
         made |= {"206": part, "304": _response(304), "307": elsewhere}
     return made
-
-
-def _head(get: Schema, endpoint: Endpoint) -> Schema:
-    return {
-        **get,
-        "operationId": _operation_id("head", endpoint.template),
-        "responses": {
-            status: {key: value for key, value in response.items() if key != "content"}
-            if "$ref" not in response
-            else {"description": _DESCRIPTIONS[int(status)]}
-            for status, response in get["responses"].items()
-        },
-    }
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:

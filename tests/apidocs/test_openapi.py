@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,7 +17,7 @@ import pytest
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import routes
-from forumapi.apidocs import api_reference_page, openapi
+from forumapi.apidocs import api_reference_page, openapi, operation_ids
 from forumapi.apidocs.openapi import Schema
 from forumapi.errors import ApiError
 from forumapi.request.context import Context
@@ -75,6 +77,7 @@ def test_every_method_of_every_address_is_there() -> None:
             (re.sub(r"<[^>]*>", "{}", url), method.lower())
             for url, handler in table.items()
             for method in handler.allow.split(",")
+            if method not in ("OPTIONS", "HEAD")
         }
         documented = {
             (re.sub(r"{[^}]*}", "{}", path), verb)
@@ -83,16 +86,52 @@ def test_every_method_of_every_address_is_there() -> None:
             if verb in ("get", "head", "options", "post", "put", "patch", "delete")
         }
         assert documented == declared
+    assert "HEAD works wherever GET does" in DOCUMENT["info"]["description"].replace("\n", " ")
 
 
-def test_operation_ids_are_unique() -> None:
-    ids = [
-        operation["operationId"]
-        for item in DOCUMENT["paths"].values()
-        for operation in item.values()
+IDS = Path(__file__).resolve().parents[1] / "saved" / "operation_ids.txt"
+
+
+def test_operation_ids_are_unique_names_and_the_saved_ones() -> None:
+    """Clients are generated from them, so a change breaks those who generate anew: REFRESH_OPERATION_IDS=1 saves it."""
+    made = {
+        operation["operationId"]: f"{verb.upper():6}  {path}"
+        for path, item in DOCUMENT["paths"].items()
+        for verb, operation in item.items()
         if isinstance(operation, dict) and "operationId" in operation
-    ]
-    assert len(ids) == len(set(ids))
+    }
+    table = "".join(f"{name:44}  {place}\n" for name, place in sorted(made.items()))
+    if os.environ.get("REFRESH_OPERATION_IDS"):
+        IDS.write_text(table, encoding="utf-8")
+
+    assert len(made) == len(OPERATIONS)
+    assert all(re.fullmatch("[a-z][A-Za-z0-9]+", name) for name in made)
+    assert table == IDS.read_text(encoding="utf-8"), "REFRESH_OPERATION_IDS=1 saves the new table"
+
+
+def test_an_operation_id_follows_from_route_and_method() -> None:
+    for route, name in {
+        "GET /api/v1/comments/{id}/attributes/{key}": "getCommentAttribute",
+        "GET /api/v1/things": "listThings",
+        "POST /api/v1/things": "createThing",
+        "POST /api/v1/things/{id}/undo": "undoThing",
+        "PUT /api/v1/things/{id}/criteria/{key}": "updateThingCriterion",
+        "GET /api/v1/site/mail/{template}": "getThisSiteMailTemplate",
+        "GET /api/v1/webhooks/{webhook_id}/deliveries": "listWebhookDeliveries",
+        "POST /mail/appeal": "submitMailAppealPage",
+    }.items():
+        verb, _, template = route.partition(" ")
+        assert operation_ids.operation_id(verb, template) == name
+
+
+def test_exceptions_among_operation_ids_are_needed() -> None:
+    known = {
+        f"{verb.upper()} {path}"
+        for path, item in DOCUMENT["paths"].items()
+        for verb in item
+        if isinstance(item[verb], dict)
+    }
+    assert operation_ids.EXCEPTIONS.keys() <= known
 
 
 def test_every_operation_says_what_it_does_and_what_it_answers() -> None:
