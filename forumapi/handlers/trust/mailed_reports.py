@@ -6,7 +6,6 @@ from html import unescape
 from typing import ClassVar
 
 from forumapi import itemtypes
-from forumapi.errors import TooMany
 from forumapi.handlers.trust.reports import found_thing
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import platform_secret
@@ -62,7 +61,7 @@ class MailedReportHandler(Handler):
         """Confirm the report, so that moderators see it from now on; of a confirmed one, with `forget`, delete name and
         address.
 
-        400 for a code that is wrong, used or too old.
+        400 for a code that is wrong, used or too old; 429, and the code stays good, if moderators have enough reports.
         """
         code, site_id, tx = ctx.query.get("code", ""), ctx.site.id, ctx.writer
         made = _made(ctx, code)
@@ -84,12 +83,7 @@ class MailedReportHandler(Handler):
             return html_answers.message(ctx, "It is gone", text)
         thing = ReportedThing(ref, target.microcosm_id, target.owner_ids[0])
         guest = Guest(asked.email, asked.name, asked.key)
-        try:
-            Report(thing, asked.kind, asked.category, asked.text, guest=guest).insert(
-                tx, site_id, 0
-            )
-        except TooMany as error:
-            return html_answers.message(ctx, "Not now", f"{error.message}.", status=400)
+        Report(thing, asked.kind, asked.category, asked.text, guest=guest).insert(tx, site_id, 0)
         text = "The moderators have your report. You get a mail about what they decide."
         return html_answers.message(ctx, "Thank you", text)
 
