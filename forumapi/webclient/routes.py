@@ -150,6 +150,7 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/menu/": administration.MenuView,
     "/admin/roles/": roles.OwnRolesView,
     "/admin/reactions/": administration.ReactionsView,
+    "/admin/reports/": administration.ReportKindsView,
     "/admin/legal/": administration.OwnLegalTextsView,
     "/admin/legal/<name>/": administration.OwnLegalTextView,
     "/admin/mail/": administration.MailTextsView,

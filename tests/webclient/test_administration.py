@@ -147,6 +147,30 @@ def test_the_owner_chooses_reactions(hand: Hand, site: Site) -> None:
     assert hand.find("#name1").get_attribute("value") == "chapeau"
 
 
+@step("owner chooses the kinds of reports")
+def test_the_owner_chooses_kinds_of_reports(
+    hand: Hand, site: Site, make: Factory, visitor: Visitor
+) -> None:
+    path = f"/conversations/{make.conversation(site).id}/report/"
+    enter(hand, site, "reports")
+    assert hand.value("Title 1") == "Spam or advertising"
+    hand.fill("Short name 6", "wheels")
+    hand.fill("Title 6", "Not about wheels")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    form = visitor.of(site, site.newcomer).get(path).main
+    assert "Spam or advertising" in form and "Not about wheels" in form
+    hand.fill("Short name 4", "")
+    hand.press("Save")
+    # What is against the law can always be reported.
+    hand.find(".failed")
+    hand.press("Back to what the platform has")
+    hand.see("Saved.")
+    assert "Not about wheels" not in visitor.of(site, site.newcomer).get(path).main
+
+
 @step("owner adds a webhook and sees its deliveries")
 def test_the_owner_adds_a_webhook(hand: Hand, site: Site) -> None:
     enter(hand, site, "webhooks")

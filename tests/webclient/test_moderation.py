@@ -114,7 +114,7 @@ def test_a_moderator_deletes_and_restores(
     hand.see("Deleted")
     assert visitor.of(bikes).get(path).status in (403, 404)
     hand.press("Restore")
-    hand.see_no("Deleted")
+    hand.gone("Deleted")
     assert visitor.of(bikes).get(path).status == 200
 
 

@@ -321,3 +321,45 @@ def test_the_audit_and_decisions_go_on_by_key(make: Factory, site: Site, visitor
     owner = visitor.of(site, site.owner)
     link = owner.get("/admin/audit/?itemType=&actor=").find(".pages a[rel=next]")
     assert owner.get(link.attributes["href"] or "").status == 200
+
+
+def test_from_a_report_to_63_things_that_are_back(
+    make: Factory, site: Site, visitor: Visitor
+) -> None:
+    """A report, a case, a dry run, 63 things hidden, the reasons, an appeal, another moderator, and all as before."""
+    other = second(make, site)
+    talks = [make.conversation(site, by=site.owner) for _ in range(3)]
+    said = [one for talk in talks for one in make.comments(talk, 21)]
+    guest = visitor.of(site)
+    before = [guest.get(path_of(talk)).main for talk in talks]
+    visitor.of(site, site.newcomer).post(
+        f"/comments/{said[0].id}/report/", {"kind": "spam", "text": "Everywhere"}
+    )
+    moderator = visitor.of(site, site.moderator)
+    case = moderator.get("/moderation/cases/").find(".queue h2 a").attributes["href"] or ""
+    assert moderator.post(case, {"do": "take"}).location == case
+    form = moderator.get(case).find("a[href^='/moderation/act/hide/']").attributes["href"] or ""
+    fields = {
+        "what": "all",
+        "by": moderator.get(form).value("#by"),
+        "case": moderator.get(form).value("[name=case]"),
+        "reason": "Advertising",
+    }
+    plan = moderator.post("/moderation/act/hide/", fields).location
+    assert "63 things" in moderator.get(plan).main
+    moderator.post(plan, {"do": "confirm"})
+    assert all(guest.get(path_of(one)).tree.css_first("article") is None for one in talks)
+    assert "Something was done about it" in moderator.get(case).main
+
+    author = visitor.of(site, site.member)
+    reasons = author.get(f"/comments/{said[40].id}/incontext/").location
+    assert "Advertising" in author.get(reasons).main
+    appeal = author.post(reasons, {"text": "All of this is true"}).location
+    decided = {"do": "granted", "text": "So it is"}
+    assert moderator.post(appeal, decided).status == 403
+    assert visitor.of(site, other).post(appeal, decided).location == appeal
+
+    assert [guest.get(path_of(talk)).main for talk in talks] == before
+    assert "This decision was undone" in author.get(reasons).main
+    assert "63 were undone after an appeal." in moderator.get(plan).main
+    assert "Undo all of it" not in moderator.get(plan).main

@@ -24,6 +24,7 @@ PAGES: Final = (
     ("bans", marked("Bans")),
     ("sign-in", marked("Ways to sign in")),
     ("reactions", marked("Reactions")),
+    ("reports", marked("Kinds of reports")),
     ("legal", marked("Legal texts")),
     ("mail", marked("Mail templates")),
     ("webhooks", marked("Webhooks")),
@@ -302,6 +303,19 @@ class ReactionsView(RowsView):
     names = (("name", marked("Name")), ("text", marked("Sign")))
     path = "/site/reactions"
     most = 20
+
+
+class ReportKindsView(RowsView):
+    """Form of the kinds of reports among which people choose."""
+
+    title = marked("Kinds of reports")
+    names = (
+        ("kind", marked("Short name")),
+        ("title", marked("Title")),
+        ("category", marked("Category of the Digital Services Act")),
+    )
+    path = "/site/report-kinds"
+    most = 30
 
 
 # ---------------------------------------------------------------- texts
