@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import psycopg
+
 from forumapi import itemtypes
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Reader
-from forumapi.errors import Invalid, NotFound
+from forumapi.errors import ApiError, Invalid, NotFound
 from forumapi.mail.outbox import plain
 from forumapi.models.access import identity, platform_secret
 from forumapi.models.notifications import update_types
@@ -198,9 +200,16 @@ class PushSender(PollingThread):
                 some = [message for message in waiting if message.site_id == site_id]
                 tokens = identity.find_many(tx, site_id, {message.token_id for message in some})
                 for message in some:
-                    text = self._text(
-                        tx, contexts.get((site_id, message.id)), tokens.get(message.token_id)
-                    )
+                    context = contexts.get((site_id, message.id))
+                    try:
+                        text = self._text(tx, context, tokens.get(message.token_id))
+                    except (ApiError, psycopg.Error):
+                        raise
+                    except Exception as error:  # noqa: BLE001 - one message must not keep the others from being sent
+                        logger.exception("message %d of web push is dead", message.id)
+                        failure = f"{type(error).__name__}: {error}"
+                        outcomes.append(PushOutcome(message, "dead", failure))
+                        continue
                     if isinstance(text, str):
                         outcomes.append(PushOutcome(message, "dropped", text, was_tried=False))
                     else:

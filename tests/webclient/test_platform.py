@@ -151,3 +151,18 @@ def test_a_search_without_a_hit_says_so(visitor: Visitor) -> None:
 
     assert "There is none." in page.main
     assert "<script>alert" not in page.text
+
+
+def test_the_owner_of_an_empty_community_is_told_how_to_begin(
+    visitor: Visitor, make: Factory
+) -> None:
+    site = make.site()
+    hint = "This community is yours, and empty."
+
+    owner = visitor.of(site, site.owner)
+    assert hint in owner.get("/").text
+    assert f"/microcosms/{site.root_id}/create/microcosm/" in owner.get("/").text
+    assert owner.get(f"/microcosms/{site.root_id}/create/microcosm/").status == 200
+    assert hint not in visitor.of(site, site.member).get("/").text
+    make.microcosm(site, "A place")
+    assert hint not in owner.get("/").text
