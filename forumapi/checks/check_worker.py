@@ -103,7 +103,9 @@ class CheckWorker(PollingThread):
         return True
 
     def _pause(self, site_id: int, name: str, now: float) -> None:
-        """Ask a service no more for a while; what is over is forgotten, and all if that does not help."""
+        """Make no calls to the service `name` for the site for _PAUSE_S seconds from `now` (monotonic). If there are
+        too many pauses, those that are over are dropped; if there are still too many, all.
+        """
         if len(self._paused) >= _MOST_PAUSED:
             self._paused = {key: until for key, until in self._paused.items() if until > now}
         if len(self._paused) >= _MOST_PAUSED:

@@ -215,7 +215,9 @@ class ContentCheck(NamedTuple):
         return checked, row[8]
 
     def finish(self, tx: Transaction, state: str, verdicts: Sequence[dict[str, Any]]) -> bool:
-        """Store the verdicts; return False if another process has."""
+        """Store the final `state` of the check and its verdicts; return False, and store nothing, if another process
+        has finished it.
+        """
         return (
             tx.value(
                 FINISH,
@@ -228,7 +230,9 @@ class ContentCheck(NamedTuple):
         )
 
     def hold(self, tx: Transaction, reason: str) -> None:
-        """Hide the text until a moderator decides, and open its case; nothing for one that is hidden or gone."""
+        """Hide the text until a moderator decides, and open its case; do nothing if the text is hidden or deleted
+        already. `reason`: for the audit.
+        """
         ref = ItemRef(self.item_type, self.item_id)
         target = targets.lock(tx, self.site_id, [ref]).get(ref)
         thing = (target.comment or target.item) if target is not None else None

@@ -121,7 +121,7 @@ def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
 
 def pending(url: str, folder: Path | None = None) -> list[str]:
     """Return the names of the steps that `migrate` would run on the database at `url`, in order; nothing is changed.
-    Raises MigrateError, psycopg.Error.
+    `folder`: the steps' files, None for the package's. Raises MigrateError, psycopg.Error.
     """
     with psycopg.connect(url, connect_timeout=5) as connection:
         return _pending(read(folder), _known(connection))

@@ -164,7 +164,7 @@ class Index:
                 del self._by_topic[topic]
 
     def leave(self, client: LiveClient) -> None:
-        """Remove all subscriptions of a client, which keeps its own list of them."""
+        """Remove all subscriptions of a client from the index; the client's own list of them stays."""
         for topic in client.follows:
             self.discard(client, topic)
 

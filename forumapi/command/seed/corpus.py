@@ -148,7 +148,9 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """Return a chat's turns joined into posts, whose lengths are drawn from `rng`."""
+    """Return a chat's turns joined into posts, whose lengths are drawn from `rng`. `clean`: the chat has no unwanted
+    texts; False: these are left out.
+    """
     posts: list[str] = []
     parts: list[str] = []
     length, wanted = 0, 0.0

@@ -67,7 +67,7 @@ class ClientsHandler(Handler):
 
 
 class ClientHandler(Handler):
-    """One OAuth client of this site."""
+    """One OAuth client of this site; 404 if the site has no such client."""
 
     @needs(OWNER, answer=schemas.OAuthClient)
     def get(self, ctx: Context) -> Result:
@@ -96,7 +96,7 @@ class ClientHandler(Handler):
 
 
 class ClientSecretHandler(Handler):
-    """The secret of a confidential client."""
+    """Replacement of the secret of a confidential client."""
 
     takes_idempotency_key = False
 
@@ -128,11 +128,13 @@ class GrantsHandler(Handler):
 
 
 class GrantHandler(Handler):
-    """One of the caller's grants to OAuth clients."""
+    """Revocation of one of the caller's grants to OAuth clients."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke the grant: all of its tokens are refused from the next request on."""
+        """Revoke the grant: all of its tokens are refused from the next request on; 404 unless the grant is the
+        caller's.
+        """
         id: int = ctx.args["grant_id"]
         if not OAuthGrant.delete_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")

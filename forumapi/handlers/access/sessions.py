@@ -42,7 +42,7 @@ class SessionsHandler(Handler):
 
 
 class SessionHandler(Handler):
-    """One of the caller's sessions."""
+    """Ending of one of the caller's sessions."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

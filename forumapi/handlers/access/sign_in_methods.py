@@ -166,7 +166,9 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own settings of the method, so that the platform's settings apply again."""
+        """Delete the site's own settings of the method, so that the platform's settings apply again; 200 also if there
+        are none.
+        """
         SiteAuthBackend.delete(ctx.writer, ctx.author, _named(ctx).name)
         return Done()
 

@@ -101,7 +101,7 @@ class OneTimeHandler(Handler):
 
 
 class RecoveryCodesHandler(Handler):
-    """The caller's recovery codes."""
+    """Replacement of the caller's recovery codes by new ones."""
 
     takes_idempotency_key = False
     required_keys: ClassVar = {"POST": ("code",)}

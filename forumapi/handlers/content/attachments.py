@@ -130,7 +130,9 @@ class AttachmentsHandler(CarrierHandler):
 
 
 class AttachmentHandler(CarrierHandler):
-    """One attachment of a comment or profile, by the file's hash. An extension in the address is ignored."""
+    """Detaching of one attachment from a comment or profile, by the file's hash. An extension in the address is
+    ignored.
+    """
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:

@@ -204,7 +204,7 @@ def prepare(ctx: Context, source: str) -> text.PreparedText:
 
 
 def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> text.RenderedText:
-    """Render the rest of a text that `prepare` began, for a comment on `parent`: the HTML that is stored and shown."""
+    """Finish the rendering that `prepare` began, for a comment on `parent`: the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
 
@@ -236,7 +236,7 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 
 
 class CommentsHandler(Handler):
-    """New comments. Existing ones are listed by their item or profile."""
+    """Creation of comments. Existing comments are listed by their item or profile."""
 
     required_keys: ClassVar = {"POST": ("itemType", "itemId", "markdown")}
 
@@ -304,7 +304,7 @@ class CommentsHandler(Handler):
 
 
 class CommentInContextHandler(Handler):
-    """The page of an item on which a comment stands."""
+    """Redirect to the page of an item or profile on which a comment stands."""
 
     def locate(self, ctx: Context) -> Located:
         return locate_for_reading(ctx)

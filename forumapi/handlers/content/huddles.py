@@ -311,13 +311,15 @@ class ParticipantHandler(Handler):
 
 
 class HuddleLastCommentHandler(items.LastCommentHandler):
-    """The page of a huddle that holds its last comment."""
+    """Redirect to the page of a huddle that holds its last comment."""
 
     def locate(self, ctx: Context) -> Located:
         return _locate_participants(ctx)
 
 
 class HuddleNewCommentHandler(HuddleLastCommentHandler):
-    """The page of a huddle that holds the first comment that the caller has not read; the last one if all are read."""
+    """Redirect to the page of a huddle that holds the first comment that the caller has not read; to the page with the
+    last one if all are read.
+    """
 
     is_newest = False

@@ -376,7 +376,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
 
 
 class LastCommentHandler(Handler):
-    """The page of an item's comments that holds the last comment."""
+    """Redirect to the page of an item's comments that holds the last comment."""
 
     is_newest = True
 
@@ -403,6 +403,8 @@ class LastCommentHandler(Handler):
 
 
 class NewCommentHandler(LastCommentHandler):
-    """The page of an item that holds the first comment that the caller has not read; the last one if all are read."""
+    """Redirect to the page of an item that holds the first comment that the caller has not read; to the page with the
+    last one if all are read.
+    """
 
     is_newest = False

@@ -39,7 +39,7 @@ class ReactionKindsHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own kinds, so that the platform's apply again."""
+        """Delete the site's own kinds, so that the platform's kinds apply again; 200 also if there are none."""
         _set(ctx, None)
         return Done()
 
@@ -70,7 +70,7 @@ class ReactionsHandler(Handler):
 
 
 class ReactionHandler(Handler):
-    """The caller's reaction of one kind to a comment or item."""
+    """Giving and taking back of the caller's reaction of one kind to a comment or item."""
 
     def locate(self, ctx: Context) -> Located:
         return carrier_lookup.find(ctx)

@@ -337,7 +337,7 @@ class TicketBody(Struct):
 
 
 class TicketsHandler(Handler):
-    """Tickets, by which pages that can't set a header open live connections."""
+    """Issue of tickets, by which pages that can't set a header open live connections."""
 
     takes_idempotency_key = False
 

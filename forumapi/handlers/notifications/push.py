@@ -90,7 +90,7 @@ class PushSubscriptionsHandler(Handler):
 
 
 class PushSubscriptionHandler(Handler):
-    """One of the caller's subscriptions to web push."""
+    """Deletion of one of the caller's subscriptions to web push."""
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

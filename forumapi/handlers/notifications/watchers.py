@@ -190,7 +190,9 @@ class WatchersHandler(Handler):
 
 
 class WatcherByItemHandler(Handler):
-    """The caller's watcher of an object that type and id name: `/watchers/patch` and `/watchers/delete`."""
+    """Change and deletion of the caller's watcher of an object that type and id name: `/watchers/patch` and
+    `/watchers/delete`.
+    """
 
     allow = "OPTIONS,DELETE,PATCH"
     required_keys: ClassVar = {"PATCH": ("itemType", "itemId")}
@@ -220,7 +222,7 @@ class WatcherByItemHandler(Handler):
 
 
 class WatcherHandler(Handler):
-    """One watcher, named by its own id."""
+    """Change and deletion of one watcher, named by its own id."""
 
     allow = "OPTIONS,DELETE,PATCH"
 
@@ -241,7 +243,9 @@ class WatcherHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the watcher with the id in the address: for its profile, and for the site's owner."""
+        """Delete the watcher with the id in the address: for its profile, and for the site's owner; others get 403. 404
+        if there is no such watcher.
+        """
         tx, site_id, id = ctx.writer, ctx.site.id, ctx.args["watcher"]
         principal = ctx.identity.principal
         where = permission_target.find(tx, site_id, ctx.tree, principal, itemtypes.WATCHER, id)

@@ -128,7 +128,7 @@ class WebhookHandler(Handler):
 
 
 class WebhookSecretHandler(Handler):
-    """The secret with which a webhook's deliveries are signed."""
+    """Replacement of the secret with which a webhook's deliveries are signed."""
 
     takes_idempotency_key = False
 
@@ -145,7 +145,7 @@ class WebhookSecretHandler(Handler):
 
 
 class WebhookPingHandler(Handler):
-    """Test deliveries of a webhook."""
+    """Sending of a test delivery to a webhook."""
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:

@@ -139,7 +139,9 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
-        """Remove the criteria with the sent ids from the role; an empty list removes all of them."""
+        """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list removes
+        all criteria.
+        """
         ids = roles.ids(sent)
         role = roles.lock(ctx)
         Criterion.delete(ctx.writer, ctx.site.id, role.id, ids or None)
@@ -168,7 +170,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Change the criterion; keys that are not sent stay as they are."""
+        """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed."""
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
             return _dry_run(ctx, _made(ctx, sent, now), now.id)
@@ -180,7 +182,7 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the criterion from the role."""
+        """Remove the criterion from the role, whose members are then recomputed."""
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):
             raise NotFound("There is no such criterion")

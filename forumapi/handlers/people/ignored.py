@@ -97,7 +97,7 @@ class IgnoredHandler(Handler):
 
 
 class IgnoredBatchHandler(Handler):
-    """Many ignored objects at once: all of a batch are written or none."""
+    """Start and end of ignoring many objects at once: all of a batch or none."""
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:

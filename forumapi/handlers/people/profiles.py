@@ -343,7 +343,7 @@ class ReadBody(Struct):
 
 
 class ProfileReadHandler(Handler):
-    """The caller's read mark of one object."""
+    """Setting of the caller's read mark of one object."""
 
     shows_above = False
     required_keys: ClassVar = {"PUT": ("itemType",)}
@@ -359,7 +359,7 @@ class ProfileReadHandler(Handler):
 
 
 class ProfileReadBatchHandler(Handler):
-    """Read marks of the caller of many objects at once: all of a batch are written or none."""
+    """Setting of the caller's read marks of many objects at once: all of a batch or none."""
 
     shows_above = False
 

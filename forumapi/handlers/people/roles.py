@@ -327,7 +327,9 @@ class RoleHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the role, with its criteria and the list of profiles named in it."""
+        """Delete the role, with its criteria and the list of profiles named in it; all members of the role lose its
+        rights.
+        """
         role = lock(ctx, moves_rights=True)
         take_away_rights(ctx, role.delete(ctx.writer, ctx.author))
         return Done()

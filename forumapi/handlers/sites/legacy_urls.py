@@ -24,7 +24,7 @@ _IN_CONTEXT = "incontext"
 
 
 class ResolveHandler(Handler):
-    """Addresses of the forum software that the site was moved from."""
+    """Translation of addresses of the forum software that the site was moved from into today's."""
 
     @needs(
         ANYONE,

@@ -124,7 +124,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own text, so that the software's text applies again."""
+        """Delete the site's own text, so that the software's text applies again; 200 also if there is none."""
         LegalText.delete(ctx.writer, ctx.author, _document(ctx))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Done()

@@ -45,7 +45,7 @@ def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
 
 
 class StatementAppealHandler(Handler):
-    """Appeal of the caller against the statement of reasons in the address."""
+    """Filing of the caller's appeal against the statement of reasons in the address."""
 
     leads_to: ClassVar = {"POST": "/api/v1/appeals/<number:appeal>"}
 
@@ -127,7 +127,7 @@ class AppealHandler(Handler):
 
 
 class AppealMessagesHandler(Handler):
-    """Messages of an appeal."""
+    """Writing of messages in an appeal."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True

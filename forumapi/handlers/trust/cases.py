@@ -165,7 +165,7 @@ class CaseHandler(Handler):
 
 
 class CaseLeaseHandler(Handler):
-    """Lease of a case, by which one moderator at a time works on it."""
+    """Taking and giving back of the lease of a case, by which one moderator at a time works on the case."""
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
@@ -187,7 +187,7 @@ class AssignmentBody(Body):
 
 
 class CaseAssignmentHandler(Handler):
-    """Assignment of a case to one moderator, for as long as it waits."""
+    """Assignment of a case to one moderator, until the case is decided."""
 
     @needs(LOGIN, body=AssignmentBody)
     def put(self, ctx: Context, sent: AssignmentBody) -> Result:
@@ -214,7 +214,7 @@ class NoteBody(Body):
 
 
 class CaseNotesHandler(Handler):
-    """Notes on a case, which moderators alone read."""
+    """Writing of notes on a case, which moderators alone read."""
 
     @needs(LOGIN, body=NoteBody, status=302)
     def post(self, ctx: Context, sent: NoteBody) -> Result:

@@ -38,7 +38,9 @@ class _Linked(NamedTuple):
 
 
 class MailedAppealHandler(Handler):
-    """Appeal against one statement of reasons, by its addressee, whom the code of a mail's link proves."""
+    """Page of a mail's link: the appeal against one statement of reasons, by the person to whom the mail was sent. The
+    code in the link stands for a token.
+    """
 
     ignores_token = True
     takes_idempotency_key = False

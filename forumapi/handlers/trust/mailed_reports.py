@@ -34,7 +34,9 @@ class GuestStepBody(Body):
 
 
 class MailedReportHandler(Handler):
-    """Report by a guest, whom the code of a mail's link proves: not confirmed yet, or with its outcome."""
+    """Page of a mail's link: the report of a guest, to be confirmed by the guest, or with its outcome. The code in the
+    link stands for a token.
+    """
 
     ignores_token = True
     takes_idempotency_key = False

@@ -209,7 +209,7 @@ class ReportHandler(Handler):
 
 
 class GuestReportsHandler(Handler):
-    """Reports by guests, which count once their e-mail address is confirmed."""
+    """Sending of reports by guests; a report is made once the guest's e-mail address is confirmed."""
 
     def locate(self, ctx: Context) -> Located:
         """Lock the object that the body names, as it exists for guests.

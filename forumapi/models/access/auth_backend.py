@@ -84,13 +84,17 @@ class SiteAuthBackend(NamedTuple):
         is_enabled: bool,
         settings: Mapping[str, Any],
     ) -> None:
-        """Store the author's site's own settings of the back end `name`. The site's row must be locked."""
+        """Store the author's site's own settings of the back end `name`, in place of all earlier ones. `is_enabled`
+        False: the method is off on this site. The site's row must be locked.
+        """
         text = json_fragments.dumps(dict(settings)).decode()
         tx.run(UPSERT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)
         journal.record_site(tx, author)
 
     @staticmethod
     def delete(tx: Transaction, author: Author, name: str) -> None:
-        """Delete the author's site's own settings of the back end `name`, so that the platform's are in force again."""
+        """Delete the author's site's own settings of the back end `name`, so that the platform's settings are in force
+        again; nothing happens if there are none.
+        """
         tx.run(DELETE, site_id=author.site_id, name=name)
         journal.record_site(tx, author)

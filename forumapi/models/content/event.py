@@ -93,7 +93,9 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _flags(mine: str | None) -> dict[str, bool | None]:
-    """Return the member of meta.flags that is true if the viewer answered yes, None for a guest."""
+    """Return the member `attending` of meta.flags: True if the viewer answered yes; None for a guest. `mine`: the
+    viewer's part of the details (item_details.py).
+    """
     return {"attending": None if mine is None else mine == "true"}
 
 
@@ -340,7 +342,9 @@ class Event(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, **self._columns())
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, microcosm and `details` of the locked event; the database works out anew whether it is over."""
+        """Store the title, microcosm and edit reason of `change`, and this object's `details`, in the locked event; the
+        database works out anew whether it is over.
+        """
         super().update(tx, author, change)
         tx.run(UPDATE, site_id=author.site_id, item_id=self.id, **self._columns())
         self.load_details(tx, author.site_id)

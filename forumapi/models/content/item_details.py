@@ -41,9 +41,7 @@ def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any
 
 def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = False) -> bytes:
     """Render, as JSON, the members of an item's summary that only its type has, each with a leading comma; b"" without
-    any.
-
-    `whole`: those of a detail instead.
+    any. `text` and `mine`: as in `members`. `whole`: the members of a detail instead.
     """
     if not text:
         return b""
@@ -53,7 +51,9 @@ def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = 
 
 
 def flags(item_type: int, text: str | None, mine: str | None) -> dict[str, bool | None]:
-    """Return the members of meta.flags that only this type has; None as a value: guests don't have that flag."""
+    """Return the members of meta.flags that only this type has; None as a value: guests don't have that flag. `text`
+    and `mine`: as in `members`.
+    """
     return SPECS[item_type].flags(mine) if text else {}
 
 
@@ -64,5 +64,7 @@ def has_last_comment(item_type: int) -> bool:
 
 
 def until(item_type: int, text: str | None) -> datetime.datetime | None:
-    """Return the time at which the details will change without a write, such as the end of an event; None: never."""
+    """Return the time at which the details will change without a write, such as the end of an event; None: never.
+    `text`: as in `members`.
+    """
     return SPECS[item_type].until(text) if text else None

@@ -98,7 +98,9 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _members(text: str, mine: str | None) -> dict[str, Any]:
-    """Return the members of a poll's detail that other items lack, with the viewer's ballot (content 6.4)."""
+    """Return the members of a poll's detail that other items lack, with the viewer's ballot `mine`, None if the viewer
+    has not voted (content 6.4).
+    """
     poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
     has_results = shows_results(poll.results, is_open=poll.is_open, has_voted=mine is not None)
@@ -414,9 +416,9 @@ class Poll(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store title, microcosm and `details` of the locked poll; votes for removed choices are dropped.
-
-        Raises Invalid if the poll is to allow one choice only and somebody has voted for several.
+        """Store the title, microcosm and edit reason of `change`, and this object's `details`, in the locked poll;
+        votes for removed choices are dropped. Raises Invalid if the poll is to allow one choice only and somebody
+        has voted for several.
         """
         super().update(tx, author, change)
         assert self.details is not None

@@ -229,8 +229,8 @@ class Role(NamedTuple):
         _record(tx, author, kind, self.microcosm_id, self.id, version)
 
     def delete(self, tx: Transaction, author: Author) -> Settling | None:
-        """Delete the role with its criteria and named profiles, and take it from its members; return the queued role,
-        None if nothing is queued.
+        """Delete the role with its criteria and named profiles, and take the role from all of its members. Return the
+        role as queued, if its members are taken out in the background; None if that is done.
         """
         tx.run(DELETE, site_id=author.site_id, id=self.id)
         queued = _recompute(tx, author.site_id, self.id)

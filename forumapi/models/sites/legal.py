@@ -133,7 +133,9 @@ class LegalText(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, author: Author, document: str) -> None:
-        """Delete a document of the author's site, if it has its own, so that the package's is shown again."""
+        """Delete the own document of the author's site, so that the package's is shown again; nothing happens if the
+        site has none. `document`: its name, such as `terms`.
+        """
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
             journal.record_site(tx, author)
 

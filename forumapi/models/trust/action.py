@@ -600,7 +600,9 @@ class Action:
     def _state_reasons(
         self, tx: Transaction, site_id: int, rows: Sequence[Row], steps: Sequence[_Step]
     ) -> dict[int, int]:
-        """Store statements for the authors of what was changed, but for the actor; return their ids by place."""
+        """Store a statement for each author of changed things, except the actor; return the statements' ids by the
+        place of the thing in the action; {} for a kind that needs no statement.
+        """
         if not self.does.decision:
             return {}
         done = {one.place for one in steps if one.state == "done"}
@@ -648,9 +650,9 @@ def record(
     author_id: int,
     state: AppliedChange,
 ) -> None:
-    """Store a change of one thing as an action that is done, and the statement of reasons to the thing's author, if its
-    kind needs one and they did not do it themselves. Call it while the thing's row is locked; for an item before the
-    change, since the marks of its last edit are stored too.
+    """Store a change of one thing as an action that is done, and the statement of reasons to the thing's author, unless
+    the kind needs none or the author made the change. `state`: values before and after the change. Call it while the
+    thing's row is locked; for an item before the change, since the marks of its last edit are stored too.
     """
     tx.run(
         RECORD,

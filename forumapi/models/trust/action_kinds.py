@@ -413,7 +413,7 @@ class PersonKind(ActionKind):
     def _apply(
         self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
-        """Do it to one person; return what changed."""
+        """Apply the action to one person; return the change, None if there is nothing to change."""
 
     @abstractmethod
     def _undo(
@@ -424,7 +424,7 @@ class PersonKind(ActionKind):
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
-        """Take it back for one person; return why it can't be."""
+        """Undo `change` for one person; return why that is not possible, "" if it is done."""
 
 
 class WarnKind(PersonKind, name="warn", takes=_PEOPLE, decision="DECISION_VISIBILITY_OTHER"):

@@ -246,7 +246,9 @@ class _Reader:
                 raise self._broken(name, "neither another row nor the statement's end follows")
 
     def _row(self, name: str, wanted: bool) -> tuple[list[tuple[str, bytes]], str]:
-        """Read a row in parentheses: kind and bytes of its values, and why it can't be used."""
+        """Read a row in parentheses from the table `name`; return kind and bytes of its values, [] unless `wanted`, and
+        why the row can't be used, "" if it can.
+        """
         window = self._window
         if self._next_byte() != b"(":
             raise self._broken(name, "a row in parentheses is expected")

@@ -19,8 +19,8 @@ COMMENTED: Final = ("conversation", "event", "poll", "huddle", "profile")
 
 
 class NewestView(View):
-    """Address of the first comment on an item or profile that the member has not read; of the newest comment if all are
-    read.
+    """Redirect to the first comment on an item or profile that the member has not read; to the newest comment if all
+    are read.
     """
 
     where = "newcomment"
@@ -32,13 +32,13 @@ class NewestView(View):
 
 
 class LastView(NewestView):
-    """Address of the newest comment on an item or profile."""
+    """Redirect to the newest comment on an item or profile."""
 
     where = "lastcomment"
 
 
 class CommentView(View):
-    """Address of a comment, which the comment's time links to."""
+    """Redirect to a comment in its list, at the short address that the comment's time links to."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Redirect to the comment on the page of its item or profile."""
@@ -46,7 +46,7 @@ class CommentView(View):
 
 
 class InContextView(View):
-    """Address of a comment on the page of its item or profile, between the comments around it."""
+    """Redirect to a comment on the page of its item or profile, between the comments around it."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Redirect to the page of the list that holds the comment, with the comment as its anchor.
@@ -74,7 +74,7 @@ def in_context(location: str) -> str:
 
 
 class CreateCommentView(View):
-    """Target of the form for a new comment, which stands on the page of an item or profile."""
+    """Creation of a comment, by the form on the page of an item or profile."""
 
     takes_files = True
 

@@ -45,7 +45,9 @@ class DraftListView(View):
 
 
 class SaveDraftView(View):
-    """Draft of a comment on an item or profile, or of a new item in a microcosm."""
+    """Storing of a member's draft: of a comment on an item or profile, or of a new item in a microcosm. An empty form
+    deletes the draft.
+    """
 
     takes_files = True
 
@@ -111,7 +113,7 @@ class SaveDraftView(View):
 
 
 class DiscardDraftView(View):
-    """Discarding of a draft."""
+    """Deletion of a member's draft, by a button beside it."""
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Delete the draft, and lead back to the page that the form names, else to the list of drafts. Raises

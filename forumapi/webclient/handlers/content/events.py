@@ -66,7 +66,7 @@ class EventView(View):
 
 
 class AttendView(View):
-    """Answer of a member to an event: `rsvp` is yes, maybe, no, or `waiting` for a place on a full event."""
+    """Storing of a member's answer to an event: `rsvp` is yes, maybe, no, or `waiting` for a place on a full event."""
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the member's answer in place of the former one, and lead back to the event; a refusal shows the event's

@@ -48,10 +48,8 @@ class HuddlePageView(View):
         people: People | None = None,
         failure: Failure | None = None,
     ) -> Answer:
-        """Show the huddle's page. `people`: contents of its form to add people, if that was not carried out; `failure`:
-        the API's refusal of it.
-
-        Raises Refused with 404 for members who take no part.
+        """Show the huddle's page. `people`: contents of the page's form to add people, if adding them failed;
+        `failure`: the API's refusal to add them. Raises Refused with 404 for members who take no part.
         """
         try:
             found = visit.listed(f"/huddles/{item}")
@@ -69,7 +67,7 @@ class HuddlePageView(View):
 
 
 class NewestHuddleCommentView(View):
-    """Address of the first comment of a huddle that the participant has not read; of the newest comment if all are
+    """Redirect to the first comment of a huddle that the participant has not read; to the newest comment if all are
     read.
     """
 
@@ -151,7 +149,7 @@ class BeginHuddleView(View):
 
 
 class AddToHuddleView(View):
-    """Target of the form that adds people to a huddle."""
+    """Adding of people to a huddle, by the form on its page."""
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Add the people of the form as participants; if names are unclear or the API refuses, show the huddle's page

@@ -41,11 +41,11 @@ class PollView(View):
 
 
 class VoteView(View):
-    """Ballot of a member in a poll."""
+    """Storing and withdrawal of a member's vote in a poll."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the chosen choices in place of the member's former vote; none withdraws it. Lead back to the poll; a
-        refusal shows the poll's page with its reason. Raises SignInFirst for guests.
+        """Store the choices of the form in place of the member's former vote; a form without choices withdraws the
+        vote. Lead back to the poll; a refusal shows the poll's page with its reason. Raises SignInFirst for guests.
         """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []

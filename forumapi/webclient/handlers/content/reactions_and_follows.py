@@ -17,8 +17,9 @@ READ: Final = "any(conversations,events,huddles,microcosms,polls)"
 
 
 def back_to(visit: Visit, things: str, item: int) -> Answer:
-    """Lead back to the page that the form names, to the comment if it is one's; without a name to the thing's own page,
-    for a site to the list of watchers. `things`: plural of the type.
+    """Redirect to the page that the form names; without a name to the page of the thing `item`, for a site to the
+    member's list of watchers. After a form on a comment, the address ends with the comment's anchor, except in the
+    list of bookmarks. `things`: plural of the type, such as `conversations`.
     """
     address = visit.back(f"/{things}/{item}/" if things != "sites" and item else "/watchers/")
     is_in_thread = things == "comments" and not address.startswith("/bookmarks/")
@@ -27,7 +28,9 @@ def back_to(visit: Visit, things: str, item: int) -> Answer:
 
 
 class ReactView(View):
-    """Reactions of the member to a comment or item."""
+    """Page of the reactions that the site offers, and target of its buttons: giving and taking back of the member's
+    reaction to a comment or item.
+    """
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Show all reactions that the site offers, for the member to give one. Raises SignInFirst for guests."""
@@ -36,8 +39,8 @@ class ReactView(View):
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Give the reaction named in `reaction`, or take back the one in `unreact`, and lead back. Raises Refused
-        without either. Raises SignInFirst for guests.
+        """Give the reaction named in `reaction`, or take back the one named in `unreact`, and go `back_to` the page
+        before. Raises Refused without either. Raises SignInFirst for guests.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")
@@ -49,10 +52,12 @@ class ReactView(View):
 
 
 class BookmarkView(View):
-    """Bookmark of the member on a comment or item."""
+    """Setting and removal of the member's bookmark on a comment or item."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Set the bookmark if `on` is "1", else remove it, and lead back. Raises SignInFirst for guests."""
+        """Set the bookmark if `on` is "1", else remove it, and go `back_to` the page before. Raises SignInFirst for
+        guests.
+        """
         visit.member()
         is_on = visit.field("on") == "1"
         visit.api.write("PUT" if is_on else "DELETE", f"/{things}/{item}/bookmark", None)
@@ -70,11 +75,11 @@ class BookmarkListView(View):
 
 
 class FollowView(View):
-    """Watcher of the member on an item, microcosm, profile or the site."""
+    """Setting, change and removal of the member's watcher on an item, microcosm, profile or the site."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Begin to watch if `on` is "1", else stop; if `mail` is given, change alone if mail is sent ("1": yes). Lead
-        back. Raises SignInFirst for guests.
+        """Begin to watch the thing if `on` is "1", else stop; with the field `mail`, only set if the watcher sends mail
+        ("1": yes). Go `back_to` the page before. Raises SignInFirst for guests.
         """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}
@@ -99,10 +104,12 @@ class WatcherListView(View):
 
 
 class IgnoreView(View):
-    """Item, microcosm or profile that the member ignores or may ignore."""
+    """Start and end of ignoring an item, microcosm or profile, by the member."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Ignore the thing if `on` is "1", else stop ignoring it, and lead back. Raises SignInFirst for guests."""
+        """Ignore the thing if `on` is "1", else stop ignoring it, and go `back_to` the page before. Raises SignInFirst
+        for guests.
+        """
         visit.member()
         method = "PUT" if visit.field("on") == "1" else "DELETE"
         visit.api.write(method, "/ignored", {"itemType": things[:-1], "itemId": item})
@@ -120,7 +127,7 @@ class IgnoredListView(View):
 
 
 class ReadView(View):
-    """Read mark of the member on an item or microcosm."""
+    """Setting of the member's read mark on an item or microcosm."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Mark the item or microcosm as read up to now, and lead back. Raises SignInFirst for guests."""
@@ -130,7 +137,7 @@ class ReadView(View):
 
 
 class ReadAllView(View):
-    """Read marks of the member on the whole site, or on all huddles."""
+    """Setting of the member's read marks on the whole site, or on all huddles."""
 
     def post(self, visit: Visit) -> Answer:
         """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and lead back.

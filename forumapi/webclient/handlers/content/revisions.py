@@ -11,7 +11,7 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class RevisionsView(View):
-    """Page of a comment's revisions."""
+    """Page of a comment's revisions; its button makes the text of an earlier revision the current one."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """List revisions from `offset` on, newest first, and show the difference between the revisions numbered `from`

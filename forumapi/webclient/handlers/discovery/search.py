@@ -88,7 +88,7 @@ class SuggestionsView(View):
 
 
 class TodayView(View):
-    """Old address of the official client for what was written within a day."""
+    """Redirect from the official client's old address for what was written within a day to a search."""
 
     def get(self, visit: Visit) -> Answer:
         """Redirect permanently to a search for conversations, events, profiles and huddles of the last day."""

@@ -19,7 +19,7 @@ MOST_PAGES: Final = 4
 
 
 class LiveTicketView(View):
-    """Ticket by which a member's page opens one connection to the API's live stream."""
+    """Issue of a ticket by which a member's page opens one connection to the API's live stream."""
 
     def post(self, visit: Visit) -> Answer:
         """Answer with JSON: `ticket`. Raises Refused for guests, who connect without one."""

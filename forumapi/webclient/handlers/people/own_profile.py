@@ -96,7 +96,7 @@ class OwnProfileView(View):
 
 
 class EditProfileView(View):
-    """Old address of the official client's form for a profile."""
+    """Redirect from the official client's old address of the form for a profile to today's."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
         """Redirect to the form of one's own profile. Raises Refused for another's. Raises SignInFirst for guests."""

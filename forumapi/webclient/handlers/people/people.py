@@ -64,7 +64,9 @@ class ProfileView(View):
 
 
 class ProfileRolesView(View):
-    """Roles that a profile is in, and why; the API shows them to the profile itself and to the site's owner."""
+    """Page of the roles that a profile is in, and why; the API shows them to the profile itself and to the site's
+    owner.
+    """
 
     def get(self, visit: Visit, profile: int) -> Answer:
         """List the profile's roles from `offset` on. Raises SignInFirst for guests, Failure for other members."""

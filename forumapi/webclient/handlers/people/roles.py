@@ -88,7 +88,7 @@ class RolesView(View):
 
 
 class OwnRolesView(View):
-    """Page of the site's default roles, which are the root microcosm's; for the owner of the site."""
+    """Redirect to the page of the site's default roles, which are the root microcosm's; for the owner of the site."""
 
     def get(self, visit: Visit) -> Answer:
         """Redirect to the page of the root microcosm's roles. Raises Refused for all but the site's owner."""
@@ -168,7 +168,7 @@ class RoleView(View):
 
 
 class RoleMembersView(View):
-    """Target of the form that names people in a role."""
+    """Naming of people in a role and their removal, by forms on the role's page."""
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile `profile` (id) or `name` in the role; with `do` = "take off" remove `profile`. If no profile

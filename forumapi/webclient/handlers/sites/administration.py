@@ -474,7 +474,7 @@ class BansView(View):
 
 
 class LiftBanView(View):
-    """Button that ends a ban before its time."""
+    """Ending of a ban before its time, by a button in the list of bans."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
         """End the ban, and lead to the list of bans. Raises Refused for all but the site's owner."""

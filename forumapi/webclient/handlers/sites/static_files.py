@@ -42,7 +42,7 @@ class ThemeView(View):
 
 
 class DefaultLogoView(View):
-    """Default logo and favicon, at the addresses that the API gives for a site without its own."""
+    """Redirect to the default logo or favicon, from the addresses that the API gives for a site without its own."""
 
     def get(self, visit: Visit) -> Answer:
         """Redirect to the picture that comes with the release."""
@@ -50,7 +50,7 @@ class DefaultLogoView(View):
 
 
 class IconView(View):
-    """Address at which browsers look for a site's icon."""
+    """Redirect from the address at which browsers look for a site's icon."""
 
     def get(self, visit: Visit) -> Answer:
         """Redirect to the icon that comes with the release, the same for every site."""

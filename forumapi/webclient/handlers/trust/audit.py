@@ -18,7 +18,7 @@ _PEOPLE: Final = ("actor", "subject")
 
 
 class AuditView(View):
-    """Audit of the site: who did what to which thing; for the owner."""
+    """Page of the site's audit: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
         """List entries of the audit, newest first, filtered by the query parameters FILTERS. Raises Refused for all but
@@ -43,7 +43,9 @@ class AuditView(View):
 
 
 class OwnRecordView(View):
-    """Part of the audit about one member: the member's changes, and changes by others to the member's things."""
+    """Page with the part of the audit about one member: the member's changes, and changes by others to the member's
+    things.
+    """
 
     def get(self, visit: Visit) -> Answer:
         """List the member's entries, newest first. Raises SignInFirst for guests."""
@@ -74,7 +76,9 @@ class TransparencyFileView(View):
     """Transparency report of the site as a file for spreadsheets; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the report of the same period as a CSV file. Raises Refused for all but the site's owner."""
+        """Send the report of the period from `since` to `until` in the query, by default the last 365 days, as a CSV
+        file. Raises Refused for all but the site's owner.
+        """
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}

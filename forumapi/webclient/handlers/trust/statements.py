@@ -62,7 +62,7 @@ class StatementView(View):
 
 
 class ReasonsView(View):
-    """Address that leads an author from content that was hidden or deleted to the statement about it."""
+    """Redirect that leads an author from content that was hidden or deleted to the statement about it."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Redirect to the statement, else to the member's list of statements. `things`: plural of the type. Raises
