@@ -73,11 +73,12 @@ def test_it_follows_roles_and_the_choice_at_once(api: Api, make: Factory, site: 
 
 
 def test_a_page_that_was_kept_is_none_after_a_change(api: Api, make: Factory, site: Site) -> None:
+    person = make.person(site, "Lucy")
+    role = make.role(site, site.root_id, "Keepers", moderator=True)
     choose(api, site, True)
     path = f"/api/v1/microcosms/{site.root_id}"
     before = api.get(path, site=site)
-    person = make.person(site, "Lucy")
-    make.join(make.role(site, site.root_id, "Keepers", moderator=True), person)
+    make.join(role, person)
 
     again = api.get(path, site=site, headers={"If-None-Match": before.headers["etag"]})
 
