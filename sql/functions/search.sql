@@ -57,6 +57,11 @@ CREATE FUNCTION search_hashtags(source text, weight text) RETURNS tsvector LANGU
                                  FROM regexp_matches(source, '(?<!\w)#(\w+)', 'g') AS m (part)), '')::tsvector END
 $$;
 
+-- What is indexed of a text that is no title.
+CREATE FUNCTION search_body(config regconfig, document text) RETURNS tsvector LANGUAGE sql STABLE AS $$
+    SELECT to_tsvector(config, search_tokens(left(document, 50000), true)) || search_hashtags(document, 'D')
+$$;
+
 -- What is indexed: the title with its weight, the text behind it with D, and the hashtags of either.
 CREATE FUNCTION search_vector(language regconfig, title text, weight "char", document text) RETURNS tsvector
 LANGUAGE plpgsql STABLE AS $$
@@ -68,7 +73,7 @@ BEGIN
         found := setweight(to_tsvector(config, search_tokens(title, true)), weight) || search_hashtags(title, weight::text);
     END IF;
     IF document <> '' THEN
-        found := found || to_tsvector(config, search_tokens(left(document, 50000), true)) || search_hashtags(document, 'D');
+        found := found || search_body(config, document);
     END IF;
     RETURN found;
 END $$;
@@ -147,19 +152,33 @@ CREATE FUNCTION search_note_gone(in_site bigint, gone text, kept text) RETURNS v
      WHERE w.words <> '{}'
 $$;
 
+-- All comments of one statement together: an import writes hundreds at a time.
+CREATE FUNCTION search_new_comments() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH configs AS MATERIALIZED (
+        SELECT s.site_id, search_config(s.search_language) AS config
+          FROM sites s
+         WHERE s.site_id IN (SELECT m.site_id FROM made m))
+    INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, person_id, author_id, created, vector)
+    SELECT m.site_id, 4, m.comment_id, m.comment_id >> 13, m.item_id, m.on_profile_id, m.created_by, m.created,
+           search_body(f.config, m.markdown)
+      FROM made m
+      JOIN configs f ON f.site_id = m.site_id
+     WHERE NOT m.is_deleted AND NOT m.is_moderated;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION search_comment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        DELETE FROM search_documents d
-         WHERE d.site_id = OLD.site_id AND d.item_type_id = 4 AND d.item_id = OLD.comment_id;
-        -- Of huddles no word was learnt.
-        IF NOT OLD.is_deleted AND NOT OLD.is_moderated
-           AND NOT EXISTS (SELECT FROM items i
-                            WHERE i.site_id = OLD.site_id AND i.item_id = OLD.item_id AND i.item_type_id = 5) THEN
-            PERFORM search_note_gone(OLD.site_id, left(OLD.markdown, 50000),
-                                CASE WHEN TG_OP = 'UPDATE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated
-                                     THEN left(NEW.markdown, 50000) END);
-        END IF;
+    DELETE FROM search_documents d
+     WHERE d.site_id = OLD.site_id AND d.item_type_id = 4 AND d.item_id = OLD.comment_id;
+    -- Of huddles no word was learnt.
+    IF NOT OLD.is_deleted AND NOT OLD.is_moderated
+       AND NOT EXISTS (SELECT FROM items i
+                        WHERE i.site_id = OLD.site_id AND i.item_id = OLD.item_id AND i.item_type_id = 5) THEN
+        PERFORM search_note_gone(OLD.site_id, left(OLD.markdown, 50000),
+                            CASE WHEN TG_OP = 'UPDATE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated
+                                 THEN left(NEW.markdown, 50000) END);
     END IF;
     IF TG_OP <> 'DELETE' AND NOT NEW.is_deleted AND NOT NEW.is_moderated THEN
         INSERT INTO search_documents (site_id, item_type_id, item_id, shelf, place_id, person_id, author_id, created, vector)
@@ -170,7 +189,9 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER search_new AFTER INSERT OR DELETE ON comments FOR EACH ROW EXECUTE FUNCTION search_comment();
+CREATE TRIGGER search_new AFTER INSERT ON comments REFERENCING NEW TABLE AS made
+    FOR EACH STATEMENT EXECUTE FUNCTION search_new_comments();
+CREATE TRIGGER search_deleted AFTER DELETE ON comments FOR EACH ROW EXECUTE FUNCTION search_comment();
 CREATE TRIGGER search_changed AFTER UPDATE OF markdown, is_deleted, is_moderated ON comments
     FOR EACH ROW WHEN (OLD.markdown IS DISTINCT FROM NEW.markdown OR OLD.is_deleted <> NEW.is_deleted
                        OR OLD.is_moderated <> NEW.is_moderated)
