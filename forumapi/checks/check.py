@@ -8,6 +8,8 @@ from typing import ClassVar, Final, NamedTuple
 
 PASS: Final = "pass"
 HOLD: Final = "hold"
+# A rule that is only watched would have held.
+SHADOW: Final = "shadow"
 # The check gave no usable answer in time; the site's setting decides.
 FAILED: Final = "failed"
 
@@ -41,7 +43,7 @@ class CheckedText(NamedTuple):
 
 
 class CheckVerdict(NamedTuple):
-    """CheckVerdict of one check: PASS, HOLD or FAILED, and why, for moderators."""
+    """CheckVerdict of one check: PASS, HOLD, SHADOW or FAILED, and why, for moderators."""
 
     word: str
     reason: str = ""

@@ -338,6 +338,10 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("post", "/reports/guest", "shownIds.[]"): [
         {**_COMMENT, "kind": "spam", "email": "guest@example.org", "shownIds": ["@comment"]}
     ],
+    ("put", "/cases/{case}/assignment", "profileId"): [{"profileId": "@profile"}],
+    ("put", "/site/checks", "rates.[].roleId"): [{"rates": [{"roleId": "@role", "perHour": 1}]}],
+    ("put", "/site/rules", "[].roleId"): [[{"name": "new", "title": "New", "roleId": "@role"}]],
+    ("post", "/site/rules/dry-run", "roleId"): [{"roleId": "@role"}],
     ("post", "/actions", "targets.[].itemId"): [
         {**_ACTION, "kind": kind, "targets": [body], "microcosmId": "$microcosm"}
         for kind in ("hide", "move", "silence")
@@ -361,7 +365,10 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("post", "/preview", "microcosmId"): [{"microcosmId": "@microcosm", "markdown": "x"}],
 }
 # Numbers in bodies that name nothing of a site.
-_NO_IDS = "days duration orGroup revision rsvpLimit styleId themeId updateTypeId value version"
+_NO_IDS = (
+    "days duration firstPosts maxLinks orGroup perHour revision rsvpLimit sameText styleId themeId updateTypeId value"
+    " version"
+)
 NO_ID_FIELDS = frozenset(_NO_IDS.split())
 
 
