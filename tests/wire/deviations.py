@@ -199,15 +199,17 @@ class OwnPart:
 
 @dataclass(frozen=True)
 class Added:
-    """One more member of the document, before its `meta`."""
+    """One more member of the document, or of each in a list of them, before its `meta`."""
 
     name: str
     value: Any
 
     def apply(self, expected: Expected) -> None:
         data = expected.body.json["data"]
-        meta = data.pop("meta")
-        data |= {self.name: self.value, "meta": meta}
+        for document in data if isinstance(data, list) else [data]:
+            if isinstance(document, dict):
+                meta = document.pop("meta")
+                document |= {self.name: self.value, "meta": meta}
 
 
 @dataclass(frozen=True)
@@ -819,6 +821,16 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ("member-PUT-conversation-noreason",),
         (Status(400), Header("location", None), ErrorObject()),
         "Each edit needs its own reason.",
+    ),
+    Deviation(
+        "N-06",
+        (
+            "member-GET-updates-preference-1",
+            "member-GET-updates-preferences",
+            "member-GET-updates-preferences-after",
+        ),
+        (Added("sendPush", Kind((bool,))),),
+        "Each type is pushed to devices or not.",
     ),
     Deviation(
         "C-23",
