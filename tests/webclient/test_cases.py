@@ -475,3 +475,27 @@ def test_only_the_owner_removes_for_good(make: Factory, site: Site, visitor: Vis
     plan = _planned(owner, "redact", **law).location
     assert owner.post(plan, {"do": "confirm"}).location == plan
     assert owner.post(plan, {"do": "undo"}).status == 409
+
+
+def test_an_appeal_is_a_case_that_leads_to_it(make: Factory, site: Site, visitor: Visitor) -> None:
+    _, statement = make.action(make.conversation(site))
+    owner = visitor.of(site, site.owner)
+    _, plain = make.report(make.conversation(site))
+    assert "Appeal" not in owner.get("/moderation/cases/").find(".queue").text()
+    assert "Dismiss the case" in owner.get(f"/moderation/cases/{plain}/").main
+    appeal = make.appeal(statement, site.member)
+    queue = owner.get("/moderation/cases/?source=appeal")
+    assert "Appeal" in queue.find(".queue h2").text()
+    assert queue.find(".queue h2 a").attributes["href"] == f"/appeals/{appeal}/"
+    case = f"/moderation/cases/{(queue.find('.queue h2').id or 'c0')[1:]}/"
+
+    page = owner.get(case)
+
+    assert f"/appeals/{appeal}/" in [one.attributes["href"] for one in page.tree.css("main a")]
+    assert "Dismiss the case" not in page.main
+    assert owner.post(case, {"do": "assign"}).location == case
+    assert "Assigned to owner." in owner.get(case).main
+    assert len(owner.get("/moderation/cases/?assigned=true").tree.css(".queue > li")) == 1
+    assert owner.post(case, {"do": "unassign"}).location == case
+    assert not owner.get("/moderation/cases/?assigned=true").tree.css(".queue > li")
+    assert not owner.get("/moderation/cases/?overdue=true").tree.css(".queue > li")

@@ -12,7 +12,16 @@ from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
 # Filters of the queue that the API has, by the names of its query.
-FILTERS: Final = ("state", "priority", "itemType", "microcosmId", "mine")
+FILTERS: Final = (
+    "state",
+    "priority",
+    "itemType",
+    "microcosmId",
+    "source",
+    "mine",
+    "assigned",
+    "overdue",
+)
 # Earlier actions that a case shows.
 EARLIER: Final = 5
 
@@ -57,6 +66,10 @@ class CaseView(View):
                 visit.api.put(f"{path}/lease")
             elif do == "release":
                 visit.api.delete(f"{path}/lease")
+            elif do == "assign":
+                visit.api.put(f"{path}/assignment", {"profileId": visit.member()["id"]})
+            elif do == "unassign":
+                visit.api.delete(f"{path}/assignment")
             elif do == "note":
                 body = {"text": visit.field("text")}
                 visit.api.post(f"{path}/notes", body, key=visit.field("key"))
