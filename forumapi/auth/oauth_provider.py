@@ -204,7 +204,9 @@ class OAuthProvider:
         return self._ask(self._token.create_token_response, pairs, authorization)
 
     def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Revoke one of the client's tokens (RFC 7009)."""
+        """Answer a request of a client to revoke one of its tokens (RFC 7009). `pairs`: fields of the form;
+        `authorization`: value of the header Authorization.
+        """
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
         return OAuthAnswer(answer.status, answer.body or b"{}")
 

@@ -139,6 +139,6 @@ def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Turn all checks of a site off."""
+    """Turn all checks of the author's site off; nothing happens if none is on."""
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

@@ -148,7 +148,9 @@ FORGET = Query(
 
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Queue what was written or changed; nothing of huddles, and nothing that an import brought."""
+    """Queue the comments and items that these events created or changed, to be checked; leave out comments in huddles,
+    and events of an import.
+    """
     refs = {
         ItemRef(event.item_type, event.item_id)
         for event in events

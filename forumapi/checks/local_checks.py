@@ -9,7 +9,7 @@ from forumapi.checks.check import HOLD, PASSED, CheckedText, CheckVerdict, TextC
 
 
 class FirstThingsCheck(TextCheck):
-    """Hold for the first things that somebody writes."""
+    """Check that holds the texts of authors who have fewer than `count` visible comments and items."""
 
     name: ClassVar[str] = "firstPosts"
 
@@ -23,7 +23,7 @@ class FirstThingsCheck(TextCheck):
 
 
 class LinksCheck(TextCheck):
-    """Hold for more links than a site allows."""
+    """Check that holds a text with links to more than `most` hosts."""
 
     name: ClassVar[str] = "links"
 

@@ -171,7 +171,9 @@ _state: Final = _State()
 
 
 def share(most: int) -> None:
-    """Make the memory that processes forked later share, `most` of them at a time; does nothing the second time."""
+    """Allocate the memory of metrics that processes forked later share, for at most `most` of them at a time; do
+    nothing if it is allocated already.
+    """
     if _state.shared is None:
         _state.shared = Shared(most)
 

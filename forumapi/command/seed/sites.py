@@ -552,8 +552,8 @@ class SiteWriter:
 
 
 class _Parts:
-    """Columns of pairs of a conversation and an author in it. `live`: the author's live comments; -1 for somebody who
-    began the conversation and has no comment in it.
+    """Pairs of a conversation and an author in it, as one array for each column. `live`: number of the author's live
+    comments there; -1 for somebody who began the conversation and has no comment in it.
     """
 
     def __init__(self, shape: Shape, ids: Stored) -> None:
@@ -582,8 +582,8 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """Columns of watchers, read marks and ignored things beyond those of authors; the benchmark's members have exact
-    numbers of them.
+    """Watchers, read marks and ignored things, as lists of rows, beyond those that authors get for what they wrote; the
+    benchmark's members have exact numbers of them.
     """
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:

@@ -18,7 +18,9 @@ def find(ctx: Context) -> list[int]:
 
 
 def required(ctx: Context) -> list[int]:
-    """Return what `find` returns. Raises Forbidden for callers who moderate nothing."""
+    """Return the ids of the microcosms that the caller moderates, as `find` does. Raises Forbidden for callers who
+    moderate nothing.
+    """
     found = find(ctx)
     if not found:
         raise Forbidden("There is nothing here that you may moderate", code=NO_READ)

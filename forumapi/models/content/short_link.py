@@ -181,7 +181,7 @@ def _web(urls: Sequence[str]) -> Iterable[tuple[str, str]]:
 def record_uses(
     tx: Transaction, site_id: int, comment_id: int, revision: int, link_ids: Sequence[int]
 ) -> None:
-    """Record that a revision of a comment has these links."""
+    """Record that a revision of a comment has the short links `link_ids`; those recorded already are skipped."""
     if link_ids:
         tx.run(
             RECORD_USES,

@@ -119,7 +119,9 @@ REMOVE_DETAILS: Final = (
 
 
 def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
-    """Replace the texts of comments, and delete what hangs on them."""
+    """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes, mentions
+    and links.
+    """
     if not ids:
         return
     which = {"site_id": site_id, "ids": ids}
@@ -133,7 +135,9 @@ def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
 
 
 def remove_items(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
-    """Replace the titles of items, and empty what else their authors wrote of them."""
+    """Replace the titles of items, and the questions and choices of polls, by REMOVED; empty the places of events, and
+    delete the items' attributes.
+    """
     if not ids:
         return
     tx.run(REMOVE_TITLES, site_id=site_id, ids=ids, removed=REMOVED)

@@ -219,7 +219,7 @@ class ChildMicrocosm(NamedTuple):
 
 
 class LatestItem(NamedTuple):
-    """Most recently active item at or below a microcosm: the fields of ChildMicrocosm with the same names."""
+    """Most recently active item at or below a microcosm. The fields mean what they mean in ChildMicrocosm."""
 
     latest: Row | None
     times: Row

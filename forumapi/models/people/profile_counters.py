@@ -81,7 +81,9 @@ def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int
 def count_each(
     tx: Transaction, site_id: int, comments: Mapping[int, int], items: Mapping[int, int]
 ) -> None:
-    """Change many profiles' numbers of written comments and visible conversations, by profile id."""
+    """Add to many profiles' numbers of written comments and visible conversations. `comments` and `items`: what to add,
+    perhaps negative, by profile id.
+    """
     ids = sorted(comments.keys() | items.keys())
     tx.rows(LOCK_EACH, site_id=site_id, profile_ids=ids)
     counted = tx.rows(

@@ -208,7 +208,9 @@ def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
 
 
 def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
-    """Recompute for these profiles, which it locks, if they are in one role; return the number of changed profiles."""
+    """Recompute which of these profiles are in one role, and lock them for it; return the number of profiles that came
+    in or went out.
+    """
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
 

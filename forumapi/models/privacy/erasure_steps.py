@@ -668,8 +668,9 @@ class Erasing:
 
 
 def _identity(tx: Transaction, work: Erasing) -> bool:
-    """Give the profile a placeholder user and a name that says nothing, and delete its own rows; return True. Each step
-    returns True when it is done.
+    """Take the person off the profile: give it a placeholder user and a name that says nothing, end the person's access
+    to the site, and delete the rows that only the person had, such as bookmarks, or that others keep about the
+    person. Return True, as each step does when it is done.
     """
     row = tx.row(HOLD, **work.where)
     assert row is not None, "an erasure refers to its profile"

@@ -23,8 +23,8 @@ FATES: Final = (DELETED, NOBODYS, CHOSEN, RENAMED, KEPT)
 
 
 class Line(NamedTuple):
-    """Line of the inventory: `columns`, separated by spaces, with the same fate at an erasure. `why`: reason, and time,
-    if they stay.
+    """Line of the inventory: `columns`, their names with spaces between, which have the same fate at an erasure. `why`:
+    if the columns stay, the reason, and for how long.
     """
 
     columns: str

@@ -289,9 +289,8 @@ def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
 
 
 def check_color(field: str, text: str) -> str:
-    """Return a colour: # and 3 or 6 hex digits, or a CSS name; the whole value (P-17).
-
-    Raises Invalid, which names `field`.
+    """Return `text`, a colour, without spaces around it. Raises Invalid, which names `field`, unless the text as a
+    whole is # with 3 or 6 hex digits, or a CSS colour name (P-17).
     """
     color = text.strip()
     if not _HEX_COLOR.fullmatch(color) and color.lower() not in COLOR_NAMES:

@@ -92,8 +92,8 @@ class _KeptActivity:
 
 
 def carry(tx: Transaction, site_id: int, shown: Sequence[UnhiddenComment]) -> None:
-    """Keep, for the undo that hides one of these comments again, what the item's last activity was before any was
-    shown.
+    """Store, for each of the comments `shown` again, the last activity that its item had before any of them was shown:
+    the undo that hides the comment again restores it.
     """
     on_items = {one.target.ref.id: one for one in shown if one.target.parent}
     if not on_items:

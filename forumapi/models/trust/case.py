@@ -197,7 +197,7 @@ class Case:
 def open_appeal(
     tx: Transaction, site_id: int, appeal_id: int, action_id: int, author_id: int
 ) -> None:
-    """Open the case of a new appeal."""
+    """Open the case of a new appeal against an action. `author_id`: the profile that appeals."""
     tx.run(
         OPEN_APPEAL,
         site_id=site_id,

@@ -139,7 +139,7 @@ def waiting(tx: Transaction, most: int) -> list[Row]:
 
 
 def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
-    """Forget a redaction of which nothing is left."""
+    """Delete the row of a redaction that has nothing left to remove."""
     tx.run(FINISH, site_id=site_id, item_type=item_type, item_id=item_id)
 
 

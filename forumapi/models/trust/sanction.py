@@ -129,7 +129,7 @@ class Sanction:
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, self.profile_id)
 
     def restore(self, tx: Transaction, author: Author, state: str) -> None:
-        """Make the sanction what it was in `state`, an earlier value of the field."""
+        """Set the sanction to `state`, an earlier value of the field `state`: in force or not, and until when."""
         ends = datetime.datetime.fromisoformat(state) if state not in ("", NONE) else None
         self.set(tx, author, is_in_force=state != NONE, ends=ends)
 

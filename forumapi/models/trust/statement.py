@@ -101,7 +101,9 @@ THINGS = Query(
 def insert_for(
     tx: Transaction, site_id: int, action_id: int, profile_ids: Collection[int]
 ) -> dict[int, int]:
-    """Store statements for the authors of what an action changes; return ids of statements by profile."""
+    """Store a statement of the action for each of these profiles that has none; return the ids of all their statements
+    by profile.
+    """
     if not profile_ids:
         return {}
     ids = sorted(profile_ids)
@@ -146,7 +148,9 @@ class Statement(NamedTuple):
         return [cls(*row) for row in rows]
 
     def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
-        """Return (type, id, True if it was undone) of the first MOST_THINGS things that the statement is about."""
+        """Return (type, id, True if the change was undone) of the first MOST_THINGS things that the statement is about;
+        [] unless the statement is addressed to the profile `me`.
+        """
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 
     def appealable(self, tx: Reader, site_id: int) -> tuple[datetime.datetime, int]:

@@ -138,7 +138,7 @@ class TargetBatch:
                 held[id].latest = seq, created
 
     def flag(self, target: ActionTarget, column: str, value: bool) -> None:
-        """Set a flag of a comment or item."""
+        """Set the flag `column` of a comment or item to `value` on the target; `write` stores it."""
         thing = target.thing
         was_visible = thing.is_visible
         setattr(thing, column, value)
@@ -152,7 +152,7 @@ class TargetBatch:
                 self._item_writers[target.author_id] += by
 
     def move(self, target: ActionTarget, microcosm_id: int) -> None:
-        """Move an item into another microcosm."""
+        """Move an item into another microcosm on the target; `write` stores the move."""
         item = target.item
         assert item is not None
         self._changed[target] = item.microcosm_id

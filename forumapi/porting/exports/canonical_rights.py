@@ -46,7 +46,9 @@ class RightsFolder:
         self._roles[role.id] = role
 
     def fold(self, forum: PortedForum) -> CanonicalRights:
-        """Return the rights in a forum, after those of its parent were asked for."""
+        """Return the rights that people have in a forum. Call it for the forum's parent first, whose moderators may
+        moderate here too.
+        """
         listed = self._listed[forum.id] = self._own(forum)
         barred = {
             name for role in listed if role.is_banned for name in self._people(role, with_all=True)

@@ -281,7 +281,7 @@ class Origin(NamedTuple):
         return [row for digest, row in keyed.items() if digest in new]
 
     def forget_written(self, tx: Transaction) -> None:
-        """Forget what earlier runs wrote, so that the next one writes all again."""
+        """Delete the marks of what earlier runs wrote, so that the next run writes all documents again."""
         tx.run(UNMARK, site_id=self.site_id, origin_id=self.id)
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:

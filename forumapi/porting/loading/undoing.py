@@ -488,7 +488,7 @@ def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int,
 
 
 def _count_again(database: Database, origin: Origin) -> None:
-    """Set the counters of the imported things that stay."""
+    """Count anew, and store, the counters of the imported things and people that the undoing left."""
     people = ImportedPeople(origin)
     reader = database.read()
     try:

@@ -73,8 +73,8 @@ class PhpbbText:
         links: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text. `uid`: its `bbcode_uid`; `smilies`, `links`: False leaves these as text, in the old
-        form alone.
+        """Convert a stored text. `uid`: its `bbcode_uid`; `files`: attachments of the post. `smilies`, `links` False:
+        smilies or addresses stay text; this matters to the old format alone, escaped BBCode.
 
         `is_message`: a private message, whose quotations name no posts.
         """

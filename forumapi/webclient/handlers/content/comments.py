@@ -173,7 +173,7 @@ class DeleteCommentView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Ask for confirmation; for a comment that is deleted already, offer moderators to restore it. Raises Refused
-        for everybody else. Raises SignInFirst for guests.
+        for visitors who may do neither. Raises SignInFirst for guests.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")

@@ -118,7 +118,7 @@ class OperatorView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show sites from `offset` on, with the words `q` in their title if given, and the figures of DAYS days. Raises
-        Refused for everybody else. Raises SignInFirst for guests.
+        Refused for all but the platform's operators. Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
