@@ -300,3 +300,22 @@ def test_who_was_erased_does_not_come_back_with_another_run(
     assert moved.rows(
         "SELECT avatar_id FROM profiles WHERE site_id = %(s)s AND profile_id = %(p)s", p=anna
     ) == [(None,)]
+
+
+def test_search_has_each_text_that_is_shown_and_no_other(moved: Moved) -> None:
+    """A batch is indexed by one statement: what is deleted or waits for a moderator stays out of the index."""
+    indexed = moved.rows(
+        """SELECT d.item_id, d.vector = search_vector(s.search_language, '', 'D', c.markdown)
+             FROM search_documents d
+             JOIN sites s ON s.site_id = d.site_id
+             JOIN comments c ON c.site_id = d.site_id AND c.comment_id = d.item_id
+            WHERE d.site_id = %(s)s AND d.item_type_id = 4"""
+    )
+    shown = moved.rows(
+        """SELECT c.comment_id, true FROM comments c
+            WHERE c.site_id = %(s)s AND NOT c.is_deleted AND NOT c.is_moderated"""
+    )
+
+    ids = moved.ids(4)
+    assert sorted(indexed) == sorted(shown)
+    assert not {ids["303"], ids["304"]} & {id for id, _ in indexed}
