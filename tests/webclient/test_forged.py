@@ -110,9 +110,10 @@ def test_no_form_is_taken_from_elsewhere(
     other_proof = other.get("/").field("/logout/", "proof")
     # A guest's proof needs the cookie that comes with it.
     visitor.get("/login/")
+    forms = crawls(name).forms.values()
     before = snapshot(make)
     taken = []
-    for form in crawls(name).forms.values():
+    for form in forms:
         fields = dict(form.fields) | ({form.button[0]: form.button[1]} if form.button[0] else {})
         for origin in ORIGINS:
             sent = {key: value for key, value in fields.items() if key != "proof"}
