@@ -279,7 +279,7 @@ def _content(path: str, method: str, status: int) -> dict[str, Any]:
 def _schema(template: str | None, method: str, status: int) -> dict[str, Any] | None:
     content = _responses(template, method).get(status, {}).get("content", {})
     schema: dict[str, Any] | None = content.get(openapi.JSON, {}).get("schema")
-    return schema
+    return None if schema is None else _resolved(schema)
 
 
 def _is_enveloped(path: str, method: str, status: int) -> bool:

@@ -65,6 +65,10 @@ def _operations(document: Schema, tag: str) -> Iterable[tuple[str, str, Schema, 
                 yield verb, path, item, item[verb]
 
 
+def _anchor(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower())
+
+
 def _verb(verb: str) -> str:
     return f'<span class="verb {verb}">{verb.upper()}</span>'
 
@@ -77,7 +81,7 @@ def _navigation(document: Schema) -> str:
     ]
     for tag in document["tags"]:
         name = tag["name"]
-        parts.append(f'<li><h2><a href="#about-{escape(name)}">{escape(name)}</a></h2>\n<ul>\n')
+        parts.append(f'<li><h2><a href="#about-{_anchor(name)}">{escape(name)}</a></h2>\n<ul>\n')
         for verb, path, _, operation in _operations(document, name):
             parts.append(
                 f'<li><a href="#{escape(operation["operationId"])}">{_verb(verb)} '
@@ -87,7 +91,7 @@ def _navigation(document: Schema) -> str:
     parts.append('<li><h2><a href="#objects">Objects</a></h2>\n<ul>\n')
     parts.extend(
         f'<li><a href="#object-{escape(name)}">{escape(name)}</a></li>\n'
-        for name in document["components"]["schemas"]
+        for name in _object_names(document)
     )
     parts.append("</ul></li>\n</ul>\n</nav>\n")
     return "".join(parts)
@@ -113,7 +117,8 @@ def _switches(document: Schema) -> Iterable[str]:
 
 def _resource(document: Schema, tag: Schema) -> str:
     name = escape(tag["name"])
-    parts = [f'<section aria-labelledby="about-{name}">\n<h2 id="about-{name}">{name}</h2>\n']
+    id = f"about-{_anchor(tag['name'])}"
+    parts = [f'<section aria-labelledby="{id}">\n<h2 id="{id}">{name}</h2>\n']
     parts.append(_prose(tag["description"]))
     for verb, path, item, operation in _operations(document, tag["name"]):
         parts.append(_operation(document, verb, path, item, operation))
@@ -139,9 +144,8 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
     if content:
         kinds = " or ".join(f"<code>{escape(kind)}</code>" for kind in content)
         first: Schema = next(iter(content.values()))["schema"]
-        kind, *needed = first.get("allOf", (first,))
-        required = "".join(f" {_required(one)}" for one in needed)
-        parts.append(f"<h4>Body</h4>\n<p>{_type(kind)}, as {kinds}.{required}</p>\n")
+        required = _required(document, first)
+        parts.append(f"<h4>Body</h4>\n<p>{_type(first)}, as {kinds}.{required}</p>\n")
     parts.append("<h4>Answers</h4>\n")
     answers = {
         status: _resolved(document, response) for status, response in operation["responses"].items()
@@ -150,7 +154,11 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
         _table(
             ("Status", "data", "Meaning"),
             (
-                (f"<code>{status}</code>", _data(response), _inline(response["description"]))
+                (
+                    f"<code>{status}</code>",
+                    _data(document, response),
+                    _inline(response["description"]),
+                )
                 for status, response in answers.items()
                 if status < "400"
             ),
@@ -162,33 +170,38 @@ def _operation(document: Schema, verb: str, path: str, item: Schema, operation: 
     return "".join(parts)
 
 
-def _required(schema: Schema) -> str:
-    keys = " and ".join(f"<code>{escape(key)}</code>" for key in _keys(schema))
-    return f"Required: {keys}."
+def _required(document: Schema, schema: Schema) -> str:
+    keys = " and ".join(f"<code>{escape(key)}</code>" for key in _keys(document, schema))
+    return f" Required: {keys}." if keys else ""
 
 
-def _keys(schema: Schema) -> Iterable[str]:
+def _keys(document: Schema, schema: Schema) -> Iterable[str]:
     """Yield the names of the required keys of a schema; those of nested objects with a dot."""
-    for key in schema["required"]:
-        inner = schema["properties"][key]
-        if "required" in inner:
-            yield from (f"{key}.{below}" for below in _keys(inner))
-        else:
-            yield key
+    whole = _resolved(document, schema)
+    for key in whole.get("required", ()):
+        below = [f"{key}.{name}" for name in _keys(document, whole["properties"][key])]
+        yield from below or [key]
 
 
-def _data(response: Schema) -> str:
+def _data(document: Schema, response: Schema) -> str:
     for kind, media in response.get("content", {}).items():
         schema = media["schema"]
-        if "data" in schema.get("properties", {}):
-            return _type(schema["properties"]["data"])
+        whole = _resolved(document, schema)
+        if "data" in whole.get("properties", {}):
+            return _type(whole["properties"]["data"])
         return f"{_type(schema)}, <code>{escape(kind)}</code>, no envelope"
     return "no body"
 
 
+def _object_names(document: Schema) -> list[str]:
+    """Return the names of the objects, without the envelopes, which the introduction describes."""
+    return [name for name in document["components"]["schemas"] if not name.endswith("Envelope")]
+
+
 def _objects(document: Schema) -> str:
     parts = ['<section aria-labelledby="objects">\n<h2 id="objects">Objects</h2>\n']
-    for name, schema in document["components"]["schemas"].items():
+    for name in _object_names(document):
+        schema = document["components"]["schemas"][name]
         id = f"object-{escape(name)}"
         parts.append(
             f'<article aria-labelledby="{id}">\n<h3 id="{id}"><code>{escape(name)}</code></h3>\n'

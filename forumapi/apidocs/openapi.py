@@ -7,7 +7,6 @@ Addresses, rights, bodies, answers, parameters and statuses follow from the rout
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from itertools import takewhile
@@ -17,8 +16,9 @@ import msgspec
 from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
-from forumapi import __version__, itemtypes
+from forumapi import __version__, errors, itemtypes
 from forumapi.apidocs.operation_ids import operation_id
+from forumapi.apidocs.tags import BY_MODULE, TAGS
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
 from forumapi.request.routing import CONVERTERS, NumberConverter
 from forumapi.wire import http_headers, scopes
@@ -32,6 +32,7 @@ Schema = dict[str, Any]
 
 JSON: Final = "application/json"
 HTML: Final = "text/html; charset=utf-8"
+BYTES: Final = "application/octet-stream"
 FORM: Final = "application/x-www-form-urlencoded"
 _REF: Final = "#/components/schemas/{name}"
 _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
@@ -39,9 +40,6 @@ _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
 _SECTION: Final = re.compile(
     r"\s*\((?:(?:platform|content|discovery|decision) [0-9]|architecture, |[A-Z]-[0-9])[^)]*\)"
 )
-_WIRE: Final = re.compile(
-    r"\s+Wire:\s+\S+"
-)  # the page that ends the docstring of a module of handlers
 _BIGINT: Final = 2**63 - 1
 
 _RIGHTS: Final[dict[Need, str]] = {
@@ -183,6 +181,7 @@ _FILES: Final = {
     }
 }
 
+_BINARY: Final = {"type": "string", "format": "binary"}
 _NULL: Final = {"type": "null"}
 # Headers of a stored file.
 _STORED: Final = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag")
@@ -242,6 +241,9 @@ def table(adapter: MapAdapter) -> Routes:
 def _document(routes: Routes, servers: list[Schema]) -> Schema:
     endpoints = [_place(url, routes[url]) for url in sorted(routes)]
     schemas = _Schemas(endpoint.handler for endpoint in endpoints)
+    # Envelopes and bodies become components while the operations are made.
+    paths = {endpoint.template: _path(endpoint, schemas, routes) for endpoint in endpoints}
+    responses = _responses(schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -254,12 +256,12 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "servers": servers,
         "security": [{}, {"bearer": []}, {"access_token": []}],
         "tags": _tags(endpoints),
-        "paths": {endpoint.template: _path(endpoint, schemas, routes) for endpoint in endpoints},
+        "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": dict(sorted(schemas.components.items())),
             "parameters": _PARAMETERS,
             "headers": http_headers.RESPONSE,
-            "responses": _responses(),
+            "responses": responses,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token"},
                 "access_token": {
@@ -299,15 +301,23 @@ def _path_parameter(name: str, kind: str) -> Schema:
     return made
 
 
-def _tag(handler: type[Handler]) -> str:
+def _module(handler: type[Handler]) -> str:
     return handler.__module__.rpartition(".")[2]
 
 
+def _tag(handler: type[Handler]) -> str:
+    """Return the tag of the handler's module; of a module without one its own name."""
+    module = _module(handler)
+    return BY_MODULE[module].name if module in BY_MODULE else module
+
+
 def _tags(endpoints: Iterable[Endpoint]) -> list[Schema]:
-    modules = {_tag(endpoint.handler): endpoint.handler.__module__ for endpoint in endpoints}
+    used = {_tag(endpoint.handler) for endpoint in endpoints}
+    known = [tag for tag in TAGS if tag.name in used]
+    others = sorted(used - {tag.name for tag in known})
     return [
-        {"name": tag, "description": _summary(_WIRE.sub("", sys.modules[module].__doc__ or ""))}
-        for tag, module in sorted(modules.items())
+        *({"name": tag.name, "description": tag.description} for tag in known),
+        *({"name": name, "description": ""} for name in others),
     ]
 
 
@@ -331,6 +341,7 @@ def _path(endpoint: Endpoint, schemas: _Schemas, routes: Routes) -> Schema:
 def _operation(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> Schema:
+    name = _operation_name(endpoint, verb)
     function = getattr(endpoint.handler, verb.lower())
     summary, description = _texts(function.__doc__ or endpoint.handler.__doc__)
     who = f"For {_RIGHTS[operation.need]}."
@@ -349,14 +360,14 @@ def _operation(
         made["x-scope"] = scope
     if operation.body is not None:
         keys = required_keys(endpoint.handler, verb)
-        content = schemas.body(operation.body, keys)
+        content = schemas.body(name, operation.body, keys)
         for media_type in endpoint.handler.also_reads.get(verb, ()):
             content[media_type] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": True, "content": content}
     elif endpoint.handler.receives_files:
         made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
-        **_passed(operation, schemas),
+        **_passed(name, operation, schemas),
         **_written(endpoint, verb, operation, schemas, routes),
         **{
             str(status): _response(
@@ -369,14 +380,23 @@ def _operation(
     return made
 
 
-def _passed(operation: HandlerOperation, schemas: _Schemas) -> Schema:
+def _operation_name(endpoint: Endpoint, verb: str) -> str:
+    """Return the operation id with a capital, as the start of names of components that belong to the operation."""
+    id = operation_id(verb, endpoint.template)
+    return id[0].upper() + id[1:]
+
+
+def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
     (307).
     """
-    made: Schema = {str(operation.status): _success(operation, schemas)}
+    made: Schema = {str(operation.status): _success(name, operation, schemas)}
     if operation.media_type == ANYTHING:
-        part = {**_success(operation, schemas), "description": "The range that was asked for."}
-        elsewhere = _success(operation._replace(status=307, media_type=""), schemas)
+        part = {
+            **_success(name, operation, schemas),
+            "description": "The range that was asked for.",
+        }
+        elsewhere = _success(name, operation._replace(status=307, media_type=""), schemas)
         made |= {"206": part, "304": _response(304), "307": elsewhere}
     return made
 
@@ -455,17 +475,20 @@ def _written(
     """Return the further responses of a write by status: 303 to pages, those that Prefer asks for, and that of a dry
     run.
     """
+    name = _operation_name(endpoint, verb)
     made: dict[str, Schema] = {}
     own = [] if operation.status != 200 else [operation.answer]
     if (other := other_answers(endpoint.handler).get(verb)) is not None:
         own.append(other)
     if verb != "GET" and takes_preference(operation):
         if operation.status == 302 and verb == "PUT":
-            made["303"] = _success(operation._replace(status=303), schemas)
+            made["303"] = _success(name, operation._replace(status=303), schemas)
         if (shown := _shown(endpoint, verb, operation, routes)) is not None:
             status, document = shown
             if status == 201:
-                made["201"] = _success(operation._replace(status=201, answer=document), schemas)
+                made["201"] = _success(
+                    name, operation._replace(status=201, answer=document), schemas
+                )
             else:
                 own.append(document)
         names = ("Location", "Preference-Applied", "X-Request-Id", *_RATE_HEADERS)
@@ -473,9 +496,13 @@ def _written(
     if own and own != [operation.answer]:
         kinds = {repr(kind): kind for kind in own}.values()
         data = [schemas.answer(kind) if kind is not None else {"type": "null"} for kind in kinds]
-        one = _success(operation._replace(status=200, answer=own[-1]), schemas)
+        one = _success(name, operation._replace(status=200, answer=own[-1]), schemas)
         one["content"] = {
-            JSON: {"schema": _envelope(200, data[0] if len(data) == 1 else {"anyOf": data}, _NULL)}
+            JSON: {
+                "schema": schemas.envelope(
+                    name, 200, data[0] if len(data) == 1 else {"anyOf": data}, _NULL
+                )
+            }
         }
         made["200"] = one
     return made
@@ -514,7 +541,7 @@ def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
     return keys.get(verb, ())
 
 
-def _success(operation: HandlerOperation, schemas: _Schemas) -> Schema:
+def _success(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     if operation.status == 101:
         return {"description": "The connection speaks WebSocket from here on."}
     if operation.media_type:
@@ -524,7 +551,11 @@ def _success(operation: HandlerOperation, schemas: _Schemas) -> Schema:
             "headers": _headers(*_STORED, "X-Request-Id", *_RATE_HEADERS)
             if operation.media_type == ANYTHING
             else _headers("X-Request-Id", *_RATE_HEADERS),
-            "content": {operation.media_type: {"schema": schema}},
+            "content": {
+                # A type that generators know comes first.
+                **({BYTES: {"schema": _BINARY}} if operation.media_type == ANYTHING else {}),
+                operation.media_type: {"schema": schema},
+            },
         }
     data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
     moved = operation.status in (302, 303, 307)
@@ -538,20 +569,7 @@ def _success(operation: HandlerOperation, schemas: _Schemas) -> Schema:
     return {
         "description": description,
         "headers": _headers(*names, "X-Request-Id", *_RATE_HEADERS),
-        "content": {JSON: {"schema": _envelope(operation.status, data, _NULL)}},
-    }
-
-
-def _envelope(status: int, data: Schema, error: Schema) -> Schema:
-    return {
-        "type": "object",
-        "required": ["context", "status", "data", "error"],
-        "properties": {
-            "context": {"type": "string"},
-            "status": {"const": status},
-            "data": data,
-            "error": error,
-        },
+        "content": {JSON: {"schema": schemas.envelope(name, operation.status, data, _NULL)}},
     }
 
 
@@ -598,7 +616,7 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
     yield f"Page{status}", {**usual, "content": {**usual["content"], **page}}
 
 
-def _responses() -> Schema:
+def _responses(schemas: _Schemas) -> Schema:
     """Return the responses of errors that all operations share, as components by name.
 
     Each also in a form whose `data` may be null, for classes with `errors_without_data` (platform 1.6).
@@ -622,20 +640,18 @@ def _responses() -> Schema:
             names.append("Retry-After")
         if status == 405:
             names.append("Allow")
+        texts: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         for kind, data in (("", detail), ("Bare", {"anyOf": [detail, {"type": "null"}]})):
-            texts: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
             made[f"{kind}{status}"] = {
                 "description": description,
                 "headers": _headers(*names),
-                "content": {JSON: {"schema": _envelope(status, data, texts)}},
+                "content": {
+                    JSON: {"schema": schemas.envelope(f"{kind}Error", status, data, texts)}
+                },
             }
         if status in _FORMED:
             made |= _formed(status, made[str(status)])
     return made
-
-
-def _summary(text: str | None) -> str:
-    return _texts(text)[0]
 
 
 def _texts(text: str | None) -> tuple[str, str]:
@@ -652,7 +668,7 @@ class _Schemas:
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
         # Sorted, since components with the same name are numbered in this order; folders of handlers don't count.
-        classes = sorted(set(handlers), key=lambda one: (_tag(one), one.__qualname__))
+        classes = sorted(set(handlers), key=lambda one: (_module(one), one.__qualname__))
         operations = [operation for one in classes for operation in one.operations.values()]
         answers = {repr(o.answer): o.answer for o in operations if o.answer is not None}
         for one in classes:
@@ -669,30 +685,96 @@ class _Schemas:
         self._bodies = _renamed(self._bodies, inputs)
         made = {names[old]: _renamed(schema, names) for old, schema in answered.items()}
         made |= {inputs[old]: _renamed(schema, inputs) for old, schema in sent.items()}
+        self._answers, self._bodies = _plain(self._answers), _plain(self._bodies)
         # A generic type's own title spells out the modules of its members.
-        self.components = {name: schema | {"title": name} for name, schema in sorted(made.items())}
+        self.components: Schema = {
+            name: _plain(schema) | {"title": name} for name, schema in made.items()
+        }
+        self.components["ErrorDetail"]["properties"]["errorCode"] |= _error_codes()
 
     def answer(self, kind: Any) -> Schema:
         """Return the schema of a type of answer, which refers to components."""
         found: Schema = self._answers[repr(kind)]
         return found
 
-    def body(self, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Return the `content` of a body of this type: JSON, for a flat struct a form too. `keys`: required ones."""
+    def envelope(self, name: str, status: int, data: Schema, error: Schema) -> Schema:
+        """Return a reference to the envelope around `data`: one component for all operations that answer with it.
+
+        Named after what is in it, or `name` (of the operation, or `Error`) where that has no name of its own.
+        """
+        moved = status in (302, 303, 307)
+        if error == _NULL and (moved or data == _NULL):
+            name = "" if data == _NULL else _spoken(data) or name
+            name += "Redirect" if moved else "Empty"
+        elif error == _NULL:
+            name = _spoken(data) or name
+        least, most = (300, 399) if moved else (200, 299) if error == _NULL else (300, 599)
+        return self._add(
+            f"{name}Envelope",
+            {
+                "type": "object",
+                "required": ["context", "status", "data", "error"],
+                "properties": {
+                    "context": {"type": "string"},
+                    "status": {"type": "integer", "minimum": least, "maximum": most},
+                    "data": data,
+                    "error": error,
+                },
+            },
+        )
+
+    def body(self, name: str, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
+        """Return the `content` of the body of the operation `name`: JSON, for a flat struct a form too.
+
+        With required `keys`, the body is a component of its own, since they are the operation's and not the type's.
+        """
         schema: Schema = self._bodies[repr(kind)]
         if keys:
-            schema = {"allOf": [schema, _requiring(keys)]}
+            schema = self._requiring(f"{name}Body", schema, keys)
         made = {JSON: {"schema": schema}}
         form = self._form(kind)
         if form is not None and not set(keys) - set(form["properties"]):
-            made[FORM] = {"schema": {**form, "required": list(keys)} if keys else form}
+            whole = {**form, "required": list(keys)} if keys else form
+            owner = name if keys else _spoken(schema)
+            made[FORM] = {"schema": self._add(f"{owner}Form", whole)}
         return made
+
+    def _add(self, name: str, schema: Schema) -> Schema:
+        """Add a component and return a reference to it; ValueError if the name is another component's."""
+        whole = {**schema, "title": name}
+        if self.components.setdefault(name, whole) != whole:
+            raise ValueError(f"two components have the name {name}")
+        return {"$ref": _REF.format(name=name)}
+
+    def _requiring(self, name: str, schema: Schema, keys: tuple[str, ...]) -> Schema:
+        """Return a reference to a copy of an object's schema, by which `keys` are required and not null; `meta.x` is
+        `x` within `meta`.
+        """
+        inner: dict[str, list[str]] = {}
+        for key in keys:
+            first, _, below = key.partition(".")
+            inner.setdefault(first, []).extend([below] if below else [])
+        whole = self._resolved(schema)
+        properties = dict(whole["properties"])
+        for key, rest in inner.items():
+            value = _not_null(properties[key])
+            if rest:
+                part = f"{name}{key[0].upper()}{key[1:]}"
+                value = self._requiring(part, value, tuple(rest))
+            properties[key] = value
+        required = list(dict.fromkeys((*whole.get("required", ()), *inner)))
+        return self._add(name, {**whole, "required": required, "properties": properties})
+
+    def _resolved(self, schema: Schema) -> Schema:
+        found: Schema = schema
+        if "$ref" in schema:
+            found = self.components[schema["$ref"].rpartition("/")[2]]
+        return found
 
     def _form(self, kind: Any) -> Schema | None:
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             return None
-        name = self._bodies[repr(kind)]["$ref"].rpartition("/")[2]
-        whole = self.components[name]
+        whole = self._resolved(self._bodies[repr(kind)])
         flat = {
             key: _not_null(schema)
             for key, schema in whole.get("properties", {}).items()
@@ -703,20 +785,50 @@ class _Schemas:
         return {**whole, "properties": flat}
 
 
-def _requiring(keys: tuple[str, ...]) -> Schema:
-    """Return a schema by which these keys are required and not null; `meta.x` is `x` within `meta`."""
-    inner: dict[str, list[str]] = {}
-    for key in keys:
-        first, _, rest = key.partition(".")
-        inner.setdefault(first, []).extend([rest] if rest else [])
-    return {
-        "type": "object",
-        "required": list(inner),
-        "properties": {
-            key: _requiring(tuple(rest)) if rest else {"not": {"type": "null"}}
-            for key, rest in inner.items()
-        },
+def _spoken(schema: Schema) -> str:
+    """Return a name for a schema made of components, such as `ListOfLink` or `AccessTokenOrNothing`; "" for others."""
+    if "$ref" in schema:
+        name: str = schema["$ref"].rpartition("/")[2]
+        return name
+    if schema == _NULL:
+        return "Nothing"
+    if schema.get("type") == "array":
+        inner = _spoken(schema.get("items", {}))
+        return inner and f"ListOf{inner}"
+    options = [_spoken(option) for option in schema.get("anyOf", ())]
+    options.sort(key=lambda name: name == "Nothing")
+    return "Or".join(options) if all(options) else ""
+
+
+def _plain(schema: Any) -> Any:
+    """Copy a schema in the form that generators read: a value that is always the same is a `const`, and an enumeration
+    has a type.
+    """
+    if isinstance(schema, list):
+        return [_plain(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _plain(value) for key, value in schema.items()}
+    values = made.get("enum")
+    if isinstance(values, list) and values and "type" not in made:
+        kinds = {type(value) for value in values}
+        if kinds == {bool}:
+            del made["enum"]
+            made |= {"type": "boolean", **({"const": values[0]} if len(values) == 1 else {})}
+        elif kinds in ({str}, {int}):
+            made["type"] = "string" if kinds == {str} else "integer"
+    return made
+
+
+def _error_codes() -> Schema:
+    """Return the stable codes of errors as an enumeration with their names."""
+    codes = {
+        value: name
+        for name, value in vars(errors).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, int)
     }
+    named = {0: "NONE", **dict(sorted(codes.items()))}
+    return {"enum": list(named), "x-enum-varnames": list(named.values())}
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
@@ -740,7 +852,7 @@ def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
 def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
     """Return readable names of components that OpenAPI allows, by present name: `Paged_X_` becomes `PageOfX`.
 
-    A name that would be equal to another, or is `taken`, gets `suffix`, then underscores.
+    A name that would be equal to another, or is `taken`, gets `suffix`, then a number.
     """
     found: dict[str, str] = {}
     used = set(taken)
@@ -755,8 +867,10 @@ def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) ->
         nice = re.sub(r"[^A-Za-z0-9]", "", nice.rpartition(".")[2] or nice)
         if nice in used:
             nice += suffix
+        count = 2
         while nice in used:
-            nice += "_"
+            nice = f"{nice.rstrip('0123456789')}{count}"
+            count += 1
         used.add(nice)
         found[name] = nice
     return found

@@ -21,7 +21,9 @@ _VERBS: Final = {
 # Last part of an address that POST executes, in place of creating anything: `undoAction`.
 _ACTIONS: Final = frozenset(("begin", "ping", "replay", "undo"))
 # Words that end in s and are no lists.
-_SINGLE: Final = frozenset(("Avatars", "Cookies", "Metrics", "Options", "Status", "Terms"))
+_SINGLE: Final = frozenset(
+    ("Avatars", "Checks", "Cookies", "Metrics", "Options", "Status", "Terms")
+)
 _PLURALS: Final = {"Criteria": "Criterion"}
 # Parts of addresses that are several words, or that mean something else than the part says.
 _WORDS: Final = {

@@ -1,0 +1,114 @@
+"""Tags of the OpenAPI document: subjects in reading order, each with the modules of handlers that belong to it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Tag(NamedTuple):
+    """Subject of the reference; `modules` are names of modules of handlers, without their folders."""
+
+    name: str
+    description: str
+    modules: tuple[str, ...]
+
+
+TAGS: Final = (
+    Tag(
+        "Signing in",
+        "A token by each method of the site, passkeys, the second factor, and signing out.",
+        ("auth", "sign_in_methods", "passkeys", "totp"),
+    ),
+    Tag(
+        "Caller",
+        "The caller's own profile, what they may do, their sessions and API keys.",
+        ("whoami", "permission", "sessions", "keys"),
+    ),
+    Tag("Microcosms", "The nodes of a site's tree, singly and all at once.", ("microcosms",)),
+    Tag("Conversations", "Items of a title and comments.", ("conversations",)),
+    Tag(
+        "Comments",
+        "Writing, reading and changing comments; their revisions; the page that holds one.",
+        ("comments", "revisions"),
+    ),
+    Tag(
+        "Events",
+        "Items with a time and a place, who attends, and calendars to subscribe to.",
+        ("events", "attendees", "calendars"),
+    ),
+    Tag("Polls", "Items with a question, choices and votes.", ("polls",)),
+    Tag(
+        "Huddles",
+        "Private conversations among their participants.",
+        ("huddles", "huddles_confirmation"),
+    ),
+    Tag("Items", "What conversations, events, polls and huddles have in common.", ("items",)),
+    Tag(
+        "Composing",
+        "Drafts, previews, and the coordinates of a place by its name.",
+        ("drafts", "preview", "geocode"),
+    ),
+    Tag("Files", "Upload, download, and files attached to something.", ("files", "attachments")),
+    Tag("Reactions", "Reactions, and the kinds of them that a site offers.", ("reactions",)),
+    Tag("Bookmarks", "What a profile saved for itself alone.", ("bookmarks",)),
+    Tag("Attributes", "Keys with values, of a site, item, comment or profile.", ("attributes",)),
+    Tag(
+        "People",
+        "Profiles on a site, users of the platform, and whom or what the caller ignores.",
+        ("profiles", "users", "ignored"),
+    ),
+    Tag(
+        "Search",
+        "Search, what is trending, short links, and addresses of a site's earlier software.",
+        ("search", "trending", "short_links", "legacy_urls"),
+    ),
+    Tag(
+        "Updates",
+        "Notifications: their list, what the caller follows, mail and push.",
+        ("updates", "watchers", "mail", "push"),
+    ),
+    Tag(
+        "Live",
+        "Events of a site as they happen, by WebSocket, Server-Sent Events or long polling.",
+        ("live", "live_demo"),
+    ),
+    Tag(
+        "Reports",
+        "Reports to moderators, the reasons for decisions, and appeals against them.",
+        ("reports", "mailed_reports", "statements", "appeals", "mailed_appeals"),
+    ),
+    Tag(
+        "Moderation",
+        "What waits for moderators, cases, actions with undo, checks of texts, and bans.",
+        ("moderation_queue", "cases", "actions", "checks", "bans"),
+    ),
+    Tag(
+        "Roles",
+        "Roles of a microcosm or of the whole site, their members and criteria.",
+        ("roles", "role_members", "criteria"),
+    ),
+    Tag(
+        "Sites",
+        "This host's site with its settings and legal texts; on the platform's host all sites.",
+        ("sites", "site_settings", "menu", "legal", "status", "gravatar", "erasure_rule"),
+    ),
+    Tag("Audit", "Who did what, and the transparency report.", ("audit", "transparency")),
+    Tag(
+        "Taking out and erasing",
+        "Exports of a person's data or of a whole site, and the erasure of a person.",
+        ("personal_exports", "export", "erasures"),
+    ),
+    Tag("Webhooks", "Webhooks of a site, for its owner.", ("webhooks",)),
+    Tag(
+        "OAuth",
+        "The OAuth provider: its endpoints, pages, clients and grants.",
+        ("oauth", "oauth_clients", "oauth_pages"),
+    ),
+    Tag(
+        "Platform",
+        "Entry points, documents about the API, look-ups of hosts, and metrics of the platform.",
+        ("api_index", "api_docs", "hosts", "platform_metrics"),
+    ),
+)
+
+BY_MODULE: Final = {module: tag for tag in TAGS for module in tag.modules}
