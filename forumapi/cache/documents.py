@@ -138,8 +138,8 @@ class Cache:
             self._clients.append(client)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Remove documents from memcached, for texts that may be nowhere any more; they stay in the memory of processes
-        until evicted there.
+        """Remove documents from memcached, such as those of a text that was removed by law. The memory of processes
+        keeps its copies until it evicts them.
         """
         names = [self._name(key) for key in keys]
         if not self._servers or not names:

@@ -126,7 +126,7 @@ class CheckSettings(msgspec.Struct, kw_only=True):
 
 
 def find(tx: Reader, site_id: int) -> CheckSettings | None:
-    """Read the settings of a site; None: it has turned nothing on."""
+    """Return the settings of a site's checks; None if the site has all checks off."""
     stored = tx.value(FIND, site_id=site_id)
     return msgspec.json.decode(stored, type=CheckSettings) if stored else None
 

@@ -430,8 +430,8 @@ def digests(tx: Transaction, config: Config) -> str:
 
 
 def due_roles(tx: Transaction, config: Config) -> str:
-    """Recompute the roles of profiles for which only the passage of time has met or ended a criterion; those that make
-    requests are recomputed then.
+    """Recompute the roles of profiles that meet other criteria than before by the passage of time alone. Profiles that
+    make requests need no job: the request recomputes their roles.
     """
     due = role_recomputation.due(tx, MOST_DUE)
     _settle(tx, due)

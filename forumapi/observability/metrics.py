@@ -155,7 +155,9 @@ class Shared:
 
 
 class _State:
-    """State of counting in this process. `shared` None: there is no shared memory, it counts for itself."""
+    """State of the metrics of this process. `shared` None: there is no shared memory, and the process counts in memory
+    of its own.
+    """
 
     def __init__(self) -> None:
         self.shared: Shared | None = None

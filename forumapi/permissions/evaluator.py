@@ -152,10 +152,9 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 
 
 class RolePermissions:
-    """Permissions that a set of roles gives in each microcosm of a site.
-
-    `rights[id]`: flags of RIGHTS, MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that it may
-    read. `moderates`: it has MODERATOR, READ and UPDATE in at least one of these.
+    """Permissions that a set of roles gives in each microcosm of a site. `rights[id]`: flags of RIGHTS, MODERATOR and
+    _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read. `moderates`: the roles give
+    MODERATOR, READ and UPDATE in at least one of these.
     """
 
     __slots__ = ("moderates", "rights", "view")

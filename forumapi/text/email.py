@@ -38,8 +38,8 @@ def valid(address: str) -> bool:
 
 
 def canonical(address: str) -> str:
-    """Return the form of an address in which those of one mailbox are mostly equal, to detect duplicate and banned
-    accounts. It proves nobody's identity (P-29).
+    """Return a form of an address that is the same for most spellings of one mailbox, to detect duplicate and banned
+    accounts. Equal forms do not prove that two people are one (P-29).
     """
     local, domain = _parts(address)
     return f"{_plain_local(_COMMENT.sub('', local))}@{_SAME_DOMAIN.get(domain, domain)}"

@@ -21,9 +21,8 @@ class HuddlesConfirmedHandler(Handler):
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Let sign-ins through the site owner's provider open the caller's huddles.
-
-        403 for a token that is from that provider itself: one of a method that the caller used before is needed.
+        """Let sign-ins through the site owner's provider open the caller's huddles. 403 for a token that came from that
+        provider: the caller must sign in by the method used before.
         """
         if ctx.identity.is_of_site:
             raise Forbidden(

@@ -37,10 +37,8 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 
 def check(ctx: Context) -> None:
-    """Check the located carrier, once permission is checked. Raises NotFound if it does not exist, or is hidden from
-    the caller.
-
-    It does not exist for the site's owner either, whom the permission check alone would let pass.
+    """Check the located carrier, once permission is checked. Raises NotFound if the carrier does not exist, also for
+    the site's owner, whom the permission check lets pass; and if it is hidden from the caller.
     """
     located = ctx.located_as(LocatedCarrier)
     place = located.place

@@ -70,7 +70,7 @@ class DraftHandler(Handler):
         """Find the place of the draft, without a lock; None for GET, which reads the draft whatever became of its
         place.
 
-        It counts as visible here: DELETE works on a hidden place too, PUT checks it afterwards.
+        The place counts as visible here: DELETE works for a hidden place too, and PUT checks afterwards.
         """
         if not ctx.is_write:
             return None
@@ -89,7 +89,9 @@ class DraftHandler(Handler):
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
-        """Store the draft in place of the one whose `version` is sent; 409 if another version is stored."""
+        """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version is
+        stored.
+        """
         carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):
             raise Invalid("content", "is required")

@@ -71,8 +71,8 @@ def check_own(ctx: Context) -> None:
 
 
 def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
-    """Record the request in the audit; queue a mail with the subject `text` to the person, who may not be the one who
-    made it.
+    """Record a request of erasure in the audit, and queue a mail with the subject `text` to the person concerned, since
+    somebody else may have made the request with the person's session.
     """
     note(ctx, journal.PATCHED, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):

@@ -126,10 +126,11 @@ class UserHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Erasure, params=erasures.WORDS)
     def delete(self, ctx: Context) -> Result:
-        """Request that the caller's account be erased with all profiles in 30 days; until then it can be withdrawn.
+        """Request that the caller's account be erased with all profiles in 30 days; until then the request can be
+        withdrawn.
 
-        With `words=remove` what they have written is erased too, except on sites that keep it. It needs a sign-in
-        within the last ten minutes, else 403 with code 26. 409 for the owner of a site.
+        With `words=remove` what the profiles have written is erased too, except on sites that keep it. The request
+        needs a sign-in within the last ten minutes, else 403 with code 26. 409 for the owner of a site.
         """
         return erasures.request_account(ctx)
 

@@ -217,7 +217,9 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
 
 
 def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: ActionGrounds) -> None:
-    """Refuse what is final to all but the site's owner, and without a law. Raises Forbidden, Invalid."""
+    """Check an action of a kind that can't be undone. Raises Forbidden unless the caller is the site's owner, Invalid
+    unless the ground is illegal content, and for targets given by a query.
+    """
     if not ctx.identity.principal.is_site_owner:
         raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)
     if grounds.ground != legal_terms.ILLEGAL:

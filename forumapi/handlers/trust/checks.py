@@ -49,13 +49,15 @@ class ChecksHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.Checks)
     def get(self, ctx: Context) -> Result:
-        """The checks that are on; of a key only whether there is one."""
+        """The checks that are on. Akismet's key is not shown, only whether there is one."""
         found = check_settings.find(ctx.reader, ctx.site.id) or CheckSettings()
         return Data(dumps(found.document))
 
     @needs(OWNER, body=ChecksBody)
     def put(self, ctx: Context, sent: ChecksBody) -> Result:
-        """Set the checks, for all that is written from now on. An empty key takes the key away."""
+        """Replace the checks, for all that is written from now on: a check that is not sent is off. Akismet's key stays
+        if no key is sent; an empty one deletes it.
+        """
         before = check_settings.find(ctx.writer, ctx.site.id) or CheckSettings()
         chosen = CheckSettings(
             firstPosts=given(sent.firstPosts, 0),
@@ -82,7 +84,7 @@ class ChecksHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Turn all checks off, and forget the key."""
+        """Turn all checks off, and delete the key of the spam service Akismet; 200 also if no check is on."""
         check_settings.delete(ctx.writer, ctx.author)
         _name_services(ctx, [])
         return Done()

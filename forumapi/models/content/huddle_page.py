@@ -537,8 +537,8 @@ class Participants(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the huddle as a target of permissions, for the evaluator; they are those on its list of participants
-        too.
+        """Return the huddle as a target of permissions, for the evaluator; permissions on the list of participants are
+        those on the huddle.
         """
         return Target(itemtypes.HUDDLE, self.huddle_id, 0, (self.author_id,), is_participant=True)
 

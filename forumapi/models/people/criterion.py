@@ -105,10 +105,10 @@ class Comparison(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """Criterion of a role, as the client sent it. `or_group`: all criteria of one group must be met, of one group at
-    least; `column` is "" if `key` names an attribute; `value`: JSON.
+    """Criterion of a role, as the client sent it. `or_group`: a profile must meet all criteria of at least one group;
+    `column` is "" if `key` names an attribute; `value`: JSON.
 
-    Who writes one has LockedRoles, and calls Role.recompute afterwards.
+    A caller that stores or deletes a criterion has LockedRoles, and calls Role.recompute afterwards.
     """
 
     id: int
@@ -174,7 +174,9 @@ class Criterion(NamedTuple):
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, role_id: int, ids: list[int] | None) -> int:
-        """Delete the criteria of a role with these ids, or with `ids` None all; return how many there were."""
+        """Delete the criteria of a role with these ids, or with `ids` None all criteria of the role; return the number
+        deleted.
+        """
         return tx.run(DELETE, site_id=site_id, role_id=role_id, ids=ids)
 
     def _values(self) -> dict[str, Any]:

@@ -187,7 +187,9 @@ class Met(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why a profile is in a role. `is_explicit`: it is named in it; `met`: the criteria that it meets."""
+    """Reason why a profile is in a role. `is_explicit`: the profile is named in the role; `met`: the criteria that the
+    profile meets.
+    """
 
     is_explicit: bool
     met: list[Met]

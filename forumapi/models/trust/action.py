@@ -585,7 +585,9 @@ class Action:
         return len(rows)
 
     def _explained(self, author: Author, verb: str) -> Author:
-        """Return the author with the details that the audit keeps of this action. `verb`: what is done now."""
+        """Return `author` with the details of this action that the audit keeps. `verb`: what is done with the action
+        now.
+        """
         detail = {
             "verb": verb,
             "reason": self.reason,

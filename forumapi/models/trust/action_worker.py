@@ -59,7 +59,8 @@ class ActionWorker(PollingThread):
     def work(self) -> bool:
         """Do one batch of the oldest action that no other process works on; return False if there is none.
 
-        What an operator began is done everywhere on the site.
+        An action of an operator may change things in all microcosms of the site; an action of a profile only in those
+        that the profile moderates now.
         """
         with self._database.write() as tx:
             claimed = Action.claim(tx)

@@ -77,9 +77,8 @@ class HeldItem:
     is_counted: bool = False
 
     def count(self, target: ActionTarget, by: int) -> None:
-        """Move the last activity after one of the item's comments was shown (`by` 1) or hidden (-1).
-
-        Without a live comment it stays as it is (content 7.7): what the last one made it.
+        """Set the item's last activity after one of its comments was shown (`by` 1) or hidden (-1). An item whose last
+        live comment was hidden keeps the last activity that this comment made (content 7.7).
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):

@@ -62,7 +62,7 @@ def as_moment(value: Any) -> datetime.datetime | None:
 
 
 def as_title(value: Any) -> str:
-    """Return a title that was stored HTML-escaped as plain text; UNTITLED for an empty one."""
+    """Return as plain text a title that was stored HTML-escaped; UNTITLED for an empty one."""
     title = decoded(as_text(value))
     return title if title.strip() else UNTITLED
 

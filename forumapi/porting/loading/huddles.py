@@ -144,8 +144,8 @@ class HuddleWriter:
         return left
 
     def copies(self, one: PortedMessage) -> list[MessageCopy]:
-        """Return the copies of a message: one for author and open recipients, one for each recipient of a blind copy;
-        those alone that somebody who came still has.
+        """Return the copies of a message that are to be stored: one for the author and the open recipients, one for
+        each recipient of a blind copy. A copy that none of its imported people still has is left out.
         """
         author = self._people.id(one.author)
         own = {author} if author and not one.is_deleted else set()

@@ -327,7 +327,9 @@ class Loader:
                 yield about(profile)
 
     def _bans(self) -> Iterator[PortedBan | Unreadable]:
-        """Yield the bans, then those that a profile alone tells of: what names an end is no ban for good."""
+        """Yield the bans of the source; then a ban for good for each profile that is marked as banned and has no ban of
+        its own in force.
+        """
         named: set[str] = set()
         now = datetime.datetime.now(datetime.UTC)
         for ban in self._reader.bans():

@@ -51,7 +51,9 @@ class SessionsView(View):
         return visit.page("sessions.html", list=found["sessions"])
 
     def post(self, visit: Visit) -> Answer:
-        """End the session of the field `id`; with `do` = "others" all but this one. Raises SignInFirst for guests."""
+        """End the session of the field `id`; with `do` = "others" all sessions but this browser's. Raises SignInFirst
+        for guests.
+        """
         visit.member()
         if visit.field("do") == "others":
             visit.api.delete("/sessions", others="true")

@@ -192,8 +192,8 @@ class LeaveHuddleView(View):
 
 
 class Meant(NamedTuple):
-    """Name that was typed, and the profiles whose names begin so, for the person to choose from; none if there is no
-    such profile.
+    """Name that was typed, and the profiles whose names begin with it, for the person to choose from; [] if there are
+    none.
     """
 
     name: str
