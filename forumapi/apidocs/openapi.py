@@ -181,6 +181,7 @@ _FILES: Final = {
     }
 }
 
+_KINDS: Final[dict[type, str]] = {bool: "boolean", str: "string", int: "integer"}
 _BINARY: Final = {"type": "string", "format": "binary"}
 _NULL: Final = {"type": "null"}
 # Headers of a stored file.
@@ -812,11 +813,12 @@ def _plain(schema: Any) -> Any:
     values = made.get("enum")
     if isinstance(values, list) and values and "type" not in made:
         kinds = {type(value) for value in values}
-        if kinds == {bool}:
-            del made["enum"]
-            made |= {"type": "boolean", **({"const": values[0]} if len(values) == 1 else {})}
-        elif kinds in ({str}, {int}):
-            made["type"] = "string" if kinds == {str} else "integer"
+        if len(kinds) == 1 and (kind := _KINDS.get(kinds.pop())):
+            made["type"] = kind
+            if kind == "boolean" or len(values) == 1:
+                del made["enum"]
+            if len(values) == 1:
+                made["const"] = values[0]
     return made
 
 
