@@ -21,9 +21,9 @@ MOST_REASON: Final = 200
 class CheckedText(NamedTuple):
     """Text of a comment or title as it is, and facts about its author at this moment.
 
-    `ip` "": not known. `domains`: hosts of the links, lower case. `live_count`: the author's visible things before it.
-    `recent_count`: things by the author in the last hour, this one included. `sites_with_text`: other sites where the
-    same text was written within a day.
+    `ip` "": not known. `domains`: hosts of the links, lower case. `live_count`: number of the author's other comments
+    that are neither deleted nor hidden, 101 at most. `recent_count`: number of comments and items by the author in the
+    last hour, this one included. `sites_with_text`: number of other sites where the same text was written within a day.
     """
 
     site_id: int
@@ -43,7 +43,7 @@ class CheckedText(NamedTuple):
 
 
 class CheckVerdict(NamedTuple):
-    """CheckVerdict of one check: PASS, HOLD, SHADOW or FAILED, and why, for moderators."""
+    """Verdict of one check: PASS, HOLD, SHADOW or FAILED, and the reason, for moderators."""
 
     word: str
     reason: str = ""

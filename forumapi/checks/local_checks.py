@@ -9,7 +9,9 @@ from forumapi.checks.check import HOLD, PASSED, CheckedText, CheckVerdict, TextC
 
 
 class FirstThingsCheck(TextCheck):
-    """Check that holds the texts of authors who have fewer than `count` visible comments and items."""
+    """Check that holds the texts of authors who have fewer than `count` other comments that are neither deleted nor
+    hidden.
+    """
 
     name: ClassVar[str] = "firstPosts"
 

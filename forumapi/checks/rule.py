@@ -109,7 +109,9 @@ HITS = Query(
 
 
 class HoldRule(msgspec.Struct, kw_only=True):
-    """Rule of a site in one version. `event`: WRITTEN; `action`: HOLD; `mode`: one of MODES."""
+    """Rule of a site in one version: what people in the role `roleId` write is held. `event`: WRITTEN; `action`: HOLD;
+    `mode`: ON, SHADOW (only note what would be held) or OFF. `saved`: time at which this version was stored.
+    """
 
     name: str
     version: int
@@ -122,14 +124,18 @@ class HoldRule(msgspec.Struct, kw_only=True):
 
 
 class HoldRules(msgspec.Struct, kw_only=True):
-    """Rules of a site as they are, and earlier versions, the latest first."""
+    """Rules of a site. `rules`: those in force or off, in their present versions; `past`: earlier versions and removed
+    rules, the latest first.
+    """
 
     rules: list[HoldRule] = []
     past: list[HoldRule] = []
 
 
 class RuleCheck(TextCheck):
-    """Verdict of a rule on a text: by the roles of its author at this moment."""
+    """Check of a text by one rule: hold it, or in shadow mode only note it, if its author is in the rule's role at this
+    moment.
+    """
 
     name: ClassVar[str] = "rule"
 
@@ -144,13 +150,15 @@ class RuleCheck(TextCheck):
 
 
 def find(tx: Reader, site_id: int) -> HoldRules:
-    """Read the rules of a site."""
+    """Return the rules of a site; without stored ones, empty lists."""
     stored = tx.value(FIND, site_id=site_id)
     return msgspec.json.decode(stored, type=HoldRules) if stored else HoldRules()
 
 
 def document(tx: Reader, site_id: int) -> dict[str, Any]:
-    """Read the rules of a site as a dict for JSON, with what each version did in the last DRY_RUN_DAYS."""
+    """Return the rules of a site as a dict for JSON, with the number of texts that each version held or noted in the
+    last DRY_RUN_DAYS.
+    """
     data: dict[str, Any] = msgspec.to_builtins(find(tx, site_id))
     rows = tx.rows(HITS, site_id=site_id, days=DRY_RUN_DAYS)
     return data | {"hits": [{"rule": row[0], "held": row[1], "shadowed": row[2]} for row in rows]}
@@ -162,9 +170,11 @@ def checks(tx: Reader, site_id: int) -> list[TextCheck]:
 
 
 def dry_run(tx: Reader, secret: bytes, site_id: int, role_id: int) -> dict[str, Any]:
-    """Return what a rule for this role would have held in the last DRY_RUN_DAYS, as a dict for JSON, and its ticket.
+    """Return, as a dict for JSON, how many texts of the last DRY_RUN_DAYS a rule for this role would have held, the
+    newest of them, and a ticket, with which `put` accepts such a rule for 15 minutes. Nothing is held. Roles count
+    as they are now.
 
-    Raises Conflict for a role whose criteria would hold because of the rule's own effects.
+    Raises Conflict for a role that people come into, or stay in, because their texts are held.
     """
     _check_loop(tx, site_id, role_id)
     rows = tx.rows(DRY_RUN, site_id=site_id, role_id=role_id, days=DRY_RUN_DAYS, most=MOST_SHOWN)
@@ -194,9 +204,11 @@ def put(
     wanted: Sequence[HoldRule],
     tickets: Sequence[str],
 ) -> None:
-    """Replace the rules of a site; a new or changed one needs the ticket of a dry run for its role.
+    """Replace all rules of the author's site by `wanted`. `tickets`: for each rule the ticket of a dry run for its
+    role, which a new or changed rule needs unless it is off; "" for none.
 
-    Each change makes a new version, and what it replaces is kept among the past ones. Raises Invalid, Conflict.
+    A changed rule gets a new version; replaced versions and rules that are not in `wanted` are kept in `past`. Locks
+    the site's row. Raises Invalid, Conflict.
     """
     site_id = author.site_id
     tx.row(LOCK, site_id=site_id)

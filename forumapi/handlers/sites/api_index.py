@@ -35,7 +35,7 @@ _V1: Final = _index(
 
 
 class TopHandler(Handler):
-    """The address `/` of a site's host."""
+    """Entry point `/` of a site's host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
@@ -44,7 +44,7 @@ class TopHandler(Handler):
 
 
 class ApiHandler(Handler):
-    """The address `/api` of a site's host."""
+    """Entry point `/api` of a site's host."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
@@ -53,7 +53,7 @@ class ApiHandler(Handler):
 
 
 class V1Handler(Handler):
-    """The address `/api/v1` of a site's host."""
+    """Entry point `/api/v1` of a site's host: the index of the API."""
 
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:

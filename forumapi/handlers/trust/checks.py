@@ -118,7 +118,9 @@ class RulesHandler(SiteSettingHandler):
 
     @needs(OWNER, body=list[RuleBody])
     def put(self, ctx: Context, sent: list[RuleBody]) -> Result:
-        """Replace the rules; a new or changed one that is not off needs the ticket of a dry run for its role."""
+        """Replace all rules by the sent ones; an empty list removes all. A new or changed rule that is not off needs
+        the ticket of a dry run for its role.
+        """
         wanted = [
             HoldRule(
                 name=given(one.name, ""),
@@ -144,11 +146,14 @@ class DryRunBody(Body):
 
 
 class RuleDryRunHandler(SiteSettingHandler):
-    """Dry run of a rule, for the owner of the site."""
+    """Dry run of a rule that is not saved yet, for the owner of the site."""
 
     @needs(OWNER, body=DryRunBody, answer=schemas.RuleDryRun)
     def post(self, ctx: Context, sent: DryRunBody) -> Result:
-        """Count what a rule for a role would have held in 30 days, and hold nothing; the ticket saves the rule."""
+        """Count what a rule for a role would have held in the last 30 days, and hold nothing. The answer's `ticket` is
+        needed to save such a rule, within 15 minutes. 409 for a role that people come into, or stay in, because
+        their texts are held.
+        """
         role_id = _role(ctx, given(sent.roleId, 0), "roleId")
         secret = platform_secret.find(ctx.writer, platform_secret.MAIL)
         return Data(dumps(rule.dry_run(ctx.writer, secret, ctx.site.id, role_id)))

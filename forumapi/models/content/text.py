@@ -208,10 +208,9 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
-    """Return `value` cleaned, as a title that replaces the stored title `now`; if both are the same, `now` as it is,
-    even over the limit.
-
-    An imported title may be over the limit. Raises Invalid as `title` does.
+    """Return `value` cleaned, as a title that replaces the stored title `now`. A `value` that equals `now` is returned
+    unchanged, even over the limit, as an imported title may be. `quiet`: as in `title`. Raises Invalid as `title`
+    does.
     """
     if isinstance(value, str) and unescape(value) == unescape(now):
         return now

@@ -35,7 +35,9 @@ class Author(NamedTuple):
     detail: Mapping[str, Any] | None = None
 
     def encoded_detail(self, more: Mapping[str, Any] | None = None) -> str | None:
-        """Encode `detail`, with the keys `more` of one write, as JSON for `audit_log`; None for none."""
+        """Encode `detail`, the keys `more` of one write and the operator's name as JSON for `audit_log`; None if all of
+        them are empty.
+        """
         if not (more or self.detail or self.operator):
             return None
         return audit_detail.encode({**(self.detail or {}), **(more or {})}, self.operator)

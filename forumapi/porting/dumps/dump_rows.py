@@ -13,7 +13,7 @@ MAX_VALUE: Final = 16 * 1024 * 1024
 
 
 class DumpError(Exception):
-    """Failure to read a dump, or the rest of it; the message is for the operator and names file or table."""
+    """Failure to read a dump from some point on; the message is for the operator and names file or table."""
 
 
 class SkippedRow(NamedTuple):

@@ -300,7 +300,9 @@ class Origin(NamedTuple):
         )
 
     def take_in(self, tx: Transaction, kind: str, ids: Collection[str]) -> None:
-        """Delete documents that have come after all from those left out: `ids` are old ids."""
+        """Delete from the list of left-out documents those that were imported after all. `kind`: their stream; `ids`:
+        their old ids.
+        """
         if ids:
             tx.run(
                 TAKE_IN,
