@@ -259,7 +259,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.components.items())),
+            "schemas": schemas.used_by(paths, responses),
             "parameters": _PARAMETERS,
             "headers": http_headers.RESPONSE,
             "responses": responses,
@@ -740,6 +740,15 @@ class _Schemas:
             made[FORM] = {"schema": self._add(f"{owner}Form", whole)}
         return made
 
+    def used_by(self, *roots: Schema) -> Schema:
+        """Return the components that these parts of the document refer to, and those that these components refer to."""
+        found: set[str] = set()
+        left = _references(roots)
+        while left:
+            found |= left
+            left = _references([self.components[name] for name in left]) - found
+        return {name: self.components[name] for name in sorted(found)}
+
     def _add(self, name: str, schema: Schema) -> Schema:
         """Add a component and return a reference to it; ValueError if the name is another component's."""
         whole = {**schema, "title": name}
@@ -784,6 +793,18 @@ class _Schemas:
         if not flat or set(whole.get("required", ())) - set(flat):
             return None
         return {**whole, "properties": flat}
+
+
+def _references(part: Any) -> set[str]:
+    """Return the names of the schemas that a part of the document refers to."""
+    if isinstance(part, dict):
+        prefix = _REF.format(name="")
+        target = str(part.get("$ref", ""))
+        own = {target.removeprefix(prefix)} if target.startswith(prefix) else set()
+        return own.union(*map(_references, part.values()))
+    if isinstance(part, list | tuple):
+        return set().union(*map(_references, part))
+    return set()
 
 
 def _spoken(schema: Schema) -> str:

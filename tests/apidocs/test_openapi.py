@@ -204,6 +204,13 @@ def test_every_envelope_is_a_component() -> None:
     assert envelopes == named
 
 
+def test_every_schema_is_used() -> None:
+    prefix = "#/components/schemas/"
+    used = {name.removeprefix(prefix) for name in references(DOCUMENT) if name.startswith(prefix)}
+
+    assert used == DOCUMENT["components"]["schemas"].keys()
+
+
 def test_error_codes_are_an_enumeration_with_names() -> None:
     code = DOCUMENT["components"]["schemas"]["ErrorDetail"]["properties"]["errorCode"]
 
