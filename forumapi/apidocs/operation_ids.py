@@ -113,7 +113,9 @@ def _word(part: str, *, first: bool) -> str:
 
 
 def _kind(word: str, parameter: str) -> str:
-    """Return the name of the parameter after a word without a plural; "" for an id."""
+    """Return what an operation id adds to a `word` without a plural, for the `parameter` that follows in the address:
+    `Key` for `{key}`; "" for an id, and for a word with a plural.
+    """
     if _singular(word) != word:
         return ""
     return "".join(part.capitalize() for part in re.findall("[a-z]+", parameter) if part != "id")

@@ -107,7 +107,9 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of `ids` that are updates in the caller's list, but computed ones without a stored row."""
+    """Return those of `ids` that are updates in the caller's list. Updates that are computed, without a stored row, are
+    not among them.
+    """
     identity = ctx.identity
     return update_page.own(
         ctx.reader,

@@ -194,8 +194,8 @@ _TAKEN: Final = {
 
 
 class Site:
-    """Snapshot of one version of a site's row, with its document. Later only `stats`, `head` and a newer `acl_version`
-    with its tree replace those read.
+    """Snapshot of one version of a site's row, with its document. Of its values only `stats`, `head` and `acl_version`
+    with its tree are replaced by newer ones later.
 
     `has_website`: this platform's website runs on the site's own hosts. `head`: number of an event; whoever reads the
     site's state afterwards sees the effects of all events up to it.

@@ -166,9 +166,8 @@ class TargetBatch:
     def restore_activity(
         self, held: HeldItem, before: datetime.datetime, after: datetime.datetime
     ) -> bool:
-        """Make an item's last activity what it was before, if it has no live comment and is still what it was after.
-
-        Return False if it is left as it is.
+        """Set an item's last activity back to `before`, if the item has no live comment and its last activity is still
+        `after`. Return False, and change nothing, otherwise.
         """
         if held.item.comment_count or held.last_activity != after:
             return False

@@ -42,12 +42,12 @@ class RightsFolder:
         self._moderators: dict[str, frozenset[str]] = {}
 
     def add_role(self, role: PortedRole) -> None:
-        """Add a role of the whole forum; all of them come before the first forum."""
+        """Add a role of the whole forum. All such roles have to be added before the first call of `fold`."""
         self._roles[role.id] = role
 
     def fold(self, forum: PortedForum) -> CanonicalRights:
-        """Return the rights that people have in a forum. Call it for the forum's parent first, whose moderators may
-        moderate here too.
+        """Return the rights that people have in a forum. Call it for the forum's parent first, whose roles and
+        moderators the forum may inherit.
         """
         listed = self._listed[forum.id] = self._own(forum)
         barred = {
