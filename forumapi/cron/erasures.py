@@ -82,8 +82,8 @@ class JournalEntry(NamedTuple):
 
 
 def erasures(tx: Transaction, config: Config) -> str:
-    """Erase profiles and accounts that are due for WORKING_S seconds at most, in transactions of its own and not in
-    `tx`; return the result in words.
+    """Erase the profiles and accounts whose time has come, working for WORKING_S seconds at most, in transactions of
+    its own and not in `tx`; return the result in words.
     """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:

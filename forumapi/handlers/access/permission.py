@@ -107,8 +107,8 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of `ids` that are updates in the caller's list. Updates that are computed, without a stored row, are
-    not among them.
+    """Return those of `ids` that the caller's list of updates has now although no row is stored for them, since they
+    are computed.
     """
     identity = ctx.identity
     return update_page.own(

@@ -389,7 +389,8 @@ class TextWriter:
         later: frozenset[Key],
     ) -> tuple[list[RenderedText], list[str], list[tuple[int, ...]]]:
         """Return for each text its HTML, its Markdown as it is stored, and the ids of profiles that its `old:` links
-        mention.
+        mention. `found`: imported things by kind and old id, to which links lead; `later`: things that may still
+        come.
         """
         sources, mentions = [], []
         for one in texts:
