@@ -28,6 +28,7 @@ from forumapi.models.pages.documents import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
+from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.sites import health_metrics
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.trust.action_worker import ActionWorker
@@ -124,6 +125,7 @@ class App(Services):
                     dispatch.NAME, dispatch.Dispatch(self._queue_mail, self._queue_push).work
                 ),
                 EventReader(audit_chain.NAME, audit_chain.work),
+                EventReader(moderation_rule.READER, engine.work, moderation_rule.BEHIND),
                 self.deliverer.reader,
                 EventReader(check_settings.READER, content_check.queue, content_check.BEHIND),
             ),

@@ -202,6 +202,13 @@ from forumapi.handlers.trust.reports import (
     ReportKindsHandler,
     ReportsHandler,
 )
+from forumapi.handlers.trust.rules import (
+    ModerationRuleDryRunHandler,
+    ModerationRuleHandler,
+    ModerationRuleHitsHandler,
+    ModerationRulesHandler,
+    ModerationRuleVersionsHandler,
+)
 from forumapi.handlers.trust.statements import StatementHandler, StatementsHandler
 from forumapi.handlers.trust.transparency import TransparencyCsvHandler, TransparencyHandler
 from forumapi.request.handler import Handler
@@ -411,6 +418,11 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/roles/<role:role>/members": RoleMembersHandler,
     "/api/v1/roles/<role:role>/profiles": RoleProfilesHandler,
     "/api/v1/roles/<role:role>/profiles/<profile:profile>": RoleProfileHandler,
+    "/api/v1/rules": ModerationRulesHandler,
+    "/api/v1/rules/<number:rule>": ModerationRuleHandler,
+    "/api/v1/rules/<number:rule>/hits": ModerationRuleHitsHandler,
+    "/api/v1/rules/<number:rule>/versions": ModerationRuleVersionsHandler,
+    "/api/v1/rules/dry-run": ModerationRuleDryRunHandler,
     "/api/v1/search": SearchHandler,
     "/api/v1/search/suggestions": SuggestionsHandler,
     "/api/v1/sessions": SessionsHandler,

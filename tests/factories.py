@@ -35,6 +35,8 @@ from forumapi.models.people.ban import Ban
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
+from forumapi.models.rules.definition import RuleDefinition
+from forumapi.models.rules.moderation_rule import ModerationRule, RulePlan
 from forumapi.models.sites.site import Site as SiteRow
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
@@ -239,6 +241,15 @@ class Factory:
         )
         with self.database.write() as tx:
             return Webhook.insert(tx, Author(site.id, site.owner.id, ""), settings)[0].id
+
+    def rule(self, site: Site) -> int:
+        """The id of a rule, in shadow mode, that nothing fits."""
+        grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Too long")
+        made = RuleDefinition("Long", "comment.created", "hide", grounds, least_length=1_000_000)
+        with self.database.write() as tx:
+            return ModerationRule.insert(
+                tx, site.id, site.owner.id, RulePlan(0, 0, "shadow", made, 0)
+            )
 
     def push_subscription(self, person: Person) -> int:
         """The id of a subscription to web push, at an address where nobody listens."""

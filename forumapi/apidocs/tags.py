@@ -79,8 +79,8 @@ TAGS: Final = (
     ),
     Tag(
         "Moderation",
-        "What waits for moderators, cases, actions with undo, checks of texts, and bans.",
-        ("moderation_queue", "cases", "actions", "checks", "bans"),
+        "What waits for moderators, cases, actions with undo, checks of texts, rules, and bans.",
+        ("moderation_queue", "cases", "actions", "checks", "rules", "bans"),
     ),
     Tag(
         "Roles",

@@ -25,6 +25,7 @@ from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
+from forumapi.models.rules import moderation_rule
 from forumapi.models.sites import platform_growth
 from forumapi.models.trust import action, report, sanction
 from forumapi.updates import digest, push_queue
@@ -347,10 +348,11 @@ def short_lived(tx: Transaction, config: Config) -> str:
     places = geocode_cache.delete_old(tx)
     states, sanctions = action.forget(tx), sanction.forget(tx)
     guests, checks = report.forget_guests(tx), content_check.forget(tx)
+    hits = moderation_rule.forget(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "
         f"{changes} changes, {places} places, {states} states of actions, {sanctions} sanctions, "
-        f"{guests} reporting guests, {checks} checks"
+        f"{guests} reporting guests, {checks} checks, {hits} records of rules"
     )
 
 

@@ -131,6 +131,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "resolve:read": "Look up where addresses of an old site are now",
     "roles:read": "See who may do what",
     "roles:write": "Change who may do what, where you may",
+    "rules:read": "See the rules by which things are hidden by themselves, where you may",
+    "rules:write": "Change the rules by which things are hidden by themselves, where you may",
     "search:read": "Search this site",
     "sites:read": "See what this site is called and how it is set up",
     "sites:write": "Change how this site is set up, where you may",

@@ -144,6 +144,12 @@ ROWS: Final = """
     OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7710, 7709, 7707, %(me)s);
     INSERT INTO appeal_messages (site_id, appeal_id, text, created_by)
     VALUES (%(site)s, 7710, %(text)s, %(me)s), (%(site)s, 7710, %(text)s, %(owner)s);
+    INSERT INTO rules (site_id, rule_id, mode, event, definition)
+    OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7711, 'off', 'x', '{}');
+    INSERT INTO rule_versions (site_id, rule_id, version, mode, event, definition, created_by)
+    VALUES (%(site)s, 7711, 1, 'off', 'x', '{}', %(me)s);
+    INSERT INTO rule_plans (site_id, mode, event, definition, matched, created_by)
+    VALUES (%(site)s, 'shadow', 'x', '{}', 0, %(me)s);
     INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban) VALUES (%(site)s, %(me)s, %(root)s, false);
     UPDATE sites SET created_by = %(me)s WHERE site_id = %(site)s;
     UPDATE microcosms SET created_by = %(me)s, edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s;

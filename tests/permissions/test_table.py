@@ -70,6 +70,14 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/huddles/<huddle:item>/participants"): [],
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
     ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
+    ("POST", "/api/v1/rules"): {"ticket": "9"},
+    ("PUT", "/api/v1/rules/<number:rule>"): {"mode": "off"},
+    ("POST", "/api/v1/rules/dry-run"): {
+        "title": "A title",
+        "event": "comment.created",
+        "action": "hide",
+        "reason": "No",
+    },
     ("POST", "/api/v1/webhooks"): {"url": "http://127.0.0.1:9/hook"},
     ("POST", "/api/v1/webhooks/<number:webhook_id>/replay"): {"id": "none"},
     ("POST", "/api/v1/updates/push"): {
@@ -269,6 +277,8 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
     if "<number:appeal>" in url:
         _, statement = make.action(make.comment(make.conversation(site)))
         ids.ids["appeal"] = make.appeal(statement, site.member)
+    if "<number:rule>" in url:
+        ids.ids["rule"] = make.rule(site)
     if "<number:subscription_id>" in url:
         ids.ids["subscription_id"] = make.push_subscription(site.member)
     if "<number:watcher>" in url:

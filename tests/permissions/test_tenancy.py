@@ -114,6 +114,7 @@ def _moderated(make: Factory, site: Site) -> dict[str, int]:
         "action": action,
         "statement": statement,
         "appeal": make.appeal(statement, site.member),
+        "rule": make.rule(site),
     }
 
 
@@ -247,6 +248,7 @@ def test_a_foreign_id_beside_an_own_one_is_answered_like_none(
 # id or for one that never was, "$kind" for one of the site itself.
 _EDIT = {"meta": {"editReason": "x"}}
 _POLL = {"title": "x", "question": "x", "choices": [{"choice": "a"}, {"choice": "b"}]}
+_RULE = {"title": "x", "event": "comment.created", "action": "hide", "reason": "x"}
 _ACTION = {"kind": "hide", "reason": "x"}
 _OWN = {"itemType": "conversation", "itemId": "$conversation"}
 _COMMENT = {"itemType": "comment", "itemId": "$comment"}
@@ -361,13 +363,20 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
         },
     ],
     ("post", "/actions", "caseId"): [{**_ACTION, "targets": [_OWN], "caseId": "@case"}],
+    ("post", "/rules/dry-run", "ruleId"): [{**_RULE, "ruleId": "@rule"}],
+    ("post", "/rules/dry-run", "roleIds.[]"): [{**_RULE, "roleIds": ["@role"]}],
+    ("post", "/rules/dry-run", "notRoleIds.[]"): [{**_RULE, "notRoleIds": ["@role"]}],
+    ("post", "/rules/dry-run", "microcosmIds.[]"): [{**_RULE, "microcosmIds": ["@microcosm"]}],
+    ("post", "/rules/dry-run", "toMicrocosmId"): [
+        {**_RULE, "event": "item.created", "action": "move", "toMicrocosmId": "@microcosm"}
+    ],
     ("post", "/preview", "itemId"): [{**body, "markdown": "x"} for body in _WATCHED],
     ("post", "/preview", "microcosmId"): [{"microcosmId": "@microcosm", "markdown": "x"}],
 }
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = (
-    "days duration firstPosts maxLinks orGroup perHour revision rsvpLimit sameText styleId themeId updateTypeId value"
-    " version"
+    "days duration firstPosts maxLength maxLinks minLength orGroup perHour revision rsvpLimit sameText styleId"
+    " themeId updateTypeId value version"
 )
 NO_ID_FIELDS = frozenset(_NO_IDS.split())
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 # Keys and their types. `verb`: hide, ban, lift …; `reason`: shown to those concerned; `ground`, `note`: for the site's
-# staff; `action`, `case`: ids; `automated`: a rule decided; `subject`: profile concerned, where that is not the thing's
-# author; `operator`: account of the machine from which a command was run.
+# staff; `action`, `case`: ids; `automated`: a rule decided, the one with the id
+# `byRule` in its version `ruleVersion`; `subject`: profile concerned, where that is not the thing's author; `operator`:
+# account of the machine from which a command was run.
 KEYS: Final[dict[str, type]] = {
     "verb": str,
     "reason": str,
@@ -21,6 +22,8 @@ KEYS: Final[dict[str, type]] = {
     "action": int,
     "case": int,
     "automated": bool,
+    "byRule": int,
+    "ruleVersion": int,
     "subject": int,
     "operator": str,
 }

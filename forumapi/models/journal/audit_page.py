@@ -50,7 +50,7 @@ _ACTIONS: Final = (
 )
 VERBS: Final = (*_ACTIONS, *(f"undo {verb}" for verb in _ACTIONS))
 _SHOWN: Final = ("verb", "reason", "ground", "automated")
-_SHOWN_TO_OWNERS: Final = (*_SHOWN, "note", "action", "case")
+_SHOWN_TO_OWNERS: Final = (*_SHOWN, "note", "action", "case", "byRule", "ruleVersion")
 
 _COLUMNS: Final = """
            e.audit_id, e.created, e.action, e.item_type_id, e.item_id, e.parent_type_id, e.parent_id, e.actor_id,

@@ -602,6 +602,18 @@ PERSON_TABLES: Final = (
         not_exported="statements have what concerns the person",
     ),
     PersonTable(
+        "rule_versions",
+        (Line("created_by", NOBODYS),),
+        plain="mode event definition",
+        not_exported=_SITES,
+    ),
+    PersonTable(
+        "rule_plans",
+        (Line("created_by", NOBODYS),),
+        plain="mode event definition",
+        not_exported=_SITES,
+    ),
+    PersonTable(
         "action_changes",
         (Line("author_id", NOBODYS), Line("before after", DELETED)),
         plain="state conflict",
@@ -656,6 +668,8 @@ NOBODYS_TABLES: Final = {
     "criteria": "rules of the site",
     "event_cursors": "how far readers are",
     "event_heads": "numbers of events",
+    "rule_hits": "ids of things that rules fitted",
+    "rules": "rules of the site",
     "event_sequence": "numbers of events",
     "event_sequencer": "numbers of transactions",
     "geocode_cache": "places, by whomever they were asked for",

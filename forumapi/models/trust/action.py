@@ -49,9 +49,10 @@ INSERT = Query(
     "action.insert",
     """
     INSERT INTO actions (site_id, kind, state, actor_id, operator, is_automated, case_id, ground, category, rule,
-                         reason, note, place_id, ends)
+                         reason, note, place_id, ends, rule_id, rule_version)
     VALUES (%(site_id)s, %(kind)s, 'planned', %(me)s, %(operator)s, %(is_automated)s, %(case_id)s, %(ground)s,
-            %(category)s, %(rule)s, %(reason)s, %(note)s, %(place_id)s, %(ends)s)
+            %(category)s, %(rule)s, %(reason)s, %(note)s, %(place_id)s, %(ends)s,
+            nullif(%(rule_id)s::bigint, 0), %(rule_version)s)
  RETURNING action_id""",
 )
 
@@ -159,7 +160,8 @@ _COLUMNS: Final = """
     a.action_id, a.kind, a.state, coalesce(a.actor_id, 0), coalesce(a.case_id, 0), a.ground, a.category, a.rule,
            a.reason, a.note, a.place_id, a.ends, a.microcosm_ids, a.total, a.created,
            a.created < now() - make_interval(mins => %(ticket_minutes)s::int),
-           a.created < now() - make_interval(days => %(undo_days)s::int), a.is_automated, a.operator"""
+           a.created < now() - make_interval(days => %(undo_days)s::int), a.is_automated, a.operator,
+           coalesce(a.rule_id, 0), a.rule_version"""
 
 # SQL: an action `a` that `me` may see: who moderates everything that it concerns, and is not concerned by it.
 SEEN: Final = """
@@ -319,9 +321,10 @@ class Action:
     """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
     it moves things, or in which it restricts people; `microcosm_ids`: those of its things; `total`: number of these.
 
-    `actor_id` 0: an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
+    `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
     `is_ticket_over`: the plan is too old to be carried out; `is_undo_over`: the action is older than UNDO_DAYS.
+    `rule_id`: the rule that acts, in its version `rule_version`; 0 for none.
     """
 
     id: int
@@ -343,6 +346,8 @@ class Action:
     is_undo_over: bool = False
     is_automated: bool = False
     operator: str = ""
+    rule_id: int = 0
+    rule_version: int = 0
 
     @property
     def does(self) -> ActionKind:
@@ -361,9 +366,11 @@ class Action:
         place_id: int = 0,
         ends: datetime.datetime | None = None,
         is_automated: bool = False,
+        rule_id: int = 0,
+        rule_version: int = 0,
     ) -> Self:
         """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
-        of a restriction, None for never.
+        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile.
         """
         id = tx.value(
             INSERT,
@@ -375,6 +382,8 @@ class Action:
             case_id=case_id or None,
             place_id=place_id,
             ends=ends,
+            rule_id=rule_id,
+            rule_version=rule_version,
             **grounds._asdict(),
         )
         now = datetime.datetime.now(datetime.UTC)
@@ -382,6 +391,8 @@ class Action:
             *(id, kind, PLANNED, author.profile_id, case_id, *grounds, place_id, ends, [], 0, now),
             is_automated=is_automated,
             operator=author.operator,
+            rule_id=rule_id,
+            rule_version=rule_version,
         )
 
     @classmethod
@@ -595,8 +606,10 @@ class Action:
             "note": self.note,
             "action": self.id,
             "case": self.case_id,
-            "automated": self.is_automated or None,
+            "automated": (self.is_automated and verb == self.kind) or None,
         }
+        if self.rule_id and verb == self.kind:
+            detail |= {"byRule": self.rule_id, "ruleVersion": self.rule_version}
         return author._replace(detail=detail)
 
     def _state_reasons(

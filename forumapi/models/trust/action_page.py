@@ -21,7 +21,8 @@ EXCERPT: Final = 200
 
 _COLUMNS: Final = """
     a.action_id, a.kind, a.state, coalesce(a.actor_id, 0), coalesce(a.case_id, 0), a.ground, a.category, a.rule,
-           a.reason, a.note, a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0)"""
+           a.reason, a.note, a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0),
+           coalesce(a.rule_id, 0), a.rule_version"""
 
 FIND = Query(
     "action_page.find",
@@ -82,7 +83,9 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 
 class ShownAction(NamedTuple):
-    """Action as moderators see it. `case_id` 0: on no case; `total`: number of its things; `undone_by` 0: nobody."""
+    """Action as moderators see it. `case_id` 0: on no case; `total`: number of its things; `undone_by` 0: nobody.
+    `rule_id`: the rule that acted, in its version `rule_version`, 0 if a moderator did.
+    """
 
     id: int
     kind: str
@@ -101,6 +104,8 @@ class ShownAction(NamedTuple):
     finished: datetime.datetime | None
     undone: datetime.datetime | None
     undone_by: int
+    rule_id: int
+    rule_version: int
 
     @classmethod
     def find(
@@ -171,6 +176,9 @@ class ShownAction(NamedTuple):
         }
         if self.case_id:
             data["caseId"] = self.case_id
+        if self.rule_id:
+            data["byRule"] = self.rule_id
+            data["ruleVersion"] = self.rule_version
         if self.place_id:
             data["microcosmId"] = self.place_id
         if self.ends is not None:

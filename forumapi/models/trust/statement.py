@@ -117,7 +117,8 @@ def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
 
 class Statement(NamedTuple):
     """Statement of reasons as the person reads it to whom it is addressed. `revoked`: time at which the action was
-    undone, None if it was not; `things_total`: number of things that it is about.
+    undone, None if it was not; `things_total`: number of things that it is about; `is_automated`: a rule found the
+    things, and decided.
     """
 
     id: int

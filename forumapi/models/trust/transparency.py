@@ -57,7 +57,8 @@ DECISIONS: Final = Query(
          WHERE x.site_id = %(site_id)s AND x.action_id IN (SELECT t.action_id FROM stated t)
          GROUP BY x.statement_id),
     told AS (
-        SELECT a.kind, a.ground, a.category, coalesce(n.is_people, false) AS is_people, t.is_revoked,
+        SELECT a.kind, a.ground, a.category, a.is_automated,
+               coalesce(n.is_people, false) AS is_people, t.is_revoked,
                coalesce(n.things, 0) AS things, r.first IS NOT NULL AS is_noticed,
                floor(extract(epoch FROM t.created - r.first))::bigint AS seconds
           FROM stated t
@@ -66,11 +67,13 @@ DECISIONS: Final = Query(
           LEFT JOIN LATERAL (SELECT min(r.created) AS first FROM reports r
                               WHERE r.site_id = a.site_id AND r.case_id = a.case_id) r ON true)
     SELECT grouping(d.kind) = 1, coalesce(d.is_noticed, false), coalesce(d.kind, ''), coalesce(d.ground, ''),
-           coalesce(d.category, ''), coalesce(d.is_people, false), coalesce(d.is_revoked, false), count(*),
+           coalesce(d.category, ''), coalesce(d.is_people, false), coalesce(d.is_revoked, false),
+           coalesce(d.is_automated, false), count(*),
            coalesce(sum(d.things), 0)::bigint, {_MEDIAN.format(seconds="d.seconds")}
       FROM told d
-     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.is_revoked), ())
-     ORDER BY 1 DESC, 2, 3, 4, 5, 6, 7""",
+     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.is_revoked, d.is_automated),
+                              ())
+     ORDER BY 1 DESC, 2, 3, 4, 5, 6, 7, 8""",
 )
 
 APPEALS: Final = Query(
@@ -108,10 +111,11 @@ class ReportRow(NamedTuple):
     number: int = 0
     things: int | None = None
     median_s: float | None = None
+    is_automated: bool = False
 
     def values(self) -> dict[str, Any]:
-        """Return the row's values by their names on the wire, in order; every decision is a moderator's, none is
-        automated.
+        """Return the row's values by their names on the wire, in order; a decision is automated if a rule made it, and
+        then a rule has found the thing too.
         """
         decides = self.part == DECISION
         return {
@@ -122,8 +126,8 @@ class ReportRow(NamedTuple):
             "ground": self.ground or None,
             "decision": self.decision or None,
             "contentType": self.content_type or None,
-            "automatedDetection": False if decides else None,
-            "automatedDecision": False if decides else None,
+            "automatedDetection": self.is_automated if decides else None,
+            "automatedDecision": self.is_automated if decides else None,
             "outcome": self.outcome,
             "count": self.number,
             "things": self.things,
@@ -210,6 +214,7 @@ def _decision(
     category: str,
     is_people: bool,
     is_revoked: bool,
+    is_automated: bool,
     count: int,
     things: int,
     median: float | None,
@@ -226,6 +231,7 @@ def _decision(
         count,
         things,
         median,
+        is_automated,
     )
 
 

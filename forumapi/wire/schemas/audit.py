@@ -25,6 +25,8 @@ class AuditDetail(OwnAuditDetail, kw_only=True):
     note: Annotated[str, Meta(description="For the site's staff.")] | UnsetType = UNSET
     action: Id | UnsetType = UNSET
     case: Id | UnsetType = UNSET
+    byRule: Annotated[int, Meta(description="The rule that acted.")] | UnsetType = UNSET
+    ruleVersion: int | UnsetType = UNSET
 
 
 class AuditFlags(Struct, kw_only=True):

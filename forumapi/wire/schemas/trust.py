@@ -299,6 +299,10 @@ class ActionSummary(Struct, kw_only=True):
     note: Annotated[Text, Meta(description="For moderators alone.")]
     total: Count
     caseId: Id | UnsetType = UNSET
+    byRule: (
+        Annotated[int, Meta(description="The rule that acted; createdBy is null.")] | UnsetType
+    ) = UNSET
+    ruleVersion: int | UnsetType = UNSET
     microcosmId: Id | UnsetType = UNSET
     ends: Time | UnsetType = UNSET
     ticket: Annotated[str, Meta(description="Sent back, it carries out the plan.")] | UnsetType = (
@@ -336,6 +340,8 @@ class Action(Struct, kw_only=True):
     note: Text
     total: Count
     caseId: Id | UnsetType = UNSET
+    byRule: int | UnsetType = UNSET
+    ruleVersion: int | UnsetType = UNSET
     microcosmId: Id | UnsetType = UNSET
     ends: Time | UnsetType = UNSET
     ticket: str | UnsetType = UNSET

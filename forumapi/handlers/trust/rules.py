@@ -1,0 +1,280 @@
+"""Rules of moderation, for the site's owner: dry run, versions, record. Wire: docs/api/rules.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi import itemtypes
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid, NotFound, known
+from forumapi.handlers.content.items import check_place
+from forumapi.handlers.people.criteria import CriterionBody
+from forumapi.handlers.trust.reports import BEFORE, LIMIT
+from forumapi.models.people import profile_summary
+from forumapi.models.people.criterion import Criterion
+from forumapi.models.rules import matching, rule_page
+from forumapi.models.rules.definition import MODES, OFF, SHADOW, RuleDefinition
+from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
+from forumapi.models.rules.rule_page import RuleHit, RuleVersion
+from forumapi.models.trust import legal_terms
+from forumapi.models.trust.action import ActionGrounds
+from forumapi.request.context import Context
+from forumapi.request.handler import OWNER, Handler, needs
+from forumapi.request.response import Data, Done, Found, Result
+from forumapi.text import clean
+from forumapi.wire.body import UNSET, Body, UnsetType, given
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import rules as schemas
+
+_MOST_TITLE: Final = 100
+_MOST_TEXT: Final = 2_000
+_MOST_RULE: Final = 500
+_MOST_IDS: Final = 50
+_MOST_LENGTH: Final = 1_000_000
+
+
+class ModerationRuleBody(Body):
+    """Rule as its owner sends it to a dry run. `ruleId`: the rule that it changes; absent for a new one."""
+
+    ruleId: int | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    event: str | UnsetType = UNSET
+    roleIds: list[int] | UnsetType = UNSET
+    notRoleIds: list[int] | UnsetType = UNSET
+    criteria: list[CriterionBody] | UnsetType = UNSET
+    hasLink: bool | UnsetType = UNSET
+    minLength: int | UnsetType = UNSET
+    maxLength: int | UnsetType = UNSET
+    microcosmIds: list[int] | UnsetType = UNSET
+    action: str | UnsetType = UNSET
+    toMicrocosmId: int | UnsetType = UNSET
+    ground: str | UnsetType = UNSET
+    category: str | UnsetType = UNSET
+    rule: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class ModerationRuleTicketBody(Body):
+    """Ticket of a dry run, which saves its rule; or `mode`: `off` switches a rule off without one."""
+
+    ticket: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+
+
+class ModerationRulesHandler(Handler):
+    """Rules of the site: what is done by itself when somebody writes."""
+
+    @needs(OWNER, answer=schemas.ModerationRules)
+    def get(self, ctx: Context) -> Result:
+        """All rules of the site, the oldest first, with what they did in the last 30 days."""
+        found = ModerationRule.all(ctx.reader, ctx.site.id)
+        counted = rule_page.counts(ctx.reader, ctx.site.id, [rule.id for rule in found])
+        documents = [rule_page.document(rule, counted) for rule in found]
+        return Data(ctx.keyset_listed("rules", documents, 0))
+
+    @needs(OWNER, body=ModerationRuleTicketBody, status=302)
+    def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
+        """Save the new rule of a dry run, by its ticket; 409 for the ticket of a change."""
+        plan = _plan(ctx, sent, 0)
+        id = ModerationRule.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, plan)
+        return Found(f"{PATH}/{id}")
+
+
+class ModerationRuleDryRunHandler(Handler):
+    """Dry runs of rules."""
+
+    takes_idempotency_key = False
+
+    @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
+    def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
+        """Try a rule on what was written in the last 30 days, changing nothing; the ticket saves exactly this rule.
+
+        400 for a rule that would act on its own effects.
+        """
+        site_id, me = ctx.site.id, ctx.identity.profile_id
+        mode = given(sent.mode, SHADOW)
+        if mode not in MODES:
+            raise Invalid("mode", f"must be one of {', '.join(MODES)}")
+        base_version = 0
+        if rule_id := given(sent.ruleId, 0):
+            base_version = known(ModerationRule.find(ctx.reader, site_id, rule_id), "rule").version
+        definition = _definition(ctx, sent)
+        found = matching.of_the_past(ctx.writer, site_id, definition, ctx.tree)
+        plan = RulePlan(rule_id, base_version, mode, definition, found.total)
+        ticket = plan.insert(ctx.writer, site_id, me)
+        people = profile_summary.summaries(
+            ctx.reader, ctx.app.documents, site_id, {one.author_id for one in found.things}
+        )
+        return Data(dumps(rule_page.dry_run(ticket, mode, definition, found, people)))
+
+
+class ModerationRuleHandler(Handler):
+    """One rule of the site."""
+
+    @needs(OWNER, answer=schemas.ModerationRule)
+    def get(self, ctx: Context) -> Result:
+        """The rule in its version in force."""
+        found = _found(ctx)
+        counted = rule_page.counts(ctx.reader, ctx.site.id, [found.id])
+        return Data(dumps(rule_page.document(found, counted)))
+
+    @needs(OWNER, body=ModerationRuleTicketBody, status=302)
+    def put(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
+        """Save the change of a dry run, by its ticket, as the next version; or switch the rule off (`mode`).
+
+        409 if the rule has changed after the dry run.
+        """
+        me = ctx.identity.profile_id
+        locked = known(ModerationRule.lock(ctx.writer, ctx.site.id, ctx.args["rule"]), "rule")
+        if given(sent.mode, "") == OFF:
+            locked.switch_off(ctx.writer, ctx.site.id, me)
+        else:
+            locked.update(ctx.writer, ctx.site.id, me, _plan(ctx, sent, locked.id))
+        return Found(ctx.path)
+
+    @needs(OWNER)
+    def delete(self, ctx: Context) -> Result:
+        """Delete the rule with its versions and its record; what it did stays, and can be undone."""
+        known(ModerationRule.lock(ctx.writer, ctx.site.id, ctx.args["rule"]), "rule").delete(
+            ctx.writer, ctx.site.id
+        )
+        return Done()
+
+
+class ModerationRuleVersionsHandler(Handler):
+    """Versions of a rule."""
+
+    @needs(OWNER, answer=schemas.ModerationRuleVersions, params=(LIMIT, BEFORE))
+    def get(self, ctx: Context) -> Result:
+        """The versions of the rule, newest first; `before` is a version."""
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        rule = _found(ctx)
+        found = RuleVersion.page(ctx.reader, ctx.site.id, rule.id, ctx.number("before"), limit)
+        shown = found[:limit]
+        people = profile_summary.summaries(
+            ctx.reader, ctx.app.documents, ctx.site.id, {one.created_by for one in shown}
+        )
+        onwards = shown[-1].version if len(found) > limit else 0
+        documents = [one.document(people) for one in shown]
+        return Data(ctx.keyset_listed("versions", documents, onwards))
+
+
+class ModerationRuleHitsHandler(Handler):
+    """Record of a rule."""
+
+    @needs(OWNER, answer=schemas.ModerationRuleHits, params=(LIMIT, BEFORE))
+    def get(self, ctx: Context) -> Result:
+        """The things that the rule fitted, newest first, with its version, and its action; none in shadow mode."""
+        ctx.check_paging()
+        limit = ctx.paging.limit
+        rule = _found(ctx)
+        found = RuleHit.page(ctx.reader, ctx.site.id, rule.id, ctx.number("before"), limit)
+        shown = found[:limit]
+        onwards = shown[-1].event_number if len(found) > limit else 0
+        return Data(ctx.keyset_listed("hits", [one.document() for one in shown], onwards))
+
+
+def _found(ctx: Context) -> ModerationRule:
+    return known(ModerationRule.find(ctx.reader, ctx.site.id, ctx.args["rule"]), "rule")
+
+
+def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePlan:
+    """Take the plan of the caller's ticket, which can be used once.
+
+    Raises Invalid for a text that is no ticket, and for that of another rule; NotFound for one that is used, too old,
+    or another's.
+    """
+    ticket = given(sent.ticket, "")
+    if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
+        raise Invalid("ticket", "must be taken from the answer to a dry run")
+    plan = RulePlan.take(ctx.writer, ctx.site.id, ctx.identity.profile_id, int(ticket))
+    if plan is None:
+        raise NotFound("There is no such ticket: make the dry run again")
+    if plan.rule_id != rule_id:
+        raise Invalid("ticket", "is of another rule")
+    plan.definition.check()
+    return plan
+
+
+def _definition(ctx: Context, sent: ModerationRuleBody) -> RuleDefinition:
+    title = clean.sentence(given(sent.title, ""))
+    if not 1 <= clean.length(title) <= _MOST_TITLE:
+        raise Invalid("title", f"must have 1 to {_MOST_TITLE} characters", code=OUT_OF_RANGE)
+    made = RuleDefinition(
+        title,
+        given(sent.event, ""),
+        given(sent.action, ""),
+        _grounds(sent),
+        _ids(sent.roleIds, "roleIds"),
+        _ids(sent.notRoleIds, "notRoleIds"),
+        _criteria(sent),
+        None if isinstance(sent.hasLink, UnsetType) else sent.hasLink,
+        _length(sent.minLength, "minLength"),
+        _length(sent.maxLength, "maxLength"),
+        _ids(sent.microcosmIds, "microcosmIds"),
+        given(sent.toMicrocosmId, 0),
+    )
+    made.check()
+    _check_ids(ctx, made)
+    return made
+
+
+def _ids(sent: list[int] | UnsetType, field: str) -> tuple[int, ...]:
+    ids = () if isinstance(sent, UnsetType) else tuple(sorted(set(sent)))
+    if len(ids) > _MOST_IDS or any(not 0 < id < 2**53 for id in ids):
+        raise Invalid(field, f"must be at most {_MOST_IDS} ids", code=OUT_OF_RANGE)
+    return ids
+
+
+def _length(sent: int | UnsetType, field: str) -> int:
+    length = given(sent, 0)
+    if not 0 <= length <= _MOST_LENGTH:
+        raise Invalid(field, f"must be 0 to {_MOST_LENGTH}", code=OUT_OF_RANGE)
+    return length
+
+
+def _criteria(sent: ModerationRuleBody) -> tuple[Criterion, ...]:
+    if isinstance(sent.criteria, UnsetType):
+        return ()
+    if len(sent.criteria) > _MOST_IDS:
+        raise Invalid("criteria", f"may be at most {_MOST_IDS}", code=OUT_OF_RANGE)
+    made = []
+    for one in sent.criteria:
+        if one.value is UNSET or one.value is None:
+            raise Invalid("value", "is required", code=WRONG_TYPE)
+        names = (given(one.profileColumn, ""), given(one.attrKey, ""), given(one.predicate, ""))
+        made.append(Criterion.make(given(one.orGroup, 0), *names, one.value))
+    return tuple(made)
+
+
+def _check_ids(ctx: Context, made: RuleDefinition) -> None:
+    for id in made.places:
+        if id not in ctx.tree.nodes:
+            raise Invalid("microcosmIds", "must be microcosms of this site")
+    if made.action == "move":
+        if made.to_place <= 0:
+            raise Invalid("toMicrocosmId", "must be the microcosm to move to", code=OUT_OF_RANGE)
+        check_place(ctx, made.to_place, itemtypes.CONVERSATION)
+    elif made.to_place:
+        raise Invalid("toMicrocosmId", f"can't be given for {made.action}")
+    roles = {*made.roles, *made.other_roles}
+    missing = missing_roles(ctx.reader, ctx.site.id, roles)
+    for field, ids in (("roleIds", made.roles), ("notRoleIds", made.other_roles)):
+        if missing.intersection(ids):
+            raise Invalid(field, "must be roles of this site")
+
+
+def _grounds(sent: ModerationRuleBody) -> ActionGrounds:
+    ground = given(sent.ground, legal_terms.TERMS)
+    if ground not in legal_terms.GROUNDS:
+        raise Invalid("ground", f"must be one of {', '.join(legal_terms.GROUNDS)}")
+    otherwise = legal_terms.VIOLATION if ground == legal_terms.TERMS else legal_terms.UNCATEGORISED
+    category = legal_terms.checked_category(given(sent.category, ""), otherwise)
+    rule = legal_terms.checked_text(given(sent.rule, ""), "rule", _MOST_RULE)
+    reason = legal_terms.checked_text(given(sent.reason, ""), "reason", _MOST_TEXT)
+    if not reason:
+        raise Invalid("reason", "is required: what the authors are told")
+    if ground == legal_terms.ILLEGAL and not rule:
+        raise Invalid("rule", "must name the law")
+    return ActionGrounds(ground, category, rule, reason)

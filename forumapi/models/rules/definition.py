@@ -1,0 +1,178 @@
+"""Definitions of rules: the event, the conditions on a thing and its author, and what is done then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi import itemtypes
+from forumapi.errors import Invalid
+from forumapi.models.journal import journal
+from forumapi.models.people.criterion import Criterion, comparison
+from forumapi.models.trust import targets
+from forumapi.models.trust.action import ActionGrounds
+from forumapi.models.trust.action_kinds import KINDS, ActionKind, FlagKind
+
+OFF: Final = "off"
+SHADOW: Final = "shadow"
+ACTIVE: Final = "active"
+MODES: Final = (SHADOW, ACTIVE)
+
+# Hides the thing and opens its case, so that a moderator decides.
+HOLD: Final = "hold"
+_COMMENTS: Final = frozenset((itemtypes.COMMENT,))
+
+
+class RuleEvent(NamedTuple):
+    """Event that rules wait for: `kind`, of journal.py, of a thing of one of the types `takes`."""
+
+    takes: frozenset[int]
+    kind: str
+
+
+EVENTS: Final = {
+    "comment.created": RuleEvent(_COMMENTS, journal.CREATED),
+    "comment.edited": RuleEvent(_COMMENTS, journal.REPLACED),
+    "item.created": RuleEvent(targets.ITEMS, journal.CREATED),
+    "item.edited": RuleEvent(targets.ITEMS, journal.REPLACED),
+}
+# What a rule may do: to the thing, or, for `warn`, to its author.
+ACTIONS: Final = (
+    HOLD,
+    *(name for name, kind in KINDS.items() if isinstance(kind, FlagKind)),
+    "move",
+    "warn",
+)
+# Actions that themselves write what events are made of. Flags are none of the events.
+_SETS_OFF: Final = {"move": frozenset(("item.edited",))}
+
+
+# What they hide does not count, so whoever has few comments or items would keep few because of the rule.
+_HIDES: Final = (HOLD, "hide", "delete")
+
+
+def _shrinks(criterion: Criterion) -> bool:
+    counts = criterion.column in ("commentCount", "itemCount")
+    return counts and criterion.predicate not in ("gt", "ge")
+
+
+class RuleDefinition(NamedTuple):
+    """Definition of a rule. `roles`: one of which the author is in; `other_roles`: none of which the author is in;
+    `places`: microcosms, with all below them; empty tuples restrict nothing. `has_link` None: with or without one.
+
+    `most_length` 0: no limit; `action`: one of ACTIONS; `to_place`: microcosm into which `move` moves, else 0.
+    """
+
+    title: str
+    event: str
+    action: str
+    grounds: ActionGrounds
+    roles: tuple[int, ...] = ()
+    other_roles: tuple[int, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    has_link: bool | None = None
+    least_length: int = 0
+    most_length: int = 0
+    places: tuple[int, ...] = ()
+    to_place: int = 0
+
+    @property
+    def on(self) -> RuleEvent:
+        """Return the event that the rule waits for."""
+        return EVENTS[self.event]
+
+    @property
+    def does(self) -> ActionKind:
+        """Return the object that carries out the rule's action."""
+        return KINDS["hide" if self.action == HOLD else self.action]
+
+    def check(self) -> None:
+        """Raise Invalid if the event is none, if the action does not suit its things, or if the rule would act on its
+        own effects.
+        """
+        if self.event not in EVENTS:
+            raise Invalid("event", f"must be one of {', '.join(EVENTS)}")
+        if self.action not in ACTIONS:
+            raise Invalid("action", f"must be one of {', '.join(ACTIONS)}")
+        if not self.is_on_author and not self.on.takes <= self.does.takes:
+            raise Invalid("action", f"{self.action} can't be done on {self.event}")
+        if self.event in self.effects:
+            raise Invalid("action", f"{self.action} would set off {self.event}, and so the rule")
+
+        if self.action in _HIDES and any(_shrinks(one) for one in self.criteria):
+            raise Invalid(
+                "criteria", "may not ask for few comments or items: what is hidden does not count"
+            )
+
+    @property
+    def is_on_author(self) -> bool:
+        """Return True if the action is on the author of the thing, not on the thing."""
+        return itemtypes.PROFILE in self.does.takes
+
+    @property
+    def effects(self) -> frozenset[str]:
+        """Return the events that the action sets off."""
+        return _SETS_OFF.get(self.action, frozenset())
+
+    def encoded(self) -> str:
+        """Return the definition as JSON, from which `of` makes it again."""
+        data: dict[str, Any] = self._asdict()
+        data["grounds"] = self.grounds._asdict()
+        data["criteria"] = [one._asdict() for one in self.criteria]
+        return json.dumps(data, ensure_ascii=False)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """Return the definition that `encoded` stored."""
+        lists = {name: tuple(data[name]) for name in ("roles", "other_roles", "places")}
+        return cls(
+            **{
+                **data,
+                **lists,
+                "grounds": ActionGrounds(**data["grounds"]),
+                "criteria": tuple(Criterion(**one) for one in data["criteria"]),
+            }
+        )
+
+    def tests(self) -> str:
+        """Return the criteria as JSON, for the table of tests in matching.py."""
+        tests = []
+        for one in self.criteria:
+            found = comparison(one)
+            tests.append(
+                {
+                    "or_group": one.or_group,
+                    "kind": found.kind,
+                    "attr_key": one.key or None,
+                    "predicate": one.predicate,
+                    "number_value": found.number,
+                    "date_value": found.date.isoformat() if found.date else None,
+                    "text_value": found.text,
+                    "boolean_value": found.flag,
+                }
+            )
+        return json.dumps(tests, ensure_ascii=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return the definition as a dict for JSON."""
+        data: dict[str, Any] = {
+            "title": self.title,
+            "event": self.event,
+            "roleIds": list(self.roles),
+            "notRoleIds": list(self.other_roles),
+            "criteria": [one.document() for one in self.criteria],
+            "microcosmIds": list(self.places),
+            "minLength": self.least_length,
+            "maxLength": self.most_length,
+            "action": self.action,
+            "ground": self.grounds.ground,
+            "category": self.grounds.category,
+            "rule": self.grounds.rule,
+            "reason": self.grounds.reason,
+        }
+        if self.to_place:
+            data["toMicrocosmId"] = self.to_place
+        if self.has_link is not None:
+            data["hasLink"] = self.has_link
+        return data

@@ -1,0 +1,176 @@
+"""Reader of the event log that carries rules out, after the commit of what people wrote.
+
+Nothing is done for it in the request that writes. A rule acts on what people do: what rules did has no actor, and is
+passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.errors import Conflict
+from forumapi.events.event_log import LoggedEvent
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal.journal import Author
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.rules import matching
+from forumapi.models.rules.definition import ACTIVE, HOLD, RuleDefinition
+from forumapi.models.rules.moderation_rule import ModerationRule
+from forumapi.models.trust import legal_terms, targets
+from forumapi.models.trust.action import Action
+from forumapi.permissions.evaluator import Tree
+
+ACL_VERSION = Query(
+    "engine.acl_version", "SELECT s.acl_version FROM sites s WHERE s.site_id = %(site_id)s"
+)
+HIT = Query(
+    "engine.hit",
+    """
+    INSERT INTO rule_hits (site_id, rule_id, event_number, version, item_type_id, item_id, is_shadow, action_id)
+    VALUES (%(site_id)s, %(rule_id)s, %(number)s, %(version)s, %(item_type)s, %(item_id)s, %(is_shadow)s,
+            nullif(%(action_id)s::bigint, 0))
+        ON CONFLICT DO NOTHING""",
+)
+# The case that is open already, or a new one without reports. The thing's row is locked.
+OPEN_CASE = Query(
+    "engine.open_case",
+    """
+    INSERT INTO cases AS k (site_id, item_type_id, item_id, in_item_id, microcosm_id, author_id, priority, due,
+                            is_held)
+    VALUES (%(site_id)s, %(item_type)s, %(item_id)s, nullif(%(in_item_id)s::bigint, 0), %(microcosm_id)s, %(author_id)s,
+            %(priority)s, now() + make_interval(days => %(days)s::int), true)
+        ON CONFLICT (site_id, item_type_id, item_id) WHERE state = 'open' DO UPDATE
+       SET priority = least(k.priority, EXCLUDED.priority), is_held = true
+ RETURNING k.case_id""",
+)
+
+
+class _Hit(NamedTuple):
+    """Thing that fits a rule, with its author and the number of the event."""
+
+    rule: ModerationRule
+    ref: ItemRef
+    author_id: int
+    number: int
+
+
+def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
+    """Carry the rules of a site out on what these events wrote. Called by the reader of the event log, in its
+    transaction.
+    """
+    written = [event for event in events if event.actor_id and not event.is_import]
+    rules = ModerationRule.in_force(tx, site_id) if written else []
+    if not rules:
+        return
+    tree = load_tree(tx, site_id, tx.value(ACL_VERSION, site_id=site_id))
+    hits = [hit for rule in rules for hit in _hits(tx, site_id, rule, tree, written)]
+    # All at once, so that the things of several rules are locked in one order.
+    acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE}
+    held = targets.lock(tx, site_id, sorted(acted)) if acted else {}
+    for rule, ref, author_id, number in hits:
+        action_id = 0
+        if rule.mode == ACTIVE:
+            target = held.get(ref)
+            if target is None:
+                continue
+            action_id = _act(tx, site_id, rule, target, author_id, tree)
+        tx.run(
+            HIT,
+            site_id=site_id,
+            rule_id=rule.id,
+            number=number,
+            version=rule.version,
+            item_type=ref.type,
+            item_id=ref.id,
+            is_shadow=rule.mode != ACTIVE,
+            action_id=action_id,
+        )
+
+
+def _hits(
+    tx: Transaction, site_id: int, rule: ModerationRule, tree: Tree, events: Sequence[LoggedEvent]
+) -> list[_Hit]:
+    definition = rule.definition
+    numbers = _numbers(rule, events)
+    if not numbers:
+        return []
+    found = matching.of_events(tx, site_id, definition, tree, {ref.id for ref in numbers})
+    return [
+        _Hit(rule, ref, author_id, numbers[ref])
+        for ref, author_id in found
+        if ref in numbers and _fits_place(definition, ref, tree)
+    ]
+
+
+def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[ItemRef, int]:
+    """Return the number of the last of the rule's events of each thing, of those since the rule is in force."""
+    on = rule.definition.on
+    return {
+        ItemRef(event.item_type, event.item_id): event.number
+        for event in events
+        if event.item_type in on.takes and event.kind == on.kind and event.created >= rule.since
+    }
+
+
+def _fits_place(definition: RuleDefinition, ref: ItemRef, tree: Tree) -> bool:
+    """Return True if the action moves nothing, or moves into a live microcosm that takes things of this type."""
+    if not definition.to_place:
+        return True
+    node = tree.nodes.get(definition.to_place)
+    return node is not None and node.is_live and ref.type in node.item_types
+
+
+def _act(
+    tx: Transaction,
+    site_id: int,
+    rule: ModerationRule,
+    target: targets.ActionTarget,
+    author_id: int,
+    tree: Tree,
+) -> int:
+    """Carry the rule's action out on one locked thing, or on its author; return the action's id."""
+    definition = rule.definition
+    ref = target.ref
+    if definition.is_on_author:
+        ref = ItemRef(itemtypes.PROFILE, author_id)
+    author = Author(site_id, 0, "")
+    allowed = [0, *tree.nodes]
+    action = Action.insert(
+        tx,
+        author,
+        definition.does.name,
+        definition.grounds,
+        case_id=_case(tx, site_id, definition, target) if definition.action == HOLD else 0,
+        place_id=definition.to_place if not definition.is_on_author else target.microcosm_id,
+        is_automated=True,
+        rule_id=rule.id,
+        rule_version=rule.version,
+    )
+    if not action.plan(tx, site_id, [ref], allowed):
+        raise Conflict("the thing is gone")  # its row is locked
+    action.start(tx, author, allowed)
+    return action.id
+
+
+def _case(
+    tx: Transaction, site_id: int, definition: RuleDefinition, target: targets.ActionTarget
+) -> int:
+    """Return the open case of a locked thing; open one if there is none."""
+    priority = legal_terms.priority("", definition.grounds.category)
+    return int(
+        tx.value(
+            OPEN_CASE,
+            site_id=site_id,
+            item_type=target.ref.type,
+            item_id=target.ref.id,
+            in_item_id=target.parent.item.id if target.parent else 0,
+            microcosm_id=target.microcosm_id,
+            author_id=target.author_id,
+            priority=priority,
+            days=legal_terms.DUE_DAYS[priority],
+        )
+    )

@@ -1,0 +1,162 @@
+"""Rules as the site's owner reads them: their versions, and the record of what they fitted."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
+
+from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.database.query import Query
+from forumapi.models.rules.definition import RuleDefinition
+from forumapi.models.rules.matching import DAYS, DryRun
+from forumapi.models.rules.moderation_rule import PATH, ModerationRule
+from forumapi.models.trust.case_page import person
+from forumapi.wire.json_fragments import format_time
+
+# Things of each rule in the last DAYS days: acted on, and recorded in shadow mode.
+COUNTS = Query(
+    "rule_page.counts",
+    """
+    SELECT h.rule_id, count(*) FILTER (WHERE NOT h.is_shadow), count(*) FILTER (WHERE h.is_shadow)
+      FROM rule_hits h
+     WHERE h.site_id = %(site_id)s AND h.rule_id = ANY(%(ids)s::bigint[])
+       AND h.created >= now() - make_interval(days => %(days)s::int)
+     GROUP BY h.rule_id""",
+)
+VERSIONS = Query(
+    "rule_page.versions",
+    """
+    SELECT v.version, v.mode, v.definition, v.matched, v.created, v.created_by
+      FROM rule_versions v
+     WHERE v.site_id = %(site_id)s AND v.rule_id = %(id)s
+       AND (%(before)s::int = 0 OR v.version < %(before)s::int)
+     ORDER BY v.version DESC
+     LIMIT %(limit)s""",
+)
+HITS = Query(
+    "rule_page.hits",
+    """
+    SELECT h.event_number, h.version, h.item_type_id, h.item_id, h.is_shadow, coalesce(h.action_id, 0), h.created
+      FROM rule_hits h
+     WHERE h.site_id = %(site_id)s AND h.rule_id = %(id)s
+       AND (%(before)s::bigint = 0 OR h.event_number < %(before)s::bigint)
+     ORDER BY h.event_number DESC
+     LIMIT %(limit)s""",
+)
+_NONE: Final = (0, 0)
+
+
+class RuleVersion(NamedTuple):
+    """Version of a rule. `matched`: things that its dry run found."""
+
+    version: int
+    mode: str
+    definition: RuleDefinition
+    matched: int
+    created: datetime.datetime
+    created_by: int
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, id: int, before: int, limit: int) -> list[Self]:
+        """Return up to `limit` + 1 versions of a rule below `before` (0: from the newest), newest first. The extra one
+        says that there are more.
+        """
+        rows = tx.rows(VERSIONS, site_id=site_id, id=id, before=before, limit=limit + 1)
+        return [
+            cls(version, mode, RuleDefinition.of(definition), matched, created, created_by)
+            for version, mode, definition, matched, created, created_by in rows
+        ]
+
+    def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
+        """Return the version as a dict for JSON; `people`: summaries by profile id."""
+        return {
+            **self.definition.document(),
+            "version": self.version,
+            "mode": self.mode,
+            "matched": self.matched,
+            "created": format_time(self.created),
+            "createdBy": person(people, self.created_by),
+        }
+
+
+class RuleHit(NamedTuple):
+    """Record of a thing that a rule fitted. `action_id` 0: nothing was done, in shadow mode."""
+
+    event_number: int
+    version: int
+    item_type: int
+    item_id: int
+    is_shadow: bool
+    action_id: int
+    created: datetime.datetime
+
+    @classmethod
+    def page(cls, tx: Reader, site_id: int, id: int, before: int, limit: int) -> list[Self]:
+        """Return up to `limit` + 1 records of a rule with event numbers below `before` (0: from the newest), newest
+        first. The extra one says that there are more.
+        """
+        rows = tx.rows(HITS, site_id=site_id, id=id, before=before, limit=limit + 1)
+        return [cls(*row) for row in rows]
+
+    def document(self) -> dict[str, Any]:
+        """Return the record as a dict for JSON."""
+        data: dict[str, Any] = {
+            "id": self.event_number,
+            "version": self.version,
+            "itemType": itemtypes.name_of(self.item_type),
+            "itemId": self.item_id,
+            "href": itemtypes.href(self.item_type, self.item_id),
+            "shadow": self.is_shadow,
+        }
+        if self.action_id:
+            data["actionId"] = self.action_id
+        return data | {"created": format_time(self.created)}
+
+
+def counts(tx: Reader, site_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return by rule how many things it acted on in the last DAYS days, and how many it recorded in shadow mode."""
+    rows = tx.rows(COUNTS, site_id=site_id, ids=list(ids), days=DAYS) if ids else ()
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def document(rule: ModerationRule, counted: Mapping[int, tuple[int, int]]) -> dict[str, Any]:
+    """Return a rule as a dict for JSON; `counted`: result of `counts`."""
+    acted, shadowed = counted.get(rule.id, _NONE)
+    return {
+        **rule.definition.document(),
+        "id": rule.id,
+        "version": rule.version,
+        "mode": rule.mode,
+        "acted": acted,
+        "shadowed": shadowed,
+        "created": format_time(rule.created),
+        "since": format_time(rule.since),
+        "meta": {"links": [{"rel": "self", "href": f"{PATH}/{rule.id}"}]},
+    }
+
+
+def dry_run(
+    ticket: int, mode: str, rule: RuleDefinition, found: DryRun, people: Mapping[int, bytes]
+) -> dict[str, Any]:
+    """Return the outcome of a dry run as a dict for JSON; `people`: summaries of the authors by profile id."""
+    return {
+        **rule.document(),
+        "ticket": str(ticket),
+        "mode": mode,
+        "days": DAYS,
+        "examined": found.examined,
+        "total": found.total,
+        "targets": [
+            {
+                "itemType": itemtypes.name_of(one.ref.type),
+                "itemId": one.ref.id,
+                "href": itemtypes.href(one.ref.type, one.ref.id),
+                "text": one.text,
+                "happened": format_time(one.happened),
+                "createdBy": person(people, one.author_id),
+            }
+            for one in found.things
+        ],
+    }

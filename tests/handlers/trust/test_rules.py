@@ -1,0 +1,251 @@
+"""Rules of moderation: the dry run, what is done after it, and what is only recorded."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.api import Api, Response
+from tests.factories import Factory, Person, Site, Thing
+
+DRY_RUN = "/api/v1/rules/dry-run"
+RULES = "/api/v1/rules"
+LINK = "Look at https://shop.example/wheels now"
+
+
+@pytest.fixture
+def site(make: Factory) -> Site:
+    """A site of the test's own."""
+    return make.site()
+
+
+def tried(api: Api, by: Person, **more: Any) -> Response:
+    sent = {
+        "title": "Links of newcomers",
+        "mode": "active",
+        "event": "comment.created",
+        "hasLink": True,
+        "action": "hide",
+        "reason": "New members may not post links",
+        **more,
+    }
+    return api.request("POST", DRY_RUN, by=by, json=sent)
+
+
+def saved(api: Api, by: Person, **more: Any) -> str:
+    """The address of a new rule."""
+    plan = tried(api, by, **more)
+    assert plan.status == 200, plan.body
+    answer = api.post(RULES, {"ticket": plan.data["ticket"]}, by=by)
+    assert answer.status == 302, answer.body
+    return str(answer.location)
+
+
+def said(api: Api, chat: Thing, by: Person, markdown: str) -> str:
+    sent = {"itemType": "conversation", "itemId": chat.id, "markdown": markdown}
+    answer = api.post("/api/v1/comments", sent, by=by)
+    assert answer.status == 302, answer.body
+    return str(answer.location)
+
+
+def hits(api: Api, rule: str, by: Person, count: int) -> list[dict[str, Any]]:
+    """The record of a rule once it has so many entries; a minute at most."""
+    until = time.monotonic() + 60
+    while True:
+        items: list[dict[str, Any]] = api.get(f"{rule}/hits", by=by).data["hits"]["items"]
+        if len(items) >= count or time.monotonic() > until:
+            assert len(items) == count
+            return items
+        time.sleep(0.1)
+
+
+def test_a_rule_is_tried_and_saved_and_hides_what_fits_alone(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    earlier = said(api, chat, site.newcomer, LINK)
+    said(api, chat, site.newcomer, "No link")
+
+    plan = tried(api, site.owner)
+    assert plan.status == 200, plan.body
+    assert (plan.data["total"], plan.data["days"]) == (1, 30)
+    (target,) = plan.data["targets"]
+    assert (target["href"], target["createdBy"]["id"]) == (earlier, site.newcomer.id)
+    assert api.get(RULES, by=site.owner).data["rules"]["items"] == []
+
+    ticket = {"ticket": plan.data["ticket"]}
+    rule = api.post(RULES, ticket, by=site.owner).location
+    assert api.post(RULES, ticket, by=site.owner).status == 404
+    plain = said(api, chat, site.newcomer, "No link either")
+    linked = said(api, chat, site.newcomer, f"Again: {LINK}")
+    (hit,) = hits(api, rule, site.owner, 1)
+    assert (hit["href"], hit["version"], hit["shadow"]) == (linked, 1, False)
+    assert api.get(linked, by=site.member).status == 404
+    for shown in (plain, earlier):
+        assert api.get(shown, by=site.member).status == 200
+
+    action = api.get(f"/api/v1/actions/{hit['actionId']}", by=site.moderator).data
+    assert (action["byRule"], action["ruleVersion"], action["createdBy"]) == (
+        int(rule.rpartition("/")[2]),
+        1,
+        None,
+    )
+    links = api.get(linked, by=site.newcomer).data["meta"]["links"]
+    (href,) = [link["href"] for link in links if link["rel"] == "statement"]
+    statement = api.get(href, by=site.newcomer).data
+    assert statement["automatedDecision"] is statement["automatedDetection"] is True
+    assert statement["facts"] == "New members may not post links"
+
+    undone = api.post(f"/api/v1/actions/{action['id']}/undo", {}, by=site.moderator)
+    assert undone.status == 200, undone.body
+    assert api.get(linked, by=site.member).status == 200
+    assert api.get(rule, by=site.owner).data["acted"] == 1
+    made = make.sql(
+        "SELECT profile_id, detail FROM audit_log WHERE site_id = %(s)s AND item_type_id = 4"
+        " AND item_id = %(id)s AND action = 'U' ORDER BY audit_id",
+        s=site.id,
+        id=int(linked.rpartition("/")[2]),
+    )
+    assert [row[0] for row in made] == [None, site.moderator.id]
+    assert made[0][1]["automated"] is True
+    assert (made[0][1]["byRule"], made[0][1]["ruleVersion"]) == (action["byRule"], 1)
+    assert "automated" not in made[1][1]
+
+
+def test_in_shadow_mode_nothing_is_done_and_a_change_is_a_version(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    rule = saved(api, site.owner, mode="shadow")
+    first = said(api, chat, site.newcomer, LINK)
+    (hit,) = hits(api, rule, site.owner, 1)
+    assert (hit["shadow"], "actionId" in hit) == (True, False)
+    assert api.get(first, by=site.member).status == 200
+
+    id = int(rule.rpartition("/")[2])
+    plan = tried(api, site.owner, ruleId=id, action="hold").data
+    stale = tried(api, site.owner, ruleId=id, action="delete").data
+    refused = api.post(RULES, {"ticket": stale["ticket"]}, by=site.owner)
+    assert (refused.status, refused.error) == (400, "ticket: is of another rule")
+    assert api.put(rule, {"ticket": plan["ticket"]}, by=site.owner).status == 302
+    assert api.put(rule, {"ticket": stale["ticket"]}, by=site.owner).status == 409
+    second = said(api, chat, site.newcomer, f"Again: {LINK}")
+    newest, _ = hits(api, rule, site.owner, 2)
+    assert (newest["href"], newest["version"], newest["shadow"]) == (second, 2, False)
+    assert api.get(second, by=site.member).status == 404
+    (case,) = api.get("/api/v1/cases", by=site.moderator).data["cases"]["items"]
+    assert (case["itemId"], case["reports"]) == (int(second.rpartition("/")[2]), 0)
+
+    assert api.put(rule, {"mode": "off"}, by=site.owner).status == 302
+    versions = api.get(f"{rule}/versions", by=site.owner).data["versions"]["items"]
+    assert [(one["version"], one["mode"], one["action"]) for one in versions] == [
+        (3, "off", "hold"),
+        (2, "active", "hold"),
+        (1, "shadow", "hide"),
+    ]
+    assert versions[0]["createdBy"]["id"] == site.owner.id
+    assert api.request("DELETE", rule, by=site.owner).status == 200
+    assert api.get(rule, by=site.owner).status == 404
+
+
+def test_a_rule_asks_for_the_author_by_role_and_by_criteria(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    _, role = make.role(site, site.root_id, "Trusted", rights=("read", "create"))
+    make.sql(
+        "UPDATE profiles SET role_ids = role_ids || %(role)s::bigint"
+        " WHERE site_id = %(s)s AND profile_id = %(id)s",
+        role=role,
+        s=site.id,
+        id=site.member.id,
+    )
+    for by in (site.newcomer, site.member):
+        said(api, chat, by, LINK)
+    said(api, chat, site.owner, "No link")
+
+    def found(**more: Any) -> set[int]:
+        answer = tried(api, site.owner, **more)
+        assert answer.status == 200, answer.body
+        return {one["createdBy"]["id"] for one in answer.data["targets"]}
+
+    assert found() == {site.newcomer.id, site.member.id}
+    assert found(roleIds=[role]) == {site.member.id}
+    assert found(notRoleIds=[role]) == {site.newcomer.id}
+    few = [{"profileColumn": "id", "predicate": "eq", "value": site.newcomer.id}]
+    assert found(criteria=few) == {site.newcomer.id}
+    either = [
+        *few,
+        {"profileColumn": "id", "predicate": "eq", "value": site.member.id, "orGroup": 1},
+    ]
+    assert found(criteria=either) == {site.newcomer.id, site.member.id}
+    assert found(criteria=few, roleIds=[role]) == set()
+    assert found(minLength=len(LINK) + 1) == set()
+    assert found(hasLink=False) == {site.owner.id}
+    elsewhere = make.microcosm(site)
+    assert found(microcosmIds=[elsewhere.id]) == set()
+    assert found(microcosmIds=[site.root_id]) == {site.newcomer.id, site.member.id}
+
+
+def test_no_rule_reads_what_is_said_in_huddles(api: Api, make: Factory, site: Site) -> None:
+    huddle = make.huddle(site.member, site.newcomer)
+    make.comment(huddle, markdown=LINK)
+    assert tried(api, site.owner).data["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({"title": ""}, "title"),
+        ({"mode": "off"}, "mode"),
+        ({"event": "comment.read"}, "event"),
+        ({"action": "explode"}, "action"),
+        ({"action": "lock"}, "action"),
+        ({"reason": ""}, "reason"),
+        ({"ground": "illegal"}, "rule"),
+        ({"minLength": -1}, "minLength"),
+        ({"roleIds": [0]}, "roleIds"),
+        ({"roleIds": [987_654_321]}, "roleIds"),
+        ({"microcosmIds": [987_654_321]}, "microcosmIds"),
+        ({"toMicrocosmId": 3}, "toMicrocosmId"),
+        ({"event": "item.created", "action": "move"}, "toMicrocosmId"),
+        (
+            {"criteria": [{"profileColumn": "commentCount", "predicate": "lt", "value": 3}]},
+            "criteria",
+        ),
+        ({"criteria": [{"profileColumn": "shoe", "predicate": "eq", "value": 1}]}, "profileColumn"),
+    ],
+)
+def test_a_bad_rule_names_its_field(api: Api, site: Site, sent: dict[str, Any], field: str) -> None:
+    refused = tried(api, site.owner, **sent)
+    assert refused.status == 400, refused.body
+    assert refused.error.startswith(f"{field}:")
+
+
+def test_a_rule_that_would_act_on_its_own_effects_is_refused(
+    api: Api, make: Factory, site: Site
+) -> None:
+    place = make.microcosm(site)
+    refused = tried(
+        api, site.owner, event="item.edited", action="move", toMicrocosmId=place.id, hasLink=False
+    )
+    assert (refused.status, refused.error) == (
+        400,
+        "action: move would set off item.edited, and so the rule",
+    )
+    good = tried(api, site.owner, event="item.created", action="move", toMicrocosmId=place.id)
+    assert good.status == 200, good.body
+
+
+def test_rules_are_the_owners_alone(api: Api, site: Site, make: Factory) -> None:
+    rule = saved(api, site.owner, mode="shadow")
+    for by in (site.moderator, site.member):
+        assert tried(api, by).status == 403
+        for path in (RULES, rule, f"{rule}/hits", f"{rule}/versions"):
+            assert api.get(path, by=by).status == 403
+        assert api.put(rule, {"mode": "off"}, by=by).status == 403
+    other = make.site()
+    assert api.get(rule, by=other.owner).status == 404
+    assert api.get(rule, by=site.owner).data["mode"] == "shadow"
