@@ -193,7 +193,7 @@ from forumapi.handlers.trust.cases import (
     CaseNotesHandler,
     CasesHandler,
 )
-from forumapi.handlers.trust.checks import ChecksHandler, RuleDryRunHandler, RulesHandler
+from forumapi.handlers.trust.checks import ChecksHandler
 from forumapi.handlers.trust.mailed_appeals import MailedAppealHandler
 from forumapi.handlers.trust.mailed_reports import MailedReportHandler
 from forumapi.handlers.trust.reports import (
@@ -447,8 +447,6 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/report-kinds": ReportKindsHandler,
-    "/api/v1/site/rules": RulesHandler,
-    "/api/v1/site/rules/dry-run": RuleDryRunHandler,
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,

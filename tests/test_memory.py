@@ -504,7 +504,7 @@ BRIEF = """
     concurrency.keyed_semaphore._Entry.waiting concurrency.keyed_semaphore.KeyedSemaphore._entries
     updates.dispatch._EventDispatch._passed_over
     checks.check_settings.CheckSettings.domains checks.check_settings.CheckSettings.rates
-    checks.rule.HoldRules.rules checks.rule.HoldRules.past
+
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """

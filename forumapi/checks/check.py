@@ -8,8 +8,6 @@ from typing import ClassVar, Final, NamedTuple
 
 PASS: Final = "pass"
 HOLD: Final = "hold"
-# A rule that is only watched would have held.
-SHADOW: Final = "shadow"
 # The check gave no usable answer in time; the site's setting decides.
 FAILED: Final = "failed"
 
@@ -43,7 +41,7 @@ class CheckedText(NamedTuple):
 
 
 class CheckVerdict(NamedTuple):
-    """Verdict of one check: PASS, HOLD, SHADOW or FAILED, and the reason, for moderators."""
+    """Verdict of one check: PASS, HOLD or FAILED, and the reason, for moderators."""
 
     word: str
     reason: str = ""

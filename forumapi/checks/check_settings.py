@@ -44,7 +44,7 @@ PUT = Query(
         SELECT %(reader)s, h.site_id, h.number
           FROM event_heads h
          WHERE h.site_id = %(site_id)s
-           AND NOT EXISTS (SELECT FROM site_settings o WHERE o.site_id = %(site_id)s AND o.key IN ('checks', 'rules'))
+           AND NOT EXISTS (SELECT FROM site_settings o WHERE o.site_id = %(site_id)s AND o.key = 'checks')
             ON CONFLICT (reader, site_id) DO UPDATE SET number = greatest(c.number, EXCLUDED.number))
     INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'checks', %(value)s::jsonb)
         ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from forumapi.checks import check_settings, content_check, rule
+from forumapi.checks import check_settings, content_check
 from forumapi.checks.check import FAILED, HOLD, MOST_REASON, TIMEOUT_S, CheckedText, TextCheck
-from forumapi.checks.check_settings import CheckSettings
 from forumapi.checks.content_check import ContentCheck
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Transaction
@@ -77,9 +76,8 @@ class CheckWorker(PollingThread):
         with self._database.write() as tx:
             chosen = check_settings.find(tx, claimed.site_id)
             site_url = f"https://{tx.value(HOST, site_id=claimed.site_id, domain=self._config().platform_domain)}"
-            rules = rule.checks(tx, claimed.site_id)
-            found = claimed.facts(tx, site_url) if chosen or rules else None
-            if found is None:
+            found = claimed.facts(tx, site_url) if chosen else None
+            if chosen is None or found is None:
                 claimed.finish(tx, content_check.GONE, ())
                 return True
             text, microcosm_id = found
@@ -87,8 +85,7 @@ class CheckWorker(PollingThread):
                 claimed.finish(tx, content_check.PASSED, ())
                 return True
         config = self._config()
-        chosen = chosen or CheckSettings()
-        checks = chosen.checks(outbound(config), config.spam_check_url, config.akismet_url) + rules
+        checks = chosen.checks(outbound(config), config.spam_check_url, config.akismet_url)
         # A process that ended while services were asked, time after time, must not be ended by them for ever.
         is_late = claimed.attempts > content_check.MOST_ATTEMPTS
         verdicts = [self._judge(check, text, is_late=is_late) for check in checks]

@@ -39,9 +39,9 @@ BEHIND = Query(
     """
     SELECT h.site_id
       FROM event_heads h
+      JOIN site_settings s ON s.site_id = h.site_id AND s.key = 'checks'
       LEFT JOIN event_cursors c ON c.reader = %(reader)s AND c.site_id = h.site_id
      WHERE h.number > coalesce(c.number, 0)
-       AND EXISTS (SELECT FROM site_settings s WHERE s.site_id = h.site_id AND s.key IN ('checks', 'rules'))
      ORDER BY h.site_id""",
     scope=PLATFORM,
 )

@@ -46,8 +46,6 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/site/privacy"): {"keepsWords": False},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
-    ("PUT", "/api/v1/site/rules"): [],
-    ("POST", "/api/v1/site/rules/dry-run"): {"roleId": 0},
     ("PUT", "/api/v1/site/report-kinds"): [{"kind": "illegal", "title": "Against the law"}],
     ("POST", "/api/v1/reports/guest"): {
         "itemType": "comment",

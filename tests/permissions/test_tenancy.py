@@ -340,10 +340,6 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("post", "/reports/guest", "shownIds.[]"): [
         {**_COMMENT, "kind": "spam", "email": "guest@example.org", "shownIds": ["@comment"]}
     ],
-    ("put", "/cases/{case}/assignment", "profileId"): [{"profileId": "@profile"}],
-    ("put", "/site/checks", "rates.[].roleId"): [{"rates": [{"roleId": "@role", "perHour": 1}]}],
-    ("put", "/site/rules", "[].roleId"): [[{"name": "new", "title": "New", "roleId": "@role"}]],
-    ("post", "/site/rules/dry-run", "roleId"): [{"roleId": "@role"}],
     ("post", "/actions", "targets.[].itemId"): [
         {**_ACTION, "kind": kind, "targets": [body], "microcosmId": "$microcosm"}
         for kind in ("hide", "move", "silence")

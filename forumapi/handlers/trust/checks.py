@@ -1,4 +1,4 @@
-"""Checks of what people write on this site, and rules, as its owner sets them. Wire: docs/api/moderation.md."""
+"""Checks of what people write on this site, as its owner sets them. Wire: docs/api/moderation.md."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from forumapi.checks import check_settings, rule
+from forumapi.checks import check_settings
 from forumapi.checks.check_settings import CheckSettings, RoleRate
-from forumapi.checks.rule import HoldRule
 from forumapi.errors import Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
-from forumapi.models.access import platform_secret
 from forumapi.models.sites import legal
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
@@ -75,7 +73,10 @@ class ChecksHandler(SiteSettingHandler):
         )
         chosen.check()
         for number, rate in enumerate(chosen.rates):
-            _role(ctx, rate.roleId, f"rates[{number}].roleId")
+            if not any(
+                role.role_id == rate.roleId for held in ctx.tree.roles.values() for role in held
+            ):
+                raise Invalid(f"rates[{number}].roleId", "is no role of this site")
         check_settings.put(ctx.writer, ctx.author, chosen)
         used = (chosen.stopForumSpam, bool(chosen.akismetKey))
         names = [name for name, is_used in zip(_SERVICES, used, strict=True) if is_used]
@@ -94,73 +95,3 @@ def _name_services(ctx: Context, names: list[str]) -> None:
     legal.name_services(ctx.writer, ctx.site.id, names)
     # The privacy text is shown with the site's snapshot: this process reads it again at once, the others soon.
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-
-
-class RuleBody(Body):
-    """A rule as a client sends it."""
-
-    name: str | UnsetType = UNSET
-    title: str | UnsetType = UNSET
-    event: str | UnsetType = UNSET
-    roleId: int | UnsetType = UNSET
-    action: str | UnsetType = UNSET
-    mode: str | UnsetType = UNSET
-    ticket: str | UnsetType = UNSET
-
-
-class RulesHandler(SiteSettingHandler):
-    """The rules of this site, for its owner."""
-
-    @needs(OWNER, answer=schemas.Rules)
-    def get(self, ctx: Context) -> Result:
-        """The rules, and their earlier versions, the latest first."""
-        return Data(dumps(rule.document(ctx.reader, ctx.site.id)))
-
-    @needs(OWNER, body=list[RuleBody])
-    def put(self, ctx: Context, sent: list[RuleBody]) -> Result:
-        """Replace all rules by the sent ones; an empty list removes all. A new or changed rule that is not off needs
-        the ticket of a dry run for its role.
-        """
-        wanted = [
-            HoldRule(
-                name=given(one.name, ""),
-                version=0,
-                title=given(one.title, ""),
-                event=given(one.event, rule.WRITTEN),
-                roleId=_role(ctx, given(one.roleId, 0), f"[{number}].roleId"),
-                action=given(one.action, "hold"),
-                mode=given(one.mode, "shadow"),
-            )
-            for number, one in enumerate(sent)
-        ]
-        tickets = [given(one.ticket, "") for one in sent]
-        secret = platform_secret.find(ctx.writer, platform_secret.MAIL)
-        rule.put(ctx.writer, ctx.author, secret, wanted, tickets)
-        return Done()
-
-
-class DryRunBody(Body):
-    """A rule to try, as a client sends it."""
-
-    roleId: int | UnsetType = UNSET
-
-
-class RuleDryRunHandler(SiteSettingHandler):
-    """Dry run of a rule that is not saved yet, for the owner of the site."""
-
-    @needs(OWNER, body=DryRunBody, answer=schemas.RuleDryRun)
-    def post(self, ctx: Context, sent: DryRunBody) -> Result:
-        """Count what a rule for a role would have held in the last 30 days, and hold nothing. The answer's `ticket` is
-        needed to save such a rule, within 15 minutes. 409 for a role that people come into, or stay in, because
-        their texts are held.
-        """
-        role_id = _role(ctx, given(sent.roleId, 0), "roleId")
-        secret = platform_secret.find(ctx.writer, platform_secret.MAIL)
-        return Data(dumps(rule.dry_run(ctx.writer, secret, ctx.site.id, role_id)))
-
-
-def _role(ctx: Context, role_id: int, field: str) -> int:
-    """Return the id of a role of this site. Raises Invalid, which names the field."""
-    if not any(role.role_id == role_id for held in ctx.tree.roles.values() for role in held):
-        raise Invalid(field, "is no role of this site")
-    return role_id

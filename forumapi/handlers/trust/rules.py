@@ -99,6 +99,7 @@ class ModerationRuleDryRunHandler(Handler):
         if rule_id := given(sent.ruleId, 0):
             base_version = known(ModerationRule.find(ctx.reader, site_id, rule_id), "rule").version
         definition = _definition(ctx, sent)
+        matching.check_loops(ctx.reader, site_id, definition)
         found = matching.of_the_past(ctx.writer, site_id, definition, ctx.tree)
         plan = RulePlan(rule_id, base_version, mode, definition, found.total)
         ticket = plan.insert(ctx.writer, site_id, me)

@@ -100,10 +100,15 @@ class RuleDefinition(NamedTuple):
         if self.event in self.effects:
             raise Invalid("action", f"{self.action} would set off {self.event}, and so the rule")
 
-        if self.action in _HIDES and any(_shrinks(one) for one in self.criteria):
+        if self.hides and any(_shrinks(one) for one in self.criteria):
             raise Invalid(
                 "criteria", "may not ask for few comments or items: what is hidden does not count"
             )
+
+    @property
+    def hides(self) -> bool:
+        """Return True if the thing is shown to its author and moderators alone after the action."""
+        return self.action in _HIDES
 
     @property
     def is_on_author(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
+from forumapi.errors import Invalid
 from forumapi.itemtypes import ItemRef
 from forumapi.models.people.criteria_sql import FACTS, compared_text, groups, meets
 from forumapi.models.rules.definition import RuleDefinition
@@ -30,6 +31,15 @@ _TESTS: Final = f"""
           FROM jsonb_to_recordset(%(tests)s::jsonb)
                AS c (or_group int, kind text, attr_key text, number_value numeric, date_value date, text_value text,
                      boolean_value boolean, predicate text)"""
+
+# Roles whose criteria keep people in them because their texts are hidden: what is hidden is not counted.
+LOOPS = Query(
+    "matching.loops",
+    """
+    SELECT EXISTS (SELECT FROM criteria c
+                    WHERE c.site_id = %(site_id)s AND c.role_id = ANY(%(roles)s::bigint[])
+                      AND c.kind IN ('commentCount', 'itemCount') AND c.predicate NOT IN ('gt', 'ge'))""",
+)
 
 # Of the things in the table `written`: those that fit, and whose author does.
 _FIT: Final = f"""
@@ -191,6 +201,17 @@ def of_events(
     query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
     rows = tx.rows(query, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
     return [(ItemRef(type, id), author_id) for type, id, author_id in rows]
+
+
+def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
+    """Raise Invalid if the rule hides what people in a role write whose criteria ask for few comments or items: the
+    rule would keep them in that role.
+    """
+    if definition.hides and tx.value(LOOPS, site_id=site_id, roles=list(definition.roles)):
+        raise Invalid(
+            "roleIds",
+            "may not name a role for few comments or items: what is hidden does not count",
+        )
 
 
 def of_the_past(tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree) -> DryRun:

@@ -136,7 +136,7 @@ class StoredVerdict(Struct, kw_only=True):
     """Verdict of one check."""
 
     check: str
-    verdict: Literal["pass", "hold", "shadow", "failed"]
+    verdict: Literal["pass", "hold", "failed"]
     reason: str
     milliseconds: Count
 
@@ -168,54 +168,6 @@ class Checks(Struct, kw_only=True):
     stopForumSpam: bool
     akismetKey: Annotated[bool, Meta(description="There is a key.")]
     onFailure: Literal["pass", "hold"]
-
-
-class Rule(Struct, kw_only=True):
-    """A rule of a site in one version."""
-
-    name: str
-    version: Count
-    title: Text
-    roleId: Id
-    event: Literal["written"]
-    action: Literal["hold"]
-    mode: Literal["off", "shadow", "on"]
-    saved: Time
-
-
-class RuleHits(Struct, kw_only=True):
-    """Things that one version of a rule held, or would have held, in the last 30 days."""
-
-    rule: Annotated[str, Meta(description="Name and version.")]
-    held: Count
-    shadowed: Count
-
-
-class Rules(Struct, kw_only=True):
-    """The rules of a site, and earlier versions, the latest first."""
-
-    rules: list[Rule]
-    past: list[Rule]
-    hits: list[RuleHits]
-
-
-class MatchedThing(Struct, kw_only=True):
-    """A thing that a rule would have held."""
-
-    itemType: ItemTypeName
-    itemId: Id
-    href: Address
-
-
-class RuleDryRun(Struct, kw_only=True):
-    """Dry run of a rule: how much of what was written in the last days it would have held, and the newest 50 things."""
-
-    roleId: Id
-    days: Count
-    written: Count
-    matched: Count
-    things: list[MatchedThing]
-    ticket: Annotated[str, Meta(description="Saves a rule for this role, within 15 minutes.")]
 
 
 class CaseNote(Struct, kw_only=True):

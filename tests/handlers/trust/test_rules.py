@@ -239,6 +239,24 @@ def test_a_rule_that_would_act_on_its_own_effects_is_refused(
     assert good.status == 200, good.body
 
 
+def test_a_rule_may_not_keep_people_in_the_role_that_it_is_for(
+    api: Api, make: Factory, site: Site
+) -> None:
+    _, role = make.role(site, site.root_id, "Few", rights=("read", "create"))
+    make.sql(
+        """INSERT INTO criteria (site_id, role_id, or_group, profile_column, predicate, value, kind, number_value)
+           VALUES (%(s)s, %(r)s, 1, 'commentCount', 'lt', '5', 'commentCount', 5)""",
+        s=site.id,
+        r=role,
+    )
+    refused = tried(api, site.owner, roleIds=[role])
+    assert refused.status == 400 and refused.error.startswith("roleIds:")
+    assert tried(api, site.owner, notRoleIds=[role]).status == 200
+    assert tried(api, site.owner, roleIds=[role], action="warn").status == 200
+    make.sql("UPDATE criteria SET predicate = 'ge' WHERE role_id = %(r)s", r=role)
+    assert tried(api, site.owner, roleIds=[role]).status == 200
+
+
 def test_rules_are_the_owners_alone(api: Api, site: Site, make: Factory) -> None:
     rule = saved(api, site.owner, mode="shadow")
     for by in (site.moderator, site.member):
