@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from forumapi.cache.documents import OVERHEAD, Cache
-from forumapi.cache.eviction import Lru, plainly
+from forumapi.cache.document_cache import OVERHEAD, Cache
+from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.checks import check_settings, content_check
 from forumapi.checks.check_worker import CheckWorker
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
@@ -21,7 +21,7 @@ from forumapi.files.images.image_worker_pool import ImageWorker
 from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.journal import audit_chain
 from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.documents import Documents
@@ -29,7 +29,7 @@ from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_settler import Settler
 from forumapi.models.rules import engine, moderation_rule
-from forumapi.models.sites import health_metrics
+from forumapi.models.sites import platform_health
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability import log
@@ -47,7 +47,7 @@ from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.updates.mail_request import MailRequest
 from forumapi.updates.push_sender import PushSender
 from forumapi.webhooks.sender import Deliverer
-from forumapi.wire import client_address, front_ends, legacy_urls, scopes
+from forumapi.wire import client_address, known_front_ends, legacy_urls, scopes
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -158,7 +158,7 @@ class App(Services):
         self.reporter = Reporter(
             lambda: self.config,
             sample=ProcessGauges(self.database, self.live).sample,
-            platform=lambda: health_metrics.collect(self.database, self.config.backup_status_path),
+            platform=lambda: platform_health.collect(self.database, self.config.backup_status_path),
             leads=lambda: self.sequencer.leads,
         )
         self.tracer = tracing.tracer(config.trace_url, config.trace_percent)
@@ -172,7 +172,7 @@ class App(Services):
         self.geocoder = choose_geocoder(config)
         self.deliverer.apply(config)
         self.proxies = client_address.Proxies(config.trusted_proxies)
-        self.front_ends = front_ends.FrontEnds(config.front_ends)
+        self.front_ends = known_front_ends.FrontEnds(config.front_ends)
         self.body_limit = config.request_body_limit
         guest_seconds = config.guest_cache_seconds
         self.cache_control = (
@@ -275,7 +275,7 @@ class App(Services):
         self, tx: Reader, site_id: int, microcosm_id: int | None, comment_id: int, source: str
     ) -> tuple[int, str]:
         site = self.sites.current(site_id, tx)
-        return text.rerender(
+        return text_rendering.rerender(
             tx,
             site,
             lambda: self.sites.tree(site, tx),

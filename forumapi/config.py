@@ -26,7 +26,7 @@ import tomlkit.exceptions
 
 from forumapi.errors import ConfigError
 from forumapi.observability import crash_reports, log
-from forumapi.wire import front_ends
+from forumapi.wire import known_front_ends
 
 ENV_PREFIX: Final = "FORUMAPI_"
 # Names the settings file; it is no setting itself.
@@ -137,7 +137,7 @@ def _network(value: str) -> str | None:
 
 def _front_end(value: str) -> str | None:
     try:
-        front_ends.front_end(value)
+        known_front_ends.front_end(value)
     except ValueError as error:
         return str(error)
     return None

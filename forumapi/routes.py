@@ -158,7 +158,7 @@ from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
-from forumapi.handlers.sites.hosts import HostHandler, ReservedHandler
+from forumapi.handlers.sites.host_lookups import HostHandler, ReservedHandler
 from forumapi.handlers.sites.legacy_urls import ResolveHandler
 from forumapi.handlers.sites.legal import (
     CookiesHandler,

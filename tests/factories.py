@@ -17,7 +17,7 @@ from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import identity
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.content import attendee, event, file, text
+from forumapi.models.content import attendee, event, file, text_rendering
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.event import Event, EventDetails
 from forumapi.models.content.huddle import Huddle
@@ -528,7 +528,7 @@ class Factory:
         markdown = markdown or f"Comment number {next(_number)}"
         site = SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
         assert site is not None
-        draft = text.prepare(tx, site, markdown, short_links="http://localhost/out/")
+        draft = text_rendering.prepare(tx, site, markdown, short_links="http://localhost/out/")
         if isinstance(on, Person):
             ref = ItemRef(itemtypes.PROFILE, on.id)
         else:
@@ -536,7 +536,7 @@ class Factory:
         parent = CommentParent.lock(tx, on.site.id, ref, by.id)
         assert parent is not None
         microcosm_id = None if parent.is_huddle else parent.microcosm_id
-        rendered = text.finish(
+        rendered = text_rendering.finish(
             tx, draft, lambda: load_tree(tx, site.id, site.acl_version), microcosm_id
         )
         comment = Comment(parent, markdown, reply_to.id if reply_to else 0)

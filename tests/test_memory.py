@@ -22,7 +22,7 @@ import forumapi
 from forumapi import routes
 from forumapi.app import SMALL_FILES_BYTES, App
 from forumapi.auth import identity_provider_client, spam_check
-from forumapi.cache.documents import Memory
+from forumapi.cache.document_cache import Memory
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.handlers.sites import status
@@ -46,7 +46,7 @@ from forumapi.updates import mail_templates
 from forumapi.updates.dispatch import Dispatch
 from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.webclient.api import Asked
-from forumapi.webclient.kept_pages import KeptPage, KeptPages
+from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from forumapi.wire import client_address, json_fragments
 from forumapi.wire.client_address import Proxies
 from tests.factories import Factory
@@ -424,7 +424,7 @@ def pages_of_guests() -> object:
 # What is filled, with what, and how many bytes it takes at most.
 FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "request.rate_limit.Buckets._full": (buckets, 2 * Buckets.MOST_BYTES),
-    "webclient.kept_pages.KeptPages._pages": (pages_of_guests, 17 * MIB),
+    "webclient.guest_page_cache.KeptPages._pages": (pages_of_guests, 17 * MIB),
     "app.App.small_files": (small_files, SMALL_FILES_BYTES + 3 * MIB),
     "app.App.open_files": (open_files, 8 * MIB),
     "app.App.answers": (answers, 17 * MIB),
@@ -476,7 +476,7 @@ def test_whatever_callers_can_fill_is_bounded(name: str) -> None:
 
 # Held by the tests above these.
 ABOVE = """
-    cache.documents.Cache.memory models.pages.page_cache.PageCache._pages cache.eviction.Lru._entries
+    cache.document_cache.Cache.memory models.pages.page_cache.PageCache._pages cache.lru_cache.Lru._entries
     permissions.memory_budget.MemoryBudget._holders permissions.readable_microcosms.ReadableMicrocosms.cache
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
@@ -518,7 +518,8 @@ LISTENERS = """
     server.connection_counter.ConnectionCounter._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
-    wire.front_ends.FrontEnds._by_digest wire.body._fields cache.documents.Cache._clients text.looks._prototypes
+    wire.known_front_ends.FrontEnds._by_digest wire.body._fields
+    cache.document_cache.Cache._clients text.name_skeletons._prototypes
     observability.crash_reports.Gate._seen database.query.Query.all database.connections.Connection._prepared
     database.connections.Database._idle outbound.geocoders.Gazetteer._cities
     outbound.geocoders.Gazetteer._regions request.handler.Handler.operations request.handler.Handler.also_reads

@@ -107,7 +107,7 @@ TAGS: Final = (
     Tag(
         "Platform",
         "Entry points, documents about the API, look-ups of hosts, and metrics of the platform.",
-        ("api_index", "api_docs", "hosts", "platform_metrics"),
+        ("api_index", "api_docs", "host_lookups", "platform_metrics"),
     ),
 )
 

@@ -1,8 +1,8 @@
 """List of all sign-in back ends: importing this module registers each under its name."""
 
-from forumapi.auth.assertion import AssertionBackend
 from forumapi.auth.backends import Backend
 from forumapi.auth.development import DevelopmentBackend
+from forumapi.auth.email_assertion import AssertionBackend
 from forumapi.auth.email_code import EmailCodeBackend
 from forumapi.auth.openid import OpenidBackend
 from forumapi.auth.passkey import PasskeyBackend

@@ -17,7 +17,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import Invalid, NotImplementedHere
-from forumapi.models.access.auth_backend import SiteAuthBackend
+from forumapi.models.access.auth_backend_settings import SiteAuthBackend
 
 if TYPE_CHECKING:
     from forumapi.config import Config

@@ -26,7 +26,7 @@ from forumapi.errors import Invalid, Unauthorized
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters, sign_in_place
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.notifications import suppression
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.people import user
 from forumapi.text import email
 from forumapi.wire.client_address import network
@@ -113,7 +113,7 @@ FORGET = Query(
     "email_code.forget",
     f"""
     WITH heard AS (
-        DELETE FROM mail_suppressions x WHERE x.address_hash = {suppression.hashed("%(subject)s::text")})
+        DELETE FROM mail_suppressions x WHERE x.address_hash = {mail_suppression.hashed("%(subject)s::text")})
     DELETE FROM single_use s
      WHERE s.kind = ANY(%(kinds)s::text[]) AND s.subject = %(subject)s AND s.site_id = %(site_id)s""",
 )

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from forumapi.cache.eviction import Lru, plainly
+from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError

@@ -13,7 +13,7 @@ import urllib.request
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-from forumapi.cache.eviction import Lru, plainly
+from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.observability.log import logger

@@ -17,7 +17,7 @@ from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import NotFound
 from forumapi.itemtypes import ItemRef
-from forumapi.models.access.auth_backend import SiteAuthBackend
+from forumapi.models.access.auth_backend_settings import SiteAuthBackend
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.item import Item
 from forumapi.models.journal import journal

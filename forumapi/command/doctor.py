@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 import psycopg
 import urllib3
 
-from forumapi.cache import documents
+from forumapi.cache import document_cache
 from forumapi.config import Config, url_of
 from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
 from forumapi.database.standby import StandbyPool
 from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.people import role_members_page
-from forumapi.models.sites import health_metrics
+from forumapi.models.sites import platform_health
 from forumapi.outbound import geocoders
 from forumapi.server import node_status
 
@@ -327,7 +327,7 @@ def _memcached(config: Config) -> Iterator[Finding]:
         yield Finding("memcached", "none set; each worker's own memory alone")
     for server in config.memcached:
         try:
-            said = documents.server_version(server, timeout_s=1)
+            said = document_cache.server_version(server, timeout_s=1)
         except OSError as error:
             mend = "start it, or take it out of the setting memcached; without it pages cost more"
             yield Finding("memcached", f"{server}: {error}", mend, is_warning=True)
@@ -352,7 +352,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
         return Finding("backup", "nobody looks (backup_status_file)")
     mend = "forumapi backup create, or whatever else leaves this file (backup_status_file)"
     try:
-        last = health_metrics.last_backup(path)
+        last = platform_health.last_backup(path)
     except (OSError, ValueError) as error:
         return Finding("backup", f"{path}: {error}", mend)
     if last is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from forumapi.cache.documents import Cache
+from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
 from forumapi.cron import file_cleanup
 from forumapi.database.connections import Database, Transaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.cache.documents import Cache
+from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
 from forumapi.cron import file_cleanup
 from forumapi.database.connections import Transaction

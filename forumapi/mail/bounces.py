@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Transaction
 from forumapi.mail import outbox, smtp
-from forumapi.models.notifications.suppression import REPORTED, Suppression
+from forumapi.models.notifications.mail_suppression import REPORTED, Suppression
 from forumapi.text import email as addresses
 
 # Bytes of a report that are parsed: larger ones quote a whole mail, and the status stands at the beginning.

@@ -31,7 +31,7 @@ from forumapi.mail.smtp import (
     is_possible,
 )
 from forumapi.models.access import platform_secret
-from forumapi.models.notifications.suppression import REFUSED, Suppression
+from forumapi.models.notifications.mail_suppression import REFUSED, Suppression
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.wire import json_fragments

@@ -330,7 +330,7 @@ class Timing(Metric):
 
 
 class PlatformGauge(Metric):
-    """Gauge of the whole platform, read from the database when it is reported (health_metrics.py); no value is kept in
+    """Gauge of the whole platform, read from the database when it is reported (platform_health.py); no value is kept in
     memory.
     """
 

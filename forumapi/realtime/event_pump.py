@@ -33,8 +33,8 @@ from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
 from forumapi.models.content import attendee, comment_page, huddle_page, item_page
-from forumapi.models.notifications import live
-from forumapi.models.notifications.live import Fact, ThingKey
+from forumapi.models.notifications import live_statements
+from forumapi.models.notifications.live_statements import Fact, ThingKey
 from forumapi.models.people import role_recomputation
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket
@@ -153,7 +153,7 @@ def check_topics(
 ) -> None:
     """Raise Forbidden unless the caller may follow all of these topics, also for one that does not exist."""
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
-    found = live.facts(reader, site_id, tree, list(named.values())) if named else {}
+    found = live_statements.facts(reader, site_id, tree, list(named.values())) if named else {}
     policy = DeliveryPolicy(tree)
     for topic in topics:
         if topic.kind in (HUDDLES, UPDATES):
@@ -245,7 +245,7 @@ class Live:
         """
         if self._cursors is None:
             with self._database.write() as tx:
-                key = live.cursor_key(tx)
+                key = live_statements.cursor_key(tx)
             self._cursors = Cursors(key)
         return self._cursors
 
@@ -411,7 +411,7 @@ class Live:
         reader = self._database.read()
         try:
             tree = self._sites.tree(site, reader)
-            listeners = SiteListeners(site, tree, live.head(reader, site.id))
+            listeners = SiteListeners(site, tree, live_statements.head(reader, site.id))
         finally:
             reader.end()
         self._by_site[site.id] = listeners
@@ -515,7 +515,9 @@ class Live:
         named = (topic.kind, topic.id, 0)
         reader = self._database.read()
         try:
-            fact = live.facts(reader, listeners.site.id, listeners.tree, [named]).get(named)
+            fact = live_statements.facts(reader, listeners.site.id, listeners.tree, [named]).get(
+                named
+            )
         finally:
             reader.end()
         if fact is None or not DeliveryPolicy(listeners.tree).may_comment(
@@ -561,7 +563,7 @@ class Live:
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
         caller: Caller = client.caller
         with self._turns:
-            if live.rights_changed(reader, listeners.site.id, caller.user_id, after):
+            if live_statements.rights_changed(reader, listeners.site.id, caller.user_id, after):
                 holes = dict.fromkeys(follows, 0) | holes
             reader.end()
         for topic, since in holes.items():
@@ -666,7 +668,7 @@ class Live:
             reader = self._database.read()
             try:
                 seen = self._seen if began - self._began < self.SURE_S else ""
-                changes = live.changes_since(reader, seen, self._by_site)
+                changes = live_statements.changes_since(reader, seen, self._by_site)
                 changed = set(changes.user_ids)
                 known = {site.site_id: site for site in changes.sites}
                 for site_id, listeners in list(self._by_site.items()):
@@ -682,7 +684,7 @@ class Live:
     def _update_site(
         self,
         listeners: SiteListeners,
-        now: live.SiteVersions | None,
+        now: live_statements.SiteVersions | None,
         changed: set[int],
         reader: Reader,
     ) -> None:
@@ -791,7 +793,7 @@ class Live:
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = (
-            live.facts(reader, listeners.site.id, listeners.tree, list(named.values()))
+            live_statements.facts(reader, listeners.site.id, listeners.tree, list(named.values()))
             if named
             else {}
         )
@@ -854,7 +856,11 @@ class Live:
         """
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
-        facts = live.facts(reader, listeners.site.id, listeners.tree, things) if things else {}
+        facts = (
+            live_statements.facts(reader, listeners.site.id, listeners.tree, things)
+            if things
+            else {}
+        )
         made = deliveries(events, facts, index, listeners.tree)
         documents = self._documents_of(listeners, made, reader)
         for one in made:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from forumapi import __version__, build
-from forumapi.cache import documents
+from forumapi.cache import document_cache
 from forumapi.database.query import Query
 from forumapi.errors import ApiError, Unavailable
 from forumapi.files.storage import StorageError
-from forumapi.models.sites import health_metrics
+from forumapi.models.sites import platform_health
 from forumapi.observability import metrics
 from forumapi.observability.metrics_push import Point
 from forumapi.request.response import PLAIN, STATUS_LINES, Headers, base_headers, envelope
@@ -194,7 +194,7 @@ class Health:
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)
         points = self._points if not self._platform.problem else _AWAY
-        samples = [*metrics.gather(), *health_metrics.samples(points)]
+        samples = [*metrics.gather(), *platform_health.samples(points)]
         body = metrics.exposition(samples)
         headers = [
             ("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),
@@ -233,7 +233,7 @@ class Health:
         return report
 
     def _ask(self) -> str:
-        self._points = health_metrics.collect(
+        self._points = platform_health.collect(
             self._app.database, self._app.config.backup_status_path
         )
         return ""
@@ -259,7 +259,7 @@ class Health:
         away = []
         for server in self._app.config.memcached:
             try:
-                documents.server_version(server, timeout_s=0.5)
+                document_cache.server_version(server, timeout_s=0.5)
             except OSError as error:
                 away.append(f"{server}: {error}")
         return "; ".join(away)

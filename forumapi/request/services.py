@@ -7,8 +7,8 @@ from typing import Protocol
 
 from werkzeug.routing import MapAdapter
 
-from forumapi.cache.documents import Cache
-from forumapi.cache.eviction import Lru
+from forumapi.cache.document_cache import Cache
+from forumapi.cache.lru_cache import Lru
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
@@ -33,7 +33,7 @@ from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
 from forumapi.updates.push_sender import PushSender
 from forumapi.wire.client_address import Proxies
-from forumapi.wire.front_ends import FrontEnds
+from forumapi.wire.known_front_ends import FrontEnds
 from forumapi.wire.legacy_urls import RuleSet
 
 

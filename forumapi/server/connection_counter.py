@@ -8,7 +8,7 @@ from typing import Any
 from forumapi.config import Config
 from forumapi.wire import client_address
 from forumapi.wire.client_address import Proxies
-from forumapi.wire.front_ends import FrontEnds
+from forumapi.wire.known_front_ends import FrontEnds
 
 
 class ConnectionCounter:

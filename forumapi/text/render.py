@@ -18,7 +18,6 @@ from unicodedata import normalize
 
 from forumapi.text import embeds
 from forumapi.text.chars import block_characters, lower_if_all_caps
-from forumapi.text.clean import escape as escape_stored
 from forumapi.text.html_tokenizer import attributes_of, steps
 from forumapi.text.link_target import target, usable_image
 from forumapi.text.markdown import to_html
@@ -32,6 +31,7 @@ from forumapi.text.sanitise import (
     escape_text,
     sanitise,
 )
+from forumapi.text.short_text_cleaning import escape as escape_stored
 from forumapi.text.tag_nesting import STRUCTURE, Nesting
 
 RENDERER_VERSION = 2

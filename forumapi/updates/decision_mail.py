@@ -17,7 +17,7 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
 from forumapi.mail import outbox
 from forumapi.mail.outbox import Written, plain
-from forumapi.models.notifications import suppression
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.notifications.update_types import (
     APPEAL_DECIDED,
     DECISIONS,
@@ -41,7 +41,7 @@ CONTEXTS = Query(
            coalesce(p.profile_id, 0), coalesce(p.user_id, 0), coalesce(p.profile_name, r.guest_name, ''),
            coalesce(u.email, r.guest_email, ''),
            EXISTS (SELECT FROM mail_suppressions x
-                    WHERE x.address_hash = {suppression.hashed("coalesce(u.person_key, r.guest_key)")}),
+                    WHERE x.address_hash = {mail_suppression.hashed("coalesce(u.person_key, r.guest_key)")}),
            coalesce(o.send_email, so.send_email, po.send_email),
            t.created, t.revoked IS NOT NULL, coalesce(a.kind, ''), coalesce(a.ground, ''), coalesce(a.rule, ''),
            coalesce(a.reason, ''), a.ends,

@@ -17,8 +17,8 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import Invalid
 from forumapi.models.content import event
-from forumapi.models.notifications import suppression
-from forumapi.models.notifications.suppression import Suppression
+from forumapi.models.notifications import mail_suppression
+from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ FIND = Query(
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN profile_options o ON o.site_id = p.site_id AND o.profile_id = p.profile_id
-      LEFT JOIN mail_suppressions x ON x.address_hash = {suppression.HASH}
+      LEFT JOIN mail_suppressions x ON x.address_hash = {mail_suppression.HASH}
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
 )
 

@@ -16,7 +16,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import permission_target
-from forumapi.models.notifications import suppression
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.notifications.update_types import (
     COMMENTED,
     DIGEST,
@@ -122,7 +122,7 @@ CONTEXTS = Query(
         "mail_id",
         "m.mail_id = ANY(%(ids)s)",
         since="m.since",
-        is_off=suppression.IS_OFF,
+        is_off=mail_suppression.IS_OFF,
         wants_any=_WANTS_MAIL,
         prefers=f"coalesce(own.send_email, {_WANTS_MAIL} AND ut.send_email AND {user.HAS_BEEN_HERE}, false)",
         wants="coalesce(w.wants, false)",

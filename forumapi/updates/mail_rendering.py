@@ -16,11 +16,11 @@ import msgspec
 from markupsafe import Markup
 
 from forumapi import itemtypes, templates
-from forumapi.cache.eviction import Lru, size
+from forumapi.cache.lru_cache import Lru, size
 from forumapi.database.connections import Database, Reader
 from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.notifications import update_types
 from forumapi.models.people import role_recomputation
 from forumapi.text.render import RENDERER_VERSION
@@ -174,7 +174,7 @@ class EmailWriter:
             if context.item is not None:
                 kind, _, found = context.item
                 microcosm_id = None if kind == itemtypes.HUDDLE else found[0]
-            _, made = text.rerender(
+            _, made = text_rendering.rerender(
                 tx,
                 site,
                 lambda: tree,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.notifications import suppression, update_types
+from forumapi.models.notifications import mail_suppression, update_types
 from forumapi.updates.mail_context import MailContext
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ END_INVITATIONS = Query(
     "unsubscribe.invitations",
     f"""
     INSERT INTO invitation_refusals (address_hash)
-    SELECT {suppression.HASH}
+    SELECT {mail_suppression.HASH}
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s

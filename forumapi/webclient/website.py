@@ -17,7 +17,7 @@ from werkzeug.routing import RequestRedirect
 from forumapi.observability.log import logger
 from forumapi.webclient import routes, template_environment
 from forumapi.webclient.api import Failure
-from forumapi.webclient.kept_pages import MOST_AGE_S, KeptPage, KeptPages, Key
+from forumapi.webclient.guest_page_cache import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
 from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
 

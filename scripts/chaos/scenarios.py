@@ -27,7 +27,7 @@ from uuid import uuid4
 
 import psycopg
 
-from forumapi.cache.documents import Cache
+from forumapi.cache.document_cache import Cache
 from forumapi.command import seed
 from forumapi.config import Config, embedded_environ
 from forumapi.database import embedded_postgres, migrations

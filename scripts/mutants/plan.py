@@ -103,14 +103,14 @@ TESTS: Final = (
     ("forumapi/models/sites/site_domain.py", "tests/handlers/sites/test_domains.py"),
     (
         "forumapi/models/*/site*.py",
-        "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_hosts.py",
+        "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_host_lookups.py",
     ),
     (
         "forumapi/models/access/sign_in*.py",
         "tests/auth/test_methods.py tests/auth/test_second_factor.py",
     ),
     (
-        "forumapi/models/access/auth_backend.py",
+        "forumapi/models/access/auth_backend_settings.py",
         "tests/auth/test_methods.py tests/auth/test_openid.py",
     ),
     (
@@ -126,7 +126,7 @@ TESTS: Final = (
         "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
     ),
     (
-        "forumapi/models/access/application.py",
+        "forumapi/models/access/operator_application.py",
         "tests/auth/test_sign_in.py tests/command/test_cli.py",
     ),
     ("forumapi/models/access/api_keys_sessions.py", "tests/handlers/access/test_tokens.py"),
@@ -151,7 +151,7 @@ TESTS: Final = (
     ("forumapi/models/content/file.py", "tests/files"),
     ("forumapi/models/content/attachment.py", "tests/files"),
     (
-        "forumapi/models/notifications/live.py",
+        "forumapi/models/notifications/live_statements.py",
         "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_moves.py",
     ),
     (
@@ -212,7 +212,7 @@ TESTS: Final = (
         "tests/handlers/content/test_conversations.py tests/handlers/content/test_events.py",
     ),
     (
-        "forumapi/models/content/text.py",
+        "forumapi/models/content/text_rendering.py",
         "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py",
     ),
     (
@@ -221,7 +221,7 @@ TESTS: Final = (
     ),
     ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_gravatar.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
-    ("forumapi/models/notifications/suppression.py", "tests/updates/test_sending.py"),
+    ("forumapi/models/notifications/mail_suppression.py", "tests/updates/test_sending.py"),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/realtime/*.py",

@@ -8,8 +8,8 @@ import pytest
 
 from forumapi.errors import Unauthorized
 from forumapi.handlers.access import oauth_pages
-from forumapi.models.access.application import OperatorApplication
 from forumapi.models.access.device_code import PENDING, DeviceCode
+from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.people.ban import Ban
 from tests.api import Api
 from tests.auth.consent import (

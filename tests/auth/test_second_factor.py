@@ -12,7 +12,7 @@ from forumapi.auth import second_factor, sign_in_state
 from forumapi.auth.backends import Verified
 from forumapi.models.access import totp
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.access.application import OperatorApplication
+from forumapi.models.access.operator_application import OperatorApplication
 from tests.api import Response
 from tests.auth.stage import Stage, new_address
 from tests.factories import Person, Site

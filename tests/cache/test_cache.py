@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pymemcache.client.base import Client
 
-from forumapi.cache.documents import Cache, Key, Memory
+from forumapi.cache.document_cache import Cache, Key, Memory
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment
 from tests import services

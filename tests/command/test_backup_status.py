@@ -11,7 +11,7 @@ import pytest
 from forumapi.command import doctor
 from forumapi.command.doctor import Finding
 from forumapi.config import Config
-from forumapi.models.sites import health_metrics
+from forumapi.models.sites import platform_health
 
 NOW = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
 
@@ -67,8 +67,8 @@ def test_none_at_all_fails_in_prod_and_is_a_warning_elsewhere(tmp_path: Path) ->
 
 def test_its_time_is_a_figure(tmp_path: Path) -> None:
     path = tmp_path / "last.json"
-    assert health_metrics.of_backup(path) == ()
+    assert platform_health.of_backup(path) == ()
     path.write_text('{"finished": "2026-11-28T12:00:00Z"}')
 
-    (point,) = health_metrics.of_backup(path)
+    (point,) = platform_health.of_backup(path)
     assert point.value == NOW.timestamp()

@@ -16,7 +16,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
-from forumapi.models.content.text import RenderedText
+from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.journal.journal import Author
 from forumapi.updates import mail_queue as update_mail
 from forumapi.updates import recipients

@@ -15,7 +15,7 @@ from forumapi.config import Config
 from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications import update_types
-from forumapi.models.notifications.suppression import Suppression
+from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.updates.mail_request import MailRequest
 from tests import postbox
 from tests.factories import Person, Site

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 
 from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
-from forumapi.webclient.kept_pages import KeptPage, KeptPages
+from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server, running
 from tests.webclient.hand import Hand

@@ -21,7 +21,7 @@ from typing import Any
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.trending import trending_scores
-from forumapi.models.access.application import OperatorApplication
+from forumapi.models.access.operator_application import OperatorApplication
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 

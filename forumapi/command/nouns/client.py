@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access.application import OperatorApplication
+    from forumapi.models.access.operator_application import OperatorApplication
 
     with writing(current) as tx:
         client_id, secret = OperatorApplication.insert(tx, args.name)
@@ -38,7 +38,7 @@ def _create(args: argparse.Namespace, current: Config) -> int:
 
 
 def _list(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access.application import OperatorApplication
+    from forumapi.models.access.operator_application import OperatorApplication
 
     with reading(current) as tx:
         found = OperatorApplication.find_all(tx)
@@ -47,7 +47,7 @@ def _list(args: argparse.Namespace, current: Config) -> int:
 
 
 def _remove(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.access.application import OperatorApplication
+    from forumapi.models.access.operator_application import OperatorApplication
 
     with writing(current) as tx:
         count = OperatorApplication.delete(tx, args.id, keeps_tokens=args.keep_tokens)

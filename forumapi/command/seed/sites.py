@@ -34,7 +34,7 @@ from forumapi.command.seed.shape import (
     Shape,
 )
 from forumapi.itemtypes import CONVERSATION, MICROCOSM, PROFILE
-from forumapi.text import clean, email
+from forumapi.text import email, short_text_cleaning
 from forumapi.text.render import RENDERER_VERSION
 
 BENCH_WATCHERS: Final = 500
@@ -172,8 +172,8 @@ class SiteWriter:
         plan, ids = self._shape.plan, self._ids
         owner = self._profile(self._shape.owner)
         line = (
-            f"{ids.site_id}\t{field(clean.sentence(plan.title))}"
-            f"\t{field(clean.block(plan.description))}\t{plan.key}\t{self._at(SITE_AGE)}"
+            f"{ids.site_id}\t{field(short_text_cleaning.sentence(plan.title))}"
+            f"\t{field(short_text_cleaning.block(plan.description))}\t{plan.key}\t{self._at(SITE_AGE)}"
             f"\t{owner}\t{owner}\t{ids.first_microcosm}\n"
         )
         self._store.copy(
@@ -284,8 +284,8 @@ class SiteWriter:
             [
                 f"{ids.site_id}\t{self._microcosm(n)}"
                 f"\t{_NULL if place.parent < 0 else self._microcosm(place.parent)}"
-                f"\t{field(clean.sentence(place.title, quiet=False))}"
-                f"\t{field(clean.block(place.description))}\t{sequence[n]}"
+                f"\t{field(short_text_cleaning.sentence(place.title, quiet=False))}"
+                f"\t{field(short_text_cleaning.block(place.description))}\t{sequence[n]}"
                 f"\t{self._at(SITE_AGE - n * SECOND)}\t{owner}\t{owner}\n"
                 for n, place in enumerate(places)
             ],
@@ -385,7 +385,7 @@ class SiteWriter:
                 )
             yield (
                 f"{ids.site_id}\t{ids.first_item + n}\t{CONVERSATION}"
-                f"\t{self._microcosm(conversation.place)}\t{field(clean.sentence(conversation.title))}"
+                f"\t{self._microcosm(conversation.place)}\t{field(short_text_cleaning.sentence(conversation.title))}"
                 f"\t{self._at(conversation.age)}\t{self._profile(conversation.author)}\t{edited}"
                 f"\t{_flag(conversation.is_sticky)}\t{_flag(conversation.is_open)}"
                 f"\t{_flag(conversation.hidden == DELETED)}"

@@ -45,7 +45,7 @@ class ImageWorker:
         max_height: int = 0,
     ) -> ProcessedImage:
         """Have the worker process check the image at `source` and write to `target` what is to be stored of it; see
-        picture.py, `make`.
+        image_processing.py, `make`.
 
         `kind`: its format; `who`: key of the caller, by which turns are fair in pixels; `is_size`: for a thumbnail,
         which goes before uploads. Raises Invalid (code 21) for an image that is invalid, too large or makes the process

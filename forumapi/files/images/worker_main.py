@@ -13,7 +13,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi.files.images import picture
+from forumapi.files.images import image_processing
 
 # Three copies of fifty million RGBA pixels, and the program itself.
 MEMORY: Final = 1_200 * 1024 * 1024
@@ -26,7 +26,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
     sender.
     """
     try:
-        made = picture.make(
+        made = image_processing.make(
             Path(asked["source"]),
             Path(asked["target"]),
             asked["kind"],
@@ -34,7 +34,7 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
             max_height=asked["max_height"],
             pixel_limit=asked["pixel_limit"],
         )
-    except picture.RefusedError as error:
+    except image_processing.RefusedError as error:
         return {"refused": str(error)}
     except Exception as error:  # noqa: BLE001 - the edge of a process: decoders raise whatever they like
         return {

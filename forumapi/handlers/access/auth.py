@@ -14,7 +14,7 @@ from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.access.credential_helpers import note
 from forumapi.models.access import access_token
 from forumapi.models.access.access_token import AccessToken
-from forumapi.models.access.application import OperatorApplication
+from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs

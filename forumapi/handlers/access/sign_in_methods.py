@@ -11,7 +11,7 @@ from forumapi.auth.backends import Backend, State
 from forumapi.errors import Invalid, NotFound
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.access import second_factor_rule
-from forumapi.models.access.auth_backend import SiteAuthBackend
+from forumapi.models.access.auth_backend_settings import SiteAuthBackend
 from forumapi.models.access.totp import Totp
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, needs

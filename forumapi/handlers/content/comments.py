@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, huddle_page, item_page, text
+from forumapi.models.content import comment_page, huddle_page, item_page, text_rendering
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
 from forumapi.models.microcosms import microcosm_counters
@@ -139,7 +139,7 @@ class CommentHandler(Handler):
         """Change the comment's text; the text before stays as a revision. Without `markdown` nothing changes."""
         comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):
-            change_text(ctx, comment, text.source(sent.markdown))
+            change_text(ctx, comment, text_rendering.source(sent.markdown))
         return Found(comment.href)
 
     @needs(UPDATE, body=list[patch.Operation])
@@ -198,15 +198,19 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
         comment.update(ctx.writer, ctx.author, source, rendered)
 
 
-def prepare(ctx: Context, source: str) -> text.PreparedText:
+def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
     """Render the Markdown `source` of a comment as far as that is the same whatever the comment is on."""
-    return text.prepare(ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links)
+    return text_rendering.prepare(
+        ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links
+    )
 
 
-def finish(ctx: Context, prepared: text.PreparedText, parent: CommentParent) -> text.RenderedText:
+def finish(
+    ctx: Context, prepared: text_rendering.PreparedText, parent: CommentParent
+) -> text_rendering.RenderedText:
     """Finish the rendering that `prepare` began, for a comment on `parent`: the HTML that is stored and shown."""
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
-    return text.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
+    return text_rendering.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
 
 
 # ---------------------------------------------------------------- new comments
@@ -222,7 +226,7 @@ class LocatedParent(Located):
     __slots__ = ("parent", "prepared", "source")
 
     parent: CommentParent | None
-    prepared: text.PreparedText | None
+    prepared: text_rendering.PreparedText | None
     source: str
 
 
@@ -254,7 +258,7 @@ class CommentsHandler(Handler):
         id = body.given(sent.itemId, 0)
         if id <= 0:
             raise Invalid("itemId", "must be a positive number", code=OUT_OF_RANGE)
-        source = text.source(sent.markdown)
+        source = text_rendering.source(sent.markdown)
         prepared = parent = None
         if not ctx.identity.is_guest:
             prepared = prepare(ctx, source)

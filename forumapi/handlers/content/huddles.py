@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import items
-from forumapi.models.content import comment_page, huddle_page, text
+from forumapi.models.content import comment_page, huddle_page, text_rendering
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.huddle_page import HuddleView, Participants
 from forumapi.permissions import evaluator
@@ -165,7 +165,9 @@ class HuddlesHandler(Handler):
         """
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
-        title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
+        title = text_rendering.title(
+            None if isinstance(sent.title, UnsetType) else sent.title, "title", 150
+        )
         huddle = Huddle(
             itemtypes.HUDDLE,
             0,

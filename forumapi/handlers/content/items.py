@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, item_page, reaction, text
+from forumapi.models.content import comment_page, item_page, reaction, text_rendering
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
@@ -142,7 +142,9 @@ def edit_reason(sent: Meta | UnsetType) -> str:
     long.
     """
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
-    return text.title(None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150)
+    return text_rendering.title(
+        None if isinstance(reason, UnsetType) else reason, "meta.editReason", 150
+    )
 
 
 class LockedItem(LocatedObject[Item]):
@@ -213,7 +215,7 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
     reason = edit_reason(sent.meta)
     title = item.title
     if not isinstance(sent.title, UnsetType):
-        title = text.kept_title(sent.title, "title", 150, title)
+        title = text_rendering.kept_title(sent.title, "title", 150, title)
     microcosm_id = body.given(sent.microcosmId, 0) or item.microcosm_id
     if microcosm_id != item.microcosm_id:
         check_place(ctx, microcosm_id, item.item_type)
@@ -295,7 +297,9 @@ def create(
     NotFound.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
-    title = text.title(None if isinstance(sent.title, UnsetType) else sent.title, "title", 150)
+    title = text_rendering.title(
+        None if isinstance(sent.title, UnsetType) else sent.title, "title", 150
+    )
     check_place(ctx, microcosm_id, item_type)
     item = model(item_type, microcosm_id, title)
     if item.insert(ctx.writer, ctx.author, window_s=ctx.app.config.duplicate_window_s):

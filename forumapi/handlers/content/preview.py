@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid
 from forumapi.models.access import permission_target
-from forumapi.models.content import comment_page, text
+from forumapi.models.content import comment_page, text_rendering
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
@@ -46,7 +46,7 @@ class PreviewHandler(Handler):
             item_type, name, id = kind.id, "itemId", body.given(sent.itemId, 0)
         if id <= 0:
             raise Invalid(name, "must be a positive number", code=OUT_OF_RANGE)
-        text.source(sent.markdown)
+        text_rendering.source(sent.markdown)
         place = permission_target.find(
             ctx.reader, ctx.site.id, ctx.tree, ctx.identity.principal, item_type, id
         )
@@ -66,7 +66,7 @@ class PreviewHandler(Handler):
             and not permission_target.is_open(ctx.reader, ctx.site.id, target.item_id)
         ):
             raise Forbidden("This is closed", code=NO_CREATE)
-        html = text.preview(
+        html = text_rendering.preview(
             ctx.reader,
             ctx.site,
             body.given(sent.markdown, ""),

@@ -8,7 +8,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
 from forumapi.handlers.content.items import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.microcosms import (
     microcosm_links,
     microcosm_page,
@@ -201,8 +201,8 @@ class MicrocosmsHandler(Handler):
     @needs(CREATE, body=MicrocosmBody, status=302)
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Make a microcosm below `parentId`, by default below the root."""
-        title = text.title(_given(sent.title), "title", 50, quiet=False)
-        description = text.block(_given(sent.description), "description", 10_000)
+        title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
+        description = text_rendering.block(_given(sent.description), "description", 10_000)
         logo_url = _logo_url(sent) or ""
         types = _item_types(sent)
         columns = MicrocosmColumns(
@@ -306,8 +306,8 @@ def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
     """
     title, description = _given(sent.title), _given(sent.description)
     return MicrocosmColumns(
-        None if title is None else text.kept_title(title, "title", 50, now, quiet=False),
-        None if description is None else text.block(description, "description", 10_000),
+        None if title is None else text_rendering.kept_title(title, "title", 50, now, quiet=False),
+        None if description is None else text_rendering.block(description, "description", 10_000),
         _logo_url(sent),
         _visibility(sent),
         _item_types(sent),

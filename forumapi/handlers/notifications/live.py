@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
-from forumapi.models.notifications import live
+from forumapi.models.notifications import live_statements
 from forumapi.observability import metrics
 from forumapi.realtime import live_connections, long_polling, websocket
 from forumapi.realtime.cursor import parted
@@ -270,7 +270,7 @@ def asked(ctx: Context, stream: str) -> IdentityQuery:
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
-    hash = live.ticket_hash(ctx.token)
+    hash = live_statements.ticket_hash(ctx.token)
     return IdentityQuery(
         WITH_TICKET, {"ticket_hash": hash, "origin": _origin(ctx), "stream": stream}
     )
@@ -295,7 +295,7 @@ def _holder(ctx: Context) -> int:
 
 def _bound(ctx: Context) -> bytes:
     """Return the hash of the request's ticket, origin and stream, for which a proof in Last-Event-ID holds."""
-    return live.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
+    return live_statements.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
 
 
 def _origin(ctx: Context) -> str:
@@ -361,7 +361,7 @@ class TicketsHandler(Handler):
             for text in sent.topics:
                 parse_topic(text, ctx.identity.profile_id)
             stream = named_stream(sent.topics, documents=sent.documents is True)
-        ticket = live.add_ticket(
+        ticket = live_statements.add_ticket(
             ctx.writer, ctx.site.id, ctx.identity.token_id, origin=origin, stream=stream
         )
-        return Data(dumps({"ticket": ticket, "expiresIn": live.TICKET_S}))
+        return Data(dumps({"ticket": ticket, "expiresIn": live_statements.TICKET_S}))

@@ -26,7 +26,7 @@ from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import updates_mail_webhooks as schemas
@@ -246,8 +246,10 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
 
     `before` None: a new webhook. Raises Invalid, and InsufficientScope for types that the caller's token may not read.
     """
-    name = clean.sentence(given(sent.name, before.name if before else ""), quiet=False)
-    if clean.length(name) > MOST_NAME:
+    name = short_text_cleaning.sentence(
+        given(sent.name, before.name if before else ""), quiet=False
+    )
+    if short_text_cleaning.length(name) > MOST_NAME:
         raise Invalid("name", f"may have at most {MOST_NAME} characters")
     url = given(sent.url, before.url if before else "")
     if not 1 <= len(url) <= MOST_URL:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound, known
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.people import role_page
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
@@ -20,7 +20,7 @@ from forumapi.request import patch
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import MODERATE, OWNER, READ, Handler, needs
 from forumapi.request.response import Data, Done, Found, Page, Result, check_match
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType, given
 from forumapi.wire.schemas import parts
@@ -157,7 +157,7 @@ class RoleBody(Body):
 
 def _title(sent: RoleBody, now: str | None = None) -> str:
     title = given(sent.title, "") if now is None else given(sent.title, now)
-    return now if title == now else text.title(title or None, "title", 50, quiet=False)
+    return now if title == now else text_rendering.title(title or None, "title", 50, quiet=False)
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
@@ -173,8 +173,8 @@ def _sound(flags: dict[str, bool]) -> dict[str, bool]:
 
 def _reason(sent: RoleBody) -> str:
     reason = UNSET if isinstance(sent.meta, UnsetType) else sent.meta.editReason
-    cleaned = clean.sentence(given(reason, ""), quiet=False)
-    if clean.length(cleaned) > MAX_REASON:
+    cleaned = short_text_cleaning.sentence(given(reason, ""), quiet=False)
+    if short_text_cleaning.length(cleaned) > MAX_REASON:
         raise Invalid(
             "meta.editReason", f"may have at most {MAX_REASON} characters", code=OUT_OF_RANGE
         )

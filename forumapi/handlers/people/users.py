@@ -30,7 +30,7 @@ from forumapi.request.csv_body import CsvBody
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Result
 from forumapi.text import email
-from forumapi.updates import invitation
+from forumapi.updates import site_invitation_mail
 from forumapi.wire import json_fragments
 from forumapi.wire.schemas import people as schemas
 
@@ -191,7 +191,7 @@ class UsersBatchHandler(Handler):
         report = bulk_users.enrol(ctx.writer, ctx.site, rows, ctx.author)
         invited = report.new if invites else []
         if invited:
-            invitation.send(
+            site_invitation_mail.send(
                 ctx.writer,
                 ctx.app.config,
                 ctx.site,

@@ -23,7 +23,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, OWNER, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
-from forumapi.updates import invitation
+from forumapi.updates import site_invitation_mail
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import sites as schemas
@@ -213,7 +213,7 @@ class SiteOfferHandler(Handler):
         SiteOffer.insert(ctx.writer, ctx.author, profile_id)
         is_new = before is None or before.profile_id != profile_id
         if is_new and outbox.is_possible(ctx.app.config):
-            invitation.offer(
+            site_invitation_mail.offer(
                 ctx.writer,
                 ctx.app.config,
                 ctx.site,

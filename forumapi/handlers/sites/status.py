@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from forumapi.cache.eviction import Lru, plainly
+from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.errors import Invalid
 from forumapi.handlers.sites.sites import check_owner, find_named
 from forumapi.models.sites import site_domain

@@ -20,7 +20,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.mail import outbox
 from forumapi.models.access import permission_target, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
-from forumapi.models.notifications.suppression import Suppression
+from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.models.people import user
 from forumapi.models.trust import guest_request, legal_terms, report_kinds
 from forumapi.models.trust.guest_request import GuestRequest

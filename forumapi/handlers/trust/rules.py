@@ -20,7 +20,7 @@ from forumapi.models.trust.action import ActionGrounds
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import rules as schemas
@@ -199,8 +199,8 @@ def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePla
 
 
 def _definition(ctx: Context, sent: ModerationRuleBody) -> RuleDefinition:
-    title = clean.sentence(given(sent.title, ""))
-    if not 1 <= clean.length(title) <= _MOST_TITLE:
+    title = short_text_cleaning.sentence(given(sent.title, ""))
+    if not 1 <= short_text_cleaning.length(title) <= _MOST_TITLE:
         raise Invalid("title", f"must have 1 to {_MOST_TITLE} characters", code=OUT_OF_RANGE)
     made = RuleDefinition(
         title,

@@ -16,7 +16,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.access.access_token import DAY_S, KEY, SESSION, AccessToken, NewToken
 from forumapi.models.pages import page_with_total
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -211,7 +211,7 @@ class Session(OwnToken):
         return {
             "id": self.id,
             "current": self.id == current,
-            "userAgent": clean.sentence(self.user_agent, quiet=False),
+            "userAgent": short_text_cleaning.sentence(self.user_agent, quiet=False),
             "ip": self.ip or "",
             "created": json_fragments.format_time(self.created),
             "expires": json_fragments.format_time(self.expires),
@@ -222,8 +222,8 @@ class Session(OwnToken):
 
 def checked_name(text: str, most: int) -> str:
     """Return `text` cleaned, as the name of a token. Raises Invalid unless it then has 1 to `most` characters."""
-    name = clean.sentence(text, quiet=False)
-    if not 1 <= clean.length(name) <= most:
+    name = short_text_cleaning.sentence(text, quiet=False)
+    if not 1 <= short_text_cleaning.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")
     return name
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Invalid, NotFound
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
 
 MAX: Final = 20  # of one person
@@ -188,9 +188,9 @@ def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
 
 def checked_name(text: str) -> str:
     """Return `text` cleaned, as the name of a passkey. Raises Invalid if that is blank or over MAX_NAME characters."""
-    name = clean.sentence(text, quiet=False)
+    name = short_text_cleaning.sentence(text, quiet=False)
     if not name:
         raise Invalid("name", "must not be blank")
-    if clean.length(name) > MAX_NAME or len(name) > MAX_NAME:
+    if short_text_cleaning.length(name) > MAX_NAME or len(name) > MAX_NAME:
         raise Invalid("name", f"may have at most {MAX_NAME} characters")
     return name

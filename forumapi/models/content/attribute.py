@@ -19,7 +19,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Target
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -141,10 +141,10 @@ def checked_value(value: object, field: str) -> Value:
         return value
     if not isinstance(value, str):
         raise Invalid(field, "must be a string, a number, true or false", code=WRONG_TYPE)
-    text = clean.sentence(value)
+    text = short_text_cleaning.sentence(value)
     if not text:
         raise Invalid(field, "may not be empty")
-    if clean.length(text) > MAX_STRING:
+    if short_text_cleaning.length(text) > MAX_STRING:
         raise Invalid(field, f"may have at most {MAX_STRING} characters", code=OUT_OF_RANGE)
     if _DATE.fullmatch(text):
         try:

@@ -15,7 +15,7 @@ from forumapi.models.content import draft, short_link
 from forumapi.models.content.comment_page import HUDDLE_ACCESS
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.item import SERIALISE, Item
-from forumapi.models.content.text import RenderedText
+from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters

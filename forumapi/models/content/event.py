@@ -17,7 +17,7 @@ from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal.journal import Author
-from forumapi.text import clean, rfc3339
+from forumapi.text import rfc3339, short_text_cleaning
 from forumapi.wire import json_fragments
 
 # ---------------------------------------------------------------- reading
@@ -283,8 +283,8 @@ def _duration(sent: int | UnsetType, before: int, *, has_date: bool) -> int:
 
 
 def _place(sent: str) -> str:
-    cleaned = clean.block(sent)
-    if clean.length(cleaned) > MAX_PLACE:
+    cleaned = short_text_cleaning.block(sent)
+    if short_text_cleaning.length(cleaned) > MAX_PLACE:
         raise Invalid("where", f"may have at most {MAX_PLACE} characters", code=OUT_OF_RANGE)
     return cleaned
 

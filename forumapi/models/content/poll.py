@@ -15,7 +15,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_type_details import ItemTypeDetails
 from forumapi.models.journal import journal
@@ -330,7 +330,7 @@ def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChan
     """
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):
-        question = text.title(_sent(sent.question), "question", MAX_QUESTION)
+        question = text_rendering.title(_sent(sent.question), "question", MAX_QUESTION)
     closes = before.closes
     if not isinstance(sent.pollCloses, UnsetType):
         closes = _closing(sent.pollCloses, is_new=is_new) if sent.pollCloses else None
@@ -370,7 +370,9 @@ def _choices(sent: Sequence[ChoiceBody], known: Sequence[int]) -> list[tuple[int
         if id is not None and id not in remaining:
             raise Invalid(f"{field}.id", "is not a choice of this poll, or is repeated")
         remaining.discard(id or 0)
-        choices.append((id, text.title(_sent(choice.choice), f"{field}.choice", MAX_CHOICE)))
+        choices.append(
+            (id, text_rendering.title(_sent(choice.choice), f"{field}.choice", MAX_CHOICE))
+        )
     return choices
 
 

@@ -19,7 +19,7 @@ from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.permissions.evaluator import Target
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire.json_fragments import dumps, loads
 
 MAX_KINDS: Final = 20
@@ -167,8 +167,10 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
             raise Invalid(f"[{position}].name", rule)
         if name in kinds:
             raise Invalid(f"[{position}].name", "is repeated")
-        text = clean.sentence(kind.text if isinstance(kind.text, str) else "", quiet=False)
-        if not 1 <= clean.length(text) <= MAX_TEXT:
+        text = short_text_cleaning.sentence(
+            kind.text if isinstance(kind.text, str) else "", quiet=False
+        )
+        if not 1 <= short_text_cleaning.length(text) <= MAX_TEXT:
             raise Invalid(f"[{position}].text", f"must have 1 to {MAX_TEXT} characters")
         kinds[name] = ReactionKind(name, text)
     return list(kinds.values())

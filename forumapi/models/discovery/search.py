@@ -25,7 +25,7 @@ from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
-from forumapi.text.clean import escape
+from forumapi.text.short_text_cleaning import escape
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.paging import Paging

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Invalid
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
 
 MOST_SUBSCRIPTIONS: Final = 10  # of one person on one site
@@ -135,7 +135,7 @@ class PushSubscription(NamedTuple):
         return {
             "id": self.id,
             "host": urlsplit(self.endpoint).hostname or "",
-            "userAgent": clean.sentence(self.user_agent, quiet=False),
+            "userAgent": short_text_cleaning.sentence(self.user_agent, quiet=False),
             "current": self.token_id == token_id,
             "created": json_fragments.format_time(self.created),
             "lastSent": _when(self.last_sent),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from forumapi.cache.documents import Cache, Key
+from forumapi.cache.document_cache import Cache, Key
 from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import Reader
 from forumapi.errors import Unavailable

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
-from forumapi.cache.eviction import Lru, size
+from forumapi.cache.lru_cache import Lru, size
 from forumapi.concurrency.single_flight import SingleFlight
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row

@@ -15,7 +15,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import role_recomputation
-from forumapi.text import clean, rfc3339
+from forumapi.text import rfc3339, short_text_cleaning
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -308,8 +308,8 @@ def checked_domain(text: str) -> str:
 
 def checked_text(text: str, field: str, most: int) -> str:
     """Return `text`, a reason or note, cleaned. Raises Invalid, which names `field`, beyond `most` characters."""
-    cleaned = clean.sentence(text, quiet=False)
-    if clean.length(cleaned) > most:
+    cleaned = short_text_cleaning.sentence(text, quiet=False)
+    if short_text_cleaning.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
     return cleaned
 

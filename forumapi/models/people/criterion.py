@@ -14,7 +14,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.observability.log import logger
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -243,7 +243,7 @@ def comparison(criterion: Criterion) -> Comparison:
     _suits(predicate, _PARTS, column)
     text = value if isinstance(value, str) else criterion.value
     # Names and genders are stored with HTML escaped; addresses are stored as they are.
-    return Comparison(column, text=text if column == "email" else clean.escape(text))
+    return Comparison(column, text=text if column == "email" else short_text_cleaning.escape(text))
 
 
 def _attribute_comparison(predicate: str, value: Any) -> Comparison:
@@ -255,7 +255,7 @@ def _attribute_comparison(predicate: str, value: Any) -> Comparison:
         if day is not None:
             return Comparison("date", date=day)
         _suits(predicate, _PARTS, "a string")
-        return Comparison("string", text=clean.escape(value))
+        return Comparison("string", text=short_text_cleaning.escape(value))
     _suits(predicate, _ORDER, "a number")
     return Comparison("number", number=value)
 

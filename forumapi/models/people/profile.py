@@ -14,8 +14,8 @@ from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import imported_profile, role_recomputation
-from forumapi.text import clean
-from forumapi.text.looks import looks
+from forumapi.text import short_text_cleaning
+from forumapi.text.name_skeletons import looks
 
 NAME_MIN: Final = 2
 NAME_MAX: Final = 25
@@ -270,8 +270,8 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
     else one made of the user's id.
     """
     if site_is_root:
-        name = clean.word(email.partition("@")[0])
-        if 2 <= clean.length(name) <= 25 and "@" not in name and "+" not in name:
+        name = short_text_cleaning.word(email.partition("@")[0])
+        if 2 <= short_text_cleaning.length(name) <= 25 and "@" not in name and "+" not in name:
             return name
     return f"user{user_id + SUGGESTED_FROM}"
 
@@ -295,8 +295,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
     Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
     """
-    name = clean.word(text)
-    if not NAME_MIN <= clean.length(name) <= NAME_MAX:
+    name = short_text_cleaning.word(text)
+    if not NAME_MIN <= short_text_cleaning.length(name) <= NAME_MAX:
         raise Invalid("profileName", f"must have {NAME_MIN} to {NAME_MAX} characters")
     if "@" in name or "+" in name:
         raise Invalid("profileName", "may not hold @ or +")
@@ -308,8 +308,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 def checked_gender(text: str) -> str:
     """Return `text` as a gender, cleaned; "" means none. Raises Invalid beyond GENDER_MAX characters."""
-    gender = clean.sentence(text, quiet=False)
-    if clean.length(gender) > GENDER_MAX:
+    gender = short_text_cleaning.sentence(text, quiet=False)
+    if short_text_cleaning.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)
     return gender
 

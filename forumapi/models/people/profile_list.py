@@ -10,10 +10,10 @@ import itertools
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
-from forumapi.cache.eviction import Lru, plainly
+from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire.paging import Paging
 
 ONLINE_MINUTES: Final = 90
@@ -39,7 +39,7 @@ class Filter(NamedTuple):
         """Make a filter of query parameters. Leading + and @ of `q`, the beginning of the names, are dropped; all else
         in it is literal (P-30).
         """
-        return cls(clean.escape(q.lstrip("+@")), top, following, online)
+        return cls(short_text_cleaning.escape(q.lstrip("+@")), top, following, online)
 
 
 class PeoplePage(NamedTuple):

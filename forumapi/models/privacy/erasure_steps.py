@@ -28,7 +28,7 @@ from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure
-from forumapi.text.looks import looks
+from forumapi.text.name_skeletons import looks
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.
 MOST: Final = 500

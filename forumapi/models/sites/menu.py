@@ -13,7 +13,7 @@ from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import check_href, given
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 
 MAX_ENTRIES: Final = 10
 MAX_TEXT: Final = 50
@@ -59,13 +59,13 @@ class MenuEntry(NamedTuple):
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
         """Return a sent entry, checked. Raises Invalid, which names `place` (such as [0]) and the field."""
         href = check_href(f"{place}.href", given(entry.href, ""))
-        text = clean.sentence(given(entry.text, ""), quiet=False)
+        text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)
         if not text:
             raise Invalid(f"{place}.text", "must not be blank")
-        if clean.length(text) > MAX_TEXT:
+        if short_text_cleaning.length(text) > MAX_TEXT:
             raise Invalid(f"{place}.text", f"may have at most {MAX_TEXT} characters")
-        title = clean.sentence(given(entry.title, ""), quiet=False)
-        if clean.length(title) > MAX_TITLE:
+        title = short_text_cleaning.sentence(given(entry.title, ""), quiet=False)
+        if short_text_cleaning.length(title) > MAX_TITLE:
             raise Invalid(f"{place}.title", f"may have at most {MAX_TITLE} characters")
         return cls(href, title, text)
 

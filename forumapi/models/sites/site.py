@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.cache.eviction import size
+from forumapi.cache.lru_cache import size
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound

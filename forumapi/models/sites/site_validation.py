@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 
 T = TypeVar("T")
 
@@ -207,17 +207,17 @@ def merged(
 
 def check_title(text: str) -> str:
     """Return a site's title, cleaned. Raises Invalid if it is blank or over MAX_TITLE characters."""
-    title = clean.sentence(text, quiet=False)
+    title = short_text_cleaning.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
-    if clean.length(title) > MAX_TITLE:
+    if short_text_cleaning.length(title) > MAX_TITLE:
         raise Invalid("title", f"may have at most {MAX_TITLE} characters")
     return title
 
 
 def check_description(text: str) -> str:
     """Return a site's description, cleaned. Raises Invalid if it is blank."""
-    description = clean.block(text)
+    description = short_text_cleaning.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
     return description
@@ -227,7 +227,7 @@ def check_key(text: str) -> str:
     """Return a subdomain key in lower case (P-15). Raises Invalid unless it consists of 1 to MAX_KEY letters a to z and
     digits.
     """
-    key = clean.word(text).lower()
+    key = short_text_cleaning.word(text).lower()
     if not key:
         raise Invalid("subdomainKey", "must not be blank")
     if not _KEY.fullmatch(key):
@@ -365,7 +365,7 @@ def check_href(field: str, text: str) -> str:
 
     Raises Invalid, which names `field`, for any other text.
     """
-    href = clean.sentence(text, quiet=False)
+    href = short_text_cleaning.sentence(text, quiet=False)
     if not href:
         raise Invalid(field, "must not be blank")
     if len(href) > MAX_URL:

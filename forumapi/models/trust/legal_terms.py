@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 
 TERMS: Final = "terms"
 ILLEGAL: Final = "illegal"
@@ -75,8 +75,8 @@ def checked_text(sent: str, field: str, most: int) -> str:
     """Return `sent` cleaned, as a text of several lines, which may be "". Raises Invalid, which names `field`, beyond
     `most` characters.
     """
-    cleaned = clean.block(sent)
-    if clean.length(cleaned) > most:
+    cleaned = short_text_cleaning.block(sent)
+    if short_text_cleaning.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)
     return cleaned
 

@@ -12,7 +12,7 @@ from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import legal_terms
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.wire.json_fragments import dumps, loads
 
 MOST_KINDS: Final = 30
@@ -78,10 +78,10 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
         raise Invalid("", f"may have at most {MOST_KINDS} kinds", code=OUT_OF_RANGE)
     made = []
     for number, one in enumerate(sent):
-        name, title = one["kind"], clean.block(one["title"])
+        name, title = one["kind"], short_text_cleaning.block(one["title"])
         if not _NAME.fullmatch(name):
             raise Invalid(f"[{number}].kind", "must have 1 to 40 letters, digits, _ or -")
-        if not 1 <= clean.length(title) <= MOST_TITLE or "\n" in title:
+        if not 1 <= short_text_cleaning.length(title) <= MOST_TITLE or "\n" in title:
             raise Invalid(f"[{number}].title", f"must be one line of 1 to {MOST_TITLE} characters")
         category = one["category"] or legal_terms.KINDS.get(name, legal_terms.VIOLATION)
         if category not in legal_terms.CATEGORIES:

@@ -32,7 +32,7 @@ from forumapi.models.content import file
 from forumapi.models.content.attachment import file_href
 from forumapi.models.content.file import File
 from forumapi.porting.layout import PortedAssociation, PortedAttachment, PortedProfile, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
@@ -177,7 +177,7 @@ class FileStore:
     ) -> tuple[File, Path]:
         with path.open("rb") as opened:
             head = opened.read(file_types.HEAD)
-        name = file_types.clean_name(fields.plain(old.name)) or "untitled"
+        name = file_types.clean_name(value_cleaning.plain(old.name)) or "untitled"
         kind = file_types.picture(head)
         if kind:
             target = folder / "made"
@@ -313,7 +313,7 @@ class AttachmentWriter:
                     "hash": hash,
                     "name": shown,
                     "ext": ext,
-                    "created": fields.time(one.date_created, now),
+                    "created": value_cleaning.time(one.date_created, now),
                 }
                 all.append((("file", one.id, kind, holder), row))
         rows = origin.unwritten(tx, all)

@@ -11,13 +11,13 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
-from forumapi.models.content import text
-from forumapi.models.content.text import RenderedText
+from forumapi.models.content import text_rendering
+from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import Site
 from forumapi.permissions.evaluator import Tree
 from forumapi.porting.layout import PortedComment, PortedVersion, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople
@@ -398,7 +398,7 @@ class TextWriter:
             whole, named = self.source(last, one.below, found, later)
             sources.append(whole)
             mentions.append(named)
-        rendered = text.render_many(
+        rendered = text_rendering.render_many(
             tx,
             self._site,
             [(source, one.place.microcosm_id) for source, one in zip(sources, texts, strict=True)],
@@ -417,7 +417,7 @@ class TextWriter:
         """Return a text's Markdown as it is stored, with `below` as its last line, and the ids of profiles that its
         `old:` links mention. An empty text becomes "…".
         """
-        whole, mentioned = self._links.rewrite(fields.plain(written), found, later=later)
+        whole, mentioned = self._links.rewrite(value_cleaning.plain(written), found, later=later)
         if not whole.strip():
             whole = _EMPTY
         return (f"{whole.rstrip()}\n\n{below}" if below else whole), mentioned
@@ -434,7 +434,7 @@ class TextWriter:
             whole, mentioned = self._links.rewrite(row[1], found)
             sources.append(whole)
             mentions.append(mentioned)
-        rendered = text.render_many(
+        rendered = text_rendering.render_many(
             tx,
             self._site,
             [(source, row[5]) for source, row in zip(sources, rows, strict=True)],
@@ -462,7 +462,11 @@ class TextWriter:
         if not versions:
             return None, one.author_id
         last = versions[-1]
-        when = fields.time(last.date_modified, fields.EPOCH) if last.date_modified else None
+        when = (
+            value_cleaning.time(last.date_modified, value_cleaning.EPOCH)
+            if last.date_modified
+            else None
+        )
         if len(versions) == 1 and (when is None or when == one.created):
             return None, one.author_id
         return when or one.created, self._people.id(last.editor) or one.author_id
@@ -480,7 +484,7 @@ class TextWriter:
                 "revision": number,
                 "markdown": self.source(version.text, "", found)[0],
                 "created": (
-                    fields.time(version.date_modified, fields.EPOCH)
+                    value_cleaning.time(version.date_modified, value_cleaning.EPOCH)
                     if version.date_modified
                     else one.created
                 ),
@@ -558,7 +562,7 @@ class CommentWriter:
         for one in fresh.values():
             if one.on_type == "profile":
                 place = TextPlace(0, self._people.id(one.on_id), 0)
-                fallback = fields.EPOCH
+                fallback = value_cleaning.EPOCH
                 below = ""
             else:
                 id = found[one.on_type, one.on_id].id
@@ -571,7 +575,7 @@ class CommentWriter:
                     one.id,
                     place,
                     self._people.author(one.author, one.author_name),
-                    fields.time(one.date_created, fallback),
+                    value_cleaning.time(one.date_created, fallback),
                     one.versions,
                     one.in_reply_to,
                     one.is_deleted,
@@ -639,7 +643,7 @@ class CommentWriter:
             NOTE_WRITTEN,
             [
                 {
-                    "old_id": fields.old_id(text.old_id),
+                    "old_id": value_cleaning.old_id(text.old_id),
                     "written": written_note(changed[text.old_id][1]),
                     "unfinished": unfinished[id],
                 }

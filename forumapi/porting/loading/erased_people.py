@@ -27,7 +27,7 @@ from forumapi.porting.layout import (
     PortedVersion,
     Unreadable,
 )
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import Origin
 
 # An erasure that waits can still be taken back.
@@ -70,7 +70,7 @@ class ErasedPeople:
 
     def is_erased(self, old_id: str) -> bool:
         """Return True if the person with this old id was erased since they came."""
-        return fields.old_id(old_id) in self._ids if old_id else False
+        return value_cleaning.old_id(old_id) in self._ids if old_id else False
 
     def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
         """Yield the documents of a stream that are not of erased people, whatever they chose."""
@@ -92,7 +92,7 @@ class ErasedPeople:
             yield from stream
             return
         for one in stream:
-            if isinstance(one, Unreadable) or fields.old_id(one.author) not in self._silent:
+            if isinstance(one, Unreadable) or value_cleaning.old_id(one.author) not in self._silent:
                 yield one
             elif not isinstance(one, PortedAttachment):
                 yield _silenced(one)

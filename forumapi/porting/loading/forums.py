@@ -13,7 +13,7 @@ from forumapi.errors import Invalid
 from forumapi.models.people.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
-from forumapi.porting.loading import fields, rights
+from forumapi.porting.loading import rights, value_cleaning
 from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.rights import Grant, Rights
@@ -152,15 +152,15 @@ class ForumWriter:
         kinds = [itemtypes.MICROCOSM]
         if not forum.is_category:
             kinds += [itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL]
-        title = fields.line(forum.name, UNTITLED)
+        title = value_cleaning.line(forum.name, UNTITLED)
         return {
             "id": ids[forum.id],
             "parent_id": ids[forum.parent_id] if forum.parent_id else None,
             "title": title,
-            "description": fields.block(forum.text) or title,
+            "description": value_cleaning.block(forum.text) or title,
             "item_types": kinds,
             "sequence": max(0, min(forum.display_order, _INT32)),
-            "created": fields.time(forum.date_created, now),
+            "created": value_cleaning.time(forum.date_created, now),
             "is_sticky": forum.is_sticky,
             "is_open": forum.is_open,
             "is_deleted": forum.is_deleted,
@@ -190,7 +190,7 @@ class ForumWriter:
                 {
                     "id": id,
                     "microcosm_id": microcosm_id,
-                    "title": fields.line(grant.title, "Members"),
+                    "title": value_cleaning.line(grant.title, "Members"),
                     "is_moderator": grant.is_moderator,
                     "is_banned": grant.is_banned,
                     "include_guests": grant.include_guests,

@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedMessage, PortedRecipient, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.comments import TOO_LONG, NewText, TextPlace, TextWriter, is_too_long
 from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
@@ -114,7 +114,7 @@ class HuddleWriter:
         answered: dict[str, int] = {}
         for copy in fresh:
             one = copy.message
-            created = fields.time(one.date_created, fields.EPOCH)
+            created = value_cleaning.time(one.date_created, value_cleaning.EPOCH)
             marks += [
                 {"profile_id": id, "item_id": talks[copy.key], "read_at": created}
                 for id in copy.readers
@@ -216,11 +216,11 @@ class HuddleWriter:
         for copy, id in zip(missing.values(), ids, strict=True):
             one = copy.message
             headline = one.name or (one.versions[-1].headline if one.versions else "")
-            created = fields.time(one.date_created, fields.EPOCH)
+            created = value_cleaning.time(one.date_created, value_cleaning.EPOCH)
             rows.append(
                 {
                     "id": id,
-                    "title": fields.line(headline, UNTITLED),
+                    "title": value_cleaning.line(headline, UNTITLED),
                     "created": created,
                     "created_by": self._people.author(one.author, one.author_name),
                 }

@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.porting.layout import Board, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 
 LOCK = Query(
     "imported_ids.lock",
@@ -213,7 +213,7 @@ class Origin(NamedTuple):
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
             for item_type in TYPES[kind]:
-                asked.setdefault((item_type, fields.old_id(id)), []).append((kind, id))
+                asked.setdefault((item_type, value_cleaning.old_id(id)), []).append((kind, id))
         if not asked:
             return {}
         rows = tx.rows(
@@ -255,7 +255,7 @@ class Origin(NamedTuple):
             [
                 {
                     "type": type,
-                    "old_id": fields.old_id(old),
+                    "old_id": value_cleaning.old_id(old),
                     "id": id,
                     "detail": detail,
                     "written": notes.get(old),
@@ -292,8 +292,8 @@ class Origin(NamedTuple):
             [
                 {
                     "kind": row.kind,
-                    "old_id": fields.old_id(row.id),
-                    "reason": fields.plain(row.reason)[:500],
+                    "old_id": value_cleaning.old_id(row.id),
+                    "reason": value_cleaning.plain(row.reason)[:500],
                 }
                 for row in rows
             ],
@@ -309,7 +309,7 @@ class Origin(NamedTuple):
                 site_id=self.site_id,
                 origin_id=self.id,
                 kind=kind,
-                old_ids=[fields.old_id(id) for id in ids],
+                old_ids=[value_cleaning.old_id(id) for id in ids],
             )
 
     def left_out(self, tx: Reader) -> list[Unreadable]:

@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedConversation, PortedPoll, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 
@@ -200,7 +200,7 @@ class ItemWriter:
                 {
                     "item_id": id,
                     "id": numbers[choice.id],
-                    "choice": fields.line(choice.text, "—"),
+                    "choice": value_cleaning.line(choice.text, "—"),
                     "place": place,
                     "votes": max(count(choice.votes), votes.get(numbers[choice.id], 0)),
                 }
@@ -249,12 +249,12 @@ class ItemWriter:
             "id": id,
             "type": kind,
             "microcosm_id": microcosm_id,
-            "title": fields.line(title, UNTITLED),
-            "created": fields.time(one.date_created, self._now),
+            "title": value_cleaning.line(title, UNTITLED),
+            "created": value_cleaning.time(one.date_created, self._now),
             "created_by": self._people.author(one.author, one.author_name),
-            "edited": fields.time(edited, self._now) if edited else None,
+            "edited": value_cleaning.time(edited, self._now) if edited else None,
             "edited_by": (self._people.id(editor) or None) if edited else None,
-            "edit_reason": fields.line(getattr(one, "edit_reason", "")),
+            "edit_reason": value_cleaning.line(getattr(one, "edit_reason", "")),
             "is_sticky": one.is_sticky,
             "is_open": one.is_open,
             "is_deleted": one.is_deleted,
@@ -269,7 +269,7 @@ class ItemWriter:
                 "item_id": id,
                 "profile_id": profile_id,
                 "state": _STATES[attendee.state],
-                "rsvpd_on": fields.time(attendee.date, one.date_created or self._now),
+                "rsvpd_on": value_cleaning.time(attendee.date, one.date_created or self._now),
             }
             for attendee in one.event.attendees
             if (profile_id := self._people.id(attendee.id))
@@ -304,7 +304,7 @@ class ItemWriter:
                     "item_id": id,
                     "user_id": user,
                     "choices": sorted(set(chosen)),
-                    "cast_at": fields.time(ballot.date, one.date_created or self._now),
+                    "cast_at": value_cleaning.time(ballot.date, one.date_created or self._now),
                 }
         return list(cast.values()), left
 
@@ -324,9 +324,9 @@ def _event_row(one: PortedConversation, id: int) -> dict[str, Any]:
     return {
         "id": id,
         "when_local": event.when.replace(tzinfo=None).isoformat() if event.when else None,
-        "tz_name": fields.time_zone(event.time_zone, "UTC"),
+        "tz_name": value_cleaning.time_zone(event.time_zone, "UTC"),
         "duration": count(event.duration),
-        "place": fields.line(event.place),
+        "place": value_cleaning.line(event.place),
         "lat": event.lat,
         "lon": event.lon,
         "status": event.status,
@@ -337,10 +337,10 @@ def _event_row(one: PortedConversation, id: int) -> dict[str, Any]:
 def _poll_row(one: PortedPoll, id: int, ballots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "id": id,
-        "question": fields.line(one.question, UNTITLED),
+        "question": value_cleaning.line(one.question, UNTITLED),
         "is_multi": one.max_choices != 1,
         "is_poll_open": one.is_poll_open,
-        "closes": fields.time(one.closes, fields.EPOCH) if one.closes else None,
+        "closes": value_cleaning.time(one.closes, value_cleaning.EPOCH) if one.closes else None,
         "voter_count": max(count(one.voter_count), len(ballots)),
         "is_named": one.is_named,
         "results": one.results,

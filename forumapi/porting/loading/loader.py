@@ -42,7 +42,6 @@ from forumapi.porting.loading import attachments, counters, forums
 from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
 from forumapi.porting.loading.erased_people import ErasedPeople
-from forumapi.porting.loading.extras import ExtrasWriter
 from forumapi.porting.loading.forums import ForumWriter
 from forumapi.porting.loading.huddles import HuddleWriter
 from forumapi.porting.loading.imported_ids import Origin
@@ -50,6 +49,7 @@ from forumapi.porting.loading.items import ItemWriter
 from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.small_parts import ExtrasWriter
 from forumapi.wire import legacy_urls
 from forumapi.wire.legacy_urls import RuleSet
 

@@ -16,10 +16,10 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.porting.layout import PortedProfile, Unreadable
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.text import email
-from forumapi.text.looks import looks
+from forumapi.text.name_skeletons import looks
 
 TAKEN_NAMES = Query(
     "people.taken_names",
@@ -113,7 +113,7 @@ class ImportedPeople:
 
     def id(self, old_id: str) -> int:
         """Return the id here of the profile with this old id; 0 if it has not come, or for ""."""
-        return self._ids.get(fields.old_id(old_id), 0) if old_id else 0
+        return self._ids.get(value_cleaning.old_id(old_id), 0) if old_id else 0
 
     def everybody(self) -> Iterable[int]:
         """Return the ids here of all imported profiles; some twice, as two old ids may have become one profile."""
@@ -123,7 +123,7 @@ class ImportedPeople:
         """Return the id here of an author's profile: by the old id, else by the name, under which a guest wrote; 0 if
         `ensure_authors` has not made it.
         """
-        return self.id(old_id) or self._ids.get(fields.guest_id(author_name), 0)
+        return self.id(old_id) or self._ids.get(value_cleaning.guest_id(author_name), 0)
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
         """Insert a profile for each guest's name among these authors (old id, name) that has none, and one, called
@@ -132,7 +132,7 @@ class ImportedPeople:
         missing: dict[str, str] = {}
         for old_id, author_name in authors:
             if not self.id(old_id):
-                key = fields.guest_id(author_name)
+                key = value_cleaning.guest_id(author_name)
                 if key not in self._ids:
                     missing.setdefault(key, author_name or DELETED)
         if missing:
@@ -156,7 +156,7 @@ class ImportedPeople:
         for profile in profiles:
             if self.id(profile.id) or profile.id in fresh:
                 continue
-            if not fields.name(profile.name):
+            if not value_cleaning.name(profile.name):
                 left.append(Unreadable(kind="profile", id=profile.id, reason="name: is empty"))
                 continue
             key = person_key(profile.email)
@@ -182,7 +182,7 @@ class ImportedPeople:
             id = ids.get(first) or self.id(first)
             merged.append((itemtypes.PROFILE, old, id, "same address"))
         self.origin.remember(tx, merged)
-        self._ids |= {fields.old_id(old): id for _, old, id, _ in merged}
+        self._ids |= {value_cleaning.old_id(old): id for _, old, id, _ in merged}
         return left
 
     def users(self, tx: Reader, ids: Iterable[int]) -> dict[int, int]:
@@ -193,7 +193,7 @@ class ImportedPeople:
     def forget(self, old_ids: Iterable[str]) -> None:
         """Remove old ids from memory, after the transaction that inserted their profiles was rolled back."""
         for old_id in old_ids:
-            self._ids.pop(fields.old_id(old_id), None)
+            self._ids.pop(value_cleaning.old_id(old_id), None)
 
     def _insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> None:
         if not profiles:
@@ -201,18 +201,18 @@ class ImportedPeople:
         count = len(profiles)
         user_ids = allocate(tx, "users_user_id_seq", count)
         ids = allocate(tx, "profiles_profile_id_seq", count)
-        names = self._free_names(tx, [fields.name(one.name) or DELETED for one in profiles])
+        names = self._free_names(tx, [value_cleaning.name(one.name) or DELETED for one in profiles])
         now = datetime.datetime.now(datetime.UTC)
         site_id, origin_id = self.origin.site_id, self.origin.id
         users: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         for profile, id, user_id, name in zip(profiles, ids, user_ids, names, strict=True):
-            created = fields.time(profile.date_created, now)
+            created = value_cleaning.time(profile.date_created, now)
             key = person_key(profile.email)
             users.append(
                 {
                     "user_id": user_id,
-                    "person_key": f"imported:{site_id}:{origin_id}:{fields.old_id(profile.id)}",
+                    "person_key": f"imported:{site_id}:{origin_id}:{value_cleaning.old_id(profile.id)}",
                     "created": created,
                 }
             )
@@ -224,11 +224,13 @@ class ImportedPeople:
                     "looks": looks(name),
                     "is_visible": profile.is_visible,
                     "created": created,
-                    "last_active": max(created, fields.time(profile.last_active, fields.EPOCH)),
+                    "last_active": max(
+                        created, value_cleaning.time(profile.last_active, value_cleaning.EPOCH)
+                    ),
                     "claimed_by": key,
                     "email": profile.email.strip() if key else "",
                     "send_email": profile.receive_email_notifications,
-                    "time_zone": fields.time_zone(profile.time_zone, "UTC"),
+                    "time_zone": value_cleaning.time_zone(profile.time_zone, "UTC"),
                 }
             )
         self.origin.run(tx, INSERT_USERS, users)
@@ -240,7 +242,9 @@ class ImportedPeople:
                 for profile, id in zip(profiles, ids, strict=True)
             ],
         )
-        self._ids |= {fields.old_id(one.id): id for one, id in zip(profiles, ids, strict=True)}
+        self._ids |= {
+            value_cleaning.old_id(one.id): id for one, id in zip(profiles, ids, strict=True)
+        }
 
     def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
         """Return a free name for each wanted one: itself, else with a number, if somebody on the site has it or one

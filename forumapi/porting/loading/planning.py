@@ -22,7 +22,7 @@ from forumapi.porting.layout import (
     PortedRole,
     Unreadable,
 )
-from forumapi.porting.loading import fields, forums
+from forumapi.porting.loading import forums, value_cleaning
 from forumapi.porting.loading.comments import TOO_LONG, is_too_long
 from forumapi.porting.loading.people import person_key
 from forumapi.porting.loading.rights import Rights
@@ -107,7 +107,7 @@ class Planner:
             if self._bad("profiles", one):
                 continue
             assert isinstance(one, PortedProfile)
-            name = fields.name(one.name)
+            name = value_cleaning.name(one.name)
             if not name:
                 self._left("profiles", "profile", one.id, "name: is empty")
                 continue
@@ -120,7 +120,7 @@ class Planner:
                 self._changes["people with another's address, who become one with them"] += 1
                 continue
             keys.add(key)
-            if name != fields.line(one.name):
+            if name != value_cleaning.line(one.name):
                 self._changes["names with a space, @ or + in them, which become _"] += 1
             if name.lower() in names:
                 self._changes["names that differ in case alone, which get a number"] += 1

@@ -16,7 +16,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.files.storage import open_storage
-from forumapi.models.content import text
+from forumapi.models.content import text_rendering
 from forumapi.models.sites.site import Site
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Tree
@@ -34,13 +34,13 @@ from forumapi.porting.layout import (
     PortedRole,
     Unreadable,
 )
-from forumapi.porting.loading import attachments, fields, forums, huddles, loader
+from forumapi.porting.loading import attachments, forums, huddles, loader, value_cleaning
 from forumapi.porting.loading.comments import TextWriter
-from forumapi.porting.loading.extras import field_key, left_out_as
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople, person_key
 from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.small_parts import field_key, left_out_as
 from forumapi.porting.loading.visible_text import visible_text
 
 T = TypeVar("T")
@@ -377,7 +377,7 @@ class Verifier:
                 if key in found:
                     self._count(check, "here")
                     there.append(one)
-                elif (kind, fields.old_id(one.id)) in self._left:
+                elif (kind, value_cleaning.old_id(one.id)) in self._left:
                     self._count(check, "left")
                 else:
                     self._differs(check, one.id, "did not come")
@@ -406,7 +406,7 @@ class Verifier:
             name, created, visible, key, is_banned = row
             if found["profile", one.id].detail == "same address":
                 continue
-            wanted = fields.name(one.name)
+            wanted = value_cleaning.name(one.name)
             if name != wanted and not name.startswith(f"{wanted}_"):
                 self._differs("names", one.id, f"{one.name} became {name}")
             self._count("names", "source")
@@ -447,9 +447,11 @@ class Verifier:
                 self._differs("forums", one.id, "its row is gone")
                 continue
             title, description, parent_id, *flags = row
-            wanted = fields.line(one.name, forums.UNTITLED)
+            wanted = value_cleaning.line(one.name, forums.UNTITLED)
             self._same("titles", f"forum {one.id}", wanted, title)
-            self._same("descriptions", one.id, fields.block(one.text) or wanted, description)
+            self._same(
+                "descriptions", one.id, value_cleaning.block(one.text) or wanted, description
+            )
             above = parents.get(("forum", one.parent_id))
             self._same(
                 "places",
@@ -487,7 +489,7 @@ class Verifier:
         home: int | None,
         row: Sequence[Any],
     ) -> None:
-        self._same("titles", told, fields.line(title, forums.UNTITLED), row[0])
+        self._same("titles", told, value_cleaning.line(title, forums.UNTITLED), row[0])
         if home is not None:
             self._same("places", told, home, row[1])
         self._same("authors", told, self.people.author(one.author, one.author_name), row[2])
@@ -518,9 +520,12 @@ class Verifier:
                 continue
             self._item(f"poll {one.id}", one, one.name or one.question, None, items[id])
             question, is_multi, closes, voters, choices, votes, _ = polls[id]
-            self._same("polls' questions", one.id, fields.line(one.question), question)
+            self._same("polls' questions", one.id, value_cleaning.line(one.question), question)
             self._same(
-                "polls' choices", one.id, [fields.line(c.text, "—") for c in one.choices], choices
+                "polls' choices",
+                one.id,
+                [value_cleaning.line(c.text, "—") for c in one.choices],
+                choices,
             )
             self._same("polls' kinds", one.id, one.max_choices != 1, is_multi)
             if one.closes:
@@ -534,7 +539,7 @@ class Verifier:
                 self._differs("votes", one.id, f"{one.voter_count} voters became {voters}")
             place_of = {choice.id: place for place, choice in enumerate(one.choices, 1)}
             for ballot in one.ballots:
-                if ("ballot", fields.old_id(f"{one.id}:{ballot.author}")) in self._left:
+                if ("ballot", value_cleaning.old_id(f"{one.id}:{ballot.author}")) in self._left:
                     continue
                 wanted = sorted({place_of[c] for c in ballot.choices if c in place_of})
                 here = cast.get(id, {}).get(self.people.id(ballot.author))
@@ -642,7 +647,7 @@ class Verifier:
             homes = self._by_id(ITEMS, {row[0] for _, row, _ in expected} - {0})
             places = [homes[row[0]][1] if row[0] in homes else 0 for _, row, _ in expected]
         assert self._tree is not None
-        rendered = text.render_many(
+        rendered = text_rendering.render_many(
             self._tx,
             self._site,
             list(zip(sources, places, strict=True)),
@@ -735,7 +740,7 @@ class Verifier:
                 if not isinstance(one, Unreadable)
                 and (
                     "reaction",
-                    fields.old_id(f"{one.on_type}:{one.on_id}:{one.author}:{one.name}"),
+                    value_cleaning.old_id(f"{one.on_type}:{one.on_id}:{one.author}:{one.name}"),
                 )
                 not in self._left
             ),
@@ -827,7 +832,7 @@ class Verifier:
                 is_here = one.email.strip().lower().removeprefix(_DOMAIN) in domains
             if is_here:
                 self._count("bans", "here")
-            elif ("ban", fields.old_id(left_out_as(one))) in self._left:
+            elif ("ban", value_cleaning.old_id(left_out_as(one))) in self._left:
                 self._count("bans", "left")
             else:
                 self._differs("bans", left_out_as(one), "did not come")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from forumapi.models.notifications.suppression import REFUSED, REPORTED, Suppression
+from forumapi.models.notifications.mail_suppression import REFUSED, REPORTED, Suppression
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
 from tests.auth.stage import Stage, staged

@@ -7,7 +7,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications import update_types
-from forumapi.models.notifications.suppression import REFUSED, Suppression
+from forumapi.models.notifications.mail_suppression import REFUSED, Suppression
 from forumapi.updates import mail_templates, unsubscribe
 from forumapi.updates.unsubscribe import DIGEST, PREFERENCE, WATCHER, MailKind
 from tests.api import Api

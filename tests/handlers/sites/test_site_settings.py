@@ -10,7 +10,7 @@ from typing import Any
 import pyotp
 import pytest
 
-from forumapi.models.notifications.suppression import REPORTED, Suppression
+from forumapi.models.notifications.mail_suppression import REPORTED, Suppression
 from tests.api import Response
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site

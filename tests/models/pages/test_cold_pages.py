@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from forumapi import itemtypes
-from forumapi.cache.documents import Cache
+from forumapi.cache.document_cache import Cache
 from forumapi.database.connections import Database, Reader
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page

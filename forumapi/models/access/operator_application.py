@@ -16,18 +16,18 @@ MAX_NAME: Final = 50
 
 # Clients of sites, which ask people for their consent, have a site.
 SECRETS = Query(
-    "application.secrets",
+    "operator_application.secrets",
     "SELECT c.client_id, c.secret_hash FROM oauth_clients c WHERE c.site_id IS NULL",
     scope=PLATFORM,
 )
 
 INSERT = Query(
-    "application.insert",
+    "operator_application.insert",
     "INSERT INTO oauth_clients (name, secret_hash) VALUES (%(name)s, %(secret_hash)s) RETURNING client_id",
     scope=PLATFORM,
 )
 LIST = Query(
-    "application.list",
+    "operator_application.list",
     """
     SELECT c.client_id AS id, c.name, c.created,
            (SELECT count(*) FROM access_tokens t WHERE t.client_id = c.client_id AND t.expires > now()) AS tokens
@@ -37,22 +37,22 @@ LIST = Query(
     scope=PLATFORM,
 )
 LOCK = Query(
-    "application.lock",
+    "operator_application.lock",
     "SELECT 1 FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL FOR UPDATE",
     scope=PLATFORM,
 )
 KEEP_TOKENS = Query(
-    "application.keep_tokens",
+    "operator_application.keep_tokens",
     "UPDATE access_tokens t SET client_id = NULL WHERE t.client_id = %(client_id)s",
     scope=PLATFORM,
 )
 END_TOKENS = Query(
-    "application.end_tokens",
+    "operator_application.end_tokens",
     "DELETE FROM access_tokens t WHERE t.client_id = %(client_id)s",
     scope=PLATFORM,
 )
 DELETE = Query(
-    "application.delete",
+    "operator_application.delete",
     "DELETE FROM oauth_clients c WHERE c.client_id = %(client_id)s AND c.site_id IS NULL",
     scope=PLATFORM,
 )

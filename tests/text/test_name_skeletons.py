@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.text.looks import looks
+from forumapi.text.name_skeletons import looks
 
 
 @pytest.mark.parametrize(

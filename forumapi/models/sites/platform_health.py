@@ -17,7 +17,7 @@ from forumapi.observability import metrics
 from forumapi.observability.metrics_push import Point
 
 OUTBOXES = Query(
-    "health_metrics.outboxes",
+    "platform_health.outboxes",
     """
     SELECT 'mail', 'queued', count(*), coalesce(extract(epoch FROM now() - min(m.not_before)), 0)::float8
       FROM (SELECT q.not_before FROM mail_outbox q WHERE q.state = 'queued'
@@ -37,7 +37,7 @@ OUTBOXES = Query(
 _SENT_BY: Final = ("mail", "webhooks")
 
 UNNUMBERED = Query(
-    "health_metrics.unnumbered",
+    "platform_health.unnumbered",
     f"""
     SELECT count(*), coalesce(extract(epoch FROM now() - min(e.created)), 0)::float8
       FROM event_log e
@@ -46,7 +46,7 @@ UNNUMBERED = Query(
 )
 
 UNREAD = Query(
-    "health_metrics.unread",
+    "platform_health.unread",
     """
     SELECT c.reader, sum(h.number - c.number)::bigint
       FROM event_cursors c
@@ -57,7 +57,7 @@ UNREAD = Query(
 
 # Rows of a few days are kept; the last of each kind is near the end of the key.
 JOBS = Query(
-    "health_metrics.jobs",
+    "platform_health.jobs",
     """
     SELECT j.task,
            (SELECT extract(epoch FROM t.finished)::float8 FROM task_runs t

@@ -16,7 +16,7 @@ from forumapi.database.query import Query
 from forumapi.mail import outbox
 from forumapi.models.access import platform_secret, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
-from forumapi.models.notifications import suppression
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.people.bulk_users import Enrolled
 from forumapi.models.sites.site import Site
 from forumapi.text import email
@@ -37,10 +37,11 @@ OFFERS_BY_SITE: Final = Limit("site-offer-site", 10, DAY_S)
 
 # An address is counted under the hash of its refusal. A profile gets one mail for each cause.
 QUEUE = Query(
-    "invitation.queue",
+    "site_invitation_mail.queue",
     f"""
     WITH wanted AS (
-        SELECT w.profile_id, w.email, w.text, w.html, w.headers, {suppression.hashed("w.person_key")} AS address_hash
+        SELECT w.profile_id, w.email, w.text, w.html, w.headers,
+               {mail_suppression.hashed("w.person_key")} AS address_hash
           FROM unnest(%(profile_ids)s::bigint[], %(emails)s::text[], %(person_keys)s::text[], %(texts)s::text[],
                       %(htmls)s::text[], %(headers)s::text[])
                       AS w (profile_id, email, person_key, text, html, headers)),

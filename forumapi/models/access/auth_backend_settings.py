@@ -16,7 +16,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.wire import json_fragments
 
 FIND = Query(
-    "auth_backend.find",
+    "auth_backend_settings.find",
     """
     SELECT b.is_enabled, b.settings::text, b.site_id <> 1
       FROM site_auth_backends b
@@ -26,7 +26,7 @@ FIND = Query(
 )
 
 LIST = Query(
-    "auth_backend.list",
+    "auth_backend_settings.list",
     """
     SELECT DISTINCT ON (b.name) b.name, b.is_enabled, b.settings::text, b.site_id <> 1
       FROM site_auth_backends b
@@ -36,7 +36,7 @@ LIST = Query(
 )
 
 UPSERT = Query(
-    "auth_backend.upsert",
+    "auth_backend_settings.upsert",
     """
     INSERT INTO site_auth_backends (site_id, name, is_enabled, settings)
     VALUES (%(site_id)s, %(name)s, %(is_enabled)s, %(settings)s::text::jsonb)
@@ -45,7 +45,7 @@ UPSERT = Query(
 )
 
 DELETE = Query(
-    "auth_backend.delete",
+    "auth_backend_settings.delete",
     "DELETE FROM site_auth_backends b WHERE b.site_id = %(site_id)s AND b.name = %(name)s",
 )
 

@@ -20,12 +20,12 @@ from forumapi.porting.layout import (
     PortedReaction,
     Unreadable,
 )
-from forumapi.porting.loading import fields
+from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import TYPES, ImportedThing, Origin
 from forumapi.porting.loading.people import ImportedPeople
 
 INSERT_ATTRIBUTES = Query(
-    "extras.insert_attributes",
+    "small_parts.insert_attributes",
     """
     INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
                             boolean_value, written_by, written, is_granted)
@@ -40,7 +40,7 @@ INSERT_ATTRIBUTES = Query(
         ON CONFLICT (site_id, item_type_id, item_id, key) DO NOTHING""",
 )
 INSERT_REACTIONS = Query(
-    "extras.insert_reactions",
+    "small_parts.insert_reactions",
     """
     INSERT INTO reactions (site_id, item_type_id, item_id, profile_id, name, created)
     SELECT %(site_id)s, r.type, r.item_id, r.profile_id, r.name, r.created
@@ -54,7 +54,7 @@ _COUNTED: Final = """
                      WHERE x.site_id = %(site_id)s AND x.item_type_id = r.type AND x.item_id = r.item_id
                      GROUP BY x.name) n)"""
 COUNT_ON_COMMENTS = Query(
-    "extras.count_on_comments",
+    "small_parts.count_on_comments",
     f"""
     UPDATE comments c
        SET reactions = {_COUNTED}
@@ -63,7 +63,7 @@ COUNT_ON_COMMENTS = Query(
      WHERE c.site_id = %(site_id)s AND c.comment_id = r.item_id AND r.type = {itemtypes.COMMENT}""",
 )
 COUNT_ON_ITEMS = Query(
-    "extras.count_on_items",
+    "small_parts.count_on_items",
     f"""
     UPDATE items i
        SET reactions = {_COUNTED}
@@ -72,7 +72,7 @@ COUNT_ON_ITEMS = Query(
      WHERE i.site_id = %(site_id)s AND i.item_id = r.item_id AND i.item_type_id = r.type""",
 )
 INSERT_BOOKMARKS = Query(
-    "extras.insert_bookmarks",
+    "small_parts.insert_bookmarks",
     """
     INSERT INTO bookmarks (site_id, profile_id, item_type_id, item_id, created)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.created
@@ -82,7 +82,7 @@ INSERT_BOOKMARKS = Query(
         ON CONFLICT DO NOTHING""",
 )
 INSERT_WATCHERS = Query(
-    "extras.insert_watchers",
+    "small_parts.insert_watchers",
     """
     INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.send_email
@@ -91,7 +91,7 @@ INSERT_WATCHERS = Query(
         ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO NOTHING""",
 )
 INSERT_IGNORES = Query(
-    "extras.insert_ignores",
+    "small_parts.insert_ignores",
     """
     INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id
@@ -99,7 +99,7 @@ INSERT_IGNORES = Query(
         ON CONFLICT DO NOTHING""",
 )
 INSERT_BANS = Query(
-    "extras.insert_bans",
+    "small_parts.insert_bans",
     """
     INSERT INTO bans (site_id, user_id, created, expires, display_reason, admin_reason)
     SELECT %(site_id)s, r.user_id, r.created, r.expires, r.display_reason, r.admin_reason
@@ -111,7 +111,7 @@ INSERT_BANS = Query(
      WHERE NOT EXISTS (SELECT FROM bans b WHERE b.site_id = %(site_id)s AND b.user_id = r.user_id)""",
 )
 INSERT_DOMAIN_BANS = Query(
-    "extras.insert_domain_bans",
+    "small_parts.insert_domain_bans",
     """
     INSERT INTO bans (site_id, email_domain, created, expires, display_reason, admin_reason)
     SELECT %(site_id)s, r.domain, r.created, r.expires, r.display_reason, r.admin_reason
@@ -167,7 +167,7 @@ class ExtrasWriter:
                     "item_id": item_id,
                     "key": key,
                     "written_by": by or holder or None,
-                    "written": fields.time(one.written, self._now),
+                    "written": value_cleaning.time(one.written, self._now),
                     "is_granted": is_granted,
                     **_value(one),
                 }
@@ -211,7 +211,7 @@ class ExtrasWriter:
                 "item_id": on[1],
                 "profile_id": profile_id,
                 "name": name,
-                "created": fields.time(one.date, self._now),
+                "created": value_cleaning.time(one.date, self._now),
             }
             all.append((("reaction", one.on_type, one.on_id, one.author, name), row))
         rows = self._origin.unwritten(tx, all)
@@ -243,7 +243,7 @@ class ExtrasWriter:
                 "profile_id": profile_id,
                 "type": thing.type,
                 "item_id": thing.id,
-                "created": fields.time(one.date, self._now),
+                "created": value_cleaning.time(one.date, self._now),
             }
             rows.append((("bookmark", one.on_type, one.on_id, one.author), row))
         self._origin.run(tx, INSERT_BOOKMARKS, self._origin.unwritten(tx, rows))
@@ -307,10 +307,10 @@ class ExtrasWriter:
         left: list[Unreadable] = []
         for one in bans:
             row = {
-                "created": fields.time(one.date_created, self._now),
-                "expires": fields.time(one.expires, self._now) if one.expires else None,
-                "display_reason": fields.line(one.reason),
-                "admin_reason": fields.line(one.note),
+                "created": value_cleaning.time(one.date_created, self._now),
+                "expires": value_cleaning.time(one.expires, self._now) if one.expires else None,
+                "display_reason": value_cleaning.line(one.reason),
+                "admin_reason": value_cleaning.line(one.note),
             }
             user_id = users.get(self._people.id(one.profile)) if one.profile else None
             domain = _DOMAIN.fullmatch(one.email.strip().lower())
@@ -368,7 +368,7 @@ def field_key(key: str) -> str:
     """Return an attribute's key as it is stored: other characters than letters, digits, `_` and `-` become `_`; "" if
     nothing is left.
     """
-    return _KEY.sub("_", fields.plain(key)).strip("_")[:_MAX_KEY]
+    return _KEY.sub("_", value_cleaning.plain(key)).strip("_")[:_MAX_KEY]
 
 
 def _sign(text: str) -> str:
@@ -408,7 +408,7 @@ def _value(one: PortedAttribute) -> dict[str, Any]:
         return {"value_type": attribute.BOOLEAN, "boolean_value": value}
     if isinstance(value, (int, float)):
         return {"value_type": attribute.NUMBER, "number_value": value}
-    text = fields.plain(value)
+    text = value_cleaning.plain(value)
     if one.is_date and _DATE.fullmatch(text):
         try:
             datetime.date.fromisoformat(text)
@@ -418,7 +418,7 @@ def _value(one: PortedAttribute) -> dict[str, Any]:
             return {"value_type": attribute.DATE, "date_value": text}
     return {
         "value_type": attribute.STRING,
-        "string_value": fields.block(text[: attribute.MAX_STRING], "—"),
+        "string_value": value_cleaning.block(text[: attribute.MAX_STRING], "—"),
     }
 
 

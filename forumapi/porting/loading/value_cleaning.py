@@ -10,7 +10,7 @@ from typing import Final
 from unicodedata import normalize
 
 from forumapi.porting.layout import MAX_ID
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 from forumapi.text.chars import block_characters, sentence_characters, word_characters
 
 # Characters of a title; the longest of the products is 255.
@@ -34,7 +34,7 @@ def line(text: str, fallback: str = "") -> str:
     one. Unlike a typed title, it keeps `<`, `&` and capitals.
     """
     cleaned = normalize("NFC", sentence_characters(" ".join(plain(text).split())))
-    return clean.escape(cleaned[:MAX_LINE].strip() or fallback)
+    return short_text_cleaning.escape(cleaned[:MAX_LINE].strip() or fallback)
 
 
 def block(text: str, fallback: str = "") -> str:
@@ -42,7 +42,7 @@ def block(text: str, fallback: str = "") -> str:
     for an empty one.
     """
     cleaned = normalize("NFC", block_characters(plain(text))).strip()
-    return clean.escape(cleaned[:MAX_BLOCK] or fallback)
+    return short_text_cleaning.escape(cleaned[:MAX_BLOCK] or fallback)
 
 
 def name(text: str) -> str:
@@ -54,7 +54,7 @@ def name(text: str) -> str:
     if cleaned.isdigit():
         # A name of digits alone would be an id.
         cleaned = f"{cleaned}_"
-    return clean.escape(cleaned.ljust(2, "_")) if cleaned else ""
+    return short_text_cleaning.escape(cleaned.ljust(2, "_")) if cleaned else ""
 
 
 def old_id(text: str) -> str:

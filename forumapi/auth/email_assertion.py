@@ -10,7 +10,7 @@ from forumapi.auth import identity_provider_client
 from forumapi.auth.backends import Attempt, Backend, Setting, Verified
 from forumapi.errors import BadGateway, Unauthorized
 from forumapi.models.access import rate_counters
-from forumapi.models.access.application import OperatorApplication
+from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.access.rate_counters import Limit
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError

@@ -16,12 +16,12 @@ from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import short_link
 from forumapi.models.sites.site import Site
 from forumapi.permissions.evaluator import GUEST_CALLER, Tree
-from forumapi.text import clean, render
+from forumapi.text import render, short_text_cleaning
 
 MAX_MARKDOWN = 50_000
 
 NAMES = Query(
-    "text.names",
+    "text_rendering.names",
     """
     SELECT DISTINCT ON (lower(p.profile_name)) lower(p.profile_name), p.profile_id
       FROM profiles p
@@ -156,7 +156,7 @@ def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
 
 
 STORE = Query(
-    "text.store",
+    "text_rendering.store",
     """
     UPDATE comments c
        SET html = %(html)s, renderer = %(renderer)s, version = c.version + 1
@@ -203,7 +203,7 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
-    cleaned = clean.sentence(value, quiet=quiet)
+    cleaned = short_text_cleaning.sentence(value, quiet=quiet)
     return _checked(cleaned, field, limit)
 
 
@@ -223,13 +223,13 @@ def block(value: object, field: str, limit: int) -> str:
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
-    return _checked(clean.block(value), field, limit)
+    return _checked(short_text_cleaning.block(value), field, limit)
 
 
 def _checked(cleaned: str, field: str, limit: int) -> str:
     if not cleaned:
         raise Invalid(field, "may not be empty")
-    if clean.length(cleaned) > limit:
+    if short_text_cleaning.length(cleaned) > limit:
         raise Invalid(field, f"may have at most {limit} characters", code=OUT_OF_RANGE)
     return cleaned
 

@@ -18,7 +18,7 @@ from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from forumapi.cache.eviction import Lru
+from forumapi.cache.lru_cache import Lru
 from forumapi.observability import metrics
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment

@@ -34,7 +34,7 @@ def hashed(key: str) -> str:
 
 
 INSERT = Query(
-    "suppression.insert",
+    "mail_suppression.insert",
     f"""
     INSERT INTO mail_suppressions (address_hash, reason, detail)
     VALUES ({_HASH.format(key="%(key)s::text")}, %(reason)s, %(detail)s)
@@ -42,12 +42,12 @@ INSERT = Query(
 )
 
 DELETE = Query(
-    "suppression.delete",
+    "mail_suppression.delete",
     f"DELETE FROM mail_suppressions x WHERE x.address_hash = {_HASH.format(key='%(key)s::text')}",
 )
 
 FIND = Query(
-    "suppression.find",
+    "mail_suppression.find",
     f"""
     SELECT x.reason, x.detail, x.created
       FROM mail_suppressions x

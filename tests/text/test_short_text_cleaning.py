@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forumapi.text import clean
+from forumapi.text import short_text_cleaning
 
-GRADES = (clean.word, clean.sentence, clean.block)
+GRADES = (short_text_cleaning.word, short_text_cleaning.sentence, short_text_cleaning.block)
 
 MARKUP = st.sampled_from(
     [
@@ -37,14 +37,14 @@ TEXTS = st.one_of(st.text(), st.lists(MARKUP, max_size=20).map("".join))
     ],
 )
 def test_the_vectors_hold(source: str, sentence: str, block: str | None) -> None:
-    assert clean.sentence(source) == sentence
-    assert clean.block(source) == (sentence if block is None else block)
+    assert short_text_cleaning.sentence(source) == sentence
+    assert short_text_cleaning.block(source) == (sentence if block is None else block)
 
 
 def test_a_word_loses_its_white_space() -> None:
-    assert clean.word(" Ana\tK.\u00a0R\n") == "AnaK.R"
-    assert clean.word("ABC") == "abc"
-    assert clean.word("IsMember") == "IsMember"
+    assert short_text_cleaning.word(" Ana\tK.\u00a0R\n") == "AnaK.R"
+    assert short_text_cleaning.word("ABC") == "abc"
+    assert short_text_cleaning.word("IsMember") == "IsMember"
 
 
 @pytest.mark.parametrize("grade", GRADES)
@@ -67,17 +67,17 @@ def test_control_format_private_and_unassigned_characters_go(
 
 
 def test_an_entity_is_no_way_around_the_grade() -> None:
-    assert clean.sentence("a&#10;b&Tab;c&#x202e;d&rlm;e") == "abcde"
-    assert "\x00" not in clean.block("a&#0;b")
+    assert short_text_cleaning.sentence("a&#10;b&Tab;c&#x202e;d&rlm;e") == "abcde"
+    assert "\x00" not in short_text_cleaning.block("a&#0;b")
 
 
 def test_a_surrogate_goes() -> None:
-    assert clean.block("a\ud800b&#xd800;") == "ab\ufffd"
+    assert short_text_cleaning.block("a\ud800b&#xd800;") == "ab\ufffd"
 
 
 def test_joiners_stay_and_text_is_composed() -> None:
-    assert clean.sentence("👩\u200d🚒 می\u200cخواهم") == "👩\u200d🚒 می\u200cخواهم"
-    assert clean.sentence("cafe\u0301") == "caf\u00e9"
+    assert short_text_cleaning.sentence("👩\u200d🚒 می\u200cخواهم") == "👩\u200d🚒 می\u200cخواهم"
+    assert short_text_cleaning.sentence("cafe\u0301") == "caf\u00e9"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_joiners_stay_and_text_is_composed() -> None:
     ],
 )
 def test_tags_go_and_the_rest_is_escaped(source: str, cleaned: str) -> None:
-    assert clean.sentence(source) == cleaned
-    assert clean.sentence(cleaned) == cleaned
+    assert short_text_cleaning.sentence(source) == cleaned
+    assert short_text_cleaning.sentence(cleaned) == cleaned
 
 
 def test_length_counts_before_escaping() -> None:
-    assert clean.length(clean.sentence("Tom & Jerry's")) == 13
-    assert clean.length(clean.sentence("&amp;lt;")) == 4
-    assert clean.length("") == 0
+    assert short_text_cleaning.length(short_text_cleaning.sentence("Tom & Jerry's")) == 13
+    assert short_text_cleaning.length(short_text_cleaning.sentence("&amp;lt;")) == 4
+    assert short_text_cleaning.length("") == 0
 
 
 @pytest.mark.parametrize("grade", GRADES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.wire.front_ends import FrontEnds
+from forumapi.wire.known_front_ends import FrontEnds
 
 
 def test_a_front_end_is_known_however_its_address_is_written() -> None:
