@@ -242,7 +242,7 @@ def test_a_digest_that_is_wanted_no_more_is_not_sent(
     assert rows == [("dropped", reason)]
 
 
-def test_digests_of_many_readers_take_two_statements_beside_their_facts(
+def test_digests_of_many_readers_take_three_statements_beside_their_facts(
     box: Postbox, site: Site
 ) -> None:
     people = [box.make.person(site) for _ in range(8)]
@@ -257,7 +257,7 @@ def test_digests_of_many_readers_take_two_statements_beside_their_facts(
         write._write(reader, ids)  # type: ignore[attr-defined]
         before = reader.statements
         assert len(write._write(reader, ids)) == len(people)  # type: ignore[attr-defined]
-        assert reader.statements - before == 3
+        assert reader.statements - before == 4
     finally:
         reader.end()
 
