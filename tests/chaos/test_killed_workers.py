@@ -23,7 +23,7 @@ from tests.fixtures import Server, factory, start_server
 pytestmark = pytest.mark.slow
 
 WRITERS = 6
-KILLS = 6
+KILLS = 3
 
 
 class Writer:

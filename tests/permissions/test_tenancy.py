@@ -366,6 +366,8 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("post", "/rules/dry-run", "toMicrocosmId"): [
         {**_RULE, "event": "item.created", "action": "move", "toMicrocosmId": "@microcosm"}
     ],
+    ("put", "/cases/{case}/assignment", "profileId"): [{"profileId": "@profile"}],
+    ("put", "/site/checks", "rates.[].roleId"): [{"rates": [{"roleId": "@role", "perHour": 1}]}],
     ("post", "/preview", "itemId"): [{**body, "markdown": "x"} for body in _WATCHED],
     ("post", "/preview", "microcosmId"): [{"microcosmId": "@microcosm", "markdown": "x"}],
 }

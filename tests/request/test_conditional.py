@@ -725,7 +725,7 @@ def told(answer: Response) -> tuple[int, bytes, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("most", [9, pytest.param(len(MOVES), marks=pytest.mark.wide)])
+@pytest.mark.parametrize("most", [5, pytest.param(len(MOVES), marks=pytest.mark.wide)])
 def test_a_warm_answer_is_a_cold_one_whatever_was_changed(
     make: Factory, database_url: str, tmp_path: Path, most: int
 ) -> None:

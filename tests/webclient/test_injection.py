@@ -182,7 +182,7 @@ def holes(hand: Hand, site: Site, path: str) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("number", "every"),
-    [(0, 5), *(pytest.param(number, 1, marks=pytest.mark.wide) for number in range(PLAYED))],
+    [(0, 12), *(pytest.param(number, 1, marks=pytest.mark.wide) for number in range(PLAYED))],
 )
 def test_no_text_becomes_markup(number: int, every: int, bare: Hand, make: Factory) -> None:
     site, paths = write(make, number)

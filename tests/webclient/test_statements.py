@@ -6,6 +6,7 @@ import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Site, Thing
+from tests.services import wait_until
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
 from tests.webclient.test_cases import path_of, second
@@ -319,6 +320,11 @@ def test_the_audit_and_decisions_go_on_by_key(make: Factory, site: Site, visitor
         onwards = who.get(path).find(".pages a[rel=next]").attributes["href"] or ""
         assert len(who.get(onwards).tree.css("main .rows > li")) == rest
     owner = visitor.of(site, site.owner)
+    # The chain follows the commits.
+    wait_until(
+        lambda: owner.get("/admin/audit/").tree.css_first(".pages a[rel=next]") is not None,
+        "the audit is not chained",
+    )
     link = owner.get("/admin/audit/?itemType=&actor=").find(".pages a[rel=next]")
     assert owner.get(link.attributes["href"] or "").status == 200
 

@@ -300,7 +300,7 @@ def _cast_all(server: Server, poll: Thing, ballots: list[tuple[Person, list[int]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("most", [100, pytest.param(500, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("most", [40, pytest.param(500, marks=pytest.mark.wide)])
 def test_counts_are_exact_under_hundreds_of_votes_at_once(
     make: Factory, database_url: str, tmp_path: Path, most: int
 ) -> None:
