@@ -20,8 +20,9 @@ class CheckedText(NamedTuple):
     """Text of a comment or title as it is, and facts about its author at this moment.
 
     `ip` "": not known. `domains`: hosts of the links, lower case. `live_count`: number of the author's other comments
-    that are neither deleted nor hidden, 101 at most. `recent_count`: number of comments and items by the author in the
-    last hour, this one included. `sites_with_text`: number of other sites where the same text was written within a day.
+    and items that are neither deleted nor hidden, 101 of each at most; those in huddles don't count, here and in
+    `recent_count`, the number of comments and items by the author in the last hour, this one included.
+    `sites_with_text`: number of other sites where the same text was written within a day.
     """
 
     site_id: int

@@ -72,6 +72,10 @@ CLAIM = Query(
     scope=PLATFORM,
 )
 _OTHERS: Final = "c.site_id = %(site_id)s AND c.created_by = %(author_id)s"
+# What is said in a huddle is shown to nobody else, and counts for nothing here.
+_IN_NO_HUDDLE: Final = f"""NOT EXISTS (SELECT FROM items h
+                                WHERE h.site_id = %(site_id)s AND h.item_id = c.item_id
+                                  AND h.item_type_id = {itemtypes.HUDDLE})"""
 FACTS = Query(
     "content_check.facts",
     f"""
@@ -82,11 +86,16 @@ FACTS = Query(
                       ORDER BY a.created DESC LIMIT 1), ''),
            coalesce(said.markdown, i.title), coalesce(said.created, i.created),
            (SELECT count(*) FROM (SELECT FROM comments c
-                                   WHERE {_OTHERS} AND NOT c.is_deleted AND NOT c.is_moderated
+                                   WHERE {_OTHERS} AND NOT c.is_deleted AND NOT c.is_moderated AND {_IN_NO_HUDDLE}
                                      AND NOT (%(item_type)s = {itemtypes.COMMENT} AND c.comment_id = %(item_id)s)
-                                   LIMIT 101) o),
+                                   LIMIT 101) o)
+               + (SELECT count(*) FROM (SELECT FROM items c
+                                         WHERE {_OTHERS} AND NOT c.is_deleted AND NOT c.is_moderated
+                                           AND c.item_type_id <> {itemtypes.HUDDLE}
+                                           AND NOT (%(item_type)s <> {itemtypes.COMMENT} AND c.item_id = %(item_id)s)
+                                         LIMIT 101) o),
            (SELECT count(*) FROM comments c
-             WHERE {_OTHERS} AND c.created > now() - interval '1 hour')
+             WHERE {_OTHERS} AND c.created > now() - interval '1 hour' AND {_IN_NO_HUDDLE})
                + (SELECT count(*) FROM items c
                    WHERE {_OTHERS} AND c.created > now() - interval '1 hour'
                      AND c.item_type_id <> {itemtypes.HUDDLE}),

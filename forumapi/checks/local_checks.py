@@ -9,8 +9,8 @@ from forumapi.checks.check import HOLD, PASSED, CheckedText, CheckVerdict, TextC
 
 
 class FirstThingsCheck(TextCheck):
-    """Check that holds the texts of authors who have fewer than `count` other comments that are neither deleted nor
-    hidden.
+    """Check that holds the texts of authors who have fewer than `count` other comments and items that are neither
+    deleted nor hidden.
     """
 
     name: ClassVar[str] = "firstPosts"

@@ -145,6 +145,23 @@ def test_first_things_wait_for_a_moderator_who_shows_them(box: Postbox, site: Si
     assert not is_held(box, site.newcomer, theirs), "moderators are not checked"
 
 
+def test_items_count_as_first_things_and_what_is_said_in_huddles_does_not(
+    box: Postbox, site: Site
+) -> None:
+    chat = box.make.conversation(site, by=site.owner)
+    put(box, site, firstPosts=1)
+    writes_huddles, begins_threads = box.make.person(site), box.make.person(site)
+    box.make.comment(box.make.huddle(writes_huddles, site.newcomer), by=writes_huddles)
+    box.make.conversation(site, by=begins_threads)
+    number(box.stage.app.database)
+    by_one = write(box, writes_huddles, chat, "Hello")
+    by_other = write(box, begins_threads, chat, "Hello")
+    work(box)
+
+    assert is_held(box, site.newcomer, by_one)
+    assert not is_held(box, site.newcomer, by_other)
+
+
 @pytest.mark.parametrize(
     ("checks", "text", "held"),
     [
