@@ -303,7 +303,7 @@ class Factory:
     def appeal(self, statement: int, by: Person) -> int:
         """The id of an appeal against a statement for `by`."""
         with self.database.write() as tx:
-            return appeal.insert(tx, by.site.id, by.id, statement, "This was no spam")
+            return appeal.insert(tx, by.site.id, by.id, statement, "This was no spam")[0]
 
     # ------------------------------------------------------------ roles
 

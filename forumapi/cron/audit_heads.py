@@ -1,5 +1,5 @@
-"""Job of the audit: deletes entries past their time, signs the checkpoints that remain of them, and signs the heads of
-all chains.
+"""Job of the audit: chains entries that no event led to, deletes entries past their time, signs the checkpoints that
+remain of them, and signs the heads of all chains.
 """
 
 from __future__ import annotations

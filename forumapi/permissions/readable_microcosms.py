@@ -1,4 +1,6 @@
-"""Set of microcosms that a caller may list, with a cache of what was made of the tree for that set."""
+"""Set of the microcosms that a caller may list, as permissions/evaluator.py has found it, with a cache of what was made
+of the tree for that set.
+"""
 
 from __future__ import annotations
 

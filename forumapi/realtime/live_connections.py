@@ -112,7 +112,9 @@ class Pipe:
 
 
 class _Carrier:
-    """Base class of clients' connections over WebSocket and server-sent events."""
+    """Base class of clients' connections over WebSocket and server-sent events; a subclass defines `push`, `close` and
+    `ping`.
+    """
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
         self.pipe = Pipe(client, config.realtime_queue_bytes, self._is_slow)

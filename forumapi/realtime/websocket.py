@@ -213,8 +213,8 @@ class Socket(WebSocket):  # type: ignore[misc]
             raise ProtocolError("reserved opcode")
 
     def _close_code(self, payload: bytes) -> tuple[int, str]:
-        """Return the code by which to answer a client's close frame, its own or NORMAL (RFC 6455, 5.5.1). Raises
-        ProtocolError for a malformed one.
+        """Return the code by which to answer a client's close frame, its own or NORMAL (RFC 6455, 5.5.1), and "" as the
+        reason to send. Raises ProtocolError for a malformed one, UnicodeDecodeError for a reason that is no UTF-8.
         """
         if not payload:
             return NORMAL, ""

@@ -227,8 +227,8 @@ def _bind(address: str) -> socket.socket:
 
 
 def check_free(config: Config) -> None:
-    """Raise HoldError if another process listens at an address of `listen` or `admin_listen`. A Unix socket is not
-    tried.
+    """Raise HoldError if an address of `listen` or `admin_listen` can't be bound, as when another process listens
+    there. Of a Unix socket only the folder is looked for.
     """
     for address in filter(None, (config.listen, config.admin_listen)):
         try:

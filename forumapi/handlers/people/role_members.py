@@ -1,4 +1,6 @@
-"""Members of a role, and the roles that a profile is in, each with the reason. Wire: docs/api/roles.md."""
+"""Members of a role as they are, by name or by criteria, and the roles that a profile is in, each with the reason;
+roles.py names members. Wire: docs/api/roles.md.
+"""
 
 from __future__ import annotations
 

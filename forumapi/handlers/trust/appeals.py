@@ -60,7 +60,7 @@ class StatementAppealHandler(Handler):
         """
         text = message_text(sent)
         me = ctx.identity.profile_id
-        id = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
+        id, _ = appeal.insert(ctx.writer, ctx.site.id, me, ctx.args["statement"], text)
         if not id:
             raise NotFound("There is no such statement")
         return Found(f"{PATH}/{id}")

@@ -60,7 +60,7 @@ class MailedAppealHandler(Handler):
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Appeal or, if there is an appeal, add a message to it; needs no token.
 
-        400 for a bad code or text, and once the appeal is decided.
+        400 for a bad code or text, and for an appeal that is decided or has as many messages as it may have.
         """
         found = _linked(ctx)
         if found is None:
@@ -68,12 +68,13 @@ class MailedAppealHandler(Handler):
         tx, site_id, me = ctx.writer, ctx.site.id, found.me
         try:
             text = message_text(sent)
-            if found.appeal is None:
-                appeal.insert(tx, site_id, me, found.statement.id, text)
-            else:
-                locked = Appeal.lock(tx, site_id, found.appeal.id, me, ())
-                if locked is not None:
-                    locked.add_message(tx, site_id, me, text)
+            # Another request may have made the appeal meanwhile.
+            id, is_new = appeal.insert(tx, site_id, me, found.statement.id, text)
+            if not is_new:
+                locked = Appeal.lock(tx, site_id, id, me, ())
+                if locked is None:
+                    return _broken(ctx)
+                locked.add_message(tx, site_id, me, text)
         except Invalid as error:
             rule = error.message.removeprefix(f"{error.field}: ")
             return _page(ctx, found, notice=f"Your text {rule}.", status=400)

@@ -118,8 +118,9 @@ class Enrolled(NamedTuple):
 def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
-    """Return the users with these valid addresses and their profiles, by person key (text/email.py); those that don't
-    exist are made, in the given order.
+    """Return the users with these valid addresses and their profiles, by person key (text/email.py). Users and profiles
+    that don't exist are made; new profiles are numbered in the given order. Of several addresses of one person the
+    last is taken.
 
     The audit names `author` as their creator. `is_import` goes into the events, so that nobody is notified of each new
     profile.

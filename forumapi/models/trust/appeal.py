@@ -24,12 +24,15 @@ MOST_MESSAGES: Final = 100
 LOCK_STATEMENT = Query(
     "appeal.lock_statement",
     """
-    SELECT s.action_id, s.created < now() - make_interval(months => %(months)s::int),
-           coalesce((SELECT a.appeal_id FROM appeals a
-                      WHERE a.site_id = s.site_id AND a.statement_id = s.statement_id), 0)
+    SELECT s.action_id, s.created < now() - make_interval(months => %(months)s::int)
       FROM statements s
      WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = %(statement_id)s
        FOR NO KEY UPDATE OF s""",
+)
+# Asked after the lock: a statement that waited for it sees no appeal that was made meanwhile.
+EARLIER = Query(
+    "appeal.earlier",
+    "SELECT a.appeal_id FROM appeals a WHERE a.site_id = %(site_id)s AND a.statement_id = %(statement_id)s",
 )
 INSERT = Query(
     "appeal.insert",
@@ -125,9 +128,11 @@ IN_ROLES = Query(
 )
 
 
-def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str) -> int:
-    """Store an appeal of the profile `me` against its statement of reasons; return the appeal's id. If there is one
-    already, return that one's id; 0 if `me` has no such statement.
+def insert(
+    tx: Transaction, site_id: int, me: int, statement_id: int, text: str
+) -> tuple[int, bool]:
+    """Store an appeal of the profile `me` against its statement of reasons; return (its id, True). If there is an
+    appeal already, store nothing and return (that appeal's id, False); (0, False) if `me` has no such statement.
 
     Raises Conflict if the statement is older than APPEAL_MONTHS.
     """
@@ -139,16 +144,16 @@ def insert(tx: Transaction, site_id: int, me: int, statement_id: int, text: str)
         months=statement.APPEAL_MONTHS,
     )
     if row is None:
-        return 0
-    action_id, is_over, earlier = row
-    if earlier:
-        return int(earlier)
+        return 0, False
+    action_id, is_over = row
+    if earlier := tx.value(EARLIER, site_id=site_id, statement_id=statement_id):
+        return int(earlier), False
     if is_over:
         raise Conflict(f"An appeal is possible for {statement.APPEAL_MONTHS} months")
     id = tx.value(INSERT, site_id=site_id, me=me, statement_id=statement_id, action_id=action_id)
     tx.run(ADD_MESSAGE, site_id=site_id, id=id, text=text, me=me)
     case.open_appeal(tx, site_id, id, action_id, me)
-    return int(id)
+    return int(id), True
 
 
 class SentMessage(NamedTuple):

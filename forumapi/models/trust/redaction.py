@@ -110,7 +110,7 @@ UNATTACHED = Query(
 
 
 def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> set[ItemRef]:
-    """Return those of the things that were redacted before."""
+    """Return those of the locked things `held` that an action redacted before."""
     rows = tx.rows(
         REDACTED,
         site_id=site_id,
@@ -121,7 +121,7 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 
 
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
-    """Remove the texts of locked comments and items, wherever a table keeps them."""
+    """Remove the texts of the locked comments and items `held`, wherever a table keeps them."""
     comment_ids = sorted(one.ref.id for one in held if one.comment)
     item_ids = sorted(one.ref.id for one in held if one.item)
     things = {"comment_ids": comment_ids, "item_ids": item_ids, "item_types": sorted(ITEMS)}

@@ -190,11 +190,6 @@ class ImportedPeople:
         wanted = sorted(set(ids))
         return dict(tx.rows(USERS_OF, site_id=self.origin.site_id, ids=wanted)) if wanted else {}
 
-    def forget(self, old_ids: Iterable[str]) -> None:
-        """Remove old ids from memory, after the transaction that inserted their profiles was rolled back."""
-        for old_id in old_ids:
-            self._ids.pop(value_cleaning.old_id(old_id), None)
-
     def _insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> None:
         if not profiles:
             return

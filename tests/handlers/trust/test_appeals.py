@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from forumapi.database.query import Query
 from tests.api import Api, Response
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
+from tests.fixtures import Server
+
+HELD = Query(
+    "test.appeals.held",
+    "SELECT s.statement_id FROM statements s WHERE s.site_id = %(site_id)s FOR NO KEY UPDATE",
+)
 
 
 @pytest.fixture
@@ -131,3 +139,21 @@ def test_an_appeal_comes_within_six_months_and_says_something(
         s=site.id,
     )
     assert api.post(path, {"text": "Why"}, by=site.member).status == 409
+
+
+def test_two_appeals_at_once_are_one(api: Api, make: Factory, server: Server, site: Site) -> None:
+    hide(api, site.moderator, make.comment(make.conversation(site)))
+    path = f"{statement(api, site.member)}/appeal"
+
+    def send(text: str) -> Response:
+        return server.api().post(path, {"text": text}, by=site.member)
+
+    with ThreadPoolExecutor(2) as pool:
+        with make.database.write() as tx:
+            tx.value(HELD, site_id=site.id)
+            sent = [pool.submit(send, text) for text in ("One", "Two")]
+            make.wait_for_locks(2)
+        answers = [one.result() for one in sent]
+
+    assert [one.status for one in answers] == [302, 302]
+    assert len({one.location for one in answers}) == 1
