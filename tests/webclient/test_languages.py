@@ -54,6 +54,13 @@ def test_every_text_of_a_page_is_translated(stage: Stage, make: Factory, name: s
         """SELECT s.title, s.description FROM sites s UNION ALL
            SELECT p.profile_name, NULL FROM sites s JOIN profiles p ON p.profile_id = s.owned_by"""
     )
+    # What has no title is called by its id.
+    rows += make.sql(
+        """SELECT c.comment_id::text FROM comments c WHERE c.site_id = %(id)s AND c.comment_id > 999
+            UNION ALL SELECT i.item_id::text FROM items i WHERE i.site_id = %(id)s AND i.item_id > 999
+            UNION ALL SELECT p.profile_id::text FROM profiles p WHERE p.site_id = %(id)s AND p.profile_id > 999""",
+        id=stage.site.id,
+    )
     called = sorted({unescape(text) for row in rows for text in row if text}, key=len, reverse=True)
     tree = page.tree
     assert tree.css_first("html").attributes["dir"] == "rtl"  # type: ignore[union-attr]

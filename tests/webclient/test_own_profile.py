@@ -23,7 +23,7 @@ def test_a_member_changes_their_name(hand: Hand, bikes: Site, make: Factory) -> 
 
     hand.fill("Your name here", bikes.owner.name)
     hand.press("Save")
-    hand.see("profileName")
+    hand.see("This name can’t be had")
     hand.fill("Your name here", f"{person.name}x")
     hand.press("Save")
 

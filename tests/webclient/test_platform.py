@@ -84,6 +84,8 @@ def test_an_operator_sees_all_sites(
     hand.press("For the operator")
 
     hand.see("All communities")
+    hand.fill("Title", "Site bikes")
+    hand.press("Find")
     hand.see(bikes.key)
     hand.see("No figures have been taken yet.")
 
