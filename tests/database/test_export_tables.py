@@ -31,8 +31,8 @@ def _exported() -> set[str]:
     }
 
 
-# A table that tests/cron makes in the database of its process.
-OF_TESTS = {"cron_notes"}
+# Tables that other tests make in the database of their process.
+OF_TESTS = {"cron_notes", "db_notes", "db_wide", "taken"}
 
 
 def test_each_table_is_exported_or_said_to_stay_behind(make: Factory) -> None:
