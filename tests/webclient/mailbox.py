@@ -24,9 +24,11 @@ def code_for(make: Factory, address: str) -> str:
 
 
 def link_for(folder: Path, address: str) -> str:
-    """Wait for a mail to an address in the mailbox folder of a web process; return the path of its link."""
+    """Wait for a mail to an address; return the path of its link. `folder`: of any web process of these tests; they
+    share an outbox, so that any of them may put the mail into its mailbox.
+    """
     for _ in range(200):
-        for path in sorted((folder / "mailbox").glob("**/*"), reverse=True):
+        for path in sorted(folder.parent.glob("*/mailbox/**/*"), reverse=True):
             if not path.is_file():
                 continue
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
