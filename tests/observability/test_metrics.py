@@ -28,6 +28,8 @@ from tests import riemann
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
+ROUTES = PROJECT / "tests" / "saved" / "routes.txt"
+
 
 def run(code: str) -> str:
     """Return what a process of its own prints."""
@@ -190,6 +192,38 @@ def test_a_series_too_many_is_counted_as_dropped_and_harms_nobody() -> None:
     assert all(found["forumapi_cron_runs_total", labels] == 1 for labels in kept)
     counted = sum(name == "forumapi_cron_seconds_count" for name, _ in found)
     assert found["forumapi_metrics_dropped_total", ()] == 40_000 - len(kept) - counted
+
+
+def test_a_series_without_room_is_not_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = metrics.Region(memoryview(bytearray(metrics._REGION)))
+    assert full.slot("everything", metrics._WASTE) == 0
+    monkeypatch.setattr(metrics._state, "region", full)
+    monkeypatch.setattr(metrics._state, "values", full.values)
+    lost = metrics.Counter("forumapi_lost_total", "Counted where there is no room.", "what")
+    try:
+        lost.add(7, "first")
+        lost.add(2, "second")
+        assert list(lost.counted()) == []
+    finally:
+        del metrics.Metric.all[lost.name]
+
+
+def test_there_is_room_for_every_statement_and_every_answer_of_every_route() -> None:
+    # Twice the routes, since there will be more of them; four statuses are common to a method of a route.
+    text = run(
+        "import pathlib\n"
+        "import forumapi.app\n"
+        "from forumapi.database.query import Query\n"
+        "from forumapi.observability import metrics\n"
+        "for name in Query.all:\n"
+        "    metrics.QUERY_CALLS.add(1, name), metrics.QUERY_SECONDS.add(1, name)\n"
+        f"routes = pathlib.Path({str(ROUTES)!r}).read_text().splitlines()\n"
+        "for _, method, _, path in map(str.split, routes):\n"
+        "    for route in (path, f'/next{path}'):\n"
+        "        for status in (200, 302, 401, 404): metrics.request(route, method, status, 1, 1, 1)\n"
+        "print(metrics.DROPPED.value())\n"
+    )
+    assert float(text) == 0
 
 
 def test_labels_arrive_as_they_were() -> None:
