@@ -26,9 +26,10 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 _CLASSES: Final = len(BOUNDS) + 1
 
 _HEADER: Final = 64
-_NAMES: Final = 160 * 1024
-_SLOTS: Final = 12_000
-_REGION: Final = 256 * 1024
+_NAMES: Final = 640 * 1024
+_SLOTS: Final = 48_000
+# Pages of it that hold no series are never touched, and take no memory.
+_REGION: Final = 1024 * 1024
 # A series without room counts here, and is not reported.
 _WASTE: Final = _SLOTS - _CLASSES - 1
 assert _HEADER + _NAMES + _SLOTS * 8 <= _REGION
@@ -78,6 +79,12 @@ class Region:
             self._text[used : used + len(line)] = line
             self._next += count
             self._read = self._names[0] = used + len(line)
+        return found
+
+    @property
+    def used(self) -> list[float]:
+        """Values of all series so far, by slot."""
+        found: list[float] = self.values[: self._next].tolist()
         return found
 
     @property
@@ -190,7 +197,7 @@ def join() -> bool:
     _state.region = region
     _state.values = region.values
     region.load[0] = math.inf
-    _state.inherited = region.values.tolist()
+    _state.inherited = region.used
     _slots_of.clear()
     for metric in Metric.all.values():
         metric.forget()
@@ -282,11 +289,12 @@ class Metric:
 
     def counted(self) -> Iterator[tuple[Labels, float]]:
         """Yield the label values of each series with what this process has added to it, without the counts of the
-        region's earlier owner.
+        region's earlier owner. A series without room is left out.
         """
         for labels, slot in list(self._slots.items()):
-            before = _state.inherited[slot] if _state.inherited else 0.0
-            yield labels, _state.values[slot] - before
+            if slot != _WASTE:
+                before = _state.inherited[slot] if slot < len(_state.inherited) else 0.0
+                yield labels, _state.values[slot] - before
 
 
 class Counter(Metric):
@@ -374,6 +382,8 @@ _LABEL: Final = re.compile(r'="((?:[^"\\]|\\.)*)"')
 # ---------------------------------------------------------------- the figures
 
 DROPPED: Final = Counter("forumapi_metrics_dropped_total", "Series that found no room.")
+# The first series, since a full region has no room for one more.
+DROPPED.slot(())
 
 REQUESTS: Final = Counter("forumapi_requests_total", "Requests.", "route", "method", "status")
 REQUEST_SECONDS: Final = Timing("forumapi_request_seconds", "Time to answer a request.", "route")
