@@ -216,10 +216,12 @@ class Visit:
     def forget_session(self) -> None:
         """Delete the session cookie and the browser's cached pages, and call the API as a guest from here on. The token
         stays valid.
+
+        A request by a script deletes neither: its answer may come late, when the browser has a newer session.
         """
-        self.session = GUEST
-        self.api.token = ""
-        self.__dict__["me"] = None
+        self.be_guest()
+        if self.environ.get("HTTP_SEC_FETCH_MODE", "navigate") != "navigate":
+            return
         self.set_cookie(self.website.session_cookie, "", 0)
         # Pages that the browser keeps for its own sake go; those that the service worker keeps it drops itself.
         self._set.append(("Clear-Site-Data", '"cache"'))

@@ -483,6 +483,23 @@ def test_forged_steps_are_refused(visitor: Visitor, bikes: Site) -> None:
         assert (400 <= page.status < 500, "session" in guest.cookies) == (True, False), form
 
 
+@pytest.mark.parametrize("path", ["/counts/", "/updates/"])
+def test_a_script_that_is_answered_late_ends_no_newer_session(
+    make: Factory, bikes: Site, visitor: Visitor, path: str
+) -> None:
+    person = make.person(bikes)
+    browser = visitor.of(bikes, person)
+    make.sql("DELETE FROM access_tokens WHERE user_id = %(user)s", user=person.user_id)
+
+    by_script = browser.get(path, Sec_Fetch_Mode="cors")
+    assert [text for text in by_script.set_cookies if text.startswith("session=")] == []
+    assert "clear-site-data" not in by_script.headers
+    assert "session" in browser.cookies
+
+    browser.get(path, Sec_Fetch_Mode="navigate")
+    assert "session" not in browser.cookies
+
+
 def test_an_ended_session_reads_public_pages_as_a_guest(
     visitor: Visitor, make: Factory, bikes: Site, website: Server
 ) -> None:
