@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from forumapi.cache.document_cache import OVERHEAD, Cache
 from forumapi.cache.lru_cache import Lru, plainly
-from forumapi.checks import check_settings, content_check
+from forumapi.checks import check_queue, check_settings
 from forumapi.checks.check_worker import CheckWorker
 from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.database.connections import Database, Reader, Transaction
@@ -127,7 +127,7 @@ class App(Services):
                 EventReader(audit_chain.NAME, audit_chain.work),
                 EventReader(moderation_rule.READER, engine.work, moderation_rule.BEHIND),
                 self.deliverer.reader,
-                EventReader(check_settings.READER, content_check.queue, content_check.BEHIND),
+                EventReader(check_settings.READER, check_queue.queue, check_queue.BEHIND),
             ),
             lambda: self.sequencer.leads,
             self.sequencer.hold,

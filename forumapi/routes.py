@@ -178,6 +178,7 @@ from forumapi.handlers.sites.site_settings import (
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.sites.status import StatusHandler
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
+from forumapi.handlers.trust.appeal_without_sign_in import MailedAppealHandler
 from forumapi.handlers.trust.appeals import (
     AppealDecisionHandler,
     AppealHandler,
@@ -194,8 +195,7 @@ from forumapi.handlers.trust.cases import (
     CasesHandler,
 )
 from forumapi.handlers.trust.checks import ChecksHandler
-from forumapi.handlers.trust.mailed_appeals import MailedAppealHandler
-from forumapi.handlers.trust.mailed_reports import MailedReportHandler
+from forumapi.handlers.trust.guest_report_confirmation import MailedReportHandler
 from forumapi.handlers.trust.reports import (
     GuestReportsHandler,
     ReportHandler,

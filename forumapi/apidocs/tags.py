@@ -75,7 +75,7 @@ TAGS: Final = (
     Tag(
         "Reports",
         "Reports to moderators, the reasons for decisions, and appeals against them.",
-        ("reports", "mailed_reports", "statements", "appeals", "mailed_appeals"),
+        ("reports", "guest_report_confirmation", "statements", "appeals", "appeal_without_sign_in"),
     ),
     Tag(
         "Moderation",

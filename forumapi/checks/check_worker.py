@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from forumapi.checks import check_settings, content_check
+from forumapi.checks import check_queue, check_settings
 from forumapi.checks.check import FAILED, HOLD, MOST_REASON, TIMEOUT_S, CheckedText, TextCheck
-from forumapi.checks.content_check import ContentCheck
+from forumapi.checks.check_queue import ContentCheck
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
@@ -78,16 +78,16 @@ class CheckWorker(PollingThread):
             site_url = f"https://{tx.value(HOST, site_id=claimed.site_id, domain=self._config().platform_domain)}"
             found = claimed.facts(tx, site_url) if chosen else None
             if chosen is None or found is None:
-                claimed.finish(tx, content_check.GONE, ())
+                claimed.finish(tx, check_queue.GONE, ())
                 return True
             text, microcosm_id = found
             if self._moderates(tx, claimed, microcosm_id):
-                claimed.finish(tx, content_check.PASSED, ())
+                claimed.finish(tx, check_queue.PASSED, ())
                 return True
         config = self._config()
         checks = chosen.checks(outbound(config), config.spam_check_url, config.akismet_url)
         # A process that ended while services were asked, time after time, must not be ended by them for ever.
-        is_late = claimed.attempts > content_check.MOST_ATTEMPTS
+        is_late = claimed.attempts > check_queue.MOST_ATTEMPTS
         verdicts = [self._judge(check, text, is_late=is_late) for check in checks]
         holding = [
             one
@@ -95,7 +95,7 @@ class CheckWorker(PollingThread):
             if one["verdict"] == HOLD or (one["verdict"] == FAILED and chosen.onFailure == HOLD)
         ]
         with self._database.write() as tx:
-            state = content_check.HELD if holding else content_check.PASSED
+            state = check_queue.HELD if holding else check_queue.PASSED
             if claimed.finish(tx, state, verdicts) and holding:
                 claimed.hold(tx, "; ".join(f"{one['check']}: {one['reason']}" for one in holding))
         if holding:

@@ -27,7 +27,7 @@ from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from forumapi.models.sites.site import ROOT_ID, ROOT_KEY, LockedSite, Site
 from forumapi.models.sites.site_validation import SiteBody
-from forumapi.models.trust import legal_terms, targets
+from forumapi.models.trust import dsa_terms, targets
 from forumapi.models.trust.action import RUNNING, Action, ActionGrounds, ActionQuery
 from forumapi.models.trust.action_kinds import DeleteKind
 from forumapi.models.trust.action_worker import ActionWorker
@@ -232,7 +232,7 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
     if profile_id is None:
         return 0, 0
-    grounds = ActionGrounds(legal_terms.TERMS, legal_terms.VIOLATION, reason=reason)
+    grounds = ActionGrounds(dsa_terms.TERMS, dsa_terms.VIOLATION, reason=reason)
     found = Action.insert(tx, author, DeleteKind.name, grounds)
     query = ActionQuery(profile_id, _EVER, targets.places(tx, site_id))
     found.plan_query(tx, site_id, query)

@@ -12,7 +12,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.auth import spam_check
-from forumapi.checks import content_check
+from forumapi.checks import check_queue
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
@@ -347,7 +347,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
     changes = tx.run(FORGET_CHANGES) + tx.run(FORGET_RIGHT_CHANGES)
     places = geocode_cache.delete_old(tx)
     states, sanctions = action.forget(tx), sanction.forget(tx)
-    guests, checks = report.forget_guests(tx), content_check.forget(tx)
+    guests, checks = report.forget_guests(tx), check_queue.forget(tx)
     hits = moderation_rule.forget(tx)
     return (
         f"{keys} idempotency keys, {codes} codes, {rate_counters.forget_old(tx)} counters, "

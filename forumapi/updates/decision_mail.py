@@ -25,7 +25,7 @@ from forumapi.models.notifications.update_types import (
     REPORT_RECEIVED,
     STATEMENT,
 )
-from forumapi.models.trust import decision_words, statement
+from forumapi.models.trust import decision_words, statement_of_reasons
 from forumapi.models.trust.appeal import GRANTED
 from forumapi.models.trust.case import ACTED
 from forumapi.updates import decision_link
@@ -151,7 +151,7 @@ _Rendered = tuple[str, str, dict[str, object]]
 
 def _statement(secret: bytes, site: Site, context: DecisionContext) -> _Rendered:
     assert context.created is not None
-    until = decision_words.months_later(context.created, statement.APPEAL_MONTHS)
+    until = decision_words.months_later(context.created, statement_of_reasons.APPEAL_MONTHS)
     link = AppealLink(context.id, context.profile_id, context.user_id)
     values: dict[str, object] = {
         "done": decision_words.done(context.kind, context.things),

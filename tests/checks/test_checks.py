@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from forumapi.checks import check_settings, content_check
+from forumapi.checks import check_queue, check_settings
 from forumapi.checks.check_worker import CheckWorker
 from forumapi.events.readers import EventReader, Readers
 from tests.factories import RIGHTS, Person, Site, Thing
@@ -87,7 +87,7 @@ def write(box: Postbox, by: Person, chat: Thing, text: str) -> Thing:
 def _read(box: Postbox) -> None:
     """Give all events their numbers, and queue what they say is to be checked."""
     number(box.stage.app.database)
-    reader = EventReader(check_settings.READER, content_check.queue, content_check.BEHIND)
+    reader = EventReader(check_settings.READER, check_queue.queue, check_queue.BEHIND)
     Readers(box.stage.app.database, [reader], lambda: True).catch_up()
 
 
@@ -294,7 +294,7 @@ def test_a_process_that_ends_while_it_checks_loses_nothing(box: Postbox, site: S
     app = box.stage.app
     _read(box)
     with app.database.write() as tx:
-        assert content_check.ContentCheck.claim(tx) is not None
+        assert check_queue.ContentCheck.claim(tx) is not None
     work(box)
     assert not is_held(box, site.newcomer, said), "it is leased"
     box.stage.sql("UPDATE content_checks SET not_before = now() WHERE site_id = %(s)s", s=site.id)

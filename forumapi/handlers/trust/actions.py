@@ -8,11 +8,11 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.content.items import check_place
-from forumapi.handlers.trust import cases, moderated_places
+from forumapi.handlers.trust import cases, moderated_microcosms
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, named
 from forumapi.itemtypes import ItemRef
 from forumapi.models.people import ban, profile_summary
-from forumapi.models.trust import action_page, legal_terms, sanction
+from forumapi.models.trust import action_page, dsa_terms, sanction
 from forumapi.models.trust.action import (
     IN_REQUEST,
     MOST,
@@ -107,7 +107,7 @@ class ActionsHandler(Handler):
 
         Actions on the caller's own content are left out; 403 for callers who moderate nothing.
         """
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
         me, site_id = ctx.identity.profile_id, ctx.site.id
@@ -133,7 +133,7 @@ class ActionsHandler(Handler):
 
         Up to 250 targets are changed before the answer, more in the background. 403 for callers who moderate nothing.
         """
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         if isinstance(sent.ticket, str):
             action = _ticketed(ctx, sent.ticket, moderated)
         else:
@@ -222,8 +222,8 @@ def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: Acti
     """
     if not ctx.identity.principal.is_site_owner:
         raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)
-    if grounds.ground != legal_terms.ILLEGAL:
-        raise Invalid("ground", f"must be {legal_terms.ILLEGAL} for {kind.name}")
+    if grounds.ground != dsa_terms.ILLEGAL:
+        raise Invalid("ground", f"must be {dsa_terms.ILLEGAL} for {kind.name}")
     if isinstance(sent.query, TargetQueryBody):
         raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
 
@@ -287,8 +287,8 @@ def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated
 
     Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
     """
-    place_id = body.given(sent.microcosmId, moderated_places.OUTSIDE)
-    if place_id == moderated_places.OUTSIDE and kind.name == "silence":
+    place_id = body.given(sent.microcosmId, moderated_microcosms.OUTSIDE)
+    if place_id == moderated_microcosms.OUTSIDE and kind.name == "silence":
         # Silence is within microcosms: of the whole site in its root.
         place_id = ctx.tree.root_id
     if place_id not in moderated:
@@ -322,18 +322,18 @@ def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
 
 
 def _grounds(sent: ActionBody) -> ActionGrounds:
-    ground = body.given(sent.ground, legal_terms.TERMS)
-    if ground not in legal_terms.GROUNDS:
-        raise Invalid("ground", f"must be one of {', '.join(legal_terms.GROUNDS)}")
-    otherwise = legal_terms.VIOLATION if ground == legal_terms.TERMS else legal_terms.UNCATEGORISED
-    category = legal_terms.checked_category(body.given(sent.category, ""), otherwise)
-    rule = legal_terms.checked_text(body.given(sent.rule, ""), "rule", _MOST_RULE)
-    reason = legal_terms.checked_text(body.given(sent.reason, ""), "reason", _MOST_TEXT)
+    ground = body.given(sent.ground, dsa_terms.TERMS)
+    if ground not in dsa_terms.GROUNDS:
+        raise Invalid("ground", f"must be one of {', '.join(dsa_terms.GROUNDS)}")
+    otherwise = dsa_terms.VIOLATION if ground == dsa_terms.TERMS else dsa_terms.UNCATEGORISED
+    category = dsa_terms.checked_category(body.given(sent.category, ""), otherwise)
+    rule = dsa_terms.checked_text(body.given(sent.rule, ""), "rule", _MOST_RULE)
+    reason = dsa_terms.checked_text(body.given(sent.reason, ""), "reason", _MOST_TEXT)
     if not reason:
         raise Invalid("reason", "is required: what the authors are told")
-    if ground == legal_terms.ILLEGAL and not rule:
+    if ground == dsa_terms.ILLEGAL and not rule:
         raise Invalid("rule", "must name the law")
-    note = legal_terms.checked_text(body.given(sent.note, ""), "note", _MOST_TEXT)
+    note = dsa_terms.checked_text(body.given(sent.note, ""), "note", _MOST_TEXT)
     return ActionGrounds(ground, category, rule, reason, note)
 
 
@@ -343,7 +343,7 @@ class ActionHandler(Handler):
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
         """The action with its progress and its targets: first those that it could not change, then the others."""
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated)))
 
 
@@ -357,7 +357,7 @@ class ActionUndoHandler(Handler):
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
         again; 409 if there are none.
         """
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         me = ctx.identity.profile_id
         found = Action.lock(ctx.writer, ctx.site.id, ctx.args["action"], me, moderated)
         if found is None or found.state == PLANNED:

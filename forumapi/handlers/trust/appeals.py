@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, known
-from forumapi.handlers.trust import moderated_places
+from forumapi.handlers.trust import moderated_microcosms
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import appeal, legal_terms
+from forumapi.models.trust import appeal, dsa_terms
 from forumapi.models.trust.action import Action
 from forumapi.models.trust.appeal import GRANTED, PATH, REFUSED, Appeal
 from forumapi.models.trust.case import ACTED, DISMISSED, Case
@@ -34,11 +34,11 @@ class AppealBody(Body):
 
 def message_text(sent: AppealBody | AppealDecisionBody) -> str:
     """Return the text of an appeal's message, cleaned. Raises Invalid for none, or one that is too long."""
-    return legal_terms.required_text(body.given(sent.text, ""), "text", _MOST_TEXT)
+    return dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_TEXT)
 
 
 def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
-    moderated = moderated_places.find(ctx)
+    moderated = moderated_microcosms.find(ctx)
     me = ctx.identity.profile_id
     found = Appeal.lock(ctx.writer, ctx.site.id, ctx.args["appeal"], me, moderated)
     return known(found, "appeal"), moderated
@@ -88,7 +88,7 @@ class AppealsHandler(Handler):
         403 with `toDecide` for callers who moderate nothing.
         """
         to_decide = bool(ctx.flag("toDecide"))
-        moderated = moderated_places.required(ctx) if to_decide else []
+        moderated = moderated_microcosms.required(ctx) if to_decide else []
         ctx.check_paging()
         limit, before = ctx.paging.limit, ctx.number("before")
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
@@ -117,7 +117,7 @@ class AppealHandler(Handler):
         The profile that made it sees which messages are a moderator's, but no names.
         """
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
-        moderated = moderated_places.find(ctx)
+        moderated = moderated_microcosms.find(ctx)
         found = known(Appeal.find(tx, site_id, ctx.args["appeal"], me, moderated), "appeal")
         messages = found.messages(tx, site_id)
         is_own = found.profile_id == me
@@ -158,7 +158,7 @@ class AppealDecisionHandler(Handler):
         The text becomes a message of the appeal. The moderator who took the action may not decide if there is another
         one.
         """
-        moderated_places.required(ctx)
+        moderated_microcosms.required(ctx)
         found, moderated = _locked(ctx)
         tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
         if found.profile_id == me:

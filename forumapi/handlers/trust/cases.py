@@ -7,14 +7,14 @@ from __future__ import annotations
 from typing import Final
 
 from forumapi import itemtypes
-from forumapi.checks import content_check
+from forumapi.checks import check_queue
 from forumapi.errors import OUT_OF_RANGE, Invalid, known
-from forumapi.handlers.trust import moderated_places
+from forumapi.handlers.trust import moderated_microcosms
 from forumapi.handlers.trust.reports import LIMIT
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import case_page, legal_terms
+from forumapi.models.trust import case_page, dsa_terms
 from forumapi.models.trust.case import DISMISSED, PATH, Case
 from forumapi.models.trust.case_page import PRIORITIES, SOURCES, CaseFilters, QueueCursor, ShownCase
 from forumapi.request.context import Context
@@ -34,7 +34,7 @@ def locked(ctx: Context, id: int) -> Case:
     Raises Forbidden for callers who moderate nothing, NotFound for a case that does not exist or that the caller may
     not decide.
     """
-    moderated = moderated_places.required(ctx)
+    moderated = moderated_microcosms.required(ctx)
     identity = ctx.identity
     case = Case.lock(
         ctx.writer, ctx.site.id, id, identity.profile_id, moderated, sorted(identity.kinds)
@@ -78,7 +78,7 @@ class CasesHandler(Handler):
 
         403 for callers who moderate nothing.
         """
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         query = ctx.query
         filters = CaseFilters(
             case_page.is_decided(query.get("state", "")),
@@ -148,7 +148,7 @@ class CaseHandler(Handler):
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
         """The case with its reports, its notes and the ids of the actions on it."""
-        moderated = moderated_places.required(ctx)
+        moderated = moderated_microcosms.required(ctx)
         tx, site_id = ctx.reader, ctx.site.id
         shown = found(ctx, ctx.args["case"], moderated)
         parts = case_page.parts(tx, site_id, shown.id)
@@ -156,7 +156,7 @@ class CaseHandler(Handler):
             tx, ctx.app.documents, site_id, shown.people | parts.people
         )
         checks = (
-            content_check.verdicts(tx, site_id, shown.item_type, shown.item_id)
+            check_queue.verdicts(tx, site_id, shown.item_type, shown.item_id)
             if shown.is_held
             else []
         )
@@ -194,7 +194,7 @@ class CaseAssignmentHandler(Handler):
         """Assign the case to somebody who may decide it; others may still take it. 409 when it is decided."""
         case = locked(ctx, ctx.args["case"])
         to = body.given(sent.profileId, 0)
-        moderated = moderated_places.of_profile(ctx, to) if to > 0 else []
+        moderated = moderated_microcosms.of_profile(ctx, to) if to > 0 else []
         if not case.is_for(to, moderated):
             raise Invalid("profileId", "must be somebody who may decide this case")
         case.assign(ctx.writer, ctx.site.id, to)
@@ -220,7 +220,7 @@ class CaseNotesHandler(Handler):
     def post(self, ctx: Context, sent: NoteBody) -> Result:
         """Add a note of up to 2,000 characters."""
         case = locked(ctx, ctx.args["case"])
-        note = legal_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
+        note = dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
         case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)
         return Found(f"{PATH}/{case.id}")
 
@@ -241,7 +241,7 @@ class CaseDecisionHandler(Handler):
         case = locked(ctx, ctx.args["case"])
         if body.given(sent.outcome, "") != DISMISSED:
             raise Invalid("outcome", "must be dismissed: an action decides a case otherwise")
-        note = legal_terms.checked_text(body.given(sent.note, ""), "note", _MOST_NOTE)
+        note = dsa_terms.checked_text(body.given(sent.note, ""), "note", _MOST_NOTE)
         me = ctx.identity.profile_id
         case.decide(ctx.writer, ctx.site.id, me, DISMISSED)
         # The author of the thing isn't its subject: they would learn that somebody reported them.

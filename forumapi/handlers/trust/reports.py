@@ -22,9 +22,9 @@ from forumapi.models.access import permission_target, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
 from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.models.people import user
-from forumapi.models.trust import guest_request, legal_terms, report_kinds
-from forumapi.models.trust.guest_request import GuestRequest
+from forumapi.models.trust import dsa_terms, report_kinds, unconfirmed_guest_report
 from forumapi.models.trust.report import PATH, OwnReport, Report, ReportedThing
+from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
@@ -135,9 +135,9 @@ def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
     kinds = {kind.name: kind for kind in report_kinds.find(ctx.reader, ctx.site.id)}
     if name not in kinds:
         raise Invalid("kind", f"must be one of {', '.join(kinds)}")
-    text = legal_terms.checked_text(body.given(sent.text, ""), "text", _MOST_TEXT)
-    category = legal_terms.checked_category(body.given(sent.category, ""), kinds[name].category)
-    is_illegal = name == legal_terms.REPORT_ILLEGAL
+    text = dsa_terms.checked_text(body.given(sent.text, ""), "text", _MOST_TEXT)
+    category = dsa_terms.checked_category(body.given(sent.category, ""), kinds[name].category)
+    is_illegal = name == dsa_terms.REPORT_ILLEGAL
     if is_illegal and not text:
         raise Invalid("text", "must say why this is illegal")
     if (is_illegal or is_guest) and body.given(sent.goodFaith, False) is not True:
@@ -233,14 +233,14 @@ class GuestReportsHandler(Handler):
             raise NotImplementedHere("No mail is sent here: sign in to report this")
         words = _checked_words(ctx, sent, is_guest=True)
         address = user.checked_email(body.given(sent.email, ""))
-        name = legal_terms.checked_text(body.given(sent.name, ""), "name", _MOST_NAME)
+        name = dsa_terms.checked_text(body.given(sent.name, ""), "name", _MOST_NAME)
         if "\n" in name:
             raise Invalid("name", "must be one line")
         # The law asks for a name but where children are abused.
         if (
-            words.kind == legal_terms.REPORT_ILLEGAL
+            words.kind == dsa_terms.REPORT_ILLEGAL
             and not name
-            and words.category != legal_terms.CHILD_SAFETY
+            and words.category != dsa_terms.CHILD_SAFETY
         ):
             raise Invalid("name", "may not be empty for a report of something illegal")
         if body.given(sent.shownIds, []):
@@ -257,14 +257,14 @@ class GuestReportsHandler(Handler):
             outbox.queue_notice(
                 tx,
                 "decisions/guest_request",
-                cause=f"{guest_request.KIND}:{token_hex(16)}",
+                cause=f"{unconfirmed_guest_report.KIND}:{token_hex(16)}",
                 site_id=site.id,
                 recipient=address,
                 subject=f"Confirm your report - {title}",
                 site_title=title,
                 thing_url=site.page(f"{thing}/"),
                 kind=itemtypes.name_of(ref.item_type),
-                hours=guest_request.HOURS,
+                hours=unconfirmed_guest_report.HOURS,
                 url=f"{site.origin}{decision_link.REPORT_PATH}?code={secret}",
             )
         return Done()

@@ -15,7 +15,7 @@ from forumapi.models.rules import matching, rule_page
 from forumapi.models.rules.definition import MODES, OFF, SHADOW, RuleDefinition
 from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
 from forumapi.models.rules.rule_page import RuleHit, RuleVersion
-from forumapi.models.trust import legal_terms
+from forumapi.models.trust import dsa_terms
 from forumapi.models.trust.action import ActionGrounds
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, needs
@@ -267,15 +267,15 @@ def _check_ids(ctx: Context, made: RuleDefinition) -> None:
 
 
 def _grounds(sent: ModerationRuleBody) -> ActionGrounds:
-    ground = given(sent.ground, legal_terms.TERMS)
-    if ground not in legal_terms.GROUNDS:
-        raise Invalid("ground", f"must be one of {', '.join(legal_terms.GROUNDS)}")
-    otherwise = legal_terms.VIOLATION if ground == legal_terms.TERMS else legal_terms.UNCATEGORISED
-    category = legal_terms.checked_category(given(sent.category, ""), otherwise)
-    rule = legal_terms.checked_text(given(sent.rule, ""), "rule", _MOST_RULE)
-    reason = legal_terms.checked_text(given(sent.reason, ""), "reason", _MOST_TEXT)
+    ground = given(sent.ground, dsa_terms.TERMS)
+    if ground not in dsa_terms.GROUNDS:
+        raise Invalid("ground", f"must be one of {', '.join(dsa_terms.GROUNDS)}")
+    otherwise = dsa_terms.VIOLATION if ground == dsa_terms.TERMS else dsa_terms.UNCATEGORISED
+    category = dsa_terms.checked_category(given(sent.category, ""), otherwise)
+    rule = dsa_terms.checked_text(given(sent.rule, ""), "rule", _MOST_RULE)
+    reason = dsa_terms.checked_text(given(sent.reason, ""), "reason", _MOST_TEXT)
     if not reason:
         raise Invalid("reason", "is required: what the authors are told")
-    if ground == legal_terms.ILLEGAL and not rule:
+    if ground == dsa_terms.ILLEGAL and not rule:
         raise Invalid("rule", "must name the law")
     return ActionGrounds(ground, category, rule, reason)

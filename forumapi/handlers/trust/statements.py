@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from forumapi.errors import known
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
-from forumapi.models.trust import appeal, statement
-from forumapi.models.trust.statement import Statement
+from forumapi.models.trust import appeal, statement_of_reasons
+from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Result
@@ -47,6 +47,6 @@ class StatementHandler(Handler):
         until, appeal_id = found.appealable(tx, site_id)
         if appeal_id:
             meta["links"].append({"rel": "appeal", "href": f"{appeal.PATH}/{appeal_id}"})
-        things = [statement.thing(row) for row in found.things(tx, site_id, me)]
+        things = [statement_of_reasons.thing(row) for row in found.things(tx, site_id, me)]
         more = {"appealUntil": format_time(until), "things": things}
         return Data(dumps(data | more | {"meta": meta}))

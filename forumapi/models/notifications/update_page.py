@@ -38,7 +38,7 @@ from forumapi.models.notifications.update_types import (
 )
 from forumapi.models.pages.documents import Documents
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import appeal, report, statement
+from forumapi.models.trust import appeal, report, statement_of_reasons
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments
@@ -433,7 +433,7 @@ def decided(
             ids.setdefault(one.type, []).append(one.id & _DECISION_ID)
     reports = ids.get(REPORT_RECEIVED, []) + ids.get(REPORT_DECIDED, [])
     found = {
-        "statement": statement.documents(tx, site_id, me, ids.get(STATEMENT, ())),
+        "statement": statement_of_reasons.documents(tx, site_id, me, ids.get(STATEMENT, ())),
         "report": report.documents(tx, site_id, me, reports),
         "appeal": appeal.documents(tx, site_id, me, ids.get(APPEAL_DECIDED, ())),
     }

@@ -20,7 +20,7 @@ from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.rules import matching
 from forumapi.models.rules.definition import ACTIVE, HOLD, RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule
-from forumapi.models.trust import legal_terms, targets
+from forumapi.models.trust import dsa_terms, targets
 from forumapi.models.trust.action import Action
 from forumapi.permissions.evaluator import Tree
 
@@ -160,7 +160,7 @@ def _case(
     tx: Transaction, site_id: int, definition: RuleDefinition, target: targets.ActionTarget
 ) -> int:
     """Return the open case of a locked thing; open one if there is none."""
-    priority = legal_terms.priority("", definition.grounds.category)
+    priority = dsa_terms.priority("", definition.grounds.category)
     return int(
         tx.value(
             OPEN_CASE,
@@ -171,6 +171,6 @@ def _case(
             microcosm_id=target.microcosm_id,
             author_id=target.author_id,
             priority=priority,
-            days=legal_terms.DUE_DAYS[priority],
+            days=dsa_terms.DUE_DAYS[priority],
         )
     )

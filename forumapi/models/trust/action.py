@@ -18,7 +18,7 @@ from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import Conflict
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import statement, targets
+from forumapi.models.trust import statement_of_reasons, targets
 from forumapi.models.trust.action_kinds import (
     KINDS,
     ActionKind,
@@ -26,7 +26,7 @@ from forumapi.models.trust.action_kinds import (
     AppliedChange,
     UndoneChange,
 )
-from forumapi.models.trust.legal_terms import VIOLATION
+from forumapi.models.trust.dsa_terms import VIOLATION
 
 PATH: Final = "/api/v1/actions"
 PLANNED: Final = "planned"
@@ -284,7 +284,7 @@ FORGET_STATES = Query(
 
 
 class ActionGrounds(NamedTuple):
-    """Grounds of an action: its legal ground and category (legal_terms.py); `rule` and `reason`, which the authors of
+    """Grounds of an action: its legal ground and category (dsa_terms.py); `rule` and `reason`, which the authors of
     the things read; and `note`, which moderators alone read.
     """
 
@@ -536,7 +536,7 @@ class Action:
         `author`: who undoes it; `allowed`: microcosms that they moderate now.
         """
         if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
-            statement.revoke(tx, author.site_id, self.id)
+            statement_of_reasons.revoke(tx, author.site_id, self.id)
             self.set_state(tx, author.site_id, UNDONE)
 
     def undo_for(
@@ -552,7 +552,7 @@ class Action:
             raise Conflict("This action is not done")
         while self._take_back(tx, author, allowed, IN_REQUEST, author_id) == IN_REQUEST:
             pass
-        statement.revoke(tx, author.site_id, self.id)
+        statement_of_reasons.revoke(tx, author.site_id, self.id)
 
     def _take_back(
         self,
@@ -622,7 +622,7 @@ class Action:
             return {}
         done = {one.place for one in steps if one.state == "done"}
         authors = {row[0]: row[3] for row in rows if row[0] in done and row[3] != self.actor_id}
-        stated = statement.insert_for(tx, site_id, self.id, set(authors.values()))
+        stated = statement_of_reasons.insert_for(tx, site_id, self.id, set(authors.values()))
         return {place: stated[author_id] for place, author_id in authors.items()}
 
     def _store(

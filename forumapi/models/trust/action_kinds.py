@@ -14,8 +14,8 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import activity_history, redaction, sanction, targets
-from forumapi.models.trust.activity_history import RehiddenComment, UnhiddenComment
+from forumapi.models.trust import last_activity_undo, redaction, sanction, targets
+from forumapi.models.trust.last_activity_undo import RehiddenComment, UnhiddenComment
 from forumapi.models.trust.sanction import Sanction
 from forumapi.models.trust.target_batch import TargetBatch
 from forumapi.models.trust.targets import ActionTarget
@@ -233,8 +233,8 @@ class FlagKind(ActionKind):
                 edited.append((target, change))
             conflicts.append("")
         batch.write(journal.PATCHED)
-        activity_history.carry(tx, author.site_id, shown)
-        activity_history.skip(tx, author.site_id, hidden)
+        last_activity_undo.carry(tx, author.site_id, shown)
+        last_activity_undo.skip(tx, author.site_id, hidden)
         for target, change in edited:
             _restore_edit(tx, author, target, change)
         return conflicts

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.errors import Conflict, TooMany
-from forumapi.models.trust import action, case, case_page, statement
+from forumapi.models.trust import action, case, case_page, statement_of_reasons
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.json_fragments import format_time
 
@@ -141,7 +141,7 @@ def insert(
         site_id=site_id,
         me=me,
         statement_id=statement_id,
-        months=statement.APPEAL_MONTHS,
+        months=statement_of_reasons.APPEAL_MONTHS,
     )
     if row is None:
         return 0, False
@@ -149,7 +149,7 @@ def insert(
     if earlier := tx.value(EARLIER, site_id=site_id, statement_id=statement_id):
         return int(earlier), False
     if is_over:
-        raise Conflict(f"An appeal is possible for {statement.APPEAL_MONTHS} months")
+        raise Conflict(f"An appeal is possible for {statement_of_reasons.APPEAL_MONTHS} months")
     id = tx.value(INSERT, site_id=site_id, me=me, statement_id=statement_id, action_id=action_id)
     tx.run(ADD_MESSAGE, site_id=site_id, id=id, text=text, me=me)
     case.open_appeal(tx, site_id, id, action_id, me)

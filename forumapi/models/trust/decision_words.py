@@ -6,7 +6,7 @@ import calendar
 import datetime
 from typing import Final
 
-from forumapi.models.trust.legal_terms import ILLEGAL
+from forumapi.models.trust.dsa_terms import ILLEGAL
 
 # Kind of action -> what was done; {things} is a number of things, as `things` says it.
 _DONE: Final = {

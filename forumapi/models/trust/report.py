@@ -12,7 +12,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.itemtypes import ItemRef
-from forumapi.models.trust import legal_terms
+from forumapi.models.trust import dsa_terms
 from forumapi.wire.json_fragments import format_time
 
 PATH: Final = "/api/v1/reports"
@@ -206,7 +206,7 @@ class Report:
             self.id = row[0]
             return False
         _check_limits(row[1:])
-        priority = legal_terms.priority(self.kind, self.category)
+        priority = dsa_terms.priority(self.kind, self.category)
         self.id = tx.value(
             INSERT,
             **named,
@@ -215,7 +215,7 @@ class Report:
             microcosm_id=self.thing.microcosm_id,
             author_id=self.thing.author_id,
             priority=priority,
-            days=legal_terms.DUE_DAYS[priority],
+            days=dsa_terms.DUE_DAYS[priority],
             kind=self.kind,
             category=self.category,
             text=self.text,

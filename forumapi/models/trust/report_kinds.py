@@ -11,7 +11,7 @@ from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import legal_terms
+from forumapi.models.trust import dsa_terms
 from forumapi.text import short_text_cleaning
 from forumapi.wire.json_fragments import dumps, loads
 
@@ -58,7 +58,7 @@ _TITLES: Final = {
     "other": "Something else",
 }
 DEFAULTS: Final = tuple(
-    ReportKind(name, _TITLES[name], category) for name, category in legal_terms.KINDS.items()
+    ReportKind(name, _TITLES[name], category) for name, category in dsa_terms.KINDS.items()
 )
 
 
@@ -83,15 +83,15 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
             raise Invalid(f"[{number}].kind", "must have 1 to 40 letters, digits, _ or -")
         if not 1 <= short_text_cleaning.length(title) <= MOST_TITLE or "\n" in title:
             raise Invalid(f"[{number}].title", f"must be one line of 1 to {MOST_TITLE} characters")
-        category = one["category"] or legal_terms.KINDS.get(name, legal_terms.VIOLATION)
-        if category not in legal_terms.CATEGORIES:
+        category = one["category"] or dsa_terms.KINDS.get(name, dsa_terms.VIOLATION)
+        if category not in dsa_terms.CATEGORIES:
             raise Invalid(f"[{number}].category", "must be a category of the Digital Services Act")
         made.append(ReportKind(name, title, category))
     names = [one.name for one in made]
     if len(set(names)) < len(names):
         raise Invalid("", "may name each kind only once")
-    if legal_terms.REPORT_ILLEGAL not in names:
-        raise Invalid("", f"must have the kind {legal_terms.REPORT_ILLEGAL}")
+    if dsa_terms.REPORT_ILLEGAL not in names:
+        raise Invalid("", f"must have the kind {dsa_terms.REPORT_ILLEGAL}")
     return tuple(made)
 
 

@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.models.trust.action_kinds import KINDS
-from forumapi.models.trust.legal_terms import GROUNDS
+from forumapi.models.trust.dsa_terms import GROUNDS
 from forumapi.wire.json_fragments import format_time
 
 NOTICE: Final = "notice"

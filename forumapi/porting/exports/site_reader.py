@@ -27,8 +27,8 @@ from forumapi.database.query import Query, Row
 from forumapi.files.storage import MissingError, Storage
 from forumapi.models.content import reaction
 from forumapi.models.people.criterion import COLUMNS
+from forumapi.porting.exports.file_from_chunks import PieceStream
 from forumapi.porting.exports.own_links import Key, OwnLinks
-from forumapi.porting.exports.piece_stream import PieceStream
 from forumapi.porting.layout import (
     BaseReader,
     Board,

@@ -17,8 +17,8 @@ import pytest
 
 from forumapi.command import cli
 from forumapi.models.trust.action_kinds import KINDS
-from forumapi.models.trust.legal_terms import CATEGORIES, GROUNDS
-from forumapi.models.trust.legal_terms import KINDS as REPORT_KINDS
+from forumapi.models.trust.dsa_terms import CATEGORIES, GROUNDS
+from forumapi.models.trust.dsa_terms import KINDS as REPORT_KINDS
 from tests.api import Api
 from tests.factories import Factory, Site
 

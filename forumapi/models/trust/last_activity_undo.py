@@ -19,7 +19,7 @@ from forumapi.models.trust.targets import ActionTarget
 
 # Changes of comments of an item that keep a last activity.
 KEEPING = Query(
-    "activity_history.keeping",
+    "last_activity_undo.keeping",
     f"""
     SELECT y.action_id, y.place, c.item_id, y.applied, (y.before ->> 'last_activity')::timestamptz
       FROM comments c
@@ -30,7 +30,7 @@ KEEPING = Query(
 )
 # Changes that showed one of these comments while it was hidden otherwise: they keep none.
 SHOWING = Query(
-    "activity_history.showing",
+    "last_activity_undo.showing",
     f"""
     SELECT y.action_id, y.place, y.item_id, y.applied
       FROM action_changes y
@@ -40,7 +40,7 @@ SHOWING = Query(
        AND (y.before @> '{{"is_deleted": true}}' OR y.before @> '{{"is_moderated": true}}')""",
 )
 EARLIEST = Query(
-    "activity_history.earliest",
+    "last_activity_undo.earliest",
     f"""
     SELECT u.id, e.applied, e.activity
       FROM unnest(%(item_ids)s::bigint[]) AS u (id)
@@ -54,7 +54,7 @@ EARLIEST = Query(
              ORDER BY z.applied LIMIT 1) e""",
 )
 KEEP = Query(
-    "activity_history.keep",
+    "last_activity_undo.keep",
     """
     UPDATE action_changes y
        SET before = y.before || jsonb_build_object('last_activity', w.before),

@@ -16,7 +16,7 @@ KIND: Final = "guest-report"
 HOURS: Final = 24
 
 STORE = Query(
-    "guest_request.store",
+    "unconfirmed_guest_report.store",
     """
     INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, attempts_left, expires)
     VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(subject)s, %(payload)s::jsonb, 1,
@@ -27,8 +27,10 @@ _COLUMNS: Final = """
            s.payload->>'kind', s.payload->>'category', s.payload->>'text'"""
 _MINE: Final = """
      WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()"""
-FIND = Query("guest_request.find", f"SELECT {_COLUMNS} FROM single_use s {_MINE}")
-TAKE = Query("guest_request.take", f"DELETE FROM single_use s {_MINE} RETURNING {_COLUMNS}")
+FIND = Query("unconfirmed_guest_report.find", f"SELECT {_COLUMNS} FROM single_use s {_MINE}")
+TAKE = Query(
+    "unconfirmed_guest_report.take", f"DELETE FROM single_use s {_MINE} RETURNING {_COLUMNS}"
+)
 
 
 class GuestRequest(NamedTuple):

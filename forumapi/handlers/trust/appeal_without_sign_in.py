@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 from forumapi.errors import Conflict, Invalid, TooMany
 from forumapi.handlers.trust.appeals import AppealBody, message_text
 from forumapi.models.access import platform_secret
-from forumapi.models.trust import appeal, decision_words, statement
+from forumapi.models.trust import appeal, decision_words, statement_of_reasons
 from forumapi.models.trust.appeal import Appeal
-from forumapi.models.trust.statement import Statement
+from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
@@ -34,7 +34,9 @@ class _Linked(NamedTuple):
 
     @property
     def until(self) -> datetime.datetime:
-        return decision_words.months_later(self.statement.created, statement.APPEAL_MONTHS)
+        return decision_words.months_later(
+            self.statement.created, statement_of_reasons.APPEAL_MONTHS
+        )
 
 
 class MailedAppealHandler(Handler):

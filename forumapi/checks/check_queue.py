@@ -35,7 +35,7 @@ _SAYING: Final = 20
 _LINK: Final = re.compile(r"(?:https?://|(?<![\w.@/])www\.)([^\s/<>\"'()\[\]?#:]+)", re.IGNORECASE)
 
 BEHIND = Query(
-    "content_check.behind",
+    "check_queue.behind",
     """
     SELECT h.site_id
       FROM event_heads h
@@ -46,7 +46,7 @@ BEHIND = Query(
     scope=PLATFORM,
 )
 INSERT = Query(
-    "content_check.insert",
+    "check_queue.insert",
     f"""
     INSERT INTO content_checks (site_id, item_type_id, item_id, author_id)
     SELECT %(site_id)s, n.item_type, n.item_id, coalesce(c.created_by, i.created_by)
@@ -57,7 +57,7 @@ INSERT = Query(
 )
 # The lease: no other process takes the row meanwhile.
 CLAIM = Query(
-    "content_check.claim",
+    "check_queue.claim",
     """
     UPDATE content_checks k
        SET attempts = k.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
@@ -77,7 +77,7 @@ _IN_NO_HUDDLE: Final = f"""NOT EXISTS (SELECT FROM items h
                                 WHERE h.site_id = %(site_id)s AND h.item_id = c.item_id
                                   AND h.item_type_id = {itemtypes.HUDDLE})"""
 FACTS = Query(
-    "content_check.facts",
+    "check_queue.facts",
     f"""
     SELECT coalesce(p.profile_name, ''), coalesce(u.email, ''), coalesce(p.role_ids, '{{}}'),
            coalesce((SELECT host(a.ip) FROM audit_log a
@@ -112,7 +112,7 @@ FACTS = Query(
     unrestricted="one text and its author, for the checks of its site",
 )
 SAME_TEXT = Query(
-    "content_check.same_text",
+    "check_queue.same_text",
     """
     WITH mine AS (
         UPDATE content_checks k
@@ -124,7 +124,7 @@ SAME_TEXT = Query(
     scope=PLATFORM,
 )
 FINISH = Query(
-    "content_check.finish",
+    "check_queue.finish",
     """
     UPDATE content_checks k
        SET state = %(state)s, verdicts = %(verdicts)s::jsonb, done = now()
@@ -132,7 +132,7 @@ FINISH = Query(
  RETURNING k.check_id""",
 )
 OPEN_CASE = Query(
-    "content_check.open_case",
+    "check_queue.open_case",
     """
     INSERT INTO cases AS k (site_id, item_type_id, item_id, in_item_id, microcosm_id, author_id, priority, due, is_held)
     VALUES (%(site_id)s, %(item_type)s, %(item_id)s, %(in_item_id)s, %(microcosm_id)s, %(author_id)s, 1,
@@ -140,7 +140,7 @@ OPEN_CASE = Query(
         ON CONFLICT (site_id, item_type_id, item_id) WHERE state = 'open' DO UPDATE SET is_held = true""",
 )
 VERDICTS = Query(
-    "content_check.verdicts",
+    "check_queue.verdicts",
     """
     SELECT k.created, k.state, k.verdicts::text
       FROM content_checks k
@@ -150,7 +150,7 @@ VERDICTS = Query(
      LIMIT 10""",
 )
 FORGET = Query(
-    "content_check.forget",
+    "check_queue.forget",
     "DELETE FROM content_checks k WHERE k.created < now() - make_interval(days => %(days)s::int)",
     scope=PLATFORM,
 )

@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.models.trust.action_kinds import KINDS
-from forumapi.models.trust.legal_terms import GROUNDS
+from forumapi.models.trust.dsa_terms import GROUNDS
 from forumapi.wire.json_fragments import format_time
 
 PATH: Final = "/api/v1/statements"
@@ -24,7 +24,7 @@ APPEAL_MONTHS: Final = 6
 
 # One for each author of what an action changes.
 INSERT_FOR = Query(
-    "statement.insert_for",
+    "statement_of_reasons.insert_for",
     """
     INSERT INTO statements AS s (site_id, action_id, profile_id)
     SELECT %(site_id)s, %(action_id)s, u.id FROM unnest(%(profile_ids)s::bigint[]) AS u (id)
@@ -34,7 +34,7 @@ INSERT_FOR = Query(
 
 # Of an author whose things are not all as before, the statement stays.
 REVOKE = Query(
-    "statement.revoke",
+    "statement_of_reasons.revoke",
     """
     UPDATE statements s
        SET revoked = now()
@@ -51,7 +51,7 @@ _COLUMNS: Final = """
              WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
                AND n.statement_id = s.statement_id)"""
 FIND = Query(
-    "statement.find",
+    "statement_of_reasons.find",
     f"""
     SELECT {_COLUMNS}
       FROM statements s
@@ -59,7 +59,7 @@ FIND = Query(
      WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = %(id)s""",
 )
 OWN = Query(
-    "statement.own",
+    "statement_of_reasons.own",
     f"""
     SELECT {_COLUMNS}
       FROM statements s
@@ -71,7 +71,7 @@ OWN = Query(
 )
 # The end of the time for an appeal, and the appeal that there is, of a statement that its reader has found.
 APPEALABLE = Query(
-    "statement.appealable",
+    "statement_of_reasons.appealable",
     """
     SELECT s.created + make_interval(months => %(months)s::int),
            (SELECT p.appeal_id FROM appeals p WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id)
@@ -79,7 +79,7 @@ APPEALABLE = Query(
      WHERE s.site_id = %(site_id)s AND s.statement_id = %(id)s""",
 )
 OWN_BY_ID = Query(
-    "statement.own_by_id",
+    "statement_of_reasons.own_by_id",
     f"""
     SELECT {_COLUMNS}
       FROM statements s
@@ -87,7 +87,7 @@ OWN_BY_ID = Query(
      WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = ANY(%(ids)s::bigint[])""",
 )
 THINGS = Query(
-    "statement.things",
+    "statement_of_reasons.things",
     """
     SELECT x.item_type_id, x.item_id, x.state = 'undone'
       FROM action_changes x

@@ -11,8 +11,8 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.access import platform_secret
 from forumapi.models.trust import report
 from forumapi.models.trust.case import ACTED
-from forumapi.models.trust.guest_request import GuestRequest
 from forumapi.models.trust.report import Guest, OwnReport, Report, ReportedThing
+from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import READ as MAY_READ
 from forumapi.permissions.evaluator import effective
 from forumapi.request import html_answers
