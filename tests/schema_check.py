@@ -20,8 +20,6 @@ from forumapi.apidocs import openapi
 from forumapi.request.handler import ANYTHING
 from forumapi.wire.http_headers import CORS_RESPONSE
 
-# What any address answers before it is known which one was meant.
-ANYWHERE = frozenset({301, 400, 404, 429, 500, 503})
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
@@ -251,16 +249,16 @@ def _resolved(part: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _responses(template: str | None, method: str) -> dict[int, dict[str, Any]]:
     """Status -> what is documented of it. An address or method that is not there has answers too."""
-    shared = document()["components"]["responses"]
+    anywhere = {int(status): part for status, part in document()["x-anywhere"].items()}
     if template is None:
-        return {status: shared[str(status)] for status in ANYWHERE}
+        return anywhere
     if method == "OPTIONS":
-        return {200: {}, **{status: shared[str(status)] for status in ANYWHERE}}
+        return {200: {}, **anywhere}
     # HEAD and OPTIONS are described once, in the introduction: HEAD answers as GET does.
     verb = "get" if method == "HEAD" else method.lower()
     operation = document()["paths"][template].get(verb)
     if operation is None:
-        return {status: shared[str(status)] for status in ANYWHERE | {405}}
+        return {**anywhere, 405: document()["components"]["responses"]["405"]}
     return {int(status): _resolved(part) for status, part in operation["responses"].items()}
 
 

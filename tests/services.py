@@ -279,33 +279,40 @@ def chromium_programs() -> Chromium | None:
     return Chromium(browser, driver) if browser and driver else None
 
 
-# ---------------------------------------------------------------- axe-core and html-validate
+# ---------------------------------------------------------------- programs from npm
 
 
-CHECKERS_LOCK: Final = Path(__file__).resolve().parent / "browser" / "npm"
-_CHECKERS: Final = FOLDER.parent / "npm"
+class NpmPrograms(NamedTuple):
+    """Packages of npm that tests run: `lock` is the folder of their lock file, `folder` where npm installs them."""
+
+    lock: Path
+    folder: Path
+
+    def found(self) -> Path | None:
+        """Return the folder `node_modules`, if npm has filled it by the present lock file."""
+        name = "package-lock.json"
+        try:
+            is_current = (self.folder / name).read_bytes() == (self.lock / name).read_bytes()
+        except OSError:
+            return None
+        modules = self.folder / "node_modules"
+        # Written by npm when it is done.
+        return modules if is_current and (modules / ".package-lock.json").exists() else None
+
+    def install(self, npm: str) -> None:
+        """Install from npm's registry exactly what the lock file names, by its hashes, without scripts of theirs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(self.lock / name, self.folder / name)
+        subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
 
 
-def page_checkers() -> Path | None:
-    """Return the folder in which npm has put what pages are checked with, if it is there as the lock file says."""
-    name = "package-lock.json"
-    try:
-        is_current = (_CHECKERS / name).read_bytes() == (CHECKERS_LOCK / name).read_bytes()
-    except OSError:
-        return None
-    found = _CHECKERS / "node_modules"
-    return found if is_current and (found / "axe-core" / "axe.min.js").exists() else None
-
-
-def install_page_checkers(npm: str) -> None:
-    """Install them from npm's registry: exactly what the lock file names, by its hashes, without scripts of theirs."""
-    _CHECKERS.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(CHECKERS_LOCK / name, _CHECKERS / name)
-    subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-        cwd=_CHECKERS,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+_TESTS: Final = Path(__file__).resolve().parent
+PAGE_CHECKERS: Final = NpmPrograms(_TESTS / "browser" / "npm", FOLDER.parent / "npm")
+DOCUMENT_CHECKERS: Final = NpmPrograms(_TESTS / "apidocs" / "npm", FOLDER.parent / "npm-apidocs")

@@ -104,11 +104,12 @@ def _switches(document: Schema) -> Iterable[str]:
     yield "</section>\n"
     yield '<section aria-labelledby="refusals">\n<h2 id="refusals">Refusals</h2>\n'
     yield f"<p>Each carries {_type({'$ref': 'ErrorDetail'})} as its <code>data</code>.</p>\n"
+    shared = {**document["components"]["responses"], **document["x-anywhere"]}
     yield _table(
         ("Status", "Meaning"),
         (
             (f"<code>{name}</code>", _inline(response["description"]))
-            for name, response in document["components"]["responses"].items()
+            for name, response in sorted(shared.items())
             if name >= "400" and name.isdigit()
         ),
     )

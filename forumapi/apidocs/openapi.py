@@ -74,7 +74,7 @@ without a body. Neither is listed at the addresses. A method that an address doe
 
 **Switches.** Every operation that answers with the envelope also takes the parameters listed under `x-switches`. They
 change the form of the answer, or the method that is meant, so they are described once: the answers of the operations
-are those without them."""
+are those without them. What any address may answer, also one that is not listed, stands under `x-anywhere`."""
 
 _DESCRIPTIONS: Final[dict[int, str]] = {
     301: "The same address is meant without double slashes, at `Location`; only of reads.",
@@ -155,6 +155,8 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         for name, described in http_headers.REQUEST.items()
     },
 }
+# Statuses that every address may answer with, also one that the document does not have.
+ANYWHERE: Final = (301, 400, 404, 429, 500, 503)
 SWITCHES: Final = (
     "always200",
     "X-Always-200",
@@ -244,7 +246,12 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
     schemas = _Schemas(endpoint.handler for endpoint in endpoints)
     # Envelopes and bodies become components while the operations are made.
     paths = {endpoint.template: _path(endpoint, schemas, routes) for endpoint in endpoints}
-    responses = _responses(schemas)
+    shared = _responses(schemas)
+    anywhere = {str(status): shared[str(status)] for status in ANYWHERE}
+    named = _references(paths, "responses")
+    responses = {name: shared[name] for name in shared if name in named}
+    switches = [_PARAMETERS[name] for name in SWITCHES]
+    taken = _references(paths, "parameters")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -252,6 +259,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
             "version": __version__,
             "summary": "A hosted, multi-tenant forum platform",
             "description": _INTRODUCTION,
+            "contact": {"name": "The operator of this host"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": servers,
@@ -259,8 +267,8 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": schemas.used_by(paths, responses),
-            "parameters": _PARAMETERS,
+            "schemas": schemas.used_by(paths, responses, anywhere),
+            "parameters": {name: one for name, one in _PARAMETERS.items() if name in taken},
             "headers": http_headers.RESPONSE,
             "responses": responses,
             "securitySchemes": {
@@ -273,7 +281,8 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
                 },
             },
         },
-        "x-switches": [_parameter(name) for name in SWITCHES],
+        "x-switches": switches,
+        "x-anywhere": anywhere,
     }
 
 
@@ -389,9 +398,12 @@ def _operation_name(endpoint: Endpoint, verb: str) -> str:
 
 def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
-    (307).
+    (307); for a redirect also the 200 of `always200`.
     """
     made: Schema = {str(operation.status): _success(name, operation, schemas)}
+    if operation.status == 307:
+        said = "With `always200`: the same redirect, for clients that can't read one."
+        made = {"200": {**made["307"], "description": said}, **made}
     if operation.media_type == ANYTHING:
         part = {
             **_success(name, operation, schemas),
@@ -407,6 +419,8 @@ def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")
+    if operation.status == 307:
+        names.append("always200")
     if verb == "GET" and _is_tagged(endpoint, operation):
         names.append("If-None-Match")
     if verb != "GET":
@@ -795,15 +809,15 @@ class _Schemas:
         return {**whole, "properties": flat}
 
 
-def _references(part: Any) -> set[str]:
-    """Return the names of the schemas that a part of the document refers to."""
+def _references(part: Any, kind: str = "schemas") -> set[str]:
+    """Return the names of the components of this kind that a part of the document refers to."""
     if isinstance(part, dict):
-        prefix = _REF.format(name="")
+        prefix = f"#/components/{kind}/"
         target = str(part.get("$ref", ""))
         own = {target.removeprefix(prefix)} if target.startswith(prefix) else set()
-        return own.union(*map(_references, part.values()))
+        return own.union(*(_references(inner, kind) for inner in part.values()))
     if isinstance(part, list | tuple):
-        return set().union(*map(_references, part))
+        return set().union(*(_references(inner, kind) for inner in part))
     return set()
 
 
@@ -927,7 +941,7 @@ def _lenient(schema: Schema) -> Schema:
     """Return the schema of a body in which null is allowed for every key, where it means absent (platform 1.2)."""
     required = set(schema.get("required", ()))
     properties = {
-        key: inner if key in required else {"anyOf": [inner, {"type": "null"}]}
+        key: {"anyOf": [inner, _NULL]} if inner and key not in required else inner
         for key, inner in schema.get("properties", {}).items()
     }
     return {**schema, "properties": properties} if properties else schema

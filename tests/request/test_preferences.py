@@ -196,12 +196,8 @@ def test_a_refusal_is_one_whatever_is_preferred(api: Api, bikes: Site, chat: Thi
 
 def test_cors_lists_what_the_api_document_names(api: Api, bikes: Site) -> None:
     document = schema_check.document()
-    whole = json.dumps([document["paths"], document["x-switches"]])
-    sent = {
-        name
-        for name, one in document["components"]["parameters"].items()
-        if one["in"] == "header" and f'"#/components/parameters/{name}"' in whole
-    }
+    taken = [*document["components"]["parameters"].values(), *document["x-switches"]]
+    sent = {one["name"] for one in taken if one["in"] == "header"}
     whole = json.dumps([document["paths"], document["components"]["responses"]])
     read = {
         name

@@ -59,7 +59,7 @@ return [...document.querySelectorAll('body *')]
 
 def checkers() -> Path:
     """Return the folder of axe-core and html-validate; without it the test is skipped."""
-    found = services.page_checkers()
+    found = services.PAGE_CHECKERS.found()
     if found is None:
         pytest.skip("axe-core and html-validate are not installed (`scripts/testdb prepare`)")
     return found
