@@ -19,7 +19,7 @@ SUITE := $(BIN)/python scripts/suite
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help catalogs venv run test test-wide chaos soak-disconnects fuzz-permissions mutants test-quick lint format smoke walk proof disconnects bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist install clean
+.PHONY: help catalogs venv run test test-wide chaos soak-disconnects fuzz-permissions mutants test-quick lint format smoke walk proof disconnects bench bench-edge bench-files bench-live bench-mail cluster testdb migrate dbshell routes dist clients install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ routes: $(STAMP) ## write the tables of routes and of operation ids into tests/s
 
 dist: $(STAMP) ## build dist/forumapi, the platform as one file, and the bill of what is in it
 	@scripts/dist
+
+clients: $(STAMP) ## build the clients for Python and TypeScript into dist/clients
+	@$(BIN)/python -m scripts.clients
 
 install: ## install it (DESTDIR=... below a folder; FILE=... a file built before; WITH=--upstart)
 	@test -x $(FILE) || $(MAKE) -s dist
