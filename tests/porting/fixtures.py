@@ -36,7 +36,8 @@ def board(name: str, database: str = "mysql") -> Board:
     folder = Path(FOLDER) / name
     more = f"-{database}" if database == "postgresql" and (folder / "mysql.sql.gz").exists() else ""
     expected = json.loads(gzip.decompress((folder / f"expected{more}.json.gz").read_bytes()))
-    return Board(folder / f"{database}.sql.gz", folder / f"files{more}", expected)
+    ending = "db" if database == "intermediate" else "sql"
+    return Board(folder / f"{database}.{ending}.gz", folder / f"files{more}", expected)
 
 
 def comparison() -> tuple[Callable[[str], str], Callable[[str], str]]:

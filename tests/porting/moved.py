@@ -13,6 +13,8 @@ from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.porting.layout import ForumReader
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import Loader, Outcome
+from forumapi.porting.loading.planning import ImportPlan, Planner
+from forumapi.porting.loading.verification import Verifier, table
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN
 from tests.porting import boards
@@ -78,3 +80,17 @@ def moved(make: Factory, config: Config) -> Iterator[Moved]:
     made = Moved(make, config, make.site(), boards.bikes())
     made.load()
     yield made
+
+
+def move_in(make: Factory, config: Config, reader: ForumReader) -> tuple[Moved, ImportPlan, str]:
+    """Plan, load and verify a forum, which must be right; return the site, the plan, and the verification's table."""
+    plan = Planner(reader).run()
+    made = Moved(make, config, make.site(), reader)
+    made.load()
+    with make.database.write() as tx:
+        site = SiteDirectory(make.database, make.platform_domain).by_id(made.site.id, tx)
+        assert site is not None
+        report = Verifier(tx, config, site, made.origin, reader).run()
+    text = "\n".join(table(report))
+    assert report.is_right, "\n".join([text, *map(str, report.differences[:20])])
+    return made, plan, text

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from forumapi.porting.loading.links import OldLinks
-from forumapi.porting.markup import foreign_markdown
+from forumapi.porting.markup import discourse_text, foreign_markdown
+from forumapi.porting.markup.discourse_text import DiscourseText
 from forumapi.porting.markup.phpbb_text import PhpbbText
 from forumapi.porting.markup.smf_text import SmfText
 from forumapi.wire import legacy_urls
@@ -38,9 +39,29 @@ def _markdown(text: str) -> None:
     foreign_markdown.with_people(foreign_markdown.with_addresses(text, ()), {})
 
 
+def _discourse(text: str) -> None:
+    DiscourseText({}, lambda topic, number: "", lambda key: None, "").convert(text)
+    discourse_text.files(text)
+    discourse_text.choices(text, "none")
+
+
 @pytest.mark.parametrize(
     ("convert", "piece"),
     [
+        *(
+            (_discourse, piece)
+            for piece in (
+                *(
+                    "[poll]",
+                    "[poll][/poll",
+                    '[chat quote="a',
+                    "[date=2020-01-01",
+                    "[x|1x1",
+                    "<img ",
+                ),
+                *("[details=", "upload://a", "/uploads/a", "[^a", "](/t/", "@a.", ":a", "[/poll]"),
+            )
+        ),
         *(
             (_smf, piece)
             for piece in (

@@ -92,7 +92,7 @@ def test_vbulletin(url: str, named: Old | None) -> None:
         ("discourse", "/t/which-bolt/31/12", Old(TALK, "31", 11)),
         ("discourse", "/p/9", Old(COMMENT, "9", action="incontext")),
         ("discourse", "/c/bikes/parts/12", Old(MICROCOSM, "12")),
-        ("discourse", "/u/ada_l/summary", Old(PROFILE, "ada_l")),
+        ("discourse", "/u/ada_l/summary", Old(PROFILE, "@ada_l")),
         ("discourse", f"/u/{'a' * 65}", None),
     ],
 )
@@ -132,7 +132,7 @@ def test_other_products(product: str, url: str, named: Old | None) -> None:
         ("discourse", "/t/31/12", Old(TALK, "31", 11)),
         ("discourse", "/t/slug/31/last", Old(TALK, "31", go="lastcomment")),
         ("discourse", "/t/slug/31?page=3", Old(TALK, "31", 40)),
-        ("discourse", "/u/%D0%98%D0%BC%D1%8F", Old(PROFILE, "имя")),
+        ("discourse", "/u/%D0%98%D0%BC%D1%8F", Old(PROFILE, "@имя")),
         ("smf", "/smf/index.php?topic=12.30", Old(TALK, "12", 30)),
         ("smf", "/smf/index.php?board=2.0;topic=12.15;wap2", Old(TALK, "12", 15)),
         ("smf", "/smf/index.php?topic=12.msg345#msg345", Old(COMMENT, "345")),

@@ -1,1 +1,1 @@
-"""Databases of other forums, read as rows of tables: from dump files, or from a live PostgreSQL."""
+"""Databases of other forums, read as rows of tables: from dumps and SQLite files, or from a live PostgreSQL."""

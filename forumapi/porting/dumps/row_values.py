@@ -54,11 +54,23 @@ def as_time(value: Any) -> datetime.datetime | None:
 
 def as_moment(value: Any) -> datetime.datetime | None:
     """Parse a time with its zone as PostgreSQL writes it; None for anything else."""
+    moment = _parsed(value)
+    return moment.astimezone(datetime.UTC) if moment and moment.tzinfo else None
+
+
+def as_utc(value: Any) -> datetime.datetime | None:
+    """Parse a time as PostgreSQL or SQLite writes it; without a zone it is UTC. None for anything else."""
+    moment = _parsed(value)
+    if moment is None or not 1 < moment.year < datetime.MAXYEAR:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+
+
+def _parsed(value: Any) -> datetime.datetime | None:
     try:
-        moment = datetime.datetime.fromisoformat(as_text(value))
+        return datetime.datetime.fromisoformat(as_text(value))
     except ValueError:
         return None
-    return moment.astimezone(datetime.UTC) if moment.tzinfo else None
 
 
 def as_title(value: Any) -> str:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, Self
 
-from forumapi.porting.dumps import mysql_dump, postgres_dump
+from forumapi.porting.dumps import mysql_dump, postgres_dump, sqlite_dump
 from forumapi.porting.dumps.dump_rows import DumpError, DumpTable, Row, SkippedRow, Value
 
 MAX_DUMP: Final = 256 * 1024**3
@@ -126,7 +126,7 @@ class DumpSource:
         try:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
                 self._database.execute(f"PRAGMA {pragma}")
-            self._load(path, frozenset(tables), encoding, most)
+            self._load(path, frozenset(tables), prefix, encoding, most)
             names = tables_of_board(path.name, self._columns, frozenset(tables), marker, prefix)
             self._names = names
             self._columns = {short: self._columns[whole] for short, whole in names.items()}
@@ -187,13 +187,18 @@ class DumpSource:
             self._database.execute(f"CREATE INDEX {_quoted(name)} ON {on} ({listed})")
             self._indexes.add(name)
 
-    def _load(self, path: Path, wanted: frozenset[str], encoding: str, most: int) -> None:
+    def _load(
+        self, path: Path, wanted: frozenset[str], prefix: str | None, encoding: str, most: int
+    ) -> None:
         def is_wanted(name: str) -> bool:
+            if prefix is not None:
+                return name.startswith(prefix) and name.removeprefix(prefix) in wanted
             return name in wanted or any(name.endswith(f"_{one}") for one in wanted)
 
         with BoundedStream(path, most) as raw, io.BufferedReader(raw, 1 << 20) as stream:
             head = stream.peek(65536)[:65536]
-            parser = postgres_dump if postgres_dump.looks_like(head) else mysql_dump
+            parsers = (sqlite_dump, postgres_dump)
+            parser = next((one for one in parsers if one.looks_like(head)), mysql_dump)
             statements: dict[str, str] = {}
             batch: list[Sequence[Value]] = []
             weight = 0

@@ -1,7 +1,7 @@
-"""Conversion of other products' Markdown, Misago's and NodeBB's, into the Markdown of this platform.
+"""Conversion of other products' Markdown into the Markdown of this platform.
 
-Both products show typed HTML as text, where some of it has an effect here; Misago has tags for quotations and spoilers,
-and no tables. All functions leave code as it is.
+Misago and NodeBB show typed HTML as text, where some of it has an effect here; Misago and Discourse have tags for
+quotations and spoilers; Misago has no tables. All functions leave code as it is.
 """
 
 from __future__ import annotations
@@ -119,14 +119,16 @@ def with_emoji(text: str) -> str:
     return outside_code(text, lambda part: _EMOJI.sub(lambda match: _EMOJI_OF[match[1]], part))
 
 
-def with_people(text: str, people: Mapping[str, str]) -> str:
-    """Turn `@name` into an `old:` link where the name is known. `people`: old ids by name, in lower case."""
+def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] = _MENTION) -> str:
+    """Turn `@name` into an `old:` link where the name is known. `people`: old ids by name, in lower case; `mention`:
+    pattern whose first group is the name.
+    """
 
     def linked(match: re.Match[str]) -> str:
         id = people.get(match[1].casefold())
         return f"[@{match[1]}](old:profile/{id})" if id else match[0]
 
-    return outside_code(text, lambda part: _MENTION.sub(linked, part))
+    return outside_code(text, lambda part: mention.sub(linked, part))
 
 
 def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
@@ -164,7 +166,7 @@ def with_rules_and_code(text: str) -> str:
 
 
 def with_quotations(text: str, cite: Callable[[str], str]) -> str:
-    """Turn Misago's `[quote="@name"]` and `[spoiler]` into a quotation and `<details>`; tags without a partner become
+    """Turn `[quote="@name"]` and `[spoiler="title"]` into a quotation and `<details>`; tags without a partner become
     text. `cite`: function that returns the Markdown naming the author of a quotation.
     """
     if not _TAG.search(text):
@@ -211,7 +213,12 @@ def with_quotations(text: str, cite: Callable[[str], str]) -> str:
             inner = "> " * sum(one == "quote" for one in open_tags)
             title = (match["quoted"] or match["bare"] or "").strip()
             if name == "spoiler":
-                written += [f"{inner}<details>", f"{inner}<summary>…</summary>", inner.rstrip()]
+                summary = re.sub(r"[<>&\[*_`~\\]", lambda sign: f"&#{ord(sign[0])};", title) or "…"
+                written += [
+                    f"{inner}<details>",
+                    f"{inner}<summary>{summary}</summary>",
+                    inner.rstrip(),
+                ]
             elif title:
                 written += [f"{inner}{cite(title)}", inner.rstrip()]
     while open_tags:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("microcosm", "misago", "nodebb", "phpbb", "smf")
+NAMES: Final = ("discourse", "microcosm", "misago", "nodebb", "phpbb", "smf")
 
 
 def open_reader(
@@ -32,9 +32,10 @@ def open_reader(
         return MicrocosmReader(Path(source))
     from forumapi.porting.dumps.live_source import LiveSource
     from forumapi.porting.dumps.source import DumpSource, Source
-    from forumapi.porting.readers import misago, nodebb, phpbb, smf
+    from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf
 
     module, reader = {
+        "discourse": (discourse, discourse.DiscourseReader),
         "misago": (misago, misago.MisagoReader),
         "nodebb": (nodebb, nodebb.NodebbReader),
         "phpbb": (phpbb, phpbb.PhpbbReader),

@@ -14,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, ClassVar, Final
 
 from forumapi.porting.dumps.dump_rows import Row
 from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
-    BaseReader,
     Board,
     Loss,
     PortedAssociation,
@@ -47,6 +46,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
+from forumapi.porting.readers.table_reader import TableReader
 
 MARKER: Final = "threads_threadparticipant"
 PREFIX: Final[str | None] = "misago_"
@@ -70,10 +70,19 @@ def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
     return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
-class MisagoReader(BaseReader):
+class MisagoReader(TableReader):
     """Reader of a Misago board's documents."""
 
     name: str = "misago"
+    tables: ClassVar[Mapping[str, str]] = {
+        "profiles": "users_user",
+        "forums": "categories_category",
+        "conversations": "threads_thread",
+        "polls": "threads_poll",
+        "attachments": "threads_attachment",
+        "comments": "threads_post",
+        "reactions": "threads_postlike",
+    }
     losses: tuple[Loss, ...] = (
         Loss(subject="passwords", reason="people sign in with a code by mail"),
         Loss(subject="events of threads", reason="what moderators did is no post"),
@@ -87,10 +96,7 @@ class MisagoReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """Prepare the reader. `files`: the folder that holds `media/`; `now`: bans that end before it are left out."""
-        self._source = source
-        self._files = files
-        self._now = now or datetime.datetime.now(datetime.UTC)
+        super().__init__(source, files, now)
         self._settings = {
             as_text(row["setting"]): as_text(row["dry_value"])
             for row in source.rows("conf_setting", ("setting", "dry_value"))
@@ -111,9 +117,6 @@ class MisagoReader(BaseReader):
             (re.compile(r"/(?!/)"), f"{address}/" if address else "/"),
         )
 
-    def close(self) -> None:
-        self._source.close()
-
     def _address(self) -> str:
         return self._settings.get("forum_address", "").rstrip("/")
 
@@ -127,18 +130,6 @@ class MisagoReader(BaseReader):
             addresses=(address,) if address else (),
             owner=next((str(row["id"]) for row in owners), ""),
         )
-
-    def counts(self) -> Mapping[str, int]:
-        tables = {
-            "profiles": "users_user",
-            "forums": "categories_category",
-            "conversations": "threads_thread",
-            "polls": "threads_poll",
-            "attachments": "threads_attachment",
-            "comments": "threads_post",
-            "reactions": "threads_postlike",
-        }
-        return {stream: self._source.count(table) for stream, table in tables.items()}
 
     # People
 
@@ -469,18 +460,6 @@ class MisagoReader(BaseReader):
                         ),
                     ),
                 )
-
-    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        if self._files is None or not attachment.path:
-            return None
-        root = self._files.resolve()
-        path = (root / attachment.path).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            return None
-        return path.open("rb")
-
-    def _author(self, id: Any) -> str:
-        return str(id) if as_number(id) in self._people else ""
 
     def _converted(self, text: str) -> str:
         text = text.replace("\r\n", "\n")

@@ -14,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from forumapi.porting.dumps.row_values import UNTITLED, as_number, as_text, as_time
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
-    BaseReader,
     Board,
     Loss,
     PortedAlias,
@@ -47,6 +46,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
+from forumapi.porting.readers.table_reader import TableReader
 
 MARKER: Final = "zset"
 PREFIX: Final[str | None] = "legacy_"
@@ -114,7 +114,7 @@ class _Keys:
                 yield match, as_text(row[column]), as_number(row["score"])
 
 
-class NodebbReader(BaseReader):
+class NodebbReader(TableReader):
     """Reader of a NodeBB board's documents."""
 
     name: str = "nodebb"
@@ -131,10 +131,7 @@ class NodebbReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """Prepare the reader. `files`: the folder that holds `uploads/`; `now`: bans that end earlier are left out."""
-        self._source = source
-        self._files = files
-        self._now = now or datetime.datetime.now(datetime.UTC)
+        super().__init__(source, files, now)
         self._keys = _Keys(source)
         self._config = self._keys.hash("config")
         self._names: dict[str, str] = {}
@@ -150,9 +147,6 @@ class NodebbReader(BaseReader):
             (re.compile(r"(?:\.\./)*/?post/([0-9]+)/?$"), r"old:comment/\1"),
             (re.compile(r"/(?!/)"), f"{self._address()}/"),
         )
-
-    def close(self) -> None:
-        self._source.close()
 
     def _address(self) -> str:
         return as_text(self._config.get("url")).rstrip("/")
@@ -489,15 +483,6 @@ class NodebbReader(BaseReader):
                         ),
                     ),
                 )
-
-    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        if self._files is None or not attachment.path:
-            return None
-        root = self._files.resolve()
-        path = (root / attachment.path).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            return None
-        return path.open("rb")
 
     def _author(self, id: Any) -> str:
         return as_text(id) if as_text(id).isdigit() and as_number(id) in self._people else ""

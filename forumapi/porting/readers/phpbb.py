@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from forumapi.porting.dumps.dump_rows import Row
 from forumapi.porting.dumps.row_values import (
@@ -26,7 +26,6 @@ from forumapi.porting.dumps.row_values import (
 )
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
-    BaseReader,
     Board,
     Loss,
     PortedAlias,
@@ -55,6 +54,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.markup.phpbb_text import Converted, PhpbbText, PostFile, custom_tag
 from forumapi.porting.readers.phpbb_rights import GUESTS, REGISTERED, PhpbbRights
+from forumapi.porting.readers.table_reader import TableReader, followed
 
 MARKER: Final = "privmsgs_to"
 PREFIX: Final[str | None] = None
@@ -119,10 +119,19 @@ def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
     return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
-class PhpbbReader(BaseReader):
+class PhpbbReader(TableReader):
     """Reader of a phpBB board's documents."""
 
     name: str = "phpbb"
+    tables: ClassVar[Mapping[str, str]] = {
+        "profiles": "users",
+        "roles": "groups",
+        "forums": "forums",
+        "conversations": "topics",
+        "attachments": "attachments",
+        "comments": "posts",
+        "messages": "privmsgs",
+    }
     losses: tuple[Loss, ...] = (
         Loss(subject="passwords", reason="people sign in with a code by mail"),
         Loss(subject="birthdays", reason="the board showed an age alone"),
@@ -151,10 +160,7 @@ class PhpbbReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """Prepare the reader. `files`: the board's folder; `now`: bans that end before it are left out."""
-        self._source = source
-        self._files = files
-        self._now = now or datetime.datetime.now(datetime.UTC)
+        super().__init__(source, files, now)
         self._config = {
             str(row["config_name"]): str(row["config_value"] or "")
             for row in source.rows("config", ("config_name", "config_value"))
@@ -179,9 +185,6 @@ class PhpbbReader(BaseReader):
         }
         self._rights_of_people: PhpbbRights | None = None
 
-    def close(self) -> None:
-        self._source.close()
-
     def board(self) -> Board:
         return Board(
             title=decoded(self._config.get("sitename", "")),
@@ -192,18 +195,6 @@ class PhpbbReader(BaseReader):
             owner=self._owner(),
             language=self._config.get("default_lang", ""),
         )
-
-    def counts(self) -> Mapping[str, int]:
-        tables = {
-            "profiles": "users",
-            "roles": "groups",
-            "forums": "forums",
-            "conversations": "topics",
-            "attachments": "attachments",
-            "comments": "posts",
-            "messages": "privmsgs",
-        }
-        return {stream: self._source.count(table) for stream, table in tables.items()}
 
     def unsaid(self) -> Mapping[str, int]:
         return dict(self._texts.unsaid)
@@ -315,8 +306,8 @@ class PhpbbReader(BaseReader):
             yield PortedFollow(
                 author=str(person),
                 users=tuple(PortedFollowed(id=id) for id in by_kind.get("friend", ())),
-                forums=_followed(by_kind.get("forum_id", ())),
-                conversations=_followed(by_kind.get("topic_id", ())),
+                forums=followed(by_kind.get("forum_id", ())),
+                conversations=followed(by_kind.get("topic_id", ())),
                 users_ignored=tuple(by_kind.get("foe", ())),
             )
 
@@ -688,15 +679,6 @@ class PhpbbReader(BaseReader):
 
     # Parts
 
-    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        if self._files is None or not attachment.path:
-            return None
-        root = self._files.resolve()
-        path = (root / attachment.path).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            return None
-        return path.open("rb")
-
     def _rights(self) -> PhpbbRights:
         if self._rights_of_people is None:
             self._rights_of_people = PhpbbRights(self._source, self._people)
@@ -705,9 +687,6 @@ class PhpbbReader(BaseReader):
     def _owner(self) -> str:
         founders = self._source.rows("users", ("user_id",), ("user_id",), user_type=3)
         return next((str(row["user_id"]) for row in founders), "")
-
-    def _author(self, id: Any) -> str:
-        return str(id) if as_number(id) in self._people else ""
 
     def _is_over(self, end: Any) -> bool:
         ends = as_time(end)
@@ -910,10 +889,6 @@ def _recipients(people: Mapping[int, bool]) -> tuple[PortedRecipient, ...]:
     return tuple(
         PortedRecipient(id=str(person), is_read=is_read) for person, is_read in people.items()
     )
-
-
-def _followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
-    return tuple(PortedFollowed(id=id, notify=True) for id in ids)
 
 
 def _first_of_array(data: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_address, summarize_address_range
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from forumapi.porting.dumps.dump_rows import Row
 from forumapi.porting.dumps.row_values import (
@@ -30,7 +30,6 @@ from forumapi.porting.dumps.row_values import (
 )
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
-    BaseReader,
     Board,
     Loss,
     PortedAlias,
@@ -62,6 +61,7 @@ from forumapi.porting.markup.smf_text import SmfText
 from forumapi.porting.markup.text_tree import TextNode, to_markdown
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import NOTHING, Grants, GroupRights, Rights
+from forumapi.porting.readers.table_reader import TableReader, followed, parents_first
 
 MARKER: Final = "personal_messages"
 PREFIX: Final[str | None] = None
@@ -102,10 +102,21 @@ def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
     return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
-class SmfReader(BaseReader):
+class SmfReader(TableReader):
     """Reader of an SMF board's documents."""
 
     name: str = "smf"
+    tables: ClassVar[Mapping[str, str]] = {
+        "profiles": "members",
+        "roles": "membergroups",
+        "forums": "boards",
+        "conversations": "topics",
+        "polls": "polls",
+        "attachments": "attachments",
+        "comments": "messages",
+        "messages": "personal_messages",
+        "reactions": "user_likes",
+    }
     losses: tuple[Loss, ...] = (
         Loss(subject="passwords", reason="people sign in with a code by mail"),
         Loss(subject="name of the board", reason="it stands in a file beside the database"),
@@ -138,12 +149,7 @@ class SmfReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """Prepare the reader. `files`: the folder with `attachments/` and `custom_avatar/`; `now`: bans that end before
-        it are left out.
-        """
-        self._source = source
-        self._files = files
-        self._now = now or datetime.datetime.now(datetime.UTC)
+        super().__init__(source, files, now)
         self._settings = {
             str(row["variable"]): as_text(row["value"])
             for row in source.rows("settings", ("variable", "value"))
@@ -154,9 +160,6 @@ class SmfReader(BaseReader):
             as_number(row["id_member"]) for row in source.rows("members", ("id_member",))
         }
         self._rights_of_people: SmfRights | None = None
-
-    def close(self) -> None:
-        self._source.close()
 
     def board(self) -> Board:
         address = ""
@@ -170,20 +173,6 @@ class SmfReader(BaseReader):
             addresses=(address,) if address else (),
             owner=next((str(one) for one in sorted(self._rights().members(ADMINISTRATORS))), ""),
         )
-
-    def counts(self) -> Mapping[str, int]:
-        tables = {
-            "profiles": "members",
-            "roles": "membergroups",
-            "forums": "boards",
-            "conversations": "topics",
-            "polls": "polls",
-            "attachments": "attachments",
-            "comments": "messages",
-            "messages": "personal_messages",
-            "reactions": "user_likes",
-        }
-        return {stream: self._source.count(table) for stream, table in tables.items()}
 
     def unsaid(self) -> Mapping[str, int]:
         return dict(self._texts.unsaid)
@@ -331,8 +320,8 @@ class SmfReader(BaseReader):
             yield PortedFollow(
                 author=str(person),
                 users=tuple(PortedFollowed(id=id) for id in by_kind.get("friend", ())),
-                forums=_followed(by_kind.get("board", ())),
-                conversations=_followed(by_kind.get("topic", ())),
+                forums=followed(by_kind.get("board", ())),
+                conversations=followed(by_kind.get("topic", ())),
                 users_ignored=tuple(by_kind.get("foe", ())),
                 forums_ignored=tuple(by_kind.get("not", ())),
             )
@@ -435,7 +424,8 @@ class SmfReader(BaseReader):
         }
         known = {as_number(row["id_cat"]) for row in categories}
         recycled = as_number(self._settings.get("recycle_board"))
-        for id, parent in _parents_first(rows):
+        above = {id: as_number(row["id_parent"]) for id, row in rows.items()}
+        for id, parent in parents_first(above):
             row = rows[id]
             name = as_title(row["name"])
             link = decoded(as_text(row["redirect"]))
@@ -714,18 +704,6 @@ class SmfReader(BaseReader):
                 ),
             )
 
-    def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        if self._files is None or not attachment.path:
-            return None
-        root = self._files.resolve()
-        path = (root / attachment.path).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            return None
-        return path.open("rb")
-
-    def _author(self, id: Any) -> str:
-        return str(id) if as_number(id) in self._people else ""
-
     def _rights(self) -> SmfRights:
         if self._rights_of_people is None:
             self._rights_of_people = SmfRights(self._source)
@@ -823,29 +801,3 @@ def _networks(low: Any, high: Any) -> list[str]:
         return [str(one) for one in summarize_address_range(first, last)][:64]
     except (ValueError, TypeError):
         return []
-
-
-def _followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
-    return tuple(PortedFollowed(id=id, notify=True) for id in ids)
-
-
-def _parents_first(rows: Mapping[int, Row]) -> Iterator[tuple[int, int]]:
-    """Yield each board with its parent's number, 0 without one, in the board's order and after its parent; those in a
-    cycle of parents come last, with 0.
-    """
-    done: set[int] = set()
-    waiting = list(rows)
-    while waiting:
-        later = []
-        for id in waiting:
-            parent = as_number(rows[id]["id_parent"])
-            if parent in rows and parent not in done:
-                later.append(id)
-                continue
-            done.add(id)
-            yield id, parent if parent in done and parent != id else 0
-        if len(later) == len(waiting):
-            done.update(later)
-            yield from ((id, 0) for id in later)
-            return
-        waiting = later
