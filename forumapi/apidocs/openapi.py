@@ -590,11 +590,16 @@ def _success(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schem
 
 def _query(param: Param) -> Schema:
     kinds = {bool: "boolean", int: "integer", float: "number"}
+    schema: Schema = {"type": kinds.get(param.type, "string")}
+    if len(param.values) == 1:
+        schema["const"] = param.values[0]
+    elif param.values:
+        schema["enum"] = [*param.values]
     return {
         "name": param.name,
         "in": "query",
         "description": param.description,
-        "schema": {"type": kinds.get(param.type, "string")},
+        "schema": schema,
     }
 
 

@@ -50,11 +50,15 @@ OWNER: Final = Need.OWNER
 
 
 class Param(NamedTuple):
-    """Query parameter of a method, for the OpenAPI document and the reference page alone: nothing is parsed by it."""
+    """Query parameter of a method, for the OpenAPI document and the reference page alone: nothing is parsed by it.
+
+    `values`: all texts that it may be; empty where they are not closed.
+    """
 
     name: str
     type: type
     description: str
+    values: tuple[str, ...] = ()
 
 
 class HandlerOperation(NamedTuple):

@@ -190,6 +190,18 @@ def test_generators_can_read_every_schema() -> None:
         assert not any(isinstance(value, bool) for value in values)
 
 
+def test_closed_values_are_enumerations_in_bodies_and_parameters() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    types = schemas["CreateCommentBody"]["properties"]["itemType"]
+    kinds = schemas["WebhookBody"]["properties"]["kinds"]["anyOf"][0]["items"]
+    of_cases = DOCUMENT["paths"]["/api/v1/cases"]["get"]["parameters"]
+    priority = next(one["schema"] for one in of_cases if one.get("name") == "priority")
+
+    assert types["enum"] == ["profile", "huddle", "conversation", "poll", "event"]
+    assert kinds["enum"] == ["created", "replaced", "patched", "deleted", "reminded"]
+    assert priority["enum"] == ["urgent", "high", "normal"]
+
+
 def test_every_envelope_is_a_component() -> None:
     named = {
         id(schema)

@@ -7,7 +7,7 @@ looked at (an unreadable body, too many requests) are in the envelope.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -17,6 +17,7 @@ from forumapi.auth.oauth_rules import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result
+from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas
 
@@ -26,7 +27,7 @@ _JSON = "application/json"
 class TokenBody(Struct):
     """Body of a token request (RFC 6749). A confidential client sends its id and secret here or as HTTP Basic."""
 
-    grant_type: str | UnsetType = UNSET
+    grant_type: Annotated[str, closed(GRANT_TYPES)] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
     code: str | UnsetType = UNSET

@@ -306,15 +306,15 @@ def _consent(
 
 
 _QUERY: Final = tuple(
-    Param(name, str, text)
-    for name, text in (
-        ("response_type", "code"),
+    Param(name, str, text, tuple(values))
+    for name, text, *values in (
+        ("response_type", "Always `code`.", "code"),
         ("client_id", "The client's id."),
         ("redirect_uri", "Where the answer goes: one that is registered, to the letter."),
         ("scope", "Scopes with spaces between; all that the client may ask for when left out."),
         ("state", "Comes back with the answer."),
         ("code_challenge", "The SHA-256 of the verifier in base64url (RFC 7636)."),
-        ("code_challenge_method", "S256"),
+        ("code_challenge_method", "Always `S256`.", "S256"),
     )
 )
 

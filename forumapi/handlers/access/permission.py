@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
@@ -16,6 +16,7 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire.body import UNSET, Body, UnsetType, given
+from forumapi.wire.closed_values import closed_types
 from forumapi.wire.schemas import parts as schemas
 
 _BIGINT: Final = 2**63 - 1
@@ -29,7 +30,7 @@ class PermissionBody(Body):
     """Object whose permissions are asked for, in a batch; the keys are the parameters of GET /permission."""
 
     microcosmId: int | UnsetType = UNSET
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(itemtypes.ALL)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
@@ -65,7 +66,12 @@ class PermissionHandler(Handler):
         answer=schemas.Permissions,
         params=(
             Param("microcosmId", int, "A microcosm; not looked at where an item is named."),
-            Param("itemType", str, "The name of an item type, in any letter case."),
+            Param(
+                "itemType",
+                str,
+                "The name of an item type, in any letter case.",
+                tuple(itemtypes.BY_NAME),
+            ),
             Param("itemId", int, "An item of that type; 0: something new of that type."),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, UnsetType
 
@@ -35,6 +35,7 @@ from forumapi.request.handler import CREATE, READ, Handler, Param, needs
 from forumapi.request.response import Done, Found, Page, RawResponse, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import Body
+from forumapi.wire.closed_values import closed
 from forumapi.wire.schemas import events as schemas
 
 MAX_BATCH: Final = 1000
@@ -45,7 +46,7 @@ class AttendeeBody(Body):
     """Answer of a profile to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken."""
 
     profileId: int | UnsetType = UNSET
-    rsvp: str | UnsetType = UNSET
+    rsvp: Annotated[str, closed(attendee.STATES)] | UnsetType = UNSET
     waiting: bool | UnsetType = UNSET
 
 
@@ -106,7 +107,9 @@ class AttendeesHandler(Handler):
         READ,
         answer=schemas.Attendees,
         paged=True,
-        params=(Param("status", str, "`attending` lists only those who said yes."),),
+        params=(
+            Param("status", str, "`attending` lists only those who said yes.", ("attending",)),
+        ),
     )
     def get(self, ctx: Context) -> Result:
         """The attendees by answer (yes, maybe, invited, no), then by the time of the answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
@@ -22,6 +22,7 @@ from forumapi.request.handler import CREATE, DELETE, READ, UPDATE, Handler, need
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
+from forumapi.wire.closed_values import COMMENTABLE, closed_types
 from forumapi.wire.schemas import comments as schemas
 
 _PATHS: Final = (patch.DELETED, patch.MODERATED)
@@ -30,7 +31,7 @@ _PATHS: Final = (patch.DELETED, patch.MODERATED)
 class CommentBody(Body):
     """A comment as a client sends it (content 7.2)."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(COMMENTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
     inReplyTo: int | UnsetType = UNSET
     markdown: str | UnsetType = UNSET

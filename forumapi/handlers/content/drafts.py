@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,6 +15,7 @@ from forumapi.request.handler import CREATE, LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import given
+from forumapi.wire.closed_values import closed_types
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
 
@@ -29,7 +30,7 @@ class DraftBody(Struct):
     """
 
     content: dict[str, Any] | UnsetType = UNSET
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(itemtypes.MICROCOSM_CHILDREN[1:])] | UnsetType = UNSET
     version: int | UnsetType = UNSET
 
 

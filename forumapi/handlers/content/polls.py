@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -13,6 +13,7 @@ from forumapi.handlers.content import carrier_lookup, items
 from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content.poll import (
     MAX_CHOICES,
+    RESULTS,
     VOTES,
     ChoiceBody,
     Poll,
@@ -28,6 +29,7 @@ from forumapi.request.handler import CREATE, READ, UPDATE, Handler, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
+from forumapi.wire.closed_values import closed
 from forumapi.wire.schemas import polls as schemas
 
 
@@ -40,7 +42,7 @@ class PollBody(ItemBody):
     pollOpen: bool | UnsetType = UNSET
     pollCloses: str | UnsetType = UNSET
     named: bool | UnsetType = UNSET
-    results: str | UnsetType = UNSET
+    results: Annotated[str, closed(RESULTS)] | UnsetType = UNSET
 
 
 class VoteBody(Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
@@ -13,13 +15,14 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire import body, json_fragments
+from forumapi.wire.closed_values import COMMENTABLE, closed_types
 from forumapi.wire.schemas import comments as schemas
 
 
 class PreviewBody(Struct):
     """Markdown, and the place to post it in: an item or profile to comment on, or the microcosm of a new item."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(COMMENTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
     microcosmId: int | UnsetType = UNSET
     markdown: str | UnsetType = UNSET

@@ -14,7 +14,7 @@ from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models.discovery import search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer
 from forumapi.models.discovery.search_language import SearchLanguage
-from forumapi.models.discovery.search_query import ParsedSearch
+from forumapi.models.discovery.search_query import SEARCHABLE, ParsedSearch
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, Param, needs
 from forumapi.request.response import Found, Page, Result
@@ -29,13 +29,13 @@ _PARAMS = (
         "q", str, "Words, all of which must be there, and `key:value` for any of the other keys."
     ),
     Param("inTitle", bool, "Match titles only."),
-    Param("type", str, "A type of item; repeats."),
+    Param("type", str, "A type of item; repeats.", SEARCHABLE),
     Param("id", int, "Only this item of the types named, and comments on it; repeats."),
     Param("forumId", int, "Only in this microcosm and below it; repeats."),
     Param("authorId", int, "Only what this profile wrote."),
     Param("email", str, "Profiles by address, for the site's owner; repeats."),
     Param("following", bool, "Only what the caller watches."),
-    Param("has", str, "`attachment`: only what has one."),
+    Param("has", str, "`attachment`: only what has one.", ("attachment",)),
     Param("since", str, "Last activity later than a date, or than so many days from now."),
     Param("until", str, "Last activity earlier than that."),
     Param("eventAfter", str, "With `type=event` alone: begins later than a date."),
@@ -45,6 +45,7 @@ _PARAMS = (
         "sort",
         str,
         "`date`; with `type=event` alone also `oldest` and `newest`, by when they begin.",
+        ("date", "oldest", "newest"),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
@@ -28,6 +28,7 @@ from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handl
 from forumapi.request.response import Done, Found, Page, Result, check_match
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
+from forumapi.wire.closed_values import closed, closed_types
 from forumapi.wire.schemas import microcosms as schemas
 
 
@@ -114,7 +115,7 @@ def show(ctx: Context) -> Result:
 
 
 _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
-_VISIBILITIES: Final = frozenset(("public", "protected", "private"))
+_VISIBILITIES: Final = ("public", "protected", "private")
 _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT)
 
 
@@ -124,8 +125,8 @@ class MicrocosmBody(Body):
     parentId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
-    visibility: str | UnsetType = UNSET
-    itemTypes: list[str] | UnsetType = UNSET
+    visibility: Annotated[str, closed(_VISIBILITIES)] | UnsetType = UNSET
+    itemTypes: list[Annotated[str, closed_types(itemtypes.MICROCOSM_CHILDREN)]] | UnsetType = UNSET
     logoUrl: str | UnsetType = UNSET
     removeLogo: bool | UnsetType = UNSET
     meta: Meta | UnsetType = UNSET

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,9 +15,11 @@ from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.updates import digest, mail_templates, unsubscribe
+from forumapi.updates.digest import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.closed_values import closed
 from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _TEMPLATES: Final = "/api/v1/site/mail"
@@ -90,7 +92,7 @@ def _number(ctx: Context) -> int:
 class EmailBody(Struct):
     """Body of PUT /updates/email; keys that are not sent stay."""
 
-    digest: str | UnsetType = UNSET
+    digest: Annotated[str, closed(FREQUENCIES)] | UnsetType = UNSET
     timeZone: str | UnsetType = UNSET
 
 

@@ -39,7 +39,9 @@ class UpdatesHandler(Handler):
         paged=True,
         params=(
             Param("unread", bool, "Only updates about something that the caller has not read."),
-            Param("updateType", str, "Only updates of this type, such as `mentioned`."),
+            Param(
+                "updateType", str, "Only updates of this type, such as `mentioned`.", tuple(_TYPES)
+            ),
         ),
     )
     def get(self, ctx: Context) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final, TypeVar
+from typing import Annotated, ClassVar, Final, TypeVar
 
 from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, OUT_OF_RANGE, Forbidden, Invalid, NotFound
@@ -26,6 +26,7 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Done, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, parse
+from forumapi.wire.closed_values import closed_types, type_names
 from forumapi.wire.schemas import watchers as schemas
 
 PATH: Final = "/api/v1/watchers"
@@ -40,7 +41,7 @@ class WatchBody(Body):
     that fits the object.
     """
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
     updateTypeId: int | UnsetType = UNSET
 
@@ -48,7 +49,7 @@ class WatchBody(Body):
 class SendingBody(Body):
     """Body that names a followed object, and sets whether updates about it are sent; keys that are absent stay."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
@@ -57,7 +58,7 @@ class SendingBody(Body):
 class WatchedBody(Body):
     """Body that names a followed object."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
@@ -209,7 +210,7 @@ class WatcherByItemHandler(Handler):
     @needs(
         LOGIN,
         params=(
-            Param("itemType", str, "The type of what is followed."),
+            Param("itemType", str, "The type of what is followed.", type_names(WATCHABLE)),
             Param("itemId", int, "Its id; 0 with `profile` is all people."),
         ),
     )

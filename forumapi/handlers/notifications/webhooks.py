@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,6 +12,7 @@ from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.journal import journal
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.webhook import (
+    ITEM_TYPES,
     KINDS,
     MOST_NAME,
     MOST_URL,
@@ -28,6 +29,7 @@ from forumapi.request.handler import OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import given
+from forumapi.wire.closed_values import closed, closed_types
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
@@ -41,9 +43,9 @@ class WebhookBody(Struct):
 
     name: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
-    kinds: list[str] | UnsetType = UNSET
-    itemTypes: list[str] | UnsetType = UNSET
-    actAs: str | UnsetType = UNSET
+    kinds: list[Annotated[str, closed(KINDS)]] | UnsetType = UNSET
+    itemTypes: list[Annotated[str, closed_types(ITEM_TYPES)]] | UnsetType = UNSET
+    actAs: Annotated[str, closed((ME, AS_GUEST))] | UnsetType = UNSET
     documents: bool | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
@@ -167,7 +169,12 @@ class WebhookDeliveriesHandler(Handler):
         answer=schemas.WebhookDeliveries,
         paged=True,
         params=(
-            Param("state", str, "`dead` (when left out), `queued`, or `sent`: tests of a week."),
+            Param(
+                "state",
+                str,
+                "`dead` (when left out), `queued`, or `sent`: tests of a week.",
+                webhook_delivery.STATES,
+            ),
         ),
     )
     def get(self, ctx: Context) -> Result:

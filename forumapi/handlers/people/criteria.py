@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Struct
 
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.people import roles
 from forumapi.models.people import role_members_page
-from forumapi.models.people.criterion import Criterion
+from forumapi.models.people.criterion import COLUMNS, PREDICATES, Criterion
 from forumapi.models.people.role import Role
 from forumapi.models.people.role_members_page import MemberChange
 from forumapi.permissions import evaluator
@@ -18,6 +18,7 @@ from forumapi.request.handler import MODERATE, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, given
+from forumapi.wire.closed_values import closed
 from forumapi.wire.schemas import roles as schemas
 
 # People shown on either side of a dry run.
@@ -36,9 +37,9 @@ class CriterionBody(Body):
     """
 
     orGroup: int | UnsetType = UNSET
-    profileColumn: str | UnsetType = UNSET
+    profileColumn: Annotated[str, closed(COLUMNS)] | UnsetType = UNSET
     attrKey: str | UnsetType = UNSET
-    predicate: str | UnsetType = UNSET
+    predicate: Annotated[str, closed(PREDICATES)] | UnsetType = UNSET
     value: Any = UNSET
 
 

@@ -22,7 +22,12 @@ from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import people as schemas
 
 WORDS: Final = (
-    Param("words", str, "keep (default): what was written stays, without its author; or remove."),
+    Param(
+        "words",
+        str,
+        "keep (default): what was written stays, without its author; or remove.",
+        erasure.WORDS,
+    ),
 )
 
 

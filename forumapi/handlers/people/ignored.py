@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid
@@ -15,6 +15,7 @@ from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Done, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.closed_values import closed_types
 from forumapi.wire.schemas import watchers as schemas
 
 PATH = "/api/v1/ignored"
@@ -23,7 +24,7 @@ PATH = "/api/v1/ignored"
 class IgnoreBody(Body):
     """Body that names an object to ignore, or to ignore no longer."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(IGNORABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -27,6 +27,7 @@ from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
+from forumapi.wire.closed_values import closed_types
 from forumapi.wire.schemas import people as schemas
 
 MEMBER: Final = "/member"
@@ -338,7 +339,7 @@ def _sent(value: bool | UnsetType) -> bool | None:
 class ReadBody(Struct):
     """Body that names an object to mark as read; without `itemId` for `site` (discovery 7.2)."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(read_mark.MARKABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 

@@ -39,7 +39,12 @@ class AuditHandler(SiteSettingHandler):
             _BEFORE,
             Param("actor", int, "Only what this profile did."),
             Param("subject", int, "Only what was done to this profile or its things."),
-            Param("itemType", str, "With `itemId`: only what was done to this thing."),
+            Param(
+                "itemType",
+                str,
+                "With `itemId`: only what was done to this thing.",
+                tuple(itemtypes.BY_NAME),
+            ),
             Param("itemId", int, "With `itemType`: only what was done to this thing."),
             Param("since", str, "Only from this time on, RFC 3339 with its offset."),
             Param("until", str, "Only before this time, RFC 3339 with its offset."),

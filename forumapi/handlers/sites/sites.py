@@ -178,7 +178,9 @@ class SitesHandler(Handler):
         answer=schemas.Sites,
         paged=True,
         params=(
-            Param("filter", str, "`owned`: only the sites that the caller's user owns."),
+            Param(
+                "filter", str, "`owned`: only the sites that the caller's user owns.", ("owned",)
+            ),
             Param("q", str, "Only sites with this in their title, in any letter case."),
         ),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final
+from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.content.items import check_place
 from forumapi.handlers.trust import cases, moderated_microcosms
-from forumapi.handlers.trust.reports import BEFORE, LIMIT, named
+from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
 from forumapi.models.people import ban, profile_summary
 from forumapi.models.trust import action_page, dsa_terms, sanction
@@ -30,6 +30,7 @@ from forumapi.request.response import Data, Result
 from forumapi.text import rfc3339
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.closed_values import closed, closed_types, type_names
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -41,7 +42,7 @@ _EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 class TargetBody(Body):
     """Target of an action, by type and id."""
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
 
 
@@ -61,13 +62,13 @@ class ActionBody(Body):
     """Action as a moderator sends it: `ticket`, of a dry run; or `kind`, `targets` or `query`, and the reasons."""
 
     ticket: str | UnsetType = UNSET
-    kind: str | UnsetType = UNSET
+    kind: Annotated[str, closed(KINDS)] | UnsetType = UNSET
     targets: list[TargetBody] | UnsetType = UNSET
     query: TargetQueryBody | UnsetType = UNSET
     caseId: int | UnsetType = UNSET
     microcosmId: int | UnsetType = UNSET
-    ground: str | UnsetType = UNSET
-    category: str | UnsetType = UNSET
+    ground: Annotated[str, closed(dsa_terms.GROUNDS)] | UnsetType = UNSET
+    category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
@@ -98,7 +99,12 @@ class ActionsHandler(Handler):
         params=(
             LIMIT,
             BEFORE,
-            Param("itemType", str, "With `itemId`: actions that changed this thing alone."),
+            Param(
+                "itemType",
+                str,
+                "With `itemId`: actions that changed this thing alone.",
+                type_names(REPORTABLE),
+            ),
             Param("itemId", int, "Of that type."),
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, known
@@ -20,6 +20,7 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Found, Result
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -144,7 +145,7 @@ class AppealMessagesHandler(Handler):
 class AppealDecisionBody(Body):
     """Decision on an appeal: its outcome, and a text for the profile that made it."""
 
-    outcome: str | UnsetType = UNSET
+    outcome: Annotated[str, closed((GRANTED, REFUSED))] | UnsetType = UNSET
     text: str | UnsetType = UNSET
 
 

@@ -4,13 +4,13 @@ docs/api/moderation.md.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.checks import check_queue
 from forumapi.errors import OUT_OF_RANGE, Invalid, known
 from forumapi.handlers.trust import moderated_microcosms
-from forumapi.handlers.trust.reports import LIMIT
+from forumapi.handlers.trust.reports import LIMIT, REPORTABLE
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
@@ -22,6 +22,7 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.closed_values import closed, type_names
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -63,14 +64,21 @@ class CasesHandler(Handler):
         params=(
             LIMIT,
             Param("after", str, "Where the page before ended, as its link `next` says."),
-            Param("state", str, "`open`, which is meant without it, or `decided`."),
-            Param("priority", str, "`urgent`, `high` or `normal`."),
-            Param("itemType", str, "Cases about things of this type alone."),
+            Param(
+                "state",
+                str,
+                "`open`, which is meant without it, or `decided`.",
+                ("open", "decided"),
+            ),
+            Param("priority", str, "`urgent`, `high` or `normal`.", PRIORITIES),
+            Param(
+                "itemType", str, "Cases about things of this type alone.", type_names(REPORTABLE)
+            ),
             Param("microcosmId", int, "Cases about things in this microcosm alone."),
             Param("mine", bool, "Cases that the caller has taken."),
             Param("assigned", bool, "Cases that are assigned to the caller."),
             Param("overdue", bool, "Cases whose due time has passed."),
-            Param("source", str, "`reports`, `hold` or `appeal`: what the case has."),
+            Param("source", str, "`reports`, `hold` or `appeal`: what the case has.", SOURCES),
         ),
     )
     def get(self, ctx: Context) -> Result:
@@ -228,7 +236,7 @@ class CaseNotesHandler(Handler):
 class DecisionBody(Body):
     """Decision on a case without an action: `outcome`, always `dismissed`, and perhaps a note for other moderators."""
 
-    outcome: str | UnsetType = UNSET
+    outcome: Annotated[str, closed((DISMISSED,))] | UnsetType = UNSET
     note: str | UnsetType = UNSET
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, UnsetType
 
 from forumapi.checks import check_settings
+from forumapi.checks.check import HOLD, PASS
 from forumapi.checks.check_settings import CheckSettings, RoleRate
 from forumapi.errors import Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
@@ -15,6 +16,7 @@ from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
 from forumapi.request.response import Data, Done, Result
 from forumapi.wire.body import Body, given
+from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -39,7 +41,7 @@ class ChecksBody(Body):
     sameText: int | UnsetType = UNSET
     stopForumSpam: bool | UnsetType = UNSET
     akismetKey: str | UnsetType = UNSET
-    onFailure: str | UnsetType = UNSET
+    onFailure: Annotated[str, closed((HOLD, PASS))] | UnsetType = UNSET
 
 
 class ChecksHandler(SiteSettingHandler):

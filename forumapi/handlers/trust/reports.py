@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.errors import (
@@ -33,6 +33,7 @@ from forumapi.text import email
 from forumapi.updates import decision_link
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
+from forumapi.wire.closed_values import closed, closed_types
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
@@ -41,7 +42,7 @@ _MOST_NAME = 100
 # Requests of guests, before anything is confirmed.
 _BY_NETWORK = Limit("guest-report-ip", 20, DAY_S)
 _BY_ADDRESS = Limit("guest-report-address", 5, DAY_S)
-_TYPES = frozenset(
+REPORTABLE = frozenset(
     (
         itemtypes.COMMENT,
         itemtypes.CONVERSATION,
@@ -61,10 +62,10 @@ class ReportBody(Body):
     moderators.
     """
 
-    itemType: str | UnsetType = UNSET
+    itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
     kind: str | UnsetType = UNSET
-    category: str | UnsetType = UNSET
+    category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     text: str | UnsetType = UNSET
     goodFaith: bool | UnsetType = UNSET
     shownIds: list[int] | UnsetType = UNSET
@@ -82,7 +83,7 @@ class ReportKindBody(Body):
 
     kind: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
-    category: str | UnsetType = UNSET
+    category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
 
 
 def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
@@ -92,7 +93,7 @@ def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
     Raises Invalid.
     """
     kind = itemtypes.BY_NAME.get(item_type.lower())
-    if kind is None or kind.id not in _TYPES:
+    if kind is None or kind.id not in REPORTABLE:
         raise Invalid(f"{field}itemType", "must be comment, conversation, event, poll or profile")
     if item_id <= 0:
         raise Invalid(f"{field}itemId", "must be a positive number", code=OUT_OF_RANGE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid, NotFound, known
@@ -12,7 +12,7 @@ from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.models.people import profile_summary
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.rules import matching, rule_page
-from forumapi.models.rules.definition import MODES, OFF, SHADOW, RuleDefinition
+from forumapi.models.rules.definition import ACTIONS, EVENTS, MODES, OFF, SHADOW, RuleDefinition
 from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
 from forumapi.models.rules.rule_page import RuleHit, RuleVersion
 from forumapi.models.trust import dsa_terms
@@ -22,6 +22,7 @@ from forumapi.request.handler import OWNER, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import UNSET, Body, UnsetType, given
+from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import rules as schemas
 
@@ -36,9 +37,9 @@ class ModerationRuleBody(Body):
     """Rule as its owner sends it to a dry run. `ruleId`: the rule that it changes; absent for a new one."""
 
     ruleId: int | UnsetType = UNSET
-    mode: str | UnsetType = UNSET
+    mode: Annotated[str, closed((OFF, *MODES))] | UnsetType = UNSET
     title: str | UnsetType = UNSET
-    event: str | UnsetType = UNSET
+    event: Annotated[str, closed(EVENTS)] | UnsetType = UNSET
     roleIds: list[int] | UnsetType = UNSET
     notRoleIds: list[int] | UnsetType = UNSET
     criteria: list[CriterionBody] | UnsetType = UNSET
@@ -46,10 +47,10 @@ class ModerationRuleBody(Body):
     minLength: int | UnsetType = UNSET
     maxLength: int | UnsetType = UNSET
     microcosmIds: list[int] | UnsetType = UNSET
-    action: str | UnsetType = UNSET
+    action: Annotated[str, closed(ACTIONS)] | UnsetType = UNSET
     toMicrocosmId: int | UnsetType = UNSET
-    ground: str | UnsetType = UNSET
-    category: str | UnsetType = UNSET
+    ground: Annotated[str, closed(dsa_terms.GROUNDS)] | UnsetType = UNSET
+    category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
     reason: str | UnsetType = UNSET
 
@@ -58,7 +59,7 @@ class ModerationRuleTicketBody(Body):
     """Ticket of a dry run, which saves its rule; or `mode`: `off` switches a rule off without one."""
 
     ticket: str | UnsetType = UNSET
-    mode: str | UnsetType = UNSET
+    mode: Annotated[str, closed((OFF, *MODES))] | UnsetType = UNSET
 
 
 class ModerationRulesHandler(Handler):

@@ -151,7 +151,7 @@ MIN_CHOICES: Final = 2
 MAX_CHOICES: Final = 50
 MAX_QUESTION: Final = 512
 MAX_CHOICE: Final = 150
-_RESULTS: Final = (ALWAYS, VOTED, CLOSED)
+RESULTS: Final = (ALWAYS, VOTED, CLOSED)
 DUPLICATE = Query(
     "poll.duplicate",
     """
@@ -338,8 +338,8 @@ def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChan
     if is_named != before.is_named and before.voter_count:
         raise Invalid("named", "can't be changed once somebody has voted")
     results = given(sent.results, before.results)
-    if results not in _RESULTS:
-        raise Invalid("results", f"must be one of: {', '.join(_RESULTS)}")
+    if results not in RESULTS:
+        raise Invalid("results", f"must be one of: {', '.join(RESULTS)}")
     choices = None
     if is_new or not isinstance(sent.choices, UnsetType):
         choices = _choices(given(sent.choices, []), before.choice_ids)

@@ -87,7 +87,7 @@ DELETE = Query(
 _EQUAL: Final = ("eq", "ne", "neq")
 _ORDER: Final = (*_EQUAL, "lt", "le", "ge", "gt")
 _PARTS: Final = (*_EQUAL, "substr", "nsubstr")
-_ALL: Final = ("eq", "ne", "neq", "lt", "le", "ge", "gt", "substr", "nsubstr")
+PREDICATES: Final = ("eq", "ne", "neq", "lt", "le", "ge", "gt", "substr", "nsubstr")
 _NUMBERS: Final = ("id", "itemCount", "commentCount")
 _TEXTS: Final = ("profileName", "email", "gender")
 COLUMNS: Final = (*_NUMBERS, "created", *_TEXTS, "isBanned")
@@ -134,8 +134,8 @@ class Criterion(NamedTuple):
             raise Invalid("profileColumn", "or attrKey is required")
         elif len(key) > MAX_NAME:
             raise Invalid("attrKey", f"may have at most {MAX_NAME} characters", code=OUT_OF_RANGE)
-        if predicate not in _ALL:
-            raise Invalid("predicate", f"must be one of {', '.join(_ALL)}")
+        if predicate not in PREDICATES:
+            raise Invalid("predicate", f"must be one of {', '.join(PREDICATES)}")
         if isinstance(value, str):
             value = value.strip()
             if not 1 <= len(value) <= MAX_TEXT:
