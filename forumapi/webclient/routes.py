@@ -39,7 +39,15 @@ from forumapi.webclient.handlers.sites import (
     platform,
     static_files,
 )
-from forumapi.webclient.handlers.trust import actions, audit, cases, reports, statements
+from forumapi.webclient.handlers.trust import (
+    actions,
+    audit,
+    cases,
+    checks,
+    reports,
+    rules,
+    statements,
+)
 from forumapi.webclient.view import View
 
 # Things with comments that have pages of their own.
@@ -116,6 +124,11 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/appeals/<int:appeal>/": statements.AppealView,
     "/account/record/": audit.OwnRecordView,
     "/admin/audit/": audit.AuditView,
+    "/admin/checks/": checks.ChecksView,
+    "/admin/rules/": rules.RulesView,
+    "/admin/rules/create/": rules.RuleFormView,
+    "/admin/rules/<int:rule>/": rules.RuleView,
+    "/admin/rules/<int:rule>/edit/": rules.RuleFormView,
     "/admin/transparency/": audit.TransparencyView,
     "/admin/transparency/transparency.csv": audit.TransparencyFileView,
     "/microcosms/<int:microcosm>/edit/": microcosm_forms.EditMicrocosmView,

@@ -116,6 +116,12 @@ SCENES: Final[dict[str, Scene]] = {
     "record.html": Scene("member", "/account/record/", "Record"),
     "admin_audit.html": Scene("owner", "/admin/audit/", "Audit"),
     "admin_transparency.html": Scene("owner", "/admin/transparency/", "Transparency report"),
+    "admin_checks.html": Scene("owner", "/admin/checks/", "Checks of what people write"),
+    "admin_rules.html": Scene("owner", "/admin/rules/", "Rules of moderation"),
+    "admin_rule.html": Scene("owner", "/admin/rules/{rule}/", "Links of newcomers"),
+    "admin_rule_form.html": Scene(
+        "owner", "/admin/rules/{rule}/", "Change the rule", {"do": "active"}
+    ),
     # Signing in, own account
     "sign_in.html": Scene("guest", "/login/", "Sign in"),
     "provider.html": Scene("guest", "/login/", "Sign in", {"step": "provider", "method": "openid"}),
@@ -254,6 +260,14 @@ class Stage:
         return {name: text.format(**self.ids) for name, text in form.items()}
 
 
+_RULE: Final = {
+    "title": "Links of newcomers",
+    "event": "comment.created",
+    "criteria": [{"orGroup": 1, "profileColumn": "created", "predicate": "le", "value": 7}],
+    "minLength": 2,
+    "action": "hold",
+    "reason": "We look at what new members write",
+}
 _SEND: Final = """
 const form = document.createElement('form');
 form.method = 'post';
@@ -374,6 +388,10 @@ def _furnish(stage: Stage, make: Factory, api: Api, issuer: str) -> None:
     )
     assert client.status == 200, client.body
     ids["client"] = str(client.data["id"])
+    plan = api.request("POST", "/api/v1/rules/dry-run", by=site.owner, json=_RULE)
+    assert plan.status == 200, plan.body
+    rule = api.post("/api/v1/rules", {"ticket": plan.data["ticket"]}, by=site.owner).location
+    ids["rule"] = str(rule).rpartition("/")[2]
 
     def guarded() -> Person:
         """Return somebody new with a second factor. New recovery codes end the ones before, so each is good once."""

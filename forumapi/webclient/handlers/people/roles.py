@@ -225,13 +225,13 @@ class CriteriaView(View):
             if do == "remove" and one:
                 visit.api.delete(one)
             elif do == "save" and one:
-                visit.api.put(one, _criterion(typed), key=visit.field("key"))
+                visit.api.put(one, criterion_body(typed), key=visit.field("key"))
             elif do == "save":
-                visit.api.post(path, _criterion(typed), key=visit.field("key"))
+                visit.api.post(path, criterion_body(typed), key=visit.field("key"))
             else:
                 method = "PUT" if one else "POST"
                 asked = {"dryRun": "true"}
-                found = visit.api.call(method, one or path, _criterion(typed), query=asked)
+                found = visit.api.call(method, one or path, criterion_body(typed), query=asked)
                 return self._show(visit, microcosm, role, typed, effect=found.data)
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
@@ -275,7 +275,7 @@ def _typed_role(visit: Visit) -> dict[str, str]:
     return {name: visit.field(name) for name in ("title", *FLAGS)}
 
 
-def _criterion(typed: dict[str, str]) -> dict[str, Any]:
+def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
     """Return the API's body of the criterion in the form's fields: values that look like numbers or truth values are
     sent as such, except for columns of text. The API checks it.
     """

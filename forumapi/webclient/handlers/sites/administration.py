@@ -25,6 +25,8 @@ PAGES: Final = (
     ("sign-in", marked("Ways to sign in")),
     ("reactions", marked("Reactions")),
     ("reports", marked("Kinds of reports")),
+    ("checks", marked("Checks of what people write")),
+    ("rules", marked("Rules of moderation")),
     ("legal", marked("Legal texts")),
     ("mail", marked("Mail templates")),
     ("webhooks", marked("Webhooks")),
