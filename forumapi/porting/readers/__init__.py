@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("discourse", "microcosm", "misago", "nodebb", "phpbb", "smf")
+NAMES: Final = ("discourse", "mbox", "microcosm", "misago", "nodebb", "phpbb", "smf")
 
 
 def open_reader(
@@ -30,6 +30,10 @@ def open_reader(
         from forumapi.porting.readers.microcosm import MicrocosmReader
 
         return MicrocosmReader(Path(source))
+    if product == "mbox":
+        from forumapi.porting.readers.mbox import MboxReader
+
+        return MboxReader(Path(source))
     from forumapi.porting.dumps.live_source import LiveSource
     from forumapi.porting.dumps.source import DumpSource, Source
     from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf

@@ -1,0 +1,78 @@
+"""Parser of mbox files: messages one after the other, as their bytes (RFC 4155, with `>From ` as in mboxrd)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.source import BoundedStream
+
+MAX_MESSAGE: Final = 32 * 1024 * 1024
+"""Bytes of a message; a longer one is yielded without its bytes."""
+ENDINGS: Final = (".mbox", ".mbx", ".txt", ".gz")
+
+# "From anna@example.org Mon Jan  3 10:00:00 2005", with a zone or " at " in some archives.
+_POSTMARK = re.compile(
+    rb"From [^\n]*?\b[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?[^\n]*\b[0-9]{4}\b[^\n]{0,20}$"
+)
+_QUOTED = re.compile(rb">+From ")
+_LINE: Final = 1 << 20
+
+
+class MboxMessage(NamedTuple):
+    """Message of an mbox: name of the file, position in it from 1, the line before it, and its bytes, None where it is
+    too long.
+    """
+
+    file: str
+    number: int
+    postmark: str
+    data: bytes | None
+
+
+def read(path: Path) -> Iterator[MboxMessage]:
+    """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names have one of
+    ENDINGS, by their names. Raises DumpError, OSError.
+    """
+    files = [path]
+    if path.is_dir():
+        files = sorted(one for one in path.iterdir() if one.name.lower().endswith(ENDINGS))
+    if not files:
+        raise DumpError(f"{path.name}: holds no file that ends in {', '.join(ENDINGS)}")
+    for file in files:
+        with BoundedStream(file) as raw, io.BufferedReader(raw, _LINE) as stream:
+            yield from _messages(file.name, stream)
+
+
+def _messages(name: str, stream: io.BufferedReader[Any]) -> Iterator[MboxMessage]:
+    number, postmark, size = 0, "", 0
+    lines: list[bytes] = []
+
+    def message() -> MboxMessage:
+        data = b"".join(lines) if size <= MAX_MESSAGE else None
+        return MboxMessage(name, number, postmark, data)
+
+    is_start = True
+    while line := stream.readline(_LINE):
+        if is_start and _POSTMARK.match(line.rstrip(b"\r\n")):
+            if number:
+                yield message()
+            number, postmark, size = number + 1, line.decode("latin-1").strip(), 0
+            lines.clear()
+        elif number:
+            size += len(line)
+            if size <= MAX_MESSAGE:
+                lines.append(line[1:] if _QUOTED.match(line) else line)
+            else:
+                lines.clear()
+        elif line.strip():
+            raise DumpError(
+                f'{name}: is no mbox: its first line does not begin with "From " and a date'
+            )
+        is_start = not line.strip()
+    if number:
+        yield message()
