@@ -6,7 +6,7 @@ Models and handlers raise these; only request/response.py turns them into answer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -36,6 +36,12 @@ ATTACH_TARGET: Final = 23
 SEARCH_TOO_LONG: Final = 24
 INSUFFICIENT_SCOPE: Final = 25
 SIGN_IN_AGAIN: Final = 26
+# Number of a code -> its name; errors without a number have the name of their class.
+NAMES: Final[dict[int, str]] = {
+    value: name.lower()
+    for name, value in [*globals().items()]
+    if name.isupper() and isinstance(value, int)
+}
 
 
 _MOST_EXCERPT: Final = 100
@@ -47,12 +53,14 @@ def excerpt(text: str) -> str:
 
 
 class ApiError(Exception):
-    """Error answer: HTTP `status`, stable `code` (0: none fits) and a sentence for the API's user.
+    """Error answer: HTTP `status`, stable number `code` (0: none) and a sentence for the API's user.
 
-    `reason`: for the operator alone; it is logged, never sent.
+    `own_name`: stable code of errors of this class without a number; apidocs/error_codes.py explains each. `reason`:
+    for the operator alone; it is logged, never sent.
     """
 
     status = 500
+    own_name: ClassVar[str] = "internal_error"
     reason = ""
 
     def __init__(
@@ -70,6 +78,11 @@ class ApiError(Exception):
         if status is not None:
             self.status = status
 
+    @property
+    def name(self) -> str:
+        """Return the stable code on the wire (`code`), such as "rate_limited"."""
+        return NAMES[self.code] if self.code else self.own_name
+
 
 class Invalid(ApiError):
     """400: the request breaks a rule. `field` names the place in the body or query ("": the whole), `rule` says in
@@ -77,6 +90,7 @@ class Invalid(ApiError):
     """
 
     status = 400
+    own_name = "invalid"
 
     def __init__(self, field: str, rule: str, *, code: int = 0) -> None:
         super().__init__(f"{field}: {rule}" if field else rule, code=code)
@@ -104,12 +118,14 @@ class Unauthorized(ApiError):
     """401: an invalid token was presented."""
 
     status = 401
+    own_name = "unauthorized"
 
 
 class Forbidden(ApiError):
     """403: not permitted, to members or guests; also the answer for a content item that never existed (content 1.2)."""
 
     status = 403
+    own_name = "forbidden"
 
 
 class InsufficientScope(Forbidden):
@@ -131,6 +147,7 @@ class NotFound(ApiError):
     """404: there is no such object."""
 
     status = 404
+    own_name = "not_found"
 
 
 def known(found: T | None, noun: str) -> T:
@@ -144,6 +161,7 @@ class MethodNotAllowed(ApiError):
     """405: the resource does not have the method. `allow`: value of the header Allow."""
 
     status = 405
+    own_name = "method_not_allowed"
 
     def __init__(self, method: str, allow: str) -> None:
         super().__init__(f"{method} is not supported here", headers=(("Allow", allow),))
@@ -153,24 +171,28 @@ class Conflict(ApiError):
     """409: the state of the object does not allow this, or a request with the same idempotency key is still running."""
 
     status = 409
+    own_name = "conflict"
 
 
 class PreconditionFailed(ApiError):
     """412: the header `If-Match` names a version that is not the present one."""
 
     status = 412
+    own_name = "precondition_failed"
 
 
 class TooLarge(ApiError):
     """413: the body or upload exceeds its limit of bytes."""
 
     status = 413
+    own_name = "too_large"
 
 
 class RangeNotSatisfiable(ApiError):
     """416: the requested range begins after the end of the file. `size`: bytes of the file."""
 
     status = 416
+    own_name = "range_not_satisfiable"
 
     def __init__(self, size: int) -> None:
         super().__init__(f"There are {size} bytes", headers=(("Content-Range", f"bytes */{size}"),))
@@ -180,12 +202,14 @@ class Unprocessable(ApiError):
     """422: the idempotency key was used before with another body."""
 
     status = 422
+    own_name = "idempotency_key_reused"
 
 
 class TooMany(ApiError):
     """429: the caller has exceeded a limit. `retry_after_s`: seconds for the header Retry-After."""
 
     status = 429
+    own_name = "rate_limited"
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(
@@ -197,6 +221,7 @@ class NotImplementedHere(ApiError):
     """501: the API knows this, but it is not implemented, or not configured in this installation."""
 
     status = 501
+    own_name = "not_implemented"
 
 
 class BadGateway(ApiError):
@@ -205,12 +230,14 @@ class BadGateway(ApiError):
     """
 
     status = 502
+    own_name = "bad_gateway"
 
 
 class Unavailable(ApiError):
     """503: a dependency, such as the database, is unreachable or overloaded; nothing was written."""
 
     status = 503
+    own_name = "unavailable"
 
     def __init__(
         self, message: str = "The service is not available right now", *, code: int = 0
@@ -224,6 +251,8 @@ class OutcomeUnknown(BadGateway):
     Has no Retry-After, which would promise that nothing was written.
     """
 
+    own_name = "outcome_unknown"
+
     def __init__(self) -> None:
         super().__init__(
             "The answer of the database was lost, and what was asked for may have been done:"
@@ -234,9 +263,13 @@ class OutcomeUnknown(BadGateway):
 class NoRoom(Unavailable):
     """503: the database's disk is full. Reads still work."""
 
+    own_name = "no_room"
+
 
 class TooSlow(Unavailable):
     """503: the database cancelled a statement that ran too long."""
+
+    own_name = "too_slow"
 
 
 class ConfigError(Exception):

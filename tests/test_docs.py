@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from forumapi import errors, routes
+from forumapi import routes
+from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.config import Config
 from forumapi.wire import schemas
 from forumapi.wire.schemas.updates_mail_webhooks import UpdateTypeName
@@ -76,14 +77,14 @@ def test_every_handler_module_names_its_page() -> None:
 
 
 def test_every_error_code_is_explained() -> None:
-    codes = {
-        value
-        for name, value in vars(errors).items()
-        if name[0].isupper() and name.isupper() and isinstance(value, int)
-    }
-    explained = re.findall(r"^\| (\d+) \| \d{3} \|", README, re.MULTILINE)
+    row = r'^\| <a id="(\w+)"></a>`(\w+)` \| (\d*) \| (\d{3}) \| (.+) \| (.+) \|$'
+    explained = re.findall(row, PAGES["errors.md"], re.MULTILINE)
 
-    assert [int(code) for code in explained] == sorted(codes)
+    assert [tuple(cells[1:]) for cells in explained] == [
+        (one.name, str(one.number or ""), str(one.status), one.meaning, one.remedy)
+        for one in ERROR_CODES
+    ]
+    assert all(anchor == name for anchor, name, *_ in explained)
 
 
 def test_every_status_is_explained() -> None:
@@ -102,8 +103,9 @@ def test_settings_that_are_named_exist() -> None:
     protocol = set(re.findall(r"[a-z]+(?:_[a-z]+)+", page)) - set(re.findall(r"\(`(\w+)`\)", page))
 
     updates = set(typing.get_args(UpdateTypeName))
+    codes = {one.name for one in ERROR_CODES}
 
-    assert named - parameters - protocol - updates <= set(Config.__dataclass_fields__)
+    assert named - parameters - protocol - updates - codes <= set(Config.__dataclass_fields__)
 
 
 def test_the_json_is_what_it_is_called() -> None:

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import Schema
 
 _STYLE: Final = Path(__file__).with_name("api_reference_page.css").read_text(encoding="utf-8")
@@ -78,6 +79,7 @@ def _navigation(document: Schema) -> str:
         '<nav aria-label="Contents">\n<ul>\n',
         '<li><a href="#switches">On every operation</a></li>\n',
         '<li><a href="#refusals">Refusals</a></li>\n',
+        '<li><a href="#errors">Codes of errors</a></li>\n',
     ]
     for tag in document["tags"]:
         name = tag["name"]
@@ -111,6 +113,21 @@ def _switches(document: Schema) -> Iterable[str]:
             (f"<code>{name}</code>", _inline(response["description"]))
             for name, response in sorted(shared.items())
             if name >= "400" and name.isdigit()
+        ),
+    )
+    yield "</section>\n"
+    yield '<section aria-labelledby="errors">\n<h2 id="errors">Codes of errors</h2>\n'
+    yield _table(
+        ("Code", "errorCode", "Status", "Meaning", "What a client does"),
+        (
+            (
+                f'<code id="error-{one.name}">{one.name}</code>',
+                str(one.number),
+                str(one.status),
+                _inline(one.meaning),
+                _inline(one.remedy),
+            )
+            for one in ERROR_CODES
         ),
     )
     yield "</section>\n"

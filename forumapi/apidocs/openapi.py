@@ -17,6 +17,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, errors, itemtypes
+from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.operation_ids import operation_id
 from forumapi.apidocs.tags import BY_MODULE, TAGS
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
@@ -57,7 +58,7 @@ _RIGHTS: Final[dict[Need, str]] = {
 _INTRODUCTION: Final = """\
 A hosted, multi-tenant forum platform. Every JSON answer is an envelope: `context` (an echo of the query parameter of
 that name), `status`, `data`, and `error` (null, or a list of texts). A refusal carries in `data` a detail object with
-a stable `errorCode`.
+a stable `code`, which `/api/v1/docs#errors` explains.
 
 **Signing in.** Send `Authorization: Bearer <token>`; without a token the caller is a guest.
 
@@ -260,6 +261,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
             "summary": "A hosted, multi-tenant forum platform",
             "description": _INTRODUCTION,
             "contact": {"name": "The operator of this host"},
+            "x-error-codes": {one.name: f"/api/v1/docs#error-{one.name}" for one in ERROR_CODES},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": servers,
@@ -710,7 +712,9 @@ class _Schemas:
         self.components: Schema = {
             name: _plain(schema) | {"title": name} for name, schema in made.items()
         }
-        self.components["ErrorDetail"]["properties"]["errorCode"] |= _error_codes()
+        detail = self.components["ErrorDetail"]["properties"]
+        detail["errorCode"] |= _error_codes()
+        detail["code"]["enum"] = [one.name for one in ERROR_CODES]
 
     def answer(self, kind: Any) -> Schema:
         """Return the schema of a type of answer, which refers to components."""
@@ -864,13 +868,8 @@ def _plain(schema: Any) -> Any:
 
 def _error_codes() -> Schema:
     """Return the stable codes of errors as an enumeration with their names."""
-    codes = {
-        value: name
-        for name, value in vars(errors).items()
-        if name.isupper() and not name.startswith("_") and isinstance(value, int)
-    }
-    named = {0: "NONE", **dict(sorted(codes.items()))}
-    return {"enum": list(named), "x-enum-varnames": list(named.values())}
+    named = {0: "none", **dict(sorted(errors.NAMES.items()))}
+    return {"enum": list(named), "x-enum-varnames": [name.upper() for name in named.values()]}
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:

@@ -34,6 +34,8 @@ class SecondFactorNeeded(Unauthorized):
     (auth/second_factor.py).
     """
 
+    own_name = "second_factor_needed"
+
     def __init__(self, flow: str) -> None:
         super().__init__("A code of your second factor is needed to sign in")
         self.flow = flow

@@ -318,6 +318,7 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
         data["profileId"] = profile_id
     data["errorCode"] = error.code
     data["errorDetail"] = error.message
+    data["code"] = error.name
     if isinstance(error, InsufficientScope) and error.scope:
         data["scope"] = error.scope
     if isinstance(error, InvalidRows):

@@ -30,7 +30,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from forumapi import config
 from forumapi.config import Config, Settings
-from forumapi.errors import RATE_LIMITED, ApiError, ConfigError, OutcomeUnknown, Unavailable
+from forumapi.errors import NAMES, RATE_LIMITED, ApiError, ConfigError, OutcomeUnknown, Unavailable
 from forumapi.observability import log, metrics
 from forumapi.request import response
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
@@ -64,6 +64,15 @@ _REFUSED: Final[tuple[tuple[type[Exception], str], ...]] = (
     (HeaderTimeout, "408 Request Timeout"),
     (errors.ParseException, "400 Bad Request"),
 )
+# Stable codes of these, by status.
+_NAMES: Final = {
+    400: "malformed_request",
+    408: "request_timeout",
+    414: "address_too_long",
+    417: "expectation_failed",
+    431: "headers_too_large",
+    501: "not_implemented",
+}
 
 
 _BlockingSocket: Final = monkey.get_original("socket", "socket")
@@ -73,8 +82,9 @@ class StartError(Exception):
     """Failure to start the web process, or a worker; the message says why."""
 
 
-def _envelope(status: int, text: str, code: int = 0) -> bytes:
-    detail = {"siteId": 0, "errorCode": code, "errorDetail": text}
+def _envelope(status: int, text: str, code: int = 0, name: str = "") -> bytes:
+    said = name or (NAMES[code] if code else _NAMES[status])
+    detail = {"siteId": 0, "errorCode": code, "errorDetail": text, "code": said}
     whole = {"context": "", "status": status, "data": detail, "error": [text]}
     return json.dumps(whole, separators=(",", ":")).encode()
 
@@ -421,7 +431,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
                 page: Iterable[bytes] | None = overdue(environ, start_response, error.status)
                 if page is not None:
                     return page
-            body = _envelope(error.status, error.message)
+            body = _envelope(error.status, error.message, name=error.name)
             headers = [*_headers(body), *error.headers]
             if request_id := environ.get("forumapi.request_id"):
                 headers.append(("X-Request-Id", request_id))

@@ -19,11 +19,14 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import errors, routes
 from forumapi.apidocs import api_reference_page, openapi, operation_ids, tags
+from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import Schema
+from forumapi.config import resource
 from forumapi.errors import ApiError
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Done, Result
+from forumapi.server import worker
 from forumapi.wire import http_headers
 from forumapi.wire.body import Meta
 from tests import schema_check
@@ -228,6 +231,39 @@ def test_error_codes_are_an_enumeration_with_names() -> None:
 
     assert code["enum"] == list(range(code["maximum"] + 1))
     assert code["x-enum-varnames"][errors.RATE_LIMITED] == "RATE_LIMITED"
+
+
+def test_every_error_has_a_code_that_document_and_page_explain() -> None:
+    """An error of a class without a code, or with an unknown one, falls here."""
+
+    def classes(kind: type[ApiError]) -> Iterator[type[ApiError]]:
+        yield kind
+        for below in kind.__subclasses__():
+            yield from classes(below)
+
+    known = {one.name: one for one in ERROR_CODES}
+    detail = DOCUMENT["components"]["schemas"]["ErrorDetail"]
+    page = api_reference_page.page(HOSTS["site"]).decode()
+    nginx = (resource("etc") / "nginx" / "forumapi-site.conf").read_text(encoding="utf-8")
+    raised = {
+        (kind.own_name, kind.status)
+        for kind in classes(ApiError)
+        if kind.__module__.startswith("forumapi.")
+    }
+    refused = {(name, status) for status, name in worker._NAMES.items()}
+    numbered = {(name, known[name].status) for name in errors.NAMES.values()}
+
+    assert {(one.name, one.status) for one in ERROR_CODES} == raised | refused | numbered
+    assert {one.number: one.name for one in ERROR_CODES if one.number} == errors.NAMES
+    assert len(known) == len(ERROR_CODES)
+    assert detail["properties"]["code"]["enum"] == [*known]
+    assert "code" in detail["required"]
+    assert DOCUMENT["info"]["x-error-codes"] == {
+        name: f"/api/v1/docs#error-{name}" for name in known
+    }
+    assert all(f'id="error-{name}"' in page for name in known)
+    assert nginx.count('"code":') == nginx.count('"errorCode":') > 0
+    assert set(re.findall('"code":"([a-z_]+)"', nginx)) <= known.keys()
 
 
 def test_paths_have_their_parameters() -> None:
@@ -438,7 +474,9 @@ def envelope(data: Any, status: int = 200, error: Any = None, context: str = "")
     return {"context": context, "status": status, "data": data, "error": error}
 
 
-REFUSAL = envelope({"siteId": 7, "errorCode": 9, "errorDetail": "No"}, 403, ["No"])
+REFUSAL = envelope(
+    {"siteId": 7, "errorCode": 9, "errorDetail": "No", "code": "no_read"}, 403, ["No"]
+)
 
 
 def test_a_documented_answer_passes() -> None:
@@ -453,9 +491,15 @@ def test_a_documented_answer_passes() -> None:
     check(Answer(None, raw=script, more=kind), "GET", f"{TREE}?callback=f&context=c")
     check(Answer(None, raw=b""), "HEAD", TREE)
     check(Answer(None, raw=b"", more={"Allow": "OPTIONS,GET"}), "OPTIONS", TREE)
-    refused = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 405, ["No"])
+    refused = envelope(
+        {"siteId": 7, "errorCode": 0, "errorDetail": "No", "code": "method_not_allowed"},
+        405,
+        ["No"],
+    )
     check(Answer(refused, 405, more={"Allow": "OPTIONS,GET"}), "DELETE", TREE)
-    nowhere = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 404, ["No"])
+    nowhere = envelope(
+        {"siteId": 7, "errorCode": 0, "errorDetail": "No", "code": "not_found"}, 404, ["No"]
+    )
     check(Answer(nowhere, 404), "GET", "/api/v1/nowhere")
     check(Answer(nowhere, 404), "OPTIONS", "/api/v1/nowhere")
 
@@ -489,7 +533,11 @@ def test_an_answer_that_is_not_documented_fails(answer: Answer, path: str) -> No
 
 
 def test_a_method_that_is_meant_by_another_is_told() -> None:
-    refused = envelope({"siteId": 7, "errorCode": 0, "errorDetail": "No"}, 405, ["No"])
+    refused = envelope(
+        {"siteId": 7, "errorCode": 0, "errorDetail": "No", "code": "method_not_allowed"},
+        405,
+        ["No"],
+    )
     answer = Answer(refused, 405, more={"Allow": "OPTIONS,GET"})
 
     check(answer, "POST", f"{TREE}?method=DELETE")

@@ -473,7 +473,7 @@ def test_disable_boiler_leaves_the_data_alone(
     assert bare.json() == api.get("/api/v1", site=bikes).data
     missing = api.get(f"/api/v1/nothing{query}", site=bikes, headers=headers)
     assert missing.status == 404
-    assert list(missing.json()) == ["siteId", "errorCode", "errorDetail"]
+    assert list(missing.json()) == ["siteId", "errorCode", "errorDetail", "code"]
 
 
 @pytest.mark.parametrize(
@@ -897,11 +897,12 @@ def test_every_error_carries_the_detail_object(api: Api, chat: Thing, bikes: Sit
         "profileId": bikes.newcomer.id,
         "errorCode": 11,
         "errorDetail": refused.error,
+        "code": "no_update",
     }
-    assert list(refused.data) == ["siteId", "profileId", "errorCode", "errorDetail"]
+    assert list(refused.data) == ["siteId", "profileId", "errorCode", "errorDetail", "code"]
     guest = api.put(chat.path, {}, site=bikes)
     assert guest.status == 403
-    assert list(guest.data) == ["siteId", "errorCode", "errorDetail"]
+    assert list(guest.data) == ["siteId", "errorCode", "errorDetail", "code"]
 
 
 @pytest.mark.parametrize(
@@ -1261,7 +1262,12 @@ def test_a_fault_of_ours_is_told_without_its_inside(limited: Server, make: Facto
 
     assert answer.status == 500
     assert answer.error == "Internal error"
-    assert answer.data == {"siteId": site.id, "errorCode": 0, "errorDetail": "Internal error"}
+    assert answer.data == {
+        "siteId": site.id,
+        "errorCode": 0,
+        "errorDetail": "Internal error",
+        "code": "internal_error",
+    }
     assert b"Traceback" not in answer.body
     assert b"psycopg" not in answer.body
     # Lines reach the log a moment later.

@@ -125,10 +125,22 @@ class ErrorObject:
             detail["profileId"] = 7
         detail["errorCode"] = Kind((int,)) if self.code is None else self.code
         detail["errorDetail"] = "A sentence"
+        detail["code"] = Kind((str,))
         if envelope["data"] == detail:
             raise UnchangedError("data is the detail object already")
         envelope["data"] = detail
         envelope["error"] = ["A sentence"]
+
+
+@dataclass(frozen=True)
+class NamedError:
+    """The detail object with the stable name of its error, where v1 had the object without."""
+
+    def apply(self, expected: Expected) -> None:
+        detail = expected.body.json["data"]
+        if "code" in detail:
+            raise UnchangedError("it has the name already")
+        detail["code"] = Kind((str,))
 
 
 @dataclass(frozen=True)
@@ -329,6 +341,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ("unknown-domain",),
         (Envelope(), ErrorObject(14)),
         "An unknown host is a 404 in the envelope with code 14, whatever the host looks like.",
+    ),
+    Deviation(
+        "P-07",
+        ("member-POST-comment-missingitem", "unknown-host"),
+        (NamedError(),),
+        "The detail object has the stable name of the error.",
     ),
     Deviation(
         "P-04",

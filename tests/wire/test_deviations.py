@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .cases import CASES
-from .compare import Expected
+from .compare import Expected, Kind
 from .deviations import (
     DEVIATIONS,
     Allow,
@@ -94,6 +94,7 @@ def test_the_error_object_names_site_and_profile() -> None:
         "profileId": 7,
         "errorCode": 9,
         "errorDetail": "A sentence",
+        "code": Kind((str,)),
     }
     assert answer.body.json["error"] == ["A sentence"]
 

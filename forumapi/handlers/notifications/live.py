@@ -45,6 +45,7 @@ class UpgradeRequired(ApiError):
     """Error 426: the request is no WebSocket handshake of version 13, and this address answers nothing else."""
 
     status = 426
+    own_name = "upgrade_required"
 
     def __init__(self) -> None:
         super().__init__("This address speaks WebSocket", headers=(("Upgrade", "websocket"),))

@@ -141,8 +141,11 @@ class ErrorDetail(Struct, kw_only=True):
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET
-    errorCode: Annotated[int, Meta(ge=0, le=26, description="A stable code; 0 when none fits.")]
+    errorCode: Annotated[
+        int, Meta(ge=0, le=26, description="The number of `code`; 0 for those without.")
+    ]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
+    code: Annotated[str, Meta(description="A stable name, explained at /api/v1/docs#errors.")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
     rows: Annotated[
         list[RowError] | UnsetType, Meta(description="Of a batch: its wrong rows, at most 1,000.")
