@@ -25,14 +25,14 @@ _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 
 
 def sources(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each generated module, by its file name."""
+    """Return the text of each generated module, by its name."""
     methods = operations(document)
     return {
-        "documents.py": _documents(document, methods),
-        "bodies.py": _bodies(document, methods),
-        "errors.py": _errors(document),
-        "operations.py": _operations(document, methods),
-        "version.py": f'"""Version of the document."""\n\nVERSION = "{document["info"]["version"]}"\n',
+        "documents": _documents(document, methods),
+        "bodies": _bodies(document, methods),
+        "errors": _errors(document),
+        "operations": _operations(document, methods),
+        "version": f'"""Version of the document."""\n\nVERSION = "{document["info"]["version"]}"\n',
     }
 
 

@@ -22,7 +22,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 # Query parameters that may be given several times, which the document does not say.
 REPEATED: Final = frozenset(("topic",))
 # The group of a first part that is no good name.
-_GROUPS: Final = {"site": "thisSite", "openapi.json": "openApi", "asyncapi.json": "asyncApi"}
+GROUPS: Final = {"site": "thisSite", "openapi.json": "openApi", "asyncapi.json": "asyncApi"}
 
 
 class Parameter(NamedTuple):
@@ -192,7 +192,7 @@ def _names(path: str, id: str) -> tuple[str, str]:
         return "pages", id
     part = rest.partition("/")[0]
     first, *others = re.findall("[A-Za-z0-9]+", part)
-    group = _GROUPS.get(part, first + "".join(other.capitalize() for other in others))
+    group = GROUPS.get(part, first + "".join(other.capitalize() for other in others))
     if id.lower() == group.lower():
         return group, "get"
     verb, noun = re.match("([a-z]+)(.*)", id).groups()  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What came in. Names of headers are in lower case."""
+    """Request as it came in. Names of headers are in lower case."""
 
     method: str
     target: str
@@ -42,7 +42,7 @@ def answer(
     *,
     body: bytes | None = None,
     length: int | None = None,
-    **headers: str,
+    **headers: Any,
 ) -> bytes:
     """Bytes of an answer with the envelope, or with `body`; `length` is what its header says."""
     if body is None:
@@ -58,7 +58,7 @@ def answer(
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def refusal(status: int, code: int = 0, text: str = "No", **headers: str) -> bytes:
+def refusal(status: int, code: int = 0, text: str = "No", **headers: Any) -> bytes:
     """Bytes of a refusal."""
     detail = {"siteId": 1, "errorCode": code, "errorDetail": text}
     return answer(status, detail, [text], body=None, length=None, **headers)

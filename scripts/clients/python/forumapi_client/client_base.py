@@ -40,7 +40,7 @@ class Method:
 
 
 class ClientBase(Connection):
-    """What the groups of methods of a client call."""
+    """Base class of the client: calls of operations, which its groups of methods make."""
 
     def call(
         self,

@@ -89,17 +89,22 @@ class Page(Document, Generic[T]):
         seen = {self._address}
         while page is not None:
             yield from page.items
+            href = page._next_href()
+            if href is not None and self._client.url(href) in seen:
+                raise BadAnswer(f"{href} comes after itself")
             page = page.next()
             if page is not None:
-                if page._address in seen:
-                    raise BadAnswer(f"{page._address} is its own next page")
                 seen.add(page._address)
 
     def next(self) -> Page[T] | None:
         """Return the following page, None at the end."""
+        href = self._next_href()
+        return None if href is None else self._at(href)
+
+    def _next_href(self) -> str | None:
         for link in self.raw.get("links") or ():
             if link.get("rel") == "next":
-                return self._at(link["href"])
+                return str(link["href"])
         return None
 
     def _at(self, href: str) -> Page[T]:
