@@ -24,10 +24,10 @@ from forumapi.mail.outbox import Sender
 from forumapi.models.content import text_rendering
 from forumapi.models.journal import audit_chain
 from forumapi.models.journal.activity_buffers import Activity
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
-from forumapi.models.people.role_settler import Settler
+from forumapi.models.people.role_recomputation_worker import Settler
 from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.sites import platform_health
 from forumapi.models.sites.site_directory import SiteDirectory

@@ -6,12 +6,12 @@ One address a line, whole and in alphabetical order, so that grep finds it and a
 
 from __future__ import annotations
 
+from forumapi.handlers.access.api_keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
-from forumapi.handlers.access.huddles_confirmation import (
+from forumapi.handlers.access.huddle_access_confirmation import (
     HuddlesConfirmedHandler,
     HuddlesPageHandler,
 )
-from forumapi.handlers.access.keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
     OAuthIntrospectHandler,
@@ -34,13 +34,17 @@ from forumapi.handlers.access.oauth_pages import (
 )
 from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler
+from forumapi.handlers.access.second_factor_and_email import (
+    EmailAddressHandler,
+    OneTimeHandler,
+    RecoveryCodesHandler,
+)
 from forumapi.handlers.access.sessions import SessionHandler, SessionsHandler
 from forumapi.handlers.access.sign_in_methods import (
     AuthMethodsHandler,
     SiteAuthHandler,
     SiteAuthMethodHandler,
 )
-from forumapi.handlers.access.totp import EmailAddressHandler, OneTimeHandler, RecoveryCodesHandler
 from forumapi.handlers.content.attachments import AttachmentHandler, AttachmentsHandler
 from forumapi.handlers.content.attendees import (
     AttendeeHandler,
@@ -125,6 +129,7 @@ from forumapi.handlers.notifications.webhooks import (
 )
 from forumapi.handlers.people.bans import BanHandler, BansHandler
 from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
+from forumapi.handlers.people.effective_role_members import HeldRolesHandler, RoleMembersHandler
 from forumapi.handlers.people.erasures import (
     AccountErasureHandler,
     ProfileErasureHandler,
@@ -143,7 +148,6 @@ from forumapi.handlers.people.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
-from forumapi.handlers.people.role_members import HeldRolesHandler, RoleMembersHandler
 from forumapi.handlers.people.roles import (
     DefaultRolesHandler,
     RoleHandler,
@@ -156,6 +160,7 @@ from forumapi.handlers.people.whoami import WhoamiHandler
 from forumapi.handlers.sites.api_docs import AsyncapiHandler, DocsHandler, OpenapiHandler
 from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
+from forumapi.handlers.sites.configuration_checks import StatusHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.host_lookups import HostHandler, ReservedHandler
@@ -176,7 +181,6 @@ from forumapi.handlers.sites.site_settings import (
     SiteOptionsHandler,
 )
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
-from forumapi.handlers.sites.status import StatusHandler
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
 from forumapi.handlers.trust.appeal_without_sign_in import MailedAppealHandler
 from forumapi.handlers.trust.appeals import (

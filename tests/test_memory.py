@@ -25,8 +25,8 @@ from forumapi.auth import identity_provider_client, spam_check
 from forumapi.cache.document_cache import Memory
 from forumapi.config import Config
 from forumapi.database.connections import Database
-from forumapi.handlers.sites import status
-from forumapi.handlers.sites.status import Examiner
+from forumapi.handlers.sites import configuration_checks
+from forumapi.handlers.sites.configuration_checks import Examiner
 from forumapi.models.access.identity import GUEST
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.file import StoredFile
@@ -300,7 +300,10 @@ def verdicts() -> object:
 def examined() -> object:
     made = Examiner(Outbound())
     for number in range(1_500):
-        health = {name: status._health(True, error="e", value=f"{number}" * 400) for name in "abcd"}
+        health = {
+            name: configuration_checks._health(True, error="e", value=f"{number}" * 400)
+            for name in "abcd"
+        }
         made._found.add(number, (number, 1.0, health))
     return made
 
@@ -434,7 +437,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
     "auth.identity_provider_client._Cache._kept auth.identity_provider_client._Cache._refetched": (providers, 9 * MIB),
     "auth.spam_check._seen": (verdicts, MIB),
-    "handlers.sites.status.Examiner._found": (examined, 2 * MIB),
+    "handlers.sites.configuration_checks.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
     "updates.mail_rendering.EmailWriter._templates": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
@@ -498,7 +501,7 @@ BRIEF = """
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
     realtime.delivery_permissions.DeliveryPolicy._known realtime.long_polling._Waiting.frames
-    models.people.role_settler.Settler._own files.thumbnails.Thumbnails._busy
+    models.people.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps
     concurrency.keyed_semaphore._Entry.waiting concurrency.keyed_semaphore.KeyedSemaphore._entries
@@ -508,11 +511,12 @@ BRIEF = """
     request.multipart._Receiver.parts webhooks.sender.Deliverer._busy"""
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
-    realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost realtime.hub.LiveClient.ended
+    realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost
+    realtime.subscription_index.LiveClient.ended
     realtime.event_pump.SiteListeners.clients realtime.event_pump.SiteListeners.callers
     realtime.event_pump.Live._by_site realtime.event_pump.Live._threads
-    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.hub.LiveClient.follows
-    realtime.hub.Index._by_topic
+    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.subscription_index.LiveClient.follows
+    realtime.subscription_index.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.live_connections.Pipe._queue
     server.connection_counter.ConnectionCounter._count"""

@@ -17,12 +17,12 @@ TAGS: Final = (
     Tag(
         "Signing in",
         "A token by each method of the site, passkeys, the second factor, and signing out.",
-        ("auth", "sign_in_methods", "passkeys", "totp"),
+        ("auth", "sign_in_methods", "passkeys", "second_factor_and_email"),
     ),
     Tag(
         "Caller",
         "The caller's own profile, what they may do, their sessions and API keys.",
-        ("whoami", "permission", "sessions", "keys"),
+        ("whoami", "permission", "sessions", "api_keys"),
     ),
     Tag("Microcosms", "The nodes of a site's tree, singly and all at once.", ("microcosms",)),
     Tag("Conversations", "Items of a title and comments.", ("conversations",)),
@@ -40,7 +40,7 @@ TAGS: Final = (
     Tag(
         "Huddles",
         "Private conversations among their participants.",
-        ("huddles", "huddles_confirmation"),
+        ("huddles", "huddle_access_confirmation"),
     ),
     Tag("Items", "What conversations, events, polls and huddles have in common.", ("items",)),
     Tag(
@@ -85,12 +85,20 @@ TAGS: Final = (
     Tag(
         "Roles",
         "Roles of a microcosm or of the whole site, their members and criteria.",
-        ("roles", "role_members", "criteria"),
+        ("roles", "effective_role_members", "criteria"),
     ),
     Tag(
         "Sites",
         "This host's site with its settings and legal texts; on the platform's host all sites.",
-        ("sites", "site_settings", "menu", "legal", "status", "gravatar", "erasure_rule"),
+        (
+            "sites",
+            "site_settings",
+            "menu",
+            "legal",
+            "configuration_checks",
+            "gravatar",
+            "erasure_rule",
+        ),
     ),
     Tag("Audit", "Who did what, and the transparency report.", ("audit", "transparency")),
     Tag(

@@ -24,7 +24,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Invalid, Unauthorized
 from forumapi.mail import outbox
-from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notifications import mail_suppression
 from forumapi.models.people import user
@@ -155,7 +155,7 @@ class EmailCodeBackend(Backend):
             sends = SENDS_PER_CLIENT_ADDRESS._replace(most=config.sign_in_codes_per_client_address)
             rate_counters.take_client_address(tx, sends, attempt.ip)
             sends = SENDS_PER_EMAIL._replace(most=config.sign_in_codes_per_email)
-            sign_in_place.take(tx, sends, SENDS_KNOWN, key, attempt.ip)
+            known_network_limit.take(tx, sends, SENDS_KNOWN, key, attempt.ip)
         secret = secrets.token_urlsafe(32)
         code = code_of(secret)
         browser = attempt.browser or Browser("", "")
@@ -202,7 +202,7 @@ class EmailCodeBackend(Backend):
             tries = TRIES_PER_CLIENT_ADDRESS._replace(most=config.sign_in_tries_per_client_address)
             rate_counters.take_client_address(tx, tries, attempt.ip)
             tries = TRIES_PER_EMAIL._replace(most=config.sign_in_tries_per_email)
-            sign_in_place.take(tx, tries, TRIES_KNOWN, key, attempt.ip)
+            known_network_limit.take(tx, tries, TRIES_KNOWN, key, attempt.ip)
             place = network(attempt.ip)
             rows = tx.rows(TRY, kind=KIND, subject=key, site_id=site_id, place=place)
         hashed = _hash(site_id, key, "".join(given.split()))

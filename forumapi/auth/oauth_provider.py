@@ -1,8 +1,8 @@
 """forumapi as the OAuth 2 provider of one site, for the clients registered there; on oauthlib. Docs: docs/api/oauth.md.
 
 oauthlib knows the protocol: the parts of a request, the order of checks, the form of the answer. `Rules`
-(oauth_rules.py) answers its questions about clients, codes and tokens. Only authorization code with PKCE (S256), device
-code and refresh token exist.
+(oauth_request_validator.py) answers its questions about clients, codes and tokens. Only authorization code with PKCE
+(S256), device code and refresh token exist.
 
 A refusal is returned and not raised, so that what was written with it is committed (a code used up, tokens revoked
 because a refresh token came twice).
@@ -36,7 +36,7 @@ from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challeng
 from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
-from forumapi.auth.oauth_rules import DEVICE_GRANT, Rules
+from forumapi.auth.oauth_request_validator import DEVICE_GRANT, Rules
 from forumapi.models.access.access_token import new_secret
 from forumapi.models.access.device_code import INTERVAL_S, LIFE_S, DeviceCode, new_user_code
 from forumapi.models.access.oauth_client import OAuthClient

@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.auth import huddles_confirmation, second_factor, spam_check
+from forumapi.auth import huddle_access_confirmation, second_factor, spam_check
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
-from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import journal
@@ -87,9 +87,9 @@ def complete(
             by_site=by_site,
         )
         if by_site:
-            huddles_confirmation.tell(tx, site, profile_id, person.email)
+            huddle_access_confirmation.tell(tx, site, profile_id, person.email)
         else:
-            sign_in_place.note(tx, person.id, ip)
+            known_network_limit.note(tx, person.id, ip)
         journal.record(
             tx, Author(site.id, profile_id, ip), journal.CREATED, itemtypes.AUTH, profile_id
         )

@@ -16,7 +16,7 @@ from forumapi.checks import check_queue
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
-from forumapi.models.access import rate_counters, sign_in_place
+from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode_cache
 from forumapi.models.journal import audit
@@ -388,7 +388,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     The entries themselves are deleted by the job `audit_heads`.
     """
     tokens = AccessToken.delete_expired(tx) + tx.run(FORGET_REFRESH)
-    sign_in_place.forget_old(tx)
+    known_network_limit.forget_old(tx)
     tx.run(FORGET_GRANTS)
     bans = Ban.delete_expired(tx)
     hashed = audit.hash_addresses(tx, config.audit_address_days)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from forumapi.config import Config
 from forumapi.cron import (
-    audit_heads,
+    audit_chain_maintenance,
     domain_verification,
     erasures,
     file_cleanup,
@@ -89,7 +89,7 @@ JOBS: Final = (
         "audit_heads",
         "5 * * * * 30",
         "hourly at minute 5",
-        audit_heads.audit_heads,
+        audit_chain_maintenance.audit_heads,
         WITHIN_THE_HOUR,
     ),
     Job(

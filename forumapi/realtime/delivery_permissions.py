@@ -1,7 +1,7 @@
 """Decision on which listeners receive which live event, by the same evaluator of rights as REST.
 
 `deliveries` alone decides, from events, the present state of things and the present identities of listeners. It reads
-nothing; its arguments are read right before (models/notifications/live_statements.py).
+nothing; its arguments are read right before (models/notifications/live_event_queries.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from forumapi import itemtypes
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notifications.live_statements import Fact, ThingKey, before_move
+from forumapi.models.notifications.live_event_queries import Fact, ThingKey, before_move
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
-from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic
+from forumapi.realtime.subscription_index import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic
 
 # Visibility of a thing: not even its existence; only that it has gone; the thing itself.
 NOTHING: Final = 0

@@ -33,8 +33,8 @@ from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
 from forumapi.models.content import attendee, comment_page, huddle_page, item_page
-from forumapi.models.notifications import live_statements
-from forumapi.models.notifications.live_statements import Fact, ThingKey
+from forumapi.models.notifications import live_event_queries
+from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.models.people import role_recomputation
 from forumapi.observability.log import logger
 from forumapi.realtime import websocket
@@ -47,7 +47,9 @@ from forumapi.realtime.delivery_permissions import (
     may_follow,
     subject,
 )
-from forumapi.realtime.hub import (
+from forumapi.realtime.postgres_listener import Listener
+from forumapi.realtime.presence import Presence
+from forumapi.realtime.subscription_index import (
     HUDDLES,
     SITE,
     UPDATES,
@@ -58,14 +60,12 @@ from forumapi.realtime.hub import (
     LiveConnection,
     Topic,
 )
-from forumapi.realtime.postgres_listener import Listener
-from forumapi.realtime.presence import Presence
 from forumapi.wire import json_fragments
 
 if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.access.identity import Identity
-    from forumapi.models.pages.documents import Documents
+    from forumapi.models.pages.document_reader import Documents
     from forumapi.models.sites.site import Site
     from forumapi.models.sites.site_directory import SiteDirectory
     from forumapi.permissions.evaluator import Tree
@@ -153,7 +153,7 @@ def check_topics(
 ) -> None:
     """Raise Forbidden unless the caller may follow all of these topics, also for one that does not exist."""
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
-    found = live_statements.facts(reader, site_id, tree, list(named.values())) if named else {}
+    found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}
     policy = DeliveryPolicy(tree)
     for topic in topics:
         if topic.kind in (HUDDLES, UPDATES):
@@ -245,7 +245,7 @@ class Live:
         """
         if self._cursors is None:
             with self._database.write() as tx:
-                key = live_statements.cursor_key(tx)
+                key = live_event_queries.cursor_key(tx)
             self._cursors = Cursors(key)
         return self._cursors
 
@@ -411,7 +411,7 @@ class Live:
         reader = self._database.read()
         try:
             tree = self._sites.tree(site, reader)
-            listeners = SiteListeners(site, tree, live_statements.head(reader, site.id))
+            listeners = SiteListeners(site, tree, live_event_queries.head(reader, site.id))
         finally:
             reader.end()
         self._by_site[site.id] = listeners
@@ -515,7 +515,7 @@ class Live:
         named = (topic.kind, topic.id, 0)
         reader = self._database.read()
         try:
-            fact = live_statements.facts(reader, listeners.site.id, listeners.tree, [named]).get(
+            fact = live_event_queries.facts(reader, listeners.site.id, listeners.tree, [named]).get(
                 named
             )
         finally:
@@ -563,7 +563,7 @@ class Live:
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
         caller: Caller = client.caller
         with self._turns:
-            if live_statements.rights_changed(reader, listeners.site.id, caller.user_id, after):
+            if live_event_queries.rights_changed(reader, listeners.site.id, caller.user_id, after):
                 holes = dict.fromkeys(follows, 0) | holes
             reader.end()
         for topic, since in holes.items():
@@ -668,7 +668,7 @@ class Live:
             reader = self._database.read()
             try:
                 seen = self._seen if began - self._began < self.SURE_S else ""
-                changes = live_statements.changes_since(reader, seen, self._by_site)
+                changes = live_event_queries.changes_since(reader, seen, self._by_site)
                 changed = set(changes.user_ids)
                 known = {site.site_id: site for site in changes.sites}
                 for site_id, listeners in list(self._by_site.items()):
@@ -684,7 +684,7 @@ class Live:
     def _update_site(
         self,
         listeners: SiteListeners,
-        now: live_statements.SiteVersions | None,
+        now: live_event_queries.SiteVersions | None,
         changed: set[int],
         reader: Reader,
     ) -> None:
@@ -793,7 +793,9 @@ class Live:
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}
         found = (
-            live_statements.facts(reader, listeners.site.id, listeners.tree, list(named.values()))
+            live_event_queries.facts(
+                reader, listeners.site.id, listeners.tree, list(named.values())
+            )
             if named
             else {}
         )
@@ -857,7 +859,7 @@ class Live:
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}
         facts = (
-            live_statements.facts(reader, listeners.site.id, listeners.tree, things)
+            live_event_queries.facts(reader, listeners.site.id, listeners.tree, things)
             if things
             else {}
         )

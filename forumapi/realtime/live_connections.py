@@ -20,8 +20,8 @@ import msgspec
 from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
 from forumapi.realtime.event_pump import CODES, Live, bye_frame, parse_topic, topic_name
-from forumapi.realtime.hub import Follow, Frame, LiveClient
 from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
+from forumapi.realtime.subscription_index import Follow, Frame, LiveClient
 from forumapi.realtime.websocket import Ended, Socket
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Pipe:
                 self._socket.shutdown(2)
 
 
-class _Carrier:
+class _LiveConnection:
     """Base class of clients' connections over WebSocket and server-sent events; a subclass defines `push`, `close` and
     `ping`.
     """
@@ -159,7 +159,7 @@ class _Carrier:
 _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
-class SocketConnection(_Carrier):
+class SocketConnection(_LiveConnection):
     """WebSocket connection, after its handshake. `left`: bytes that were read with the handshake."""
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
@@ -322,7 +322,7 @@ def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
 # ---------------------------------------------------------------- Server-Sent Events
 
 
-class StreamConnection(_Carrier):
+class StreamConnection(_LiveConnection):
     """Stream of server-sent events, after the head of its response.
 
     `proof`: end of each id, by which the browser's `EventSource`, which can send no token, resumes with the same

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from forumapi.realtime.event_pump import Live
-from forumapi.realtime.hub import Follow, Frame, LiveClient
+from forumapi.realtime.subscription_index import Follow, Frame, LiveClient
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity

@@ -16,7 +16,7 @@ import msgspec
 from forumapi.database.connections import Database
 from forumapi.database.query import Query
 from forumapi.observability.log import logger
-from forumapi.realtime.hub import Frame, Topic
+from forumapi.realtime.subscription_index import Frame, Topic
 
 if TYPE_CHECKING:
     from forumapi.realtime.event_pump import SiteListeners

@@ -20,10 +20,10 @@ from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
 from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity_buffers import Activity
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
-from forumapi.models.people.role_settler import Settler
+from forumapi.models.people.role_recomputation_worker import Settler
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog

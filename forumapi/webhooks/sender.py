@@ -30,8 +30,8 @@ from forumapi.mail import outbox
 from forumapi.models.access import identity as identities
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notifications import live_statements, webhook_delivery
-from forumapi.models.notifications.live_statements import Fact
+from forumapi.models.notifications import live_event_queries, webhook_delivery
+from forumapi.models.notifications.live_event_queries import Fact
 from forumapi.models.notifications.webhook import READER
 from forumapi.models.notifications.webhook_delivery import (
     DeliveryQueue,
@@ -403,7 +403,7 @@ class Deliverer(PollingThread):
         """
         tree = self._app.sites.tree(site, tx)
         thing = (delivery.item_type, delivery.item_id, 0)
-        fact = live_statements.facts(tx, site.id, tree, [thing]).get(thing)
+        fact = live_event_queries.facts(tx, site.id, tree, [thing]).get(thing)
         if fact is None:
             return NOTHING, None, ""
         policy = DeliveryPolicy(tree)

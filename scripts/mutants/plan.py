@@ -151,7 +151,7 @@ TESTS: Final = (
     ("forumapi/models/content/file.py", "tests/files"),
     ("forumapi/models/content/attachment.py", "tests/files"),
     (
-        "forumapi/models/notifications/live_statements.py",
+        "forumapi/models/notifications/live_event_queries.py",
         "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_moves.py",
     ),
     (

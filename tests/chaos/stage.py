@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from forumapi.command.seed.verification import CHECKS, COUNTS
+from forumapi.command.seed.counter_verification import CHECKS, COUNTS
 from tests import services
 from tests.conftest import _SERVER
 from tests.fixtures import Server

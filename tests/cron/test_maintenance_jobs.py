@@ -10,7 +10,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
-from forumapi.cron.audit_heads import audit_heads
+from forumapi.cron.audit_chain_maintenance import audit_heads
 from forumapi.cron.schedule import JOBS
 from forumapi.database.query import Query
 from forumapi.models.journal import audit

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from forumapi.command.seed import verification
+from forumapi.command.seed import counter_verification
 from forumapi.config import Config
 from forumapi.cron import erasures
 from forumapi.models.microcosms.tree import load_tree
@@ -51,7 +51,9 @@ def test_counters_are_right_and_stay_so_when_it_is_run_again(
     moved.load()
 
     assert _everything(moved) == before
-    found = [one for one in verification.recount(database_url) if f"({moved.site.id}," in one]
+    found = [
+        one for one in counter_verification.recount(database_url) if f"({moved.site.id}," in one
+    ]
     # Times of an old forum need not rise; ours do within an item.
     assert [
         one for one in found if not one.startswith(("comments.seq", "comments.revisions"))

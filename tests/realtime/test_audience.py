@@ -19,11 +19,19 @@ import pytest
 from forumapi.database.connections import Database
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity
-from forumapi.models.notifications import live_statements
-from forumapi.models.notifications.live_statements import Fact, ThingKey
+from forumapi.models.notifications import live_event_queries
+from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
-from forumapi.realtime.hub import HUDDLES, SITE, UPDATES, Follow, Index, LiveClient, Topic
+from forumapi.realtime.subscription_index import (
+    HUDDLES,
+    SITE,
+    UPDATES,
+    Follow,
+    Index,
+    LiveClient,
+    Topic,
+)
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle
@@ -196,7 +204,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
             for event, _ in events
             if (named := delivery_permissions.subject(event)) is not None
         }
-        facts = live_statements.facts(loader.reader, world.site_id, loader.tree, named)
+        facts = live_event_queries.facts(loader.reader, world.site_id, loader.tree, named)
         index, clients = Index(), {}
         connection: Any = None
         # Some listen under two tokens.

@@ -26,7 +26,7 @@ from forumapi.cron import maintenance_jobs
 from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.notifications import live_statements
+from forumapi.models.notifications import live_event_queries
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.chaos.stage import wait_for
@@ -196,7 +196,7 @@ def test_nobody_misses_anything_however_often_they_are_cut(
     store.settle(make.database, [world])
     site = Site(world.site_id, store.host_key(world), f"{store.host_key(world)}.forum.test", 0)
     with make.database.write() as tx:
-        cursors = Cursors(live_statements.cursor_key(tx))
+        cursors = Cursors(live_event_queries.cursor_key(tx))
     releases = itertools.cycle(
         [release(tmp_path / "releases", name) for name in ("second", "first")]
     )

@@ -16,11 +16,11 @@ from forumapi.database.query import Query, Row
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.models.access import identity
-from forumapi.models.notifications import live_statements
-from forumapi.models.pages.documents import Documents
+from forumapi.models.notifications import live_event_queries
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.sites.site_directory import SiteDirectory
 from forumapi.realtime.event_pump import Live
-from forumapi.realtime.hub import Follow, Frame, Topic
+from forumapi.realtime.subscription_index import Follow, Frame, Topic
 from forumapi.wsgi import create_app
 from tests.factories import Factory, Person, Site
 from tests.fixtures import PLATFORM_DOMAIN
@@ -114,12 +114,12 @@ def test_a_change_of_rights_is_seen_by_the_next_look(make: Factory, change: str)
     site = make.site()
     person = make.person(site)
     reader = make.database.read()
-    seen = live_statements.changes_since(reader, "", [site.id]).snapshot
-    assert live_statements.changes_since(reader, seen, [site.id]).user_ids == []
+    seen = live_event_queries.changes_since(reader, "", [site.id]).snapshot
+    assert live_event_queries.changes_since(reader, seen, [site.id]).user_ids == []
     work, is_about_everybody = CHANGES[change]
     work(make, site, person)
 
-    found = live_statements.changes_since(reader, seen, [site.id]).user_ids
+    found = live_event_queries.changes_since(reader, seen, [site.id]).user_ids
     reader.end()
     assert (0 if is_about_everybody else person.user_id) in found
 
@@ -130,13 +130,13 @@ def test_a_change_is_seen_once_it_is_committed_and_not_before(make: Factory) -> 
     reader = make.database.read()
     with make.database.write() as tx:
         tx.run(BAN, site_id=site.id, user_id=person.user_id)
-        seen = live_statements.changes_since(reader, "", [site.id]).snapshot
+        seen = live_event_queries.changes_since(reader, "", [site.id]).snapshot
         other = make.person(site)
         make.ban(other)
-        between = live_statements.changes_since(reader, seen, [site.id])
+        between = live_event_queries.changes_since(reader, seen, [site.id])
         assert between.user_ids == [other.user_id]
 
-    assert live_statements.changes_since(reader, between.snapshot, [site.id]).user_ids == [
+    assert live_event_queries.changes_since(reader, between.snapshot, [site.id]).user_ids == [
         person.user_id
     ]
     reader.end()
@@ -146,7 +146,7 @@ def test_what_says_nothing_of_rights_leaves_no_mark(make: Factory) -> None:
     site = make.site()
     chat = make.conversation(site)
     reader = make.database.read()
-    seen = live_statements.changes_since(reader, "", [site.id]).snapshot
+    seen = live_event_queries.changes_since(reader, "", [site.id]).snapshot
     make.comments(chat, 3)
     make.sql(
         "UPDATE access_tokens SET last_used = now() WHERE user_id = %(user)s RETURNING 1",
@@ -157,7 +157,7 @@ def test_what_says_nothing_of_rights_leaves_no_mark(make: Factory) -> None:
         id=site.member.id,
     )
 
-    assert live_statements.changes_since(reader, seen, [site.id]).user_ids == []
+    assert live_event_queries.changes_since(reader, seen, [site.id]).user_ids == []
     reader.end()
 
 
@@ -336,7 +336,7 @@ class Hearing(Deaf):
 # While events are read, or delivered, or subscriptions are checked.
 @pytest.mark.parametrize(
     ("away", "passing"),
-    [("event_log.read", 0), ("live_statements.facts", 0), ("live_statements.facts", 1)],
+    [("event_log.read", 0), ("live_event_queries.facts", 0), ("live_event_queries.facts", 1)],
 )
 def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
     database_url: str, make: Factory, away: str, passing: int

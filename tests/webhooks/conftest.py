@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from forumapi.models.notifications import live_statements
+from forumapi.models.notifications import live_event_queries
 from forumapi.realtime.cursor import Cursors
 from tests.api import Api
 from tests.factories import Factory, Site
@@ -81,7 +81,7 @@ class Hooks:
     def cursor(self, number: int) -> str:
         """The cursor of an event by its number."""
         with self.make.database.write() as tx:
-            return Cursors(live_statements.cursor_key(tx)).make(self.site.id, number)
+            return Cursors(live_event_queries.cursor_key(tx)).make(self.site.id, number)
 
     def numbered(self) -> None:
         """Until everything that was written has its number."""

@@ -6,8 +6,8 @@ a shape into rows, `bulk_loader` loads them, `verification` counts everything ag
 
 from forumapi.command.seed.bench_landmarks import bench_tokens, landmarks
 from forumapi.command.seed.corpus import SeedError
+from forumapi.command.seed.counter_verification import recount, verify
 from forumapi.command.seed.demonstration import CAST, demo
-from forumapi.command.seed.loading import load
-from forumapi.command.seed.verification import recount, verify
+from forumapi.command.seed.sized_data_set import load
 
 __all__ = ["CAST", "SeedError", "bench_tokens", "demo", "landmarks", "load", "recount", "verify"]

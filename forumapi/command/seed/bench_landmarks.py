@@ -9,7 +9,14 @@ from typing import Final
 import psycopg
 
 from forumapi.command.seed.corpus import SEED
-from forumapi.command.seed.shape import BENCH_KEY, BENCH_MEMBERS, DEEP, HIDDEN, IGNORED, LONGEST
+from forumapi.command.seed.site_blueprint import (
+    BENCH_KEY,
+    BENCH_MEMBERS,
+    DEEP,
+    HIDDEN,
+    IGNORED,
+    LONGEST,
+)
 
 TOKEN_PREFIX: Final = "fapi"
 TOKEN_LENGTH: Final = 128

@@ -8,13 +8,21 @@ from random import Random
 from typing import Final
 
 from forumapi.command import admin
-from forumapi.command.seed import shape as shapes
+from forumapi.command.seed import site_blueprint as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress
 from forumapi.command.seed.corpus import SEED, Corpus
-from forumapi.command.seed.loading import filling
 from forumapi.command.seed.rendered_texts import Texts
-from forumapi.command.seed.shape import DAY, HOUR, PRIVATE, Conversation, Place, Shape, SitePlan
-from forumapi.command.seed.sites import SiteWriter
+from forumapi.command.seed.site_blueprint import (
+    DAY,
+    HOUR,
+    PRIVATE,
+    Conversation,
+    Place,
+    Shape,
+    SitePlan,
+)
+from forumapi.command.seed.site_rows import SiteWriter
+from forumapi.command.seed.sized_data_set import filling
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Database

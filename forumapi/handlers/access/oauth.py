@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from forumapi.auth.oauth_provider import OAuthAnswer, OAuthProvider, Pairs
-from forumapi.auth.oauth_rules import GRANT_TYPES
+from forumapi.auth.oauth_request_validator import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result

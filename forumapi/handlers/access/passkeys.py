@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.auth import passkey as ceremony
-from forumapi.handlers.access.totp import notify, record
+from forumapi.handlers.access.second_factor_and_email import notify, record
 from forumapi.mail import outbox
 from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.passkey import Passkey, checked_name

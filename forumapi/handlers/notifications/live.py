@@ -11,13 +11,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
-from forumapi.models.notifications import live_statements
+from forumapi.models.notifications import live_event_queries
 from forumapi.observability import metrics
 from forumapi.realtime import live_connections, long_polling, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
-from forumapi.realtime.hub import Follow
+from forumapi.realtime.subscription_index import Follow
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.response import ConnectionUpgrade, Data, RawResponse, Result
@@ -271,7 +271,7 @@ def asked(ctx: Context, stream: str) -> IdentityQuery:
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
-    hash = live_statements.ticket_hash(ctx.token)
+    hash = live_event_queries.ticket_hash(ctx.token)
     return IdentityQuery(
         WITH_TICKET, {"ticket_hash": hash, "origin": _origin(ctx), "stream": stream}
     )
@@ -296,7 +296,7 @@ def _holder(ctx: Context) -> int:
 
 def _bound(ctx: Context) -> bytes:
     """Return the hash of the request's ticket, origin and stream, for which a proof in Last-Event-ID holds."""
-    return live_statements.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
+    return live_event_queries.ticket_hash("\n".join((ctx.token, _origin(ctx), _stream(ctx))))
 
 
 def _origin(ctx: Context) -> str:
@@ -362,7 +362,7 @@ class TicketsHandler(Handler):
             for text in sent.topics:
                 parse_topic(text, ctx.identity.profile_id)
             stream = named_stream(sent.topics, documents=sent.documents is True)
-        ticket = live_statements.add_ticket(
+        ticket = live_event_queries.add_ticket(
             ctx.writer, ctx.site.id, ctx.identity.token_id, origin=origin, stream=stream
         )
-        return Data(dumps({"ticket": ticket, "expiresIn": live_statements.TICKET_S}))
+        return Data(dumps({"ticket": ticket, "expiresIn": live_event_queries.TICKET_S}))

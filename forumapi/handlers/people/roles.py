@@ -13,7 +13,7 @@ from forumapi.models.people import role_page
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.models.people.role import FLAGS, LockedRoles, Role
 from forumapi.models.people.role_page import RoleSummary, ShownRole
-from forumapi.models.people.role_settling_queue import Settling
+from forumapi.models.people.role_recomputation_queue import Settling
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.request import patch

@@ -17,7 +17,7 @@ from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
 from forumapi.models.sites import legal
 from forumapi.models.sites.legal import LegalText
-from forumapi.models.sites.site_offer import OfferParty, SiteOffer
+from forumapi.models.sites.ownership_transfer import OfferParty, SiteOffer
 from forumapi.models.sites.site_options import SiteOptions
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located

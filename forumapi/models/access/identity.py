@@ -91,7 +91,7 @@ WITH_ITEM = Query(
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
 )
-# With the token that a live ticket was issued for (models/notifications/live_statements.py); the ticket is used up.
+# With the token that a live ticket was issued for (models/notifications/live_event_queries.py); the ticket is used up.
 WITH_TICKET = Query(
     "identity.with_ticket",
     f"""

@@ -16,7 +16,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Target
 from forumapi.wire import json_fragments

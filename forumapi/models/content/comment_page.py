@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import attachment, reaction
-from forumapi.models.pages.documents import Documents, Kind, Loaded
+from forumapi.models.pages.document_reader import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import statement_link
 from forumapi.permissions import evaluator

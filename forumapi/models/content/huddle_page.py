@@ -17,7 +17,7 @@ from forumapi.models.content import bookmark, comment_page, draft, item_page
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import CachedPage, PageCache
 from forumapi.models.people import profile_summary, read_mark
 from forumapi.permissions.evaluator import Target

@@ -19,7 +19,7 @@ from forumapi.models.content import bookmark, comment_page, draft, item_details,
 from forumapi.models.content.comment_page import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import CachedPage, PageCache, digest
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import statement_link

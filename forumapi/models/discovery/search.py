@@ -21,7 +21,7 @@ from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import ParsedSearch, SearchScope, Word, scope
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms

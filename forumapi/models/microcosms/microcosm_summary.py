@@ -11,7 +11,7 @@ from forumapi.database.query import Encoded, Query, Replica, Row
 from forumapi.models.content import item_details, item_page
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
-from forumapi.models.pages.documents import Documents, Kind, Loaded
+from forumapi.models.pages.document_reader import Documents, Kind, Loaded
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments

@@ -13,7 +13,7 @@ from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.content import comment_page
 from forumapi.models.microcosms import microcosm_links
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms

@@ -36,7 +36,7 @@ from forumapi.models.notifications.update_types import (
     REPORT_RECEIVED,
     STATEMENT,
 )
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import appeal, report, statement_of_reasons
 from forumapi.permissions.evaluator import Principal, Tree

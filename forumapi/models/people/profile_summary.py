@@ -8,7 +8,7 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica
-from forumapi.models.pages.documents import Documents, Kind, Loaded
+from forumapi.models.pages.document_reader import Documents, Kind, Loaded
 from forumapi.text import avatar as avatars
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment

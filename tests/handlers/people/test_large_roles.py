@@ -17,8 +17,8 @@ from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.criterion import Criterion
-from forumapi.models.people.role_settler import Settler
-from forumapi.models.people.role_settling_queue import Settling
+from forumapi.models.people.role_recomputation_queue import Settling
+from forumapi.models.people.role_recomputation_worker import Settler
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server

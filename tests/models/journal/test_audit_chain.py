@@ -13,7 +13,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.cron.audit_heads import audit_heads
+from forumapi.cron.audit_chain_maintenance import audit_heads
 from forumapi.models.journal import audit, audit_chain, audit_hash, journal
 from forumapi.models.journal.audit_hash import Head
 from forumapi.models.journal.journal import Author

@@ -16,7 +16,7 @@ from forumapi.cache.document_cache import Cache
 from forumapi.database.connections import Database, Reader
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page
-from forumapi.models.pages.documents import Documents
+from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.wire.paging import Paging
 from tests.factories import Factory, Site

@@ -1,7 +1,7 @@
 """Thread that recomputes the members of queued roles in batches, so that no request waits for a large site.
 
 Rights that are lost are taken away before the change is answered (`take_away`, in the request); rights that are gained
-follow a moment later. If the process ends in between, the role is still in the queue (role_settling_queue.py).
+follow a moment later. If the process ends in between, the role is still in the queue (role_recomputation_queue.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, BadGateway
-from forumapi.models.people import role_recomputation, role_settling_queue
-from forumapi.models.people.role_settling_queue import Settling
+from forumapi.models.people import role_recomputation, role_recomputation_queue
+from forumapi.models.people.role_recomputation_queue import Settling
 from forumapi.observability.log import logger
 
 # Profiles in one transaction. A write by one of these profiles waits for it: some 10 ms.
@@ -96,7 +96,7 @@ class Settler(PollingThread):
             coming, going, looking = role_recomputation.pending_changes(
                 tx, queued.site_id, queued.role_id
             )
-            if role_settling_queue.joining_takes_rights(tx, queued.site_id, queued.role_id):
+            if role_recomputation_queue.joining_takes_rights(tx, queued.site_id, queued.role_id):
                 return going + looking, coming
             return coming + looking, going
         finally:

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from forumapi.handlers.sites.status import Examiner, check_analytics, check_picture, examine
+from forumapi.handlers.sites.configuration_checks import (
+    Examiner,
+    check_analytics,
+    check_picture,
+    examine,
+)
 from forumapi.models.sites.site import Site
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from tests.handlers.platform import Platform, platform

@@ -14,7 +14,7 @@ DAYS: Final = 7
 
 # An offer ends when its maker no longer owns the site.
 FIND = Query(
-    "site_offer.find",
+    "ownership_transfer.find",
     f"""
     SELECT o.profile_id, o.offered_by, o.created + interval '{DAYS} days'
       FROM site_offers o
@@ -23,18 +23,20 @@ FIND = Query(
 )
 
 INSERT = Query(
-    "site_offer.insert",
+    "ownership_transfer.insert",
     """
     INSERT INTO site_offers (site_id, profile_id, offered_by) VALUES (%(site_id)s, %(profile_id)s, %(offered_by)s)
         ON CONFLICT (site_id) DO UPDATE
        SET profile_id = EXCLUDED.profile_id, offered_by = EXCLUDED.offered_by, created = now()""",
 )
 
-DELETE = Query("site_offer.delete", "DELETE FROM site_offers o WHERE o.site_id = %(site_id)s")
+DELETE = Query(
+    "ownership_transfer.delete", "DELETE FROM site_offers o WHERE o.site_id = %(site_id)s"
+)
 
 # The root microcosm goes along: its owner and its creator manage the roles of everything below it.
 ACCEPT = Query(
-    "site_offer.accept",
+    "ownership_transfer.accept",
     """
     WITH root AS (
         UPDATE microcosms m
@@ -48,7 +50,7 @@ ACCEPT = Query(
 )
 
 FIND_PARTY = Query(
-    "site_offer.find_party",
+    "ownership_transfer.find_party",
     """
     SELECT p.user_id, p.profile_name, u.email
       FROM profiles p

@@ -21,7 +21,7 @@ from forumapi.permissions.evaluator import Target, Tree
 # number of its newest event. All of it is of one snapshot, so whoever lost a right before an event was written is
 # known to have lost it when the event is.
 CHANGES = Query(
-    "live_statements.changes",
+    "live_event_queries.changes",
     """
     SELECT pg_current_snapshot()::text,
            CASE WHEN %(seen)s::text = '' THEN ARRAY[0::bigint]
@@ -69,7 +69,7 @@ def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotC
 # Condition: a change of what a user may see was begun after an event: of their own rights, of everybody's, or of the
 # site's tree and roles.
 RIGHTS_CHANGED = Query(
-    "live_statements.rights_changed",
+    "live_event_queries.rights_changed",
     """
     SELECT EXISTS (SELECT FROM event_sequence s
                      JOIN event_log e ON e.site_id = s.site_id AND e.event_id = s.event_id AND e.created = s.created
@@ -92,7 +92,7 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 # Facts about comments, items, profiles, attendees, updates and roles: microcosm, owners, own state, state of the
 # parent, the parent's type and id, version, and the profiles that alone may know of it (null: no such limit).
 FACTS = Query(
-    "live_statements.facts",
+    "live_event_queries.facts",
     f"""
     WITH asked AS MATERIALIZED (
         SELECT a.type, a.id, a.parent_id
@@ -246,7 +246,7 @@ def before_move(tree: Tree, fact: Fact, microcosm_id: int) -> BeforeMove | None:
 
 TICKET_S: Final = 30
 ADD_TICKET = Query(
-    "live_statements.add_ticket",
+    "live_event_queries.add_ticket",
     """
     INSERT INTO single_use (kind, secret_hash, site_id, subject, payload, expires)
     VALUES ('live', %(secret_hash)s, %(site_id)s, %(subject)s,
@@ -255,7 +255,7 @@ ADD_TICKET = Query(
 )
 
 CURSOR_KEY = Query(
-    "live_statements.cursor_key",
+    "live_event_queries.cursor_key",
     """
     INSERT INTO platform_secrets (name, secret) VALUES ('live-cursors', %(secret)s)
         ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
@@ -300,7 +300,7 @@ def ticket_hash(secret: str) -> bytes:
 # ---------------------------------------------------------------- for the log's readers
 
 HEAD = Query(
-    "live_statements.head",
+    "live_event_queries.head",
     """
     SELECT coalesce(h.number, 0) FROM sites s LEFT JOIN event_heads h ON h.site_id = s.site_id
      WHERE s.site_id = %(site_id)s""",

@@ -16,12 +16,12 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple
 
-from forumapi.command.seed import shape as shapes
+from forumapi.command.seed import site_blueprint as shapes
 from forumapi.command.seed.bench_landmarks import bench_tokens
 from forumapi.command.seed.bulk_loader import Bar, Store, field
 from forumapi.command.seed.corpus import SEED
 from forumapi.command.seed.rendered_texts import Texts
-from forumapi.command.seed.shape import (
+from forumapi.command.seed.site_blueprint import (
     DAY,
     DELETED,
     HOUR,

@@ -1,7 +1,7 @@
 """Queue of roles whose members are recomputed outside the request that changed them: table role_settlings.
 
 A change of a role's members or criteria on a large site only queues the role, so its transaction is short and holds the
-lock on roles briefly. The profiles follow in batches (role_settler.py).
+lock on roles briefly. The profiles follow in batches (role_recomputation_worker.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEASE_S: Final = 30
 AGAIN_S: Final = 600
 
 INSERT = Query(
-    "role_settling_queue.insert",
+    "role_recomputation_queue.insert",
     """
     INSERT INTO role_settlings (site_id, role_id, queued, not_before)
     VALUES (%(site_id)s, %(role_id)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(lease_s)s))
@@ -29,7 +29,7 @@ INSERT = Query(
 
 # Claims roles that no process works on. Roles that an upgrade queued wait for the hours that owners are given.
 CLAIM = Query(
-    "role_settling_queue.claim",
+    "role_recomputation_queue.claim",
     """
     UPDATE role_settlings q
        SET not_before = clock_timestamp() + make_interval(secs => %(lease_s)s)
@@ -47,13 +47,13 @@ CLAIM = Query(
 
 # A role that was queued again meanwhile stays.
 FINISH = Query(
-    "role_settling_queue.finish",
+    "role_recomputation_queue.finish",
     """
     DELETE FROM role_settlings q
      WHERE q.site_id = %(site_id)s AND q.role_id = %(role_id)s AND q.queued = %(queued)s AND q.passes = 1""",
 )
 REPEAT = Query(
-    "role_settling_queue.repeat",
+    "role_recomputation_queue.repeat",
     """
     UPDATE role_settlings q
        SET passes = q.passes - 1, not_before = clock_timestamp() + make_interval(secs => %(again_s)s)
@@ -61,7 +61,7 @@ REPEAT = Query(
 )
 
 RELEASE = Query(
-    "role_settling_queue.release",
+    "role_recomputation_queue.release",
     """
     UPDATE role_settlings q
        SET not_before = clock_timestamp()
@@ -69,7 +69,7 @@ RELEASE = Query(
 )
 
 BANS = Query(
-    "role_settling_queue.bans",
+    "role_recomputation_queue.bans",
     "SELECT r.is_banned FROM roles r WHERE r.site_id = %(site_id)s AND r.role_id = %(role_id)s",
 )
 

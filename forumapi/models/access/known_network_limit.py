@@ -19,7 +19,7 @@ _HASH = """
 
 # One attempt at an address: from the network's own allowance where its person has signed in from there.
 TAKE = Query(
-    "sign_in_place.take",
+    "known_network_limit.take",
     f"""
     INSERT INTO attempt_counters AS a (kind, subject, window_start, attempts)
     SELECT CASE WHEN k.is_known THEN %(known_kind)s ELSE %(kind)s END,
@@ -34,7 +34,7 @@ TAKE = Query(
 )
 
 NOTE = Query(
-    "sign_in_place.note",
+    "known_network_limit.note",
     f"""
     WITH here AS (SELECT {_HASH.format(user_id="%(user_id)s::bigint")} AS place_hash),
     noted AS (
@@ -49,7 +49,7 @@ NOTE = Query(
 )
 
 FORGET_OLD = Query(
-    "sign_in_place.forget_old",
+    "known_network_limit.forget_old",
     "DELETE FROM sign_in_places p WHERE p.seen < now() - interval '180 days'",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from forumapi.auth import huddles_confirmation
+from forumapi.auth import huddle_access_confirmation
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
 from forumapi.request import html_answers
@@ -28,7 +28,7 @@ class HuddlesConfirmedHandler(Handler):
             raise Forbidden(
                 "Sign in once by the method that you used here before, and confirm with that token"
             )
-        huddles_confirmation.confirm(ctx.writer, ctx.author)
+        huddle_access_confirmation.confirm(ctx.writer, ctx.author)
         return Done()
 
 
@@ -43,7 +43,7 @@ class HuddlesPageHandler(Handler):
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:
         """HTML page that explains its button; changes nothing, since programs that scan mail follow links too."""
-        if not huddles_confirmation.profile_of_code(
+        if not huddle_access_confirmation.profile_of_code(
             ctx.reader, ctx.site.id, ctx.query.get("code", "")
         ):
             return _broken(ctx)
@@ -52,12 +52,12 @@ class HuddlesPageHandler(Handler):
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
         """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to."""
-        profile_id = huddles_confirmation.profile_of_code(
+        profile_id = huddle_access_confirmation.profile_of_code(
             ctx.writer, ctx.site.id, ctx.query.get("code", "")
         )
         if not profile_id:
             return _broken(ctx)
-        huddles_confirmation.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
+        huddle_access_confirmation.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
         return html_answers.message(
             ctx, "Your huddles are open", "Sign-ins through this provider show them from now on."
         )
