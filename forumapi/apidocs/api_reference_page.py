@@ -194,7 +194,9 @@ def _required(document: Schema, schema: Schema) -> str:
 
 
 def _keys(document: Schema, schema: Schema) -> Iterable[str]:
-    """Yield the names of the required keys of a schema; those of nested objects with a dot."""
+    """Yield the names of the required keys of a schema, in its order; those of a nested object, such as
+    `meta.text`, in place of the object's own name.
+    """
     whole = _resolved(document, schema)
     for key in whole.get("required", ()):
         below = [f"{key}.{name}" for name in _keys(document, whole["properties"][key])]
@@ -212,7 +214,9 @@ def _data(document: Schema, response: Schema) -> str:
 
 
 def _object_names(document: Schema) -> list[str]:
-    """Return the names of the objects, without the envelopes, which the introduction describes."""
+    """Return the names of the document's objects in its order, without the envelopes, which the introduction
+    describes.
+    """
     return [name for name in document["components"]["schemas"] if not name.endswith("Envelope")]
 
 

@@ -417,7 +417,9 @@ def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
-    """Return the names of the shared parameters (components of the document) that this operation takes."""
+    """Return the names of the shared parameters (components of the document) that this operation takes, in the
+    order in which they are listed.
+    """
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
         names.append("context")
@@ -448,7 +450,9 @@ def _locates(handler: type[Handler]) -> bool:
 
 
 def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[int]:
-    """Return the statuses that the operation may answer with other than success, by its declaration."""
+    """Return the statuses that the operation, as it is declared, may answer with other than success, in ascending
+    order.
+    """
     found = {400, 404, 429, 500, 503}
     if verb == "GET" and _is_tagged(endpoint, operation):
         found.add(304)
@@ -468,7 +472,9 @@ def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> lis
 
 
 def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
-    """Return the further statuses of a method that its class declares in `also_answers`."""
+    """Return the further statuses of a method that its class declares in `also_answers`, in that order; () if it
+    declares none.
+    """
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
 
@@ -551,8 +557,8 @@ def _shown(
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
-    """Return the required keys of a method's body, which its class declares in `required_keys`; `meta.x` is `x` within
-    `meta`.
+    """Return the required keys of a method's body, which its class declares in `required_keys`, in that order; ()
+    if it declares none. `meta.x` is `x` within `meta`.
     """
     keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
     return keys.get(verb, ())
@@ -773,7 +779,9 @@ class _Schemas:
         return {name: self.components[name] for name in sorted(found)}
 
     def _add(self, name: str, schema: Schema) -> Schema:
-        """Add a component and return a reference to it; ValueError if the name is another component's."""
+        """Add a component and return a reference to it; adding an equal one again changes nothing. Raises
+        ValueError if the name is another component's.
+        """
         whole = {**schema, "title": name}
         if self.components.setdefault(name, whole) != whole:
             raise ValueError(f"two components have the name {name}")

@@ -255,8 +255,8 @@ def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -
 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
-    """Return the states on a site of all listed back ends that the platform allows, those switched off included, by
-    name.
+    """Return the states on a site of all listed back ends that the platform allows, sorted by name; those switched
+    off are included.
     """
     rows = SiteAuthBackend.find_all(tx, site.id)
     return [

@@ -42,7 +42,9 @@ def claims(
 
 
 def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """Return the keys of the JWK set `keys` that may have signed a token with this key id (None: any) and algorithm."""
+    """Return the keys of the JWK set `keys` that may have signed a token with this key id (None: any) and
+    algorithm, in the set's order; [] if none or the set is malformed.
+    """
     found = []
     entries = keys.get("keys")
     for entry in entries if isinstance(entries, list) else ():

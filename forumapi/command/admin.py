@@ -286,8 +286,8 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """List the sign-in methods in force on the site `key`; None: on sites without settings of their own. Secrets are
-    shown as ***. Raises NotFound.
+    """List the sign-in methods in force on the site `key`; None: on sites without settings of their own, in the
+    order of `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []

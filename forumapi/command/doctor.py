@@ -122,7 +122,9 @@ def _python() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    """Check that every package of setup.cfg is installed in an allowed version."""
+    """Check that every package of setup.cfg is installed in an allowed version: yield a result for each that is
+    not, then one that counts the others.
+    """
     from packaging.requirements import Requirement
 
     try:
@@ -279,7 +281,8 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
 
 def roles(connection: psycopg.Connection) -> Iterator[Finding]:
     """Find roles with members who meet the criteria only by an attribute that they set themselves, and who lose the
-    role with this release (P-34).
+    role with this release (P-34): yield a result for each, or one if there are none; nothing before the first
+    migration.
     """
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
@@ -380,7 +383,10 @@ def geocoder(config: Config) -> Finding:
 
 
 def website(config: Config) -> Iterator[Finding]:
-    """Check the website: its secret and, for one that runs as a process of its own, that the API trusts it."""
+    """Check the website: its secret and, for one that runs as a process of its own, that the API trusts it.
+
+    Yields a result about the secret and one about the way to the API; a single one if there is no website.
+    """
     is_alone = not config.webclient
     is_used = bool(
         config.webclient_api_url or config.webclient_front_end_secret or config.webclient_secret

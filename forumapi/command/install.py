@@ -94,7 +94,9 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """Copy the running file into the folder of releases; make it the current release if there is none."""
+    """Copy the running file into the folder of releases; make it the current release if there is none. Raises
+    InstallError if this program does not run from the one file.
+    """
     file = os.environ.get("PEX", "")
     if not file:
         raise InstallError(

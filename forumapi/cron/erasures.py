@@ -137,8 +137,8 @@ def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None
 
 
 def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
-    """Take from the person those of their uploads that no text links to, and delete the rows of files that nobody else
-    has; return the names of these files' objects in the store.
+    """Take from the person those of their uploads that no text links to, and delete the rows of files that nobody
+    else has; return the names of these files' objects in the store, in any order.
     """
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]

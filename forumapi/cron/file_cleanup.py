@@ -164,7 +164,9 @@ def linked(tx: Transaction, hashes: Sequence[str]) -> set[str]:
 
 
 def objects(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Return the names of the objects in the store of these files and of their thumbnails; a name is a hash."""
+    """Return the names of the objects in the store of these files and of their thumbnails; a name is a hash. Each
+    once, in any order; [] for no hashes.
+    """
     return [row[0] for row in tx.rows(OBJECTS, hashes=list(hashes))] if hashes else []
 
 

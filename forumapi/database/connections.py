@@ -184,8 +184,8 @@ class Connection:
         return self._pg.socket
 
     def notifications(self) -> list[tuple[bytes, bytes]]:
-        """Return the notifications received since the last call, as (channel, payload); never waits. Raises
-        psycopg.Error.
+        """Return the notifications received since the last call, as (channel, payload), oldest first; [] if none
+        has come. Never waits. Raises psycopg.Error.
         """
         self._pg.consume_input()
         found = []
@@ -495,10 +495,11 @@ class Transaction(Reader):
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`. Raises Unavailable (TooSlow, NoRoom), psycopg.Error.
+        """Return all rows of `query`, in its order; [] for none. Raises Unavailable (TooSlow, NoRoom),
+        psycopg.Error.
 
-        Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost with
-        its connection.
+        Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost
+        with its connection.
         """
         try:
             return self._execute(query, params)[0]

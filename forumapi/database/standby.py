@@ -353,8 +353,8 @@ class StandbyReader(Reader):
         super().end()
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
-        """Run `query` on the standby, once it has replayed enough; return None if the primary must answer. Raises
-        TooSlow.
+        """Run `query` on the standby, once it has replayed enough, and return its rows; return None if the primary
+        must answer. Raises TooSlow.
         """
         standby = self._standby
         if standby is None:

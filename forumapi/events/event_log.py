@@ -177,8 +177,8 @@ def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list
 
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
-    """Return the ids of sites that have events after the cursor of `reader`. `query`: statement that finds them; it may
-    leave out events that this reader does not need.
+    """Return the ids of sites that have events after the cursor of `reader`, in the order of `query`, the statement
+    that finds them; it may leave out events that this reader does not need.
     """
     return [row[0] for row in tx.rows(query, reader=reader)]
 

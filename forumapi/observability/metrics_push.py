@@ -52,7 +52,9 @@ class Point(NamedTuple):
 
 
 def statsd_lines(points: Iterable[Point], prefix: str) -> list[str]:
-    """Format points as lines of StatsD's protocol; label values become parts of the name, after `prefix`."""
+    """Format points as lines of StatsD's protocol, one each in their order; label values become parts of the name,
+    after `prefix`.
+    """
     lines = []
     for point in points:
         parts = [prefix, _short(point.name), *point.labels]
@@ -68,7 +70,9 @@ def _short(name: str) -> str:
 
 
 def packets(lines: Iterable[str]) -> list[bytes]:
-    """Join StatsD's lines into as few UDP packets as possible."""
+    """Join StatsD's lines in their order into UDP packets, each as full as it may be; a line longer than a packet
+    has one of its own.
+    """
     made: list[bytes] = []
     held: list[bytes] = []
     size = 0

@@ -231,8 +231,8 @@ class Outbound:
         ]
 
     def _records(self, name: str, kind: str) -> list[Any]:
-        """Look up the DNS records of `name` of the type `kind`, such as "TXT". Raises OutboundError for an unknown
-        name, UnansweredError.
+        """Look up the DNS records of `name` of the type `kind`, such as "TXT", in the order of the answer; [] if
+        the name has none. Raises OutboundError for an unknown name, UnansweredError.
         """
         # Imported here: it takes half a second, and few requests need it.
         import dns.exception

@@ -293,8 +293,8 @@ class Tree:
         return RolePermissions(rights, tuple(readable))
 
     def applying(self, id: int) -> list[RoleGrant]:
-        """Return the roles that apply to the microcosm `id` (platform 5.2): moderator and banned roles of it and all
-        its ancestors; regular roles of the nearest of these that has any.
+        """Return the roles that apply to the microcosm `id` (platform 5.2): moderator and banned roles of it and
+        all its ancestors; regular roles of the nearest of these that has any. In this order; [] if no role applies.
         """
         found: list[RoleGrant] = []
         regular: list[RoleGrant] = []
@@ -477,8 +477,8 @@ def effective(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """Return the ids of the live microcosms whose contents `principal` may moderate, and True if comments on profiles
-    too.
+    """Return the ids of the live microcosms whose contents `principal` may moderate, () for none, and True if
+    comments on profiles too.
     """
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree

@@ -693,6 +693,8 @@ class Live:
 
         `now`: present versions of the site, None if it is gone; `changed`: ids of users whose identity may have
         changed, 0 for all.
+
+        Raises NotFound if the site is gone.
         """
         try:
             if now is None or now.is_deleted:

@@ -184,10 +184,12 @@ def _decode(ctx: Context, operation: HandlerOperation) -> None:
 def _write(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency key,
-    run `_work`.
+    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency
+    key, run `_work`.
 
     A repeated key is answered by `Handler.replay` without writing.
+
+    Raises Invalid for a key where the answer holds a secret.
     """
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:

@@ -153,7 +153,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         """Start missing workers; with a successor, tell the workers of it, and end this process after the last
-        worker.
+        worker, by StopIteration.
         """
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):

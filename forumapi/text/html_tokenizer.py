@@ -47,8 +47,8 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Split `html` into texts and tags, without HIDDEN elements and their content. A `<` with no `>` anywhere after it
-    is text.
+    """Split `html` in its order into texts and tags, without HIDDEN elements and their content. A `<` with no `>`
+    anywhere after it is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
@@ -87,8 +87,8 @@ def _end_of_hidden(html: str, name: str, position: int) -> int:
 
 
 def attributes_of(written: str) -> Iterator[tuple[str, str]]:
-    """Yield the attributes in the text of a tag as (name in lower case, value as written); a repeated name
-    comes again.
+    """Yield the attributes in the text of a tag in order as (name in lower case, value as written, "" without one);
+    a repeated name comes again.
     """
     for match in _ATTRIBUTE.finditer(written):
         name, double, single, bare = match.groups(default="")

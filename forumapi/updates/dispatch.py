@@ -551,8 +551,8 @@ class _EventDispatch:
         everybody: bool = False,
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Yield the followers of `watched` who may read `target`, in batches. `everybody` False: only those to whom a
-        mail is due; `among`: only these profiles, None for all.
+        """Yield the followers of `watched` who may read `target`, each once, in batches of any order. `everybody`
+        False: only those to whom a mail is due; `among`: only these profiles, None for all.
         """
         for some in recipients.watchers(
             self._tx,
@@ -576,7 +576,7 @@ class _EventDispatch:
             yield [one for one in self._readers(target, wanted) if one.profile_id != subject.actor]
 
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
-        """Return those of `people` who may read `target`, by the evaluator that requests use."""
+        """Return those of `people` who may read `target`, in their order, by the evaluator that requests use."""
         return [
             one
             for one in people

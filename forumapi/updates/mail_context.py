@@ -264,7 +264,9 @@ def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
 def of_messages(
     tx: Reader, site_ids: Sequence[int], message_ids: Sequence[int]
 ) -> list[MailContext]:
-    """Read the contexts of queued web push messages, by site and id; in these `mail_id` is the message's id."""
+    """Read the contexts of queued web push messages, each given by its site's id and its own, in any order; in a
+    context `mail_id` is the message's id. Messages that are gone are left out.
+    """
     rows = tx.rows(OF_MESSAGES, site_ids=list(site_ids), ids=list(message_ids))
     return [MailContext(row) for row in rows]
 

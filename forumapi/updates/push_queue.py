@@ -156,7 +156,9 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> Non
 
 
 def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:
-    """Lease up to `batch` messages that are due, for `lease_s` seconds, and return them."""
+    """Lease up to `batch` messages that are due, for `lease_s` seconds, those due longest before others, and return
+    them in any order.
+    """
     rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS)
     return [_message(row) for row in rows]
 

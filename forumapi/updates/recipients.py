@@ -285,8 +285,8 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Return these profiles as recipients of an update about `subject`; ids of no profile are left out. Rights are not
-    checked.
+    """Return these profiles as recipients of an update about `subject`; ids of no profile are left out, and an id
+    that is given twice counts once. By profile id. Rights are not checked.
     """
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)

@@ -18,7 +18,7 @@ class View:
 
     @classmethod
     def methods(cls) -> list[str]:
-        """Return the HTTP methods that this URL answers, for the header Allow."""
+        """Return the HTTP methods that this URL answers, OPTIONS first, for the header Allow."""
         known = [name for name in ("get", "post") if hasattr(cls, name)]
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 

@@ -1,55 +1,45 @@
--- Mail about decisions is queued wherever they are made, and written when it is sent. What an import brings is older.
-CREATE FUNCTION statements_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
+-- Mail about decisions is queued wherever they are made, once for each cause, and written when it is sent. Causes are
+-- such as `report:1:20`: a word, the site's id, and the id of what was decided.
+CREATE FUNCTION queue_decision_mail(site bigint, update_type text, word text, decided bigint, reader bigint)
+RETURNS void LANGUAGE sql AS $$
     INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_id)
-    SELECT s.site_id, 'statement:' || s.site_id || ':' || s.statement_id, 'unwritten', s.profile_id, 11, s.statement_id
-      FROM new_rows s
-     WHERE s.created > now() - interval '1 hour'
-        ON CONFLICT (cause) DO NOTHING;
+    SELECT site, concat_ws(':', word, site, decided), 'unwritten', reader, t.update_type_id, decided
+      FROM update_types t
+     WHERE t.name = update_type
+        ON CONFLICT (cause) DO NOTHING
+$$;
+
+-- Arguments of the trigger: type of update, word of the cause, and the columns of the row that hold the id of what was
+-- decided and its reader.
+CREATE FUNCTION decision_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    made jsonb := to_jsonb(NEW);
+BEGIN
+    PERFORM queue_decision_mail(
+        NEW.site_id, TG_ARGV[0], TG_ARGV[1], (made ->> TG_ARGV[2])::bigint, (made ->> TG_ARGV[3])::bigint);
     RETURN NULL;
 END
 $$;
+-- What an import brings is older than an hour.
 CREATE TRIGGER statements_mailed AFTER INSERT ON statements
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
-    EXECUTE FUNCTION statements_mailed();
-
-CREATE FUNCTION reports_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_id)
-    SELECT r.site_id, 'report:' || r.site_id || ':' || r.report_id, 'unwritten', r.reporter_id, 12, r.report_id
-      FROM new_rows r
-     WHERE r.created > now() - interval '1 hour'
-        ON CONFLICT (cause) DO NOTHING;
-    RETURN NULL;
-END
-$$;
+    FOR EACH ROW WHEN (NEW.created > now() - interval '1 hour')
+    EXECUTE FUNCTION decision_mailed('statement', 'statement', 'statement_id', 'profile_id');
 CREATE TRIGGER reports_mailed AFTER INSERT ON reports
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
-    EXECUTE FUNCTION reports_mailed();
-
-CREATE FUNCTION cases_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_id)
-    SELECT r.site_id, 'outcome:' || r.site_id || ':' || r.report_id, 'unwritten', r.reporter_id, 13, r.report_id
-      FROM reports r
-     WHERE r.site_id = NEW.site_id AND r.case_id = NEW.case_id
-        ON CONFLICT (cause) DO NOTHING;
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER cases_mailed AFTER UPDATE OF state ON cases
-    FOR EACH ROW WHEN (OLD.state <> NEW.state AND NEW.state = 'decided')
-    EXECUTE FUNCTION cases_mailed();
-
-CREATE FUNCTION appeals_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_id)
-    VALUES (NEW.site_id, 'appeal:' || NEW.site_id || ':' || NEW.appeal_id, 'unwritten', NEW.profile_id, 14,
-            NEW.appeal_id)
-        ON CONFLICT (cause) DO NOTHING;
-    RETURN NULL;
-END
-$$;
+    FOR EACH ROW WHEN (NEW.created > now() - interval '1 hour')
+    EXECUTE FUNCTION decision_mailed('report_received', 'report', 'report_id', 'reporter_id');
 CREATE TRIGGER appeals_mailed AFTER UPDATE OF state ON appeals
     FOR EACH ROW WHEN (OLD.state <> NEW.state AND NEW.state <> 'open')
-    EXECUTE FUNCTION appeals_mailed();
+    EXECUTE FUNCTION decision_mailed('appeal_decided', 'appeal', 'appeal_id', 'profile_id');
+
+-- One decision on a case answers each of its reports.
+CREATE FUNCTION outcomes_mailed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM queue_decision_mail(r.site_id, 'report_decided', 'outcome', r.report_id, r.reporter_id)
+       FROM reports r
+      WHERE r.site_id = NEW.site_id AND r.case_id = NEW.case_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER outcomes_mailed AFTER UPDATE OF state ON cases
+    FOR EACH ROW WHEN (OLD.state <> NEW.state AND NEW.state = 'decided')
+    EXECUTE FUNCTION outcomes_mailed();

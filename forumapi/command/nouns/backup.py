@@ -112,8 +112,8 @@ def _restore(args: argparse.Namespace, current: Config) -> int:
 
 
 def _journals(args: argparse.Namespace, current: Config) -> list[Path]:
-    """Return the paths of the journals of erasures to replay after a restore: those named, else the configured one.
-    Raises CommandError if a named one does not exist.
+    """Return the paths of the journals of erasures to replay after a restore: those named, as given, else the
+    configured one, or none if that has not been written yet. Raises CommandError if a named one does not exist.
     """
     if args.erasures is None:
         return [path for path in [current.erasure_journal_path] if path.exists()]

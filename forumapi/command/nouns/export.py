@@ -65,7 +65,9 @@ def _export(args: argparse.Namespace, current: Config) -> int:
 
 
 def _static(args: argparse.Namespace, current: Config) -> int:
-    """Write the site as HTML pages for guests. They hold nothing private, so the audit does not record it."""
+    """Write the site as HTML pages for guests. They hold nothing private, so the audit does not record it. Raises
+    CommandError if a file can't be read or written.
+    """
     import dataclasses
 
     from forumapi import routes

@@ -49,7 +49,8 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
 
 
 def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
-    """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending; return the pending ones.
+    """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending; return the names of the
+    pending ones in order.
 
     Once `wait_s` are over they are returned all the same. Raises psycopg.Error, MigrateError.
     """

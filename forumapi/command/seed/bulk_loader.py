@@ -135,7 +135,7 @@ class Store:
         return None if row is None else row[0]
 
     def rows(self, query: LiteralString, **params: object) -> list[Any]:
-        """Return all rows of a query."""
+        """Return all rows of a query, in its order, [] for none. Raises psycopg.Error."""
         return self._cursor.execute(query, params).fetchall()
 
     def take(self, table: str, count: int) -> int:

@@ -148,8 +148,8 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """Return a chat's turns joined into posts, whose lengths are drawn from `rng`. `clean`: the chat has no unwanted
-    texts; False: these are left out.
+    """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat has
+    no unwanted texts; False: these are left out.
     """
     posts: list[str] = []
     parts: list[str] = []

@@ -150,7 +150,7 @@ class Shape:
 
 
 def plan(size: Size) -> list[SitePlan]:
-    """Return the plans of all sites of a size; their numbers add up to the size's."""
+    """Return the plans of all sites of a size, the largest first; their numbers add up to the size's."""
     others = size.sites - 1
     weights = [(n + 3) ** -0.8 for n in range(others)]
     profiles = apportion(size.profiles - size.profiles // 2, weights, 12)
@@ -309,8 +309,8 @@ def _places(plan: SitePlan) -> list[Place]:
 
 
 def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
-    """Return the profiles' names by rank, with those of special people: 2 to 25 characters, different in any letter
-    case.
+    """Return the profiles' names, that of rank 0 at index 0, with those of special people: 2 to 25 characters,
+    different in any letter case.
     """
     given = {
         ranks.owner: "owner",
@@ -323,7 +323,9 @@ def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
 
 
 def names(count: int, given: dict[int, str], rng: Random) -> list[str]:
-    """Return `count` names by rank: 2 to 25 characters, different in any letter case. `given`: fixed names by rank."""
+    """Return `count` names, that of rank 0 at index 0: 2 to 25 characters, different in any letter case. `given`:
+    fixed names by rank.
+    """
     taken = {name.lower() for name in given.values()}
     found: list[str] = []
     for rank in range(count):

@@ -30,7 +30,9 @@ class LocalStorage:
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to the object's place, synced to disk; an object that is there stays."""
+        """Move the file at `path` to the object's place, synced to disk; an object that is there stays. Raises
+        StorageError.
+        """
         if self.size(name):
             return
         try:
@@ -39,7 +41,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def size(self, name: str) -> int | None:
-        """Return the size of an object in bytes; None if it does not exist."""
+        """Return the size of an object in bytes; None if it does not exist. Raises StorageError."""
         try:
             return self.path(name).stat().st_size
         except FileNotFoundError:
@@ -67,7 +69,7 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def delete(self, name: str) -> None:
-        """Remove an object, if it exists."""
+        """Remove an object; one that does not exist is no error. Raises StorageError."""
         try:
             self.path(name).unlink(missing_ok=True)
         except OSError as error:
@@ -82,7 +84,9 @@ class LocalStorage:
         return ""
 
     def check(self) -> str:
-        """Check that the folder can be written; return a description of the store for the log."""
+        """Check that the folder can be written; return a description of the store for the log. Raises StorageError
+        if it can't.
+        """
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)
             probe = self.scratch / f"probe-{secrets.token_hex(8)}"

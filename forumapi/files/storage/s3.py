@@ -87,7 +87,7 @@ class S3Storage:
             return self._made
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Upload the file at `path`; S3 shows the object only once it is whole."""
+        """Upload the file at `path`; S3 shows the object only once it is whole. Raises StorageError."""
         if self.size(name):
             return
         try:
@@ -102,7 +102,7 @@ class S3Storage:
             raise self._failed(error) from error
 
     def size(self, name: str) -> int | None:
-        """Return the size of an object in bytes; None if it does not exist."""
+        """Return the size of an object in bytes; None if it does not exist. Raises StorageError."""
         try:
             return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
         except _FAILURES as error:
@@ -136,7 +136,7 @@ class S3Storage:
             raise self._failed(error, name) from error
 
     def delete(self, name: str) -> None:
-        """Remove an object, if it exists."""
+        """Remove an object; one that does not exist is no error. Raises StorageError."""
         try:
             self._client.delete_object(Bucket=self.bucket, Key=name)
         except _FAILURES as error:

@@ -49,7 +49,8 @@ class KeysHandler(Handler):
     def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
         """Make an API key with `name` and `scopes` that expires after `days`.
 
-        Its secret is in this answer and in no later one.
+        Its secret is in this answer and in no later one. 400 for `days` beyond the lifetime of tokens of this
+        installation.
         """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)

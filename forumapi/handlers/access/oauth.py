@@ -82,7 +82,8 @@ def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -
 
 
 def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
-    """Return the parameters of the form, or of the JSON object `sent`, as pairs of name and value.
+    """Return the parameters of the form, or of the JSON object `sent`, as pairs of name and value in the order
+    sent.
 
     A parameter that the form has twice is returned twice.
     """

@@ -85,7 +85,11 @@ class PermissionBatchHandler(Handler):
 
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
     def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
-        """The caller's twelve permission flags on each of up to 100 objects, in the order of the body."""
+        """The caller's twelve permission flags on each of up to 100 objects, in the order of the body; an object
+        that is named twice is answered twice.
+
+        400 for none and for more.
+        """
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"
             raise Invalid("body", rule, code=OUT_OF_RANGE)

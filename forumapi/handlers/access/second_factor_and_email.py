@@ -175,7 +175,8 @@ class EmailAddressHandler(Handler):
     def post(self, ctx: Context, sent: AddressBody) -> Result:
         """Mail a code to the address that is to become the caller's.
 
-        The answer does not show whether the address is another person's, who gets a mail without a code.
+        The answer does not show whether the address is another person's, who gets a mail without a code. 501 where no
+        mail is sent.
         """
         app = ctx.app
         owner = AccountOwner.find(ctx.reader, ctx.identity)
@@ -207,7 +208,8 @@ class EmailAddressHandler(Handler):
     def put(self, ctx: Context, sent: AddressProofBody) -> Result:
         """Change the caller's address, proven by the mailed code and, if there is a second factor, a code of it.
 
-        All other sessions, keys and grants of the caller end, and the old address is notified.
+        All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
+        wrong, used or expired.
         """
         user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()

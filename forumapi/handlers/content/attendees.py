@@ -112,7 +112,10 @@ class AttendeesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The attendees by answer (yes, maybe, invited, no), then by the time of the answer."""
+        """The attendees by answer (yes, maybe, invited, no), then by the time of the answer.
+
+        404 for an event that does not exist or is hidden from the caller.
+        """
         event_id, at, site_id = ctx.args["item"].id, ctx.paging, ctx.site.id
         if not ctx.target.microcosm_id:
             raise NotFound("There is no such event")
@@ -137,7 +140,7 @@ class AttendeesHandler(Handler):
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
         """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
 
-        Only a profile itself may answer yes.
+        Only a profile itself may answer yes. 400 for no answers and for more than 1,000.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")

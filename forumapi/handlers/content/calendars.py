@@ -82,7 +82,8 @@ class ProfileCalendarHandler(CalendarHandler):
     def get(self, ctx: Context) -> Result:
         """Events to which the profile answered yes, and which the caller may read and does not ignore.
 
-        Those that began within a year back or are still to come; at most 1,000, the nearest to now.
+        Those that began within a year back or are still to come; at most 1,000, the nearest to now. 404 if there is no
+        such profile.
         """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:

@@ -283,6 +283,8 @@ class CommentsHandler(Handler):
         """Write a comment on an item or profile, perhaps in reply to another comment.
 
         The same text on the same item, sent again within minutes, leads to the comment that exists.
+
+        403 on a closed item, for all but moderators; 404 for an item that the caller may not read.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

@@ -162,6 +162,8 @@ class HuddlesHandler(Handler):
         """Begin a huddle of the caller and the profiles in `participants`.
 
         The same title again within 5 seconds leads to the huddle that exists.
+
+        403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet.
         """
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)

@@ -63,7 +63,10 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
-        """Make the text of an earlier revision the comment's text again, as a new revision."""
+        """Make the text of an earlier revision the comment's text again, as a new revision.
+
+        404 if the comment has no such revision.
+        """
         comment = ctx.located_as(LockedComment).required()
         number = body.given(sent.revision, 0)
         if number < 1:
@@ -113,6 +116,8 @@ class DifferenceHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The changes, word by word, from the revision before, or from the one that `from` names, to the one in the
         address.
+
+        404 if the comment lacks one of the two.
         """
         shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]

@@ -144,7 +144,9 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """Return the ids of the item types that the body names, without unknown names; None if the key is absent."""
+    """Return the ids of the item types that the body names, as sent, without repetitions and unknown names; None if
+    the key is absent.
+    """
     if isinstance(sent.itemTypes, UnsetType):
         return None
     known = {itemtypes.name_of(id): id for id in itemtypes.MICROCOSM_CHILDREN}
@@ -247,7 +249,10 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=MicrocosmBody, status=302)
     def put(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required."""
+        """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required.
+
+        400 if the root is to move.
+        """
         microcosm = _lock(ctx)
         tree, node = microcosm
         reason = edit_reason(sent.meta)
@@ -265,7 +270,7 @@ class MicrocosmHandler(Handler):
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`.
 
-        The last two hide everything below it as well; the root can't have them.
+        The last two hide everything below it as well; 400 if they are to be set on the root.
         """
         changes = patch.changes(sent, _PATHS)
         for change in changes:

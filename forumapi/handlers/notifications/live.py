@@ -162,10 +162,10 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames after `cursor`, as soon as there is any, else none after `wait` seconds; and the cursor to go on
-        with.
+        """The frames after `cursor`, as soon as there is any, else none after `wait` seconds; and the cursor to go
+        on with.
 
-        Without `cursor` the answer comes at once, with the cursor of now.
+        Without `cursor` the answer comes at once, with the cursor of now. 400 for a `wait` above 60.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)
@@ -347,7 +347,7 @@ class TicketsHandler(Handler):
         """A ticket with which the caller opens one live connection within half a minute, as `?ticket=`.
 
         It is good for pages of the origin `origin`, by default that of the request; with `topics`, for the stream of
-        these topics alone.
+        these topics alone. 400 for an `origin` that is none and for no or too many topics.
         """
         origin = _origin(ctx)
         if isinstance(sent.origin, str):

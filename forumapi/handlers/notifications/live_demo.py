@@ -18,7 +18,10 @@ class LivePageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE)
     def get(self, ctx: Context) -> Result:
-        """HTML page on which a conversation changes while one writes comments into it with curl."""
+        """HTML page on which a conversation changes while one writes comments into it with curl.
+
+        404 but in the embedded mode.
+        """
         config = ctx.app.config
         if not config.is_embedded:
             raise NotFound("There is nothing at this address")

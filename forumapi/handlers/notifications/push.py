@@ -58,6 +58,8 @@ class PushSubscriptionsHandler(Handler):
         """Store a subscription of this browser or app, in place of any other with the same endpoint.
 
         It ends with the token of this request.
+
+        403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form.
         """
         granted = ctx.identity.scopes
         if granted is not None and _READS not in granted:

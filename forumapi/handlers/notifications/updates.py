@@ -111,7 +111,10 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, answer=schemas.UpdatePreference)
     def get(self, ctx: Context) -> Result:
-        """The preference; its default if the caller has set none."""
+        """The preference; its default if the caller has set none.
+
+        404 for a type that does not exist.
+        """
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
         if ctx.args["type"] in update_types.NAMES:
@@ -122,7 +125,10 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
-        """Set the preference; keys that are not sent stay as they are."""
+        """Set the preference; keys that are not sent stay as they are.
+
+        404 for a type that does not exist.
+        """
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,
             ctx.author,

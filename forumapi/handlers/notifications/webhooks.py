@@ -178,7 +178,8 @@ class WebhookDeliveriesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The deliveries in the state `state`, lowest cursor first.
+        """The deliveries in the state `state`, lowest cursor first; 400 for a state other than dead, queued and
+        sent.
 
         Deliveries about huddles are listed for the profile alone that the webhook acts as.
         """
@@ -202,6 +203,8 @@ class WebhookReplayHandler(Handler):
 
         With `everything` all events of that range are sent again, as far back as the event log goes; `next`, if not
         null, is the cursor to go on from.
+
+        400 while the webhook is disabled; 404 if `id` is no dead letter of it.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:

@@ -183,7 +183,10 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the criterion from the role, whose members are then recomputed."""
+        """Remove the criterion from the role, whose members are then recomputed.
+
+        404 if the role has no such criterion.
+        """
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):
             raise NotFound("There is no such criterion")

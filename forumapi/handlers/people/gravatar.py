@@ -34,7 +34,10 @@ class SiteAvatarsHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAvatarsBody, status=302)
     def put(self, ctx: Context, sent: SiteAvatarsBody) -> Result:
-        """Turn the import of pictures from Gravatar on or off; pictures imported before stay."""
+        """Turn the import of pictures from Gravatar on or off; pictures imported before stay.
+
+        400 without `gravatar`.
+        """
         if isinstance(sent.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")
         gravatar.switch(ctx.writer, ctx.author, on=sent.gravatar)

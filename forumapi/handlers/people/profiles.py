@@ -156,7 +156,9 @@ class ProfileHandler(Handler):
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
-        """Find the profile in the address; a write locks its row."""
+        """Find the profile in the address; a write locks its row. A profile that does not exist is located without
+        an owner. Raises Forbidden on the platform's host for any profile but the caller's own.
+        """
         id = ctx.args["item"].id
         if ctx.site.is_root and id != ctx.identity.profile_id:
             raise Forbidden("Only the profile itself may see this", code=NO_READ)

@@ -64,7 +64,8 @@ class UsersHandler(Handler):
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
         """Add up to 250 users, each with a profile on this site; the data are their profiles.
 
-        A user or profile that exists already stays as it is.
+        A user or profile that exists already stays as it is. 400 for none, for more, and with every wrong entry named,
+        for any of them; nobody is added then.
         """
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
@@ -231,8 +232,8 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the entries of a batch, checked. Raises InvalidRows, which names every wrong entry, and Invalid for too
-    many.
+    """Return the entries of a batch in its order, checked; of an address that it has twice, both. Raises
+    InvalidRows, which names every wrong entry, and Invalid for too many.
     """
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []

@@ -141,7 +141,10 @@ class StatusHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteStatus)
     def get(self, ctx: Context) -> Result:
-        """The result for each of domain, background, logo and analytics id of the site; up to a minute old."""
+        """The result for each of domain, background, logo and analytics id of the site; up to a minute old.
+
+        400 for the root site, which has none.
+        """
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)
         if found.is_root:

@@ -31,7 +31,9 @@ class SitePrivacyHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SitePrivacyBody, status=302)
     def put(self, ctx: Context, sent: SitePrivacyBody) -> Result:
-        """Set the rule for later requests of erasure; a request that was made before keeps its person's choice."""
+        """Set the rule for later requests of erasure; a request that was made before keeps its person's choice. 400
+        without `keepsWords`.
+        """
         if isinstance(sent.keepsWords, UnsetType):
             raise Invalid("keepsWords", "is required")
         erasure.set_rule(ctx.writer, ctx.author, keeps=sent.keepsWords)

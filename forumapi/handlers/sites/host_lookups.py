@@ -25,7 +25,10 @@ class HostHandler(Handler):
 
     @needs(ANYONE, media_type="text/plain")
     def get(self, ctx: Context) -> Result:
-        """The API's host of the site with this domain, as bare text and in the header X-Microcosm-Host."""
+        """The API's host of the site with this domain, as bare text and in the header X-Microcosm-Host.
+
+        404 for a text that is no domain, and for a domain of no site.
+        """
         name = ctx.args["host"]
         if not _HOST.fullmatch(name):
             raise NotFound("There is nothing at this address")
@@ -40,7 +43,9 @@ class ReservedHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
     def get(self, ctx: Context) -> Result:
-        """`reserved`: true if the platform reserves the subdomain, or a live site has it; without the envelope."""
+        """`reserved`: true if the platform reserves the subdomain, or a live site has it; without the envelope. 404
+        for a text that can't be a subdomain.
+        """
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):
             raise NotFound("There is nothing at this address")

@@ -177,7 +177,8 @@ class ReportsHandler(Handler):
     def post(self, ctx: Context, sent: ReportBody) -> Result:
         """Report an object that the caller may read, and that is not the caller's own.
 
-        A second report of the same object leads to the caller's first.
+        A second report of the same object leads to the caller's first. 404 for an object that the caller may not read;
+        400 for the caller's own.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -225,8 +226,10 @@ class GuestReportsHandler(Handler):
 
     @needs(READ, body=GuestReportBody)
     def post(self, ctx: Context, sent: GuestReportBody) -> Result:
-        """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within a
-        day.
+        """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within
+        a day.
+
+        501 where no mail is sent; 400 for a report of something illegal without a name, except about child abuse.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

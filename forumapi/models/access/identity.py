@@ -224,8 +224,8 @@ class Identity:
         return self.profile_id == 0
 
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
-        """Return the ids of items of this microcosm that the caller ignores. Only for an identity read by the query
-        WITH_PLACES.
+        """Return the ids of items of this microcosm that the caller ignores, in any order; () for none and for
+        guests. Only for an identity read by the query WITH_PLACES.
         """
         if self.is_guest:
             return ()

@@ -182,7 +182,9 @@ class PasskeyCredential(NamedTuple):
 
 
 def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
-    """Return the ids by which authenticators know a user's passkeys for the domain `rp_id`."""
+    """Return the ids by which authenticators know a user's passkeys for the domain `rp_id`, in any order; [] if the
+    user has none.
+    """
     return [bytes(row[0]) for row in tx.rows(CREDENTIAL_IDS, user_id=user_id, rp_id=rp_id)]
 
 

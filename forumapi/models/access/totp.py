@@ -141,15 +141,17 @@ class Totp(NamedTuple):
 
     @classmethod
     def confirm(cls, tx: Transaction, user_id: int) -> list[str]:
-        """Confirm the user's second factor, from now on demanded at sign-in; return its recovery codes, which are not
-        shown again.
+        """Confirm the user's second factor, from now on demanded at sign-in; return its RECOVERY_CODES new recovery
+        codes, which are not shown again.
         """
         tx.run(CONFIRM, user_id=user_id)
         return cls.renew_recovery_codes(tx, user_id)
 
     @staticmethod
     def renew_recovery_codes(tx: Transaction, user_id: int) -> list[str]:
-        """Replace all recovery codes; return the new ones, which are not shown again."""
+        """Replace all recovery codes of the user, used ones too, by RECOVERY_CODES new ones; return these, which
+        are not shown again.
+        """
         codes = [
             "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(_GROUPS))
             for _ in range(RECOVERY_CODES)

@@ -166,7 +166,9 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Return the attachments in a value of the column OF_COMMENT, which is not null, as dicts for JSON."""
+    """Return the attachments in a value of the column OF_COMMENT, which is not null, as dicts for JSON, oldest
+    first.
+    """
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
         for *columns, created in json_fragments.loads(shown)

@@ -275,8 +275,11 @@ def document(
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
-    """Return (name, profile id, e-mail address if `me` may know it, time of the answer) of all who answered yes, by
-    name.
+    """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, by name in any
+    letter case; [] for nobody.
+
+    The address of `me` is as entered, those of others in the form in which they are compared; whoever calls this
+    leaves out those that may not be shown.
     """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 

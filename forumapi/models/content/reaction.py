@@ -177,7 +177,7 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
 
 
 def stored(value: str | None) -> Sequence[ReactionKind]:
-    """Return the kinds in `value`, JSON of a site's setting; None: the platform's default kinds."""
+    """Return the kinds in `value`, JSON of a site's setting, in its order; None: the platform's default kinds."""
     return DEFAULTS if value is None else [ReactionKind(*pair) for pair in loads(value)]
 
 

@@ -452,10 +452,10 @@ def checked_domain(text: str) -> str:
 
 
 def domains_in(lines: Iterable[str]) -> list[str]:
-    """Return the domains in the lines of a blocklist: one a line, or behind an address as in a hosts file; # begins a
-    comment.
+    """Return the domains in the lines of a blocklist: one a line, or behind an address as in a hosts file; # begins
+    a comment.
 
-    Words that aren't domains are skipped.
+    Words that aren't domains are skipped. In the order of the lines, each once.
     """
     found: dict[str, None] = {}
     for line in lines:

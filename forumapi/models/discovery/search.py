@@ -326,8 +326,9 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
-    """Return words of texts that the caller may read which complete `typed`, one typing error forgiven. Raises TooSlow
-    if the database takes longer than `limit_ms`.
+    """Return words of texts that the caller may read which complete `typed`, one typing error forgiven: at most
+    SUGGESTED, first those without an error, then the most frequent; [] for none. Raises TooSlow if the database
+    takes longer than `limit_ms`.
     """
     wanted = SearchScope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(

@@ -104,7 +104,7 @@ class Word(NamedTuple):
 
 
 def words(text: str) -> list[Word]:
-    """Return the words of a query. All must match; words in quotes stand together.
+    """Return the words of a query in its order; [] for "". All must match; words in quotes stand together.
 
     `a OR b`: one of them must match; `-a`: must not match, if another word is searched for.
     """
@@ -157,7 +157,9 @@ def forgiving(run: str) -> list[str]:
 
 
 def unspaced(text: str) -> list[str]:
-    """Return the runs of letters in a text that belong to scripts written without spaces, such as Chinese."""
+    """Return the runs of letters in a text that belong to scripts written without spaces, such as Chinese, in the
+    text's order; repeated runs are repeated.
+    """
     return _UNSPACED_RUN.findall(text)
 
 

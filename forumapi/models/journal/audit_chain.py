@@ -247,7 +247,7 @@ NOW = Query("audit_chain.now", "SELECT clock_timestamp()")
 
 
 def unsigned(tx: Reader) -> list[int]:
-    """Return the ids of sites whose chain has entries after its last signed one."""
+    """Return the ids of sites whose chain has entries after its last signed one, in ascending order."""
     return [row[0] for row in tx.rows(UNSIGNED)]
 
 

@@ -103,7 +103,7 @@ class Rows(Protocol):
     """Source of rows: a transaction, or a Snapshot."""
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`."""
+        """Return all rows of `query`, in its order."""
 
 
 class Snapshot:
@@ -114,7 +114,7 @@ class Snapshot:
         self._connection.command(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`. Raises psycopg.Error."""
+        """Return all rows of `query`, in its order. Raises psycopg.Error."""
         return self._connection.execute(query, params)[0]
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Snapshot:
 
 
 def sites(tx: Rows) -> list[int]:
-    """Return the ids of all sites with an audit."""
+    """Return the ids of all sites with an audit, deleted sites too, in ascending order."""
     return [row[0] for row in tx.rows(SITES)]
 
 

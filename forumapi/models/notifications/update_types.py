@@ -59,7 +59,7 @@ SEEDING: Final = frozenset(NAMES) - {EVENT_INVITATION} - frozenset(DECISIONS)
 
 
 def readable_decisions(scopes: Collection[str] | None) -> list[int]:
-    """Return the numbers of the types of updates about decisions that a token with these scopes (None: not limited) may
-    list.
+    """Return the numbers of the types of updates about decisions that a token with these scopes (None: not limited)
+    may list, in ascending order; [] for none.
     """
     return [type for type, scope in DECISIONS.items() if scopes is None or scope in scopes]

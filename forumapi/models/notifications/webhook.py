@@ -342,7 +342,7 @@ class Webhook(Struct, frozen=True):
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
-    """Return the webhooks of a site, or with `site_id` 0 of all sites, for operators."""
+    """Return the webhooks of a site, or with `site_id` 0 of all sites, for operators; by site, then by id."""
     return [ListedWebhook(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
 

@@ -77,6 +77,8 @@ class Documents:
     ) -> dict[tuple[Kind, int], Fragment]:
         """Return documents that memory did not have a moment ago: from memory if another request has fetched them
         since, else from memcached or the database.
+
+        Raises Unavailable if the database has an older version than the one asked for.
         """
         local = self.cache.memory.get
         result: dict[tuple[Kind, int], Fragment] = {}

@@ -197,7 +197,7 @@ FILES = Query(
 
 
 def columns_of(table: PersonTable) -> list[str]:
-    """Return the names of the columns of a table that a copy holds; the table must have an `export`."""
+    """Return the names of the columns of a table that a copy holds, in its order; the table must have an `export`."""
     assert table.export is not None, "only tables with an export have columns in it"
     return [one.strip().removeprefix("t.") for one in table.export.columns.split(",")]
 
@@ -280,7 +280,7 @@ def claim(tx: Transaction) -> Claimed | None:
 
 
 def expire(tx: Transaction) -> list[str]:
-    """Delete copies of all sites whose day is over; return the names of their archives, which a job then deletes from
-    the store.
+    """Delete copies of all sites whose day is over; return the names of their archives, which a job then deletes
+    from the store, in any order.
     """
     return [row[0] for row in tx.rows(EXPIRE, hours=HOURS)]

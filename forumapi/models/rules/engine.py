@@ -132,7 +132,9 @@ def _act(
     author_id: int,
     tree: Tree,
 ) -> int:
-    """Carry the rule's action out on one locked thing, or on its author; return the action's id."""
+    """Carry the rule's action out on one locked thing, or on its author; return the action's id. Raises Conflict if
+    the thing is gone or the rule may not change it.
+    """
     definition = rule.definition
     ref = target.ref
     if definition.is_on_author:

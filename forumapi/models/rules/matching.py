@@ -195,8 +195,8 @@ def _params(rule: RuleDefinition, tree: Tree) -> dict[str, Any]:
 def of_events(
     tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree, ids: Collection[int]
 ) -> Sequence[tuple[ItemRef, int]]:
-    """Return (thing, its author) of those of the things `ids`, of the types of the rule's event, that fit the rule and
-    are not deleted. `tree`: the site's microcosms.
+    """Return (thing, its author) of those of the things `ids`, of the types of the rule's event, that fit the rule
+    and are not deleted, in any order. `tree`: the site's microcosms.
     """
     query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
     rows = tx.rows(query, site_id=site_id, ids=sorted(ids), **_params(rule, tree))

@@ -230,7 +230,9 @@ class ShownCase(NamedTuple):
         return data
 
     def links(self) -> list[dict[str, Any]]:
-        """Return the links of the case: to itself, and to the thing that it is about."""
+        """Return the links of the case: to itself, to the thing that it is about and, if it is about an appeal, to
+        the appeal.
+        """
         links = [
             {"rel": "self", "href": f"{PATH}/{self.id}"},
             {"rel": "item", "href": itemtypes.href(self.item_type, self.item_id)},

@@ -134,7 +134,9 @@ def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> Non
 
 
 def waiting(tx: Transaction, most: int) -> list[Row]:
-    """Lock redactions whose files and cached documents are still there, as (site, type, id, version, hashes)."""
+    """Lock at most `most` redactions whose files and cached documents are still there, the oldest before others;
+    return them as (site, type, id, version, hashes).
+    """
     return tx.rows(WAITING, most=most)
 
 
@@ -144,5 +146,5 @@ def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
 
 
 def unattached(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Lock those of the files that hang on nothing; return their hashes."""
+    """Lock those of the files that hang on nothing; return their hashes in any order, [] for none."""
     return [row[0] for row in tx.rows(UNATTACHED, hashes=list(hashes))] if hashes else []

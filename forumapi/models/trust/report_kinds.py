@@ -69,8 +69,8 @@ def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
 
 
 def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
-    """Return an owner's list of kinds, sent as dicts with kind, title and category, checked. Raises Invalid, which
-    names the entry.
+    """Return an owner's list of kinds, sent as dicts with kind, title and category, checked, in its order. Raises
+    Invalid, which names the entry.
 
     `illegal` must be among them: people may report what is against the law, whatever else a site takes.
     """

@@ -170,7 +170,9 @@ def lock(
 
 
 def places(tx: Reader, site_id: int) -> list[int]:
-    """Return where operators act: all microcosms of a site, and 0 for what is outside of all."""
+    """Return where operators act: 0 for what is outside of all microcosms, then the ids of all microcosms of a
+    site, in any order.
+    """
     return [0, *(row[0] for row in tx.rows(PLACES, site_id=site_id))]
 
 

@@ -165,7 +165,9 @@ class _Reader:
             return skipped[-4096:]
 
     def _other(self) -> Iterator[DumpTable]:
-        """Read a statement that is no INSERT; a table's definition tells the types of its columns."""
+        """Read a statement that is no INSERT; a table's definition tells the types of its columns. Raises DumpError
+        if it has no end.
+        """
         window = self._window
         while True:
             match = _STATEMENT_PART.match(window.data, window.position)
@@ -246,8 +248,8 @@ class _Reader:
                 raise self._broken(name, "neither another row nor the statement's end follows")
 
     def _row(self, name: str, wanted: bool) -> tuple[list[tuple[str, bytes]], str]:
-        """Read a row in parentheses from the table `name`; return kind and bytes of its values, [] unless `wanted`, and
-        why the row can't be used, "" if it can.
+        """Read a row in parentheses from the table `name`; return kind and bytes of its values, [] unless `wanted`,
+        and why the row can't be used, "" if it can. Raises DumpError for what is no row.
         """
         window = self._window
         if self._next_byte() != b"(":
@@ -279,7 +281,7 @@ class _Reader:
                 raise self._broken(name, f"neither a comma nor a parenthesis follows value {count}")
 
     def _skip_long_text(self, name: str, number: int) -> None:
-        """Skip a quoted text that is longer than allowed, without keeping it."""
+        """Skip a quoted text that is longer than allowed, without keeping it. Raises DumpError if it has no end."""
         window = self._window
         start = _TEXT_START.match(window.data, window.position)
         if start is None:

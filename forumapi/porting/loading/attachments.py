@@ -334,8 +334,8 @@ class AttachmentWriter:
 def holders_of(
     one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]
 ) -> list[tuple[int, int]]:
-    """Return type and id of the comments and profiles here that a file is to be attached to. `found`: imported things
-    by kind and old id.
+    """Return type and id of the comments and profiles here that a file is to be attached to, each once, in the
+    file's order; things that were not imported are left out. `found`: imported things by kind and old id.
     """
     holders: dict[tuple[int, int], None] = {}
     for on in one.associations:

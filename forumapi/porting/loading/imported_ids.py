@@ -313,7 +313,9 @@ class Origin(NamedTuple):
             )
 
     def left_out(self, tx: Reader) -> list[Unreadable]:
-        """Return all documents that were left out, with the reasons."""
+        """Return all documents that were left out, with the reasons, by kind and old id; numbers among old ids in
+        numeric order.
+        """
         rows = tx.rows(LEFT_OUT, site_id=self.site_id, origin_id=self.id)
         return [Unreadable(kind=kind, id=id, reason=reason) for kind, id, reason in rows]
 
@@ -333,8 +335,8 @@ class Origin(NamedTuple):
         return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
 
     def rows(self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]]) -> list[Row]:
-        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id; return
-        its result. Without `rows` nothing is run.
+        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id;
+        return its rows in its order. Without `rows` nothing is run.
         """
         if not rows:
             return []

@@ -118,7 +118,7 @@ class Rights:
         )
 
     def moderators(self, forum: PortedForum) -> Collection[str]:
-        """Return the old ids of a forum's moderators who may also view the forum."""
+        """Return the old ids of a forum's moderators who may also view the forum, in any order."""
         return self._moderators[forum.id]
 
     def barred(self, forum: PortedForum) -> frozenset[str]:
@@ -262,5 +262,5 @@ def columns(grant: Grant) -> Mapping[str, bool]:
 
 
 def members(grants: Iterable[Grant]) -> Collection[str]:
-    """Return the old ids of all people named in these roles."""
+    """Return the old ids of all people named in these roles, each once, in any order."""
     return {id for grant in grants for id in grant.members}

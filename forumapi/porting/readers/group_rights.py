@@ -93,7 +93,7 @@ class GroupRights:
         return self._memberships.get(person, frozenset())
 
     def members(self, group: int) -> Iterator[int]:
-        """Yield the people in a group."""
+        """Yield the ids of the people in a group, each once, in any order; nothing for an unknown group."""
         for (groups, _), people in self._alike.items():
             if group in groups:
                 yield from people

@@ -345,8 +345,8 @@ def _counts(index: bytes) -> dict[str, int]:
 
 
 def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
-    """Decode a document of the type `kind`, also in the form of an older draft, with `id` if it has none. `is_ours`:
-    today's form is tried first.
+    """Decode a document of the type `kind`, also in the form of an older draft, with `id` if it has none.
+    `is_ours`: today's form is tried first. Raises ValueError for what is no such document.
     """
     if is_ours:
         try:

@@ -543,7 +543,7 @@ class NodebbRights(GroupRights):
 
     @property
     def administrators(self) -> Collection[int]:
-        """People in the group of administrators."""
+        """Return the ids of the people in the group of administrators, each once, in any order."""
         return set(self.members(self._administrators))
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:

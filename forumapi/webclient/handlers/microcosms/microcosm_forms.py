@@ -159,8 +159,9 @@ def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, An
 
 
 def _parents(visit: Visit, moved: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the microcosms that can be the parent, those in which the visitor may create microcosms. `moved`: an
-    existing microcosm, whose present parent is offered too, but neither itself nor any below it; None for a new one.
+    """Return the microcosms that can be the parent, in the tree's order: those in which the visitor may create
+    microcosms. `moved`: an existing microcosm, whose present parent is offered too, but neither itself nor any
+    below it; None for a new one.
     """
     tree = visit.api.get("/microcosms/tree")
     allowed = creatable(visit, [one["id"] for one in tree], "microcosm")

@@ -184,8 +184,8 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
 
 
 def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:
-    """Return the microcosms in which the visitor may create items of this type, and `here`, the one that the item is
-    in.
+    """Return, in the tree's order, the microcosms in which the visitor may create items of this type, and `here`,
+    the one that the item is in.
     """
     tree = visit.api.get("/microcosms/tree")
     allowed = creatable(visit, [one["id"] for one in tree], kinds.removesuffix("s"))

@@ -47,8 +47,8 @@ class NewCommentsView(View):
     """Comments on an item that are newer than one of them, as a piece of HTML."""
 
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
-        """Send the comments with ids above `comment` as HTML, from the list's `offset` on and over at most MOST_PAGES
-        pages. `kind` is a plural, such as `events`.
+        """Send the comments with ids above `comment` as HTML, from the list's `offset` on and over at most
+        MOST_PAGES pages. `kind` is a plural, such as `events`. Raises Failure.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]

@@ -114,7 +114,9 @@ def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
 
 
 def _shown_ids(visit: Visit) -> list[int]:
-    """Return the ids of the other comments of a huddle that the reporter lets moderators see."""
+    """Return the ids of the other comments of a huddle that the reporter lets moderators see. Values that are no
+    numbers are left out.
+    """
     sent = visit.form.getlist("shownIds") if visit.form is not None else []
     return [int(one) for one in sent if one.isascii() and one.isdigit() and len(one) < 19]
 
