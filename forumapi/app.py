@@ -42,6 +42,7 @@ from forumapi.request.handler import Handler
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
+from forumapi.request.usage_counter import UsageCounter
 from forumapi.updates import dispatch, mail_queue, push_queue
 from forumapi.updates.mail_rendering import EmailWriter
 from forumapi.updates.mail_request import MailRequest
@@ -143,6 +144,7 @@ class App(Services):
             self.database, lambda: self.sequencer.leads, self.sequencer.hint
         )
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
+        self.usage = UsageCounter(self.database, self.live.connections_by_site)
         self.storage = open_storage(config)
         self.image_worker = ImageWorker(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
@@ -210,6 +212,7 @@ class App(Services):
         self.checks.start()
         self.sequencer.start()
         self.live.start()
+        self.usage.start()
         self.reporter.start()
         self._open_files()
         return has_database
@@ -236,6 +239,7 @@ class App(Services):
         self.push.stop()
         self.thumbnails.stop()
         self.image_worker.close()
+        self.usage.stop()
         self.reporter.stop()
         if self.tracer is not None:
             self.tracer.stop()

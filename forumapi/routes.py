@@ -181,6 +181,7 @@ from forumapi.handlers.sites.site_settings import (
     SiteOptionsHandler,
 )
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
+from forumapi.handlers.sites.usage import UsageCsvHandler, UsageHandler
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
 from forumapi.handlers.trust.appeal_without_sign_in import MailedAppealHandler
 from forumapi.handlers.trust.appeals import (
@@ -250,6 +251,8 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/sites/<site:item>": SiteHandler,
     "/api/v1/sites/<site:item>/menu": MenuHandler,
     "/api/v1/sites/<site:item>/status": StatusHandler,
+    "/api/v1/sites/<site:item>/usage": UsageHandler,
+    "/api/v1/sites/<site:item>/usage/csv": UsageCsvHandler,
     "/api/v1/whoami": WhoamiHandler,
     "/live": LivePageHandler,
     "/oauth/link": EmailLinkHandler,

@@ -541,7 +541,8 @@ FIXED = """
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     outbound.web_push.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
-    checks.check_worker.CheckWorker._paused"""
+    checks.check_worker.CheckWorker._paused
+    request.usage_counter.UsageCounter._counts request.usage_counter.UsageCounter._weights"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

@@ -96,6 +96,7 @@ TAGS: Final = (
             "menu",
             "legal",
             "configuration_checks",
+            "usage",
             "gravatar",
             "erasure_rule",
         ),

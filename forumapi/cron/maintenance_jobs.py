@@ -26,7 +26,7 @@ from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
 from forumapi.models.rules import moderation_rule
-from forumapi.models.sites import platform_growth
+from forumapi.models.sites import platform_growth, site_usage
 from forumapi.models.trust import action, report, sanction
 from forumapi.updates import digest, push_queue
 
@@ -370,6 +370,11 @@ def metrics(tx: Transaction, config: Config) -> str:
     if config.mode != "prod":
         return "not in this environment"
     return f"{platform_growth.sample(tx)} sample"
+
+
+def old_usage(tx: Transaction, config: Config) -> str:
+    """Delete the usage of sites that is older than site_usage.KEPT_DAYS."""
+    return f"{site_usage.delete_old(tx)} hours"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:

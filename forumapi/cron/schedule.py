@@ -136,6 +136,7 @@ JOBS: Final = (
         WITHIN_HOURS,
     ),
     Job("old_updates", "0 4 * * * 0", "daily at 04:00", maintenance_jobs.old_updates, WITHIN_HOURS),
+    Job("old_usage", "30 4 * * * 0", "daily at 04:30", maintenance_jobs.old_usage, WITHIN_HOURS),
     Job(
         "orphaned_huddles",
         "0 5 * * * 0",

@@ -32,6 +32,7 @@ from forumapi.mail.smtp import (
 )
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications.mail_suppression import REFUSED, Suppression
+from forumapi.models.sites import site_usage
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.wire import json_fragments
@@ -273,7 +274,9 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
 
 
 def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
-    """Store the outcomes of leased mails, and suppress the addresses that bounced."""
+    """Store the outcomes of leased mails, count those sent in the usage of their sites, and suppress the addresses that
+    bounced.
+    """
     tx.run(
         RECORD_OUTCOMES,
         ids=[one.mail_id for one in outcomes],
@@ -283,6 +286,9 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
         tried=[one.was_tried for one in outcomes],
         waits_s=[one.wait_s for one in outcomes],
     )
+    sent = [one.mail_id for one in outcomes if one.state == "sent"]
+    if sent:
+        site_usage.add_mails(tx, sent)
     for one in outcomes:
         if one.is_bounce and one.recipient:
             Suppression.insert(tx, one.recipient, REFUSED, one.error or "")

@@ -269,6 +269,10 @@ class Live:
         """Return the number of live connections that are counted in this process."""
         return self._count.total()
 
+    def connections_by_site(self) -> dict[int, int]:
+        """Return the number of live connections of this process by site; sites without one are left out."""
+        return {id: len(one.clients) for id, one in list(self._by_site.items()) if one.clients}
+
     def close_connections(self) -> None:
         """Accept no more listeners, send each client a last frame with the time within which to reconnect, and close,
         since this process stops.

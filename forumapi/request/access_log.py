@@ -1,9 +1,10 @@
-"""Metrics and access log of answered requests, and the description of a request in crash reports and traces."""
+"""Metrics, usage and access log of answered requests, and the description of a request in crash reports and traces."""
 
 from __future__ import annotations
 
 from forumapi.observability import log, metrics
 from forumapi.request.context import Context
+from forumapi.request.usage_counter import GUEST_READ, MEMBER_READ, REFUSED, WRITE
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
@@ -19,14 +20,18 @@ def place(ctx: Context, method: str) -> dict[str, str | int]:
 
 
 def record(ctx: Context, method: str, status: int, size: int, seconds: float, error: str) -> None:
-    """Count an answered request in the metrics, and write a line about it if the settings ask for an access log.
+    """Count an answered request in the metrics and in its site's usage, and write a line about it if the settings ask
+    for an access log.
 
     `size`: bytes of the body. `seconds`: duration. `error`: message of a refusal, "" for none.
     """
     tx = ctx.reader
     metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)
+    site = getattr(ctx, "site", None)
+    if site is not None:
+        kind = _kind(ctx, status)
+        ctx.app.usage.count(site.id, kind, size, tx.statements, tx.seconds)
     if ctx.app.access is not None:
-        site = getattr(ctx, "site", None)
         ctx.app.access.write(
             method,
             ctx.route or log.path_template(ctx.path),
@@ -43,3 +48,12 @@ def record(ctx: Context, method: str, status: int, size: int, seconds: float, er
             request_id=ctx.request_id,
             error=error,
         )
+
+
+def _kind(ctx: Context, status: int) -> int:
+    """Return the class of a request in its site's usage."""
+    if status >= 400:
+        return REFUSED
+    if ctx.is_write:
+        return WRITE
+    return GUEST_READ if ctx.identity.is_guest else MEMBER_READ

@@ -31,6 +31,7 @@ from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
+from forumapi.request.usage_counter import UsageCounter
 from forumapi.updates.push_sender import PushSender
 from forumapi.wire.client_address import Proxies
 from forumapi.wire.known_front_ends import FrontEnds
@@ -75,6 +76,7 @@ class Services:
     settler: Settler
     actions: ActionWorker
     live: Live
+    usage: UsageCounter
     storage: Storage
     image_worker: ImageWorker
     thumbnails: Thumbnails

@@ -25,6 +25,7 @@ from forumapi.mail.outbox import plain
 from forumapi.models.access import identity, platform_secret
 from forumapi.models.notifications import update_types
 from forumapi.models.people import role_recomputation
+from forumapi.models.sites import site_usage
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound import web_push
@@ -173,6 +174,9 @@ class PushSender(PollingThread):
             )
         with self._database.write() as tx:
             push_queue.record(tx, outcomes)
+            sent = [one.message.site_id for one in outcomes if one.state == "sent"]
+            if sent:
+                site_usage.add_pushes(tx, sent)
         for one in outcomes:
             if one.was_tried:
                 metrics.PUSHES.add(1, "gone" if one.is_gone else one.state or "retried")

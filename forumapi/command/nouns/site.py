@@ -7,6 +7,7 @@ import datetime
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forumapi.command.nouns.common import (
     OK,
@@ -19,6 +20,10 @@ from forumapi.command.nouns.common import (
     writing,
 )
 from forumapi.config import Config
+
+if TYPE_CHECKING:
+    from forumapi.models.sites.site_usage import SiteUsage
+    from forumapi.models.trust.transparency import TransparencyReport
 
 
 def add(commands: Commands) -> None:
@@ -72,6 +77,16 @@ def add(commands: Commands) -> None:
     report.add_argument("--since", default="", help="RFC 3339; a year before its end when left out")
     report.add_argument("--until", default="", help="RFC 3339; now when left out")
     report.add_argument("--csv", action="store_true")
+    usage = sites.add(
+        "usage", _usage, "requests, bytes, time, mails and pushes of a site, as JSON or CSV"
+    )
+    usage.add_argument("key", help="its subdomain")
+    usage.add_argument("--since", default="", help="RFC 3339; 31 days before its end when left out")
+    usage.add_argument("--until", default="", help="RFC 3339; now when left out")
+    usage.add_argument(
+        "--period", choices=("hour", "day", "month"), default="day", help="what a row sums up"
+    )
+    usage.add_argument("--csv", action="store_true")
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:
@@ -165,6 +180,29 @@ def _legal(args: argparse.Namespace, current: Config) -> int:
 def _transparency(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.models.trust.transparency import TransparencyReport
+
+    since, until = _period(args, datetime.timedelta(days=365))
+    with reading(current) as tx:
+        report = TransparencyReport.find(tx, admin.site_id(tx, args.key), since, until)
+    _print_report(args, report)
+    return OK
+
+
+def _usage(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.models.sites.site_usage import SiteUsage
+
+    since, until = _period(args, datetime.timedelta(days=31))
+    with reading(current) as tx:
+        site_id = admin.site_id(tx, args.key)
+        _print_report(args, SiteUsage.find(tx, site_id, args.period, since, until))
+    return OK
+
+
+def _period(
+    args: argparse.Namespace, default: datetime.timedelta
+) -> tuple[datetime.datetime, datetime.datetime]:
+    """Return `--since` and `--until`; by default now, and `default` before the end. Raises CommandError."""
     from forumapi.text import rfc3339
 
     times = []
@@ -177,13 +215,14 @@ def _transparency(args: argparse.Namespace, current: Config) -> int:
             )
         times.append(found)
     until = times[0] or datetime.datetime.now(datetime.UTC)
-    since = times[1] or until - datetime.timedelta(days=365)
+    since = times[1] or until - default
     if since >= until:
         raise CommandError("--since must be before --until")
-    with reading(current) as tx:
-        report = TransparencyReport.find(tx, admin.site_id(tx, args.key), since, until)
+    return since, until
+
+
+def _print_report(args: argparse.Namespace, report: TransparencyReport | SiteUsage) -> None:
     if args.csv:
         sys.stdout.write(report.csv())
     else:
         print(json.dumps(report.document(), indent=1))
-    return OK

@@ -697,6 +697,7 @@ NOBODYS_TABLES: Final = {
     "site_auth_backends": "settings of the site",
     "site_changes": "which pages have changed, for an hour",
     "site_domains": "domains of the site",
+    "site_usage": "counts of requests, bytes and time by hour",
     "site_gravatar": "how far the import of pictures is",
     "site_options": "settings of the site",
     "site_people": "counts",

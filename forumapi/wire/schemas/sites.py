@@ -111,6 +111,40 @@ class SiteStatus(Struct, kw_only=True):
     analyticsIDHealth: Health
 
 
+class UsageTotals(Struct, kw_only=True):
+    """Numbers of a site's usage in a period. A request is in one of `guestReads`, `memberReads`, `writes` and
+    `refused`.
+    """
+
+    guestReads: int
+    memberReads: int
+    writes: int
+    refused: int
+    bytesSent: int
+    cpuMs: int
+    databaseMs: int
+    liveSeconds: int
+    mails: int
+    pushes: int
+
+
+class UsageRow(UsageTotals, kw_only=True):
+    """A site's usage in the hour, day or month that begins at `since`."""
+
+    since: Time
+
+
+class SiteUsage(Struct, kw_only=True):
+    """A site's usage from `since` to `until`, periods without usage left out; `storedBytes`: its files now."""
+
+    since: Time
+    until: Time
+    period: Literal["hour", "day", "month"]
+    totals: UsageTotals
+    usage: list[UsageRow]
+    storedBytes: int
+
+
 class Reserved(Struct, kw_only=True):
     """Availability of a subdomain: `reserved` is true if it is taken (platform 2.3)."""
 

@@ -1,0 +1,81 @@
+"""Usage of a site by hour, day or month, for its owner and the platform's operators. Wire: docs/api/usage.md."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.handlers.sites.sites import check_owner, find_named
+from forumapi.models.content import file
+from forumapi.models.sites.site_usage import PERIODS, SiteUsage
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.response import Data, RawResponse, Result
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
+
+_PERIODS: Final = (
+    Param(
+        "since",
+        str,
+        "Its beginning, RFC 3339 with its offset; by default 31 days before its end, 366 for months.",
+    ),
+    Param("until", str, "Its end, which is no part of it; by default now."),
+    Param("period", str, "What a row sums up, in UTC: `hour`, `day` (the default) or `month`."),
+)
+# Longest time, in days, that one answer covers.
+MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
+
+
+def _usage(ctx: Context) -> SiteUsage:
+    """Return the usage that the query names, for the site's owner and operators. Raises Forbidden, Invalid,
+    NotFound.
+    """
+    site = find_named(ctx)
+    if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
+        check_owner(ctx, site.id, site.owner_user_id)
+    period = ctx.query.get("period") or "day"
+    if period not in PERIODS:
+        raise Invalid("period", f"must be one of {', '.join(PERIODS)}")
+    until = ctx.instant("until") or datetime.datetime.now(datetime.UTC)
+    days = datetime.timedelta(days=366 if period == "month" else 31)
+    since = ctx.instant("since") or until - days
+    if since >= until:
+        raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
+    if until - since > datetime.timedelta(days=MOST_DAYS[period]):
+        most = MOST_DAYS[period]
+        raise Invalid(
+            "since", f"must be at most {most} days before until for {period}s", code=OUT_OF_RANGE
+        )
+    return SiteUsage.find(ctx.reader, site.id, period, since, until)
+
+
+class UsageHandler(Handler):
+    """Usage of a site, on the platform's host."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(LOGIN, answer=schemas.SiteUsage, params=_PERIODS)
+    def get(self, ctx: Context) -> Result:
+        """Requests, bytes, processor and database time, live connections, mails and pushes of a site, by period; and
+        the files that it stores now.
+        """
+        found = _usage(ctx).document()
+        stored, _ = file.usage(ctx.reader, ctx.args["item"].id, 0)
+        return Data(dumps({**found, "storedBytes": stored}))
+
+
+class UsageCsvHandler(Handler):
+    """Usage of a site as CSV, on the platform's host."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(LOGIN, media_type="text/csv", params=_PERIODS)
+    def get(self, ctx: Context) -> Result:
+        """The rows of a site's usage, one a line, for a spreadsheet."""
+        headers = (
+            ("Content-Disposition", "attachment; filename=usage.csv"),
+            ("Cache-Control", "no-cache, max-age=0"),
+        )
+        return RawResponse(_usage(ctx).csv().encode(), "text/csv", headers)

@@ -1,0 +1,104 @@
+"""Counter of what sites use: requests, bytes, processor and database time, live connections, of one web worker."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+import psycopg
+
+from forumapi.concurrency.background_thread import PollingThread
+from forumapi.database.connections import Database
+from forumapi.errors import ApiError, OutcomeUnknown
+from forumapi.models.sites import site_usage
+from forumapi.observability.log import logger
+
+GUEST_READ, MEMBER_READ, WRITE, REFUSED = range(4)
+_BYTES, _CPU, _DATABASE, _LIVE = range(4, 8)
+_COUNTS: Final = 8
+
+
+class UsageCounter(PollingThread):
+    """Counts of one process by site and hour, written by its thread every POLL_S, and at the end.
+
+    A crash loses the counts since the last time. While the database is away counts stay in memory, some 300 bytes for
+    each site and hour, for at most MOST of these; requests in further hours are then not counted. `live()`: number of
+    live connections by site.
+    """
+
+    POLL_S: ClassVar[float] = 30.0
+    MOST: ClassVar[int] = 20_000
+
+    def __init__(self, database: Database, live: Callable[[], Mapping[int, int]]) -> None:
+        super().__init__("usage", "usage is not written")
+        self._database = database
+        self._live = live
+        self._counts: dict[tuple[int, int], list[float]] = {}
+        # By site: statements of its requests since the last poll, and one for each request.
+        self._weights: dict[int, int] = {}
+        self._cpu_s = _cpu_s()
+        self._polled = time.monotonic()
+
+    def count(self, site_id: int, kind: int, size: int, statements: int, database_s: float) -> None:
+        """Count an answered request. `kind`: one of GUEST_READ, MEMBER_READ, WRITE, REFUSED; `size`: bytes of the body;
+        `database_s`: time for which it waited for its `statements`.
+        """
+        row = self._row(site_id)
+        row[kind] += 1
+        row[_BYTES] += size
+        row[_DATABASE] += database_s * 1000
+        self._weights[site_id] = self._weights.get(site_id, 0) + statements + 1
+
+    def poll(self) -> None:
+        """Write what was counted; keep the counts if that fails. Raises Unavailable."""
+        self._divide()
+        taken, self._counts = self._counts, {}
+        if not taken:
+            return
+        try:
+            with self._database.write() as tx:
+                site_usage.add(tx, taken)
+        except OutcomeUnknown:
+            # Perhaps it was written: rather counted too little than twice.
+            raise
+        except BaseException:
+            for key, row in taken.items():
+                kept = self._counts.setdefault(key, [0.0] * _COUNTS)
+                kept[:] = [a + b for a, b in zip(kept, row, strict=True)]
+            raise
+
+    def stop(self) -> None:
+        """Ask the thread to end, and write what was counted; a failure is logged."""
+        super().stop()
+        try:
+            self.poll()
+        except (ApiError, psycopg.Error) as error:
+            logger.warning("usage of the last seconds is lost: %s", error)
+
+    def _divide(self) -> None:
+        """Add the processor time since the last poll to the sites by weight, and the time to live connections."""
+        now, cpu_s = time.monotonic(), _cpu_s()
+        passed_s, used_ms = now - self._polled, (cpu_s - self._cpu_s) * 1000
+        self._polled, self._cpu_s = now, cpu_s
+        weights, self._weights = self._weights, {}
+        whole = sum(weights.values())
+        for site_id, weight in weights.items():
+            self._row(site_id)[_CPU] += used_ms * weight / whole
+        for site_id, connections in self._live().items():
+            self._row(site_id)[_LIVE] += passed_s * connections
+
+    def _row(self, site_id: int) -> list[float]:
+        key = (site_id, int(time.time()) // 3600)
+        row = self._counts.get(key)
+        if row is None:
+            row = [0.0] * _COUNTS
+            if len(self._counts) < self.MOST:
+                self._counts[key] = row
+        return row
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
