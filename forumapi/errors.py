@@ -115,7 +115,7 @@ class InvalidRows(Invalid):
 
 
 class Unauthorized(ApiError):
-    """401: an invalid token was presented."""
+    """401: the token, code or assertion that was presented is not valid."""
 
     status = 401
     own_name = "unauthorized"

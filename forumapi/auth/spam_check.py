@@ -99,8 +99,8 @@ def _judge(said: Any) -> Verdict:
 
 
 def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> None:
-    """Store the verdict on an address that signs in for the first time, under a hash of the address. `site_id`: the
-    site signed in to.
+    """Store the verdict on an address that signs in for the first time, under a hash of the address, beside earlier
+    ones. `site_id`: the site signed in to.
     """
     tx.run(
         RECORD,

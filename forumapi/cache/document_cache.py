@@ -117,7 +117,7 @@ class Cache:
         return result, 1
 
     def add_many(self, entries: Mapping[Key, Fragment]) -> None:
-        """Store documents in memory, and in memcached for a week."""
+        """Store documents in memory and, where it is configured and answers, in memcached for a week."""
         for key, fragment in entries.items():
             self.memory.add(key, fragment)
         if not self._servers or not entries or not self._is_well():
@@ -138,8 +138,8 @@ class Cache:
             self._clients.append(client)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Remove documents from memcached, such as those of a text that was removed by law. The memory of processes
-        keeps its copies until it evicts them.
+        """Remove documents from memcached, where it is configured and answers, such as those of a text that was
+        removed by law. The memory of processes keeps its copies until it evicts them.
         """
         names = [self._name(key) for key in keys]
         if not self._servers or not names:

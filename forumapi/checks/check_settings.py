@@ -132,7 +132,7 @@ def find(tx: Reader, site_id: int) -> CheckSettings | None:
 
 
 def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
-    """Store the settings of a site, which `check` has checked."""
+    """Store the settings of a site, which `check` has checked, in place of earlier ones."""
     value = msgspec.json.encode(settings).decode()
     tx.run(PUT, site_id=author.site_id, reader=READER, value=value)
     journal.record_site(tx, author)

@@ -73,7 +73,7 @@ class Sequencer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and give the lease back."""
+        """End the thread, waiting two seconds at most, and give the lease back; nothing without `start`."""
         if self._thread is not None:
             self._stopping.set()
             self._ring()

@@ -64,7 +64,9 @@ class Thumbnails:
         self._thread.start()
 
     def stop(self) -> None:
-        """End that thread; thumbnails still in the queue are made on their first request."""
+        """End the thread of `start`, if it runs, waiting a second at most; thumbnails still in the queue are made
+        on their first request.
+        """
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)

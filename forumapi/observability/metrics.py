@@ -303,7 +303,7 @@ class Counter(Metric):
     kind = "counter"
 
     def add(self, by: float = 1, *labels: str) -> None:
-        """Add `by` occurrences to the series with these label values."""
+        """Add `by` occurrences to the series with these label values, which is made if it does not exist."""
         _state.values[self.slot(labels)] += by
 
 
@@ -313,11 +313,11 @@ class Gauge(Metric):
     kind = "gauge"
 
     def set(self, value: float, *labels: str) -> None:
-        """Set this process's value of the series with these label values."""
+        """Set this process's value of the series with these label values, which is made if it does not exist."""
         _state.values[self.slot(labels)] = value
 
     def add(self, by: float, *labels: str) -> None:
-        """Add `by` to this process's value of the series with these label values."""
+        """Add `by`, which may be negative, to this process's value of the series with these label values."""
         _state.values[self.slot(labels)] += by
 
 
@@ -328,7 +328,7 @@ class Timing(Metric):
     _width = _CLASSES + 1
 
     def observe(self, seconds: float, *labels: str) -> None:
-        """Add one duration to the series with these label values."""
+        """Add one duration, in seconds, to the series with these label values."""
         slot = self.slot(labels)
         values = _state.values
         values[slot] += seconds

@@ -52,7 +52,7 @@ class Listener:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, waiting two seconds at most."""
+        """End the thread, waiting two seconds at most; nothing if none runs."""
         if self._thread is not None and self._wake is not None:
             self._stopping.set()
             os.write(self._wake[1], b"1")

@@ -59,7 +59,9 @@ class Presence:
         self._repeated = 0.0
 
     def typing(self, place: TopicKey, profile_id: int) -> None:
-        """Record that a profile is typing on the topic `place` (site, item type, id); the next tick announces it."""
+        """Record that a profile is typing on the topic `place` (site, item type, id); the next tick announces it,
+        once however often it was recorded.
+        """
         self._typing.setdefault(place, set()).add(profile_id)
 
     def receive(self, text: bytes) -> None:

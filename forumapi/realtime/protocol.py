@@ -167,7 +167,9 @@ class Retry(Struct, kw_only=True):
 
 
 class ByeFrame(Struct, tag_field="type", tag="bye", kw_only=True):
-    """Last frame of a connection."""
+    """Last frame of a connection: why it ends, and after how many milliseconds the client may come back (null: not
+    at all).
+    """
 
     cursor: Cursor | UnsetType = UNSET
     reason: Literal["stopping", "away", "slow", "flooding", "signedOut", "banned", "siteGone"]

@@ -150,6 +150,8 @@ def escape_attribute(value: str) -> str:
 
 
 def plain(html: str, most: int) -> str:
-    """Return the words of HTML on one line, of at most `most` characters; an ellipsis ends a text that was longer."""
+    """Return the words of HTML on one line, of at most `most` characters; a longer text is cut and ends in an
+    ellipsis, which counts among them.
+    """
     words = " ".join(unescape(nh3.clean(html, tags=set())).split())
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"

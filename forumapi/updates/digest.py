@@ -202,8 +202,8 @@ def choose(
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Queue the mails of up to `limit` digests that are due, and set their next due times; return how many. `now`: for
-    tests.
+    """Queue the mails of up to `limit` digests that are due, and set their next due times; return how many, 0 for
+    none. `now`: for tests.
     """
     return tx.run(QUEUE_DUE, now=now, limit=limit)
 

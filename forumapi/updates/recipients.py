@@ -296,7 +296,9 @@ def people(
 
 
 def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
-    """Record that watchers, by id, were notified of what happened at `moment`, which read marks are compared with."""
+    """Record that watchers, given by id, repeated ones too, were notified of what happened at `moment`, which read
+    marks are compared with.
+    """
     tx.run(NOTIFIED, site_id=site_id, ids=sorted(watcher_ids), moment=moment)
 
 

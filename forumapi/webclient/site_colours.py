@@ -103,10 +103,12 @@ def address(site: dict[str, Any]) -> str:
 
 
 def accent(site: dict[str, Any]) -> str:
-    """Return the site's accent colour for light mode, as #rrggbb."""
+    """Return the site's accent colour for light mode, as #rrggbb; the default one for a site without a `linkColor`."""
     return _accents(str(site.get("linkColor", "")))[0]
 
 
 def sheet(site: dict[str, Any]) -> bytes:
-    """Return the style sheet that sets the site's accent colours in light and in dark mode, as bytes."""
+    """Return the style sheet that sets the site's accent colours in light and in dark mode, as bytes; the default
+    ones for a site without a `linkColor`.
+    """
     return _sheet(str(site.get("linkColor", "")))[1]

@@ -303,7 +303,7 @@ class Deliverer(PollingThread):
             metrics.WEBHOOKS.add(1, "disabled")
 
     def _notify(self, tx: Transaction, queue: DeliveryQueue, webhook: DisabledWebhook) -> None:
-        """Queue a mail to the site's owner, that the webhook is disabled and why."""
+        """Queue a mail to the site's owner which says that the webhook is disabled and why."""
         site_id, webhook_id = queue
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)
         since = webhook.failing_since or datetime.datetime.now(datetime.UTC)

@@ -84,7 +84,9 @@ class Stored:
 
 
 class SiteWriter:
-    """Writer of one shape's rows. `neighbours`: users of the previous site, some of whom are on this one too."""
+    """Writer of the rows of one seeded site, whose content is given by a `Shape`. `neighbours`: users of the
+    previous site, some of whom are on this one too.
+    """
 
     def __init__(
         self, store: Store, texts: Texts, shape: Shape, bar: Bar, neighbours: list[SeededUser]

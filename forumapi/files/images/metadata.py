@@ -139,7 +139,9 @@ def _colours(flags: int) -> int:
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """Return the position after the chain of GIF sub-blocks that begins at `at`."""
+    """Return the position after the chain of GIF sub-blocks that begins at `at`. Raises IndexError if the data ends
+    before.
+    """
     while data[at]:
         at += data[at] + 1
     return at + 1

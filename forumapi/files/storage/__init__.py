@@ -49,8 +49,8 @@ def open_storage(config: Config) -> Storage:
 
 
 def clear_scratch(storage: Storage) -> None:
-    """Remove folders of the store's scratch folder that are over an hour old, left over by processes that ended in the
-    middle.
+    """Remove folders of the store's scratch folder that are over an hour old, if that folder exists, left over by
+    processes that ended in the middle.
     """
     limit = time.time() - _SCRATCH_S
     if not storage.scratch.is_dir():

@@ -60,7 +60,7 @@ class LocalStorage:
         return _pieces(handle, start, length)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into a file. Raises MissingError."""
+        """Copy an object into the file `target`, which is overwritten. Raises MissingError, StorageError."""
         try:
             offload(shutil.copyfile, self.path(name), target)
         except FileNotFoundError:

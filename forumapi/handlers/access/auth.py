@@ -142,7 +142,7 @@ def _revoke(ctx: Context) -> Result:
 
 
 class Auth0Body(Struct):
-    """Body of POST /auth0 (platform 3.4)."""
+    """Body of POST /auth0 (platform 3.4): `Code`, or `AccessToken` with `TokenType`."""
 
     ClientSecret: str | UnsetType = UNSET
     Code: str | UnsetType = UNSET

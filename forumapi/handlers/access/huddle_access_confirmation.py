@@ -42,7 +42,10 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:
-        """HTML page that explains its button; changes nothing, since programs that scan mail follow links too."""
+        """HTML page that explains its button; changes nothing, since programs that scan mail follow links too.
+
+        400, as a page, for a code that is forged or too old.
+        """
         if not huddle_access_confirmation.profile_of_code(
             ctx.reader, ctx.site.id, ctx.query.get("code", "")
         ):
@@ -51,7 +54,10 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
-        """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to."""
+        """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to.
+
+        400, as a page, for a code that is forged or too old.
+        """
         profile_id = huddle_access_confirmation.profile_of_code(
             ctx.writer, ctx.site.id, ctx.query.get("code", "")
         )

@@ -29,7 +29,9 @@ class ValueBody(Struct):
 
 
 class AttributeBody(Struct):
-    """Attribute in a batch of attributes to store."""
+    """Attribute in a batch of attributes to store, in place of one with the same key; its value's type is the
+    attribute's.
+    """
 
     key: str | UnsetType = UNSET
     value: str | int | float | bool | UnsetType = UNSET

@@ -113,7 +113,9 @@ class CommentHandler(Handler):
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The comment, the comment that it replies to, and its replies; marks its item as read up to this comment."""
+        """The comment, the comment that it replies to, and its replies, oldest first, at most 250; marks its item
+        as read up to this comment.
+        """
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
             with contextlib.suppress(NoRoom):

@@ -108,8 +108,8 @@ class VotesHandler(Handler):
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The voters, each with the choices voted for; 403 unless the poll shows names and the caller may see its
-        results.
+        """The voters, in the order of the ids of their users, each with the choices voted for; 403 unless the poll
+        shows names and the caller may see its results.
         """
         carrier_lookup.check(ctx)
         site_id, id, at = ctx.site.id, ctx.args["item"].id, ctx.paging

@@ -40,7 +40,7 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, answer=schemas.Revisions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Author and time of each revision, without its text."""
+        """Author and time of each revision, newest first, without its text."""
         shown = ctx.located_as(ShownComment).required()
         id, at = shown.comment.id, ctx.paging
         total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)

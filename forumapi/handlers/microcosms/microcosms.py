@@ -198,7 +198,9 @@ class MicrocosmsHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The root microcosm with a page of its child microcosms and items."""
+        """The root microcosm with a page of its child microcosms and items, sticky items first, then by last
+        activity.
+        """
         return show(ctx)
 
     @needs(CREATE, body=MicrocosmBody, status=302)
@@ -244,7 +246,7 @@ class MicrocosmHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The microcosm with a page of its child microcosms and items."""
+        """The microcosm with a page of its child microcosms and items, sticky items first, then by last activity."""
         return show(ctx)
 
     @needs(UPDATE, body=MicrocosmBody, status=302)

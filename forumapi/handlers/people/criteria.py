@@ -140,8 +140,8 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
-        """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list removes
-        all criteria.
+        """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list
+        removes all criteria. Ids of no criterion of this role are passed over.
         """
         ids = roles.ids(sent)
         role = roles.lock(ctx)

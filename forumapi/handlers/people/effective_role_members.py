@@ -79,7 +79,9 @@ class HeldRolesHandler(Handler):
 
     @needs(UPDATE, answer=schemas.HeldRoles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The profile's roles in microcosms that the caller may read, each with why the profile is in it."""
+        """The profile's roles in microcosms that the caller may read, each with why the profile is in it: roles of
+        moderators first, those of banned people last, otherwise by title.
+        """
         profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
         held = {
             one.id: one

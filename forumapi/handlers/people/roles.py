@@ -191,7 +191,9 @@ class RolesHandler(Handler):
 
     @needs(READ, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The microcosm's own roles and those that it inherits; their members are shown to moderators alone (P-49)."""
+        """The microcosm's own roles and those that it inherits: roles of moderators first, those of banned people
+        last, otherwise by title; their members are shown to moderators alone (P-49).
+        """
         return show(ctx)
 
     @needs(MODERATE, body=RoleBody, status=302)

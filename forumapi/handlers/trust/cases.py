@@ -226,7 +226,7 @@ class CaseNotesHandler(Handler):
 
     @needs(LOGIN, body=NoteBody, status=302)
     def post(self, ctx: Context, sent: NoteBody) -> Result:
-        """Add a note of up to 2,000 characters."""
+        """Add a note of 1 to 2,000 characters."""
         case = locked(ctx, ctx.args["case"])
         note = dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
         case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)

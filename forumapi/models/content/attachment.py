@@ -190,7 +190,7 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
-    """Read one page of the attachments of a comment or profile, in one statement."""
+    """Read one page of the attachments of a comment or profile, oldest first, in one statement."""
     rows = tx.rows(
         PAGE,
         site_id=site_id,

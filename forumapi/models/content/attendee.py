@@ -199,8 +199,8 @@ def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAtten
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """Return the number of answers to an event and the page `at` of them; `attending`: only of those who answered
-    yes.
+    """Return the number of answers to an event and the page `at` of them, by answer (yes, maybe, invited, no), then
+    by the time of the answer; `attending`: only of those who answered yes.
     """
     rows = tx.rows(
         LIST,

@@ -136,7 +136,9 @@ class Quota(NamedTuple):
 
 
 def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
-    """Return the number of bytes that the whole site has stored, and that of one of its profiles."""
+    """Return the number of bytes that the whole site has stored, and that of one of its profiles; 0 for a profile
+    without files.
+    """
     row = tx.row(USAGE, site_id=site_id, profile_id=profile_id)
     assert row is not None, "an aggregate has a row"
     return row[0], row[1]

@@ -111,7 +111,7 @@ class PageCache:
         return page if page.can_be_revalidated else None
 
     def put(self, key: Any, page: CachedPage[Any]) -> None:
-        """Store a page under `key`, until it is evicted."""
+        """Store a page under `key`, in place of an earlier one, until it is evicted."""
         page.weight = _OVERHEAD + size(key) + size(page.value)
         self._pages.add(key, page)
 

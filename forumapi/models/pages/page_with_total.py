@@ -10,7 +10,7 @@ from forumapi.wire.paging import Paging
 def page(
     tx: Reader, listing: Query, count: Query, at: Paging, **which: object
 ) -> tuple[list[Row], int]:
-    """Return the rows of the page `at` and the number of all rows.
+    """Return the rows of the page `at`, in the order of `listing`, and the number of all rows.
 
     `listing` has that number as its last column, which is removed; `count` reads it, and runs only if the page is
     empty. `which`: parameters of both statements.

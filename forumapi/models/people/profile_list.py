@@ -206,7 +206,9 @@ class KeysetMarks:
         self._of: Lru[int, _Names] = Lru(_MOST_BYTES, plainly)
 
     def find(self, tx: Reader, site_id: int, *, anew: bool) -> _Names:
-        """Return the marks of a site: cached ones, or with `anew`, or without cached ones, read from the database."""
+        """Return a site's marks, the keys at which pages of the list of profiles begin: cached ones, or with
+        `anew`, or without cached ones, read from the database.
+        """
         found = self._of.get(site_id)
         if found is None or anew:
             row = tx.row(MARKS, site_id=site_id, step=STEP)

@@ -240,8 +240,8 @@ class Role(NamedTuple):
     def add_profiles(
         self, tx: Transaction, author: Author, profile_ids: list[int]
     ) -> Settling | None:
-        """Name profiles in the role and recompute its members among them; return the queued role, None if nothing is
-        queued.
+        """Name profiles in the role, where one that is named already stays so, and recompute its members among
+        them; return the queued role, None if nothing is queued.
 
         Raises NotFound, and adds none, if a profile is not of this site.
         """

@@ -222,7 +222,9 @@ class Preview(NamedTuple):
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
-    """Return the page `at` of a role's present members. `everyone`: the role includes all profiles of the site."""
+    """Return the page `at` of a role's present members, by profile id. `everyone`: the role includes all profiles
+    of the site.
+    """
     rows = tx.rows(
         MEMBERS,
         site_id=site_id,

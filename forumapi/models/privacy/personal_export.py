@@ -225,8 +225,8 @@ class Claimed(NamedTuple):
 
 
 class PersonalExport(NamedTuple):
-    """Copy as its person sees it. `object`: name of its archive in the store of files; `ends`: time at which it is
-    deleted, None until it is made.
+    """Copy of what belongs to a person on a site, as that person sees it. `object`: name of its archive in the
+    store of files; `ends`: time at which it is deleted, None until it is made.
     """
 
     state: str

@@ -127,7 +127,9 @@ class LegalText(NamedTuple):
 
     @staticmethod
     def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
-        """Store a document of the author's site: `html` or `link`, as `checked` returned them."""
+        """Store a legal document of the author's site in place of its earlier one: `html` or `link`, as `checked`
+        returned them.
+        """
         tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
         journal.record_site(tx, author)
 
@@ -163,7 +165,9 @@ def held_services(tx: Reader, site: Site) -> str:
 
 
 def name_services(tx: Transaction, site_id: int, names: Sequence[str]) -> None:
-    """Store the names of the services that a site sends what people write to."""
+    """Store the names of the services that a site sends what people write to, in place of earlier names; () for
+    none.
+    """
     if names:
         tx.run(UPSERT, site_id=site_id, name=_SERVICES, body=", ".join(names), link="")
     else:

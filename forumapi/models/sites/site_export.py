@@ -190,7 +190,9 @@ class SiteExport(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, site_id: int) -> None:
-        """Delete the export of the site and have its archive deleted; a process that works on it loses its claim."""
+        """Delete the export of the site, if there is one, and have its archive deleted; a process that works on it
+        loses its claim.
+        """
         tx.run(DELETE, site_id=site_id)
 
 

@@ -632,7 +632,9 @@ class Action:
         steps: Sequence[_Step],
         statements: Mapping[int, int] | None = None,
     ) -> None:
-        """Store what steps have done. `statements`: ids of the statements of reasons, by place."""
+        """Store what steps have done; nothing for no steps. `statements`: ids of the statements of reasons, by
+        place.
+        """
         if steps:
             tx.run(
                 STORE,

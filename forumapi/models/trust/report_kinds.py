@@ -96,7 +96,9 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
 
 
 def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
-    """Store these kinds of reports as the own list of the author's site."""
+    """Store these kinds of reports as the own list of the author's site, in place of an earlier one. `checked` has
+    checked them.
+    """
     value = dumps([list(one) for one in kinds]).decode()
     tx.run(PUT, site_id=author.site_id, value=value)
     journal.record_site(tx, author)

@@ -129,7 +129,9 @@ class Sanction:
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, self.profile_id)
 
     def restore(self, tx: Transaction, author: Author, state: str) -> None:
-        """Set the sanction to `state`, an earlier value of the field `state`: in force or not, and until when."""
+        """Set the sanction to `state`, an earlier value of the field `state`: in force until a time, in force
+        without end ("") or not in force (NONE).
+        """
         ends = datetime.datetime.fromisoformat(state) if state not in ("", NONE) else None
         self.set(tx, author, is_in_force=state != NONE, ends=ends)
 

@@ -76,7 +76,7 @@ class Rights:
         self._moderators = {forum.id: self._moderators_of(forum) for forum in forums}
 
     def of(self, forum: PortedForum) -> ForumRights:
-        """Return the roles that a forum's microcosm gets."""
+        """Return the roles that a forum's microcosm gets, or that it inherits those of the forum above it."""
         own = self._listed(forum)
         moderators = self._moderators[forum.id]
         if own is None and not moderators:

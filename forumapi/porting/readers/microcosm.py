@@ -132,7 +132,9 @@ class _Files:
         return data
 
     def below(self, folder: str) -> Iterator[str]:
-        """Yield the paths, from the root, of all files below a folder."""
+        """Yield the paths, from the root, of all files below a folder, in any order; none if there is no such
+        folder.
+        """
         if self._zip is not None:
             yield from (
                 name

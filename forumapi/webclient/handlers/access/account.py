@@ -45,7 +45,7 @@ class SessionsView(View):
     """Sessions of a member: the devices on which they are signed in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's sessions, a page from `offset` on. Raises SignInFirst for guests."""
+        """List the member's sessions, newest first, a page from `offset` on. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/sessions", offset=visit.query.get("offset"))
         return visit.page("sessions.html", list=found["sessions"])

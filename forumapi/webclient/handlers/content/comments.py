@@ -26,7 +26,9 @@ class NewestView(View):
     where = "newcomment"
 
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
-        """Redirect to the page that shows the comment. `kind` is a plural, such as `conversations`."""
+        """Redirect to the page that shows this comment. Raises Failure. `kind` is a plural, such as
+        `conversations`.
+        """
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
 

@@ -23,7 +23,7 @@ class ConversationsView(View):
     """List of all conversations of the site that the visitor may read."""
 
     def get(self, visit: Visit) -> Answer:
-        """List conversations from `offset` on."""
+        """List conversations from `offset` on: sticky ones first, then by last activity."""
         found = visit.listed("/conversations")
         return visit.page("conversations.html", list=found["conversations"])
 

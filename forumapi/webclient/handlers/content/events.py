@@ -92,7 +92,7 @@ class AttendeesView(View):
     """List of the profiles that have answered an event or were invited to it."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """List attendees from `offset` on."""
+        """List attendees from `offset` on: by answer (yes, maybe, invited, no), then by the time of the answer."""
         event = visit.api.get(f"/events/{item}", limit=5)
         found = visit.api.get(f"/events/{item}/attendees", offset=visit.query.get("offset"))
         return visit.page("attendees.html", item=event, attendees=found["attendees"])

@@ -187,8 +187,8 @@ class EditItemView(View):
 
 
 def edit_reason(visit: Visit) -> str:
-    """Return the reason typed in the field `editReason`, at most 150 characters; "Edited", translated, without one, as
-    the API demands a reason.
+    """Return the reason typed in the field `editReason`, cut to 150 characters; "Edited", translated, without one,
+    as the API demands a reason.
     """
     return visit.field("editReason").strip()[:150] or visit.language.gettext("Edited")
 

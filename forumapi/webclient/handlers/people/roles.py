@@ -46,7 +46,9 @@ class RolesView(View):
     """Page of the roles that apply to a microcosm, its own and inherited ones, with the form for a new one."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """List the roles. Raises Failure for visitors whom the API does not show them."""
+        """List the microcosm's roles, those of moderators first, those of banned people last, otherwise by title.
+        Raises Failure for visitors whom the API does not show them.
+        """
         return self._show(visit, microcosm, {"read": "1"})
 
     def post(self, visit: Visit, microcosm: int) -> Answer:

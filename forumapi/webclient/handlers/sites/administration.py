@@ -333,7 +333,7 @@ class TextsView(View):
     title: ClassVar[str] = ""
 
     def get(self, visit: Visit) -> Answer:
-        """List the texts, with links to their forms. Raises Refused for all but the site's owner."""
+        """List the texts of this kind, each with a link to its form. Raises Refused for all but the site's owner."""
         owner(visit)
         found = visit.api.get(f"/site/{self.kind}")[self.key]
         return visit.page(
@@ -435,8 +435,8 @@ class BansView(View):
     """List of the site's bans, and the form for a new one."""
 
     def get(self, visit: Visit) -> Answer:
-        """List bans from `offset` on; `profile` in the query fills an id into the form. Raises Refused for all but the
-        site's owner.
+        """List the site's bans, newest first, from `offset` on; `profile` in the query fills an id into the form.
+        Raises Refused for all but the site's owner.
         """
         owner(visit)
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
@@ -492,7 +492,9 @@ class SignInMethodsView(View):
     """List of the ways to sign in on the site, and the choice that moderators need a second factor."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the methods, those switched off included. Raises Refused for all but the site's owner."""
+        """List the site's sign-in methods, those switched off included. Raises Refused for all but the site's
+        owner.
+        """
         owner(visit)
         return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
 

@@ -89,5 +89,5 @@ class ShortcutsView(View):
     """Page that lists the keyboard shortcuts."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the list of shortcuts."""
+        """Show the list of the website's keyboard shortcuts."""
         return visit.page("shortcuts.html")

@@ -30,7 +30,7 @@ class WebhooksView(View):
     """List of the site's webhooks, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's webhooks, with the form. Raises Refused for all but the site's owner."""
+        """List the site's webhooks, oldest first, with the form. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(
             visit, {"enabled": True, "documents": True, "kinds": KINDS, "itemTypes": TYPES[:5]}
@@ -129,7 +129,7 @@ class ClientsView(View):
     """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's OAuth clients, with the form. Raises Refused for all but the site's owner."""
+        """List the site's OAuth clients, oldest first, with the form. Raises Refused for all but the site's owner."""
         owner(visit)
         return self._show(visit, {"confidential": True})
 

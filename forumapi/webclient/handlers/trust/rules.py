@@ -57,7 +57,7 @@ class RulesView(View):
     """List of the site's rules: what each waits for and does, its state and version, and how often it acted."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the rules. Raises Refused for all but the site's owner."""
+        """List the site's rules of moderation. Raises Refused for all but the site's owner."""
         owner(visit)
         return visit.page("admin_rules.html", rules=visit.api.get("/rules")["rules"]["items"])
 

@@ -11,7 +11,7 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class StatementsView(View):
-    """List of the statements of reasons about the member or their content."""
+    """List of the statements of reasons about the member or their content, newest first."""
 
     def get(self, visit: Visit) -> Answer:
         """List the member's statements, newest first. Raises SignInFirst for guests."""
@@ -84,7 +84,7 @@ def statement_of(visit: Visit, things: str, item: int) -> str:
 
 
 class AppealsView(View):
-    """List of the member's own appeals."""
+    """List of the member's own appeals, newest first."""
 
     def get(self, visit: Visit) -> Answer:
         """List the member's appeals, newest first. Raises SignInFirst for guests."""
