@@ -7,10 +7,12 @@ from typing import Annotated, ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
+from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, huddle_page, item_page, text_rendering
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
+from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
 from forumapi.models.trust import patched_flags
@@ -199,6 +201,8 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
         comment.update(ctx.writer, ctx.author, source, rendered)
+        if comment.is_visible:
+            holding.hold(ctx, ItemRef(itemtypes.COMMENT, comment.id), journal.REPLACED)
 
 
 def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
@@ -305,6 +309,7 @@ class CommentsHandler(Handler):
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )
         if is_new:
+            holding.hold(ctx, ItemRef(itemtypes.COMMENT, comment.id), journal.CREATED)
             microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, comment.id)
         return Found(comment.href)
 

@@ -31,6 +31,7 @@ class ConversationHandler(ItemHandler):
         """Change the conversation's title, or move it to another microcosm; meta.editReason is required."""
         conversation = items.required(ctx, Item)
         conversation.update(ctx.writer, ctx.author, items.change(ctx, sent))
+        items.hold_edited(ctx, conversation)
         return Found(conversation.href)
 
 

@@ -59,6 +59,7 @@ class EventHandler(ItemHandler):
         event.details = after_put(sent, event.details)
         event.update(tx, author, change)
         attendee.promote_waiting(tx, author, event)
+        items.hold_edited(ctx, event)
         return Found(event.href)
 
 

@@ -14,10 +14,12 @@ from typing import ClassVar, Final, NamedTuple, TypeVar
 from forumapi import itemtypes
 from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
+from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page, item_page, reaction, text_rendering
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
+from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.models.trust import patched_flags
@@ -222,6 +224,12 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
     return ItemChange(title, microcosm_id, reason)
 
 
+def hold_edited(ctx: Context, item: Item) -> None:
+    """Let the site's rules and checks hide the item, whose change has just been stored, unless it is hidden already."""
+    if item.is_visible:
+        holding.hold(ctx, ItemRef(item.item_type, item.id), journal.REPLACED)
+
+
 class ItemHandler(Handler):
     """Base class of handlers of one item in a microcosm: finds it, sets its flags and deletes it.
 
@@ -303,6 +311,7 @@ def create(
     check_place(ctx, microcosm_id, item_type)
     item = model(item_type, microcosm_id, title)
     if item.insert(ctx.writer, ctx.author, window_s=ctx.app.config.duplicate_window_s):
+        holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED)
         microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, item.id)
     return Found(item.href)
 

@@ -73,6 +73,7 @@ class PollHandler(ItemHandler):
         before = read_details(ctx.writer, ctx.site.id, poll.id)
         poll.details = checked(sent, before)
         poll.update(ctx.writer, ctx.author, change)
+        items.hold_edited(ctx, poll)
         return Found(poll.href)
 
 

@@ -11,7 +11,7 @@ from forumapi.handlers.people.criteria import CriterionBody
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.models.people import profile_summary
 from forumapi.models.people.criterion import Criterion
-from forumapi.models.rules import matching, rule_page
+from forumapi.models.rules import matching, moderation_rule, rule_page
 from forumapi.models.rules.definition import ACTIONS, EVENTS, MODES, OFF, SHADOW, RuleDefinition
 from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
 from forumapi.models.rules.rule_page import RuleHit, RuleVersion
@@ -76,6 +76,7 @@ class ModerationRulesHandler(Handler):
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the new rule of a dry run, by its ticket; 409 for the ticket of a change."""
+        _touch(ctx)
         plan = _plan(ctx, sent, 0)
         id = ModerationRule.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, plan)
         return Found(f"{PATH}/{id}")
@@ -127,6 +128,7 @@ class ModerationRuleHandler(Handler):
         409 if the rule has changed after the dry run.
         """
         me = ctx.identity.profile_id
+        _touch(ctx)
         locked = known(ModerationRule.lock(ctx.writer, ctx.site.id, ctx.args["rule"]), "rule")
         if given(sent.mode, "") == OFF:
             locked.switch_off(ctx.writer, ctx.site.id, me)
@@ -137,6 +139,7 @@ class ModerationRuleHandler(Handler):
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Delete the rule with its versions and its record; what it did stays, and can be undone."""
+        _touch(ctx)
         known(ModerationRule.lock(ctx.writer, ctx.site.id, ctx.args["rule"]), "rule").delete(
             ctx.writer, ctx.site.id
         )
@@ -175,6 +178,12 @@ class ModerationRuleHitsHandler(Handler):
         shown = found[:limit]
         onwards = shown[-1].event_number if len(found) > limit else 0
         return Data(ctx.keyset_listed("hits", [one.document() for one in shown], onwards))
+
+
+def _touch(ctx: Context) -> None:
+    """Let all workers read the site's rules again after the commit, this one at once."""
+    moderation_rule.touch(ctx.writer, ctx.site.id)
+    ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
 
 
 def _found(ctx: Context) -> ModerationRule:

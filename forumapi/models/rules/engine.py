@@ -1,12 +1,12 @@
-"""Reader of the event log that carries rules out, after the commit of what people wrote.
+"""Carrying out of rules: those that hide things in the transaction that writes, others by a reader of the event log.
 
-Nothing is done for it in the request that writes. A rule acts on what people do: what rules did has no actor, and is
-passed over.
+A rule acts on what people do: what rules did has no actor, and is passed over. The reader records what was done in the
+transaction that wrote, once the event has its number, and does it where a worker did not know the rule yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from forumapi import itemtypes
@@ -20,6 +20,7 @@ from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.rules import matching
 from forumapi.models.rules.definition import ACTIVE, HOLD, RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule
+from forumapi.models.sites.site import Site
 from forumapi.models.trust import dsa_terms, targets
 from forumapi.models.trust.action import Action
 from forumapi.permissions.evaluator import Tree
@@ -34,6 +35,19 @@ HIT = Query(
     VALUES (%(site_id)s, %(rule_id)s, %(number)s, %(version)s, %(item_type)s, %(item_id)s, %(is_shadow)s,
             nullif(%(action_id)s::bigint, 0))
         ON CONFLICT DO NOTHING""",
+)
+# Actions of a rule that it took when the thing was written: no record of it names them yet.
+TAKEN = Query(
+    "engine.taken",
+    """
+    SELECT x.item_type_id, x.item_id, max(x.action_id)
+      FROM action_changes x
+      JOIN actions a ON a.site_id = x.site_id AND a.action_id = x.action_id AND a.rule_id = %(rule_id)s
+     WHERE x.site_id = %(site_id)s
+       AND (x.item_type_id, x.item_id) IN (SELECT w.type, w.id
+                                             FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (type, id))
+       AND NOT EXISTS (SELECT FROM rule_hits h WHERE h.site_id = a.site_id AND h.action_id = a.action_id)
+     GROUP BY x.item_type_id, x.item_id""",
 )
 # The case that is open already, or a new one without reports. The thing's row is locked.
 OPEN_CASE = Query(
@@ -50,12 +64,38 @@ OPEN_CASE = Query(
 
 
 class _Hit(NamedTuple):
-    """Thing that fits a rule, with its author and the number of the event."""
+    """Thing that fits a rule, with its author and the number of the event. `action_id`: the action that the rule took
+    when the thing was written; 0 for none.
+    """
 
     rule: ModerationRule
     ref: ItemRef
     author_id: int
     number: int
+    action_id: int = 0
+
+
+def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: str) -> bool:
+    """Let the first active rule that hides things and fits act on a thing that `tx` has just written (`kind`: CREATED
+    or REPLACED of journal.py); return True if one did. No statement is run for a site without such a rule.
+
+    The thing must not be hidden. Comments in huddles fit no rule.
+    """
+    if not site.hiding_rules:
+        return False
+    if site.decoded_rules is None:
+        site.decoded_rules = ModerationRule.decoded(site.hiding_rules)
+    for rule in site.decoded_rules:
+        on = rule.definition.on
+        if ref.type not in on.takes or kind != on.kind:
+            continue
+        if not matching.of_events(tx, site.id, rule.definition, tree, [ref.id]):
+            continue
+        target = targets.lock(tx, site.id, [ref]).get(ref)
+        if target is not None:
+            _act(tx, site.id, rule, target, target.author_id, tree)
+            return True
+    return False
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
@@ -69,11 +109,10 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     tree = load_tree(tx, site_id, tx.value(ACL_VERSION, site_id=site_id))
     hits = [hit for rule in rules for hit in _hits(tx, site_id, rule, tree, written)]
     # All at once, so that the things of several rules are locked in one order.
-    acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE}
+    acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
     held = targets.lock(tx, site_id, sorted(acted)) if acted else {}
-    for rule, ref, author_id, number in hits:
-        action_id = 0
-        if rule.mode == ACTIVE:
+    for rule, ref, author_id, number, action_id in hits:
+        if rule.mode == ACTIVE and not action_id:
             target = held.get(ref)
             if target is None:
                 continue
@@ -98,12 +137,23 @@ def _hits(
     numbers = _numbers(rule, events)
     if not numbers:
         return []
-    found = matching.of_events(tx, site_id, definition, tree, {ref.id for ref in numbers})
-    return [
+    taken = _taken(tx, site_id, rule, numbers) if rule.mode == ACTIVE and definition.hides else {}
+    ids = {ref.id for ref in numbers if ref not in taken}
+    found = matching.of_events(tx, site_id, definition, tree, ids) if ids else ()
+    return [_Hit(rule, ref, 0, numbers[ref], id) for ref, id in taken.items()] + [
         _Hit(rule, ref, author_id, numbers[ref])
         for ref, author_id in found
         if ref in numbers and _fits_place(definition, ref, tree)
     ]
+
+
+def _taken(
+    tx: Transaction, site_id: int, rule: ModerationRule, refs: Collection[ItemRef]
+) -> dict[ItemRef, int]:
+    """Return by thing the action that the rule took when the thing was written, as far as no record names it."""
+    types, ids = [ref.type for ref in refs], [ref.id for ref in refs]
+    rows = tx.rows(TAKEN, site_id=site_id, rule_id=rule.id, types=types, ids=ids)
+    return {ItemRef(type, id): action_id for type, id, action_id in rows}
 
 
 def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[ItemRef, int]:

@@ -11,6 +11,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import OUT_OF_RANGE, Conflict, Invalid
 from forumapi.models.rules.definition import OFF, RuleDefinition
+from forumapi.wire import json_fragments
 
 PATH: Final = "/api/v1/rules"
 # Of the reader of the event log.
@@ -66,6 +67,11 @@ BEHIND = Query(
     scope=PLATFORM,
 )
 
+# Workers keep the rules that hide things with the site's snapshot: a change of a rule is one of the site.
+TOUCH = Query(
+    "moderation_rule.touch",
+    "UPDATE sites s SET version = s.version + 1 WHERE s.site_id = %(site_id)s",
+)
 INSERT = Query(
     "moderation_rule.insert",
     """
@@ -185,6 +191,20 @@ class ModerationRule:
         return cls(id, version, mode, event, RuleDefinition.of(definition), created, since)
 
     @classmethod
+    def decoded(cls, encoded: str) -> list[Self]:
+        """Return the rules that a site's snapshot has as JSON (`hiding_rules` of site.py)."""
+        return [
+            cls(
+                *(id, version, mode, event, RuleDefinition.of(definition)),
+                datetime.datetime.fromisoformat(created),
+                datetime.datetime.fromisoformat(since),
+            )
+            for id, version, mode, event, definition, created, since in json_fragments.loads(
+                encoded
+            )
+        ]
+
+    @classmethod
     def find(cls, tx: Reader, site_id: int, id: int) -> Self | None:
         """Return a rule; None if there is none with this id."""
         row = tx.row(FIND, site_id=site_id, id=id)
@@ -288,6 +308,13 @@ def _add_version(
         matched=matched,
         me=me,
     )
+
+
+def touch(tx: Transaction, site_id: int) -> None:
+    """Increment the site's version, so that workers read its rules again. Call it before a rule is locked: the site's
+    row is locked first.
+    """
+    tx.run(TOUCH, site_id=site_id)
 
 
 def missing_roles(tx: Reader, site_id: int, ids: Collection[int]) -> set[int]:

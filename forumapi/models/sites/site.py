@@ -6,7 +6,7 @@ site_directory.py finds and holds the snapshots.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -51,7 +51,11 @@ COLUMNS: Final = """
     coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0),
     coalesce(s.web_url, ''), s.web_url_is_operators,
     (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'reactions'),
-    s.names_moderators"""
+    s.names_moderators,
+    (SELECT json_agg(json_build_array(r.rule_id, r.version, r.mode, r.event, r.definition, r.created, r.since)
+                     ORDER BY r.rule_id)::text
+       FROM rules r
+      WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete'))"""
 
 FROM: Final = """
       FROM sites s
@@ -245,6 +249,8 @@ class Site:
         self._any_web_url: bool = row[42]
         self._reactions: str | None = row[43]
         self.names_moderators: bool = row[44]
+        # JSON of the active rules that hide things; "" for none.
+        self.hiding_rules: str = row[45] or ""
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -252,6 +258,8 @@ class Site:
         self.tree: Tree | None = None
         # The site's own legal texts, once they were read (models/sites/legal.py).
         self.texts: dict[str, Any] | None = None
+        # The rules of `hiding_rules`, once they were decoded (models/rules/engine.py).
+        self.decoded_rules: Sequence[Any] | None = None
         self._document: Fragment | None = None
         self._finished: dict[bytes | None, bytes] = {}
 
@@ -277,7 +285,8 @@ class Site:
     @property
     def weight(self) -> int:
         """Return about how many bytes the snapshot takes in memory, with its tree and texts."""
-        return _SITE + (self.tree.weight if self.tree else 0) + size(self.texts)
+        rules = len(self.hiding_rules) * 8
+        return _SITE + rules + (self.tree.weight if self.tree else 0) + size(self.texts)
 
     @property
     def web_url(self) -> str:

@@ -267,3 +267,73 @@ def test_rules_are_the_owners_alone(api: Api, site: Site, make: Factory) -> None
     other = make.site()
     assert api.get(rule, by=other.owner).status == 404
     assert api.get(rule, by=site.owner).data["mode"] == "shadow"
+
+
+def _done(make: Factory, site: Site, path: str) -> list[Any]:
+    """The actions on a thing, with whether they came with the thing's own transaction."""
+    return make.sql(
+        "SELECT a.kind, a.created IN (SELECT e.created FROM event_log e WHERE e.site_id = a.site_id"
+        " AND e.item_type_id = x.item_type_id AND e.item_id = x.item_id AND e.kind IN ('created', 'replaced'))"
+        " FROM actions a JOIN action_changes x ON x.site_id = a.site_id AND x.action_id = a.action_id"
+        " WHERE a.site_id = %(s)s AND x.item_id = %(id)s AND (x.item_type_id = 4) = %(is_comment)s"
+        " ORDER BY a.action_id",
+        s=site.id,
+        id=int(path.rpartition("/")[2]),
+        is_comment="/comments/" in path,
+    )
+
+
+def test_a_rule_that_hides_acts_before_anybody_can_read(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    rules = [
+        saved(api, site.owner, action="hold"),
+        saved(api, site.owner, event="comment.edited", action="delete"),
+        saved(api, site.owner, event="item.created", hasLink=False, minLength=30),
+        saved(api, site.owner, event="item.edited", hasLink=False, minLength=30),
+    ]
+    linked = said(api, chat, site.newcomer, LINK)
+    assert api.get(linked, by=site.member).status == 404
+    edited = said(api, chat, site.newcomer, "No link")
+    assert api.get(edited, by=site.member).status == 200
+    change = {"markdown": LINK}
+    assert api.put(edited, change, by=site.newcomer).status == 302
+    assert api.get(edited, by=site.member).status == 404
+    long = "A title that is longer than thirty characters"
+    sent = {"microcosmId": site.root_id, "title": long}
+    begun = api.post("/api/v1/conversations", sent, by=site.newcomer).location
+    assert api.get(begun, by=site.member).status == 404
+    sent = {"microcosmId": site.root_id, "title": "Short"}
+    changed = api.post("/api/v1/conversations", sent, by=site.newcomer).location
+    assert api.get(changed, by=site.member).status == 200
+    sent = {"title": long, "meta": {"editReason": "Longer"}}
+    assert api.put(changed, sent, by=site.newcomer).status == 302
+    assert api.get(changed, by=site.member).status == 404
+
+    # Its author still reads it, and the case waits.
+    assert api.get(linked, by=site.newcomer).status == 200
+    (case,) = api.get("/api/v1/cases", by=site.moderator).data["cases"]["items"]
+    assert case["itemId"] == int(linked.rpartition("/")[2])
+    # The reader of the log records what was done, and does nothing twice.
+    expected = [(linked, "hide"), (edited, "delete"), (begun, "hide"), (changed, "hide")]
+    for rule, (thing, kind) in zip(rules, expected, strict=True):
+        (hit,) = hits(api, rule, site.owner, 1)
+        assert (hit["href"], hit["shadow"]) == (thing, False)
+        assert _done(make, site, thing) == [(kind, True)]
+        assert api.get(f"/api/v1/actions/{hit['actionId']}", by=site.owner).data["total"] == 1
+
+
+def test_a_rule_that_was_switched_off_holds_nothing_of_the_next_request(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    rule = saved(api, site.owner, action="hold")
+    assert api.get(said(api, chat, site.newcomer, LINK), by=site.member).status == 404
+    assert api.put(rule, {"mode": "off"}, by=site.owner).status == 302
+    assert api.get(said(api, chat, site.newcomer, f"2 {LINK}"), by=site.member).status == 200
+    shadow = tried(api, site.owner, ruleId=int(rule.rpartition("/")[2]), mode="shadow")
+    assert api.put(rule, {"ticket": shadow.data["ticket"]}, by=site.owner).status == 302
+    assert api.get(said(api, chat, site.newcomer, f"3 {LINK}"), by=site.member).status == 200
+    assert api.request("DELETE", rule, by=site.owner).status == 200
+    assert api.get(said(api, chat, site.newcomer, f"4 {LINK}"), by=site.member).status == 200
