@@ -5,7 +5,9 @@ They lie in the folder that FORUMAPI_FORUM_FIXTURES names; tests that need them 
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import importlib.util
 import json
 import os
@@ -113,6 +115,43 @@ def readers_of(
         elif listed.forum_permissions.can_view:
             reading |= people
     return reading - barred
+
+
+def compare_by_hand(reader: ForumReader, expected: Mapping[str, Any]) -> None:
+    """Compare a reader's documents with a board made without its product: people, rights, posts, texts, messages."""
+    roles = {one.id: one for one in whole(reader.roles())}
+    members = [one.id for one in whole(reader.profiles())]
+    for forum in whole(reader.forums()):
+        told = next(one for one in expected["forums"] if str(one["id"]) == forum.id)
+        # Such a board lacks the rights of the whole site: guests get nothing.
+        allowed = {str(one) for one in told["access"]["read"]} - {"0"}
+        allowed |= {str(ban["user"]) for ban in expected["bans"] if told["visibility"] == "public"}
+        assert readers_of(forum, roles, members, "0") <= allowed, forum.name
+        assert readers_of(forum, roles, members, "0"), forum.name
+    comments = {one.id: one for one in whole(reader.comments())}
+    visible, loose = comparison()
+    for post in expected["posts"]:
+        one, author = comments[str(post["id"])], post["author"]
+        assert (one.on_id, one.author) == (str(post["topic"]), str(author["user"] or ""))
+        assert one.is_deleted == (post["visibility"] == "deleted"), one.id
+        assert one.is_moderated == (post["visibility"] == "unapproved"), one.id
+        if post["text"] is not None:
+            ours = loose(visible(rendered(one.versions[0].text)))
+            assert ours == loose(post["text"]), one.id
+    for topic in expected["topics"]:
+        ids = [id for id, one in comments.items() if one.on_id == str(topic["id"])]
+        assert topic["shadow_of"] or ids == [str(post) for post in topic["posts"]]
+    messages = {one.id: one for one in whole(reader.messages())}
+    for message in expected["messages"]:
+        one = messages[str(message["id"])]
+        seen = {to.id for to in (*one.to, *one.bcc)} | (
+            {one.author} - {""} if not one.is_deleted else set()
+        )
+        assert seen == {str(copy["user"]) for copy in message["copies"]}, one.id
+    for file, told in zip(whole(reader.attachments()), expected["attachments"], strict=True):
+        opened = reader.open(file)
+        data = opened.read() if opened else base64.b64decode(file.content_url.partition(",")[2])
+        assert hashlib.sha256(data).hexdigest() == told["sha256"]
 
 
 def is_reader(reader: ForumReader) -> bool:

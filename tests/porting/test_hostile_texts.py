@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from forumapi.porting.loading.links import OldLinks
-from forumapi.porting.markup import discourse_text, foreign_markdown
+from forumapi.porting.markup import discourse_text, foreign_markdown, mail_text
+from forumapi.porting.markup.bbcode_text import BbcodeText
 from forumapi.porting.markup.discourse_text import DiscourseText
 from forumapi.porting.markup.phpbb_text import PhpbbText
 from forumapi.porting.markup.smf_text import SmfText
@@ -39,6 +40,18 @@ def _markdown(text: str) -> None:
     foreign_markdown.with_people(foreign_markdown.with_addresses(text, ()), {})
 
 
+def _bbcode(text: str) -> None:
+    BbcodeText().convert(text)
+
+
+def _plain_mail(text: str) -> None:
+    mail_text.from_plain(text)
+
+
+def _html_mail(text: str) -> None:
+    mail_text.from_html(text)
+
+
 def _discourse(text: str) -> None:
     DiscourseText({}, lambda topic, number: "", lambda key: None, "").convert(text)
     discourse_text.files(text)
@@ -48,6 +61,15 @@ def _discourse(text: str) -> None:
 @pytest.mark.parametrize(
     ("convert", "piece"),
     [
+        *(
+            (_bbcode, piece)
+            for piece in (
+                *('[quote="a', "[code]", "[url]", "[b] x [/b] ", "[list][*]", "[quote=a, post: 1]"),
+                *("[url]x[/url]", "a http://", '[attach x="', "[list][*]x\n[/list]"),
+            )
+        ),
+        *((_plain_mail, piece) for piece in (">", "> ", ">x\n>>y\n", "http://(", " \n", "x \n")),
+        *((_html_mail, piece) for piece in ("<b>", "<p>x", "<a ", "<!--", "</b>", "<li>x")),
         *(
             (_discourse, piece)
             for piece in (

@@ -28,6 +28,12 @@ _CREATE = re.compile(
     re.I,
 )
 _COLUMN = re.compile(rb"^\s*+`((?:[^`]|``)++)`\s++([a-zA-Z]++[^,\n]*+)", re.M)
+# Of a definition by hand, with names that are not quoted, or on one line.
+_BARE_COLUMN = re.compile(
+    rb"[(,]\s*+`?+(?!(?:PRIMARY|UNIQUE|KEY|INDEX|FULLTEXT|CONSTRAINT|FOREIGN)\b)([A-Za-z_]\w*+)`?+\s++"
+    rb"([a-zA-Z]++(?:\([^()]*+\))?+[^,()]*+)",
+    re.I,
+)
 _NAMES = re.compile(rb"SET\s++NAMES\s++'?([a-z0-9]++)", re.I)
 # Up to the semicolon that ends a statement: quoted parts and comments may hold others.
 _STATEMENT_PART = re.compile(
@@ -192,6 +198,7 @@ class _Reader:
             columns = {
                 _decoded_name(column): kind.decode("utf-8", "replace").lower()
                 for column, kind in _COLUMN.findall(statement, created.end())
+                or _BARE_COLUMN.findall(statement, created.end() - 1)
             }
             self._types[name] = columns
             self._last = name

@@ -6,10 +6,10 @@ import re
 from html.parser import HTMLParser
 from typing import Final
 
-from forumapi.porting.markup.text_tree import TextNode, to_markdown
+from forumapi.porting.markup.text_tree import TextNode, linked, to_markdown
 
-_ADDRESS = re.compile(r"(?:https?|ftp)://[^\s<>\"\[\]{}|\\^`]{2,}", re.I)
 _QUOTE = re.compile(r"(?:>[ \t]?)*")
+_COMMENT = re.compile(r"<!--.*?-->", re.S)
 _MAX_LEVEL: Final = 20
 _MAX_OPEN: Final = 60
 
@@ -100,24 +100,19 @@ def _quotations(parent: TextNode, lines: list[tuple[int, str]], level: int) -> N
 def _paragraph(lines: list[str]) -> TextNode:
     if all(line.startswith((" ", "\t")) for line in lines):
         return TextNode("pre", "\n".join(lines))
-    node = TextNode("block")
-    text = "\n".join(lines)
-    position = 0
-    for match in _ADDRESS.finditer(text):
-        href = match[0].rstrip(".,;:!?'*_)")
-        if "(" in href and match[0][len(href) :].startswith(")"):
-            href += ")"
-        node.children += [text[position : match.start()], TextNode("link", href, href=href)]
-        position = match.start() + len(href)
-    node.children.append(text[position:])
-    return node
+    return TextNode("block", *linked("\n".join(lines)))
 
 
 def from_html(html: str) -> str:
     """Convert HTML, of which structure and links stay, and pictures do not."""
+    # Beginnings of tags and comments without an end would each be searched for it.
+    end = html.rfind("-->") + 3
+    html = (_COMMENT.sub("", html[:end]) + html[end:]).replace("<!--", "")
+    tags, bracket, rest = html.rpartition(">")
     reader = _HtmlReader()
-    reader.feed(html)
+    reader.feed(tags + bracket)
     reader.close()
+    reader.handle_data(rest)
     return to_markdown(reader.root)
 
 

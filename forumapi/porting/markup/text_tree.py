@@ -52,6 +52,22 @@ class TextNode:
         return "".join(parts)
 
 
+_BARE_ADDRESS = re.compile(r"(?:https?|ftp)://[^\s<>\"\[\]{}|\\^`]{2,}", re.I)
+
+
+def linked(text: str) -> Iterator[TextNode | str]:
+    """Yield a text in pieces, the addresses in it as links."""
+    position = 0
+    for match in _BARE_ADDRESS.finditer(text):
+        href = match[0].rstrip(".,;:!?'*_)")
+        if "(" in href and match[0][len(href) :].startswith(")"):
+            href += ")"
+        yield text[position : match.start()]
+        yield TextNode("link", href, href=href)
+        position = match.start() + len(href)
+    yield text[position:]
+
+
 def to_markdown(root: TextNode) -> str:
     """Return the Markdown of a tree."""
     return "\n".join(_Blocks(0).write(root.children)).strip("\n")
