@@ -193,6 +193,13 @@ _RATE_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Res
 _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
+# Descriptions of redirects that follow no write.
+_MOVED: Final = {
+    301: "It was merged; `Location` is the same of what has its comments now.",
+    307: "Go on.",
+}
+
+
 class Endpoint(NamedTuple):
     """Address of a routing table (`url`) with its handler; `template` and `parameters` are its form in the document."""
 
@@ -380,6 +387,7 @@ def _operation(
         made["requestBody"] = {"required": True, "content": _FILES}
     made["responses"] = {
         **_passed(name, operation, schemas),
+        **_merged(name, endpoint, verb, operation, schemas),
         **_written(endpoint, verb, operation, schemas, routes),
         **{
             str(status): _response(
@@ -414,6 +422,16 @@ def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema
         elsewhere = _success(name, operation._replace(status=307, media_type=""), schemas)
         made |= {"206": part, "304": _response(304), "307": elsewhere}
     return made
+
+
+def _merged(
+    name: str, endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas
+) -> Schema:
+    """Return the redirect (301) of a read of a conversation that was merged into another item; {} for others."""
+    if verb != "GET" or "<conversation:item>" not in endpoint.url or not _locates(endpoint.handler):
+        return {}
+    there = operation._replace(status=301, answer=None, media_type="")
+    return {"301": _success(name, there, schemas)}
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
@@ -581,9 +599,9 @@ def _success(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schem
             },
         }
     data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
-    moved = operation.status in (302, 303, 307)
+    moved = operation.status in (301, 302, 303, 307)
     if moved:
-        description = "Go on." if operation.status == 307 else "Done; `Location` is the resource."
+        description = _MOVED.get(operation.status, "Done; `Location` is the resource.")
     else:
         description = "Done." if operation.answer is None else "The answer."
     names = (
@@ -732,7 +750,7 @@ class _Schemas:
 
         Named after what is in it, or `name` (of the operation, or `Error`) where that has no name of its own.
         """
-        moved = status in (302, 303, 307)
+        moved = status in (302, 303, 307) or (status == 301 and error == _NULL)
         if error == _NULL and (moved or data == _NULL):
             name = "" if data == _NULL else _spoken(data) or name
             name += "Redirect" if moved else "Empty"

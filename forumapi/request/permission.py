@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi import errors
+from forumapi import errors, itemtypes
 from forumapi.errors import Forbidden, NotFound
 from forumapi.models.access import identity as identities
+from forumapi.models.access import permission_target
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import (
@@ -23,7 +24,8 @@ from forumapi.request.handler import (
     HandlerOperation,
     Need,
 )
-from forumapi.request.response import Result
+from forumapi.request.response import PermanentRedirect, Result
+from forumapi.wire import paging
 
 # The right that a need asks for, and the code that its refusal carries (platform 1.6).
 _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
@@ -51,6 +53,8 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
     located = ctx.located = handler.locate(ctx)
     permit(ctx, operation.need)
     if located is not None:
+        if located.is_hidden and (moved := _merged(ctx, located)):
+            return moved
         refuse_hidden(ctx, located, is_get=True)
     if operation.paged:
         ctx.check_paging()
@@ -86,11 +90,38 @@ def permit(ctx: Context, need: Need) -> None:
         raise Forbidden(text, code=code)
 
 
+def _merged(ctx: Context, located: Located) -> PermanentRedirect | None:
+    """Return a redirect from a merged item to the same address of the item that has its comments now; None if there is
+    no such item that the caller may read.
+    """
+    target = located.target
+    tx, tree, principal = ctx.reader, ctx.tree, ctx.identity.principal
+    ref = permission_target.merged_into(tx, ctx.site.id, target.item_type, target.item_id)
+    if ref is None or not ctx.can & evaluator.READ:
+        return None
+    found = permission_target.find(tx, ctx.site.id, tree, principal, *ref)
+    can = evaluator.effective(principal, found.target, tree)
+    if not found.exists or not can & evaluator.READ:
+        return None
+    if found.is_hidden and not can & evaluator.MODERATOR:
+        return None
+    own = itemtypes.href(target.item_type, target.item_id)
+    rest = ctx.path.removeprefix(own)
+    # Its pages are others now.
+    return PermanentRedirect(paging.href(f"{ref.href}{rest}", ctx.pairs, offset=None))
+
+
 def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:
     """Raise NotFound if the located object is hidden from the caller, whose permissions `ctx.can` holds.
 
-    With `is_get` an author may still see an object of theirs that a moderator hid (C-09).
+    With `is_get` an author may still see an object of theirs that a moderator hid (C-09). Nobody writes to a merged
+    item, moderators included.
     """
+    if ctx.is_write and located.is_hidden:
+        target = located.target
+        site_id = ctx.site.id
+        if permission_target.merged_into(ctx.reader, site_id, target.item_type, target.item_id):
+            raise NotFound("This was merged into another conversation", code=errors.DELETED)
     if not located.is_hidden_from(ctx.can):
         return
     if is_get and located.own_moderated and ctx.can & evaluator.OWNER:

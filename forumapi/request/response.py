@@ -119,6 +119,13 @@ class TemporaryRedirect(Found):
     status = 307
 
 
+class PermanentRedirect(Found):
+    """Result 301: redirect to the resource that has taken this one's place."""
+
+    __slots__ = ()
+    status = 301
+
+
 class RawResponse:
     """Result without the envelope.
 

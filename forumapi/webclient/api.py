@@ -45,6 +45,16 @@ class Failure(Exception):
         self.is_unreachable = is_unreachable
 
 
+class Moved(Exception):
+    """Answer 301: what was asked for is at `location` below the API's host now. Only conversations that moderators have
+    merged into another one move.
+    """
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self.location = location
+
+
 class Document(NamedTuple):
     """Answer of the API below 400: `data` of its envelope, status, and the headers ETag and Location, "" where absent;
     `body`: the bytes as they came.
@@ -72,7 +82,7 @@ class Api:
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, or failed.
 
-    Every method raises Failure for an answer of 400 or above.
+    Every method raises Failure for an answer of 400 or above, and Moved for 301.
     """
 
     def __init__(
@@ -227,6 +237,9 @@ class Api:
             after = reply.headers.get("retry-after", "0")
             seconds = int(after) if after.isdigit() else 0
             raise Failure(reply.status, code, texts[0], seconds, detail)
+        if reply.status == 301:
+            self.asked = None
+            raise Moved(reply.headers.get("location", ""))
         return Document(
             found.get("data"),
             reply.status,

@@ -16,7 +16,7 @@ from werkzeug.routing import RequestRedirect
 
 from forumapi.observability.log import logger
 from forumapi.webclient import routes, template_environment
-from forumapi.webclient.api import Failure
+from forumapi.webclient.api import Failure, Moved
 from forumapi.webclient.guest_page_cache import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
 from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
@@ -136,6 +136,11 @@ class Website:
             )
             limit = {"num": self._upload_limit // 1_000_000}
             return self._refuse(visit, 413, text=text % limit)
+        except Moved as moved:
+            if not visit.path.startswith("/conversations/"):
+                return self._refuse(visit, 404)
+            path = template_environment.page_address(moved.location.partition("?")[0])
+            return visit.redirect(path, status=301 if visit.method in ("GET", "HEAD") else 303)
         except Failure as failure:
             return self._failed(visit, failure)
 

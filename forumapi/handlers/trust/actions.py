@@ -11,12 +11,16 @@ from forumapi.handlers.content.items import check_place
 from forumapi.handlers.trust import cases, moderated_microcosms
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
+from forumapi.models.content import text_rendering
 from forumapi.models.people import ban, profile_summary
-from forumapi.models.trust import action_page, dsa_terms, sanction
+from forumapi.models.trust import action_page, dsa_terms, merge_kinds, sanction, targets
 from forumapi.models.trust.action import (
     IN_REQUEST,
     MOST,
+    NOTHING,
     PLANNED,
+    RUNNING,
+    UNDOING,
     Action,
     ActionGrounds,
     ActionQuery,
@@ -36,6 +40,8 @@ from forumapi.wire.schemas import trust as schemas
 
 _MOST_TEXT: Final = 2_000
 _MOST_RULE: Final = 500
+# Kinds that move comments: they take targets alone.
+_COMBINING: Final = frozenset(("merge", "split"))
 _EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -67,6 +73,8 @@ class ActionBody(Body):
     query: TargetQueryBody | UnsetType = UNSET
     caseId: int | UnsetType = UNSET
     microcosmId: int | UnsetType = UNSET
+    into: TargetBody | UnsetType = UNSET
+    title: str | UnsetType = UNSET
     ground: Annotated[str, closed(dsa_terms.GROUNDS)] | UnsetType = UNSET
     category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
@@ -151,7 +159,7 @@ class ActionsHandler(Handler):
             # After the things, which are locked before their cases.
             case = cases.locked(ctx, action.case_id)
             case.decide(ctx.writer, ctx.site.id, ctx.identity.profile_id, ACTED)
-        if action.total > IN_REQUEST:
+        if action.state == RUNNING:
             ctx.writer.after_commit(ctx.app.actions.wake)
         return Data(_document(ctx, _shown(ctx, action.id, moderated)))
 
@@ -187,7 +195,8 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
     grounds = _grounds(sent)
     if kind.final:
         _check_final(ctx, sent, kind, grounds)
-    place_id = _place(ctx, sent, kind, moderated)
+    into, place_id = _into(ctx, sent, kind, moderated)
+    place_id = place_id or _place(ctx, sent, kind, moderated)
     case_id = 0
     if isinstance(sent.caseId, int):
         case_id = cases.found(ctx, sent.caseId, moderated).id
@@ -199,9 +208,11 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
         case_id=case_id,
         place_id=place_id,
         ends=_ends(sent, kind),
+        into=into,
+        title=_title(sent, kind),
     )
     if isinstance(sent.query, TargetQueryBody):
-        if itemtypes.PROFILE in kind.takes:
+        if itemtypes.PROFILE in kind.takes or kind.name in _COMBINING:
             raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
         if not isinstance(sent.targets, UnsetType):
             raise Invalid("query", "and targets can't both be given")
@@ -216,6 +227,11 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
         _check_people(ctx, refs, place_id)
     if not action.plan(ctx.writer, ctx.site.id, refs, moderated):
         raise Forbidden("targets: one of these is nothing that you may moderate", code=NO_UPDATE)
+    if kind.name == "merge":
+        _check_sources(ctx, refs, into, moderated)
+    if kind.name == "split":
+        _check_comments(ctx, refs, moderated)
+        check_place(ctx, place_id, itemtypes.CONVERSATION)
     if kind.name == "move":
         for item_type in {ref.type for ref in refs}:
             check_place(ctx, place_id, item_type)
@@ -232,6 +248,72 @@ def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: Acti
         raise Invalid("ground", f"must be {dsa_terms.ILLEGAL} for {kind.name}")
     if isinstance(sent.query, TargetQueryBody):
         raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
+
+
+def _into(
+    ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]
+) -> tuple[ItemRef, int]:
+    """Return the item that the targets are merged into, and the id of its microcosm; (NOTHING, 0) for other kinds.
+
+    Raises Invalid if it is missing or takes nothing, Forbidden if the caller does not moderate it.
+    """
+    if kind.name != "merge":
+        if not isinstance(sent.into, UnsetType):
+            raise Invalid("into", f"can't be given for {kind.name}")
+        return NOTHING, 0
+    if isinstance(sent.into, UnsetType):
+        raise Invalid("into", "is required: what to merge into")
+    ref = named(body.given(sent.into.itemType, ""), body.given(sent.into.itemId, 0), "into.")
+    if ref.type not in targets.ITEMS:
+        raise Invalid("into.itemType", "must be conversation, event or poll")
+    state = merge_kinds.states(ctx.writer, ctx.site.id, [ref.id], moderated).get(ref)
+    if state is None:
+        raise Forbidden("into: this is nothing that you may moderate", code=NO_UPDATE)
+    if why := merge_kinds.unfit_target(*state[1:5]):
+        raise Invalid("into", why)
+    return ref, state[0]
+
+
+def _title(sent: ActionBody, kind: ActionKind) -> str:
+    """Return the title of the conversation that a split makes, as it is stored; "" for other kinds. Raises Invalid."""
+    if kind.name == "split":
+        given = None if isinstance(sent.title, UnsetType) else sent.title
+        return text_rendering.title(given, "title", 150)
+    if not isinstance(sent.title, UnsetType):
+        raise Invalid("title", f"can't be given for {kind.name}")
+    return ""
+
+
+def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> None:
+    """Check that these comments can be split off. Raises Invalid for a deleted or hidden one, for comments that are not
+    on one item, and for all comments of it.
+    """
+    ids = [ref.id for ref in refs]
+    states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
+    source = 0
+    for index, id in enumerate(ids):
+        state = states.get(id)
+        if state is None or state[0] != (source or state[0]):
+            raise Invalid(f"targets[{index}]", merge_kinds.ELSEWHERE_NOW)
+        source, is_deleted, is_hidden, total = state
+        if is_deleted or is_hidden:
+            why = merge_kinds.DELETED if is_deleted else merge_kinds.HIDDEN
+            raise Invalid(f"targets[{index}]", why)
+    if len(set(ids)) >= total:
+        raise Invalid("targets", "must leave a comment: move the conversation instead")
+
+
+def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
+    """Check that these conversations can be merged. Raises Invalid for a deleted, hidden or merged one, and for the
+    item that they are merged into.
+    """
+    states = merge_kinds.states(ctx.writer, ctx.site.id, [ref.id for ref in refs], moderated)
+    for index, ref in enumerate(refs):
+        why = merge_kinds.unfit_source(*states[ref][2:5])
+        if ref == into:
+            why = merge_kinds.ITSELF
+        if why:
+            raise Invalid(f"targets[{index}]", why)
 
 
 def _refs(sent: ActionBody, kind: ActionKind) -> list[ItemRef]:
@@ -272,17 +354,19 @@ def _query(ctx: Context, sent: TargetQueryBody, moderated: list[int]) -> ActionQ
 
 
 def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the id of the microcosm to move to, or in which people are restricted; 0 for actions of other kinds.
+    """Return the id of the microcosm to move to, of a new conversation, or in which people are restricted; 0 for
+    actions of other kinds.
 
     Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
     """
     if itemtypes.PROFILE in kind.takes:
         return _place_of_people(ctx, sent, kind, moderated)
-    if kind.name != "move":
+    if kind.name not in ("move", "split"):
         return 0
     place_id = body.given(sent.microcosmId, 0)
     if place_id <= 0:
-        raise Invalid("microcosmId", "must be the microcosm to move to", code=OUT_OF_RANGE)
+        where = "to move to" if kind.name == "move" else "of the new conversation"
+        raise Invalid("microcosmId", f"must be the microcosm {where}", code=OUT_OF_RANGE)
     if place_id not in moderated:
         raise Forbidden("microcosmId: this is nothing that you may moderate", code=NO_UPDATE)
     return place_id
@@ -369,6 +453,6 @@ class ActionUndoHandler(Handler):
         if found is None or found.state == PLANNED:
             raise NotFound("There is no such action")
         found.undo(ctx.writer, ctx.author, moderated)
-        if found.total > IN_REQUEST:
+        if found.state == UNDOING:
             ctx.writer.after_commit(ctx.app.actions.wake)
         return Data(_document(ctx, _shown(ctx, found.id, moderated)))

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
+from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_page
 from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Principal, Target, Tree
@@ -44,6 +45,27 @@ COMMENT = Query(
 PROFILE = Query(
     "permission_target.profile",
     "SELECT p.version FROM profiles p WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s",
+)
+
+# Where an item leads whose comments were moved into another one, perhaps through several merges; the last is no merged
+# one. No chain is that long: the bound ends the statement whatever stands in the table.
+MERGED_INTO = Query(
+    "permission_target.merged_into",
+    """
+    WITH RECURSIVE led (item_id, merges) AS (
+        SELECT i.merged_into, 1
+          FROM items i
+         WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s
+           AND i.merged_into IS NOT NULL
+         UNION ALL
+        SELECT i.merged_into, l.merges + 1
+          FROM led l
+          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = l.item_id
+         WHERE i.merged_into IS NOT NULL AND l.merges < 1000)
+    SELECT i.item_type_id, i.item_id
+      FROM led l
+      JOIN items i ON i.site_id = %(site_id)s AND i.item_id = l.item_id
+     WHERE i.merged_into IS NULL""",
 )
 
 # SQL: the profile that `id` names for `viewer`, who is named by their user's id, as all others by their profile's.
@@ -205,6 +227,16 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
     such item.
     """
     return bool(tx.value(IS_OPEN, site_id=site_id, id=item_id))
+
+
+def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemRef | None:
+    """Return the item that has the comments of a merged conversation now; None for anything else, and if that item is
+    gone.
+    """
+    if item_type != itemtypes.CONVERSATION:
+        return None
+    row = tx.row(MERGED_INTO, site_id=site_id, item_type=item_type, id=item_id)
+    return ItemRef(*row) if row else None
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:

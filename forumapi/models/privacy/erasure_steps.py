@@ -338,6 +338,7 @@ OWN_ROWS: Final = (
     _own("watchers"),
     _own("ignores"),
     _own("read_marks"),
+    _own("carried_marks"),
     _own("updates"),
     _own("update_options"),
     _own("push_subscriptions"),

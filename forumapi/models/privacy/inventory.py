@@ -304,6 +304,12 @@ PERSON_TABLES: Final = (
         Export(_MINE, "t.item_type_id, t.item_id, t.read_at"),
     ),
     PersonTable(
+        "carried_marks",
+        (Line("profile_id", DELETED),),
+        plain="kind",
+        not_exported="the follows, bookmarks and read marks that it notes are exported themselves",
+    ),
+    PersonTable(
         "updates",
         (Line("profile_id", DELETED), Line("created_by", NOBODYS)),
         Export(_MINE, "t.update_type_id, t.item_type_id, t.item_id, t.created, t.created_by"),
@@ -597,6 +603,11 @@ PERSON_TABLES: Final = (
             Line("actor_id undone_by", NOBODYS),
             Line("reason note", DELETED, "of actions on the person's things alone"),
             Line("rule", KEPT, "it names a term or a law"),
+            Line(
+                "title",
+                KEPT,
+                "of a conversation that a moderator has split off, as everybody read it",
+            ),
         ),
         plain="kind state ground category operator",
         not_exported="statements have what concerns the person",

@@ -18,12 +18,19 @@ from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import Conflict
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import statement_of_reasons, targets
+from forumapi.models.trust import (
+    carried_marks,
+    merge_kinds,  # noqa: F401 - registers its kinds
+    statement_of_reasons,
+    targets,
+)
 from forumapi.models.trust.action_kinds import (
     KINDS,
     ActionKind,
     ActionOptions,
+    Applied,
     AppliedChange,
+    Refusal,
     UndoneChange,
 )
 from forumapi.models.trust.dsa_terms import VIOLATION
@@ -41,6 +48,8 @@ BATCH: Final = 50
 LEAST: Final = 10
 # Things of one action.
 MOST: Final = 100_000
+# In place of the item that an action of other kinds than merge and split has not.
+NOTHING: Final = ItemRef(0, 0)
 NOT_YOURS: Final = "this is gone, or not yours to moderate"
 TICKET_MINUTES: Final = 15
 UNDO_DAYS: Final = 30
@@ -49,10 +58,11 @@ INSERT = Query(
     "action.insert",
     """
     INSERT INTO actions (site_id, kind, state, actor_id, operator, is_automated, case_id, ground, category, rule,
-                         reason, note, place_id, ends, rule_id, rule_version)
+                         reason, note, place_id, ends, rule_id, rule_version, into_type_id, into_item_id, title)
     VALUES (%(site_id)s, %(kind)s, 'planned', %(me)s, %(operator)s, %(is_automated)s, %(case_id)s, %(ground)s,
             %(category)s, %(rule)s, %(reason)s, %(note)s, %(place_id)s, %(ends)s,
-            nullif(%(rule_id)s::bigint, 0), %(rule_version)s)
+            nullif(%(rule_id)s::bigint, 0), %(rule_version)s, nullif(%(into_type)s::smallint, 0::smallint),
+            nullif(%(into_id)s::bigint, 0), %(title)s)
  RETURNING action_id""",
 )
 
@@ -161,7 +171,7 @@ _COLUMNS: Final = """
            a.reason, a.note, a.place_id, a.ends, a.microcosm_ids, a.total, a.created,
            a.created < now() - make_interval(mins => %(ticket_minutes)s::int),
            a.created < now() - make_interval(days => %(undo_days)s::int), a.is_automated, a.operator,
-           coalesce(a.rule_id, 0), a.rule_version"""
+           coalesce(a.rule_id, 0), a.rule_version, coalesce(a.into_item_id, 0), a.title"""
 
 # SQL: an action `a` that `me` may see: who moderates everything that it concerns, and is not concerned by it.
 SEEN: Final = """
@@ -324,7 +334,8 @@ class Action:
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
     `is_ticket_over`: the plan is too old to be carried out; `is_undo_over`: the action is older than UNDO_DAYS.
-    `rule_id`: the rule that acts, in its version `rule_version`; 0 for none.
+    `rule_id`: the rule that acts, in its version `rule_version`; 0 for none. `into_id`: the item that a merge moves
+    comments into, or that a split has made, 0 for none; `title`: title of the latter.
     """
 
     id: int
@@ -348,6 +359,8 @@ class Action:
     operator: str = ""
     rule_id: int = 0
     rule_version: int = 0
+    into_id: int = 0
+    title: str = ""
 
     @property
     def does(self) -> ActionKind:
@@ -368,9 +381,12 @@ class Action:
         is_automated: bool = False,
         rule_id: int = 0,
         rule_version: int = 0,
+        into: ItemRef = NOTHING,
+        title: str = "",
     ) -> Self:
         """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
-        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile.
+        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile; `into` and
+        `title`: of a merge, and of a split.
         """
         id = tx.value(
             INSERT,
@@ -384,6 +400,9 @@ class Action:
             ends=ends,
             rule_id=rule_id,
             rule_version=rule_version,
+            into_type=into.type,
+            into_id=into.id,
+            title=title,
             **grounds._asdict(),
         )
         now = datetime.datetime.now(datetime.UTC)
@@ -393,6 +412,8 @@ class Action:
             operator=author.operator,
             rule_id=rule_id,
             rule_version=rule_version,
+            into_id=into.id,
+            title=title,
         )
 
     @classmethod
@@ -471,12 +492,12 @@ class Action:
 
     def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; with more, all of them in the
-        background.
+        background, and so are conversations with more comments than that which are merged.
 
         `allowed`: as in `run`.
         """
         self.set_state(tx, author.site_id, RUNNING)
-        if self.total <= IN_REQUEST:
+        if self._fits(tx, author.site_id):
             self.run(tx, author, allowed, IN_REQUEST)
 
     def run(self, tx: Transaction, author: Author, allowed: Collection[int], limit: int) -> None:
@@ -486,26 +507,26 @@ class Action:
         refused.
         """
         author = self._explained(author, self.kind)
-        rows = tx.rows(WAITING, site_id=author.site_id, action_id=self.id, limit=limit)
+        site_id = author.site_id
+        limit = self._batch(tx, site_id, limit)
+        rows = tx.rows(WAITING, site_id=site_id, action_id=self.id, limit=limit)
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
-        held = targets.lock(tx, author.site_id, list(refs.values()), self.place_id)
-        options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
+        others = self.does.others(self.into_id, None)
+        held, items = targets.lock_with(tx, site_id, list(refs.values()), others, self.place_id)
+        options = self._options(allowed, items)
         reached = {
             place: held[ref]
             for place, ref in refs.items()
             if ref in held and held[ref].microcosm_id in options.allowed
         }
         changes = self.does.apply(tx, author, list(reached.values()), options)
-        steps = [
-            _Step(place, "done" if change else "unchanged", change)
-            for place, change in zip(reached, changes, strict=True)
-        ]
+        steps = [_outcome(*one) for one in zip(reached, changes, strict=True)]
         steps += [
             _Step(place, "refused", conflict=NOT_YOURS) for place in refs if place not in reached
         ]
-        self._store(tx, author.site_id, steps, self._state_reasons(tx, author.site_id, rows, steps))
+        self._store(tx, site_id, steps, self._state_reasons(tx, site_id, rows, steps))
         if len(rows) < limit or limit >= self.total:
-            self.set_state(tx, author.site_id, DONE)
+            self.set_state(tx, site_id, DONE)
 
     def undo(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the action to UNDOING. If it has up to IN_REQUEST things, take back at once what it changed; with more,
@@ -524,7 +545,7 @@ class Action:
         if self.state == UNDONE and not retried:
             raise Conflict("This action is undone already")
         self.set_state(tx, author.site_id, UNDOING, author.profile_id)
-        if self.total <= IN_REQUEST:
+        if self._fits(tx, author.site_id):
             self.run_back(tx, author, allowed, IN_REQUEST)
 
     def run_back(
@@ -535,6 +556,7 @@ class Action:
 
         `author`: who undoes it; `allowed`: microcosms that they moderate now.
         """
+        limit = self._batch(tx, author.site_id, limit)
         if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
             statement_of_reasons.revoke(tx, author.site_id, self.id)
             self.set_state(tx, author.site_id, UNDONE)
@@ -575,8 +597,9 @@ class Action:
             author_id=author_id,
         )
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
-        held = targets.lock(tx, site_id, list(refs.values()), self.place_id)
-        options = ActionOptions(self.place_id, self.ends, frozenset(allowed))
+        others = {id for row in rows for id in self.does.others(self.into_id, row[4])}
+        held, items = targets.lock_with(tx, site_id, list(refs.values()), others, self.place_id)
+        options = self._options(allowed, items)
         undone: dict[int, UndoneChange] = {}
         steps = []
         for place, _, _, applied, before, after, changed_since in rows:
@@ -594,6 +617,22 @@ class Action:
         ]
         self._store(tx, site_id, steps)
         return len(rows)
+
+    def _fits(self, tx: Transaction, site_id: int) -> bool:
+        """Return True if one request changes all things of the action, or takes them back."""
+        return self.total <= IN_REQUEST and not self.does.is_large(tx, site_id, self.id)
+
+    def _batch(self, tx: Transaction, site_id: int, limit: int) -> int:
+        """Return how many of the action's things, `limit` at most, one transaction changes."""
+        return 1 if self.does.is_large(tx, site_id, self.id) else limit
+
+    def _options(
+        self, allowed: Collection[int], items: Mapping[int, targets.HeldItem]
+    ) -> ActionOptions:
+        """Return the options of this action. `items`: those that are locked, by id."""
+        return ActionOptions(
+            self.place_id, self.ends, frozenset(allowed), self.id, self.into_id, self.title, items
+        )
 
     def _explained(self, author: Author, verb: str) -> Author:
         """Return `author` with the details of this action that the audit keeps. `verb`: what is done with the action
@@ -654,6 +693,12 @@ class Action:
         self.state = state
 
 
+def _outcome(place: int, change: Applied) -> _Step:
+    if isinstance(change, Refusal):
+        return _Step(place, "refused", conflict=change.why)
+    return _Step(place, "done" if change else "unchanged", change)
+
+
 def _json(state: Mapping[str, Any]) -> str:
     return json.dumps(dict(state), default=datetime.datetime.isoformat)
 
@@ -694,4 +739,5 @@ def forget(tx: Transaction) -> int:
     """
     tx.rows(FORGET_PLANS)
     tx.run(DROP_PLANS)
+    carried_marks.forget(tx, UNDO_DAYS)
     return tx.run(FORGET_STATES, days=UNDO_DAYS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, TypedDict, Unpack
 
 from forumapi import itemtypes
@@ -18,7 +19,7 @@ from forumapi.models.trust import last_activity_undo, redaction, sanction, targe
 from forumapi.models.trust.last_activity_undo import RehiddenComment, UnhiddenComment
 from forumapi.models.trust.sanction import Sanction
 from forumapi.models.trust.target_batch import TargetBatch
-from forumapi.models.trust.targets import ActionTarget
+from forumapi.models.trust.targets import ActionTarget, HeldItem
 
 State = Mapping[str, Any]
 
@@ -49,17 +50,31 @@ _HIDING: Final = frozenset(("is_deleted", "is_moderated"))
 # Key of what a redaction has changed.
 REDACTED: Final = "redacted"
 CHANGED_SINCE: Final = "somebody has changed this since"
+MERGED: Final = "this was merged into another conversation"
 GONE: Final = "the microcosm that it was in is no more, or is not yours to moderate"
 
 
 class ActionOptions(NamedTuple):
     """Options of an action. `place_id`: microcosm into which it moves, or in which it restricts; 0 for none. `allowed`:
     microcosms that the actor moderates.
+
+    `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
+    makes; `items`: all items that are locked, by id.
     """
 
     place_id: int = 0
     ends: datetime.datetime | None = None
     allowed: frozenset[int] = frozenset()
+    action_id: int = 0
+    into_id: int = 0
+    title: str = ""
+    items: Mapping[int, HeldItem] = MappingProxyType({})
+
+
+class Refusal(NamedTuple):
+    """Reason for which a kind leaves one thing as it is."""
+
+    why: str
 
 
 class AppliedChange(NamedTuple):
@@ -70,6 +85,10 @@ class AppliedChange(NamedTuple):
     before: State
     after: State
     applied: datetime.datetime | None = None
+
+
+# Outcome of an action for one thing; None: nothing of the thing had to change.
+Applied = AppliedChange | Refusal | None
 
 
 class UndoneChange(NamedTuple):
@@ -132,6 +151,18 @@ class ActionKind(ABC):
         """Return the value to which the kind sets the column `flag`."""
         return False
 
+    def is_large(self, tx: Transaction, site_id: int, action_id: int) -> bool:
+        """Return True if what is left to do or to undo of an action takes longer than its number of things says: then
+        each thing is changed in a transaction of its own, in the background.
+        """
+        return False
+
+    def others(self, into_id: int, before: State | None) -> set[int]:
+        """Return the ids of items that are to be locked with a thing. `before`: its state before the action that is
+        undone; None when the action is carried out.
+        """
+        return set()
+
     @abstractmethod
     def apply(
         self,
@@ -139,7 +170,7 @@ class ActionKind(ABC):
         author: Author,
         held: Sequence[ActionTarget],
         options: ActionOptions,
-    ) -> list[AppliedChange | None]:
+    ) -> list[Applied]:
         """Change the locked things; return what changed of each, None if nothing did."""
 
     def inverse(
@@ -184,14 +215,17 @@ class FlagKind(ActionKind):
         author: Author,
         held: Sequence[ActionTarget],
         options: ActionOptions,
-    ) -> list[AppliedChange | None]:
+    ) -> list[Applied]:
         batch = TargetBatch(tx, author)
         if not self._hides:
             batch.read_latest(held)
-        changes: list[AppliedChange | None] = []
+        changes: list[Applied] = []
         for target in held:
             if getattr(target.thing, self.column) is self.becomes:
                 changes.append(None)
+                continue
+            if self.column == "is_deleted" and target.is_merged:
+                changes.append(Refusal(MERGED))
                 continue
             before: dict[str, Any] = {self.column: not self.becomes}
             after: dict[str, Any] = {self.column: self.becomes}
@@ -216,7 +250,8 @@ class FlagKind(ActionKind):
             batch.read_latest(one.target for one in undone)
         shown, hidden, edited, conflicts = [], [], [], []
         for target, change in undone:
-            if getattr(target.thing, self.column) is not self.becomes:
+            is_fixed = self.column == "is_deleted" and target.is_merged
+            if getattr(target.thing, self.column) is not self.becomes or is_fixed:
                 conflicts.append(CHANGED_SINCE)
                 continue
             parent = target.parent
@@ -321,9 +356,9 @@ class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
         author: Author,
         held: Sequence[ActionTarget],
         options: ActionOptions,
-    ) -> list[AppliedChange | None]:
+    ) -> list[Applied]:
         batch = TargetBatch(tx, author)
-        changes: list[AppliedChange | None] = []
+        changes: list[Applied] = []
         for target in held:
             was = target.place_id
             if was == options.place_id:
@@ -372,11 +407,11 @@ class RedactKind(
         author: Author,
         held: Sequence[ActionTarget],
         options: ActionOptions,
-    ) -> list[AppliedChange | None]:
+    ) -> list[Applied]:
         redacted = redaction.redacted(tx, author.site_id, held)
         redaction.remove(tx, author.site_id, [one for one in held if one.ref not in redacted])
         batch = TargetBatch(tx, author)
-        changes: list[AppliedChange | None] = []
+        changes: list[Applied] = []
         for target in held:
             if target.ref in redacted:
                 changes.append(None)
@@ -397,7 +432,7 @@ class PersonKind(ActionKind):
         author: Author,
         held: Sequence[ActionTarget],
         options: ActionOptions,
-    ) -> list[AppliedChange | None]:
+    ) -> list[Applied]:
         return [self._apply(tx, author, one.ref.id, options) for one in held]
 
     def inverse(

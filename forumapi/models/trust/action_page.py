@@ -22,7 +22,8 @@ EXCERPT: Final = 200
 _COLUMNS: Final = """
     a.action_id, a.kind, a.state, coalesce(a.actor_id, 0), coalesce(a.case_id, 0), a.ground, a.category, a.rule,
            a.reason, a.note, a.place_id, a.ends, a.total, a.created, a.finished, a.undone, coalesce(a.undone_by, 0),
-           coalesce(a.rule_id, 0), a.rule_version"""
+           coalesce(a.rule_id, 0), a.rule_version, coalesce(a.into_item_id, 0),
+           coalesce(a.into_type_id, 0::smallint), a.title"""
 
 FIND = Query(
     "action_page.find",
@@ -84,7 +85,8 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 class ShownAction(NamedTuple):
     """Action as moderators see it. `case_id` 0: on no case; `total`: number of its things; `undone_by` 0: nobody.
-    `rule_id`: the rule that acted, in its version `rule_version`, 0 if a moderator did.
+    `rule_id`: the rule that acted, in its version `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the
+    item merged into, or made by a split, 0 for none; `title`: title of the latter.
     """
 
     id: int
@@ -106,6 +108,9 @@ class ShownAction(NamedTuple):
     undone_by: int
     rule_id: int
     rule_version: int
+    into_id: int
+    into_type: int
+    title: str
 
     @classmethod
     def find(
@@ -181,6 +186,11 @@ class ShownAction(NamedTuple):
             data["ruleVersion"] = self.rule_version
         if self.place_id:
             data["microcosmId"] = self.place_id
+        if self.into_type:
+            name = itemtypes.name_of(self.into_type)
+            data["into"] = {"itemType": name, "itemId": self.into_id}
+        if self.title:
+            data["title"] = self.title
         if self.ends is not None:
             data["ends"] = format_time(self.ends)
         if self.state == PLANNED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
@@ -41,18 +41,19 @@ PARENTS: Final = Query(
 LOCK_ITEMS: Final = Query(
     "targets.lock_items",
     f"""
-    SELECT {item.COLUMNS.strip()}, i.last_activity
+    SELECT {item.COLUMNS.strip()}, i.last_activity, coalesce(i.merged_into, 0)
       FROM items i
      WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.microcosm_id IS NOT NULL
      ORDER BY i.item_id
        FOR NO KEY UPDATE""",
 )
-# Id, number and time, then the fields of Comment after its parent, in their order.
+# Id, number and time, then the fields of Comment after its parent, in their order, then the item.
 LOCK_COMMENTS: Final = Query(
     "targets.lock_comments",
     """
     SELECT c.comment_id, c.seq, c.created, c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version,
-           c.created_by, c.is_deleted, c.is_moderated, c.revisions, coalesce(c.edited, c.created), c.edited_by
+           c.created_by, c.is_deleted, c.is_moderated, c.revisions, coalesce(c.edited, c.created), c.edited_by,
+           coalesce(c.item_id, 0)
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
      ORDER BY c.comment_id
@@ -68,13 +69,14 @@ class HeldItem:
     """Item that is locked, with its last activity, which its comments move.
 
     `latest`: number and time of its latest live comment, where that was read; `is_counted`: a comment was hidden
-    since.
+    since. `merged_into`: id of the item that its comments were moved into by a merge; 0 for none.
     """
 
     item: Item
     last_activity: datetime.datetime
     latest: tuple[int, datetime.datetime] | None = None
     is_counted: bool = False
+    merged_into: int = 0
 
     def count(self, target: ActionTarget, by: int) -> None:
         """Set the item's last activity after one of its comments was shown (`by` 1) or hidden (-1). An item whose last
@@ -115,6 +117,11 @@ class ActionTarget:
         return thing
 
     @property
+    def is_merged(self) -> bool:
+        """Return True for an item whose comments a merge has moved into another one."""
+        return self.item is not None and self.parent is not None and self.parent.merged_into > 0
+
+    @property
     def parent_ref(self) -> tuple[int, int] | None:
         """Return type and id of what a comment is on; None for an item."""
         return self.comment.parent[:2] if self.comment else None
@@ -125,19 +132,39 @@ class ActionTarget:
         return self.parent.item.microcosm_id if self.parent else 0
 
 
+class LockedThings(NamedTuple):
+    """Targets that are locked, in the order of TYPES, and all locked items, by id."""
+
+    targets: dict[ItemRef, ActionTarget]
+    items: dict[int, HeldItem]
+
+
 def lock(
     tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
 ) -> dict[ItemRef, ActionTarget]:
     """Lock the comments and items among `refs`; return the targets: items that exist, then all given profiles, then
     comments that exist, each by id. `place_id`: microcosm that a profile counts as being in.
+
+    A comment that a merge has moved meanwhile is left out, like one that does not exist.
     """
+    return lock_with(tx, site_id, refs, (), place_id).targets
+
+
+def lock_with(
+    tx: Transaction,
+    site_id: int,
+    refs: Sequence[ItemRef],
+    others: Collection[int],
+    place_id: int = 0,
+) -> LockedThings:
+    """Lock what `lock` locks, and the items `others`, by their ids, in one order with them."""
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}
     if comment_ids:
         rows = tx.rows(PARENTS, site_id=site_id, ids=comment_ids)
         parents = {row[0]: (row[1], row[2]) for row in rows}
     item_ids = {ref.id for ref in refs if ref.type in ITEMS}
-    item_ids |= {item_id for item_id, _ in parents.values() if item_id}
+    item_ids |= {item_id for item_id, _ in parents.values() if item_id} | set(others)
     items = _items(tx, site_id, item_ids)
     found: dict[ItemRef, ActionTarget] = {}
     for ref in sorted(refs, key=lambda one: (TYPES.index(one.type), one.id)):
@@ -151,13 +178,15 @@ def lock(
             found[ref] = ActionTarget(ref, ref.id, place_id)
     for row in tx.rows(LOCK_COMMENTS, site_id=site_id, ids=_lockable(parents, items)):
         item_id, on_profile_id = parents[row[0]]
+        if row[-1] != item_id:
+            continue
         held = items.get(item_id)
         parent = (
             CommentParent(held.item.item_type, item_id, held.item)
             if held
             else CommentParent(itemtypes.PROFILE, on_profile_id)
         )
-        comment = Comment(parent, *row[3:])
+        comment = Comment(parent, *row[3:-1])
         ref = ItemRef(itemtypes.COMMENT, comment.id)
         found[ref] = ActionTarget(
             *(ref, comment.author_id, parent.microcosm_id),
@@ -166,7 +195,7 @@ def lock(
             seq=row[1],
             created=row[2],
         )
-    return found
+    return LockedThings(found, items)
 
 
 def places(tx: Reader, site_id: int) -> list[int]:
@@ -180,7 +209,7 @@ def _items(tx: Transaction, site_id: int, ids: Collection[int]) -> dict[int, Hel
     if not ids:
         return {}
     rows = tx.rows(LOCK_ITEMS, site_id=site_id, ids=sorted(ids))
-    held = [HeldItem(Item(*row[:-1]), row[-1]) for row in rows]
+    held = [HeldItem(Item(*row[:-2]), row[-2], merged_into=row[-1]) for row in rows]
     return {one.item.id: one for one in held}
 
 

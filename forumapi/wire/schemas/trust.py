@@ -238,6 +238,13 @@ class ChangedThing(Struct, kw_only=True):
     why: Annotated[str, Meta(description="Why it was refused, or not undone.")] | UnsetType = UNSET
 
 
+class NamedThing(Struct, kw_only=True):
+    """Thing by its type and id."""
+
+    itemType: ItemTypeName
+    itemId: Id
+
+
 class ActionSummary(Struct, kw_only=True):
     """An action of a moderator in a list."""
 
@@ -256,6 +263,16 @@ class ActionSummary(Struct, kw_only=True):
     ) = UNSET
     ruleVersion: int | UnsetType = UNSET
     microcosmId: Id | UnsetType = UNSET
+    into: (
+        Annotated[
+            NamedThing,
+            Meta(description="What conversations were merged into, or a split has made."),
+        ]
+        | UnsetType
+    ) = UNSET
+    title: (
+        Annotated[Text, Meta(description="Of the conversation that a split makes.")] | UnsetType
+    ) = UNSET
     ends: Time | UnsetType = UNSET
     ticket: Annotated[str, Meta(description="Sent back, it carries out the plan.")] | UnsetType = (
         UNSET
@@ -295,6 +312,8 @@ class Action(Struct, kw_only=True):
     byRule: int | UnsetType = UNSET
     ruleVersion: int | UnsetType = UNSET
     microcosmId: Id | UnsetType = UNSET
+    into: NamedThing | UnsetType = UNSET
+    title: Text | UnsetType = UNSET
     ends: Time | UnsetType = UNSET
     ticket: str | UnsetType = UNSET
     created: Time
