@@ -24,16 +24,20 @@ ON_THINGS: Final = (
     "unpin",
     "move",
 )
+# Actions that move comments: into another conversation, or off into a new one.
+COMBINING: Final = ("merge", "split")
 ON_PEOPLE: Final = ("warn", "silence", "ban")
 # Final: for the owner of the site alone, because of a law, on things by their addresses.
 REDACT: Final = "redact"
-KIND: Final = f"any({', '.join((*ON_THINGS, *ON_PEOPLE, REDACT))})"
+KIND: Final = f"any({', '.join((*ON_THINGS, *COMBINING, *ON_PEOPLE, REDACT))})"
 # What somebody typed or pasted: addresses of pages here, or a type and a number.
 _NAMED: Final = re.compile(r"\b(comment|conversation|event|poll|profile)s?[/ ]+(\d{1,18})\b", re.I)
 _NUMBER: Final = re.compile(r"\d{1,18}")
 _FIELDS: Final = (
     "what",
     "things",
+    "into",
+    "title",
     "by",
     "since",
     "within",
@@ -68,7 +72,7 @@ class ActView(View):
         """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")
-        for name in ("things", "by", "within", "case"):
+        for name in ("things", "into", "by", "within", "case"):
             typed[name] = visit.query.get(name, "")
         typed["what"] = "all" if typed["by"] and not typed["things"] else "things"
         return self._show(visit, do, typed)
@@ -80,7 +84,8 @@ class ActView(View):
         visit.member()
         typed = {name: visit.field(name) for name in _FIELDS}
         try:
-            made = visit.api.post("/actions", _body(do, typed), key=visit.field("key"))
+            body = _body(do, typed, _picked(visit))
+            made = visit.api.post("/actions", body, key=visit.field("key"))
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
                 raise
@@ -95,7 +100,9 @@ class ActView(View):
         places = moderated_places(visit)
         if (not places or (do == REDACT and not is_owner)) and failure is None:
             raise Refused(403)
-        on_things = (*ON_THINGS, REDACT) if is_owner else ON_THINGS
+        on_things: tuple[str, ...] = (*ON_THINGS, *COMBINING)
+        if is_owner:
+            on_things += (REDACT,)
         return visit.page(
             "act.html",
             status=failure.status if failure else 200,
@@ -106,6 +113,8 @@ class ActView(View):
             is_owner=is_owner,
             typed=typed,
             failure=failure,
+            shown=_offered(visit) if do == "split" else None,
+            picked=_picked(visit),
         )
 
 
@@ -159,9 +168,27 @@ class ModeratePersonView(View):
         )
 
 
-def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
-    """Return the API's body for a dry run of the action `do` with the form's fields. Numbers and addresses that can't
-    be read are left out: the API refuses an action on nothing.
+def _picked(visit: Visit) -> list[str]:
+    """Return the numbers of the comments that are ticked in the form; [] when it was not sent."""
+    sent = visit.form.getlist("pick") if visit.form is not None else []
+    return [one for one in sent if _NUMBER.fullmatch(one)]
+
+
+def _offered(visit: Visit) -> dict[str, Any] | None:
+    """Return the item that the query or the form names as `on`, with a page of its comments to tick; None if it names
+    none.
+    """
+    named = _NAMED.search(visit.query.get("on", "") or visit.field("on"))
+    if named is None or named[1].lower() not in ("conversation", "event", "poll"):
+        return None
+    kind, offset = named[1].lower(), visit.query.get("offset") or visit.field("offset")
+    item = visit.api.get(f"/{kind}s/{named[2]}", offset=offset)
+    return {"kind": kind, "item": item, "offset": offset}
+
+
+def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
+    """Return the API's body for a dry run of the action `do` with the form's fields and the comments `picked` in it.
+    Numbers and addresses that can't be read are left out: the API refuses an action on nothing.
     """
     body: dict[str, Any] = {
         "kind": do,
@@ -174,7 +201,11 @@ def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
     }
     if typed["case"].isdecimal():
         body["caseId"] = int(typed["case"][:18])
-    if do in (*ON_PEOPLE, "move") and _NUMBER.fullmatch(typed["place"]):
+    if do == "split":
+        body["title"] = typed["title"]
+    if do == "merge" and (into := _NAMED.search(typed["into"])):
+        body["into"] = {"itemType": into[1].lower(), "itemId": int(into[2])}
+    if do in (*ON_PEOPLE, "move", "split") and _NUMBER.fullmatch(typed["place"]):
         body["microcosmId"] = int(typed["place"])
     if typed["ends"] and do in ("silence", "ban"):
         body["ends"] = _instant(typed["ends"])
@@ -189,7 +220,7 @@ def _body(do: str, typed: dict[str, str]) -> dict[str, Any]:
         body["targets"] = [
             {"itemType": kind.lower(), "itemId": int(number)}
             for kind, number in _NAMED.findall(typed["things"])
-        ]
+        ] + [{"itemType": "comment", "itemId": int(one)} for one in picked]
     return body
 
 
