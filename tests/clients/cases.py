@@ -60,7 +60,9 @@ def mismatch(case: Case, sent: Request) -> str:
     kind = wanted.headers.get("content-type")
     if kind == "application/json" and json.loads(sent.body) != json.loads(wanted.body):
         return f"body {sent.body!r} is not {wanted.body!r}"
-    if kind == FORM and parse_qsl(sent.body.decode()) != parse_qsl(wanted.body.decode()):
+    if kind == FORM and sorted(parse_qsl(sent.body.decode())) != sorted(
+        parse_qsl(wanted.body.decode())
+    ):
         return f"body {sent.body!r} is not {wanted.body!r}"
     if kind == "multipart/form-data" and b'filename="a.txt"' not in sent.body:
         return f"no file in {sent.body!r}"
