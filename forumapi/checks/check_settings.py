@@ -36,6 +36,7 @@ FIND = Query(
     "SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'checks'",
 )
 # Checks begin with what is written from now on: the reader's cursor moves to the present when they are turned on.
+# Workers keep those that judge at writing with the site's snapshot: a change of the checks is one of the site.
 PUT = Query(
     "check_settings.put",
     """
@@ -45,13 +46,21 @@ PUT = Query(
           FROM event_heads h
          WHERE h.site_id = %(site_id)s
            AND NOT EXISTS (SELECT FROM site_settings o WHERE o.site_id = %(site_id)s AND o.key = 'checks')
-            ON CONFLICT (reader, site_id) DO UPDATE SET number = greatest(c.number, EXCLUDED.number))
+            ON CONFLICT (reader, site_id) DO UPDATE SET number = greatest(c.number, EXCLUDED.number)),
+    touched AS (UPDATE sites s SET version = s.version + 1 WHERE s.site_id = %(site_id)s)
     INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'checks', %(value)s::jsonb)
         ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
 )
 DELETE = Query(
     "check_settings.delete",
-    "DELETE FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'checks'",
+    """
+    WITH gone AS (
+        DELETE FROM site_settings o WHERE o.site_id = %(site_id)s AND o.key = 'checks'
+     RETURNING o.site_id)
+    UPDATE sites s
+       SET version = s.version + 1
+      FROM gone g
+     WHERE s.site_id = %(site_id)s AND s.site_id = g.site_id""",
 )
 
 
@@ -63,7 +72,10 @@ class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CheckSettings(msgspec.Struct, kw_only=True):
-    """Checks that a site has turned on; 0, none or false: off. `onFailure`: `pass` or `hold`."""
+    """Checks that a site has turned on; 0, none or false: off. `onFailure`: `pass` or `hold`.
+
+    `beforeShown`: local checks judge in the transaction that writes.
+    """
 
     firstPosts: int = 0
     maxLinks: int | None = None
@@ -74,6 +86,7 @@ class CheckSettings(msgspec.Struct, kw_only=True):
     stopForumSpam: bool = False
     akismetKey: str = ""
     onFailure: str = PASS
+    beforeShown: bool = False
 
     def check(self) -> None:
         """Raise Invalid for a value that no check takes; domains become lower case."""
@@ -98,8 +111,8 @@ class CheckSettings(msgspec.Struct, kw_only=True):
         if self.onFailure not in (PASS, HOLD):
             raise Invalid("onFailure", f"must be {PASS} or {HOLD}")
 
-    def checks(self, outbound: Outbound, spam_url: str, akismet_url: str) -> list[TextCheck]:
-        """Return the checks that are on, local ones first."""
+    def local_checks(self) -> list[TextCheck]:
+        """Return the checks that are on and ask no service."""
         made: list[TextCheck] = []
         if self.firstPosts:
             made.append(FirstThingsCheck(self.firstPosts))
@@ -112,6 +125,11 @@ class CheckSettings(msgspec.Struct, kw_only=True):
             made.append(RateCheck(self.perHour, of_roles))
         if self.sameText:
             made.append(SameTextCheck(self.sameText))
+        return made
+
+    def checks(self, outbound: Outbound, spam_url: str, akismet_url: str) -> list[TextCheck]:
+        """Return the checks that are on, local ones first."""
+        made = self.local_checks()
         if self.stopForumSpam:
             made.append(StopForumSpamCheck(outbound, spam_url))
         if self.akismetKey:

@@ -145,6 +145,37 @@ def test_first_things_wait_for_a_moderator_who_shows_them(box: Postbox, site: Si
     assert not is_held(box, site.newcomer, theirs), "moderators are not checked"
 
 
+def test_checks_before_things_are_shown_hold_in_the_request(box: Postbox, site: Site) -> None:
+    chat = box.make.conversation(site, by=site.owner)
+    put(box, site, domains=["bad.example"], beforeShown=True)
+    said = write(box, site.newcomer, chat, "See https://bad.example/now")
+    assert is_held(box, site.member, said)
+    assert box.stage.get(f"/comments/{said.id}", by=site.newcomer).status == 200
+    edited = write(box, site.newcomer, chat, "Nothing to see")
+    assert not is_held(box, site.member, edited)
+    change = {"markdown": "www.bad.example"}
+    assert box.stage.put(f"/comments/{edited.id}", change, by=site.newcomer).status == 302
+    assert is_held(box, site.member, edited)
+    title = {"microcosmId": site.root_id, "title": "https://bad.example/titles"}
+    begun = box.stage.post("/conversations", title, by=site.newcomer).location
+    path = str(begun).partition("/api/v1")[2]
+    assert box.stage.get(path, by=site.member).status == 404
+    theirs = write(box, site.moderator, chat, "Mind https://bad.example/")
+    assert not is_held(box, site.member, theirs), "moderators are not checked"
+    found = cases(box, site.moderator)
+    assert len(found) == 3
+    # The background finds them hidden, and the case has the verdict of the request alone.
+    work(box)
+    (id,) = [one["id"] for one in found if (one["itemType"], one["itemId"]) == ("comment", said.id)]
+    (checked,) = box.stage.get(f"/cases/{id}", by=site.moderator).data["checks"]
+    (verdict,) = checked["verdicts"]
+    assert (verdict["check"], verdict["verdict"]) == ("domains", "hold")
+    # Off again, nothing is looked at in the request.
+    put(box, site, domains=["bad.example"])
+    later = write(box, site.newcomer, chat, "And https://bad.example/later")
+    assert not is_held(box, site.member, later)
+
+
 def test_items_count_as_first_things_and_what_is_said_in_huddles_does_not(
     box: Postbox, site: Site
 ) -> None:

@@ -91,6 +91,7 @@ def test_every_check_is_stored_and_shown_again(
         "sameText": "3",
         "stopForumSpam": "1",
         "akismetKey": "abc123",
+        "beforeShown": "1",
         "onFailure": "hold",
     }
 
@@ -106,6 +107,7 @@ def test_every_check_is_stored_and_shown_again(
         "sameText": 3,
         "stopForumSpam": True,
         "akismetKey": True,
+        "beforeShown": True,
         "onFailure": "hold",
     }
     stored = api.get(CHECKS, by=site.owner).data

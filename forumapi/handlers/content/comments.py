@@ -201,8 +201,9 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
         comment.update(ctx.writer, ctx.author, source, rendered)
-        if comment.is_visible:
-            holding.hold(ctx, ItemRef(itemtypes.COMMENT, comment.id), journal.REPLACED)
+        if comment.is_visible and not comment.parent.is_huddle:
+            ref = ItemRef(itemtypes.COMMENT, comment.id)
+            holding.hold(ctx, ref, journal.REPLACED, comment.author_id)
 
 
 def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
@@ -309,7 +310,9 @@ class CommentsHandler(Handler):
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
         )
         if is_new:
-            holding.hold(ctx, ItemRef(itemtypes.COMMENT, comment.id), journal.CREATED)
+            if not parent.is_huddle:
+                ref = ItemRef(itemtypes.COMMENT, comment.id)
+                holding.hold(ctx, ref, journal.CREATED, comment.author_id)
             microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, comment.id)
         return Found(comment.href)
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from forumapi.checks import check_at_writing
 from forumapi.itemtypes import ItemRef
 from forumapi.models.rules import engine
+from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 
 
-def hold(ctx: Context, ref: ItemRef, kind: str) -> None:
-    """Let the site's rules hide the comment or item that the request has just stored, in its transaction.
+def hold(ctx: Context, ref: ItemRef, kind: str, author_id: int) -> None:
+    """Let the site's rules and local checks hide the comment or item that the request has just stored, in its
+    transaction. It is not in a huddle.
 
-    `kind`: CREATED or REPLACED of journal.py. Nothing happens, and no statement is run, on a site without rules that
-    hide things.
+    `kind`: CREATED or REPLACED of journal.py; `author_id`: the author of the thing. What moderators of its place write
+    is not checked. Nothing happens, and no statement is run, on a site without rules that hide things and without
+    checks before things are shown.
     """
-    engine.act_at_writing(ctx.writer, ctx.site, ctx.tree, ref, kind)
+    if engine.act_at_writing(ctx.writer, ctx.site, ctx.tree, ref, kind):
+        return
+    if not ctx.can & evaluator.MODERATOR:
+        check_at_writing.hold(ctx.writer, ctx.site, ref, author_id)

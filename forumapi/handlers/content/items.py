@@ -227,7 +227,7 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
 def hold_edited(ctx: Context, item: Item) -> None:
     """Let the site's rules and checks hide the item, whose change has just been stored, unless it is hidden already."""
     if item.is_visible:
-        holding.hold(ctx, ItemRef(item.item_type, item.id), journal.REPLACED)
+        holding.hold(ctx, ItemRef(item.item_type, item.id), journal.REPLACED, item.author_id)
 
 
 class ItemHandler(Handler):
@@ -311,7 +311,8 @@ def create(
     check_place(ctx, microcosm_id, item_type)
     item = model(item_type, microcosm_id, title)
     if item.insert(ctx.writer, ctx.author, window_s=ctx.app.config.duplicate_window_s):
-        holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED)
+        me = ctx.identity.profile_id
+        holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED, me)
         microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, item.id)
     return Found(item.href)
 

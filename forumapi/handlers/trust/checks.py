@@ -42,6 +42,7 @@ class ChecksBody(Body):
     stopForumSpam: bool | UnsetType = UNSET
     akismetKey: str | UnsetType = UNSET
     onFailure: Annotated[str, closed((HOLD, PASS))] | UnsetType = UNSET
+    beforeShown: bool | UnsetType = UNSET
 
 
 class ChecksHandler(SiteSettingHandler):
@@ -72,6 +73,7 @@ class ChecksHandler(SiteSettingHandler):
             stopForumSpam=given(sent.stopForumSpam, False),
             akismetKey=given(sent.akismetKey, before.akismetKey),
             onFailure=given(sent.onFailure, "pass"),
+            beforeShown=given(sent.beforeShown, False),
         )
         chosen.check()
         for number, rate in enumerate(chosen.rates):

@@ -55,7 +55,9 @@ COLUMNS: Final = """
     (SELECT json_agg(json_build_array(r.rule_id, r.version, r.mode, r.event, r.definition, r.created, r.since)
                      ORDER BY r.rule_id)::text
        FROM rules r
-      WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete'))"""
+      WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete')),
+    (SELECT v.value::text FROM site_settings v
+      WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}')"""
 
 FROM: Final = """
       FROM sites s
@@ -249,8 +251,9 @@ class Site:
         self._any_web_url: bool = row[42]
         self._reactions: str | None = row[43]
         self.names_moderators: bool = row[44]
-        # JSON of the active rules that hide things; "" for none.
+        # JSON of the active rules that hide things, and of the checks that judge at writing; "" for none.
         self.hiding_rules: str = row[45] or ""
+        self.first_checks: str = row[46] or ""
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -285,8 +288,8 @@ class Site:
     @property
     def weight(self) -> int:
         """Return about how many bytes the snapshot takes in memory, with its tree and texts."""
-        rules = len(self.hiding_rules) * 8
-        return _SITE + rules + (self.tree.weight if self.tree else 0) + size(self.texts)
+        held = len(self.hiding_rules) * 8 + len(self.first_checks)
+        return _SITE + held + (self.tree.weight if self.tree else 0) + size(self.texts)
 
     @property
     def web_url(self) -> str:

@@ -168,6 +168,7 @@ class Checks(Struct, kw_only=True):
     stopForumSpam: bool
     akismetKey: Annotated[bool, Meta(description="There is a key.")]
     onFailure: Literal["pass", "hold"]
+    beforeShown: Annotated[bool, Meta(description="Local checks judge before others read.")]
 
 
 class CaseNote(Struct, kw_only=True):

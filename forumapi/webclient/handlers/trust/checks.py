@@ -83,6 +83,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
         if name.startswith(_RATE) and visit.field(name).strip()
     ]
     body["stopForumSpam"] = bool(visit.field("stopForumSpam"))
+    body["beforeShown"] = bool(visit.field("beforeShown"))
     body["onFailure"] = visit.field("onFailure", "pass")
     if visit.field("forgetKey"):
         body["akismetKey"] = ""

@@ -1,0 +1,56 @@
+"""Local checks in the transaction that writes, on sites where nothing held may be read first; services come later."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from forumapi.checks.check import HOLD
+from forumapi.checks.check_queue import HELD, ContentCheck
+from forumapi.checks.check_settings import CheckSettings
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.sites.site import Site
+from forumapi.wire.json_fragments import dumps
+
+INSERT_HELD: Final = Query(
+    "check_at_writing.insert_held",
+    """
+    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, state, verdicts, done)
+    VALUES (%(site_id)s, %(item_type)s, %(item_id)s, %(author_id)s, %(state)s, %(verdicts)s::jsonb, now())""",
+)
+
+
+def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
+    """Judge by the site's local checks what `tx` has just written, and hide it if one holds it, with its case; return
+    True if it was hidden. No statement is run for a site without `beforeShown`.
+
+    `author_id`: the author of the thing, who does not moderate it. The thing must not be in a huddle.
+    """
+    if not site.first_checks:
+        return False
+    checks = msgspec.json.decode(site.first_checks, type=CheckSettings).local_checks()
+    written = ContentCheck(site.id, 0, *ref, author_id, 0)
+    found = written.facts(tx, site.url) if checks else None
+    if found is None:
+        return False
+    judged = [(check.name, check.judge(found[0])) for check in checks]
+    if all(verdict.word != HOLD for _, verdict in judged):
+        return False
+    verdicts = [
+        {"check": name, "verdict": verdict.word, "reason": verdict.reason, "milliseconds": 0}
+        for name, verdict in judged
+    ]
+    tx.run(
+        INSERT_HELD,
+        site_id=site.id,
+        item_type=ref.type,
+        item_id=ref.id,
+        author_id=author_id,
+        state=HELD,
+        verdicts=dumps(verdicts).decode(),
+    )
+    written.hold(tx, "; ".join(f"{name}: {one.reason}" for name, one in judged if one.word == HOLD))
+    return True
