@@ -343,7 +343,7 @@ class PortedComment(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
-    """Recipient of a private message."""
+    """Recipient of a private message, who has read it (`is_read`), or removed their copy (`is_deleted`)."""
 
     id: OldId
     # Has removed their copy, so that they never see it again.

@@ -132,7 +132,7 @@ class ResyncFrame(Struct, tag_field="type", tag="resync", kw_only=True):
 
 
 class PresenceFrame(Struct, tag_field="type", tag="presence", kw_only=True):
-    """Number of people who read a topic now."""
+    """Number of people who read a topic now: profiles, each once, and guests."""
 
     topic: Topic
     people: Count

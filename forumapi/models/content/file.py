@@ -322,8 +322,8 @@ def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
 
 
 def add_variant(tx: Transaction, hash: str, width: int, height: int, made: Variant | None) -> None:
-    """Record the picture that was made from the file `hash` for a box of this many pixels; `made` None: it can't be
-    scaled.
+    """Record the picture that was made from the file `hash` for a box of this many pixels, in place of an earlier
+    record; `made` None: it can't be scaled.
     """
     tx.run(
         ADD_VARIANT,

@@ -217,8 +217,8 @@ class Huddle(Item):
         return sorted(id for id, ignores_author in new if not ignores_author)
 
     def leave(self, tx: Transaction, author: Author) -> None:
-        """Remove the author from the participants of the locked huddle. A nightly job deletes huddles without
-        participants.
+        """Remove the author, who is one of them, from the participants of the locked huddle, with the author's
+        watcher and read mark. A nightly job deletes huddles without participants.
         """
         site_id, me = author[:2]
         tx.run(LEAVE, site_id=site_id, item_id=self.id, me=me)
