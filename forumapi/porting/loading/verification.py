@@ -365,7 +365,13 @@ class Verifier:
             bad = len(batch) - len(documents)
             self._count(check, "source", bad)
             self._count(check, "left", bad)
-            found = self._origin.find_items(self._tx, [(kind, one.id) for one in documents])
+            # A message is kept under the id of each of its copies, and may have blind ones alone.
+            kept = {
+                one.id: huddles.copy_ids(one) if isinstance(one, PortedMessage) else [one.id]
+                for one in documents
+            }
+            wanted = [(kind, id) for ids in kept.values() for id in ids]
+            found = self._origin.find_items(self._tx, wanted)
             there = []
             for one in documents:
                 key = (kind, one.id)
@@ -374,7 +380,7 @@ class Verifier:
                 if kind != "comment":
                     self._seen_ids.add(key)
                 self._count(check, "source")
-                if key in found:
+                if any((kind, id) in found for id in kept[one.id]):
                     self._count(check, "here")
                     there.append(one)
                 elif (kind, value_cleaning.old_id(one.id)) in self._left:

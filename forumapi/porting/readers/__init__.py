@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     from forumapi.porting.layout import ForumReader
 
 # Products that can be read, by the names of the command.
-NAMES: Final = ("discourse", "mbox", "microcosm", "misago", "nodebb", "phpbb", "smf", "xenforo")
+NAMES: Final = (
+    "discourse",
+    "mbox",
+    "microcosm",
+    "misago",
+    "nodebb",
+    "phpbb",
+    "smf",
+    "vbulletin",
+    "xenforo",
+)
 
 
 def open_reader(
@@ -36,7 +46,7 @@ def open_reader(
         return MboxReader(Path(source))
     from forumapi.porting.dumps.live_source import LiveSource
     from forumapi.porting.dumps.source import DumpSource, Source
-    from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf, xenforo
+    from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf, vbulletin, xenforo
 
     module, reader = {
         "discourse": (discourse, discourse.DiscourseReader),
@@ -44,6 +54,7 @@ def open_reader(
         "nodebb": (nodebb, nodebb.NodebbReader),
         "phpbb": (phpbb, phpbb.PhpbbReader),
         "smf": (smf, smf.SmfReader),
+        "vbulletin": (vbulletin, vbulletin.VbulletinReader),
         "xenforo": (xenforo, xenforo.XenforoReader),
     }[product]
     marker, chosen = module.MARKER, prefix if prefix is not None else module.PREFIX
