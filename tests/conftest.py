@@ -23,6 +23,9 @@ from tests import services
 
 pytest_plugins = ["tests.fixtures", "tests.required"]
 
+# Otherwise Hypothesis imports Trio, which nothing here uses.
+os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
+
 # Set by the first process of a run for its helpers (pytest-xdist), which inherit it.
 _SERVER = "TESTDB_SERVER"
 
@@ -31,7 +34,7 @@ QUICK_EXAMPLES = 6
 # Test functions that take longer than QUICK_S, or whose fixtures take longer than SLOW_FIXTURE_S, written by
 # `REFRESH_SLOW=1 make test`, with nothing else at work.
 SLOW_FILE = Path(__file__).parent / "saved" / "slow.txt"
-QUICK_S = 0.05
+QUICK_S = 0.03
 SLOW_FIXTURE_S = 0.5
 # What nearly every test shares is nobody's.
 SHARED_FIXTURES = frozenset(

@@ -94,7 +94,12 @@ def test_what_fails_is_run_again_alone_unless_too_much_fails(
     done = subprocess.run(
         [sys.executable, str(script), "-c", os.devnull, "--rootdir", ".", "-n", "2", "."],
         cwd=tmp_path,
-        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        # Plug-ins that packages bring along take seconds to load, in every process.
+        env={
+            **os.environ,
+            "PYTEST_ADDOPTS": "-p xdist",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -30,7 +30,7 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
 
 
 # `make test` asks one operation of so many; `make test-wide` all others.
-ONE_OF = 3
+ONE_OF = 8
 
 OPERATIONS = [
     pytest.param(
@@ -62,6 +62,8 @@ def operations(host: str) -> dict[str, Any]:
     schema = schemathesis.openapi.from_dict(deepcopy(schema_check.host_documents()[host]))
     # Requests with a method that an address does not have say nothing about the operation.
     schema.config.phases.coverage.unexpected_methods = set()
+    # Any character but surrogates, as with UTF-8, whose list takes seconds to make.
+    schema.config.generation.codec = None
     read = {}
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
@@ -152,7 +154,7 @@ def odd_values() -> list[Any]:
     """Return what JSON can hold, nested too."""
     from hypothesis import strategies as st
 
-    text = st.text(max_size=300) | st.sampled_from(
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=300) | st.sampled_from(
         ["\0", "a\0b", "9" * 300, "\r\n", "\U0001f6b2\u202e"]
     )
     numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -162,7 +164,7 @@ def odd_values() -> list[Any]:
         lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5),
         max_leaves=10,
     )
-    return collected(values, 1000, seed=0)
+    return collected(values, 250, seed=0)
 
 
 def twisted(operation: Any, cases: list[Any], count: int, seed: int) -> list[Any]:

@@ -162,8 +162,17 @@ def _told(response: Response) -> tuple[int, bytes, int, dict[str, str]]:
     return response.status, response.body, response.statements, headers
 
 
-def test_a_foreign_id_is_answered_like_none(api: Api, bikes: Site, foreign: dict[str, int]) -> None:
-    for method, url, kind in _addresses():
+# `make test` asks at one address of so many; `make test-wide` at all others.
+ONE_OF = 3
+
+
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.wide) for part in range(1, ONE_OF))]
+)
+def test_a_foreign_id_is_answered_like_none(
+    api: Api, bikes: Site, foreign: dict[str, int], part: int
+) -> None:
+    for method, url, kind in _addresses()[part::ONE_OF]:
         api.checks_schema = False
         for name, by in _cast(bikes):
             # The caller's own profile, the site and its tree are known; then each id is asked cold, and again.

@@ -299,4 +299,5 @@ def mutant(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 
 def test_wrong_delivery_is_found_out(mutant: ModuleType, tenth: list[Told]) -> None:
-    assert differences(mutant, tenth, Counter())
+    # The first site with a difference is enough.
+    assert any(differences(mutant, [site], Counter()) for site in tenth)

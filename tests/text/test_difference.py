@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forumapi.text.difference import DELETE, EQUAL, INSERT, LIMIT_S, changes
+from tests.text.characters import CHARACTERS
 
 WORDS = st.lists(st.sampled_from(["a", "b ", "*c*", "\n", "dé", "\U0001f6b2", "  "])).map("".join)
 
@@ -35,7 +36,7 @@ def made(old: str, new: str) -> tuple[str, str]:
 
 
 @settings(deadline=None)
-@given(WORDS | st.text(), WORDS | st.text())
+@given(WORDS | st.text(CHARACTERS), WORDS | st.text(CHARACTERS))
 def test_the_pieces_make_both_texts(old: str, new: str) -> None:
     assert made(old, new) == (old, new)
 

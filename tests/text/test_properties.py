@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from forumapi.text import render
 from forumapi.text.sanitise import ELEMENTS, sanitise
+from tests.text.characters import CHARACTERS
 from tests.text.html_tree import assert_safe, nodes
 from tests.text.pipeline import JUMP, SITE, before_step_10
 
@@ -104,8 +105,10 @@ broken = st.sampled_from(
     ]
 )
 sources = st.one_of(
-    st.lists(st.one_of(starts, ends, marks, broken, st.text(max_size=5)), max_size=30).map("".join),
-    st.text(),
+    st.lists(
+        st.one_of(starts, ends, marks, broken, st.text(CHARACTERS, max_size=5)), max_size=30
+    ).map("".join),
+    st.text(CHARACTERS),
 )
 
 

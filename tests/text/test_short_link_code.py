@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forumapi.text.short_link_code import ALPHABET, decode
+from tests.text.characters import CHARACTERS
 
 
 def encode(number: int, lead: str) -> str:
@@ -45,7 +46,7 @@ def test_what_was_never_a_code_is_none(code: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_only_one_code_leads_to_a_number(code: str) -> None:
     number = decode(code)
     assert number is None or encode(number, code[0]) == code

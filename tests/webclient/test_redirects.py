@@ -129,9 +129,9 @@ def test_only_paths_of_the_host_are_its_own(target: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    # `make test` asks one of three; `make test-wide` all others.
+    # `make test` asks one of six; `make test-wide` all others.
     [
-        pytest.param(path, marks=[pytest.mark.wide] if index % 3 else [])
+        pytest.param(path, marks=[pytest.mark.wide] if index % 6 else [])
         for index, path in enumerate(ROUTES)
     ],
 )
