@@ -25,7 +25,7 @@ def loaded(database_url: str) -> Iterator[str]:
     schema = f"old_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {schema}".encode())
-        for name in ("misago", "nodebb"):
+        for name in ("discourse", "misago", "nodebb"):
             text = (BOARDS / f"{name}.sql").read_text().replace("public.", f"{schema}.")
             for statement in re.findall(r"^CREATE TABLE [^;]*;$", text, re.M | re.S):
                 connection.execute(statement.encode())
@@ -39,7 +39,7 @@ def loaded(database_url: str) -> Iterator[str]:
         connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
 
-@pytest.mark.parametrize("product", ["misago", "nodebb"])
+@pytest.mark.parametrize("product", ["discourse", "misago", "nodebb"])
 def test_a_live_database_reads_as_its_dump_does(loaded: str, product: str) -> None:
     live = open_reader(product, loaded)
     dumped = open_reader(product, BOARDS / f"{product}.sql")
