@@ -63,6 +63,32 @@ def test_more_than_a_request_holds_is_hidden_in_the_background_and_back(
     assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
 
 
+def test_conversations_of_many_comments_are_merged_in_the_background_and_back(
+    api: Api, make: Factory
+) -> None:
+    site = make.site()
+    into, *others = (make.conversation(site) for _ in range(3))
+    for one in others:
+        make.comments(one, 130)
+    sent: dict[str, Any] = {"kind": "merge", "reason": "One is enough"}
+    sent["targets"] = [{"itemType": "conversation", "itemId": one.id} for one in others]
+    sent["into"] = {"itemType": "conversation", "itemId": into.id}
+    answer = api.request("POST", "/api/v1/actions", by=site.moderator, json=sent)
+    assert (answer.status, answer.data["state"]) == (200, "running"), answer.body
+    id = answer.data["id"]
+    assert ended(api, id, site.moderator, "done")["counts"]["done"] == 2
+    assert api.get(into.path, by=site.newcomer).data["comments"]["total"] == 260
+    for one in others:
+        assert api.get(one.path, by=site.newcomer).location == into.path
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {1}
+
+    assert api.post(f"/api/v1/actions/{id}/undo", {}, by=site.moderator).data["state"] == "undoing"
+    assert ended(api, id, site.moderator, "undone")["counts"]["undone"] == 2
+    for thing, total in ((into, 0), *((one, 130) for one in others)):
+        assert api.get(thing.path, by=site.newcomer).data["comments"]["total"] == total
+    assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
+
+
 @pytest.mark.parametrize(
     ("kind", "does", "undoes"), [("hide", 26, 28), ("show", 26, 29), ("move", 19, 20)]
 )

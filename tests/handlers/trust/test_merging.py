@@ -338,3 +338,45 @@ def test_what_can_not_be_split_off_is_refused_with_the_reason(
     assert split(api, site.owner, place, "", first).error.startswith("title")
     api.patch(first.path, ("moderated", True), by=site.owner)
     assert refusal(first) == (400, "targets[0]: this is hidden")
+
+
+def test_the_statements_of_a_merge_do_not_grow_with_what_is_merged(
+    api: Api, make: Factory, site: Site
+) -> None:
+    counted = []
+    for many in (1, 2, 6):
+        into, *others = (make.conversation(site, by=site.member) for _ in range(many + 1))
+        for one in others:
+            make.comments(one, many)
+        answer = merge(api, site.owner, into, *others)
+        assert done(answer)["counts"]["done"] == many
+        back = api.post(f"{ACTIONS}/{answer.data['id']}/undo", {}, by=site.owner)
+        assert done(back)["counts"]["undone"] == many
+        counted.append((answer.statements, back.statements))
+    # The first one also reads what the process then knows of the site.
+    assert counted[1] == counted[2] == (34, 31), counted
+
+
+def test_followers_are_told_by_the_event_log_and_the_audit_has_every_thing(
+    api: Api, make: Factory, site: Site
+) -> None:
+    there = make.microcosm(site, "There")
+    into = make.conversation(site, by=site.owner)
+    other = make.conversation(site, by=site.owner, microcosm=there)
+    said = make.comment(other, by=site.member)
+    action = done(merge(api, site.owner, into, other))
+    statement = """
+        SELECT item_type_id, item_id, parent_id, microcosm_id, detail ->> 'movedFrom' FROM event_log
+         WHERE site_id = %(s)s AND kind = 'patched' ORDER BY 1, 2"""
+    assert make.sql(statement, s=site.id) == [
+        (4, said.id, other.id, site.root_id, str(there.id)),
+        (6, into.id, None, site.root_id, None),
+        (6, other.id, None, there.id, None),
+    ]
+    written = """
+        SELECT item_type_id, item_id, profile_id, detail ->> 'verb', (detail ->> 'action')::bigint FROM audit_log
+         WHERE site_id = %(s)s AND action = 'U' ORDER BY 1, 2"""
+    assert make.sql(written, s=site.id) == [
+        (item_type, id, site.owner.id, "merge", action["id"])
+        for item_type, id in ((4, said.id), (6, into.id), (6, other.id))
+    ]
