@@ -12,7 +12,15 @@ from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.models.people import profile_summary
 from forumapi.models.people.criterion import Criterion
 from forumapi.models.rules import matching, moderation_rule, rule_page
-from forumapi.models.rules.definition import ACTIONS, EVENTS, MODES, OFF, SHADOW, RuleDefinition
+from forumapi.models.rules.definition import (
+    ACTIONS,
+    EVENTS,
+    MODES,
+    OFF,
+    RESTRICTS,
+    SHADOW,
+    RuleDefinition,
+)
 from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
 from forumapi.models.rules.rule_page import RuleHit, RuleVersion
 from forumapi.models.trust import dsa_terms
@@ -30,6 +38,7 @@ _MOST_TITLE: Final = 100
 _MOST_TEXT: Final = 2_000
 _MOST_RULE: Final = 500
 _MOST_IDS: Final = 50
+_MOST_DAYS: Final = 365
 _MOST_LENGTH: Final = 1_000_000
 
 
@@ -49,6 +58,7 @@ class ModerationRuleBody(Body):
     microcosmIds: list[int] | UnsetType = UNSET
     action: Annotated[str, closed(ACTIONS)] | UnsetType = UNSET
     toMicrocosmId: int | UnsetType = UNSET
+    restrictDays: int | UnsetType = UNSET
     ground: Annotated[str, closed(dsa_terms.GROUNDS)] | UnsetType = UNSET
     category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
@@ -225,6 +235,7 @@ def _definition(ctx: Context, sent: ModerationRuleBody) -> RuleDefinition:
         _length(sent.maxLength, "maxLength"),
         _ids(sent.microcosmIds, "microcosmIds"),
         given(sent.toMicrocosmId, 0),
+        _days(sent),
     )
     made.check()
     _check_ids(ctx, made)
@@ -236,6 +247,16 @@ def _ids(sent: list[int] | UnsetType, field: str) -> tuple[int, ...]:
     if len(ids) > _MOST_IDS or any(not 0 < id < 2**53 for id in ids):
         raise Invalid(field, f"must be at most {_MOST_IDS} ids", code=OUT_OF_RANGE)
     return ids
+
+
+def _days(sent: ModerationRuleBody) -> int:
+    days = given(sent.restrictDays, 0)
+    if given(sent.action, "") in RESTRICTS:
+        if not 1 <= days <= _MOST_DAYS:
+            raise Invalid("restrictDays", f"must be 1 to {_MOST_DAYS}", code=OUT_OF_RANGE)
+    elif days:
+        raise Invalid("restrictDays", f"can be given for {' and '.join(RESTRICTS)} alone")
+    return days
 
 
 def _length(sent: int | UnsetType, field: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Self
@@ -37,12 +38,15 @@ EVENTS: Final = {
     "item.created": RuleEvent(targets.ITEMS, journal.CREATED),
     "item.edited": RuleEvent(targets.ITEMS, journal.REPLACED),
 }
-# What a rule may do: to the thing, or, for `warn`, to its author.
+# Actions that restrict the author in the thing's microcosm and below it, for some days.
+RESTRICTS: Final = ("silence", "ban")
+# What a rule may do: to the thing, or, for `warn` and RESTRICTS, to its author.
 ACTIONS: Final = (
     HOLD,
     *(name for name, kind in KINDS.items() if isinstance(kind, FlagKind)),
     "move",
     "warn",
+    *RESTRICTS,
 )
 # Actions that themselves write what events are made of. Flags are none of the events.
 _SETS_OFF: Final = {"move": frozenset(("item.edited",))}
@@ -61,7 +65,8 @@ class RuleDefinition(NamedTuple):
     """Definition of a rule. `roles`: one of which the author is in; `other_roles`: none of which the author is in;
     `places`: microcosms, with all below them; empty tuples restrict nothing. `has_link` None: with or without one.
 
-    `most_length` 0: no limit; `action`: one of ACTIONS; `to_place`: microcosm into which `move` moves, else 0.
+    `most_length` 0: no limit; `action`: one of ACTIONS; `to_place`: microcosm into which `move` moves, else 0;
+    `days`: for how long RESTRICTS last, else 0.
     """
 
     title: str
@@ -76,6 +81,7 @@ class RuleDefinition(NamedTuple):
     most_length: int = 0
     places: tuple[int, ...] = ()
     to_place: int = 0
+    days: int = 0
 
     @property
     def on(self) -> RuleEvent:
@@ -114,6 +120,12 @@ class RuleDefinition(NamedTuple):
     def is_on_author(self) -> bool:
         """Return True if the action is on the author of the thing, not on the thing."""
         return itemtypes.PROFILE in self.does.takes
+
+    def ends(self) -> datetime.datetime | None:
+        """Return the end of a restriction that begins now; None for other actions."""
+        if not self.days:
+            return None
+        return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=self.days)
 
     @property
     def effects(self) -> frozenset[str]:
@@ -178,6 +190,8 @@ class RuleDefinition(NamedTuple):
         }
         if self.to_place:
             data["toMicrocosmId"] = self.to_place
+        if self.days:
+            data["restrictDays"] = self.days
         if self.has_link is not None:
             data["hasLink"] = self.has_link
         return data

@@ -21,7 +21,7 @@ from forumapi.models.rules import matching
 from forumapi.models.rules.definition import ACTIVE, HOLD, RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule
 from forumapi.models.sites.site import Site
-from forumapi.models.trust import dsa_terms, targets
+from forumapi.models.trust import dsa_terms, sanction, targets
 from forumapi.models.trust.action import Action
 from forumapi.permissions.evaluator import Tree
 
@@ -117,6 +117,8 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
             if target is None:
                 continue
             action_id = _act(tx, site_id, rule, target, author_id, tree)
+            if not action_id:
+                continue
         tx.run(
             HIT,
             site_id=site_id,
@@ -184,10 +186,18 @@ def _act(
 ) -> int:
     """Carry the rule's action out on one locked thing, or on its author; return the action's id. Raises Conflict if
     the thing is gone or the rule may not change it.
+
+    Returns 0, and does nothing, to the site's owner and moderators of the place; and for a restriction outside of all
+    microcosms.
     """
     definition = rule.definition
     ref = target.ref
     if definition.is_on_author:
+        place_id = target.microcosm_id
+        if definition.days and not place_id:
+            return 0
+        if sanction.protected(tx, site_id, tree, [author_id], place_id):
+            return 0
         ref = ItemRef(itemtypes.PROFILE, author_id)
     author = Author(site_id, 0, "")
     allowed = [0, *tree.nodes]
@@ -198,6 +208,7 @@ def _act(
         definition.grounds,
         case_id=_case(tx, site_id, definition, target) if definition.action == HOLD else 0,
         place_id=definition.to_place if not definition.is_on_author else target.microcosm_id,
+        ends=definition.ends(),
         is_automated=True,
         rule_id=rule.id,
         rule_version=rule.version,

@@ -38,6 +38,7 @@ class ModerationRuleTerms(Struct, kw_only=True):
     rule: Annotated[Text, Meta(description="The term or law that it stands on.")]
     reason: Annotated[Text, Meta(description="What the authors are told.")]
     toMicrocosmId: Id | UnsetType = UNSET
+    restrictDays: Annotated[int, Meta(description="Of `silence` and `ban`.")] | UnsetType = UNSET
     hasLink: bool | UnsetType = UNSET
 
 

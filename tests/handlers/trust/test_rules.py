@@ -337,3 +337,33 @@ def test_a_rule_that_was_switched_off_holds_nothing_of_the_next_request(
     assert api.get(said(api, chat, site.newcomer, f"3 {LINK}"), by=site.member).status == 200
     assert api.request("DELETE", rule, by=site.owner).status == 200
     assert api.get(said(api, chat, site.newcomer, f"4 {LINK}"), by=site.member).status == 200
+
+
+@pytest.mark.parametrize("action", ["silence", "ban"])
+def test_a_rule_restricts_its_author_for_days_and_no_moderator(
+    api: Api, make: Factory, site: Site, action: str
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    for days in (0, 366):
+        refused = tried(api, site.owner, action=action, restrictDays=days)
+        assert (refused.status, refused.error) == (400, "restrictDays: must be 1 to 365")
+    assert tried(api, site.owner, restrictDays=3).status == 400
+    rule = saved(api, site.owner, action=action, restrictDays=3)
+    assert api.get(rule, by=site.owner).data["restrictDays"] == 3
+    for person in (site.owner, site.moderator):
+        said(api, chat, person, LINK)
+    said(api, chat, site.newcomer, LINK)
+    (hit,) = hits(api, rule, site.owner, 1)
+    action_id = hit["actionId"]
+    done = api.get(f"/api/v1/actions/{action_id}", by=site.owner).data
+    assert (done["kind"], done["createdBy"], done["total"]) == (action, None, 1)
+    assert done["targets"][0]["itemId"] == site.newcomer.id
+    again = {"itemType": "conversation", "itemId": chat.id, "markdown": "Am I heard?"}
+    assert api.post("/api/v1/comments", again, by=site.newcomer).status in (403, 404)
+    assert api.post("/api/v1/comments", again, by=site.moderator).status == 302
+    (stated,) = api.get("/api/v1/statements", by=site.newcomer).data["statements"]["items"]
+    whole = api.get(f"/api/v1/statements/{stated['id']}", by=site.newcomer).data
+    assert whole["automatedDecision"] is True
+    undone = api.post(f"/api/v1/actions/{action_id}/undo", {}, by=site.owner)
+    assert undone.status == 200, undone.body
+    assert api.post("/api/v1/comments", again, by=site.newcomer).status == 302

@@ -27,6 +27,8 @@ ACTIONS: Final = (
     "unpin",
     "move",
     "warn",
+    "silence",
+    "ban",
 )
 SHADOW: Final = "shadow"
 MODES: Final = (SHADOW, "active")
@@ -173,7 +175,7 @@ class RuleView(View):
 
 def _terms(found: dict[str, Any]) -> dict[str, Any]:
     """Return the terms and mode of a rule of the API as the API takes them in a dry run."""
-    names = (*_NEW, "toMicrocosmId", "hasLink")
+    names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink")
     terms = {name: found[name] for name in names if name in found}
     terms |= {name: str(plain(found[name])) for name in _TEXTS}
     terms["mode"] = found["mode"] if found["mode"] in MODES else SHADOW
@@ -203,6 +205,8 @@ def _typed(visit: Visit) -> dict[str, Any]:
         body["hasLink"] = visit.field("hasLink") == "yes"
     if body["action"] == "move":
         body["toMicrocosmId"] = number(visit.field("toMicrocosmId"))
+    if body["action"] in ("silence", "ban"):
+        body["restrictDays"] = number(visit.field("restrictDays"))
     for row in range(1, _MOST_CRITERIA + 1):
         typed = {name: visit.field(f"{name}{row}") for name in _CRITERION}
         if typed["value"].strip():
