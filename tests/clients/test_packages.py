@@ -16,6 +16,7 @@ import pytest
 from forumapi import __version__
 from scripts.clients import build
 from tests.clients.conftest import Node
+from tests.clients.test_weekend_forum import program
 
 # A page's worth of script.
 MOST_BYTES = 12_000
@@ -37,8 +38,19 @@ def test_the_wheel_holds_strict_types(package: Any, tmp_path: Path) -> None:
     zipfile.ZipFile(made).extractall(tmp_path / "site")
     used = tmp_path / "used.py"
     used.write_text(_TYPED)
+    forum = tmp_path / "forum.py"
+    forum.write_text(program("python"))
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "forumapi_client", used],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--config-file=",
+            "forumapi_client",
+            used,
+            forum,
+        ],
         cwd=tmp_path / "site",
         capture_output=True,
         text=True,
