@@ -370,6 +370,13 @@ class Config:
         reload=True,
         rule=_between(1_024, 104_857_600),
     )
+    import_file_limit: int = _setting(
+        1_073_741_824,
+        "bytes",
+        "Largest dump of a forum that an owner uploads, and 20 times as much decompressed; 0: owners import nothing.",
+        reload=True,
+        rule=_between(0, 2**36),
+    )
     header_limit: int = _setting(
         8_190,
         "bytes",

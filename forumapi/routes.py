@@ -163,6 +163,7 @@ from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.configuration_checks import StatusHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
+from forumapi.handlers.sites.forum_import import ImportLeftoversHandler, SiteImportHandler
 from forumapi.handlers.sites.host_lookups import HostHandler, ReservedHandler
 from forumapi.handlers.sites.legacy_urls import ResolveHandler
 from forumapi.handlers.sites.legal import (
@@ -444,6 +445,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/checks": ChecksHandler,
     "/api/v1/site/export": SiteExportHandler,
     "/api/v1/site/export/archive": ExportArchiveHandler,
+    "/api/v1/site/import": SiteImportHandler,
+    "/api/v1/site/import/leftovers": ImportLeftoversHandler,
     "/api/v1/site/legal": SiteLegalHandler,
     "/api/v1/site/legal/<document>": SiteLegalDocumentHandler,
     "/api/v1/site/mail": MailTemplatesHandler,

@@ -33,6 +33,7 @@ VARY = "Authorization, X-Always-200, X-Disable-Boiler"
 BODILESS = frozenset({204, 304})
 NEEDS_HEADER = {
     301: "location",
+    202: "location",
     302: "location",
     303: "location",
     307: "location",

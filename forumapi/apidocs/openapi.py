@@ -195,6 +195,7 @@ _VERBS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 # Descriptions of redirects that follow no write.
 _MOVED: Final = {
+    202: "Begun; `Location` shows how far it is.",
     301: "It was merged; `Location` is the same of what has its comments now.",
     307: "Go on.",
 }
@@ -383,8 +384,8 @@ def _operation(
         for media_type in endpoint.handler.also_reads.get(verb, ()):
             content[media_type] = {"schema": {"type": "string"}}
         made["requestBody"] = {"required": True, "content": content}
-    elif endpoint.handler.receives_files:
-        made["requestBody"] = {"required": True, "content": _FILES}
+    elif endpoint.handler.receives_files and verb == "POST":
+        made["requestBody"] = {"required": True, "content": _form(endpoint.handler)}
     made["responses"] = {
         **_passed(name, operation, schemas),
         **_merged(name, endpoint, verb, operation, schemas),
@@ -398,6 +399,30 @@ def _operation(
         },
     }
     return made
+
+
+def _form(handler: type[Handler]) -> Schema:
+    """Return the `content` of a body of files, with the fields that the handler takes beside them."""
+    if not handler.form_fields:
+        return _FILES
+    properties: Schema = {
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "The part that has a name and a file name is the file.",
+        }
+    }
+    for name, description in handler.form_fields.items():
+        if name.endswith("[]"):
+            kind: Schema = {"type": "array", "items": {"type": "string"}}
+        else:
+            kind = {"type": "string"}
+        properties[name.removesuffix("[]")] = {**kind, "description": description}
+    return {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": properties}
+        }
+    }
 
 
 def _operation_name(endpoint: Endpoint, verb: str) -> str:
@@ -599,7 +624,7 @@ def _success(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schem
             },
         }
     data = schemas.answer(operation.answer) if operation.answer is not None else {"type": "null"}
-    moved = operation.status in (301, 302, 303, 307)
+    moved = operation.status in (202, 301, 302, 303, 307)
     if moved:
         description = _MOVED.get(operation.status, "Done; `Location` is the resource.")
     else:

@@ -98,6 +98,7 @@ TAGS: Final = (
             "configuration_checks",
             "usage",
             "gravatar",
+            "forum_import",
             "erasure_rule",
         ),
     ),

@@ -26,6 +26,7 @@ from forumapi.config import Config, Settings
 from forumapi.cron.personal_exports import Exporter
 from forumapi.cron.schedule import JOBS, Job
 from forumapi.cron.site_exports import ExportThread
+from forumapi.cron.site_imports import ImportThread
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import ApiError, ConfigError
@@ -351,7 +352,7 @@ class Runner:
 
 
 def run(config: Config) -> None:
-    """Run the cron process until SIGTERM or SIGINT: the jobs, and the threads that make exports.
+    """Run the cron process until SIGTERM or SIGINT: the jobs, and the threads that make exports and load imports.
 
     SIGHUP reloads the settings; if a change needs a new process, this one executes itself again under the same process
     id.
@@ -374,11 +375,14 @@ def run(config: Config) -> None:
     reporter.start()
     exports = ExportThread(config.direct_url, settings)
     exports.start()
+    imports = ImportThread(config.direct_url, settings)
+    imports.start()
     logger.info("cron: started with %d jobs", len(JOBS))
     exporter = Exporter(lambda: settings.current)
     exporter.start()
     runner.run()
     exports.stop()
+    imports.stop()
     exporter.stop()
     reporter.stop()
     logger.info("cron: %s", "restarting" if begins_anew.is_set() else "stopped")

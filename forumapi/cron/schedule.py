@@ -20,6 +20,7 @@ from forumapi.cron import (
     reminders,
     search_indexing,
     site_exports,
+    site_imports,
     trending,
 )
 from forumapi.database.connections import Transaction
@@ -104,6 +105,13 @@ JOBS: Final = (
         "40 * * * * 0",
         "hourly at minute 40",
         site_exports.expired_exports,
+        WITHIN_THE_HOUR,
+    ),
+    Job(
+        "expired_imports",
+        "45 * * * * 0",
+        "hourly at minute 45",
+        site_imports.expired_imports,
         WITHIN_THE_HOUR,
     ),
     Job(

@@ -135,8 +135,10 @@ class Handler:
     operations: ClassVar[dict[str, HandlerOperation]] = {}
     # False where the answer holds a secret, which is then not stored by caches either.
     takes_idempotency_key: ClassVar[bool] = True
-    # True where the body is files, which `take_files` receives in place of the processor.
+    # True where the body of POST is files, which `take_files` receives in place of the processor.
     receives_files: ClassVar[bool] = False
+    # Fields that a form with files may have beside them, with their descriptions; an array where it ends in "[]".
+    form_fields: ClassVar[Mapping[str, str]] = {}
     # True where people sign in: writes through one front end are rate-limited together too.
     signs_in: ClassVar[bool] = False
     # True where a bad token must not refuse the request, which is about to make or end one.

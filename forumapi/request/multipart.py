@@ -11,11 +11,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from forumapi.errors import BAD_CONTENT_TYPE, FILE_TOO_LARGE, UNPARSABLE, Invalid, TooLarge
+from forumapi.errors import BAD_CONTENT_TYPE, FILE_TOO_LARGE, UNPARSABLE, Invalid, TooLarge, excerpt
 from forumapi.files import file_types
 
 MAX_FILES: Final = 10
-# Parts that are no files are skipped, so many of them.
+# Bytes of a field that is no file.
+MAX_FIELD: Final = 4096
+# Parts in all; fields that are no files are skipped unless they are asked for.
 MAX_PARTS: Final = 100
 MAX_BOUNDARY: Final = 200
 PIECE: Final = 64 * 1024
@@ -56,16 +58,23 @@ def boundary(content_type: str) -> bytes:
     return found.encode("utf-8", "replace")
 
 
-def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list[Part]:
-    """Read the body, write its files into `folder`, and return them in the order of the body; other fields are skipped.
+def receive(
+    environ: dict[str, Any],
+    folder: Path,
+    limits: UploadLimits,
+    fields: dict[str, list[str]] | None = None,
+) -> list[Part]:
+    """Read the body, write its files into `folder`, and return them in the order of the body.
 
-    Raises Invalid for a malformed body, an empty file or too many parts; TooLarge beyond `limits`.
+    `fields`: the values of other fields are appended here by name, in the order of the body; None: they are skipped.
+    Raises Invalid for a malformed body, an empty file, too many parts or a field that is too long; TooLarge beyond
+    `limits`.
     """
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isdigit() and int(length) > limits.body:
         raise TooLarge(f"The body may have at most {limits.body} bytes", code=FILE_TOO_LARGE)
-    receiver = _Receiver(folder, limits.file)
+    receiver = _Receiver(folder, limits.file, fields)
     try:
         receiver.read(
             environ["wsgi.input"],
@@ -84,10 +93,15 @@ def receive(environ: dict[str, Any], folder: Path, limits: UploadLimits) -> list
 
 
 class _Receiver:
-    """Writer of the files of one body, while it is parsed. `limit`: bytes of one file."""
+    """Writer of the files of one body, while it is parsed. `limit`: bytes of one file; `fields`: as in `receive`."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(
+        self, folder: Path, limit: int, fields: dict[str, list[str]] | None = None
+    ) -> None:
         self.parts: list[Part] = []
+        self._fields = fields
+        self._field: str | None = None
+        self._value = b""
         self._folder = folder
         self._limit = limit
         self._out: IO[bytes] | None = None
@@ -116,12 +130,27 @@ class _Receiver:
                     self._begin(event)
                 elif isinstance(event, Field):
                     self._file = None
+                    self._field, self._value = event.name, b""
                 elif isinstance(event, Data):
-                    self._take(event)
+                    if self._file is not None:
+                        self._take(event)
+                    elif self._fields is not None and self._field is not None:
+                        self._note(self._fields, self._field, event)
             # A fast sender must not block the other requests of this process.
             time.sleep(0)
 
+    def _note(self, fields: dict[str, list[str]], name: str, event: Data) -> None:
+        self._value += event.data
+        if len(self._value) > MAX_FIELD:
+            raise Invalid(excerpt(name), f"may have at most {MAX_FIELD} bytes")
+        if not event.more_data:
+            try:
+                fields.setdefault(name, []).append(self._value.decode())
+            except UnicodeDecodeError:
+                raise Invalid(excerpt(name), "must be UTF-8", code=UNPARSABLE) from None
+
     def _begin(self, event: File) -> None:
+        self._field = None
         self._file = event if event.name and event.filename else None
         if self._file is None:
             return

@@ -138,7 +138,7 @@ def _receive(
     Files are received before the transaction, after the caller was identified; another body is read whole, unless
     `Handler.receive` reads it.
     """
-    if not handler.receives_files:
+    if not (handler.receives_files and verb == "POST"):
         if ctx.front_end and handler.signs_in:
             # A front end speaks for any number of visitors: its sign-ins are counted together too.
             most = SIGN_INS_PER_FRONT_END._replace(most=app.config.sign_ins_per_front_end)

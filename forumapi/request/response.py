@@ -29,6 +29,7 @@ STATUS_LINES: Final = {
     101: "101 Switching Protocols",
     200: "200 OK",
     201: "201 Created",
+    202: "202 Accepted",
     204: "204 No Content",
     206: "206 Partial Content",
     301: "301 Moved Permanently",
@@ -110,6 +111,13 @@ class Found:
 
     def __init__(self, location: str) -> None:
         self.location = location
+
+
+class Accepted(Found):
+    """Result 202: a job was begun; the resource shows how far it is."""
+
+    __slots__ = ()
+    status = 202
 
 
 class TemporaryRedirect(Found):

@@ -55,6 +55,8 @@ _WHOLE_ADDRESSES: Final = frozenset(
         "/api/v1/site/auth/<method>",
         "/api/v1/site/export",
         "/api/v1/site/export/archive",
+        "/api/v1/site/import",
+        "/api/v1/site/import/leftovers",
         "/api/v1/site/offer",
     )
 )

@@ -136,17 +136,21 @@ class Stage:
         by: Person | None = None,
         token: str = "",
         form: Mapping[str, str] | None = None,
+        raw: tuple[bytes, str] | None = None,
         headers: Mapping[str, str] | None = None,
         ip: str = ADDRESS,
         below: str = "/api/v1",
     ) -> Response:
         """One request; `path` is below `below`. On `site`, else on the site of `by`, else on the stage's own."""
         where = site or (by.site if by else self.site)
+        # `raw`: a body, and its Content-Type.
         address, _, query = f"{below}{path}".partition("?")
         body = b"" if json is None else jsonlib.dumps(json).encode()
         kind = "application/json"
         if form is not None:
             body, kind = urlencode(form).encode(), "application/x-www-form-urlencoded"
+        if raw is not None:
+            body, kind = raw
         environ = {
             "REQUEST_METHOD": method,
             "PATH_INFO": address,

@@ -42,6 +42,7 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         check_start(current)
     from forumapi.cron import runner, schedule
     from forumapi.cron.site_exports import ExportThread
+    from forumapi.cron.site_imports import ImportThread
 
     if args.job is not None and args.job not in {job.name for job in schedule.JOBS}:
         raise CommandError(f"there is no job {args.job}; `forumapi cron list` shows them")
@@ -61,6 +62,9 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
         exports = ExportThread(settings.current.direct_url, settings)
         exports.poll()
         exports.stop()
+        imports = ImportThread(settings.current.direct_url, settings)
+        imports.poll()
+        imports.stop()
         return FAILED if failed else OK
     runner.run(with_database(current))
     return OK

@@ -24,6 +24,7 @@ from forumapi.models.journal.journal import Author
 
 NAME: Final = "audit"  # of the reader
 EXPORTED: Final = "E"  # action: everything that the thing holds was exported
+IMPORTED: Final = "I"  # action: a forum was imported into the site
 
 _ITEMS: Final = (
     f"({itemtypes.HUDDLE}, {itemtypes.CONVERSATION}, {itemtypes.POLL}, {itemtypes.EVENT})"

@@ -27,6 +27,7 @@ ACTIONS: Final = {
     "U": "patched",
     "D": "deleted",
     "E": "exported",
+    "I": "imported",
     audit_hash.ERASED: "erased",
 }
 

@@ -362,6 +362,16 @@ OWN_ROWS: Final = (
     ),
     _own("personal_exports"),
     _own("site_exports"),
+    Query(
+        "erasure_steps.import_upload",
+        """
+        UPDATE file_usage t
+           SET bytes = greatest(0, t.bytes - m.bytes)
+          FROM site_imports m
+         WHERE m.site_id = %(site_id)s AND m.profile_id = %(profile_id)s AND m.object IS NOT NULL
+           AND t.site_id = %(site_id)s AND t.profile_id = 0""",
+    ),
+    _own("site_imports"),
     _own("imported_profiles"),
 )
 # What the person told moderators, what was said to moderators about the person, and what undo would restore.
@@ -428,6 +438,9 @@ LEAVE_EXPORT = Query(
      UNION
     SELECT s.object FROM site_exports s
      WHERE s.site_id = %(site_id)s AND s.profile_id = %(profile_id)s AND s.object IS NOT NULL
+     UNION
+    SELECT m.object FROM site_imports m
+     WHERE m.site_id = %(site_id)s AND m.profile_id = %(profile_id)s AND m.object IS NOT NULL
         ON CONFLICT (file_hash) DO UPDATE SET since = now()
  RETURNING file_hash""",
 )

@@ -248,6 +248,15 @@ PERSON_TABLES: Final = (
         plain="state",
     ),
     PersonTable(
+        "site_imports",
+        (
+            Line("user_id profile_id object", DELETED),
+            Line("title granted reason", DELETED),
+        ),
+        Export(_MINE, "t.state, t.task, t.created, t.finished, t.bytes"),
+        plain="product prefix encoding addresses task state phase plan verification undoing",
+    ),
+    PersonTable(
         "imported_profiles",
         (Line("profile_id person_key email", DELETED),),
         Export(_MINE, "t.email, t.send_email"),

@@ -72,11 +72,26 @@ DROP_EXPORTS = Query(
      RETURNING p.object),
     whole AS (
         DELETE FROM site_exports s WHERE s.site_id = %(site_id)s
-     RETURNING s.object)
+     RETURNING s.object),
+    uploaded AS (
+        UPDATE site_imports m
+           SET object = NULL, expires = NULL, epoch = m.epoch + 1, finished = coalesce(m.finished, now()),
+               state = CASE WHEN m.state IN ('waiting', 'running') THEN 'cancelled' ELSE m.state END
+          FROM (SELECT k.object, k.bytes FROM site_imports k
+                 WHERE k.site_id = %(site_id)s AND k.object IS NOT NULL FOR UPDATE) AS o
+         WHERE m.site_id = %(site_id)s
+     RETURNING o.object, o.bytes),
+    freed AS (
+        UPDATE file_usage t
+           SET bytes = greatest(0, t.bytes - u.bytes)
+          FROM uploaded u
+         WHERE t.site_id = %(site_id)s AND t.profile_id = 0)
     INSERT INTO file_strays (file_hash, since)
     SELECT p.object, '-infinity'::timestamptz FROM personal p WHERE p.object <> ''
      UNION
     SELECT w.object, '-infinity'::timestamptz FROM whole w WHERE w.object IS NOT NULL
+     UNION
+    SELECT u.object, '-infinity'::timestamptz FROM uploaded u
         ON CONFLICT (file_hash) DO UPDATE SET since = '-infinity'""",
 )
 

@@ -233,8 +233,15 @@ class AttachmentWriter:
     """
 
     def __init__(
-        self, origin: Origin, people: ImportedPeople, store: FileStore, opener: Opener
+        self,
+        origin: Origin,
+        people: ImportedPeople,
+        store: FileStore,
+        opener: Opener,
+        room: int | None = None,
     ) -> None:
+        """Prepare the writer. `room`: bytes that all files may take; None for any number."""
+        self._room = room
         self._origin = origin
         self._people = people
         self._store = store
@@ -253,7 +260,12 @@ class AttachmentWriter:
                 continue
             try:
                 with contextlib.closing(opened(one, self._opener)) as source:
-                    stored[one.id] = self._store.put(one, source)
+                    made = self._store.put(one, source)
+                if self._room is not None:
+                    if made.file.size > self._room:
+                        raise FileRefused("bytes: the site has no room left for them")
+                    self._room -= made.file.size
+                stored[one.id] = made
             except FileRefused as error:
                 left.append(Unreadable(kind="attachment", id=one.id, reason=str(error)))
         rows = {

@@ -101,7 +101,8 @@ class Outcome(NamedTuple):
 class Loader:
     """Loader of one reader's forum into one site.
 
-    `granted`: keys of attributes that count for roles' criteria. `show` is called about once a second.
+    `granted`: keys of attributes that count for roles' criteria. `room`: bytes that files may take in the store, beyond
+    which they are left out; None for any number. `show` is called about once a second.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Loader:
         reader: ForumReader,
         *,
         granted: Collection[str] = (),
+        room: int | None = None,
         show: Callable[[ImportProgress], None] = lambda _: None,
     ) -> None:
         self._database = database
@@ -129,7 +131,7 @@ class Loader:
         )
         self._extras = ExtrasWriter(origin, self.people, granted)
         self._items = ItemWriter(origin, self.people)
-        self._files = AttachmentWriter(origin, self.people, self._store, reader.open)
+        self._files = AttachmentWriter(origin, self.people, self._store, reader.open, room)
         self._totals = dict(reader.counts())
         self._read: dict[str, int] = {}
         self._left = 0

@@ -29,12 +29,15 @@ def open_reader(
     *,
     prefix: str | None = None,
     encoding: str = "",
+    folder: Path | None = None,
+    most: int | None = None,
 ) -> ForumReader:
     """Open the reader of a product, one of NAMES. `source`: a file or folder, or the address of a live PostgreSQL.
     Raises LayoutError, DumpError, OSError.
 
     `files`: folder of the board's uploads. `prefix`: that of the tables' names, where a database holds several boards.
-    `encoding`: of the dump's text, in place of the one that the dump names.
+    `encoding`: of the dump's text, in place of the one that the dump names. `folder`: for temporary files. `most`:
+    bytes that a dump may have after decompression, None for MAX_DUMP.
     """
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader
@@ -45,7 +48,7 @@ def open_reader(
 
         return MboxReader(Path(source))
     from forumapi.porting.dumps.live_source import LiveSource
-    from forumapi.porting.dumps.source import DumpSource, Source
+    from forumapi.porting.dumps.source import MAX_DUMP, DumpSource, Source
     from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf, vbulletin, xenforo
 
     module, reader = {
@@ -62,5 +65,13 @@ def open_reader(
     if isinstance(source, str):
         tables = LiveSource(source, module.TABLES, marker=marker, prefix=chosen)
     else:
-        tables = DumpSource(source, module.TABLES, marker=marker, prefix=chosen, encoding=encoding)
+        tables = DumpSource(
+            source,
+            module.TABLES,
+            marker=marker,
+            prefix=chosen,
+            encoding=encoding,
+            folder=folder,
+            most=MAX_DUMP if most is None else most,
+        )
     return reader(tables, files)

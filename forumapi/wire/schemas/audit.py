@@ -47,7 +47,7 @@ class _Entry(Struct, kw_only=True):
 
     id: Id
     created: Time
-    action: Literal["created", "replaced", "patched", "deleted", "exported", "erased"]
+    action: Literal["created", "replaced", "patched", "deleted", "exported", "imported", "erased"]
     itemType: ItemTypeName
     itemId: Annotated[
         Id, Meta(description="Of an attendee: the profile; of an attribute: what carries it.")

@@ -228,6 +228,139 @@ class SiteExport(Struct, kw_only=True):
     ] = UNSET
 
 
+class ImportStream(Struct, kw_only=True):
+    """Numbers of one kind of documents in the plan of an import."""
+
+    name: str
+    comes: int
+    stays: Annotated[int, Meta(description="Left out.")]
+
+
+class ImportCount(Struct, kw_only=True):
+    """Count of documents to which something would happen."""
+
+    text: str
+    count: int
+
+
+class ImportLoss(Struct, kw_only=True):
+    """A kind of data that never comes from a product, with the reason."""
+
+    subject: str
+    reason: str
+
+
+class ImportLeftover(Struct, kw_only=True):
+    """A document that is left out of an import."""
+
+    kind: Annotated[str, Meta(description="Such as comment.")]
+    id: Annotated[str, Meta(description="That of the old forum.")]
+    reason: str
+
+
+class ImportPlan(Struct, kw_only=True):
+    """The plan of an import: documents that would come, come changed, or stay."""
+
+    streams: list[ImportStream]
+    changes: Annotated[list[ImportCount], Meta(description="What would come changed.")]
+    unsaid: Annotated[
+        list[ImportCount], Meta(description="What texts hold that Markdown can't express.")
+    ]
+    never: list[ImportLoss]
+    reasons: Annotated[
+        list[ImportLeftover], Meta(description="Why documents stay, the first 10 of each kind.")
+    ]
+    seconds: Annotated[int, Meta(description="About how long a run takes.")]
+
+
+class ImportCheck(Struct, kw_only=True):
+    """Numbers of one check of an import against its source."""
+
+    name: str
+    source: int
+    here: int
+    leftOut: int
+    different: int
+
+
+class ImportDifference(Struct, kw_only=True):
+    """A difference between an import and its source."""
+
+    check: str
+    id: Annotated[str, Meta(description="That of the old forum.")]
+    text: str
+
+
+class ImportVerification(Struct, kw_only=True):
+    """The comparison of what was loaded with its source."""
+
+    isRight: bool
+    checks: list[ImportCheck]
+    differences: Annotated[list[ImportDifference], Meta(description="The first 20 of each check.")]
+    commentsSince: Annotated[int, Meta(description="Comments of others in it since.")]
+    itemsSince: Annotated[int, Meta(description="Items of others in it since.")]
+
+
+class ImportTouched(Struct, kw_only=True):
+    """A use of an import by others since, which keeps it from being removed."""
+
+    kind: Annotated[str, Meta(description="claim: the profile has been taken over; else a type.")]
+    id: int
+    onType: str
+    onId: int
+
+
+class ImportUndoing(Struct, kw_only=True):
+    """The removal of an import: numbers of removed things, and uses by others."""
+
+    isDone: Annotated[
+        bool, Meta(description="False: others have used it, and nothing was removed.")
+    ]
+    touched: Annotated[list[ImportTouched], Meta(description="The first 100.")]
+    touchedTotal: int
+    items: Annotated[int, Meta(description="Removed.")]
+    microcosms: Annotated[int, Meta(description="Removed.")]
+    people: Annotated[int, Meta(description="Removed.")]
+    left: Annotated[int, Meta(description="Things of the import that stay.")]
+
+
+class SiteImport(Struct, kw_only=True):
+    """The latest import that the owner began: the task in work with its progress, and the results of those before."""
+
+    state: Annotated[str, Meta(description="waiting, running, done, failed or cancelled.")]
+    task: Annotated[str, Meta(description="plan, run, verify or undo.")]
+    title: str
+    product: Annotated[str | UnsetType, Meta(description="Once it is known.")] = UNSET
+    created: Time
+    started: Annotated[Time | UnsetType, Meta(description="Once a process works on it.")] = UNSET
+    finished: Annotated[Time | UnsetType, Meta(description="Once the task has ended.")] = UNSET
+    reason: Annotated[str | UnsetType, Meta(description="Of a failure.")] = UNSET
+    phase: Annotated[str | UnsetType, Meta(description="What is read or loaded now.")] = UNSET
+    done: Annotated[int, Meta(description="Documents of the phase so far.")]
+    total: Annotated[int, Meta(description="Documents of the phase; 0 while unknown.")]
+    percent: Annotated[
+        int | UnsetType, Meta(description="Of the task; while it runs and this is known.")
+    ] = UNSET
+    secondsLeft: Annotated[int | UnsetType, Meta(description="About, while it runs.")] = UNSET
+    size: Annotated[int | UnsetType, Meta(description="Of the upload, while it is there.")] = UNSET
+    expires: Annotated[
+        Time | UnsetType, Meta(description="The end of the upload, unless a task is under way.")
+    ] = UNSET
+    plan: ImportPlan | UnsetType = UNSET
+    verification: ImportVerification | UnsetType = UNSET
+    undoing: ImportUndoing | UnsetType = UNSET
+    isLoaded: Annotated[bool, Meta(description="A run has come to its end.")]
+    isResolved: Annotated[bool, Meta(description="Old addresses lead to what was loaded.")]
+    leftOut: Annotated[int, Meta(description="Documents that were left out.")]
+
+
+class ImportLeftovers(Struct, kw_only=True):
+    """A page of what an import left out."""
+
+    leftovers: Paged[ImportLeftover]
+    meta: LinksMeta
+
+
 class SitePrivacy(Struct, kw_only=True):
     """The site's rule on the words of people who are erased."""
 

@@ -35,6 +35,7 @@ PAGES: Final = (
     ("audit", marked("Audit")),
     ("transparency", marked("Transparency report")),
     ("export", marked("Export of everything")),
+    ("import", marked("Import of a forum")),
 )
 
 

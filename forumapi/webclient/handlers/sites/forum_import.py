@@ -1,0 +1,110 @@
+"""Pages on which the owner of a site moves a forum of other software in: upload, plan, run, comparison, removal."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from urllib3 import encode_multipart_formdata
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Refused, SignInFirst, Visit
+
+_IMPORT: Final = "/site/import"
+# Code of a refusal for want of a sign-in within the last minutes (docs/api/README.md, "Errors").
+_SIGN_IN_AGAIN: Final = 26
+_FIELDS: Final = ("product", "title", "secondFactor")
+_LISTS: Final = {"addresses": "address", "fields": "granted"}
+# Buttons of the page, and the bodies of PUT /site/import that they stand for.
+_TASKS: Final[dict[str, dict[str, Any]]] = {
+    "run": {"task": "run"},
+    "verify": {"task": "verify"},
+    "undo": {"task": "undo"},
+    "untouched": {"task": "undo", "untouched": True},
+    "on": {"task": "switch", "on": True},
+    "off": {"task": "switch", "on": False},
+}
+
+
+class ImportView(View):
+    """Page of the site's latest import: its state and results, the buttons for what comes next, and the form to upload
+    a dump; for the owner.
+    """
+
+    takes_files = True
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the latest import, if there is one. Raises Refused for all but the site's owner."""
+        owner(visit)
+        return self._show(visit)
+
+    def post(self, visit: Visit) -> Answer:
+        """Do what the button `do` names: upload a dump, begin a task, or delete the upload. Raises SignInFirst if the
+        API wants a newer sign-in.
+        """
+        owner(visit)
+        wanted = visit.field("do")
+        try:
+            if wanted == "upload":
+                self._upload(visit)
+            elif wanted == "delete":
+                visit.api.delete(_IMPORT)
+            elif wanted in _TASKS:
+                visit.api.call("PUT", _IMPORT, _TASKS[wanted])
+        except Failure as failure:
+            if failure.code == _SIGN_IN_AGAIN:
+                raise SignInFirst(is_stale=True) from None
+            if failure.status not in FORM_REFUSALS:
+                raise
+            return self._show(visit, failure)
+        return visit.redirect(visit.path)
+
+    @staticmethod
+    def _upload(visit: Visit) -> None:
+        sent = visit.files.get("file") if visit.files is not None else None
+        if sent is None or not sent.filename:
+            raise Refused(400)
+        form: list[tuple[str, Any]] = [(name, visit.field(name)) for name in _FIELDS]
+        for name, field in _LISTS.items():
+            form += [(field, line) for line in visit.field(name).splitlines() if line.strip()]
+        form.append(("file", ("dump", sent.read(), "application/octet-stream")))
+        body, kind = encode_multipart_formdata(form)
+        visit.api.call("POST", _IMPORT, raw=body, headers={"Content-Type": kind})
+
+    def _show(self, visit: Visit, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "admin_import.html",
+            status=failure.status if failure else 200,
+            failure=failure,
+            found=_latest(visit),
+            has_factor=visit.api.get("/auth/totp")["enabled"],
+            typed={name: visit.field(name) for name in ("product", "title", *_LISTS)}
+            if failure
+            else {},
+        )
+
+
+class ImportLeftoversView(View):
+    """Page of what the latest import left out, for the owner."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List what was left out from `offset` on. Raises Refused: 403 for all but the site's owner, 404 without an
+        import.
+        """
+        owner(visit)
+        if _latest(visit) is None:
+            raise Refused(404)
+        found = visit.api.get(f"{_IMPORT}/leftovers", offset=visit.query.get("offset"))
+        return visit.page("admin_import_leftovers.html", found=found["leftovers"])
+
+
+def _latest(visit: Visit) -> dict[str, Any] | None:
+    """Return the site's latest import as the API shows it; None if there is none. Raises Failure."""
+    try:
+        found: dict[str, Any] = visit.api.get(_IMPORT)
+    except Failure as failure:
+        if failure.status != 404:
+            raise
+        return None
+    return found
