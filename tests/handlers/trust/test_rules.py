@@ -367,3 +367,24 @@ def test_a_rule_restricts_its_author_for_days_and_no_moderator(
     undone = api.post(f"/api/v1/actions/{action_id}/undo", {}, by=site.owner)
     assert undone.status == 200, undone.body
     assert api.post("/api/v1/comments", again, by=site.newcomer).status == 302
+
+
+def test_writing_costs_no_statement_without_a_rule_that_hides(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+
+    def cost(text: str) -> int:
+        sent = {"itemType": "conversation", "itemId": chat.id, "markdown": text}
+        return api.post("/api/v1/comments", sent, by=site.newcomer).statements
+
+    def least(text: str) -> int:
+        return min(cost(f"{text} {number}") for number in range(3))
+
+    without = least("No rule")
+    saved(api, site.owner, mode="shadow")
+    saved(api, site.owner, action="warn")
+    saved(api, site.owner, event="comment.edited")
+    assert least("No rule that hides what is new") == without
+    saved(api, site.owner)
+    assert least("A rule that does not fit") == without + 1
