@@ -83,7 +83,7 @@ class BbcodeText:
         """Convert a text. `smilies`: False leaves their codes as text; `is_message`: a private message, whose
         quotations name no posts.
         """
-        reading = _Reading(self.unsaid, {file.id: file for file in files}, is_message)
+        reading = _BbcodeReading(self.unsaid, {file.id: file for file in files}, is_message)
         reading.read(text.replace("\r\n", "\n"))
         markdown = to_markdown(reading.root)
         if smilies:
@@ -92,12 +92,12 @@ class BbcodeText:
 
     def plain(self, text: str) -> str:
         """Return the words of a text on one line, without markup."""
-        reading = _Reading(Unsaid(), {}, True)
+        reading = _BbcodeReading(Unsaid(), {}, True)
         reading.read(text)
         return " ".join(reading.root.text().split())
 
 
-class _Reading:
+class _BbcodeReading:
     """State of reading one text into a tree."""
 
     def __init__(self, unsaid: Unsaid, files: dict[str, PostFile], is_message: bool) -> None:
