@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from tests import schema_check
+from tests import recorded_examples, schema_check
 from tests.factories import Person, Site
 
 
@@ -117,6 +117,8 @@ class Api:
         response = self._exchange(method, path, body, sent)
         if self.checks_schema:
             schema_check.check(response, method, path, headers=sent)
+            if recorded_examples.FOLDER:
+                recorded_examples.record(method, path, sent, body, response)
         return response
 
     def _exchange(

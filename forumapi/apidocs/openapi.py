@@ -6,10 +6,13 @@ Addresses, rights, bodies, answers, parameters and statuses follow from the rout
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -398,6 +401,8 @@ def _operation(
             for status in _statuses(endpoint, verb, operation)
         },
     }
+    if (example := recorded().get(made["operationId"])) is not None:
+        _exemplify(made, example)
     return made
 
 
@@ -423,6 +428,27 @@ def _form(handler: type[Handler]) -> Schema:
             "schema": {"type": "object", "required": ["file"], "properties": properties}
         }
     }
+
+
+@functools.cache
+def recorded() -> dict[str, Schema]:
+    """Return the recorded exchanges by operation id: request line, body sent, status and answer; the latter two bodies
+    only where they are JSON.
+    """
+    file = Path(__file__).with_name("examples.json")
+    found: dict[str, Schema] = json.loads(file.read_bytes())
+    return found
+
+
+def _exemplify(operation: Schema, example: Schema) -> None:
+    """Add a recorded exchange to an operation, in place."""
+    operation["x-example-request"] = example["request"]
+    if "body" in example:
+        operation["requestBody"]["content"][JSON]["example"] = example["body"]
+    if "answer" in example:
+        operation["responses"][str(example["status"])]["content"][JSON]["example"] = example[
+            "answer"
+        ]
 
 
 def _operation_name(endpoint: Endpoint, verb: str) -> str:
