@@ -72,6 +72,8 @@ ROWS: Final = """
     INSERT INTO import_origins (site_id, origin_id, title, product)
     OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7703, 'Old forum', 'phpbb');
     INSERT INTO site_exports (site_id, user_id, profile_id, token_id) VALUES (%(site)s, %(user)s, %(me)s, 1);
+    INSERT INTO site_imports (site_id, user_id, profile_id, token_id, title, granted, reason, state)
+    VALUES (%(site)s, %(user)s, %(me)s, 1, %(text)s, ARRAY[%(name)s]::text[], %(text)s, 'failed');
     INSERT INTO imported_profiles (site_id, profile_id, origin_id, person_key, email)
     VALUES (%(site)s, %(me)s, 7703, %(address)s, %(address)s);
     INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id, detail)
