@@ -59,8 +59,7 @@ DELETE = Query(
      RETURNING o.site_id)
     UPDATE sites s
        SET version = s.version + 1
-      FROM gone g
-     WHERE s.site_id = %(site_id)s AND s.site_id = g.site_id""",
+     WHERE s.site_id = %(site_id)s AND EXISTS (SELECT FROM gone)""",
 )
 
 

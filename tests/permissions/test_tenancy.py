@@ -367,6 +367,11 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
             "microcosmId": "@microcosm",
         },
     ],
+    ("post", "/actions", "into.itemId"): [
+        {**_ACTION, "kind": "merge", "targets": [_OWN], "into": body}
+        for body in _WATCHED
+        if body["itemType"] in ("conversation", "event", "poll")
+    ],
     ("post", "/actions", "caseId"): [{**_ACTION, "targets": [_OWN], "caseId": "@case"}],
     ("post", "/rules/dry-run", "ruleId"): [{**_RULE, "ruleId": "@rule"}],
     ("post", "/rules/dry-run", "roleIds.[]"): [{**_RULE, "roleIds": ["@role"]}],
@@ -382,8 +387,8 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
 }
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = (
-    "days duration firstPosts maxLength maxLinks minLength orGroup perHour revision rsvpLimit sameText styleId"
-    " themeId updateTypeId value version"
+    "days duration firstPosts maxLength maxLinks minLength orGroup perHour restrictDays revision rsvpLimit sameText"
+    " styleId themeId updateTypeId value version"
 )
 NO_ID_FIELDS = frozenset(_NO_IDS.split())
 
