@@ -484,6 +484,7 @@ ABOVE = """
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
+    models.trust.comment_relocation.CommentRelocation._going
     webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
@@ -542,6 +543,7 @@ FIXED = """
     outbound.web_push.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused
+    apidocs.openapi.recorded request.handler.Handler.form_fields
     request.usage_counter.UsageCounter._counts request.usage_counter.UsageCounter._weights"""
 # Not of the web process.
 ELSEWHERE = (

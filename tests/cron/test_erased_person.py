@@ -136,6 +136,8 @@ ROWS: Final = """
     INSERT INTO actions (site_id, action_id, kind, state, actor_id, ground, category, reason, note)
     OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7707, 'hide', 'done', %(owner)s, 'terms', 'x', %(text)s, %(text)s),
                                    (%(site)s, 7708, 'hide', 'done', %(me)s, 'terms', 'x', 'x', '');
+    INSERT INTO carried_marks (site_id, action_id, from_id, kind, profile_id, item_type_id, item_id)
+    VALUES (%(site)s, 7707, 7710, 'watcher', %(me)s, 6, 7711);
     INSERT INTO statements (site_id, statement_id, action_id, profile_id)
     OVERRIDING SYSTEM VALUE VALUES (%(site)s, 7709, 7707, %(me)s);
     INSERT INTO action_changes (site_id, action_id, place, item_type_id, item_id, author_id, state, before, after,

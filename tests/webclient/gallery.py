@@ -173,6 +173,8 @@ SCENES: Final[dict[str, Scene]] = {
     "admin_sign_in.html": Scene("owner", "/admin/sign-in/", "Ways to sign in"),
     "admin_figures.html": Scene("owner", "/admin/figures/", "Figures"),
     "admin_export.html": Scene("owner", "/admin/export/", "Export of everything"),
+    "admin_import.html": Scene("owner", "/admin/import/", "Import of a forum"),
+    "admin_import_leftovers.html": Scene("owner", "/admin/import/leftovers/", "left out"),
     "admin_webhooks.html": Scene("owner", "/admin/webhooks/", "Webhooks"),
     "admin_webhook.html": Scene("owner", "/admin/webhooks/{webhook}/", "http"),
     "admin_secret.html": Scene("owner", "/admin/webhooks/{webhook}/", "", {"do": "secret"}),
@@ -370,6 +372,13 @@ def _furnish(stage: Stage, make: Factory, api: Api, issuer: str) -> None:
     made = api.patch(hidden.path, ("moderated", True), by=site.moderator)
     assert made.status == 200, made.body
     ids["webhook"] = str(make.webhook(site))
+    make.sql(
+        """INSERT INTO site_imports (site_id, user_id, profile_id, token_id, title, product, state, reason)
+           VALUES (%(site)s, %(user)s, %(owner)s, 1, 'Old board', 'phpbb', 'failed', 'Line 7 is cut off')""",
+        site=site.id,
+        user=site.owner.user_id,
+        owner=site.owner.id,
+    )
     reported = make.conversation(site, title="Too loud")
     ids["report"], ids["case"] = map(str, make.report(reported))
     removed = make.comment(make.conversation(site))

@@ -37,7 +37,7 @@ ORIGINS: Final = (
 )
 # Tables that change while somebody only reads, or nobody does anything.
 RESTLESS: Final = re.compile(
-    "access_tokens|audit_(entries|heads)|event_(cursors|heads|sequence.*)|item_views|site_changes|task_runs|.*(counter|lease).*"
+    "access_tokens|audit_(entries|heads)|event_(cursors|heads|sequence.*)|item_views|site_(changes|usage)|task_runs|.*(counter|lease).*"
 )
 
 

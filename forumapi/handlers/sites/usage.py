@@ -54,8 +54,6 @@ def _usage(ctx: Context) -> SiteUsage:
 class UsageHandler(Handler):
     """Usage of a site, on the platform's host."""
 
-    allow = "OPTIONS,HEAD,GET"
-
     @needs(LOGIN, answer=schemas.SiteUsage, params=_PERIODS)
     def get(self, ctx: Context) -> Result:
         """Requests, bytes, processor and database time, live connections, mails and pushes of a site, by period; and
@@ -68,8 +66,6 @@ class UsageHandler(Handler):
 
 class UsageCsvHandler(Handler):
     """Usage of a site as CSV, on the platform's host."""
-
-    allow = "OPTIONS,HEAD,GET"
 
     @needs(LOGIN, media_type="text/csv", params=_PERIODS)
     def get(self, ctx: Context) -> Result:
