@@ -79,7 +79,10 @@ def silenced_in(microcosm_id: int) -> int:
 
 
 class RoleGrant(NamedTuple):
-    """Role as far as rights depend on it: its microcosm, its kind, and the rights of its members."""
+    """Role as far as rights depend on it: its microcosm, its kind (moderator, banned, else regular), and `rights`, the
+    flags that it gives its members. `include_guests`, `include_users`: all guests, or all who are signed in, are
+    members too.
+    """
 
     role_id: int
     microcosm_id: int
@@ -92,7 +95,11 @@ class RoleGrant(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """Microcosm in the tree of its site, with its place there."""
+    """Microcosm in the tree of its site, one object for each, with its place there as a Tree works it out.
+
+    `path`: ids from the root to the microcosm itself, and `level` their number; `subtree`: ids of itself and of all
+    below it, parents first; `is_live`: neither it nor one above it is deleted or moderated.
+    """
 
     id: int
     parent_id: int  # 0: the root
@@ -115,7 +122,7 @@ class Node:
 
 
 class Principal(NamedTuple):
-    """Caller as far as rights depend on it. A guest has `profile_id` 0 and `role_ids` None.
+    """Caller as far as rights depend on it. A guest has `profile_id` 0 and `role_ids` None; `user_id` 0: no user.
 
     `is_limited`: the site demands a second factor of moderators, and the caller has none. Such a caller moderates
     nothing: `is_site_owner` is then False, and neither ownership of a microcosm nor moderator roles count.
@@ -152,9 +159,9 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 
 
 class RolePermissions:
-    """Permissions that a set of roles gives in each microcosm of a site. `rights[id]`: flags of RIGHTS, MODERATOR and
-    _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read. `moderates`: the roles give
-    MODERATOR, READ and UPDATE in at least one of these.
+    """Permissions that a set of roles gives in each microcosm of a site. `rights`, by microcosm id: flags of RIGHTS,
+    MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read. `moderates`: the
+    roles give MODERATOR, READ and UPDATE in at least one microcosm of `view`.
     """
 
     __slots__ = ("moderates", "rights", "view")
@@ -166,7 +173,9 @@ class RolePermissions:
 
 
 class Tree:
-    """Microcosms and roles of one site as of one acl_version. Never changes, but for the permissions cached in it."""
+    """All microcosms and roles of one site as of one `acl_version`, the site's counter of their changes. A tree never
+    changes, but for the permissions cached in it.
+    """
 
     def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[RoleGrant]) -> None:
         self.acl_version = acl_version
@@ -224,10 +233,9 @@ class Tree:
         )
 
     def before_move(self, id: int, parent_id: int) -> Tree:
-        """Return a tree in which the microcosm `id` is below its former parent `parent_id`; it holds these and the
-        ancestors alone.
-
-        For permissions before a move: the microcosm has the same roles of its own as now.
+        """Return a tree in which the microcosm `id` is below its former parent `parent_id`, for permissions before a
+        move. The tree holds the microcosm, that parent and the parent's ancestors alone; the microcosm's own roles are
+        those that it has now.
         """
         kept = {one: self.nodes[one] for one in self.nodes[parent_id].path}
         kept[id] = replace(self.nodes[id], parent_id=parent_id)
@@ -237,7 +245,9 @@ class Tree:
     def access(
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
     ) -> RolePermissions:
-        """Return the permissions of a set of roles, computed once; None: guests. `is_limited` as in Principal."""
+        """Return the permissions that the roles `role_ids` give, None for those of guests; computed once and cached.
+        `is_limited` as in Principal.
+        """
         key = (role_ids, is_limited)
         found = self._access.get(key)
         if found is None:
@@ -249,7 +259,7 @@ class Tree:
         return found
 
     def forget(self) -> None:
-        """Drop the cached permissions, which are computed again when they are asked for."""
+        """Drop the cached permissions, which are computed again at the next call that needs them."""
         self._access.clear()
         self._views.clear()
 
@@ -293,8 +303,9 @@ class Tree:
         return RolePermissions(rights, tuple(readable))
 
     def applying(self, id: int) -> list[RoleGrant]:
-        """Return the roles that apply to the microcosm `id` (platform 5.2): moderator and banned roles of it and
-        all its ancestors; regular roles of the nearest of these that has any. In this order; [] if no role applies.
+        """Return the roles that apply to the microcosm `id` (platform 5.2); [] if no role applies. First come moderator
+        and banned roles of it and all its ancestors, the microcosm's own first; then the regular roles of the nearest
+        microcosm, from itself upwards, that has any.
         """
         found: list[RoleGrant] = []
         regular: list[RoleGrant] = []
@@ -338,7 +349,9 @@ class Target(NamedTuple):
     """Object on which permission is asked.
 
     `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: it is in no
-    microcosm, or never existed. `parent_type`: type of the object that a comment is on.
+    microcosm, or never existed. `parent_type`: type of the object that a comment is on. `is_participant`: the caller
+    participates in the huddle that the object is or belongs to; `is_attendee`: the object is the caller's own answer to
+    an event; `user_id`: of a user, 0 for any other object.
     """
 
     item_type: int
@@ -374,7 +387,12 @@ _NOWHERE: Final = frozenset(
 
 
 class _TypeRights(NamedTuple):
-    """Row of the table in platform 5.4: the rights on an object of one type, by the caller's relation to it."""
+    """Row of the table in platform 5.4: the rights on an object of one type, by the caller's relation to it.
+
+    `attendee`: the caller is the person whom the object is about; `sole_author`: an owner, if nobody else has written
+    in it; `by_role`: the caller has these rights as far as a role grants them, and all of them as owner of the
+    microcosm.
+    """
 
     everybody: PermissionSet = 0
     owner: PermissionSet = 0
@@ -477,8 +495,8 @@ def effective(
 
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
-    """Return the ids of the live microcosms whose contents `principal` may moderate, () for none, and True if
-    comments on profiles too.
+    """Return (ids, on profiles): the ids of the live microcosms whose contents `principal` may moderate, in the tree's
+    order, () for none; and True if `principal` may moderate comments on profiles.
     """
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree

@@ -13,9 +13,9 @@ _ROW_BYTES: Final = 500
 
 
 class ReadableMicrocosms:
-    """Live microcosms that a caller may list, in the order of the tree, as `ids` and `set`.
+    """Live microcosms that a caller may list: `ids` in the order of the tree, and `set`, the same ids for look-ups.
 
-    `cache`: values made of the tree for these microcosms. `stamp`: hash of the ids.
+    `cache`: values made of the tree for these microcosms, stored by `keep`. `stamp`: hash of the ids, for entity tags.
     """
 
     __slots__ = ("__weakref__", "cache", "ids", "set", "stamp")

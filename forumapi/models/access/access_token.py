@@ -156,11 +156,12 @@ class AccessToken(NamedTuple):
         secret: str = "",
         by_site: bool = False,
     ) -> NewToken:
-        """Store a token of a user; return its id and secret. `kind` is one of KINDS.
+        """Store a token of a user, valid for `life_s` seconds; return its id and secret. `kind` is one of KINDS.
 
         `scopes` None: it allows all that its user may do; `client_id` and `grant_id` 0: none; `site_id` 0: good on
-        every site; `by_site`: a provider that the site's owner configured vouches for the sign-in behind it. Only the
-        printable part of `user_agent` is stored. `secret`: a result of new_secret(), "" for a new one.
+        every site; `by_site`: a provider that the site's owner configured vouches for the sign-in behind it.
+        `user_agent` and `ip` are those of the request that made it; only the printable part of `user_agent` is stored.
+        `secret`: a result of new_secret(), "" for a new one.
         """
         secret = secret or new_secret()
         id = tx.value(
@@ -196,7 +197,7 @@ class AccessToken(NamedTuple):
         by_site: bool = False,
     ) -> str:
         """Store a session of a user who has just signed in, without limits by scopes, valid for `days`; return its
-        secret. The other parameters are those of `insert`.
+        secret. All other parameters mean the same as in `insert`.
         """
         return cls.insert(
             tx,
@@ -243,8 +244,8 @@ def end_grants(tx: Transaction, user_id: int) -> None:
 
 
 def document(tx: Reader, site_id: int, secret: str) -> bytes | None:
-    """Return the token with this secret as JSON (P-25), `secret` included, also an expired one; None if no token that
-    is good on this site has it.
+    """Return the token with this secret as JSON (P-25), with `secret` in it, even if the token has expired; None if no
+    token that is good on this site has the secret.
     """
     row = tx.row(FIND, token_hash=token_hash(secret), site_id=site_id)
     if row is None:

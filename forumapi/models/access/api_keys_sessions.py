@@ -85,7 +85,9 @@ DELETE_ALL = Query(
 
 
 class OwnToken(NamedTuple):
-    """Live token of the caller; base class of API keys and sessions."""
+    """Live token of the caller; base class of API keys and sessions. `prefix`: first characters of its secret; `scopes`
+    None: not limited; `ip`: client address of its last use, else of its making; None if unknown.
+    """
 
     id: int
     name: str
@@ -106,29 +108,29 @@ class OwnToken(NamedTuple):
     def page(
         cls, tx: Reader, site_id: int, identity: Identity, paging: Paging
     ) -> tuple[list[Self], int]:
-        """Return a page of the caller's unexpired tokens of this kind that the caller's own token may list, newest
-        first, and their total.
+        """Return the page `paging` of the caller's unexpired tokens of this kind, newest first, and the number of all
+        of them; only those that the caller's present token may list.
         """
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, **cls._own(site_id, identity))
         return [cls(*row) for row in rows], total
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, identity: Identity, token_id: int) -> Self | None:
-        """Return the token with this id as `page` lists it; None if it would not list it."""
+        """Return the token with the id `token_id`; None if there is none, or `page` would not list it."""
         row = tx.row(FIND, token_id=token_id, **cls._own(site_id, identity))
         return cls(*row) if row else None
 
     @classmethod
     def delete(cls, tx: Transaction, site_id: int, identity: Identity, token_id: int) -> bool:
-        """Delete one token of this kind of the caller, by its id; return False if there was none, or it is another
-        person's.
+        """Delete the caller's token of this kind with the id `token_id`; return False, and delete nothing, if `page`
+        could not list such a token, for example because it is another person's. An expired one is deleted too.
         """
         return tx.row(DELETE, token_id=token_id, **cls._own(site_id, identity)) is not None
 
     @classmethod
     def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
-        """Delete the tokens of this kind that `page` lists, except the one with the id `but` (0: no exception); return
-        how many were deleted.
+        """Delete the tokens of this kind that `page` lists, and expired ones, except the one with the id `but` (0: no
+        exception); return how many were deleted.
         """
         return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
 
@@ -162,8 +164,9 @@ class ApiKey(OwnToken):
         *,
         ip: str,
     ) -> NewToken:
-        """Store an API key of the caller for this site, valid for `days`. Raises Invalid if the caller has MOST_KEYS
-        keys here. Locks the user's row.
+        """Store an API key of the caller for this site, valid for `days`; return its id and secret. `name` and `scopes`
+        are checked already (`checked_name`, `checked_scopes`); `ip`: address of the request. Raises Invalid if the
+        caller has MOST_KEYS keys here. Locks the user's row.
         """
         tx.row(LOCK_USER, user_id=identity.user_id)
         if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
@@ -205,8 +208,8 @@ class Session(OwnToken):
         return SESSION
 
     def document(self, current: int) -> dict[str, Any]:
-        """Return the session as JSON members for its owner. `current`: id of the caller's token, by which `current` is
-        true.
+        """Return the session as JSON members for its owner. `current`: id of the caller's token; the member `current`
+        is true if the session is that token.
         """
         return {
             "id": self.id,

@@ -50,7 +50,7 @@ class AuthorizationCode(NamedTuple):
     challenge: str
 
     def insert(self, tx: Transaction, site_id: int, secret: str) -> None:
-        """Store the consent under the code `secret`, which the client can redeem once and for a minute."""
+        """Store the consent under `secret`, the code by which the client can redeem it, once and for a minute."""
         tx.run(
             INSERT,
             kind=KIND,
@@ -67,7 +67,8 @@ class AuthorizationCode(NamedTuple):
         """Delete the code `secret` of this client and return its consent; None for a code that is unknown, used,
         expired or another client's.
 
-        A second use of a code deletes the grant that the first led to, since one of the two users must be a thief.
+        The second use of a code deletes the grant that its first use led to: one of the two who used it must be a
+        thief.
         """
         hashed = secret_hash(secret)
         row = tx.row(REDEEM, kind=KIND, secret_hash=hashed, site_id=site_id, client_id=client_id)

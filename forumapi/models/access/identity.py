@@ -254,7 +254,9 @@ GUEST: Final = Identity()
 
 
 class IdentityQuery(NamedTuple):
-    """Statement that reads the caller of a request. `more`: its parameters beside the site and the token."""
+    """Statement that reads the caller of a request. `more`: values of its parameters, by name, beside those of the site
+    and the token.
+    """
 
     query: Query
     more: Mapping[str, object] = MappingProxyType({})
@@ -284,8 +286,8 @@ def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity
 
 
 def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
-    """Return the query that reads the caller `found` a second time: `query` itself, or, where that used up a ticket,
-    one by the token's id.
+    """Return the query that reads the caller `found`, a result of `query`, a second time: `query` itself, or, if it
+    used up a ticket that is good once, a query by the id of the caller's token.
     """
     if query.query is not WITH_TICKET:
         return query

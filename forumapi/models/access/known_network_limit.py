@@ -55,11 +55,12 @@ FORGET_OLD = Query(
 
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
-    """Count one attempt from `ip` to sign in as the person with `person_key`. Raises TooMany beyond the limit.
+    """Count one attempt from `ip` to sign in as the person with `person_key`, the compared form of the e-mail address.
+    Raises TooMany beyond the limit.
 
-    If the person has signed in from the network of `ip` before, attempts from it are counted on their own, under the
-    kind `known_kind`, up to `limit.most`. Beyond these, and from any other network, an attempt counts against the
-    `limit` that all networks share.
+    From a network from which the person has signed in before, up to `limit.most` attempts are counted for that network
+    alone, under the kind `known_kind`. Further attempts from it, and those from other networks, are counted together,
+    up to `limit.most` for the person.
     """
     row = tx.row(
         TAKE,
@@ -79,7 +80,7 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 
 
 def note(tx: Transaction, user_id: int, ip: str) -> None:
-    """Record that the user has signed in from the network of `ip`; nothing for ""."""
+    """Record that the user has signed in from the network of `ip`; for `ip` "" nothing is recorded."""
     if ip:
         tx.run(NOTE, user_id=user_id, place=network(ip))
 

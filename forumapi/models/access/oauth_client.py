@@ -107,7 +107,9 @@ DELETE = Query(
 
 
 class OAuthClientSettings(NamedTuple):
-    """Settings of a client that the site's owner chooses."""
+    """Settings of a client that the site's owner chooses. `scopes`: those that it may ask for; `device_flow`: it may
+    use codes for devices (RFC 8628).
+    """
 
     name: str
     redirect_uris: list[str]
@@ -116,7 +118,9 @@ class OAuthClientSettings(NamedTuple):
 
 
 class OAuthClient(Struct, frozen=True):
-    """OAuth client of a site. `id` is its number, `client_id` the same as a string, as the protocol has it."""
+    """OAuth client of a site. `id`: its number, and `client_id` the same as a string, as the protocol has it;
+    `secret_hash`: of its secret, as `hash_secret` returns it.
+    """
 
     site_id: int
     id: int
@@ -135,7 +139,7 @@ class OAuthClient(Struct, frozen=True):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, paging: Paging) -> tuple[list[OAuthClient], int]:
-        """Return a page of the site's clients, oldest first, and the total."""
+        """Return the page `paging` of the site's clients, oldest first, and the number of all its clients."""
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
         return [cls(site_id, *row) for row in rows], total
 

@@ -157,7 +157,9 @@ class OAuthGrant(NamedTuple):
         scopes: Sequence[str],
         code: str = "",
     ) -> OAuthGrant:
-        """Store a grant. `code`: the authorization code that led to it, "" for a grant without one."""
+        """Store a grant of the user to the client and return it. `code`: the authorization code that led to it, "" for
+        a grant without one.
+        """
         id = tx.value(
             INSERT,
             site_id=site_id,
@@ -170,11 +172,10 @@ class OAuthGrant(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
-        """Lock the grant of the refresh token `refresh` of this client and return it; None for a token that is unknown,
-        expired or used before.
+        """Lock the grant that the refresh token `refresh` of this client belongs to and return it; None for a token
+        that is unknown, expired or used before. The token is not marked as used: `add_tokens` does it.
 
-        A token that was used before deletes the grant: one of its two users must be a thief. The token is not marked as
-        used; see `add_tokens`.
+        A token that was used before deletes the grant: one of the two who used it must be a thief.
         """
         token_hash = secret_hash(refresh)
         params = {"site_id": site_id, "client_id": client_id}
@@ -206,8 +207,9 @@ class OAuthGrant(NamedTuple):
     ) -> None:
         """Store an access token and a refresh token of the grant, by their secrets `access` and `refresh`.
 
-        `scopes` and `life_s` are those of the access token; the refresh token has all scopes of the grant. `used`: the
-        refresh token spent for them, which is marked as used; "" for none.
+        `scopes` and `life_s` (seconds) are those of the access token, `ip` the address that it was asked for from; the
+        refresh token has all scopes of the grant and is valid for `refresh_days`. `used`: secret of the refresh token
+        spent for them, which is marked as used; "" for none.
         """
         if used:
             tx.run(MARK_USED, token_hash=secret_hash(used), site_id=self.site_id)
@@ -254,8 +256,8 @@ class ClientToken(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int, secret: str) -> ClientToken | None:
-        """Return the access or refresh token of this client with this secret; None if there is none that is in
-        force.
+        """Return the unexpired access or refresh token of this client with this secret; None if the client has none, or
+        it is expired, used or revoked.
         """
         params = _token(site_id, client_id, secret)
         row = tx.row(FIND_ACCESS, **params) or tx.row(FIND_REFRESH, **params)
@@ -263,8 +265,8 @@ class ClientToken(NamedTuple):
 
     @staticmethod
     def revoke(tx: Transaction, site_id: int, client_id: int, secret: str) -> None:
-        """Delete the token of this client with this secret: an access token alone, a refresh token with its whole grant
-        (RFC 7009).
+        """Delete this client's access token with this secret, or, if it is the secret of a refresh token, the whole
+        grant of that token (RFC 7009). Nothing happens if the client has no such token.
         """
         params = _token(site_id, client_id, secret)
         grant_id = tx.value(FAMILY, **params)
@@ -288,7 +290,7 @@ class GrantedClient(NamedTuple):
     def page(
         cls, tx: Reader, site_id: int, user_id: int, paging: Paging
     ) -> tuple[list[GrantedClient], int]:
-        """Return a page of a user's grants on this site, newest first, and the total."""
+        """Return the page `paging` of a user's grants on this site, newest first, and the number of all of them."""
         rows, total = page_with_total.page(
             tx, PAGE, COUNT, paging, site_id=site_id, user_id=user_id
         )
@@ -315,7 +317,9 @@ def secret_hash(secret: str) -> bytes:
 
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
-    """Return id and name of a user's profile on this site; None if there is none, or it is banned."""
+    """Return (id, name) of the profile that the user has on this site; None without a profile here, or if it
+    is banned.
+    """
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None
 

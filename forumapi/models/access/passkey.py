@@ -109,10 +109,11 @@ class Passkey(NamedTuple):
         sign_count: int,
         is_backed_up: bool,
     ) -> int:
-        """Store a passkey of a user, whose row is locked by the caller; return its id. `rp_id`: the domain that it is
-        good for.
+        """Store a passkey of a user, whose row is locked by the caller; return its id. `rp_id`: the domain that the
+        passkey is good for; `name`: as `checked_name` returned it; the other values are those of the authenticator's
+        answer.
 
-        Raises Invalid if its credential is registered already, and for a user who has MAX passkeys.
+        Raises Invalid if a passkey with this credential is registered already, and for a user who has MAX passkeys.
         """
         if len(tx.rows(OF_USER, user_id=user_id)) >= MAX:
             raise Invalid("", f"You may have at most {MAX} passkeys")

@@ -230,8 +230,8 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
 
 
 def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemRef | None:
-    """Return the item that has the comments of a merged conversation now; None for anything else, and if that item is
-    gone.
+    """Return the item into which this conversation was merged, which has its comments now; None for anything else, and
+    if that item is gone.
     """
     if item_type != itemtypes.CONVERSATION:
         return None
@@ -273,7 +273,9 @@ def _item(
 
 
 def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarget:
-    """Return the target for an item, made of a row of ITEM_COLUMNS; without a row, or of nulls, it does not exist."""
+    """Return the target for the item of that type and id, made of `row`, its ITEM_COLUMNS; with None, or a row of
+    nulls, the target does not exist.
+    """
     if row is None or row[1] is None:
         return PermissionTarget(Target(item_type, id))
     microcosm_id, author_id, is_hidden, version, others_wrote, is_participant = row

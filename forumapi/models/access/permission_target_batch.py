@@ -86,7 +86,7 @@ _KNOWN: Final = frozenset((itemtypes.SITE, itemtypes.MICROCOSM))
 def targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Target]:
-    """Return the targets of permissions of all things in `named`, by (type, id), with one statement at most.
+    """Return the target of permissions of each thing in `named`, by (type, id), with one statement at most.
 
     A thing that does not exist, or not for `principal`, has a target without an owner.
     """
@@ -134,8 +134,8 @@ def _target(
 def permission_targets(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, named: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], PermissionTarget]:
-    """Return sites, microcosms, profiles and items as targets of permissions, by (type, id), with one statement at
-    most.
+    """Return each thing in `named`, of which all are sites, microcosms, profiles or items, as a target of permissions,
+    by (type, id), with one statement at most.
 
     `exists` is True also for a huddle in which `principal` does not participate, unlike that of permission_target.find.
     """

@@ -91,7 +91,9 @@ DELETE = Query(
 
 
 class Totp(NamedTuple):
-    """Second factor of a user. `confirmed` is None until a code proves that the app has the secret."""
+    """Second factor of a user. `confirmed`: time at which a code proved that the app has the secret, None before;
+    `recovery_codes`: number of unused ones.
+    """
 
     secret: str
     confirmed: datetime.datetime | None
@@ -168,8 +170,8 @@ class Totp(NamedTuple):
 
 
 def otpauth_uri(secret: str, email: str, issuer: str) -> str:
-    """Return the otpauth:// URI of a secret, which apps read from a QR code. They show `email` and `issuer` beside its
-    codes.
+    """Return the otpauth:// URI of a secret, which apps read from a QR code. Apps show `email` and `issuer` beside the
+    codes of the secret.
     """
     return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer)
 

@@ -138,12 +138,14 @@ SET_AVATAR = Query(
 
 
 def file_href(hash: str, ext: str) -> str:
-    """Return the address of a file; without an extension it has no dot."""
+    """Return the host-relative address of a file by its hash and extension; with `ext` "" the address has no dot."""
     return f"/api/v1/files/{hash}.{quote(ext)}" if ext else f"/api/v1/files/{hash}"
 
 
 class AttachmentPage(NamedTuple):
-    """Page of the attachments of a comment or profile, oldest first, with their total."""
+    """Page of the attachments of a comment or profile, oldest first, as `rows` for `document`; `total`: the number of
+    all attachments of the comment or profile.
+    """
 
     total: int
     rows: list[Row]
@@ -166,8 +168,8 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Return the attachments in a value of the column OF_COMMENT, which is not null, as dicts for JSON, oldest
-    first.
+    """Return the attachments of a comment as dicts for JSON, oldest first. `shown`: the comment's value of the column
+    OF_COMMENT, JSON text; null, for a comment without attachments, may not be passed.
     """
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
@@ -176,7 +178,7 @@ def of_comment(shown: str) -> list[dict[str, Any]]:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Render a row of an attachment as a dict for JSON (content 10.5)."""
+    """Render a row of AttachmentPage as a dict for JSON (content 10.5)."""
     _, profile_id, hash, name, ext, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
     return {
@@ -203,8 +205,8 @@ def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
 
 
 class Attachment(NamedTuple):
-    """File on a comment or profile, whose row the caller has locked. `hash`: that of the file; `name` and `ext`: the
-    file's name and extension there.
+    """File on a comment or profile, the `carrier`, whose row the caller has locked. `hash`: that of the file; `name`
+    and `ext`: the file's name and extension on this carrier.
     """
 
     carrier: Target

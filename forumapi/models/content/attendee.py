@@ -118,8 +118,9 @@ COUNT_EVENTS = Query(
 
 
 class Attendee(NamedTuple):
-    """Answer of a profile to an event. `is_waiting`: the profile is on the waiting list; the creator and editor are the
-    profiles that stored and last changed the answer.
+    """Answer of a profile to an event. `state`: a value such as YES, given at `rsvpd_on`; `is_waiting`: the profile is
+    on the waiting list; the creator and editor are the profiles that stored and last changed the answer, the editor's
+    id 0 for none.
     """
 
     profile_id: int
@@ -159,7 +160,9 @@ class Attendee(NamedTuple):
 
 
 class EventAttendance(NamedTuple):
-    """Event as a target of permissions, with the answer of one profile, None without an answer."""
+    """Event as a target of permissions, with the answer of one profile to it; `attendee` None: that profile has not
+    answered.
+    """
 
     microcosm_id: int
     is_hidden: bool
@@ -199,8 +202,8 @@ def find(tx: Reader, site_id: int, event_id: int, profile_id: int) -> EventAtten
 def page(
     tx: Reader, site_id: int, event_id: int, at: Paging, *, attending: bool
 ) -> tuple[int, list[Attendee]]:
-    """Return the number of answers to an event and the page `at` of them, by answer (yes, maybe, invited, no), then
-    by the time of the answer; `attending`: only of those who answered yes.
+    """Return the number of answers to an event and the page `at` of them, by answer (yes, maybe, invited, no), then by
+    the time of the answer. `attending`: the number and the page are those of answers yes alone.
     """
     rows = tx.rows(
         LIST,
@@ -227,8 +230,8 @@ def people(attendees: Sequence[Attendee]) -> dict[int, int]:
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, pairs: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], bytes]:
-    """Return the documents of answers, by (event id, profile id), of those `pairs` that have one. The caller checks
-    permission.
+    """Return documents of answers as JSON, by (event id, profile id); of `pairs`, of the same form, those without an
+    answer are left out. The caller checks permission.
     """
     if not pairs:
         return {}
@@ -278,8 +281,8 @@ def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
     """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, by name in any
     letter case; [] for nobody.
 
-    The address of `me` is as entered, those of others in the form in which they are compared; whoever calls this
-    leaves out those that may not be shown.
+    The address of the profile `me` is as entered, those of others in the form in which they are compared; whoever calls
+    this leaves out those that may not be shown.
     """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
@@ -412,7 +415,7 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
     """Change the answers of those who have waited longest to yes while there is space, unless the event is over, and
-    recount its attendees. The event is locked, and its details are loaded.
+    recount the event's attendees. The event is locked, and its details are loaded.
     """
     key = {"site_id": author.site_id, "event_id": event.id}
     limit = event.details.rsvp_limit

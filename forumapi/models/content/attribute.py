@@ -155,8 +155,8 @@ def checked_value(value: object, field: str) -> Value:
 
 
 class AttributePage(NamedTuple):
-    """Page of the attributes of a thing, with their total; `rows` are (key, string, date, number as text, boolean), all
-    None but the key and the value.
+    """Page of the attributes of a thing; `total`: the number of all its attributes. Each of `rows` is (key, string,
+    date, number as text, boolean), where the key and one of the four values are set, the others None.
     """
 
     total: int
@@ -164,7 +164,7 @@ class AttributePage(NamedTuple):
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Return an attribute as a dict for JSON (content 9.2)."""
+    """Return an attribute, a row of AttributePage, as a dict for JSON (content 9.2)."""
     key, string, date, number, boolean = row
     value: Any = string if string is not None else date if date is not None else boolean
     return {"key": key, "value": value if number is None else _number(number)}

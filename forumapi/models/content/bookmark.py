@@ -85,8 +85,8 @@ PAGE = Query(
 
 @dataclasses.dataclass
 class Bookmark:
-    """Bookmark of a profile on a comment or item, `ref`. `title`: that of the item, or of what the comment stands
-    on.
+    """Bookmark of a profile on `ref`, a comment or item; `title`: that of the item, or of the item or profile that the
+    comment stands on.
     """
 
     ref: ItemRef

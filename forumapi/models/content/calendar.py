@@ -54,15 +54,16 @@ PROFILE = Query(
 
 
 def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """Return the row of one event in a list; [] if the event has no time. The caller checks permission."""
+    """Return the event as a row for `entry`, in a list; [] if the event has no time. The caller checks permission."""
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
 def of_microcosms(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return rows of events in these microcosms, without the items `ignored`: upcoming ones, the next first, then past
-    ones, the latest first. They are at most MAX_EVENTS, and began no more than DAYS_BACK days ago.
+    """Return events in these microcosms, without the items `ignored`, as rows for `entry`: upcoming ones, the next
+    first, then past ones, the latest first. At most MAX_EVENTS are returned, which began no more than DAYS_BACK days
+    ago.
     """
     return tx.rows(
         PLACE,
@@ -77,8 +78,8 @@ def of_microcosms(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return rows of events in `readable` microcosms to which the profile answered yes, in the order and within the
-    limits of `of_microcosms`.
+    """Return events in `readable` microcosms to which the profile answered yes, as rows for `entry`, in the order and
+    within the limits of `of_microcosms`.
 
     `ignored`: ids of items that are left out.
     """
@@ -94,9 +95,10 @@ def of_profile(
 
 
 def entry(row: Row, page: Callable[[str], str], host: str) -> CalendarEvent:
-    """Return the calendar entry of a row.
+    """Return the calendar entry of an event, a row that a function of this module returned.
 
-    `page` turns the path of a page of the site into its address; `host`: the part of the entry's UID behind the @.
+    `page` turns the path of a page of the site into its absolute address; `host`: the part of the entry's UID behind
+    the @.
     """
     event_id, title, start, clock, *rest = row
     return CalendarEvent(

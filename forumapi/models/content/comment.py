@@ -313,8 +313,8 @@ class Comment:
         window_s: int,
         per_minute: int,
     ) -> bool:
-        """Store the new comment on its locked parent; return False, and store nothing, if its author wrote an equal one
-        there within `window_s` seconds.
+        """Store the new comment on its locked parent, with `rendered` made of its `markdown`; return False, and store
+        nothing, if its author wrote an equal one there within `window_s` seconds.
 
         `id` is set in both cases: to that of the new comment, or of the earlier one. Raises TooMany if the author has
         written `per_minute` comments within a minute (0: no limit).
@@ -377,8 +377,8 @@ class Comment:
     def update(
         self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
     ) -> None:
-        """Store `markdown` and its HTML as the current revision of the locked comment; the revision before is moved to
-        the table of revisions.
+        """Store `markdown`, with `rendered` made of it, as the current revision of the locked comment; the revision
+        before is moved to the table of revisions.
         """
         site_id, me = author[:2]
         revision = self.revisions + 1
@@ -403,8 +403,8 @@ class Comment:
     def flag(
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
-        """Set the flags `is_deleted` and `is_moderated` of the locked comment. If this hides or shows it, the counters
-        and last activity of its parent are adapted.
+        """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values. If this hides or shows
+        it, the counters and last activity of its parent are adapted.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

@@ -141,8 +141,9 @@ class CommentRow(NamedTuple):
     """Row of a comment in a page statement: ids and versions of all that its summary shows.
 
     Fields are in the order of COLUMNS. `is_unread`: the viewer has not read the comment. `in_reply_to` is 0 for no
-    reply; `reply_author_id` is 0 unless the comment replied to is neither deleted nor moderated and has the same
-    parent.
+    reply; `reply_author_id` and `reply_author_name`, of the comment replied to, are 0 and "" unless that comment is
+    neither deleted nor moderated and has the same parent. `reactions`: JSON, number by name of the reaction; None
+    without any.
     """
 
     id: int
@@ -174,7 +175,9 @@ WIDTH: Final = 11
 
 
 class ParentLink(NamedTuple):
-    """Item or profile that a comment stands on, as the comment's links show it. `type`: its item type, as a number."""
+    """Item or profile that a comment stands on, as the comment's links show it. `type`: its item type, as a number;
+    `title`: "" leaves the link without a title.
+    """
 
     type: int
     id: int
@@ -218,8 +221,9 @@ def profiles_of(rows: Iterable[CommentRow]) -> dict[int, int]:
 
 
 class CommentRights(NamedTuple):
-    """Rights of the viewer `me` on comments of one item: on `own` ones and on those of `others`; and the viewer's
-    marks: reactions by comment id, bookmarked comment ids.
+    """Rights of the viewer, the profile `me`, on comments of one item or profile: `own` on the viewer's own comments,
+    `others` on all others; and the viewer's marks: `reacted`, names of reactions by comment id, and `bookmarked`, ids
+    of comments.
     """
 
     me: int
@@ -237,8 +241,8 @@ class CommentRights(NamedTuple):
         reacted: Mapping[int, Sequence[str]],
         bookmarked: Collection[int],
     ) -> CommentRights | None:
-        """Return the rights of `principal` on comments of the item `parent`, with the given marks; None for a guest, to
-        whom summaries show no rights.
+        """Return the rights of `principal` on comments of `parent`, an item or profile, with the given marks; None for
+        a guest, to whom summaries show no rights.
         """
         if not principal.profile_id:
             return None
@@ -316,8 +320,9 @@ def summaries(
     unread: Sequence[bool],
     rights: CommentRights | None = None,
 ) -> bytes:
-    """Render comments of one parent as a JSON array (content 7.5). `texts`: documents by comment id, without which a
-    comment is skipped; `unread`: the flag of each row.
+    """Render comments of one `parent` as a JSON array (content 7.5), in the order of `rows`. `texts`: documents by
+    comment id, a comment without one is skipped; `people`: documents of authors and editors by profile id; `unread`:
+    the flag shown for each row, in the same order; `rights` as in `summary`.
     """
     links = parent_links(parent)
     return b"[%b]" % b",".join(
@@ -342,8 +347,8 @@ BY_IDS = Query(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return summaries of comments, hidden or not, by id; `unread` is false, and no member depends on the viewer. The
-    caller checks permission.
+    """Return summaries of comments as JSON, hidden comments too, by comment id; `unread` is false, and no member
+    depends on the viewer. Unknown ids are left out. The caller checks permission.
     """
     if not ids:
         return {}
@@ -440,11 +445,12 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its replies, as its viewer sees them.
+    """Comment with the comment that it replies to and its replies, oldest first, as its viewer sees them.
 
     `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer participates in the huddle that the
-    comment is in; `revisions`: their number; `statement_id`: statement of reasons for its author; `stamp`: all rows,
-    for the entity tag.
+    comment is in; `revisions`: their number; `position`: 1-based, among the comments of the item that the viewer sees;
+    `statement_id`: statement of reasons for its hiding, None for all but its author; `stamp`: all rows, for the entity
+    tag.
     """
 
     comment: CommentRow
@@ -498,8 +504,8 @@ def detail(
     page_href: str,
     permissions: bytes,
 ) -> bytes:
-    """Render the detail of a comment (content 7.4). `page_href`: address of the page of the item or profile on which
-    the comment is; `permissions`: their JSON.
+    """Render the detail of a comment as JSON (content 7.4). `page_href`: address of the page of the item or profile on
+    which the comment is; `permissions`: JSON of the viewer's permissions on the comment.
     """
     others = [*([page.replied_to] if page.replied_to else []), *page.replies]
     fetched = documents.fetch(

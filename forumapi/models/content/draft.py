@@ -85,10 +85,10 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return the SQL that deletes the draft of the profile `%(me)s` of what is inserted now, for the statement that
-    inserts it.
+    """Return SQL for a statement that inserts a comment or item: it deletes the draft from which the inserted one was
+    written, by the profile `%(me)s`.
 
-    The arguments are SQL too: type and id of the draft's place, and the type of what is inserted.
+    The arguments are SQL expressions: type and id of the draft's place, and the type of what is inserted.
     """
     return f"""
         DELETE FROM drafts d

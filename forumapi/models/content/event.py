@@ -43,7 +43,9 @@ _MINE: Final = """
 
 
 class _ShownEvent(msgspec.Struct, array_like=True):
-    """Details of an event as pages read them. Times are without zone: `when_local` at the event, `when_utc` in UTC."""
+    """Details of an event as pages read them. Times are without zone: `when_local` at the event, `when_utc` in UTC;
+    `rsvp_limit` 0: no limit; `rsvp_attending`: number of answers yes; the others as in EventDetails.
+    """
 
     when_local: datetime.datetime | None
     when_utc: datetime.datetime | None
@@ -195,7 +197,7 @@ class EventDetails(NamedTuple):
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
     """Return `before` with what a body (handlers.events.EventBody) changes: a member that was not sent keeps its value.
-    The status is upcoming with a date, else proposed.
+    The status becomes upcoming if the event then has a date, else proposed, whatever it was before.
 
     Raises Invalid for the first bad field.
     """
@@ -229,7 +231,9 @@ def checked(sent: Any, before: EventDetails) -> EventDetails:
 
 
 def wall_clock(text: str) -> datetime.datetime:
-    """Return the date and time that an RFC 3339 text shows, without its offset (content 5.3). Raises Invalid."""
+    """Return the date and time that an RFC 3339 text shows, without its offset (content 5.3). Raises Invalid for any
+    other text.
+    """
     digits = rfc3339.wall_clock(text)
     if digits is None:
         raise Invalid("when", "must be a time such as 2026-06-07T09:30:00Z", code=WRONG_TYPE)
@@ -311,8 +315,8 @@ _CALLED_OFF: Final = ("postponed", "cancelled")
 
 
 def after_put(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details as `checked` does, for a PUT, which may also cancel or postpone an event, or restore it
-    (C-27). An event called off stays so unless the body has another status.
+    """Return the details as `checked` does, for a PUT, whose body may also cancel or postpone an event by its status,
+    or restore it (C-27). A postponed or cancelled event stays so unless the body has another status.
     """
     details = checked(sent, before)
     wanted = before.status if isinstance(sent.status, UnsetType) else sent.status

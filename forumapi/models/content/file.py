@@ -93,9 +93,10 @@ class File(NamedTuple):
     def insert(
         self, tx: Transaction, site_id: int, profile_id: int, quota: Quota
     ) -> datetime.datetime:
-        """Insert the rows of a file whose bytes are stored already; return the time of this profile's upload.
+        """Store the rows of a file whose bytes are stored already, as an upload of this profile; return the time of the
+        profile's upload.
 
-        Raises TooLarge if the site or the profile then has stored more than its quota.
+        Raises TooLarge if the site or the profile then has stored more than `quota` allows.
         """
         row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
         assert row is not None
@@ -120,7 +121,9 @@ class File(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Limits of what is stored by a site and by a profile, in megabytes; 0 is no limit."""
+    """Limits of what a whole site may store, `site_mb`, and each of its profiles, `profile_mb`, in megabytes; 0: no
+    limit.
+    """
 
     site_mb: int
     profile_mb: int
@@ -136,8 +139,8 @@ class Quota(NamedTuple):
 
 
 def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
-    """Return the number of bytes that the whole site has stored, and that of one of its profiles; 0 for a profile
-    without files.
+    """Return (bytes that the whole site has stored, bytes that this profile of it has stored), each 0 if there are
+    none.
     """
     row = tx.row(USAGE, site_id=site_id, profile_id=profile_id)
     assert row is not None, "an aggregate has a row"
@@ -145,8 +148,8 @@ def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
 
 
 def announce(tx: Transaction, hashes: Iterable[str]) -> None:
-    """Record that the objects of these hashes are about to be written; a job deletes those for which `File.insert`
-    never follows.
+    """Record that the objects with these hashes are about to be written to the file storage; a job deletes the objects
+    for which `File.insert` never follows.
     """
     tx.run(ANNOUNCE, hashes=sorted(set(hashes)))
 
@@ -212,7 +215,10 @@ MAX_PLACES: Final = 500
 
 
 class StoredFile(NamedTuple):
-    """File as one site knows it. `created`: time of its first upload to this site."""
+    """File as one site knows it. `created` and `name`: those of its first upload to this site, 1970 and "" without one;
+    `is_public`: it is a profile's picture on any site, or guests of another site read it; `is_uploaded`: to this site;
+    `is_hung`: on comments of this site; `is_mine`: the user who asks uploaded it, to any site.
+    """
 
     mime_type: str
     size: int
@@ -226,14 +232,16 @@ class StoredFile(NamedTuple):
 
     def is_open(self, access: str) -> bool:
         """Return True if everybody who knows the hash may see the file; else the function `visibility` decides, by the
-        comments that have it. `access`: the setting `file_access`.
+        comments that have the file. `access`: the configuration's `file_access`.
         """
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))
 
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
-    """Return the file with this hash as the site `site_id` knows it; None if nobody ever uploaded it, on any site."""
+    """Return the file with this hash as the site `site_id` knows it, with `is_mine` for the user `user_id` (0: none);
+    None if nobody ever uploaded it, on any site.
+    """
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None
 
@@ -252,7 +260,7 @@ def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
     """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
-    see it.
+    see it, a hidden comment counting for its moderators alone.
 
     Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """
@@ -305,8 +313,8 @@ ADD_VARIANT = Query(
 
 
 class Variant(NamedTuple):
-    """Picture scaled to fit a box, `size` in bytes. `hash`: the original's if that fits already, "" if the picture
-    can't be scaled.
+    """Picture made of an original to fit a box of some width and height; `size` in bytes. `hash`: that of the picture's
+    own file, which is the original's if the original fits already; "" if the original can't be scaled.
     """
 
     hash: str
@@ -314,7 +322,9 @@ class Variant(NamedTuple):
 
 
 def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
-    """Return the picture made from the file `hash` for a box of this many pixels; None if it was not made yet."""
+    """Return the picture made from the file `hash` for a box of this many pixels, with `hash` "" if a try has failed;
+    None if it was not tried yet.
+    """
     row = tx.row(VARIANT, hash=hash, width=width, height=height)
     if row is None or row[0] == "wanted":
         return None

@@ -33,15 +33,17 @@ DELETE_OLD = Query(
 
 
 def find(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
-    """Return a geocoder's cached answer about a place; {} if the geocoder knows no such place, None if no answer of the
-    last KEEP_DAYS is cached.
+    """Return a geocoder's cached answer about a place, as `store` got it; {} if the geocoder knows no such place, None
+    if no answer of the last KEEP_DAYS is cached. `geocoder`: its name; `place`: the text that was asked for.
     """
     text = tx.value(FIND, asked=_key(geocoder, place), days=KEEP_DAYS)
     return None if text is None else dict(loads(text))
 
 
 def store(tx: Reader, geocoder: str, place: str, answer: dict[str, Any]) -> None:
-    """Store a geocoder's answer about a place, in place of an earlier one; {} if it knows no such place."""
+    """Store a geocoder's answer about a place, in place of an earlier one; {} if the geocoder knows no such place.
+    `geocoder` and `place` as in `find`.
+    """
     tx.run(STORE, asked=_key(geocoder, place), answer=dumps(answer).decode())
 
 

@@ -128,8 +128,8 @@ TOUCH = Query(
 class Huddle(Item):
     """Huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
-    It exists for its participants alone, is in no microcosm, and has no flags. `participants`: profile ids that a new
-    one is to have beside its author; not read for a locked one.
+    A huddle exists for its participants alone, is in no microcosm, and has no flags. `participants`: profile ids that a
+    new huddle is to have beside its author; not read for a locked one.
     """
 
     is_confidential: bool = False
@@ -142,11 +142,11 @@ class Huddle(Item):
         return cls(*row) if row else None
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int = DUPLICATE_S) -> bool:
-        """Store the new huddle; return False, and store nothing, if its author began one with the same title within
-        `window_s` seconds.
+        """Store the new huddle with its author and `participants` in it; return False, and store nothing, if its author
+        began one with the same title within `window_s` seconds.
 
-        `id` is set in both cases. Participants who ignore the author are left out. Raises NotFound for an unknown
-        profile, Invalid for too many participants.
+        `id` is set in both cases: to that of the new huddle, or of the earlier one. Participants who ignore the author
+        are left out. Raises NotFound for an unknown profile, Invalid for too many participants.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
@@ -169,7 +169,7 @@ class Huddle(Item):
         return True
 
     def add(self, tx: Transaction, author: Author, wanted: Collection[int]) -> None:
-        """Add the profiles `wanted` to the locked huddle; present participants stay, and those who ignore the author
+        """Add the profiles `wanted` to the locked huddle, beside its present participants; those who ignore the author
         are left out.
 
         Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many

@@ -99,7 +99,12 @@ VIEWER = Query(
 
 
 class HuddlePage(NamedTuple):
-    """A huddle with one page of its comments, as a participant sees it; cached for that participant alone."""
+    """A huddle with one page of its comments, as a participant sees it; cached for that participant alone.
+
+    `total`: number of comments that the viewer sees; `participant_ids` and `participant_versions`, of their profiles,
+    are in the same order, as are `comments` and `times`, at which they were written; `reacted`: the viewer's reactions
+    by comment id; `stamp`: hash of all that is shown of huddle and comments.
+    """
 
     id: int
     version: int
@@ -136,7 +141,7 @@ class HuddleView(NamedTuple):
 
     @property
     def unread(self) -> list[bool]:
-        """Return, for each comment of the page, True if the viewer has not read it."""
+        """Return a flag for each comment of the page, in its order: True if the viewer has not read the comment."""
         return [self.viewer.has_unread(moment) for moment in self.page.times]
 
     @property
@@ -204,8 +209,9 @@ def _viewer(columns: Sequence[Any]) -> ViewerState:
 
 
 def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Paging) -> None:
-    """Move the viewer's read mark forward: on the last page to the huddle's last activity, else to the last comment
-    shown. Recount the viewer's unread huddles (discovery 7.4).
+    """Move the read mark of the profile `me` in the huddle `view` forward: on the last page to the huddle's last
+    activity, else to the last comment shown. Recount that profile's unread huddles (discovery 7.4). `at`: the page that
+    `view` holds.
 
     Nothing is written if the last comment of a page before the last is read already.
     """
@@ -226,7 +232,7 @@ def mark_read(tx: Transaction, site_id: int, view: HuddleView, me: int, at: Pagi
 
 def mark_read_to(tx: Transaction, site_id: int, id: int, me: int, comment_id: int) -> None:
     """Move the read mark of the profile `me` in the huddle `id` forward to the time of its comment `comment_id`, never
-    back, and recount their unread huddles.
+    back, and recount that profile's unread huddles.
     """
     tx.run(
         item_page.MARK_AT,
@@ -250,10 +256,10 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of a huddle (content 8.4). `permissions`: their JSON; `is_ignored`: the viewer ignores the
-    huddle.
+    """Render the detail of a huddle as JSON (content 8.4). `permissions`: JSON of the viewer's permissions on it;
+    `is_ignored`: the viewer ignores the huddle; `rights`: the viewer's on its comments.
 
-    `comments_page` wraps the JSON array of the comments into their page.
+    `comments_page` turns the JSON array of the comments into the JSON of their page.
     """
     page, viewer = view
     people = comment_page.profiles_of(page.comments)
@@ -371,8 +377,9 @@ BY_IDS = Query(
 
 
 class HuddleRow(NamedTuple):
-    """Row of a huddle in a list. `last_id`, `last_by`: its last comment and that comment's author, 0 for none;
-    `is_unread` None: no such flag is shown. The entity tag covers the first twelve fields.
+    """Row of a huddle in a list. `last_id`, `last_by`, `last_by_version`: id of its last comment, id and version of
+    that comment's author, 0 for none; `participant_ids` and `participant_versions`, of their profiles, are in the same
+    order; `is_unread` None: no such flag is shown. The entity tag covers the first twelve fields.
     """
 
     id: int
@@ -415,9 +422,9 @@ def own(
     *,
     unread: bool,
 ) -> tuple[int, list[HuddleRow]]:
-    """Return the number of the huddles in which the profile `me` participates, and the page `at` of them, last activity
-    first; with `unread` only of unread ones. Huddles in `ignored_items`, and those begun by `ignored_profiles`, are
-    left out.
+    """Return (number, page): the number of the huddles in which the profile `me` participates, and the page `at` of
+    them, last activity first. Both leave out huddles in `ignored_items`, those begun by `ignored_profiles`, and with
+    `unread` those that are read.
     """
     rows = tx.rows(
         LIST,
@@ -435,7 +442,7 @@ def own(
 def summaries(
     tx: Reader, documents: Documents, site_id: int, huddles: Sequence[HuddleRow]
 ) -> bytes:
-    """Render huddles as a JSON array of summaries (content 8.4)."""
+    """Render huddles as a JSON array of summaries (content 8.4), in the order of `huddles`."""
     versions: dict[int, int] = {}
     for row in huddles:
         versions |= row.people
@@ -453,7 +460,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Return, by id, rows of those of the huddles `ids` that `own` would list."""
+    """Return rows of the huddles in `ids`, by huddle id, without those that `own` would not list."""
     rows = tx.rows(
         SOME,
         site_id=site_id,
@@ -466,7 +473,9 @@ def some(
 
 
 def by_ids(tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]) -> dict[int, bytes]:
-    """Return summaries of huddles by id, without the flag `unread`. The caller checks participation."""
+    """Return summaries of huddles as JSON, by huddle id, without the flag `unread`; unknown ids are left out. The
+    caller checks participation.
+    """
     if not ids:
         return {}
     huddles = [HuddleRow(*row) for row in tx.rows(BY_IDS, site_id=site_id, ids=list(ids))]
@@ -570,8 +579,8 @@ def participants(
 def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
-    """Render, for each profile in `versions`, `{"id", "participant"}` as JSON (content 8.6). `versions`: by profile
-    id.
+    """Render `{"id", "participant"}` as JSON (content 8.6) for each profile in `versions`, in its order. `versions`:
+    version of the profile by its id.
     """
     people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
         profile_summary.SUMMARY

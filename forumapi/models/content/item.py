@@ -160,8 +160,8 @@ class Item:
     def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
         """Return the locked item as a target of the author's permissions, for a write.
 
-        `asks_delete` False: comments of others are not looked for, on which the right to delete alone depends (C-24);
-        the target then says that there are some.
+        `asks_delete` False: the database is not asked for comments of others, on which the right to delete alone
+        depends (C-24); `others_wrote` of the target is then True.
         """
         me = author.profile_id
         others_wrote = True
@@ -180,8 +180,8 @@ class Item:
         )
 
     def insert(self, tx: Transaction, author: Author, *, window_s: int) -> bool:
-        """Store the new item; return False, and store nothing, if its author made an equal one within `window_s`
-        seconds (C-15).
+        """Store the new item; return False, and store nothing, if its author made an equal one, with the same title in
+        the same microcosm, within `window_s` seconds (C-15).
 
         `id` is set in both cases: to that of the new item, or of the earlier one.
         """
@@ -207,7 +207,9 @@ class Item:
         return True
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
-        """Return the id of an equal item of the same author, by the parameters of DUPLICATE; None if there is none."""
+        """Return the id of an equal item of the same author; None if there is none. `values`: the parameters of
+        DUPLICATE.
+        """
         id: int | None = tx.value(DUPLICATE, **values)
         return id
 
@@ -216,7 +218,7 @@ class Item:
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
         """Store the title, the microcosm and the edit reason of `change`, in the database and in this object, whose row
-        is locked. If the item moves, the counters of both microcosms are adapted (content 3.5).
+        is locked. If the item thereby moves to another microcosm, the counters of both are adapted (content 3.5).
         """
         site_id, me = author[:2]
         self.title, microcosm_id, reason = change
@@ -243,10 +245,10 @@ class Item:
     def flag(
         self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str | None
     ) -> None:
-        """Set flags of the locked item by name: `is_sticky`, `is_open`, `is_deleted`, `is_moderated`. If this hides or
-        shows it, counters are adapted.
+        """Set those flags of the locked item that `flags` has, by name: `is_sticky`, `is_open`, `is_deleted`,
+        `is_moderated`; others stay. If this hides or shows the item, counters are adapted.
 
-        `reason` None: the item is not marked as edited.
+        `reason`: the edit reason; None: the item is not marked as edited.
         """
         was_visible = self.is_visible
         for name, value in flags.items():
@@ -278,7 +280,9 @@ class Item:
         self._record(tx, author, journal.DELETED)
 
     def _count_visibility(self, tx: Transaction, site_id: int, was_visible: bool) -> None:
-        """Adapt counters of the microcosm and the author if `is_visible` is no longer `was_visible` (C-16)."""
+        """Adapt counters of the microcosm and the author if `is_visible` differs from `was_visible`, its value before a
+        change (C-16).
+        """
         if self.is_visible == was_visible:
             return
         delta = 1 if self.is_visible else -1

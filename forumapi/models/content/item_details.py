@@ -40,8 +40,8 @@ def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any
 
 
 def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = False) -> bytes:
-    """Render, as JSON, the members of an item's summary that only its type has, each with a leading comma; b"" without
-    any. `text` and `mine`: as in `members`. `whole`: the members of a detail instead.
+    """Render the members of an item's summary that only its type has, as JSON members, each with a leading comma; b""
+    if there are none. `text` and `mine`: as in `members`. `whole`: the members of its detail instead.
     """
     if not text:
         return b""
@@ -51,8 +51,8 @@ def inline(item_type: int, text: str | None, mine: str | None, *, whole: bool = 
 
 
 def flags(item_type: int, text: str | None, mine: str | None) -> dict[str, bool | None]:
-    """Return the members of meta.flags that only this type has; None as a value: guests don't have that flag. `text`
-    and `mine`: as in `members`.
+    """Return the members of meta.flags that only this type has, by name; None as a value: the viewer is a guest, who
+    doesn't have that flag. `text` and `mine`: as in `members`.
     """
     return SPECS[item_type].flags(mine) if text else {}
 

@@ -171,6 +171,11 @@ MARK_AT = Query(
 class ItemPage(NamedTuple):
     """Item with one page of its comments, without the viewer's part: the same for all viewers who ignore the same of
     its authors.
+
+    `total`: number of the item's comments that such viewers see; `comments` and `times`, at which they were written,
+    are in the same order; `authors`: profiles that wrote visible comments in the item, None if they are too many;
+    `reactions`: JSON, number by name; `details`: those of its type, as item_details.py reads them; `stamp`: hash of all
+    that is shown.
     """
 
     item_type: int
@@ -213,8 +218,8 @@ class ItemPage(NamedTuple):
 
 class ViewerState(NamedTuple):
     """State of an item for one member; never cached. `read_time`: time up to which it was read, None for never;
-    `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `reacted` and
-    `bookmarked`: marks on the shown comments.
+    `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `reacted` (as
+    reaction.py reads it) and `bookmarked` (ids): marks on the shown comments; `has_draft`: of a comment on the item.
     """
 
     read_time: datetime.datetime | None  # None: nothing was read
@@ -246,7 +251,9 @@ class ItemView(NamedTuple):
 
     @property
     def unread(self) -> list[bool]:
-        """Return, for each comment of the page, True if the viewer has not read it; for a guest all are False."""
+        """Return a flag for each comment of the page, in its order: True if the viewer has not read the comment; for a
+        guest all are False.
+        """
         if self.viewer is None:
             return [False] * len(self.page.comments)
         return [self.viewer.has_unread(moment) for moment in self.page.times]
@@ -346,7 +353,7 @@ def _cached(
 
 
 def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
-    """Return `ignored` if one of these profiles wrote in the item, else ()."""
+    """Return `ignored` unchanged if one of these profiles wrote, or may have written, in the item; else ()."""
     if page.authors is not None and page.authors.isdisjoint(ignored):
         return ()
     return ignored
@@ -385,8 +392,8 @@ def _reacted(page: ItemPage) -> set[int]:
 def _viewer(
     tx: Reader, site_id: int, cached: CachedPage[ItemPage], me: int
 ) -> tuple[bool, ViewerState]:
-    """Read, in one statement, True if the cached page is still current, and the state of its item for the profile
-    `me`.
+    """Return (is current, state), read in one statement: True if the cached page is still current, and the state of its
+    item for the profile `me`.
     """
     row = cached.revalidate(
         tx,
@@ -405,8 +412,8 @@ def _viewer(
 
 
 def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> None:
-    """Move the viewer's read mark forward: on the last page to the item's last activity, else to the last comment
-    shown.
+    """Move the read mark of the profile `me` in the item `view` forward: on the last page to the item's last activity,
+    else to the last comment shown. `at`: the page that `view` holds.
 
     Nothing is written for a guest, or if all that is shown was read before.
     """
@@ -458,7 +465,9 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
 
 
 def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
-    """Return the versions of the documents that the detail of `page` is made of, by kind of document and id."""
+    """Return the documents that the detail of `page` is made of, as `Documents.fetch` takes them: by kind of document,
+    version by id.
+    """
     people = comment_page.profiles_of(page.comments)
     people[page.author_id] = page.author_version
     if page.editor_id:
@@ -482,10 +491,11 @@ def detail(
     is_ignored: bool,
     rights: comment_page.CommentRights | None,
 ) -> bytes:
-    """Render the detail of an item (content 3.2). `permissions`: their JSON; `is_ignored`: the viewer ignores the item;
-    `rights`: the viewer's on its comments, None for a guest.
+    """Render the detail of an item as JSON (content 3.2). `permissions`: JSON of the viewer's permissions on it;
+    `readable`: microcosms of `tree` that the viewer may list, for breadcrumb and links; `is_ignored`: the viewer
+    ignores the item; `rights`: the viewer's on its comments, None for a guest.
 
-    `comments_page` wraps the JSON array of the comments into their page.
+    `comments_page` turns the JSON array of the comments into the JSON of their page.
     """
     page, viewer = view
     fetched = documents.fetch(tx, site_id, wanted(page))
@@ -543,8 +553,8 @@ TIMES_WIDTH: Final = 3
 
 
 def summary_people(rows: Sequence[Row], at: int = 0) -> dict[int, int]:
-    """Return the versions of all profiles that summaries of these rows show, by profile id. `at`: index in a row at
-    which SUMMARY_COLUMNS begin.
+    """Return the versions of all profiles that summaries of these rows show, by profile id. `at`: index in each row at
+    which SUMMARY_COLUMNS begin; a row with null there is skipped.
     """
     people: dict[int, int] = {}
     for row in rows:
@@ -570,10 +580,11 @@ def summary(
     whole: bool = False,
 ) -> bytes:
     """Render the summary of an item as JSON (content 3.1). `row` holds SUMMARY_COLUMNS, `times` SUMMARY_TIMES;
-    `people`: documents of `summary_people`.
+    `people`: documents of the profiles of `summary_people`, by id; `view`: microcosms of `tree` that the viewer may
+    list.
 
-    `unread` None: the flag is left out. `mine`: the viewer's part of the details (item_details.py). `whole`: with the
-    type's members of a detail.
+    `unread` None: the flag is left out. `mine`: the viewer's part of the details (item_details.py). `whole`: the
+    members that only the type has are those of a detail.
     """
     (
         item_id,
@@ -644,7 +655,8 @@ BY_IDS = Query(
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
 ) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
-    """Return for each item, by id, a function that renders it for a tree and readable microcosms. Huddles are left out.
+    """Return a function for each item, by item id, that renders the item for a tree and the microcosms of it that a
+    viewer may list. Huddles and unknown ids are left out.
 
     The function renders a summary with all details and reactions, without a part of any viewer (`unread` false, no vote
     or answer). The caller checks permission.
@@ -678,8 +690,8 @@ def entry(
     unread: bool,
     mine: str | None,
 ) -> bytes:
-    """Return the JSON of an item in a list. It is kept with `view`, the readable microcosms, and made anew if row,
-    times, `unread` or `mine` differ.
+    """Return the JSON of an item in a list, wrapped by `container`; parameters as in `summary`. The JSON is kept with
+    `view`, the readable microcosms, and made anew if row, times, `unread` or `mine` differ.
     """
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
@@ -696,7 +708,7 @@ _CONTAINER: Final = {
 
 
 def container(item_type: int, item: bytes) -> bytes:
-    """Wrap an item as a list entry: `{"itemType": ..., "item": ...}`."""
+    """Wrap the JSON of an item as a list entry: `{"itemType": ..., "item": ...}`."""
     return b"%b%b}" % (_CONTAINER[item_type], item)
 
 
@@ -785,8 +797,8 @@ POSITION = Query(
 def target_comment(
     tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
 ) -> tuple[int, int] | None:
-    """Return (id, position) of the first comment that the profile `me` has not read, or of the last one if all are read
-    or with `newest`. Comments of the profiles `ignored`, and hidden ones, don't count.
+    """Return (id, 1-based position) of the oldest comment that the profile `me` has not read; with `newest`, or if all
+    are read, of the newest comment. Comments of the profiles `ignored`, and hidden ones, don't count.
 
     None if there is no comment.
     """
@@ -814,8 +826,8 @@ def comment_href(
     limit: int,
     pairs: paging.Pairs = (),
 ) -> str:
-    """Return the address of the page of the item, in pages of `limit`, on which the comment at this 1-based position
-    is. `pairs`: other parameters of the query to keep.
+    """Return the host-relative address of the page of the item, in pages of `limit` comments, on which the comment
+    `comment_id` at this 1-based position is. `pairs`: other parameters of the query to keep.
     """
     offset = paging.page_offset(position, limit)
     return paging.href(
@@ -838,8 +850,9 @@ def redirect(
     *,
     newest: bool,
 ) -> str:
-    """Return the address that `lastcomment` (`newest`) or `newcomment` redirects to; the item's own address if the
-    viewer sees no comment.
+    """Return the address that `lastcomment` (`newest`) or `newcomment` redirects the profile `me` to; the item's own
+    address if there is no comment that this viewer sees. `limit` and `pairs` as in `comment_href`, `ignored` as in
+    `target_comment`.
     """
     target = target_comment(tx, site_id, ref.id, me, ignored, newest=newest)
     others = [pair for pair in pairs if pair[0] != "comment_id"]

@@ -60,7 +60,9 @@ class _ShownChoice(msgspec.Struct, array_like=True):
 
 
 class _ShownPoll(msgspec.Struct, array_like=True):
-    """Details of a poll as pages read them. `closes` is in UTC, without zone."""
+    """Details of a poll as pages read them. `closes` is in UTC, without zone, None for never; `results`: the setting
+    ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choices` None: the poll has none.
+    """
 
     question: str
     is_multi: bool
@@ -77,7 +79,8 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
-    """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED.
+    """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED;
+    `has_voted`: the viewer has a ballot in the poll.
 
     Moderators see no more than others.
     """
@@ -85,7 +88,9 @@ def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
 
 
 def _summary_members(text: str, _: str | None) -> dict[str, Any]:
-    """Return the members of a poll's summary that other items lack (content 3.1)."""
+    """Return the members of a poll's summary that other items lack (content 3.1), by name. `text`: the poll's details
+    (item_details.py).
+    """
     poll = _decode(text)
     shown: dict[str, Any] = {
         "question": poll.question,
@@ -98,8 +103,8 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _members(text: str, mine: str | None) -> dict[str, Any]:
-    """Return the members of a poll's detail that other items lack, with the viewer's ballot `mine`, None if the viewer
-    has not voted (content 6.4).
+    """Return the members of a poll's detail that other items lack (content 6.4), by name. `text`: the poll's details
+    (item_details.py); `mine`: the viewer's ballot, None if the viewer has not voted.
     """
     poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
@@ -317,7 +322,9 @@ class PollChange(NamedTuple):
 
 
 def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> PollDetails:
-    """Read the details of a poll, with the ballot of a user; with `user_id` 0 `ballot` is None."""
+    """Read the stored details of a poll, with the ballot of the user `user_id`; `ballot` is None if that user has not
+    voted, and for 0.
+    """
     row = tx.row(DETAILS, site_id=site_id, item_id=item_id, user_id=user_id)
     assert row is not None  # stored with its item
     return PollDetails(*row)
@@ -447,10 +454,10 @@ class Poll(Item):
         is_moderator: bool,
     ) -> None:
         """Replace the ballot of the user `user_id` in the locked poll by the choice ids `chosen`; without choices,
-        withdraw it. No voter is recorded in the journal.
+        withdraw the ballot. The journal gets an entry of `author`'s site that names no voter.
 
-        Raises Invalid for an unknown, repeated or second choice; with code 17 if the poll is closed, or its item is
-        closed and not `is_moderator`.
+        Raises Invalid for an unknown or repeated choice, and for several in a poll that allows one; with code 17 if the
+        poll is closed, or its item is closed and not `is_moderator`.
         """
         site_id = author.site_id
         details = read_details(tx, site_id, self.id, user_id)

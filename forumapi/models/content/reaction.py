@@ -80,7 +80,7 @@ OWN_OF_COMMENTS: Final = f"""
 
 
 def own_of_comments(own: str | None) -> dict[int, list[str]]:
-    """Return the names of the viewer's reactions by comment id, from a value of the column OWN_OF_COMMENTS; {} for
+    """Return the names of the viewer's reactions by comment id. `own`: a value of the column OWN_OF_COMMENTS; {} for
     None.
     """
     return {int(id): names for id, names in loads(own).items()} if own else {}
@@ -177,7 +177,9 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
 
 
 def stored(value: str | None) -> Sequence[ReactionKind]:
-    """Return the kinds in `value`, JSON of a site's setting, in its order; None: the platform's default kinds."""
+    """Return the kinds of reactions in `value`, JSON of a site's setting, in its order; None: the platform's default
+    kinds.
+    """
     return DEFAULTS if value is None else [ReactionKind(*pair) for pair in loads(value)]
 
 
@@ -199,8 +201,8 @@ def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | 
 
 
 def shown(counts: str | None) -> bytes:
-    """Render the counts, JSON of the column, as the member `reactions` of a document's `meta`, with a leading comma;
-    b"" for None.
+    """Render reactions as the member `reactions` of a document's `meta`, with a leading comma; b"" for None. `counts`:
+    the column of the comment or item, JSON with the number by name of the reaction.
     """
     return b',"reactions":' + counts.encode() if counts else b""
 

@@ -49,7 +49,9 @@ FIND = Query(
 
 
 class Revision(NamedTuple):
-    """Revision of a comment; `number` counts from 1. `markdown` is "" if `page` read it."""
+    """Revision of a comment; `number` counts from 1, `created` and `author_id` are time and author of this revision.
+    `markdown` is "" if `page` read it.
+    """
 
     number: int
     created: datetime.datetime
@@ -88,7 +90,7 @@ def _possible(numbers: Sequence[int]) -> list[int]:
 
 
 def href(comment_id: int, number: int) -> str:
-    """Return the address of a revision."""
+    """Return the host-relative address of a revision of a comment."""
     return f"{itemtypes.href(itemtypes.COMMENT, comment_id)}/revisions/{number}"
 
 
@@ -102,8 +104,8 @@ def documents(
     *,
     with_text: bool,
 ) -> list[bytes]:
-    """Render revisions, each as JSON. `current`: number of the newest revision of the comment; `with_text`: with the
-    Markdown.
+    """Render revisions of a comment, each as JSON, in their order. `current`: number of the newest revision of the
+    comment; `with_text`: with the Markdown.
     """
     versions = {revision.author_id: revision.author_version for revision in revisions}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
@@ -142,7 +144,9 @@ def _document(
 
 
 def links(comment_id: int, own: str) -> list[dict[str, str]]:
-    """Return the links of a document about revisions: to itself, at the address `own`, and to the comment."""
+    """Return the links of a document about revisions of a comment: to the document itself, at the address `own`, and to
+    the comment.
+    """
     return [
         {"rel": "self", "href": own},
         {"rel": "comment", "href": itemtypes.href(itemtypes.COMMENT, comment_id)},

@@ -108,7 +108,7 @@ FIND = Query(
 
 
 class FollowedLink(NamedTuple):
-    """Link that a code leads to. `url`: http or https, as its writer typed it."""
+    """Link that a code leads to. `url`: http or https, as it stands in the texts."""
 
     id: int
     url: str
@@ -122,7 +122,8 @@ class ShortLink(NamedTuple):
 
 
 def shorten(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """Return the short link of each of `urls`, storing those that have none, in one statement, two after a collision.
+    """Return short links by URL, for each of `urls`, in one statement, two after a collision; a URL that has no code
+    yet gets one, which is stored.
 
     `base`: address that codes are appended to, ending in `/out/`. Only http and https URLs with a host and of at most
     MAX_LENGTH characters are shortened (C-53); others are left out of the result.
@@ -155,7 +156,9 @@ KNOWN = Query(
 
 
 def known(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
-    """Return the short links of those of `urls` that have a code already. Writes nothing. `base` as in `shorten`."""
+    """Return short links by URL, for those of `urls` that have a code already. Writes nothing. `base`: as in
+    `shorten`.
+    """
     hashes = [hashlib.sha256(url.encode()).digest() for url, _ in _web(urls)]
     if not hashes:
         return {}
@@ -165,8 +168,8 @@ def known(tx: Reader, urls: Sequence[str], base: str) -> dict[str, ShortLink]:
 
 
 def unshortened(urls: Sequence[str]) -> dict[str, ShortLink]:
-    """Return those of `urls` that `shorten` would shorten, with id 0 and their own URL, for a text that guests may not
-    read. Stores nothing.
+    """Return, by URL, a link for each of `urls` that `shorten` would shorten, with id 0 and the URL itself, for a text
+    that guests may not read. Stores nothing.
     """
     return {url: ShortLink(0, url) for url, _ in _web(urls)}
 
@@ -372,8 +375,9 @@ LIST_BLOCKED = Query(
 
 
 class LinkUse(NamedTuple):
-    """Link in a comment of a site. `created`: time of the comment; `code` "": the link has none; `uses`: number of the
-    site's comments in readable microcosms with the link.
+    """Link in a comment of a site, one object for each comment that has it. `created`: time of the comment; `code` "":
+    the link has none; `host`: the URL's, as `host_of` returns it; `uses`: number of the site's comments in readable
+    microcosms with the link.
     """
 
     comment_id: int
@@ -418,8 +422,8 @@ def of_site(
     """Return up to `limit` links in comments on items of `readable` microcosms, hidden ones aside, newest comment
     first; none of huddles or profiles.
 
-    They come after (comment id, link id) `before` in that order. `host`: only links to this domain and its subdomains;
-    "" for all.
+    `before`: (comment id, link id) of the last one already listed, after which the result begins in that order. `host`:
+    only links to this domain and its subdomains; "" for all.
     """
     rows = tx.rows(
         OF_SITE,
@@ -452,10 +456,10 @@ def checked_domain(text: str) -> str:
 
 
 def domains_in(lines: Iterable[str]) -> list[str]:
-    """Return the domains in the lines of a blocklist: one a line, or behind an address as in a hosts file; # begins
-    a comment.
+    """Return the domains in the lines of a blocklist: a line has one alone, or several behind an address as in a hosts
+    file; # begins a comment.
 
-    Words that aren't domains are skipped. In the order of the lines, each once.
+    Words that aren't domains of the public internet are skipped. The domains are in the order of the lines, each once.
     """
     found: dict[str, None] = {}
     for line in lines:
@@ -483,5 +487,5 @@ def unblock(tx: Transaction, domains: Sequence[str]) -> int:
 
 
 def list_blocked(tx: Reader) -> list[BlockedDomain]:
-    """Return the stored blocked domains, by name."""
+    """Return the stored blocked domains, ordered by name."""
     return [BlockedDomain(*row) for row in tx.rows(LIST_BLOCKED)]

@@ -135,8 +135,8 @@ def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
 
 
 def remove_items(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
-    """Replace the titles of items, and the questions and choices of polls, by REMOVED; empty the places of events, and
-    delete the items' attributes.
+    """Replace the titles of items, and the questions and choices of polls among them, by REMOVED; empty the places of
+    events among them, and delete the items' attributes. Comments on the items stay.
     """
     if not ids:
         return

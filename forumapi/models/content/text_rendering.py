@@ -31,7 +31,7 @@ NAMES = Query(
 
 
 class RenderedText(NamedTuple):
-    """HTML of a comment, the ids of the profiles that it mentions, and those of its short links."""
+    """HTML of a comment; `mentioned`: ids of the profiles that it mentions; `link_ids`: ids of its short links."""
 
     html: str
     mentioned: tuple[int, ...]
@@ -42,7 +42,7 @@ class PreparedText(NamedTuple):
     """Comment that is rendered except for its mentions and links (`draft`). `names`: ids of the profiles that it may
     mention, by name.
 
-    `short_links`: address that codes of short links are appended to.
+    `short_links`: address that codes of short links are appended to, ending in `/out/`.
     """
 
     draft: render.RenderDraft
@@ -61,10 +61,10 @@ def prepare(
     short_links: str,
     limit: int | None = render.MAX_SOURCE,
 ) -> PreparedText:
-    """Render the Markdown `source` up to the steps that depend on where the comment stands.
+    """Render the Markdown `source` up to the steps that depend on where the comment stands, which `finish` takes.
 
     `short_links`: address that codes of short links are appended to; `limit`: greatest number of characters, None for
-    no limit.
+    no limit. Raises ValueError for a longer text.
     """
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
@@ -83,8 +83,8 @@ def prepare(
 def finish(
     tx: Reader, prepared: PreparedText, tree: Callable[[], Tree], microcosm_id: int | None
 ) -> RenderedText:
-    """Finish a comment for the place where it stands: a microcosm of `tree` by its id, 0 for a profile, None for a
-    huddle.
+    """Finish a prepared comment for the place where it stands. `microcosm_id`: the place's id in `tree`, 0 for a
+    profile, None for a huddle; `tree` is called only if the comment has links.
 
     Links are shortened only where guests may read the place, since a short link leads everybody to its address.
     """
@@ -111,8 +111,8 @@ def render_many(
     short_links: str,
     makes_links: bool = True,
 ) -> list[RenderedText]:
-    """Render imported comments, of any length, in at most two statements. `sources`: Markdown and place of each, the
-    place as in `finish`.
+    """Render imported comments, of any length, in at most two statements; the results are in the order of `sources`:
+    Markdown and place of each, the place as in `finish`.
 
     `makes_links` False: links that have no code yet stay as they are, and nothing is written.
     """
@@ -147,8 +147,8 @@ def render_many(
 
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
-    """Return the HTML of a text that is not stored, as `prepare` and `finish` make it, but with links that are not
-    shortened.
+    """Return the HTML of the Markdown `source`, which is not stored, as `prepare` and `finish` make it, but with links
+    that are not shortened. `short_links` as in `prepare`.
     """
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in short_link.unshortened(draft.urls).items()}
@@ -175,11 +175,12 @@ def rerender(
     *,
     short_links: str,
 ) -> tuple[int, str]:
-    """Render a comment that an earlier version of the pipeline rendered, and store its HTML; return (new version, HTML)
-    (C-36).
+    """Render a comment that an earlier version of the pipeline rendered, and store its HTML; return (the comment's new
+    version, HTML) (C-36).
 
     Nobody is notified. If the comment was edited meanwhile nothing is stored and the returned version is 0, so that
-    caches drop the comment. `source`: its stored Markdown; `microcosm_id` as in `finish`.
+    caches drop the comment. `source`: its stored Markdown; `short_links` as in `prepare`, `tree` and `microcosm_id` as
+    in `finish`.
     """
     # An imported text may be longer than a typed one.
     prepared = prepare(tx, site, source, short_links=short_links, limit=None)
@@ -196,8 +197,8 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return `value` cleaned, as a required line of text (content 1.7). `quiet`: a text all in capitals is put into
-    small letters.
+    """Return `value` cleaned and HTML-escaped, as a required line of text (content 1.7). `quiet`: a text all in
+    capitals is put into small letters.
 
     Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters.
     """
@@ -208,9 +209,8 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
-    """Return `value` cleaned, as a title that replaces the stored title `now`. A `value` that equals `now` is returned
-    unchanged, even over the limit, as an imported title may be. `quiet`: as in `title`. Raises Invalid as `title`
-    does.
+    """Return `value` as `title` does, to replace the stored title `now`; if both are equal apart from escaping, return
+    `now`, even over the limit, as an imported title may be. Raises Invalid as `title` does.
     """
     if isinstance(value, str) and unescape(value) == unescape(now):
         return now
@@ -218,8 +218,8 @@ def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool =
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """Return `value` cleaned, as a required text of several lines. Raises Invalid, which names `field`, if it is no
-    string, empty or over `limit` characters.
+    """Return `value` cleaned and HTML-escaped, as a required text of several lines. Raises Invalid, which names
+    `field`, if it is no string, empty or over `limit` characters.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")

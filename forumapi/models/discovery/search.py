@@ -104,8 +104,8 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 
 def _cut(source: str) -> str:
-    """Return SQL for the excerpt of the text expression `source` around the matched words; in searches for scripts
-    without spaces, for the whole text.
+    """Return an SQL expression for the excerpt of the text expression `source` around the matched words; in searches
+    for scripts without spaces, for the whole text.
     """
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
@@ -199,10 +199,10 @@ _PERSON: Final = _COMMENT + comment_page.WIDTH
 
 
 class Viewer(NamedTuple):
-    """Caller of a search, and the part of the site that they may see.
+    """Caller of a search, and the part of the site that the caller may see.
 
-    `me`: profile id, 0 for a guest; `view`: microcosms that the caller may read, `listable`: those of them that are not
-    ignored; `kinds`: types of things that may be shown.
+    `me`: profile id, 0 for a guest; `view`: microcosms of `tree` that the caller may read, `listable`: those of `view`
+    that are not ignored; `ignored_…`: ids of what the caller ignores; `kinds`: types of things that may be shown.
     """
 
     site_id: int
@@ -218,9 +218,10 @@ class Viewer(NamedTuple):
 class Hit(NamedTuple):
     """Row of a result: a thing that matches, and all that its entry shows.
 
-    `item` and `times`: columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part
-    of the item's details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on
-    which the comment stands, 0 for none.
+    `modified`: time shown as `lastModified`; `highlight`: excerpt as safe HTML; `item` and `times`: columns for
+    item_page.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's details. `stub`:
+    row of the comment, None for another thing; `person_…`: the profile found, or on which the comment stands, 0 for
+    none.
     """
 
     item_type: int
@@ -268,7 +269,9 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return the ids `forum_ids` and those of the readable microcosms below each that is itself readable, each once."""
+    """Return, each once, the microcosm ids `forum_ids` and, for each of these that is readable, the ids of the readable
+    microcosms below it.
+    """
     found = list(forum_ids)
     for id in forum_ids:
         node = tree.nodes.get(id)
@@ -303,8 +306,8 @@ def find(
 
 
 def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
-    """Return alternatives to the words that were typed: words of the site's texts one typing error away, each in the
-    group of its word.
+    """Return alternatives to the words that were typed and are not negated: words of the site's texts one typing error
+    away, each with the `group` of the typed word.
 
     For a word of a script without spaces, the parts that remain without the possible error.
     """
@@ -349,8 +352,8 @@ def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
 
 
 def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> SearchResult:
-    """Return the page `at` of the site's profiles with one of these canonical addresses, ordered by name. Only for the
-    site's owner, which the caller checks.
+    """Return the page `at` of the site's profiles whose e-mail address has one of these canonical forms
+    (text/email.py), ordered by name. Only for the site's owner, which the caller checks.
     """
     rows = tx.rows(
         BY_EMAIL,
@@ -463,8 +466,8 @@ _SHOWN_LETTERS: Final = 120
 
 
 def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
-    """Return an excerpt of a title or, if only the text `behind` matches, of that, with the matched words in <b>. All
-    else is escaped, so that a client may insert it as HTML (S-14).
+    """Return an excerpt of `title` or, if only the text `behind` matches, of `behind`, as HTML with the matched words
+    in <b>; "" for `title` None. All else is escaped, so that a client may insert it (S-14).
     """
     if title is None:
         return ""
@@ -479,8 +482,8 @@ def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> st
 
 
 def _mark(text: str, runs: Sequence[str]) -> str:
-    """Return the part of a text around the first match of one of `runs`, with control characters as marks around each
-    match.
+    """Return the part of a text around the first match of one of `runs` (the beginning, without a match), with the
+    control characters _BEGIN and _END around each match.
     """
     pattern = re.compile(
         "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE
@@ -496,8 +499,8 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data beside the hits: microcosms and huddles among them, by id, and ids of the microcosms with something
-    unread.
+    """Data that entries show beside the hits: `microcosms` and `huddles` among the hits, by id; `unread`: ids of the
+    microcosms among the hits with something unread.
     """
 
     microcosms: dict[int, ChildMicrocosm]
@@ -506,7 +509,7 @@ class More(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values of these things that entries show, for the entity tag."""
+        """Return all values of these microcosms and huddles that entries show, for the entity tag."""
         return (
             [tuple(child[:8]) for child in self.microcosms.values()],
             sorted(self.unread),
@@ -515,7 +518,7 @@ class More(NamedTuple):
 
 
 def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
-    """Read the microcosms and huddles among the hits; without any, no statement is run."""
+    """Read the microcosms and huddles among the hits, as `who` sees them; without any, no statement is run."""
     tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
     ignored = frozenset(who.ignored_items)
     found = {
@@ -543,8 +546,8 @@ def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
 def entries(
     tx: Reader, documents: Documents, who: Viewer, hits: Sequence[Hit], rest: More, site: bytes
 ) -> bytes:
-    """Render the hits as a JSON array (discovery 8.7). A hit that is gone meanwhile is left out. `rest`: result of
-    `more`; `site`: document of the site.
+    """Render the hits as a JSON array (discovery 8.7), in their order. A hit that is gone meanwhile is left out.
+    `rest`: result of `more` for these hits; `site`: JSON document of the site.
     """
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
@@ -610,7 +613,7 @@ def _thing(
     kind: int, id: int, hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes
 ) -> bytes | None:
     """Render the summary of the thing `kind`, `id` as JSON: that of the hit itself, or of the item or profile of its
-    comment; None if it is gone meanwhile.
+    comment; None if it is gone meanwhile. `fetched`: documents by kind and id; `rest`, `site`: as in `entries`.
     """
     people = fetched[profile_summary.SUMMARY]
     summary: bytes | None = None
@@ -646,7 +649,8 @@ def viewer(
 ) -> Viewer:
     """Make the viewer of a search, the profile `me` (0: a guest).
 
-    `view`: microcosms that they may read; `kinds`: types of things that they may be shown.
+    `view`: microcosms that this profile may read; `ignored_…`: ids of what it ignores; `kinds`: types of things that it
+    may be shown.
     """
     listable = microcosm_links.visible(view, tree, ignored_microcosms)
     return Viewer(site_id, me, tree, view, listable, ignored_items, ignored_people, kinds)

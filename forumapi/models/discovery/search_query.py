@@ -170,8 +170,9 @@ def is_unspaced(text: str) -> bool:
 
 @dataclass
 class ParsedSearch:
-    """Checked search. `text`: its words; lists are in the order sent, without duplicates; `dates`: each as sent and as
-    a moment; `ignored`: what was sent and could not be understood, or has no effect.
+    """Checked search. `text`: its words; lists are in the order sent, without duplicates; `dates`, by key: each as sent
+    and as a moment; `author_id` 0 and `sort` "": not sent; `ignored`: what was sent and could not be understood, or has
+    no effect.
     """
 
     text: str = ""
@@ -197,7 +198,9 @@ class ParsedSearch:
         return bool(self.text or self.types or self.author_id or self.forum_ids or self.emails)
 
     def moment(self, key: str) -> datetime.datetime | None:
-        """Return the moment of `since`, `until`, `eventAfter` or `eventBefore`; None if it was not sent."""
+        """Return the moment sent for `key`: `since`, `until`, `eventAfter` or `eventBefore`; None if it was
+        not sent.
+        """
         found = self.dates.get(key)
         return found[1] if found else None
 
@@ -220,8 +223,8 @@ class ParsedSearch:
     def document(self, forum_ids: Sequence[int], *, was_made: bool) -> dict[str, Any]:
         """Return the member `query` of the answer: its members that are not empty, in the order of discovery 8.7.
 
-        `forum_ids`: the searched microcosms with those below them. `was_made`: the search was carried out; only then
-        has the answer `searched`.
+        `forum_ids`: the searched microcosms with those below them. `was_made`: the search was carried out; the member
+        `searched` is there only then.
         """
         dates = {key: sent for key, (sent, _) in self.dates.items()}
         shown: dict[str, Any] = {
@@ -256,8 +259,8 @@ class _Sent(NamedTuple):
 
 
 def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSearch:
-    """Parse the search in the parameters of a query string. `is_owner`: the caller owns the site, and so may search by
-    e-mail address.
+    """Parse the search in the parameters of a query string; never raises. `now`: the time from which relative dates
+    count; `is_owner`: the caller owns the site, and so may search by e-mail address.
     """
     asked = ParsedSearch()
     q = next((value for key, value in pairs if key == "q"), "")
@@ -355,7 +358,7 @@ def _read_single(asked: ParsedSearch, sent: dict[str, _Sent], now: datetime.date
 
 
 def _settle(asked: ParsedSearch) -> None:
-    """Remove from the search the keys that have no effect beside its other keys."""
+    """Move keys that have no effect beside the other keys of the search into its `ignored`."""
     if asked.types != ["event"]:
         for key in _OF_EVENTS[:2]:
             if key in asked.dates:

@@ -59,8 +59,8 @@ OF_PROFILE = Query(
 
 
 class AuditEntry(NamedTuple):
-    """Change in the audit. `action`: C (create), R (read), U (update) or D (delete); `ip`: the address, later `#` and
-    its hash, "" if unknown.
+    """Change in the audit. `action`: C (create), R (read), U (update) or D (delete); `ip`: the client address, or, once
+    the row is old, `#` and the address's hash; "" if unknown.
     """
 
     created: datetime.datetime

@@ -155,7 +155,9 @@ def _secret(tx: Transaction) -> None:
 
 
 def append(tx: Transaction, head: tuple[int, bytes], found: Sequence[_Found], site_id: int) -> None:
-    """Append an entry for each row `found` to the site's chain. `head`: result of `lock`."""
+    """Append an entry for each row `found` to the site's chain, in that order. `head`: result of `lock`, in the same
+    transaction.
+    """
     if not found:
         return
     number, hash = head
@@ -196,8 +198,8 @@ def lock(tx: Transaction, site_id: int) -> tuple[int, bytes]:
 def _store(
     tx: Transaction, before: bytes, entries: Sequence[ChainEntry], keys: Keys | None = None
 ) -> Head | None:
-    """Append entries, the first of which follows one with the hash `before`. With `keys`, sign the last one and return
-    it as a head; else return None.
+    """Append these entries, of which the first follows the entry with the hash `before`, to their site's chain. With
+    `keys`, sign the last one and return it as a head; else return None.
     """
     hashes = []
     for entry in entries:
@@ -293,7 +295,9 @@ def record(
     subject_id: int = 0,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record an action that has no event, such as an export: a row of the audit, and its entry in the chain at once.
+    """Record that the author did `action` to the thing `ref`, an action that has no event, such as an export: a row of
+    the audit, and its entry in the chain at once. `subject_id`: profile that the action concerned, 0 for none;
+    `detail`: keys of audit_detail.py.
 
     The head of the site's chain stays locked until the transaction ends: take no other lock afterwards.
     """
@@ -365,7 +369,9 @@ ADOPTED = Query(
 
 
 def adopt(tx: Transaction, most: int) -> int:
-    """Append up to `most` rows of the audit that are older than the chain, of all sites; return their number."""
+    """Append, to the chains of their sites, entries for up to `most` rows of the audit, of all sites, that have none
+    since they are older than the chain; return the number of these rows.
+    """
     total = 0
     for (site_id,) in tx.rows(LATE):
         _secret(tx)
@@ -467,10 +473,10 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Erase client addresses and texts in all rows of the audit by or about a profile; return the number of erased
-    rows.
+    """Erase client addresses and texts in all rows of the audit by or about the profile `profile_id`; return the number
+    of erased rows.
 
-    The chain stays valid: an entry is appended that says so, with `reason`.
+    The chain stays valid: an entry is appended that says that `author` erased them, with `reason`.
     """
     site_id = author.site_id
     number, _ = lock(tx, site_id)

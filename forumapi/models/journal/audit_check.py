@@ -87,8 +87,8 @@ LOOSE = Query(
 
 
 class SiteCheck(NamedTuple):
-    """Outcome of the check of one site's chain. `first` and `last`: numbers of its entries; `faults`: one sentence
-    each, [] for a sound chain.
+    """Outcome of the check of one site's chain. `entries`: their number; `first` and `last`: numbers of the first and
+    last entry; `faults`: one sentence for each, [] for a sound chain.
     """
 
     site_id: int
@@ -128,8 +128,8 @@ def sites(tx: Rows) -> list[int]:
 
 
 def check(tx: Rows, site_id: int, keys: Keys, heads: list[Head]) -> SiteCheck:
-    """Check the chain of a site, and compare it with `heads`, signed ones from the log. While others write, `tx` must
-    be a Snapshot.
+    """Check the chain of a site, and compare it with those of `heads` that are of this site: signed heads that the log
+    has. While others write, `tx` must be a Snapshot.
     """
     return _Check(tx, site_id, keys, heads).run()
 

@@ -69,8 +69,8 @@ def entry_hash(before: bytes, entry: ChainEntry) -> bytes:
 def detail_hash(
     salt: bytes | None, event_id: int, address_hash: bytes | None, detail: str
 ) -> bytes:
-    """Return the salted hash of the erasable values of a row of the audit. `address_hash`: keyed hash of the client
-    address; `detail`: its JSON, as PostgreSQL prints it.
+    """Return the salted hash of the erasable values of a row of the audit. `salt` and `address_hash` (keyed hash of the
+    client address) None: the row has none; `event_id` 0: no event; `detail`: the row's JSON, as PostgreSQL prints it.
     """
     return _digest("detail", (salt or b"").hex(), event_id, (address_hash or b"").hex(), detail)
 
@@ -84,7 +84,9 @@ def _plain(value: object) -> object:
 
 
 class Head(NamedTuple):
-    """Signed head of a site's chain, written to the log as `<site>.<number>.<microseconds>.<hash>.<signature>`."""
+    """Signed head of a site's chain: number, time and hash of the chain's entry that was the last one when it was
+    signed. The log has it as `<site>.<number>.<microseconds>.<hash>.<signature>`.
+    """
 
     site_id: int
     number: int
@@ -125,8 +127,8 @@ class Keys:
     def sign(
         self, kind: str, site_id: int, number: int, created: datetime.datetime, hash: bytes
     ) -> bytes:
-        """Return the signature of a position in a site's chain. `kind`: HEAD for a signed entry, BASE for a
-        checkpoint.
+        """Return the signature, by the first key, of a position in a site's chain: number, time and hash of an entry.
+        `kind`: HEAD for a signed entry, BASE for a checkpoint.
         """
         return self._private[0].sign(_message(kind, site_id, number, created, hash))
 
@@ -139,7 +141,9 @@ class Keys:
         hash: bytes,
         signature: bytes,
     ) -> bool:
-        """Return True if one of the keys made this signature of the position."""
+        """Return True if one of the keys made `signature` for this position; the other parameters are those
+        of `sign`.
+        """
         message = _message(kind, site_id, number, created, hash)
         for key in self._public:
             try:

@@ -198,8 +198,8 @@ def of_site(
     tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
 ) -> list[ListedEntry]:
     """Return up to `limit` entries of a site that match the filter `which`, newest first, without private ones, such as
-    those about huddles and sign-ins. They follow the entry with the id `before` in that order (NEWEST: from the
-    first); none does if that entry is gone.
+    those about huddles and sign-ins. All are older than the entry with the id `before` (NEWEST: from the newest on); []
+    if that entry is gone.
     """
     given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
     query = OF_SITE[tuple(name for name, value in given.items() if value)]
@@ -219,8 +219,8 @@ def of_site(
 
 
 def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
-    """Return up to `limit` entries that concern the profile `me`, newest first. They follow the entry with the id
-    `before` in that order (NEWEST: from the first); none does if that entry is gone.
+    """Return up to `limit` entries that concern the profile `me`, newest first. All are older than the entry with the
+    id `before` (NEWEST: from the newest on); [] if that entry is gone.
     """
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]

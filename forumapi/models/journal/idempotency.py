@@ -80,11 +80,11 @@ def check(key: str) -> str:
 
 
 def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
-    """Store the key for this transaction and return None; if a request with it is finished, return that request's
-    answer.
+    """Store the key for this transaction and return None, so that the caller goes on; if a request with the key is
+    finished, return that request's answer.
 
-    Raises Conflict (409) while another request with the key runs, Unprocessable (422) if that had another body. A key
-    is forgotten after `hours`.
+    `body`: that of the request. Raises Conflict (409) while another request with the key runs, Unprocessable (422) if
+    the earlier request had another body. A key is forgotten after `hours`.
     """
     digest = hashlib.sha256(body).digest()
     tx.run(LIMIT_WAIT, wait_ms=str(WAIT_MS))
@@ -112,7 +112,7 @@ def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished
 
 
 def finish(tx: Transaction, scope: KeyScope, status: int, location: str) -> None:
-    """Store the answer of the request under its key, which `claim` has stored; both commit with the request's
-    effect.
+    """Store the answer of the request, its status and `location` ("" for none), under its key, which `claim` has
+    stored; both commit with the request's effect.
     """
     tx.run(FINISH, status=status, location=location or None, **scope._asdict())

@@ -131,9 +131,10 @@ def record(
     """Record in audit and event log that the author did `kind` (such as CREATED) to a thing. Call it while the thing's
     row is locked.
 
-    The lock makes event ids follow the commit order of each thing. `parent`: (type, id); `moved_from`: id of the
-    microcosm that it has left, 0 for none. `audit` False: only the event, since platform 7.1 keeps no address for this
-    type. `detail`: for the audit, keys of audit_detail.py.
+    The lock makes event ids follow the commit order of each thing. `version`: the thing's after the write, None if it
+    has none; `parent`: (type, id) of what it is on; `microcosm_id`: microcosm that it is in, None or 0 for none;
+    `moved_from`: id of the microcosm that it has left, 0 for none. `audit` False: only the event, since platform 7.1
+    keeps no address for this type. `detail`: for the audit, keys of audit_detail.py.
     """
     tx.run(
         RECORD,
@@ -162,8 +163,8 @@ def record_site(
     version: int | None = None,
     audit: bool = True,
 ) -> None:
-    """Record that the author did `kind` to their site, or changed one of its settings. Call it while the site's row is
-    locked.
+    """Record that the author did `kind` to the author's site, or changed one of its settings. Call it while the site's
+    row is locked. `version` and `audit` as in `record`.
     """
     record(
         tx,
@@ -197,8 +198,8 @@ def record_many(
     is_import: bool = False,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record that the author did `kind` to many things of one type on one parent. Without `versions` each has version
-    1, as a new thing has.
+    """Record that the author did `kind` to many things of one type, on one parent and in one microcosm. `versions`: in
+    the order of `ids`; without them each thing has version 1, as a new one has.
 
     An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
     `detail`: for the audit of each, keys of audit_detail.py.

@@ -78,7 +78,9 @@ FLAGS = ("is_sticky", "is_open", "is_deleted", "is_moderated")
 
 
 class MicrocosmColumns(NamedTuple):
-    """Columns of a microcosm that clients write. None, allowed in an update alone, keeps the stored value."""
+    """Columns of a microcosm that clients write; `item_types`: the types of items that it takes. None, allowed in an
+    update alone, keeps the stored value.
+    """
 
     title: str | None
     description: str | None
@@ -111,7 +113,7 @@ class Microcosm(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, parent_id: int, columns: MicrocosmColumns
     ) -> int:
-        """Store a new microcosm below `parent_id`, and return its id. The tree must be locked."""
+        """Store a new microcosm below the microcosm `parent_id`; return the new one's id. The tree must be locked."""
         id = int(
             tx.value(
                 INSERT,
@@ -138,8 +140,8 @@ class Microcosm(NamedTuple):
         parent_id: int,
         reason: str,
     ) -> None:
-        """Store new columns of the microcosm, and move it below `parent_id` (0: it is the root). `reason`: of the
-        edit.
+        """Store new columns of the microcosm, and place it below the microcosm `parent_id`, its present parent or
+        another (0: it is the root). `reason`: the edit reason.
         """
         node = self.node
         version = tx.value(
@@ -155,7 +157,7 @@ class Microcosm(NamedTuple):
         _record(tx, author, journal.REPLACED, node.id, version, parent_id, moved_from)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Set those of FLAGS that `flags` holds. `reason`: of the edit."""
+        """Set those of the flags FLAGS that `flags` has, by name; others stay. `reason`: the edit reason."""
         version = tx.value(
             FLAG,
             site_id=author.site_id,

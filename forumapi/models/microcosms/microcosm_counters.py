@@ -163,6 +163,6 @@ def fold(database: Database, site_id: int) -> None:
 
 
 def maybe_fold(database: Database, tx: Transaction, site_id: int, id: int) -> None:
-    """Have `fold` called after the commit if `id`, that of the row just inserted, is a multiple of FOLD_EVERY."""
+    """Have `fold` called after the commit if `id`, that of the delta row just inserted, is a multiple of FOLD_EVERY."""
     if id % FOLD_EVERY == 0:
         tx.after_commit(lambda: fold(database, site_id))

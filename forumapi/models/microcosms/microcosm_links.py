@@ -108,7 +108,9 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """Return the readable microcosms of `view` without those with an id in `ignored` and all below these."""
+    """Return the readable microcosms of `view` without those that have an id in `ignored`, and without all microcosms
+    below these.
+    """
     if not ignored:
         return view
     key = ("visible", tuple(ignored))

@@ -122,6 +122,11 @@ VIEWER_AND_UNREAD = Query(
 class MicrocosmHead(NamedTuple):
     """Microcosm with one page of its list, without the viewer's part: the same for all callers who may list the same
     microcosms and ignore the same items here.
+
+    `item_total` and `sticky_total`: numbers of items, and of sticky ones among them, that such callers see; `total`:
+    entries of the whole list. On the page are `items` with `times`, in the same order, and the child microcosms with
+    the ids `sticky` and `others`, found in `children` by id. `keys` and `typed`: SQL arrays for `_viewer`; `stamp`:
+    hash of all that is shown.
     """
 
     id: int
@@ -150,16 +155,17 @@ class MicrocosmHead(NamedTuple):
 
     @property
     def shown(self) -> list[ChildMicrocosm]:
-        """Return the child microcosms on the page, in its order: sticky ones first."""
+        """Return the child microcosms on the page, in its order: sticky ones before the others."""
         return [self.children[id] for id in (*self.sticky, *self.others) if id in self.children]
 
 
 class MicrocosmViewer(NamedTuple):
     """Part of a page that only one member sees; never cached.
 
-    `all_read`: time up to which the member has marked all of the site as read; `marks`: read marks of items and
-    microcosms on the page, by id and type in one number; `mine`: the member's part of items' details, by item id;
-    `has_unread` None: not looked for.
+    `all_read`: time up to which the member has marked all of the site as read; `send_email` and `send_sms` None: the
+    microcosm is not followed; `marks`: read marks of items and microcosms on the page, by id * 32 + type; `mine`: the
+    member's part of items' details, by item id; `has_unread`: anything in the microcosm is unread, None: not looked
+    for.
     """
 
     all_read: datetime.datetime | None = None
@@ -183,9 +189,9 @@ class MicrocosmViewer(NamedTuple):
 
 
 class MicrocosmScope(NamedTuple):
-    """Request of the caller `me` (0: a guest) for the page `at` of a microcosm's list. `ignored`: ids of all items that
-    the caller ignores, `ignored_here`: of those in this microcosm; `listable`: microcosms that the caller may read
-    and does not ignore.
+    """Request of the caller `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
+    all items that the caller ignores, `ignored_here`: of those in this microcosm; `listable`: live microcosms that the
+    caller may read and does not ignore.
     """
 
     site_id: int
@@ -199,8 +205,10 @@ class MicrocosmScope(NamedTuple):
 
 
 class MicrocosmView(NamedTuple):
-    """Page of a microcosm, with its viewer's part, None for a guest. `latest`: latest items by child, where the viewer
-    ignores the one on the page.
+    """Page of a microcosm, with its viewer's part, None for a guest. `unread_items`: a flag for each of the head's
+    items, in the same order; `unread_children`: ids; `is_unread`: anything in or below the microcosm is unread.
+    `latest`, by the id of a child whose latest item the viewer ignores: its latest item that the viewer does not
+    ignore.
     """
 
     head: MicrocosmHead
@@ -320,7 +328,9 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
 def _viewer(
     tx: Reader, scope: MicrocosmScope, found: CachedPage[MicrocosmHead]
 ) -> tuple[bool, MicrocosmViewer]:
-    """Read, in one statement, True if the page `found` is still current, and the viewer's part of it."""
+    """Return (is current, part), read in one statement: True if the page `found` is still current, and the viewer's
+    part of it.
+    """
     head = found.value
     given = {
         "site_id": scope.site_id,
@@ -382,8 +392,8 @@ def _view(
 def _unread(
     tx: Reader, scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> set[int]:
-    """Return the ids of those of `tops` in or below which something is unread for the viewer. With `head` also its id,
-    if something is unread there (see `_where`).
+    """Return the ids in `tops` of microcosms in or below which something is unread for the viewer. With `head` also the
+    id of that microcosm, if something is unread there (see `_where`).
     """
     ids, owners = _where(scope, tops, head)
     rows = tx.rows(
@@ -395,10 +405,11 @@ def _unread(
 def _where(
     scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> tuple[Encoded, Encoded]:
-    """Return the ids of the microcosms in which UNREAD looks, and for each the id that it counts for.
+    """Return two SQL arrays of equal length: ids of the microcosms in which UNREAD looks, and for each the id of the
+    microcosm for which it counts.
 
-    They are each of `tops` with all below, which count for it; with `head` also its own microcosm and those of its
-    children that are not on the page, with all below these, which count for `head`.
+    Each of `tops` and all below it count for that top. With `head`, its own microcosm, and its children that are not on
+    the page with all below these children, count for `head`.
     """
     asked = [(top, top) for top in tops]
     if head is None:
@@ -427,8 +438,8 @@ def _entry(
     *,
     unread: bool,
 ) -> bytes:
-    """Return the JSON of a child microcosm in the list. It is kept with `view`, and made anew if the child's row
-    differs.
+    """Return the JSON of a child microcosm as a list entry, wrapped by item_page.container; parameters as in
+    microcosm_summary.summary. The JSON is kept with `view`, and made anew if the child's row differs.
     """
     key = ("entry", child.id, unread, child.mine)
     made: tuple[ChildMicrocosm, bytes] | None = view.cache.get(key)
@@ -441,8 +452,8 @@ def _entry(
 
 
 def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
-    """Return the child microcosm with the latest item that the viewer does not ignore, and the viewer's part of that
-    item.
+    """Return `child`, in which the viewer's part of its latest item is filled in; if the viewer of `seen` ignores that
+    item, it is replaced by the latest one that the viewer does not ignore.
     """
     if child.id in seen.latest:
         return child._replace(**seen.latest[child.id]._asdict())
@@ -452,7 +463,9 @@ def _shown(seen: MicrocosmView, child: ChildMicrocosm) -> ChildMicrocosm:
 
 
 def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
-    """Return the versions of the documents that a microcosm's page is made of, by kind of document and id."""
+    """Return the documents that a microcosm's page is made of, as `Documents.fetch` takes them: by kind of document,
+    version by id.
+    """
     head = seen.head
     people = item_page.summary_people(head.items)
     people[head.author_id] = head.author_version
@@ -476,7 +489,10 @@ def entries(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes:
-    """Render the JSON array of a page's entries: sticky microcosms, sticky items, other microcosms, other items."""
+    """Render the entries of a page as a JSON array: sticky microcosms, sticky items, other microcosms, other items.
+    `documents`: those of the microcosms, and `people`, those of the profiles, that `wanted` names, by id; an entry
+    whose document is missing is left out.
+    """
     head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
 
     def microcosms(ids: Sequence[int]) -> list[bytes]:
@@ -521,8 +537,9 @@ def detail(
     is_ignored: bool,
     moderators: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
-    """Render the detail of a microcosm (content 2.4). `items_page`: JSON of its page of entries; `permissions`: their
-    JSON; `is_ignored`: the viewer ignores the microcosm; `moderators`: those it names, each an id and a summary.
+    """Render the detail of a microcosm as JSON (content 2.4). `people`: documents of profiles by id; `items_page`: JSON
+    of its page of entries; `permissions`: JSON of the viewer's permissions on it; `is_ignored`: the viewer ignores the
+    microcosm; `moderators`: (profile id, JSON summary) of each moderator that it names.
     """
     head, viewer = seen.head, seen.viewer
     node = tree.nodes[head.id]

@@ -201,9 +201,9 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 
 
 class ChildMicrocosm(NamedTuple):
-    """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable ones
-    directly below; `latest` and `times`: row of the most recently active item at or below it, None for none; `mine`:
-    the viewer's part of that item's details.
+    """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable
+    microcosms directly below it; `latest` and `times`: item_page's SUMMARY_COLUMNS and SUMMARY_TIMES of the most
+    recently active item at or below it, `latest` None for none; `mine`: the viewer's part of that item's details.
     """
 
     id: int
@@ -219,7 +219,7 @@ class ChildMicrocosm(NamedTuple):
 
 
 class LatestItem(NamedTuple):
-    """Most recently active item at or below a microcosm. The fields mean what they mean in ChildMicrocosm."""
+    """Most recently active item at or below a microcosm; the three fields mean what they mean in ChildMicrocosm."""
 
     latest: Row | None
     times: Row
@@ -269,8 +269,9 @@ def watched(
     ignored_microcosms: list[int],
     ignored_items: Sequence[int],
 ) -> dict[int, ChildMicrocosm]:
-    """Read the microcosms with the ids `tops` as `children` does, but each with its latest item that `me` does not
-    ignore, in a microcosm that `me` does not ignore.
+    """Read the microcosms with the ids `tops` as `children` does, but each with its latest item that the profile `me`
+    does not ignore, in a microcosm that `me` does not ignore. `view`: microcosms that `me` may read; `ignored_…`: ids
+    of what `me` ignores.
     """
     found = children(tx, site_id, tree, view, tops, me)
     listable = microcosm_links.visible(view, tree, ignored_microcosms)
@@ -318,8 +319,8 @@ def unread(
     listable: ReadableMicrocosms,
     tops: Sequence[int],
 ) -> set[int]:
-    """Return the ids of those of `tops` with something that the profile `me` has not read, in or below them (discovery
-    7.3). `ignored`: ids of items that don't count.
+    """Return the ids in `tops` of microcosms in or below which, in `listable` ones, there is something that the profile
+    `me` has not read (discovery 7.3). `ignored`: ids of items that don't count.
     """
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
     rows = tx.rows(UNREAD, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners)
@@ -327,8 +328,9 @@ def unread(
 
 
 def _below(tree: Tree, listable: ReadableMicrocosms, top: int) -> tuple[int, bytes, bytes]:
-    """Return how many listable microcosms are at and below `top`, their ids, and for each t or f: it is a direct child
-    of `top`; as parts of SQL arrays.
+    """Return (number, ids, direct) about the listable microcosms at and below `top`: how many they are, their ids, and
+    for each, in the same order, t if it is a direct child of `top`, else f; the latter two as the inner parts of SQL
+    arrays.
     """
     key = ("below", top)
     found: tuple[int, bytes, bytes] | None = listable.cache.get(key)

@@ -133,8 +133,8 @@ def queue(
     on_profiles: bool,
     shown: Collection[int],
 ) -> ModerationQueue:
-    """Read up to `limit` entries after a cursor (None: from the beginning), in the microcosms with the ids `moderated`,
-    and on profiles if `on_profiles`.
+    """Read up to `limit` entries, oldest first, after the cursor `after` (None: from the beginning), in the microcosms
+    with the ids `moderated`, and on profiles if `on_profiles`.
 
     `shown`: types that may be shown; for a comment the type of its item or profile must be among them too.
     """
@@ -165,7 +165,9 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """Render the entries of a page as a JSON array; an entry that is gone meanwhile is left out."""
+    """Render the entries of the page `found` as a JSON array, in its order; an entry that is gone meanwhile is left
+    out.
+    """
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_page.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}

@@ -23,7 +23,9 @@ FIND = Query(
 
 
 def find(tx: Reader, site_id: int, tree: Tree, microcosm_id: int) -> list[int]:
-    """Return the ids of the profiles that own a microcosm or are in a moderator role there, at most MOST, in order."""
+    """Return the ids of the profiles that own a microcosm or are in a role that moderates it, its own or one of an
+    ancestor: at most MOST, ascending; [] for an unknown microcosm.
+    """
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return []

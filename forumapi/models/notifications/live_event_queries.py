@@ -57,8 +57,9 @@ class SnapshotChanges(NamedTuple):
 
 
 def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotChanges:
-    """Return the changes of rights since `seen`, the `snapshot` of the call before ("": the first call), and the
-    present versions of these sites. If none of the sites exists, no change is returned.
+    """Return the changes of rights since `seen`, the `snapshot` in the result of the call before ("": the first call),
+    and the present versions of these sites. If none of the sites exists, no change is returned, and `snapshot` is
+    `seen`.
     """
     rows = tx.rows(CHANGES, seen=seen, site_ids=list(site_ids))
     if not rows:
@@ -80,9 +81,8 @@ RIGHTS_CHANGED = Query(
 
 
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
-    """Return True if the rights of the user (0: of guests) on this site may have changed since the event `number`.
-
-    Changes of the last hour are known.
+    """Return True if the rights of the user (0: of guests) on this site may have changed since the event with this
+    number, by the stored changes of the last hour.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -151,9 +151,8 @@ ThingKey = tuple[int, int, int]
 class Fact(NamedTuple):
     """Facts about a thing of an event, the same for all viewers, by which delivery is decided.
 
-    `is_gone_above`: its parent, or the microcosm above, is hidden or gone.
-
-    `insiders`: ids of the profiles that alone may know that the thing exists; None: no such limit.
+    `is_deleted`, `is_moderated`: the thing itself is; `is_gone_above`: its parent, or the microcosm above, is hidden or
+    gone. `insiders`: ids of the profiles that alone may know that the thing exists; None: no such limit.
     """
 
     target: Target
@@ -169,7 +168,9 @@ class Fact(NamedTuple):
 def facts(
     tx: Reader, site_id: int, tree: Tree, named: Collection[ThingKey]
 ) -> dict[ThingKey, Fact]:
-    """Return the facts about things of a site; missing things are left out. One statement at most."""
+    """Return the facts about the things `named` of a site, by the same keys; missing things are left out. One statement
+    at most.
+    """
     found: dict[ThingKey, Fact] = {}
     asked = []
     for thing in set(named):
@@ -269,8 +270,8 @@ def add_ticket(
     """Store a ticket, by which one connection can be opened within TICKET_S as the holder of the token; return the
     ticket's secret.
 
-    It is good for pages of `origin` ("": the site's own pages, and programs) and for the stream `stream` alone; None:
-    for any stream. The identity statement (identity.py) uses it up.
+    The ticket is good for pages of `origin` ("": the site's own pages, and programs) and for the stream `stream` alone;
+    None: for any stream. The identity statement (identity.py) uses the ticket up.
     """
     secret = secrets.token_urlsafe(24)
     tx.run(

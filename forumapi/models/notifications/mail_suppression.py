@@ -72,7 +72,9 @@ class Suppression(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, address: str, reason: str, detail: str) -> bool:
-        """Suppress an address; return False, and change nothing, if it is suppressed already."""
+        """Suppress an address, with reason and detail as in this class; return False, and change nothing, if the
+        address is suppressed already.
+        """
         platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
         words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]
         return bool(tx.run(INSERT, key=email.same_person_key(address), reason=reason, detail=words))

@@ -76,7 +76,10 @@ DELETE = Query(
 
 
 class PushSubscription(NamedTuple):
-    """Subscription of a profile as its person sees it."""
+    """Subscription of a profile as its person sees it. `token_id`: the token that made it, and `user_agent` that
+    token's; `last_sent` None: never; `failing_since`: time from which on all messages failed, None if the last one did
+    not.
+    """
 
     id: int
     token_id: int
@@ -103,7 +106,12 @@ class PushSubscription(NamedTuple):
         public_key: bytes,
         auth_secret: bytes,
     ) -> int:
-        """Store a subscription in place of any with its endpoint; return its id. Raises Invalid beyond the limit."""
+        """Store a subscription of the profile, made with the token `token_id`, in place of any subscription with its
+        endpoint, whosever that is; return the new one's id. `public_key` and `auth_secret` are those of the browser
+        (RFC 8291).
+
+        Raises Invalid for a profile that has MOST_SUBSCRIPTIONS others.
+        """
         digest = hashlib.sha256(endpoint.encode()).digest()
         tx.row(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
         if (
@@ -131,7 +139,9 @@ class PushSubscription(NamedTuple):
         return tx.run(DELETE, site_id=site_id, profile_id=profile_id, id=id) > 0
 
     def document(self, token_id: int) -> dict[str, Any]:
-        """Return it as JSON members. The endpoint is a secret: only its host is shown. `token_id`: of the caller."""
+        """Return the subscription as JSON members. The endpoint is a secret: only its host is shown. `token_id`: id of
+        the caller's token.
+        """
         return {
             "id": self.id,
             "host": urlsplit(self.endpoint).hostname or "",

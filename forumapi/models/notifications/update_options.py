@@ -80,7 +80,9 @@ UPDATE_PREFERENCE = Query(
 
 
 class ProfileOptions(NamedTuple):
-    """Options in force for a profile: its own, else the site's, else the platform's."""
+    """Options in force for a profile: its own, else the site's, else the platform's. `send_email`, `send_sms`: in force
+    for types of updates for which the profile has set no preference.
+    """
 
     show_dob: bool
     show_dob_year: bool
@@ -105,8 +107,8 @@ class ProfileOptions(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> None:
-        """Store options of the author's profile; None keeps the stored value. The first call stores, for None, the
-        default that is in force.
+        """Store options of the author's profile; None keeps the stored value. For a profile that has none stored yet,
+        None stores the default that is in force.
         """
         tx.run(
             UPDATE,

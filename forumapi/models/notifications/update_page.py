@@ -307,8 +307,9 @@ OWN = Query(
 class UpdateEntry(NamedTuple):
     """Entry of the list of updates: the update, its actor, and the item, comment or profile that it is about.
 
-    Ids are 0 for none; but the fields of `stub`, the comment's row, and of `row`, the item's, are None without comment
-    or item.
+    Ids are 0 for none. `profile_id`: profile that the comment is on; `title`: of what the comment is on;
+    `participant_…`: those of the comment's huddle. `stub`, the comment's row, has None in all fields without a comment,
+    and so has `row`, SUMMARY_COLUMNS of the item, without an item.
     """
 
     id: int
@@ -367,9 +368,10 @@ def page(
 ) -> tuple[int, list[UpdateEntry]]:
     """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
 
-    `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type; `unread`: only of
-    things that `me` has not read. `kinds`: types of things that may be shown; for a comment the type of its item or
-    profile must be among them too. `decisions`: types of updates about decisions that may be shown.
+    `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type, None for all;
+    `unread`: only of things that `me` has not read; both narrow the number too. `kinds`: types of things that may be
+    shown; for a comment the type of its item or profile must be among them too. `decisions`: types of updates about
+    decisions that may be shown.
     """
     rows = tx.rows(
         LIST,
@@ -399,8 +401,8 @@ def own(
     *,
     decisions: Collection[int],
 ) -> frozenset[int]:
-    """Return those of `ids` that the list of `principal` has now and that are computed from watchers, without a row.
-    `readable` as in `page`.
+    """Return the update ids in `ids` that the list of `principal` has now, of updates that have no row but are
+    computed, from watchers or decisions. `readable` and `decisions` as in `page`.
 
     No statement is run if none of `ids` has the form of such an id.
     """
@@ -424,8 +426,8 @@ def own(
 def decided(
     tx: Reader, site_id: int, me: int, entries: Sequence[UpdateEntry]
 ) -> dict[int, dict[str, Any]]:
-    """Return what the entries about decisions show, as dicts for JSON, by the entry's id; one statement for each kind
-    of decision. An entry whose statement, report or appeal is gone is left out.
+    """Return what the entries about decisions among `entries` show to the profile `me`, as dicts for JSON, by the
+    entry's id; one statement for each kind of decision. An entry whose statement, report or appeal is gone is left out.
     """
     ids: dict[int, list[int]] = {}
     for one in entries:
@@ -471,10 +473,10 @@ def documents(
     tree: Tree,
     view: ReadableMicrocosms,
 ) -> bytes:
-    """Render the entries as a JSON array (discovery 2.7); an entry of which a document is gone meanwhile is left out
-    (G-01).
+    """Render the entries as a JSON array (discovery 2.7), in their order; an entry of which a document is gone
+    meanwhile is left out (G-01).
 
-    `decisions`: documents of `decided`.
+    `decisions`: result of `decided` for these entries; `view`: microcosms of `tree` that the viewer may list.
     """
     people: dict[int, int] = {}
     for one in entries:
@@ -530,7 +532,9 @@ def _document(
 
 
 def _whole(one: UpdateEntry, about: Mapping[str, Any], people: Mapping[int, Fragment]) -> bytes:
-    """Render an entry as JSON. `about`: its members that say what it is about."""
+    """Render an entry as JSON. `about`: its members that show the thing that the entry is about; `people`: documents of
+    profiles by id.
+    """
     meta = {
         "created": json_fragments.format_time(one.created),
         "createdBy": json_fragments.raw(people[one.actor_id][0]),

@@ -48,10 +48,11 @@ WATCHER_DEFAULTS: Final = """
 
 
 def watch(update_type: int | str, item_type: int | str, item_id: str) -> str:
-    """Return SQL that makes the profile `%(me)s` a watcher of a thing; an existing watcher is not changed (discovery
-    5.5).
+    """Return SQL that makes the profile `%(me)s` a watcher of a thing of the site `%(site_id)s`; an existing watcher is
+    not changed (discovery 5.5).
 
-    The arguments are SQL too. `update_type`: the type of update whose preference the new watcher takes over.
+    The arguments are SQL too: `item_type` and `item_id` of the thing; `update_type`: the type of update whose
+    preference the new watcher takes over.
     """
     email = WATCHER_DEFAULTS.format(flag="send_email", type=update_type, who="%(me)s")
     sms = WATCHER_DEFAULTS.format(flag="send_sms", type=update_type, who="%(me)s")
@@ -160,8 +161,8 @@ class Watcher(NamedTuple):
         things: Sequence[WatchedThing],
         seeds: Sequence[int],
     ) -> None:
-        """Store watchers of these things for the author. `seeds`: for each, the type of update whose preference the
-        watcher takes over.
+        """Store watchers of these things for the author. `seeds`, in the order of `things`: for each, the type of
+        update whose preference the watcher takes over.
 
         An existing watcher is not changed. The caller checks permission.
         """
@@ -214,8 +215,8 @@ class Watcher(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> bool:
-        """Change the ways of notification of the author's watcher with this id; None keeps a flag. Return False if
-        there is none, or it is another profile's.
+        """Change the ways of notification of the author's watcher with the id `watcher_id`; None keeps a flag. Return
+        False if the author has no such watcher.
         """
         values = {"send_email": send_email, "send_sms": send_sms}
         return bool(tx.run(UPDATE_ONE, **_of(author), id=watcher_id, **values))

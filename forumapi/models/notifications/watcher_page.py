@@ -75,8 +75,9 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
-    """Entry of the list of followed things: a watcher, with the row of the item, huddle or profile that it follows.
-    `last_notified` None: never.
+    """Entry of the list of followed things: a watcher, with what is shown of the thing that it follows. `last_notified`
+    None: never; `version`: of a profile, else 0; `row` and `times`: SUMMARY_COLUMNS and SUMMARY_TIMES of an item;
+    `mine`: the viewer's part of the item's details; `huddle`: of a huddle, else None.
     """
 
     id: int
@@ -100,8 +101,8 @@ class WatcherEntry(NamedTuple):
 
 
 class WatcherPage(NamedTuple):
-    """Page of the things that a profile follows. `total`: number of all; `microcosms`: those among the entries, by
-    id.
+    """Page of the things that a profile follows. `total`: number of all; `microcosms`: those among the entries of the
+    page, by microcosm id.
     """
 
     total: int
@@ -116,7 +117,9 @@ class WatcherPage(NamedTuple):
 
     @property
     def wanted(self) -> dict[Any, dict[int, int]]:
-        """Return the versions of the documents that the entries are made of, by kind of document and id."""
+        """Return the documents that the entries are made of, as `Documents.fetch` takes them: by kind of document,
+        version by id.
+        """
         people: dict[int, int] = {}
         for entry in self.entries:
             if entry.item_type == itemtypes.PROFILE and entry.item_id:
@@ -147,9 +150,9 @@ class WatcherPage(NamedTuple):
     ) -> WatcherPage:
         """Read the page `at` of the things that the profile `me` follows and may see.
 
-        Things about which nothing was notified yet come first, then those notified last. `view`: microcosms that `me`
-        may read; `kinds`: types of things that may be shown. Costs one statement, two with microcosms among the
-        entries.
+        Things about which nothing was notified yet come first, then the others, the one notified last before those
+        notified earlier. `view`: microcosms that `me` may read; `kinds`: types of things that may be shown. Costs one
+        statement, two with microcosms among the entries.
         """
         rows = tx.rows(
             PAGE,

@@ -169,7 +169,8 @@ LIST_ALL = Query(
 
 class WebhookSettings(Struct, frozen=True):
     """Settings of a webhook that the site's owner chooses. `kinds` and `item_types`: an event must be of one of these
-    kinds, about a thing of one of these types; `acts_as`: id of the profile whose rights it has; 0: a guest's.
+    kinds, about a thing of one of these types; `acts_as`: id of the profile whose rights it has; 0: a guest's;
+    `with_documents`: deliveries hold the document of the event's thing.
     """
 
     name: str
@@ -186,8 +187,8 @@ class WebhookSettings(Struct, frozen=True):
 
 
 class ListedWebhook(NamedTuple):
-    """Webhook as operators see it in a list. `site`: the site's key; `sent`, `queued`, `dead`: numbers of
-    deliveries.
+    """Webhook as operators see it in a list. `site`: the site's key; `disabled_because`: why the platform disabled it,
+    "" if it did not; `failures`: in a row, since `failing_since`; `sent`, `queued`, `dead`: numbers of deliveries.
     """
 
     site: str
@@ -233,7 +234,7 @@ class Webhook(Struct, frozen=True):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, paging: Paging) -> tuple[list[Webhook], int]:
-        """Return a page of the site's webhooks, oldest first, and the total."""
+        """Return the page `paging` of the site's webhooks, oldest first, and the number of all of them."""
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
         return [cls(site_id, *row) for row in rows], total
 
@@ -309,7 +310,7 @@ class Webhook(Struct, frozen=True):
     def document(self, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
         """Return the webhook as JSON members for the site's owner.
 
-        `missed`: cursors of the first and last event that it missed, None for none; `secret`: the one just made; ""
+        `missed`: cursors of the first and last event that it missed, None for none; `secret`: the one just made, ""
         leaves the member out.
         """
         path = f"/api/v1/webhooks/{self.id}"
@@ -347,7 +348,7 @@ def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
 
 
 def _shown(secret: bytes) -> str:
-    """Return a secret in the form in which its owner gets it (Standard Webhooks)."""
+    """Return a stored secret in the form in which its owner gets it (Standard Webhooks)."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
@@ -368,7 +369,9 @@ def checked_kinds(given: Iterable[str]) -> list[str]:
 
 
 def checked_types(given: Iterable[str]) -> list[int]:
-    """Return the ids of the chosen item types, each once. Raises Invalid for an unknown one."""
+    """Return the ids of the item types with the names `given`, each once, ascending. Raises Invalid for an unknown
+    name, and for no name.
+    """
     known = {itemtypes.name_of(kind): kind for kind in ITEM_TYPES}
     chosen = set(given)
     if unknown := sorted(chosen.difference(known)):

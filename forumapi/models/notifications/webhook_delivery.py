@@ -363,7 +363,8 @@ FORGET = Query(
 
 class DueDelivery(NamedTuple):
     """Delivery that is due, with the settings of its webhook. `number`: that of its event; `attempts`: of this delivery
-    before; `failures`: of the webhook in a row. Ids and types are 0 for none.
+    before; `old_secret`: the one before, while deliveries are signed with it too, else None; `failures`: of the webhook
+    in a row. Ids and types are 0 for none.
     """
 
     number: int
@@ -387,7 +388,9 @@ class DueDelivery(NamedTuple):
 
 
 class DisabledWebhook(NamedTuple):
-    """Webhook that has just been disabled, with the address of the site's owner, who is notified."""
+    """Webhook that has just been disabled. `email`: address of the site's owner, who is notified; `error`: that of the
+    last failure.
+    """
 
     email: str
     site_title: str
@@ -408,7 +411,7 @@ class DeliveryQueue(NamedTuple):
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
-        """Claim the queue for this process for `lease_s` seconds; return False if a claim is in force."""
+        """Claim the queue for this process for `lease_s` seconds; return False if another claim is in force."""
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
@@ -451,11 +454,12 @@ class DeliveryQueue(NamedTuple):
         days: int,
         lease_s: int,
     ) -> tuple[int, str]:
-        """Record that a delivery failed; return the number of new dead letters, and the reason to disable the webhook,
-        "" for none.
+        """Record that a delivery failed, with the receiver's status code (0: no answer); return the number of new dead
+        letters, and the reason to disable the webhook, "" for none.
 
-        `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other of the webhook is. `hours`: age
-        at which a delivery becomes a dead letter; `days`: how long a webhook may fail. A test is not tried again.
+        `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
+        `hours`: age at which a delivery becomes a dead letter; `days`: how long a webhook may fail; `lease_s`: the
+        claim is renewed for so many seconds. A test is not tried again.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -480,7 +484,8 @@ class DeliveryQueue(NamedTuple):
         return DisabledWebhook(*row) if row is not None else None
 
     def page(self, tx: Reader, state: str, paging: Paging, *, viewer: int) -> tuple[list[Row], int]:
-        """Return a page of the deliveries in `state`, one of STATES, lowest number first, and their total.
+        """Return the page `paging` of the deliveries in `state`, one of STATES, lowest number first, as rows for
+        `document`, and the number of all deliveries in that state.
 
         Deliveries about huddles count only if the profile `viewer` takes part in the huddle.
         """
@@ -491,12 +496,11 @@ class DeliveryQueue(NamedTuple):
     def replay(
         self, tx: Transaction, first: int, last: int, *, everything: bool, viewer: int
     ) -> tuple[int, int]:
-        """Queue the dead letters with event numbers from `first` to `last` again; with `everything`, all events in that
-        range that the log still has.
+        """Queue the dead letters with event numbers from `first` to `last` again, both included; with `everything`, all
+        events in that range that the log still has.
 
         Return how many were queued, and the last event number reached: below `last` if there were more than
-        MOST_REPLAYED. Events of a huddle count only if the profile `viewer` takes part in it, since the number would
-        reveal the others.
+        MOST_REPLAYED. Events of a huddle are left out unless the profile `viewer` takes part in it.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -516,8 +520,8 @@ class DeliveryQueue(NamedTuple):
 
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Queue, by one statement, a delivery of each event to each of the site's webhooks that subscribe to its kind.
-    Imported events are left out.
+    """Queue, by one statement, a delivery of each event to each of the site's enabled webhooks that take events of its
+    kind and type and may know of it. Imported events are left out.
     """
     numbers = [event.number for event in events if not event.is_import]
     if numbers:

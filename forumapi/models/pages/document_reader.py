@@ -20,7 +20,7 @@ Loaded = Iterable[tuple[int, int, Fragment]]
 
 class Kind(NamedTuple):
     """Kind of cached document. `name` ends with the number of its shape: raise it when the document's shape changes.
-    `load` reads documents by id.
+    `load` reads the documents of a site by their ids: (id, version, document) of each that exists.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Documents:
         self._single_flight = SingleFlight()
 
     def fetch(self, tx: Reader, site_id: int, wanted: Wanted) -> dict[Kind, dict[int, Fragment]]:
-        """Return the documents of one site, by kind and id, at the `wanted` versions or newer. Raises Unavailable if
-        the database answers with an older version.
+        """Return the documents of one site, by kind and id, at the versions that `wanted` has by kind and id, or newer
+        ones. Raises Unavailable if the database answers with an older version.
 
         A row that no longer exists has no entry. A document that was read at a newer version is cached under that
         version.

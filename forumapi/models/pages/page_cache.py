@@ -102,7 +102,9 @@ class PageCache:
         self._pages: Lru[Any, CachedPage[Any]] = Lru(max_bytes, lambda _, page: page.weight)
 
     def get(self, key: Any) -> CachedPage[Any] | None:
-        """Return the page under `key`; None if there is none that can be revalidated. It may be outdated."""
+        """Return the page under `key`; None if there is none, or none that can be revalidated. The page may be outdated
+        until `revalidate` confirms it.
+        """
         page = self._pages.get(key)
         if page is None:
             metrics.CACHE.add(1, "pages", "database")

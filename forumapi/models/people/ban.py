@@ -178,8 +178,9 @@ class Ban(NamedTuple):
         admin_reason: str = "",
         created_by: int = 0,
     ) -> int:
-        """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from all); return the ban's
-        id.
+        """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from the whole platform);
+        return the ban's id. Either `user_id` or `domain` is given; `expires` None: it never ends; `created_by`: a
+        profile, 0 for an operator.
 
         A new ban of a domain replaces the old one. Raises Invalid for the owner of the site (P-26).
         """
@@ -245,7 +246,7 @@ class Ban(NamedTuple):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, at: Paging) -> tuple[int, list[Ban]]:
-        """Return the number of this site's unexpired bans and a page of them, newest first. Bans from the whole
+        """Return the number of this site's unexpired bans and the page `at` of them, newest first. Bans from the whole
         platform are left out.
         """
         rows, total = page_with_total.page(tx, PAGE, COUNT, at, site_id=site_id)

@@ -119,7 +119,7 @@ def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
     """Return the users with these valid addresses and their profiles, by person key (text/email.py). Users and profiles
-    that don't exist are made; new profiles are numbered in the given order. Of several addresses of one person the
+    that don't exist are made; new profiles get their ids in the given order. Of several addresses of one person the
     last is taken.
 
     The audit names `author` as their creator. `is_import` goes into the events, so that nobody is notified of each new

@@ -12,8 +12,8 @@ from forumapi import itemtypes
 
 
 def compared_text(kind: str, text: str) -> str:
-    """Return the SQL expression that a test of this kind compares with; for an e-mail address its person key
-    (text/email.py), as FACTS has it.
+    """Return the SQL expression that a test of this kind compares with: `text`, or, for an e-mail address, its person
+    key (text/email.py), as FACTS has it. Both arguments are SQL expressions.
     """
     address = f"lower({text})"
     local = f"split_part({address}, '@', 1)"
@@ -63,7 +63,8 @@ ATTRIBUTE: Final = f"{ANY_ATTRIBUTE} AND {GRANTED.format(a='a')}"
 
 
 def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
-    """Return the SQL condition that the profile itself, not the site's owner, wrote a value under a key of these tests.
+    """Return the SQL condition that the profile itself, not the site's owner, wrote a value under an attribute key that
+    one of the tests names.
 
     The arguments are SQL: an expression for the profile's id, the name of the table of tests, the condition `granted`.
     """

@@ -95,7 +95,9 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """Comparison of a profile's value, named by `kind`, with the one other field that is not None."""
+    """Comparison of a profile's value, named by `kind`, with the one other field that is not None; by which predicate,
+    the criterion says.
+    """
 
     kind: str
     number: int | float | None = None
@@ -120,8 +122,8 @@ class Criterion(NamedTuple):
 
     @classmethod
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
-        """Return a checked criterion that is not stored yet; its id is 0. Raises Invalid for a field that is missing or
-        unfit.
+        """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
+        `key` is ignored. Raises Invalid for a field that is missing or unfit.
         """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)
@@ -204,7 +206,7 @@ class Criterion(NamedTuple):
 
 
 class CriteriaPage(NamedTuple):
-    """Page of a role's criteria, with their total."""
+    """Page of a role's criteria; `total`: the number of all criteria of the role."""
 
     total: int
     criteria: list[Criterion]

@@ -96,13 +96,13 @@ def due(tx: Reader, most: int) -> list[GravatarRequest]:
 
 
 def advance(tx: Transaction, site_id: int, profile_id: int) -> None:
-    """Record that pictures of the site's profiles were requested up to this profile, itself included."""
+    """Record that pictures were requested for the site's profiles with ids up to `profile_id`, itself included."""
     tx.run(ADVANCE, site_id=site_id, profile_id=profile_id)
 
 
 def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, int]]:
     """Lock those of the profiles `people` that still have no picture; return them as (site id, profile id). Takes the
-    shared lock on the roles of their sites first.
+    shared lock on the roles of their sites before.
 
     A picture of a site's owner or creator changes the site's row too, which is locked after the roles and all profiles.
     """

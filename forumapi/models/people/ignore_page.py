@@ -63,7 +63,10 @@ _ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
 
 
 class IgnoredPage(NamedTuple):
-    """Page of the things that a profile ignores, with their total."""
+    """Page of the things that a profile ignores; `total`: the number of all that it may still see. Beside the
+    `entries`, by id, what is shown of them: versions of `profiles`, (SUMMARY_COLUMNS, SUMMARY_TIMES) of `items`, and
+    `microcosms`.
+    """
 
     total: int
     entries: list[Ignore]
@@ -81,7 +84,9 @@ class IgnoredPage(NamedTuple):
 
     @property
     def wanted(self) -> dict[Any, dict[int, int]]:
-        """Return the versions of the documents that the entries are made of, by kind of document and id."""
+        """Return the documents that the entries are made of, as `Documents.fetch` takes them: by kind of document,
+        version by id.
+        """
         people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
@@ -134,7 +139,9 @@ def entries(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes:
-    """Render the JSON array of the page's entries."""
+    """Render the entries of the page `found` as a JSON array, in its order. `documents`: those that `found.wanted`
+    names, by kind and id; a profile or microcosm whose document is missing is left out.
+    """
     people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
     made = []
     for kind, id in found.entries:
@@ -159,9 +166,10 @@ def _place(
     view: ReadableMicrocosms,
     site_id: int,
 ) -> bytes | None:
-    """Render the summary of an ignored microcosm as JSON; None if its document is gone meanwhile.
+    """Render the summary of the ignored microcosm `child` as JSON; None if it, or its document, is gone meanwhile.
+    `places` and `people`: documents of microcosms and profiles by id.
 
-    Its latest item is left out, since `me` ignores that too.
+    The microcosm's latest item is left out, since the viewer ignores that too.
     """
     if child is None or child.id not in places:
         return None

@@ -65,8 +65,8 @@ REFUSE = Query(
 
 
 def claim(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Give the imported profile with the proven address of a user, who has no profile here, to that user; return its
-    id, 0 if there is none.
+    """Give the imported profile of this site that has the user's proven address to that user, who has no profile here;
+    return the profile's id, 0 if there is none.
 
     A ban of the profile then bans the user.
     """

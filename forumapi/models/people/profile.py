@@ -155,7 +155,8 @@ class Profile(NamedTuple):
         ip: str = "",
         uses_platform: bool = True,
     ) -> int:
-        """Make the profile of a user on a site and return its id; if the user has one here, return that one's.
+        """Make the profile of a user on a site, as `name`, and return its id; if the user has one here, return that
+        one's. `ip`: the client address, for the audit.
 
         A name that is taken, or looks like another's, gets a number appended. `uses_platform` False: only a provider
         that the site's owner set up vouches for this user so far.
@@ -194,10 +195,11 @@ class Profile(NamedTuple):
         uses_platform: bool = True,
         claims: bool = False,
     ) -> int:
-        """Return the id of a user's profile on a site; without one, make it under a suggested name, as `insert` does.
+        """Return the id of a user's profile on a site; without one, make it under a name suggested from `email`, as
+        `insert` does.
 
-        `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with their
-        proven address becomes theirs instead. `is_root`: the site is the root site.
+        `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with the
+        user's proven address is handed over instead. `is_root`: the site is the root site.
         """
         row = tx.row(FIND_OR_CLAIM, site_id=site_id, user_id=user_id)
         assert row is not None

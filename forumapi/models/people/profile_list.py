@@ -23,7 +23,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Filter and order of the list (platform 4.3, list parameters), by name if not `top`.
+    """Filter and order of the list (platform 4.3, list parameters); the order is by name unless `top`.
 
     `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`: only profiles that the viewer
     follows; `online`: only those active lately.
@@ -43,8 +43,8 @@ class Filter(NamedTuple):
 
 
 class PeoplePage(NamedTuple):
-    """Page of profiles. `versions`: by profile id, in the order of the list; `total`: number of all profiles in the
-    list.
+    """Page of profiles. `versions`: by profile id, in the order of the list; `total`: number of all profiles that the
+    filter leaves.
 
     `send_email` and `send_sms`: flags of the viewer's watcher of new people, None if the viewer does not follow them.
     """
@@ -249,8 +249,8 @@ def page(
 def _deep(
     tx: Reader, marks: KeysetMarks, site_id: int, viewer_id: int, ignored: list[int], at: Paging
 ) -> PeoplePage:
-    """Read a page deep in the list by name, from a cached mark on. The statement also checks that the mark is still
-    right.
+    """Read the page `at`, deep in the list by name, from a cached mark on; the other parameters are those of `page`.
+    The statement also checks that the mark is still right.
     """
     for anew in (False, True):
         known = marks.find(tx, site_id, anew=anew)

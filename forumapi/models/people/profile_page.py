@@ -61,7 +61,10 @@ FIND_MANY = Query(
 
 
 class ProfileDetail(NamedTuple):
-    """Row of a profile, in the order of DETAIL_COLUMNS."""
+    """Row of a profile, in the order of DETAIL_COLUMNS. `unread_huddles`: number; `send_email` and `send_sms` None: the
+    viewer does not follow the profile; `erasure_due` and `account_erasure_due`: of the viewer's own profile alone;
+    `bio`: columns of a CommentRow, of the profile's comment about itself, with id 0 if there is none.
+    """
 
     id: int
     version: int
@@ -110,7 +113,7 @@ def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDe
 def find_many(
     tx: Reader, site_id: int, profile_ids: Collection[int], viewer_id: int
 ) -> dict[int, ProfileDetail]:
-    """Return the profiles as the profile `viewer_id` sees them, by id; unknown ids are left out."""
+    """Return profiles as the profile `viewer_id` (0: a guest) sees them, by profile id; unknown ids are left out."""
     rows = tx.rows(FIND_MANY, site_id=site_id, profile_ids=list(profile_ids), me=viewer_id)
     return {row[0]: ProfileDetail.of(row) for row in rows}
 
@@ -126,8 +129,9 @@ def detail_document(
     sees_private: bool,
     moderates: bool,
 ) -> bytes:
-    """Render the profile object of platform 4.3. `bio`: JSON of the profile's comment about itself; `is_self`: the
-    viewer is this profile; `is_ignored`: the viewer ignores it.
+    """Render the profile object of platform 4.3. `bio`: JSON of the profile's comment about itself; `permissions`: JSON
+    of the viewer's permissions on the profile; `is_self`: the viewer is this profile; `is_ignored`: the viewer ignores
+    it.
 
     `sees_private`: the viewer is this profile or the site's owner. `moderates`: the viewer is this profile, and has
     something to moderate.

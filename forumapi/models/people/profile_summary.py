@@ -34,8 +34,8 @@ VERSIONS = Query(
 def summary_document(
     site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str
 ) -> dict[str, Any]:
-    """Return the summary of a profile as a dict for JSON (platform 4.2). Its `userId` is the profile's id; `own_user`
-    replaces that for the person.
+    """Return the summary of a profile as a dict for JSON (platform 4.2). `avatar`: the column `avatar_url`. The member
+    `userId` is the profile's id; `own_user` replaces it for the profile's own person.
     """
     return {
         "id": profile_id,
@@ -93,8 +93,8 @@ def person(people: Mapping[int, Fragment], id: int) -> Any:
 def relation(
     send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
 ) -> dict[str, bool]:
-    """Return those of the flags watched, ignored, sendEmail and sendSMS that a thing has for the caller (platform
-    1.12); `send_email` None: the caller does not watch it.
+    """Return flags of a thing for the caller, by name (platform 1.12): watched, ignored, sendEmail and sendSMS, each
+    only if it applies. `send_email` None: the caller does not watch the thing.
     """
     flags: dict[str, bool] = {}
     if send_email is not None:

@@ -129,7 +129,7 @@ REMOVE_PROFILES = Query(
 
 class LockedRoles(NamedTuple):
     """Roles of a site, locked for a change, with values on which the right to change them depends: `owner_id`, the
-    profile that owns the site, and `role_ids`, those of the author's profile.
+    profile that owns the site, and `role_ids`, ids of the roles that the author's profile is in.
     """
 
     acl_version: int
@@ -140,8 +140,8 @@ class LockedRoles(NamedTuple):
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, *, moves_rights: bool
     ) -> LockedRoles:
-        """Lock the site's roles exclusively until the transaction ends. `profile_id`: the author's; `moves_rights`:
-        increment acl_version too.
+        """Lock the site's roles exclusively until the transaction ends. `profile_id`: the author's; `moves_rights`: the
+        change moves rights, so acl_version is incremented too.
         """
         role_recomputation.lock_roles(tx, site_id)
         row = tx.row(MOVE_RIGHTS if moves_rights else SITE, site_id=site_id, me=profile_id)
@@ -150,10 +150,10 @@ class LockedRoles(NamedTuple):
 
 
 class Role(NamedTuple):
-    """Role of a microcosm, whose row is locked after LockedRoles. `flags` by wire name, as in FLAGS.
+    """Role of a microcosm, whose row is locked after LockedRoles. `flags`: all of FLAGS, by wire name.
 
-    On a large site a change of members only queues the role: the methods then return the queued one, for
-    Settler.take_away.
+    On a large site a change of members only queues the role: the methods then return the queued role, which the caller
+    passes to Settler.take_away after the commit.
     """
 
     microcosm_id: int
@@ -183,7 +183,8 @@ class Role(NamedTuple):
     ) -> int:
         """Store a new role without members and return its id. `flags` holds all of FLAGS.
 
-        If the author made an equal role within `window_s` seconds, return the id of that one (P-10).
+        If the author made a role of the same title in the microcosm within `window_s` seconds, store nothing and return
+        the id of that one (P-10).
         """
         same = {
             "site_id": author.site_id,
@@ -201,11 +202,11 @@ class Role(NamedTuple):
     def update(
         self, tx: Transaction, author: Author, title: str, flags: Mapping[str, bool], reason: str
     ) -> None:
-        """Store a new title and new flags; `flags` holds all of FLAGS. `reason`: of the edit."""
+        """Store a new title and new flags; `flags` holds all of FLAGS, by wire name. `reason`: the edit reason."""
         self._store(tx, author, journal.REPLACED, title, flags, reason)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Store new flags; `flags` holds all of FLAGS, changed or not. `reason`: of the edit."""
+        """Store new flags; `flags` holds all of FLAGS, by wire name, changed or not. `reason`: the edit reason."""
         self._store(tx, author, journal.PATCHED, self.title, flags, reason)
 
     def _store(

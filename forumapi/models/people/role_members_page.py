@@ -141,7 +141,7 @@ PREVIEW = Query(
 
 def _losing(granted: str) -> str:
     """Return the statement that finds, for each role, the profiles that are in it only by a value that they wrote
-    themselves: their number and the first `limit`. `granted`: SQL condition.
+    themselves: their number, and the `limit` with the lowest ids. `granted`: SQL condition.
     """
     attribute = f"{ANY_ATTRIBUTE} AND {granted.format(a='a')}"
     return f"""
@@ -187,8 +187,8 @@ class Met(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Reason why a profile is in a role. `is_explicit`: the profile is named in the role; `met`: the criteria that the
-    profile meets.
+    """Reason why a profile is in a role. `is_explicit`: the profile is named in the role; `met`: all criteria of the
+    role in those groups of which the profile meets every criterion.
     """
 
     is_explicit: bool
@@ -205,15 +205,18 @@ class HeldRole(NamedTuple):
 
 
 class MemberChange(NamedTuple):
-    """Profiles that join or leave a role: `total`, their number, and `versions` of the first of them by profile id."""
+    """One side of a change of a role's members, such as all profiles that join it, or all that leave it. `total`: their
+    number; `versions`: versions, by profile id, of those among them that are shown, the lowest ids, ascending, up to
+    the limit that the caller of `losing` or `preview` gave.
+    """
 
     total: int
     versions: dict[int, int]
 
 
 class Preview(NamedTuple):
-    """Effect of a change of criteria: profiles that join, those that leave, and those that would join if values counted
-    that they wrote themselves.
+    """Effect of a change of criteria on a role, one MemberChange for each side: profiles that join, profiles that
+    leave, and profiles that would join if values that they wrote themselves counted.
     """
 
     joins: MemberChange
@@ -237,10 +240,10 @@ def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) 
 
 
 def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[int, MemberChange]:
-    """Return, by role id, the profiles that are in these roles only by a value that they wrote themselves: their number
-    and up to `limit` of them.
+    """Return, by role id, the profiles that are in the role only by a value that they wrote themselves, as one
+    MemberChange that shows up to `limit` of them.
 
-    They leave the role when their roles are recomputed. A role that nobody leaves has no entry.
+    These profiles leave the role when their roles are recomputed. A role that nobody leaves has no entry.
     """
     found: dict[int, MemberChange] = {}
     rows = tx.rows(LOSING, site_id=site_id, role_ids=role_ids, limit=limit)
@@ -283,8 +286,9 @@ def preview(
     everyone: bool,
     limit: int,
 ) -> Preview:
-    """Compute the effect of storing `new` in place of the criterion with the id `replaced` (0: as a further one).
-    Writes nothing. `limit`: profiles shown for each effect.
+    """Compute the effect of storing the criterion `new` of the role in place of the criterion with the id `replaced`
+    (0: as a further one). Writes nothing. `everyone`: the role includes all profiles of the site; `limit`: number of
+    profiles shown for each side.
     """
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(

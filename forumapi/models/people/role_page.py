@@ -135,9 +135,11 @@ class ShownRole(NamedTuple):
 
 
 class RoleSummary(NamedTuple):
-    """Role in a list. `total`: number of its members; `members`: versions of the first of them by profile id.
+    """Role in a list. `total`: number of its members; `members`: versions, by profile id, of the PREVIEWED members with
+    the lowest ids.
 
-    `losing`: members that are in it only by a value that they wrote themselves, and will soon leave; None for none.
+    `losing`: members that are in the role only by a value that they wrote themselves, and will soon leave it; None for
+    none.
     """
 
     role: ShownRole
@@ -215,8 +217,8 @@ def find(tx: Reader, site_id: int, microcosm_id: int, id: int) -> ShownRole | No
 def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -> list[RoleSummary]:
     """Return the page `at` of the roles with the ids `ids`: moderators' first, roles that ban last, then by title.
 
-    `shows`: with the first members and those who will leave, by one more statement if a role has criteria on
-    attributes.
+    `shows`: with a few members of each role and those who will leave it, by one more statement if a role has criteria
+    on attributes; else `members` is empty and `losing` None.
     """
     rows = tx.rows(PAGE, site_id=site_id, ids=ids, limit=at.limit, offset=at.offset, shows=shows)
     summaries = [
@@ -237,6 +239,6 @@ def named(tx: Reader, site_id: int, id: int, at: Paging) -> NamedProfiles:
 
 
 def find_named(tx: Reader, site_id: int, id: int, profile_id: int) -> int | None:
-    """Return the version of a profile that is named in a role; None if it is not named there."""
+    """Return the version of the profile `profile_id` if it is named in the role `id`; None if it is not."""
     version: int | None = tx.value(FIND_NAMED, site_id=site_id, id=id, profile_id=profile_id)
     return version

@@ -199,7 +199,7 @@ def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> No
 
 
 def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
-    """Recompute for all profiles of the site if they are in one role, after a change of its members or criteria; return
+    """Recompute, for all profiles of the site, which are in the role, after a change of its members or criteria; return
     the number of changed profiles.
 
     Call `lock_roles` first. A deleted role is removed from all profiles.

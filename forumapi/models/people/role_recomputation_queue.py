@@ -75,7 +75,7 @@ BANS = Query(
 
 
 class Settling(NamedTuple):
-    """Role in the queue, whose members are recomputed after a change that was made at `queued`."""
+    """Entry of the queue: a role whose members are recomputed after a change that was made at `queued`."""
 
     site_id: int
     role_id: int

@@ -82,8 +82,8 @@ class User(NamedTuple):
 
     @classmethod
     def find_or_create(cls, tx: Transaction, address: str, *, is_verified: bool) -> User:
-        """Return the user with a valid address, making one if there is none. `is_verified`: a sign-in method has proven
-        the address, which is stored.
+        """Return the user with this valid address, apart from case and Gmail's rules; without one, make the user.
+        `is_verified`: a sign-in method has just proven the address, which is recorded.
         """
         key = email.same_person_key(address)
         row = tx.row(FIND_BY_EMAIL, person_key=key)

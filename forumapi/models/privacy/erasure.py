@@ -105,7 +105,9 @@ FIND_ACCOUNT = Query(
 
 
 class ErasureRequest(NamedTuple):
-    """Request of erasure that waits until `due`. `words`: KEEP or REMOVE what the person has written."""
+    """Request of erasure that waits until `due`. `words`: KEEP or REMOVE, what happens to all that the person has
+    written.
+    """
 
     words: str
     requested: datetime.datetime
@@ -176,15 +178,17 @@ def keeps_words(tx: Reader, site_id: int) -> bool:
 
 
 def set_rule(tx: Transaction, author: Author, *, keeps: bool) -> None:
-    """Set the rule of the author's site: it keeps what erased people have written, or they choose. The site's row must
-    be locked.
+    """Set the rule of the author's site: with `keeps` it keeps what erased people have written, else they choose. The
+    site's row must be locked.
     """
     tx.run(SET_RULE, site_id=author.site_id, words=KEEP if keeps else "choice")
     journal.record_site(tx, author)
 
 
 def check_owner(owned: list[tuple[Any, ...]]) -> None:
-    """Raise Conflict, which names the sites, if `owned` holds any as (id, title): their owner can't be erased."""
+    """Raise Conflict unless `owned` is empty: the sites, (id, title) of each, that the person to be erased owns. The
+    error names the sites.
+    """
     if owned:
         names = ", ".join(f"{title} (site {site_id})" for site_id, title in owned)
         raise Conflict(f"Hand over what you own first, or delete it: {names}")

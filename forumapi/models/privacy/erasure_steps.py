@@ -648,8 +648,8 @@ MAIL: Final = (
 
 @dataclass
 class Erasing:
-    """Erasing of one profile, whose row in `erasures` is locked. `step`: index in STEPS; `upto_time`, `upto_id`:
-    position within the step.
+    """Erasing of one profile, whose row in `erasures` is locked. `words`: KEEP or REMOVE what the person wrote; `step`:
+    index in STEPS; `upto_time`, `upto_id`: position within the step; `old_…`: of the person, before the erasing.
 
     For the caller, after the commit: `stale`, documents to drop from caches as (kind's name, id, version); `uploads`,
     hashes of files that the person uploaded; `objects`, objects of the store to delete.
@@ -727,7 +727,9 @@ def _addresses(tx: Transaction, work: Erasing) -> bool:
 
 
 def _huddles(tx: Transaction, work: Erasing) -> bool:
-    """Leave up to MOST_HUDDLES huddles, whose comments stay for the others; return True when none is left."""
+    """Make the profile leave up to MOST_HUDDLES huddles, whose comments stay for the others; return True when no huddle
+    of the profile is left.
+    """
     ids = [row[0] for row in tx.rows(HUDDLES, most=MOST_HUDDLES, **work.where)]
     for id in ids:
         ref = ItemRef(itemtypes.HUDDLE, id)
@@ -738,8 +740,8 @@ def _huddles(tx: Transaction, work: Erasing) -> bool:
 
 
 def _bios(tx: Transaction, work: Erasing) -> bool:
-    """Delete comments that the person has written on their own profile, and their texts; return True when none is
-    left.
+    """Delete comments that the person has written on their own profile, and the texts of these comments; return True
+    when no such comment is left.
     """
     ids = [row[0] for row in tx.rows(BIOS, removed=REMOVED, most=MOST_HUDDLES, **work.where)]
     for id in ids:
@@ -864,7 +866,7 @@ STEPS: Final[tuple[Callable[[Transaction, Erasing], bool], ...]] = (
 
 
 def begin(tx: Transaction) -> int:
-    """Begin the erasing of one account and of one profile that are due; return how many were begun, 0 to 2."""
+    """Begin the erasing of one account and one profile whose requests are due; return how many were begun, 0 to 2."""
     return tx.run(DUE_ACCOUNT) + tx.run(DUE_PROFILE)
 
 
@@ -877,8 +879,8 @@ def lock(tx: Transaction) -> Erasing | None:
 
 
 def advance(tx: Transaction, work: Erasing) -> None:
-    """Run one batch of the current step of a locked erasing, and store how far it is; after the last step set
-    `is_done`.
+    """Run one batch of the current step of a locked erasing, and store the step and the position in it; after the last
+    step set `is_done`.
     """
     work.stale += [("profile", work.profile_id, version) for version in range(1, work.version + 1)]
     if STEPS[work.step](tx, work):

@@ -23,8 +23,8 @@ FATES: Final = (DELETED, NOBODYS, CHOSEN, RENAMED, KEPT)
 
 
 class Line(NamedTuple):
-    """Line of the inventory: `columns`, their names with spaces between, which have the same fate at an erasure. `why`:
-    if the columns stay, the reason, and for how long.
+    """Line of the inventory, for columns of one table with the same fate at an erasure. `columns`: their names with
+    spaces between; `fate`: one of FATES; `why`: for KEPT, the reason, and for how long.
     """
 
     columns: str
@@ -33,9 +33,10 @@ class Line(NamedTuple):
 
 
 class Export(NamedTuple):
-    """Rows and columns of a table, called `t` in both SQL texts, that a person's copy holds.
+    """Rows and columns of a table that a person's copy holds, as SQL texts in which the table is called `t`.
 
-    `rows`: a condition, which may name the parameters site_id, profile_id and user_id.
+    `rows`: a condition, which may name the parameters site_id, profile_id and user_id; `columns`: names, each behind
+    `t.`, with commas between.
     """
 
     rows: str

@@ -203,8 +203,8 @@ def columns_of(table: PersonTable) -> list[str]:
 
 
 class Claimed(NamedTuple):
-    """Copy that this process makes. `requested`: time of the request, which distinguishes it from a later one of the
-    same profile; `name`: the profile's.
+    """Copy, for a profile on a site, that this process makes. `requested`: time of the request, which distinguishes it
+    from a later one of the same profile; `name`: the profile's.
     """
 
     site_id: int
@@ -225,8 +225,9 @@ class Claimed(NamedTuple):
 
 
 class PersonalExport(NamedTuple):
-    """Copy of what belongs to a person on a site, as that person sees it. `object`: name of its archive in the
-    store of files; `ends`: time at which it is deleted, None until it is made.
+    """Copy of what belongs to a person on a site, as that person sees it. `rows_done` of `rows_total` rows are written
+    so far; `object`: name of its archive in the store of files; `ends`: time at which it is deleted, None until it is
+    made.
     """
 
     state: str
@@ -252,7 +253,7 @@ class PersonalExport(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, site_id: int, profile_id: int) -> bool:
-        """Delete the copy, also one that is being made; return False if there is none."""
+        """Delete the profile's copy, also one that is being made; return False if there is none."""
         return tx.row(DELETE, site_id=site_id, profile_id=profile_id) is not None
 
     def document(self, href: str) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def claim(tx: Transaction) -> Claimed | None:
 
 
 def expire(tx: Transaction) -> list[str]:
-    """Delete copies of all sites whose day is over; return the names of their archives, which a job then deletes
-    from the store, in any order.
+    """Delete the rows of copies of all sites whose day is over; return, in any order, the names of their archives,
+    which the calling job deletes from the store.
     """
     return [row[0] for row in tx.rows(EXPIRE, hours=HOURS)]

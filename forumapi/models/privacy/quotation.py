@@ -29,8 +29,8 @@ PAGE = Query(
 
 
 class Quotation(NamedTuple):
-    """Comment of somebody else with quoted lines, in reply to a comment of the person. `quoted_id`: the person's
-    comment.
+    """Comment of somebody else with quoted lines, in reply to a comment of the person. `comment_id` and `created`: of
+    the quoting comment; `quoted_id`: the person's comment.
     """
 
     comment_id: int

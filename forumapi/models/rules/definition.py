@@ -62,10 +62,11 @@ def _shrinks(criterion: Criterion) -> bool:
 
 
 class RuleDefinition(NamedTuple):
-    """Definition of a rule. `roles`: one of which the author is in; `other_roles`: none of which the author is in;
-    `places`: microcosms, with all below them; empty tuples restrict nothing. `has_link` None: with or without one.
+    """Definition of a rule. `event`: one of EVENTS; `action`: one of ACTIONS. Conditions: `roles`: the author is in one
+    of these; `other_roles`: in none of these; `criteria`: the author meets them; `places`: the thing is in or below one
+    of these microcosms; empty tuples restrict nothing. `has_link` None: with or without one.
 
-    `most_length` 0: no limit; `action`: one of ACTIONS; `to_place`: microcosm into which `move` moves, else 0;
+    `least_length`, `most_length`: of the text, 0: no limit; `to_place`: microcosm into which `move` moves, else 0;
     `days`: for how long RESTRICTS last, else 0.
     """
 
@@ -94,8 +95,8 @@ class RuleDefinition(NamedTuple):
         return KINDS["hide" if self.action == HOLD else self.action]
 
     def check(self) -> None:
-        """Raise Invalid if the event is none, if the action does not suit its things, or if the rule would act on its
-        own effects.
+        """Raise Invalid if the event is unknown, if the action is unknown or can't be done on the event's things, or if
+        the rule would act on its own effects.
         """
         if self.event not in EVENTS:
             raise Invalid("event", f"must be one of {', '.join(EVENTS)}")
@@ -113,7 +114,7 @@ class RuleDefinition(NamedTuple):
 
     @property
     def hides(self) -> bool:
-        """Return True if the thing is shown to its author and moderators alone after the action."""
+        """Return True if the action hides or deletes the thing."""
         return self.action in _HIDES
 
     @property
@@ -129,11 +130,11 @@ class RuleDefinition(NamedTuple):
 
     @property
     def effects(self) -> frozenset[str]:
-        """Return the events that the action sets off."""
+        """Return the events, of EVENTS by name, that the action itself sets off."""
         return _SETS_OFF.get(self.action, frozenset())
 
     def encoded(self) -> str:
-        """Return the definition as JSON, from which `of` makes it again."""
+        """Return the definition as JSON; its decoded form is what `of` takes."""
         data: dict[str, Any] = self._asdict()
         data["grounds"] = self.grounds._asdict()
         data["criteria"] = [one._asdict() for one in self.criteria]
@@ -141,7 +142,7 @@ class RuleDefinition(NamedTuple):
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
-        """Return the definition that `encoded` stored."""
+        """Make the definition from what `encoded` stored, decoded from JSON."""
         lists = {name: tuple(data[name]) for name in ("roles", "other_roles", "places")}
         return cls(
             **{

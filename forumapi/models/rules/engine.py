@@ -152,14 +152,18 @@ def _hits(
 def _taken(
     tx: Transaction, site_id: int, rule: ModerationRule, refs: Collection[ItemRef]
 ) -> dict[ItemRef, int]:
-    """Return by thing the action that the rule took when the thing was written, as far as no record names it."""
+    """Return, by thing, the id of the action that the rule took when the thing was written; things whose action a
+    record names already, or without one, have no entry.
+    """
     types, ids = [ref.type for ref in refs], [ref.id for ref in refs]
     rows = tx.rows(TAKEN, site_id=site_id, rule_id=rule.id, types=types, ids=ids)
     return {ItemRef(type, id): action_id for type, id, action_id in rows}
 
 
 def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[ItemRef, int]:
-    """Return the number of the last of the rule's events of each thing, of those since the rule is in force."""
+    """Return, by thing, the number of the last of `events` that the rule waits for, of those since its version is in
+    force; a thing without such an event has no entry.
+    """
     on = rule.definition.on
     return {
         ItemRef(event.item_type, event.item_id): event.number
@@ -184,11 +188,11 @@ def _act(
     author_id: int,
     tree: Tree,
 ) -> int:
-    """Carry the rule's action out on one locked thing, or on its author; return the action's id. Raises Conflict if
-    the thing is gone or the rule may not change it.
+    """Carry the rule's action out on the locked thing `target`, or on its author `author_id`; return the action's id.
+    Raises Conflict if the thing is gone or the rule may not change it.
 
-    Returns 0, and does nothing, to the site's owner and moderators of the place; and for a restriction outside of all
-    microcosms.
+    Returns 0, and does nothing, if the author of the thing is the site's owner or moderates its microcosm and the
+    action is on the author; and for a restriction outside of all microcosms.
     """
     definition = rule.definition
     ref = target.ref
@@ -222,7 +226,9 @@ def _act(
 def _case(
     tx: Transaction, site_id: int, definition: RuleDefinition, target: targets.ActionTarget
 ) -> int:
-    """Return the open case of a locked thing; open one if there is none."""
+    """Return the id of the open case of a locked thing; open a case if there is none. In both cases it is marked as
+    held.
+    """
     priority = dsa_terms.priority("", definition.grounds.category)
     return int(
         tx.value(

@@ -169,7 +169,9 @@ class PastThing(NamedTuple):
 
 
 class DryRun(NamedTuple):
-    """Outcome of a dry run: things examined, things that fit, and the newest LISTED of these."""
+    """Outcome of a dry run: `examined`, number of things looked at; `total`, number of those that fit; `things`, the
+    newest LISTED that fit, newest first.
+    """
 
     examined: int
     total: int
@@ -195,8 +197,9 @@ def _params(rule: RuleDefinition, tree: Tree) -> dict[str, Any]:
 def of_events(
     tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree, ids: Collection[int]
 ) -> Sequence[tuple[ItemRef, int]]:
-    """Return (thing, its author) of those of the things `ids`, of the types of the rule's event, that fit the rule
-    and are not deleted, in any order. `tree`: the site's microcosms.
+    """Return (thing, its author's profile id) of each of the comments or items `ids` that fits the rule and is not
+    deleted, in any order. The rule's event says if the ids are those of comments or of items; `tree`: the site's
+    microcosms.
     """
     query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
     rows = tx.rows(query, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
@@ -204,8 +207,8 @@ def of_events(
 
 
 def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
-    """Raise Invalid if the rule hides what people in a role write whose criteria ask for few comments or items: the
-    rule would keep them in that role.
+    """Raise Invalid if the rule hides what people write and names, among `roles`, a role whose criteria ask for few
+    comments or items: the rule would keep people in that role.
     """
     if definition.hides and tx.value(LOOPS, site_id=site_id, roles=list(definition.roles)):
         raise Invalid(

@@ -133,8 +133,9 @@ FORGET_HITS = Query(
 
 @dataclasses.dataclass
 class RulePlan:
-    """Plan of a dry run: the version of a rule that its ticket saves. `rule_id` 0: of a new rule; `base_version`:
-    version of the rule at the time of the dry run; `matched`: number of things that it found.
+    """Plan that a dry run leaves: the version of a rule that is saved when the client sends the plan's id, the ticket.
+    `rule_id` 0: of a new rule; `base_version`: version of the rule at the time of the dry run; `matched`: number of
+    things that the dry run found.
     """
 
     rule_id: int
@@ -174,7 +175,9 @@ class RulePlan:
 
 @dataclasses.dataclass
 class ModerationRule:
-    """Rule in its version in force. `since`: time from which this version is in force."""
+    """Rule in its version in force. `mode`: OFF, SHADOW (only recorded) or ACTIVE; `since`: time from which this
+    version is in force.
+    """
 
     id: int
     version: int
@@ -192,7 +195,7 @@ class ModerationRule:
 
     @classmethod
     def decoded(cls, encoded: str) -> list[Self]:
-        """Return the rules that a site's snapshot has as JSON (`hiding_rules` of site.py)."""
+        """Return the rules in `encoded`, JSON that a site's snapshot has as `hiding_rules` (site.py), in its order."""
         return [
             cls(
                 *(id, version, mode, event, RuleDefinition.of(definition)),
@@ -247,15 +250,17 @@ class ModerationRule:
         return int(id)
 
     def update(self, tx: Transaction, site_id: int, me: int, plan: RulePlan) -> None:
-        """Store the plan as the next version of the locked rule. Raises Conflict if the rule was changed after the dry
-        run.
+        """Store the plan as the next version of the locked rule, made by the profile `me`. Raises Conflict if the rule
+        was changed after the dry run.
         """
         if plan.base_version != self.version:
             raise Conflict("This rule has changed since: make the dry run again")
         self._set(tx, site_id, me, plan.mode, plan.definition, plan.matched)
 
     def switch_off(self, tx: Transaction, site_id: int, me: int) -> None:
-        """Switch the locked rule off, as its next version; nothing changes if it is off already."""
+        """Switch the locked rule off, as its next version, made by the profile `me`; nothing changes if it is off
+        already.
+        """
         if self.mode != OFF:
             self._set(tx, site_id, me, OFF, self.definition, 0)
 
@@ -318,7 +323,7 @@ def touch(tx: Transaction, site_id: int) -> None:
 
 
 def missing_roles(tx: Reader, site_id: int, ids: Collection[int]) -> set[int]:
-    """Return those of the ids that are of no role of the site; no SQL statement is run for no ids."""
+    """Return the ids in `ids` that no role of the site has; no SQL statement is run for no ids."""
     rows = tx.rows(MISSING_ROLES, site_id=site_id, ids=sorted(ids)) if ids else ()
     return {row[0] for row in rows}
 

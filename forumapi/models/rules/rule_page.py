@@ -49,7 +49,7 @@ _NONE: Final = (0, 0)
 
 
 class RuleVersion(NamedTuple):
-    """Version of a rule. `matched`: things that its dry run found."""
+    """Version of a rule. `matched`: number of things that its dry run found; `created_by`: a profile."""
 
     version: int
     mode: str
@@ -60,8 +60,8 @@ class RuleVersion(NamedTuple):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, id: int, before: int, limit: int) -> list[Self]:
-        """Return up to `limit` + 1 versions of a rule below `before` (0: from the newest), newest first. The extra one
-        says that there are more.
+        """Return up to `limit` + 1 versions of the rule `id` with numbers below `before` (0: from the newest), newest
+        first. The extra one says that there are more.
         """
         rows = tx.rows(VERSIONS, site_id=site_id, id=id, before=before, limit=limit + 1)
         return [
@@ -82,7 +82,9 @@ class RuleVersion(NamedTuple):
 
 
 class RuleHit(NamedTuple):
-    """Record of a thing that a rule fitted. `action_id` 0: nothing was done, in shadow mode."""
+    """Record of a thing that a rule fitted, one for each event. `version`: of the rule; `action_id` 0: nothing was
+    done, in shadow mode.
+    """
 
     event_number: int
     version: int
@@ -116,7 +118,9 @@ class RuleHit(NamedTuple):
 
 
 def counts(tx: Reader, site_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Return by rule how many things it acted on in the last DAYS days, and how many it recorded in shadow mode."""
+    """Return (acted, shadowed) by rule id: how many things the rule acted on in the last DAYS days, and how many it
+    recorded in shadow mode. A rule without records may have no entry.
+    """
     rows = tx.rows(COUNTS, site_id=site_id, ids=list(ids), days=DAYS) if ids else ()
     return {row[0]: (row[1], row[2]) for row in rows}
 
@@ -140,7 +144,9 @@ def document(rule: ModerationRule, counted: Mapping[int, tuple[int, int]]) -> di
 def dry_run(
     ticket: int, mode: str, rule: RuleDefinition, found: DryRun, people: Mapping[int, bytes]
 ) -> dict[str, Any]:
-    """Return the outcome of a dry run as a dict for JSON; `people`: summaries of the authors by profile id."""
+    """Return the outcome of a dry run as a dict for JSON. `ticket`: id of its RulePlan; `rule`: the definition that was
+    tried; `people`: summaries of the authors by profile id.
+    """
     return {
         **rule.document(),
         "ticket": str(ticket),

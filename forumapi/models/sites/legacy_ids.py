@@ -59,7 +59,7 @@ ITEMS = Query(
 
 class LegacyMatch(NamedTuple):
     """Thing that an old address names: `old`, its type and old id, and `item_id`, its id here; 0: the address is that
-    of the list of its type.
+    of the list of all things of this type.
 
     For an attachment, `file_hash` and the type and id of the comment that it is attached to, `holder_…`.
     """

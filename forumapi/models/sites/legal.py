@@ -100,8 +100,8 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 class LegalText(NamedTuple):
-    """Legal document: a template, or, if `link` is not "", the address at which it is kept elsewhere. `is_own`: the
-    site's own, not the package's.
+    """Legal document: `body`, a template, or, if `link` is not "", the address at which the document is kept elsewhere.
+    `is_own`: the document is the site's own, not the package's.
     """
 
     body: str
@@ -111,14 +111,16 @@ class LegalText(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, document: str) -> LegalText:
-        """Read a document from the database: the site's own, else the package's."""
+        """Read a document of the site from the database: its own, else the package's. `document`: the document's name,
+        such as `terms`.
+        """
         row = tx.row(FIND, site_id=site_id, name=f"legal.{document}")
         return cls(*row) if row else _packaged(document)
 
     @classmethod
     def held(cls, tx: Reader, site: Site, document: str) -> LegalText:
-        """Return a document of the site, its own or else the package's. The site's own ones are read once and kept in
-        `site`, until a new snapshot takes its place.
+        """Return a document of the site, its own or else the package's, as `find` does. The site's own ones are read
+        once and kept in `site`, until a new snapshot takes its place.
         """
         if site.texts is None:
             site.texts = {row[0]: cls(*row[1:]) for row in tx.rows(FIND_ALL, site_id=site.id)}
@@ -142,8 +144,8 @@ class LegalText(NamedTuple):
             journal.record_site(tx, author)
 
     def render(self, site: Site, operator: Operator, services: str = "") -> bytes:
-        """Render the document as JSON: `link` or `html`, and `lastModified`. `services`: names of those that get
-        what people write, "" for none; the document names them at its end.
+        """Render the document as JSON: `link` or `html`, and `lastModified`. `services`: result of `held_services`,
+        named at the document's end; "" for a document that names none.
         """
         data: dict[str, Any] = {}
         if self.link:
@@ -158,7 +160,9 @@ class LegalText(NamedTuple):
 
 
 def held_services(tx: Reader, site: Site) -> str:
-    """Return the names of the services that a site sends what people write to, from memory if `site` holds them."""
+    """Return the names of the services that a site sends what people write to, as a text, "" for none; from memory if
+    `site` holds it, else from the database.
+    """
     LegalText.held(tx, site, "privacy")
     found: LegalText | None = (site.texts or {}).get(_SERVICES)
     return found.body if found else ""

@@ -57,7 +57,9 @@ class MenuEntry(NamedTuple):
 
     @classmethod
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
-        """Return a sent entry, checked. Raises Invalid, which names `place` (such as [0]) and the field."""
+        """Return a sent entry, checked. Raises Invalid, which names `place`, the entry's place in the body such as [0],
+        and the field.
+        """
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)
         if not text:
@@ -77,7 +79,9 @@ class Menu(NamedTuple):
 
     @classmethod
     def checked(cls, entries: Sequence[EntryBody]) -> Menu:
-        """Return a sent menu, checked. Raises Invalid for a bad entry, for too many, and for none (P-20)."""
+        """Return a sent menu, checked. Raises Invalid for a bad entry, for more than MAX_ENTRIES, and for no entries
+        (P-20).
+        """
         if not entries:
             raise Invalid("", "The menu may not be empty; use DELETE to remove it")
         if len(entries) > MAX_ENTRIES:

@@ -83,8 +83,8 @@ class SiteOffer(NamedTuple):
         tx.run(DELETE, site_id=site_id)
 
     def accept(self, tx: Transaction, author: Author) -> None:
-        """Make the author the owner of the site and of its root microcosm. The former owner keeps the profile, and all
-        other microcosms.
+        """Make the author, to whom the site is offered, the owner of the site and of its root microcosm; the offer is
+        then gone. The former owner keeps the profile, and all other microcosms.
         """
         tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
         self.delete(tx, author.site_id)
@@ -100,6 +100,6 @@ class OfferParty(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> OfferParty | None:
-        """Return the person of a profile of the site; None if there is no such profile."""
+        """Return the person who has this profile of the site; None if there is no such profile."""
         row = tx.row(FIND_PARTY, site_id=site_id, profile_id=profile_id)
         return cls(*row) if row else None

@@ -60,7 +60,7 @@ def sample(tx: Transaction) -> int:
 
 
 def daily(tx: Reader) -> list[dict[str, Any]]:
-    """Return the last sample of each day, oldest first, as dicts for JSON."""
+    """Return the newest sample of each day, oldest day first, as dicts for JSON."""
     kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [
         {

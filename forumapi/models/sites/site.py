@@ -200,8 +200,8 @@ _TAKEN: Final = {
 
 
 class Site:
-    """Snapshot of one version of a site's row, with its document. Of its values only `stats`, `head` and `acl_version`
-    with its tree are replaced by newer ones later.
+    """Snapshot of one version of a site's row, with its document; one object for each version. Of its values only
+    `stats`, `head` and `acl_version` with its tree are replaced by newer ones later.
 
     `has_website`: this platform's website runs on the site's own hosts. `head`: number of an event; whoever reads the
     site's state afterwards sees the effects of all events up to it.
@@ -293,10 +293,10 @@ class Site:
 
     @property
     def web_url(self) -> str:
-        """Return the address of the site's pages, without a trailing slash; "" if it has none.
+        """Return the address of the site's pages, without a trailing slash; "" for a site without pages.
 
-        It is the address that was set, if that is on one of the site's hosts or an operator set it; else `url` if the
-        website runs.
+        The address is the one that was set, if that is on one of the site's hosts or an operator set it; else `url` if
+        the website runs.
         """
         hosts = (self.host, self.domain)
         is_good = self._any_web_url or urlsplit(self._web_url).hostname in hosts
@@ -375,7 +375,7 @@ class Site:
     def _build_document(self) -> Fragment:
         """Build the site document of platform 2.2 with the holes `reactions`, `stats` and `permissions`.
 
-        It shows owner and creator, so a rename of either increments the site's version.
+        The document shows owner and creator, so a rename of either increments the site's version.
         """
         data: dict[str, Any] = {
             "siteId": self.id,
@@ -435,7 +435,7 @@ class Site:
         most: int = 0,
     ) -> int:
         """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
-        `user_id`: its owner.
+        `user_id`: its owner; `ip`: the client address, for the audit.
 
         Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
         NotFound for an unknown user.
@@ -507,7 +507,7 @@ class LockedSite(NamedTuple):
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
         """Store the settings that `body` has (platform 2.3); the others stay. `meta.flags.deleted` true deletes the
-        site, false restores it.
+        site, false restores it. `ip`: the client address, for the audit.
 
         Raises Invalid, which names the field.
         """
@@ -543,7 +543,9 @@ class LockedSite(NamedTuple):
 
 
 def _person(site_id: int, columns: Row) -> bytes:
-    """Render the profile summary in these columns as JSON; `null` if their profile id is null."""
+    """Render the summary of a profile as JSON, `null` if the profile id is null. `columns`: arguments of
+    profile_summary.summary_document after the site's id.
+    """
     return json_fragments.dumps(
         profile_summary.summary_document(site_id, *columns) if columns[0] else None
     )

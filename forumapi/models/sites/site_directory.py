@@ -207,10 +207,11 @@ class SiteDirectory(PollingThread):
     def page(
         self, tx: Reader, paging: Paging, owner_user_id: int | None = None, words: str = ""
     ) -> tuple[int, list[Site]]:
-        """Return the number of live sites and a page of them, oldest first, read from the database; without the root
-        site.
+        """Return the number of live sites and the page `paging` of them, oldest first, read from the database; without
+        the root site.
 
-        `owner_user_id`: only those of that user; `words`: only those with this text in their title.
+        `owner_user_id`: only those that this user owns; `words`: only those with this text in their title; both narrow
+        the number too.
         """
         total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
         rows = tx.rows(

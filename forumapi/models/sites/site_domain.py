@@ -178,11 +178,12 @@ class SiteDomain(NamedTuple):
 
     @staticmethod
     def update(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-        """Claim the domain `wanted` for the site, in place of earlier claims; or, with None, release the domain
-        `served`. Return the domain that is served now, None for none.
+        """Claim the domain `wanted` for the site, in place of earlier claims; or, with None, release `served`, the
+        domain under which the site is served now (None: none). Return the domain that is served from now on, None for
+        none.
 
-        With `wanted`, `served` stays until that is proven; a released domain stays reserved for a while. The site's row
-        must be locked.
+        A wanted domain is served once it is proven, and until then `served` is; a released domain stays reserved for a
+        while. The site's row must be locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
         if wanted:
@@ -216,8 +217,8 @@ class DueDomain(NamedTuple):
 
     @classmethod
     def page(cls, tx: Transaction, limit: int) -> list[DueDomain]:
-        """Return up to `limit` domains of all sites that are due for a check, the longest due first. Before that, adds
-        rows for served domains without one, and deletes released ones whose reservation is over.
+        """Return up to `limit` domains of all sites that are due for a check, the longest due first. Before, add rows
+        for served domains without one, and delete those of released domains whose reservation is over.
         """
         tx.run(ADOPT)
         tx.run(SWEEP, rest_s=REST.total_seconds())

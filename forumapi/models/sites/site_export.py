@@ -143,8 +143,9 @@ EXPIRE = Query(
 
 
 class SiteExport(NamedTuple):
-    """Export of a site, the latest. `token_id`: token of the request for it; `object`: name of the archive in the
-    store, which is deleted at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content.
+    """Export of a site, the latest. `user_id` and `token_id`: user and token of the request for it; `documents` of
+    `total` are written so far; `object`: name of the archive in the store, which is deleted at `expires`; `size` in
+    bytes; `sha256` of the archive, `hash` of the content.
     """
 
     user_id: int
@@ -175,8 +176,8 @@ class SiteExport(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, author: Author, user_id: int, token_id: int) -> bool:
-        """Queue an export of the author's site, in place of the one before; return False, and change nothing, while
-        that is under way.
+        """Queue an export of the author's site, in place of its earlier one; return False, and change nothing, while
+        the earlier one is under way. `user_id` and `token_id`: of the request.
         """
         return bool(
             tx.value(
@@ -236,8 +237,8 @@ class ExportClaim(NamedTuple):
     def finish(
         self, tx: Transaction, documents: int, object: str, size: int, sha256: str, hash: str
     ) -> str | None:
-        """Store the archive's name, size and hashes, and mark the export as done; return the e-mail address of the user
-        who asked for it, None if the claim was lost.
+        """Store the archive's name, size in bytes and hashes, and the number of its documents, and mark the export as
+        done; return the e-mail address of the user who asked for it, None if the claim was lost.
         """
         email: str | None = tx.value(
             FINISH,

@@ -282,14 +282,16 @@ class SiteImport(NamedTuple):
 
     @staticmethod
     def queue(tx: Transaction, site_id: int, task: str, *, untouched: bool = False) -> bool:
-        """Queue the next task of the site's import; return False, and change nothing, while one is under way or if
-        there is no import.
+        """Queue `task`, the next one of the site's import; return False, and change nothing, while a task is under way
+        or if there is no import. `untouched`, for an undo: remove only what nobody has used since the import.
         """
         return bool(tx.value(QUEUE, site_id=site_id, task=task, untouched=untouched))
 
     @staticmethod
     def cancel(tx: Transaction, site_id: int) -> bool:
-        """End the task that is under way, and let the upload expire; return False if none is. What was loaded stays."""
+        """End the task of the site's import that is under way, and let the upload expire; return False if no task is.
+        What was loaded stays.
+        """
         return bool(tx.value(CANCEL, site_id=site_id, hours=HOURS))
 
     @staticmethod
@@ -300,7 +302,8 @@ class SiteImport(NamedTuple):
 
 class ImportRequest(NamedTuple):
     """Upload of a dump for a site's import. `product`: "" to detect it; `prefix`: of the dump's tables, None for the
-    one that is found; `object`: name in the store; `bytes`: size.
+    one that is found; `addresses`: base addresses of the old forum; `granted`: fields of people that count for roles'
+    criteria; `object`: name in the store; `bytes`: size.
     """
 
     title: str
@@ -313,8 +316,9 @@ class ImportRequest(NamedTuple):
     bytes: int
 
     def insert(self, tx: Transaction, author: Author, user_id: int, token_id: int) -> int | None:
-        """Queue the plan of this import into the author's site, in place of the import before, whose upload is deleted;
-        return the bytes that the site stores then. None, and nothing changes, while a task is under way.
+        """Queue the plan of this import into the author's site, in place of its earlier import, whose upload is
+        deleted; return how many bytes the site stores then. While a task is under way, change nothing and return None.
+        `user_id` and `token_id`: of the request.
         """
         tx.rows(DROP, site_id=author.site_id)
         used: int | None = tx.value(
@@ -329,13 +333,17 @@ class ImportRequest(NamedTuple):
 
 
 def left_out(tx: Reader, site_id: int, limit: int, offset: int) -> list[dict[str, str]]:
-    """Return a page of what the site's import left out, each with kind, old id and reason."""
+    """Return up to `limit` of the documents that the site's import left out, behind the first `offset`, as dicts with
+    `kind`, old `id` and `reason`.
+    """
     rows = tx.rows(LEFT_OUT, site_id=site_id, limit=limit, offset=offset)
     return [{"kind": kind, "id": id, "reason": reason} for kind, id, reason in rows]
 
 
 def owners(tx: Reader, site_id: int, user_id: int) -> list[str]:
-    """Return the e-mail addresses of the site's owner and of the user `user_id`, who may be the same."""
+    """Return the e-mail addresses of the site's owner and of the user `user_id`; one address if they are the same
+    person.
+    """
     return [row[0] for row in tx.rows(OWNERS, site_id=site_id, user_id=user_id)]
 
 
@@ -351,8 +359,9 @@ def expire(tx: Transaction) -> int:
 
 
 class ImportClaim(NamedTuple):
-    """Claim of one process on the task of a site's import. `epoch`: the row's when it was claimed; another claim, and a
-    cancellation, increments that of the row.
+    """Claim of one process on the task of a site's import, with the import's request (see ImportRequest) and
+    `untouched` of SiteImport.queue. `epoch`: the row's when it was claimed; another claim, and a cancellation,
+    increments that of the row.
     """
 
     site_id: int
@@ -384,7 +393,7 @@ class ImportClaim(NamedTuple):
         return {"site_id": self.site_id, "epoch": self.epoch}
 
     def is_held(self, tx: Reader) -> bool:
-        """Return True if the claim is still the row's."""
+        """Return True if no other claim and no cancellation has ended this claim."""
         return bool(tx.value(HOLDS, **self._key))
 
     def renew(
@@ -397,7 +406,9 @@ class ImportClaim(NamedTuple):
         whole: int,
         seconds_left: int | None,
     ) -> bool:
-        """Store the progress and renew the claim; return False if the claim was lost, or the site deleted."""
+        """Store the progress, whose values are those of SiteImport, and renew the claim; return False if the claim was
+        lost, or the site deleted.
+        """
         return bool(
             tx.value(
                 PROGRESS,
@@ -417,13 +428,13 @@ class ImportClaim(NamedTuple):
         tx.run(DETECTED, **self._key, product=product)
 
     def finish(self, tx: Transaction, **results: Mapping[str, Any]) -> list[str]:
-        """Mark the task as done, with its result `plan`, `verification` or `undoing`; return the e-mail addresses of
-        the owners, [] if the claim was lost.
+        """Mark the task as done, with its result under the name `plan`, `verification` or `undoing`; return the e-mail
+        addresses of the site's owner and of the user who uploaded the dump, [] if the claim was lost.
         """
         return self._end(tx, DONE, "", **results)
 
     def fail(self, tx: Transaction, reason: str) -> list[str]:
-        """Mark the task as failed, with a reason for the owner; return as `finish`."""
+        """Mark the task as failed, with a reason for the owner; return the same addresses as `finish`."""
         return self._end(tx, FAILED, reason[:500])
 
     def _end(

@@ -39,8 +39,8 @@ UPDATE = Query(
 
 
 class SiteOptions(NamedTuple):
-    """Options in force on a site: its own, else the platform's. `send_email`, `send_sms`: by which way new profiles are
-    notified, until they choose.
+    """Options in force on a site: its own, else the platform's. `members_create_microcosms`: every member may;
+    `send_email`, `send_sms`: by which way new profiles are notified, until they choose.
     """
 
     members_create_microcosms: bool

@@ -90,9 +90,9 @@ KEYS: Final = (
 class Usage(NamedTuple):
     """Numbers of a site's usage in a period. A request is counted in one of the first four.
 
-    `refused`: answers with a status of 400 or more; `bytes_sent`: of the bodies of answers; `cpu_ms`: share of the web
-    workers' processor time, in proportion to the statements of requests; `live_s`: duration of all live connections
-    together.
+    `refused`: answers with a status of 400 or more; `bytes_sent`: of the bodies of answers; `cpu_ms`: the site's share
+    of the web workers' processor time, in proportion to the statements of its requests; `live_s`: duration of all live
+    connections together.
     """
 
     guest_reads: int = 0
@@ -130,7 +130,9 @@ class SiteUsage(NamedTuple):
         since: datetime.datetime,
         until: datetime.datetime,
     ) -> SiteUsage:
-        """Read the usage of a site in the hours that begin from `since` on and before `until`."""
+        """Read the usage of a site in the hours that begin from `since` on and before `until`, summed by `period`, one
+        of PERIODS.
+        """
         rows = tx.rows(FIND, site_id=site_id, period=period, since=since, until=until)
         return cls(since, until, period, [(row[0], Usage(*row[1:])) for row in rows])
 
@@ -156,8 +158,8 @@ class SiteUsage(NamedTuple):
 
 
 def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> None:
-    """Add to the usage of sites, by site and hour (its number since 1970); sites that no longer exist are left out.
-    Each value: the first eight numbers of `Usage`.
+    """Add to the usage of sites. `counts`, not empty: by (site id, hour, as its number since 1970), the first eight
+    numbers of `Usage`; sites that no longer exist are left out.
     """
     keys = sorted(counts)
     columns = list(zip(*(counts[key] for key in keys), strict=True))
@@ -175,7 +177,7 @@ def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> N
 
 
 def add_mails(tx: Transaction, mail_ids: Sequence[int]) -> None:
-    """Count mails of the outbox as sent by their sites; those of the platform belong to none."""
+    """Count mails of the outbox, by their ids, as sent, each for its site; mails of the platform count for none."""
     tx.run(ADD_MAILS, ids=list(mail_ids))
 
 

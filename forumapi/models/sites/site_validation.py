@@ -135,8 +135,8 @@ def deleted(body: SiteBody, stored: bool) -> bool:
 def merged(
     body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
 ) -> SiteSettings:
-    """Return `stored` with the settings that `body` has in their place, checked. `web_hosts`: hosts on which the site's
-    pages may be.
+    """Return `stored` with the settings that `body` has in their place, checked. `stored`: the site's present settings,
+    SiteSettings() for a new site; `web_hosts`: hosts on which the site's pages may be.
 
     Raises Invalid, which names the field. An address or id that equals the stored one is not checked again.
     """

@@ -316,8 +316,8 @@ class ActionQuery(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Outcome of one step: the new state of the row `place` of the plan, and in `conflict` why it was refused or could
-    not be undone.
+    """Outcome of one step: the new `state` of the thing at `place` in the plan; `change`, None if nothing changed; and
+    in `conflict` why the step was refused or could not be undone, "" for neither.
     """
 
     place: int
@@ -329,13 +329,14 @@ class _Step(NamedTuple):
 @dataclasses.dataclass
 class Action:
     """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
-    it moves things, or in which it restricts people; `microcosm_ids`: those of its things; `total`: number of these.
+    it moves things, or in which it restricts people; `microcosm_ids`: those that its things are in; `total`: number of
+    its things.
 
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
     `is_ticket_over`: the plan is too old to be carried out; `is_undo_over`: the action is older than UNDO_DAYS.
     `rule_id`: the rule that acts, in its version `rule_version`; 0 for none. `into_id`: the item that a merge moves
-    comments into, or that a split has made, 0 for none; `title`: title of the latter.
+    comments into, or that a split has made, 0 for none; `title`: title of the conversation that a split makes.
     """
 
     id: int
@@ -385,8 +386,8 @@ class Action:
         title: str = "",
     ) -> Self:
         """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
-        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile; `into` and
-        `title`: of a merge, and of a split.
+        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile, 0 for none;
+        `into`: the item that a merge moves comments into; `title`: title of the conversation that a split makes.
         """
         id = tx.value(
             INSERT,
@@ -447,8 +448,8 @@ class Action:
     def plan(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
-        """Store these things as the plan; return False if one of them does not exist, or, other than a profile, is in
-        none of the microcosms `moderated`.
+        """Store these things as the plan; return False if one of them does not exist, or is in none of the microcosms
+        `moderated`. A profile needs to exist only.
         """
         self._plan(
             tx,
@@ -491,10 +492,10 @@ class Action:
     # ------------------------------------------------------------ doing
 
     def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
-        """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; with more, all of them in the
-        background, and so are conversations with more comments than that which are merged.
+        """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; more are all changed in the
+        background, and so are merges of conversations that together have more than IN_REQUEST comments.
 
-        `allowed`: as in `run`.
+        `author`, `allowed`: as in `run`.
         """
         self.set_state(tx, author.site_id, RUNNING)
         if self._fits(tx, author.site_id):
@@ -503,7 +504,7 @@ class Action:
     def run(self, tx: Transaction, author: Author, allowed: Collection[int], limit: int) -> None:
         """Change up to `limit` of the things that are not done yet; the last batch sets the action to DONE.
 
-        `author`: its actor; `allowed`: microcosms that its actor moderates now; a thing that is in none of these is
+        `author`: the action's actor; `allowed`: microcosms that the actor moderates now; a thing in none of them is
         refused.
         """
         author = self._explained(author, self.kind)
@@ -554,7 +555,7 @@ class Action:
         """Take back up to `limit` changes; the last batch sets the action to UNDONE. A thing that others changed since
         stays, as a conflict.
 
-        `author`: who undoes it; `allowed`: microcosms that they moderate now.
+        `author`: who undoes the action; `allowed`: microcosms that the author moderates now.
         """
         limit = self._batch(tx, author.site_id, limit)
         if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
@@ -584,8 +585,8 @@ class Action:
         limit: int,
         author_id: int,
     ) -> int:
-        """Take back up to `limit` changes, of the things of one author or (`author_id` 0) of all; return how many were
-        tried.
+        """Take back up to `limit` changes, of the things of the profile `author_id` or (0) of all; return how many were
+        tried. `author`: who undoes; `allowed`: microcosms that this profile moderates now.
         """
         author = self._explained(author, f"undo {self.kind}")
         site_id = author.site_id
@@ -619,7 +620,7 @@ class Action:
         return len(rows)
 
     def _fits(self, tx: Transaction, site_id: int) -> bool:
-        """Return True if one request changes all things of the action, or takes them back."""
+        """Return True if one request can change all things of the action, or take them all back."""
         return self.total <= IN_REQUEST and not self.does.is_large(tx, site_id, self.id)
 
     def _batch(self, tx: Transaction, site_id: int, limit: int) -> int:
@@ -629,14 +630,16 @@ class Action:
     def _options(
         self, allowed: Collection[int], items: Mapping[int, targets.HeldItem]
     ) -> ActionOptions:
-        """Return the options of this action. `items`: those that are locked, by id."""
+        """Return the options with which the kind carries out or undoes this action. `allowed`: microcosms that the
+        actor moderates now; `items`: those that are locked, by id.
+        """
         return ActionOptions(
             self.place_id, self.ends, frozenset(allowed), self.id, self.into_id, self.title, items
         )
 
     def _explained(self, author: Author, verb: str) -> Author:
         """Return `author` with the details of this action that the audit keeps. `verb`: what is done with the action
-        now.
+        now: its kind, or `undo` and its kind.
         """
         detail = {
             "verb": verb,
@@ -654,8 +657,9 @@ class Action:
     def _state_reasons(
         self, tx: Transaction, site_id: int, rows: Sequence[Row], steps: Sequence[_Step]
     ) -> dict[int, int]:
-        """Store a statement for each author of changed things, except the actor; return the statements' ids by the
-        place of the thing in the action; {} for a kind that needs no statement.
+        """Store a statement of reasons for each author of things that `steps` changed, except the actor; return the
+        statements' ids by the place of the thing in the plan; {} for a kind that needs no statement. `rows`: the things
+        of the steps, as WAITING reads them.
         """
         if not self.does.decision:
             return {}
@@ -671,8 +675,8 @@ class Action:
         steps: Sequence[_Step],
         statements: Mapping[int, int] | None = None,
     ) -> None:
-        """Store what steps have done; nothing for no steps. `statements`: ids of the statements of reasons, by
-        place.
+        """Store the outcome of steps; nothing for no steps. `statements`: ids of the statements of reasons, by the
+        place of the thing in the plan.
         """
         if steps:
             tx.run(
@@ -709,12 +713,15 @@ def record(
     kind: ActionKind,
     ref: ItemRef,
     microcosm_id: int,
-    author_id: int,
+    thing_author_id: int,
     state: AppliedChange,
 ) -> None:
-    """Store a change of one thing as an action that is done, and the statement of reasons to the thing's author, unless
-    the kind needs none or the author made the change. `state`: values before and after the change. Call it while the
-    thing's row is locked; for an item before the change, since the marks of its last edit are stored too.
+    """Store a change of the thing `ref`, which `author` has made, as an action that is done; and a statement of reasons
+    to the thing's own author, the profile `thing_author_id`, unless the kind needs none or that profile made the
+    change. `microcosm_id`: the one that the thing is in, 0 outside of all; `state`: values before and after the change.
+
+    Call it while the thing's row is locked; for an item before the change, since the marks of its last edit are stored
+    too.
     """
     tx.run(
         RECORD,
@@ -723,8 +730,8 @@ def record(
         kind=kind.name,
         category=VIOLATION,
         microcosm_id=microcosm_id,
-        author_id=author_id,
-        is_stated=bool(kind.decision) and author_id != author.profile_id,
+        author_id=thing_author_id,
+        is_stated=bool(kind.decision) and thing_author_id != author.profile_id,
         item_type=ref.type,
         item_id=ref.id,
         is_item=ref.type in targets.ITEMS,

@@ -55,8 +55,8 @@ GONE: Final = "the microcosm that it was in is no more, or is not yours to moder
 
 
 class ActionOptions(NamedTuple):
-    """Options of an action. `place_id`: microcosm into which it moves, or in which it restricts; 0 for none. `allowed`:
-    microcosms that the actor moderates.
+    """Options of an action, the same for all its things. `place_id`: microcosm into which it moves, or in which it
+    restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates.
 
     `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
     makes; `items`: all items that are locked, by id.
@@ -92,14 +92,14 @@ Applied = AppliedChange | Refusal | None
 
 
 class UndoneChange(NamedTuple):
-    """Change that is to be taken back, of a locked target."""
+    """Change that is to be taken back, and the locked target that it was made to."""
 
     target: ActionTarget
     change: AppliedChange
 
 
 class _KindOptions(TypedDict, total=False):
-    """Options of a class of kinds."""
+    """Options that a class of kinds is declared with; their meaning is in ActionKind."""
 
     name: str
     takes: frozenset[int]
@@ -111,10 +111,11 @@ KINDS: Final[dict[str, ActionKind]] = {}
 
 
 class ActionKind(ABC):
-    """Base class of action kinds. A concrete one has a name, and defines `apply` and `inverse`, or is `final`.
+    """Base class of action kinds; each concrete one has a name and a single object, in KINDS, and defines `apply` and
+    `inverse`, or is `final`.
 
-    `takes`: types that it takes. `decision`: its name in the DSA's database; "": authors get no statement. `final`:
-    it can never be undone.
+    `takes`: types of things that it is done to. `decision`: its name in the DSA's database; "": authors get no
+    statement. `final`: it can never be undone.
     """
 
     name: ClassVar[str]
@@ -152,14 +153,15 @@ class ActionKind(ABC):
         return False
 
     def is_large(self, tx: Transaction, site_id: int, action_id: int) -> bool:
-        """Return True if what is left to do or to undo of an action takes longer than its number of things says: then
-        each thing is changed in a transaction of its own, in the background.
+        """Return True if the things of an action that are still to be changed, or to be taken back, are too large for
+        one request, however few they are, such as conversations with many comments: then each is changed in a
+        transaction of its own, in the background.
         """
         return False
 
     def others(self, into_id: int, before: State | None) -> set[int]:
-        """Return the ids of items that are to be locked with a thing. `before`: its state before the action that is
-        undone; None when the action is carried out.
+        """Return the ids of items that are to be locked together with a thing. `into_id`: the item of a merge or split,
+        0 for none; `before`: the thing's state before the action that is undone; None when the action is carried out.
         """
         return set()
 
@@ -171,7 +173,9 @@ class ActionKind(ABC):
         held: Sequence[ActionTarget],
         options: ActionOptions,
     ) -> list[Applied]:
-        """Change the locked things; return what changed of each, None if nothing did."""
+        """Change the locked things; return the outcome for each, in the order of `held`: what changed, None if nothing
+        had to, or a Refusal.
+        """
 
     def inverse(
         self,
@@ -180,12 +184,14 @@ class ActionKind(ABC):
         undone: Sequence[UndoneChange],
         options: ActionOptions,
     ) -> list[str]:
-        """Take back exactly what `apply` changed in the locked things; return for each "", or why that can't be."""
+        """Take back exactly what `apply` changed in the locked things; return for each, in the order of `undone`, "" or
+        why that can't be.
+        """
         raise NotImplementedError
 
 
 class FlagKind(ActionKind):
-    """Base class of kinds that set one flag of a comment or item."""
+    """Base class of kinds that set one flag of a comment or item: `column`, its name, to the value `becomes`."""
 
     column: ClassVar[str] = ""
     becomes: ClassVar[bool] = False
@@ -206,7 +212,7 @@ class FlagKind(ActionKind):
 
     @property
     def _hides(self) -> bool:
-        """Return True if applying it hides things."""
+        """Return True if the kind hides or deletes the things that it is done to."""
         return self.column in _HIDING and self.becomes
 
     def apply(
@@ -282,7 +288,9 @@ def _activity(state: State) -> datetime.datetime:
 def _restore_edit(
     tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
 ) -> None:
-    """Restore the item's marks of its last edit, which a PATCH of v1 had replaced, unless the item was edited since."""
+    """Restore the item's marks of its last edit from `change.before`, which a PATCH of v1 had replaced, unless the item
+    was edited since.
+    """
     named = {
         "site_id": author.site_id,
         "item_id": target.ref.id,

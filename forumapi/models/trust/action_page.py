@@ -84,9 +84,10 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 
 class ShownAction(NamedTuple):
-    """Action as moderators see it. `case_id` 0: on no case; `total`: number of its things; `undone_by` 0: nobody.
+    """Action as moderators see it. `actor_id` 0: a rule, or an operator; `case_id` 0: on no case; `total`: number of
+    its things; `undone_by` 0: nobody; `ground` to `note`: as in ActionGrounds; `place_id`, `ends`: as in Action.
     `rule_id`: the rule that acted, in its version `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the
-    item merged into, or made by a split, 0 for none; `title`: title of the latter.
+    item merged into, or made by a split, 0 for none; `title`: title of what a split made.
     """
 
     id: int
@@ -116,8 +117,8 @@ class ShownAction(NamedTuple):
     def find(
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Return an action; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may
-        not see it.
+        """Return the action `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`,
+        may not see it.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -206,8 +207,8 @@ class ShownAction(NamedTuple):
 
 
 def changes(tx: Reader, site_id: int, id: int) -> dict[str, Any]:
-    """Return the things of an action as JSON members: counts by state, and the first MOST_CHANGES things. The caller
-    has checked that the viewer may see the action.
+    """Return the things of the action `id` as JSON members: `counts` by state, and `targets`, the first MOST_CHANGES
+    things of the plan, with what changed of each. The caller has checked that the viewer may see the action.
     """
     counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
     rows = tx.rows(CHANGES, site_id=site_id, id=id, limit=MOST_CHANGES)

@@ -80,8 +80,8 @@ class ActionWorker(PollingThread):
         return True
 
     def _allowed(self, tx: Transaction, site_id: int, profile_id: int) -> list[int]:
-        """Return the ids of the microcosms that a profile moderates now, and 0 among them if it also moderates what
-        is outside of all; [] for no such profile.
+        """Return the ids of the microcosms that a profile moderates now, and 0 among them if the profile also moderates
+        what is outside of all microcosms; [] for no such profile.
         """
         found = identities.of_profile(tx, site_id, profile_id)
         if found is None:

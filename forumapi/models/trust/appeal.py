@@ -166,8 +166,8 @@ class SentMessage(NamedTuple):
 
 @dataclasses.dataclass
 class Appeal:
-    """Appeal against an action. `profile_id`: who appeals; `actor_id`: who did the action; `decided_by` 0: nobody
-    yet.
+    """Appeal against an action. `profile_id`: who appeals; `actor_id`: who did the action; `decided_by` 0: nobody yet;
+    `microcosm_ids`: those that the things of the action are in.
     """
 
     id: int
@@ -256,7 +256,7 @@ class Appeal:
 
     def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
         """Return True if somebody may decide who neither did the action nor appeals: the site's owner (`owner_id`), or
-        one who moderates all of its microcosms.
+        one who moderates all of the appeal's `microcosm_ids`.
         """
         but = {self.actor_id, self.profile_id}
         if owner_id not in but:
@@ -279,8 +279,8 @@ class Appeal:
     def document(
         self, people: Mapping[int, bytes], *, is_own: bool, messages: Sequence[SentMessage] | None
     ) -> dict[str, Any]:
-        """Return the appeal as a dict for JSON. `is_own`: for the person who appeals, without names of moderators;
-        `messages` None: without messages.
+        """Return the appeal as a dict for JSON; `people`: summaries by profile id. `is_own`: for the person who
+        appeals, without names of moderators; `messages` None: without messages.
         """
         data: dict[str, Any] = {
             "id": self.id,
@@ -309,7 +309,7 @@ class Appeal:
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return those of the appeals `ids` that are the profile `me`'s own, as dicts for JSON by id; no statement is run
+    """Return the appeals in `ids` that the profile `me` has made, as dicts for JSON, by appeal id; no statement is run
     for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()

@@ -146,8 +146,9 @@ def carry(
     *,
     with_bookmarks: bool,
 ) -> None:
-    """Copy the follows and read marks, and the bookmarks of the items themselves, from `sources` to `into`; note them
-    for the action's undo. Who follows or has bookmarked `into` already keeps that; of two read marks the later counts.
+    """Copy follows, read marks and, `with_bookmarks`, bookmarks of the items themselves from the items `sources` to
+    `into`; note the copies for the action's undo. A follow or bookmark of `into` that exists already stays; of two read
+    marks the later counts.
     """
     named = {
         "site_id": site_id,

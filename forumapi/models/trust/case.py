@@ -110,8 +110,9 @@ ADD_NOTE = Query(
 
 @dataclasses.dataclass
 class Case:
-    """Case, whose row is locked until the transaction ends. `taken_by`: profile that has taken it, 0 for nobody at
-    present.
+    """Case, whose row is locked until the transaction ends. `item_type`, `item_id`: the thing that it is about;
+    `author_id`: the thing's author; `taken_by`: profile that has taken it, 0 for nobody at present; `appeal_id` 0: it
+    is about no appeal; `places`: microcosms, beside `microcosm_id`, that a decider must moderate.
     """
 
     id: int
@@ -134,7 +135,7 @@ class Case:
         moderated: Collection[int],
         shown: Collection[int],
     ) -> Self | None:
-        """Lock a case and return it; None if there is none with this id, or `me`, who moderates the microcosms
+        """Lock the case `id` and return it; None if there is none, or the profile `me`, who moderates the microcosms
         `moderated` (0: outside of all), may not see it.
 
         `shown`: types of things that may be shown. To keep the order of locks, lock items and comments before their
@@ -150,7 +151,9 @@ class Case:
         return cls(*row) if row else None
 
     def is_for(self, me: int, moderated: Collection[int]) -> bool:
-        """Return True if the profile `me`, who moderates the microcosms `moderated`, may decide the case."""
+        """Return True if the profile `me`, who moderates the microcosms `moderated` (0: outside of all), may decide the
+        case; nobody decides about themselves.
+        """
         return me != self.author_id and {self.microcosm_id, *self.places} <= set(moderated)
 
     def assign(self, tx: Transaction, site_id: int, to: int) -> None:
@@ -181,8 +184,9 @@ class Case:
     def decide(
         self, tx: Transaction, site_id: int, me: int, outcome: str, *, by_appeal: bool = False
     ) -> None:
-        """Store the decision of the profile `me` on the case: ACTED or DISMISSED. Raises Conflict if it is decided
-        already, or somebody else has taken it, or it is an appeal's, which the appeal alone decides (`by_appeal`).
+        """Store the decision of the profile `me` on the case: ACTED or DISMISSED. Raises Conflict if the case is
+        decided already, if somebody else has taken it, or if it is about an appeal, unless the decision of the appeal
+        calls (`by_appeal`).
         """
         self.check_free(me)
         if self.appeal_id and not by_appeal:

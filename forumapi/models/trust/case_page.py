@@ -163,8 +163,11 @@ class CaseFilters(NamedTuple):
 
 
 class ShownCase(NamedTuple):
-    """Case as moderators see it. `reports`: their number; `author_id`: author of the thing; `text`: the comment's
-    Markdown, the item's title or the profile's name, None if the thing is gone.
+    """Case as moderators see it. `reports`: their number; `author_id`: author of the thing; `priority` 0 is the first;
+    `due`: time by which it is to be decided; `taken_by` until `taken_until`, `assigned_to`, `decided_by`: profiles,
+    None for nobody; `appeal_id` None: it is about no appeal; `is_held`: a rule or check holds the thing, so that a
+    moderator decides. `text`: the comment's Markdown, the item's title or the profile's name, None if the thing is
+    gone.
     """
 
     id: int
@@ -243,7 +246,9 @@ class ShownCase(NamedTuple):
 
 
 def person(people: Mapping[int, bytes], id: int | None) -> Any:
-    """Return the summary of a profile as a JSON value; None if it is not in `people`."""
+    """Return the summary of the profile `id` as a JSON value; None if it is not in `people`, the summaries by profile
+    id.
+    """
     found = people.get(id or 0)
     return json_fragments.raw(found) if found else None
 
@@ -258,9 +263,9 @@ def queue(
     after: QueueCursor | None,
     limit: int,
 ) -> list[ShownCase]:
-    """Return up to `limit` + 1 cases that `me`, who moderates the microcosms `moderated`, may see, after a cursor
-    (None: from the beginning). Open ones are ordered by priority and age, decided ones newest first. The extra one
-    says that there are more.
+    """Return up to `limit` + 1 cases that the profile `me`, who moderates the microcosms `moderated`, may see and that
+    `filters` let through, after the cursor `after` (None: from the beginning). Open cases are ordered by priority, then
+    oldest first; decided ones newest first. The extra one says that there are more.
 
     `shown`: types of things that may be shown.
     """
@@ -294,15 +299,17 @@ def find(
     moderated: Collection[int],
     shown: Collection[int],
 ) -> ShownCase | None:
-    """Return one case; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may not
-    see it. `shown`: types of things that may be shown.
+    """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`, may
+    not see it. `shown`: types of things that may be shown.
     """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None
 
 
 class CaseParts(NamedTuple):
-    """Reports and notes of a case, each a row of PARTS, and the ids of the actions on it."""
+    """Parts of a case: its `reports` and `notes`, each a row of PARTS, oldest first; `actions`, ids of the actions on
+    it, ascending; and `shown`, rows of SHOWN: comments of the huddle that reporters show to moderators.
+    """
 
     reports: list[Row]
     notes: list[Row]
@@ -318,8 +325,8 @@ class CaseParts(NamedTuple):
     def documents(
         self, people: Mapping[int, bytes], checks: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Return reports, verdicts of checks, notes and links to actions as JSON members; `people`: summaries by
-        profile id.
+        """Return the members of the case for its parts as JSON values: reports, verdicts of checks, notes and ids of
+        actions. `people`: summaries by profile id; `checks`: the verdicts, as dicts for JSON.
         """
         return {
             "reported": [

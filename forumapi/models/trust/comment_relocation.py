@@ -173,8 +173,8 @@ class _Counted(NamedTuple):
 class CommentRelocation:
     """Moves of comments between the locked items `held`, planned by `move` and stored by `write`.
 
-    Between the two the caller may set `is_deleted` and `merged_into` of the items, which are stored with the moves.
-    `new`: items among them that are counted nowhere yet.
+    Between the two calls the caller may set `is_deleted` and `merged_into` of the items, which are stored with the
+    moves. `new`: an item, beside `held`, that no counter counts yet; None for none.
     """
 
     def __init__(
@@ -191,13 +191,14 @@ class CommentRelocation:
         self._going: dict[int, int] = {}
 
     def move(self, comment_ids: Iterable[int], into_id: int) -> None:
-        """Plan the move of comments of the items to one of the items."""
+        """Plan the move of these comments, each on one of the items, to the item `into_id`, another of the items."""
         self._going.update(dict.fromkeys(comment_ids, into_id))
 
     def write(self, activities: Mapping[int, datetime.datetime | None]) -> None:
-        """Store the moves with all counters, and record each comment and item in audit and event log.
+        """Store the planned moves with all counters, and record each comment and item in audit and event log.
 
-        `activities`: last activity of an item that has no live comment afterwards, by id; without it that stays.
+        `activities`, by item id: the last activity to store for an item that has no live comment afterwards; an item
+        that is not in it keeps its own.
         """
         tx, site_id = self._tx, self._author.site_id
         ids = sorted(self._held)

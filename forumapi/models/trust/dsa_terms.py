@@ -82,7 +82,7 @@ def checked_text(sent: str, field: str, most: int) -> str:
 
 
 def required_text(sent: str, field: str, most: int) -> str:
-    """Return a text as `checked_text`. Raises Invalid for none, too."""
+    """Return `sent` as `checked_text` does. Raises Invalid, which names `field`, also for a text that is then empty."""
     text = checked_text(sent, field, most)
     if not text:
         raise Invalid(field, "may not be empty")

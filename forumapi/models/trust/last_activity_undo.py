@@ -67,14 +67,16 @@ KEEP = Query(
 
 
 class UnhiddenComment(NamedTuple):
-    """Comment that an undo has shown, and the last activity that its item had before."""
+    """Comment that an undo has shown; `before`: the last activity that its item had before that undo."""
 
     target: ActionTarget
     before: datetime.datetime
 
 
 class RehiddenComment(NamedTuple):
-    """Comment that an undo has hidden while others are live, and what its change had made of the last activity."""
+    """Comment that an undo has hidden while others of its item are live. `before` and `after`: the item's last activity
+    before and after the change that was undone, which was made at `applied`.
+    """
 
     item_id: int
     before: datetime.datetime
@@ -119,7 +121,10 @@ def carry(tx: Transaction, site_id: int, shown: Sequence[UnhiddenComment]) -> No
 
 
 def skip(tx: Transaction, site_id: int, hidden: Sequence[RehiddenComment]) -> None:
-    """Let later changes that began from what an undone one made begin from what was before it."""
+    """Correct the records of later changes, after the comments `hidden` were hidden by an undo: where a record says
+    that the item's last activity before it was what the undone change had made of it, the record gets what was before
+    the undone change.
+    """
     if not hidden:
         return
     rows = tx.rows(

@@ -131,12 +131,12 @@ COMMENT_STATES = Query(
 
 
 def unfit_source(is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return why an item in that state can't be merged into another; "" if it can."""
+    """Return the reason why an item with these flags can't be merged into another, as text; "" if it can."""
     return MERGED if is_merged else DELETED if is_deleted else HIDDEN if is_hidden else ""
 
 
 def unfit_target(is_open: bool, is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return why nothing can be merged into an item in that state; "" if something can."""
+    """Return the reason why nothing can be merged into an item with these flags, as text; "" if something can."""
     why = unfit_source(is_deleted, is_hidden, is_merged)
     return why or ("" if is_open else "this is locked")
 
@@ -144,8 +144,8 @@ def unfit_target(is_open: bool, is_deleted: bool, is_hidden: bool, is_merged: bo
 def states(
     tx: Reader, site_id: int, item_ids: Collection[int], moderated: Collection[int]
 ) -> dict[ItemRef, tuple[Any, ...]]:
-    """Return microcosm, flags (open, deleted, hidden, merged) and last comment's number of those of the items that are
-    in one of the microcosms `moderated`.
+    """Return (microcosm id, is open, is deleted, is hidden, is merged, number of the last comment), by item, of the
+    items `item_ids` that are in one of the microcosms `moderated`; others have no entry.
     """
     rows = tx.rows(STATES, site_id=site_id, item_ids=list(item_ids), moderated=list(moderated))
     return {ItemRef(row[0], row[1]): row[2:] for row in rows}
@@ -154,8 +154,9 @@ def states(
 def comment_states(
     tx: Reader, site_id: int, comment_ids: Collection[int], moderated: Collection[int]
 ) -> dict[int, tuple[int, bool, bool, int]]:
-    """Return, by id, those of the comments that are on items in one of the microcosms `moderated`: item, whether the
-    comment or the item is deleted, whether either is hidden, and how many comments the item has.
+    """Return (item id, is deleted, is hidden, number of the item's comments), by comment id, of the comments
+    `comment_ids` on items in one of the microcosms `moderated`; others have no entry. The two flags are set if the
+    comment or its item is deleted, or hidden.
     """
     named = {"site_id": site_id, "comment_ids": list(comment_ids), "moderated": list(moderated)}
     return {row[0]: row[1:] for row in tx.rows(COMMENT_STATES, **named)}
@@ -328,7 +329,7 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
         return [conflicts[one.target] for one in undone]
 
     def _conflict(self, one: UndoneChange, options: ActionOptions) -> str:
-        """Return why a comment can't go back; "" if it can."""
+        """Return why the comment of an undone split can't go back to the item that it came from; "" if it can."""
         made, source = one.target.parent, options.items.get(one.change.before["item_id"])
         if made is None or made.item.id != one.change.after["item_id"] or not made.item.is_visible:
             return CHANGED_SINCE
@@ -346,8 +347,9 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
         action_id: int,
         conflicts: dict[ActionTarget, str],
     ) -> None:
-        """Move comments back to where they came from. What the split made leads there too, unless something keeps it:
-        then it keeps the comment that opens it, if no other of the split's does.
+        """Move the comments `going` back from `made`, the conversation of the split, to `source`, where they came from.
+        `made` is deleted and leads to `source`, unless something keeps it: then it keeps the comment that opens it,
+        which gets an entry in `conflicts`, if no other comment of the split stays there.
         """
         site_id, item_id = author.site_id, made.item.id
         ids = [one.target.ref.id for one in going]
@@ -375,7 +377,7 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
 
 
 def _unfit_comment(one: ActionTarget, source: HeldItem | None) -> str:
-    """Return why a comment can't be split off `source`; "" if it can."""
+    """Return the reason why a comment can't be split off the item `source`, as text; "" if it can."""
     if one.parent is None or source is None or one.parent.item.id != source.item.id:
         return ELSEWHERE_NOW
     if not source.item.is_visible:

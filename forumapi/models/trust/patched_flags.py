@@ -24,7 +24,9 @@ LAST_ACTIVITY = Query(
 def flag_item(
     tx: Transaction, author: Author, item: Item, flags: Mapping[str, bool], reason: str
 ) -> None:
-    """Set flags of the locked item, and record an action for each that changes."""
+    """Set those flags of the locked item that `flags` has, by name, with the edit reason `reason`; and record an action
+    for each flag that changes.
+    """
     ref = ItemRef(item.item_type, item.id)
     for column, value in flags.items():
         if getattr(item, column) is not value:

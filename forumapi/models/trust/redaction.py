@@ -125,7 +125,7 @@ UNATTACHED = Query(
 
 
 def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> set[ItemRef]:
-    """Return those of the locked things `held` that an action redacted before."""
+    """Return the things among the locked `held` whose texts an earlier action has redacted."""
     rows = tx.rows(
         REDACTED,
         site_id=site_id,
@@ -149,8 +149,8 @@ def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> Non
 
 
 def waiting(tx: Transaction, most: int) -> list[Row]:
-    """Lock at most `most` redactions whose files and cached documents are still there, the oldest before others;
-    return them as (site, type, id, version, hashes).
+    """Lock at most `most` redactions of all sites whose files and cached documents are still there, the oldest first;
+    return them as (site id, type, id, version of the thing, hashes of its files).
     """
     return tx.rows(WAITING, most=most)
 
@@ -161,5 +161,5 @@ def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
 
 
 def unattached(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Lock those of the files that hang on nothing; return their hashes in any order, [] for none."""
+    """Lock the files with these hashes that are attached to nothing; return their hashes in any order, [] for none."""
     return [row[0] for row in tx.rows(UNATTACHED, hashes=list(hashes))] if hashes else []

@@ -172,7 +172,7 @@ class ReportedThing(NamedTuple):
 @dataclasses.dataclass
 class Report:
     """Report of a thing: its kind, its category, and the words of its reporter. `shown_ids`: comments of a huddle that
-    the reporter shows to moderators; `guest`: the reporter, None for one with a profile.
+    the reporter shows to moderators; `guest`: the reporter, None for one with a profile; `id` 0: not stored yet.
     """
 
     thing: ReportedThing
@@ -243,8 +243,8 @@ class Report:
 
 
 def _check_limits(counts: Sequence[int]) -> None:
-    """Raise TooMany if a count is at its limit: (reports of a person in a day,), or (those of a guest in a day, of
-    guests in the open case, of guests on the site in a day).
+    """Raise TooMany if a count is at its limit. `counts`, for a person: (reports of the person in a day,); for a guest:
+    (reports of the guest in a day, of all guests in the thing's open case, of all guests on the site in a day).
     """
     if len(counts) == 1:
         if counts[0] >= MOST_A_DAY:
@@ -319,7 +319,7 @@ class OwnReport(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return those of the reports `ids` that are the profile `me`'s own, as dicts for JSON by id; no statement is run
+    """Return the reports in `ids` that the profile `me` has sent, as dicts for JSON, by report id; no statement is run
     for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()

@@ -70,9 +70,10 @@ def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
 
 def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
     """Return an owner's list of kinds, sent as dicts with kind, title and category, checked, in its order. Raises
-    Invalid, which names the entry.
+    Invalid, which names the bad entry.
 
-    `illegal` must be among them: people may report what is against the law, whatever else a site takes.
+    `illegal` must be among the kinds, or Invalid is raised: people may report what is against the law, whatever else a
+    site takes.
     """
     if len(sent) > MOST_KINDS:
         raise Invalid("", f"may have at most {MOST_KINDS} kinds", code=OUT_OF_RANGE)

@@ -71,8 +71,8 @@ BANNED = Query(
 
 @dataclasses.dataclass
 class Sanction:
-    """Sanction of a profile in a microcosm, whose profile is locked: a ban or, if not `is_ban`, a silence. `state`:
-    NONE if there is none, else the time of its end, "" for never.
+    """Sanction of a profile in a microcosm, one object for each kind: a ban or, if not `is_ban`, a silence. The profile
+    is locked. `state`: NONE if the sanction is not stored, else the time of its end, "" for never.
 
     `is_over`: its end has passed.
     """
@@ -88,7 +88,9 @@ class Sanction:
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, microcosm_id: int, is_ban: bool
     ) -> Self:
-        """Lock a profile's row, and return its sanction of that kind in a microcosm, of state NONE if there is none."""
+        """Lock a profile's row, and return its ban (`is_ban`) or silence in a microcosm, with the state NONE if there
+        is none.
+        """
         tx.rows(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
         held = cls(site_id, profile_id, microcosm_id, is_ban)
         row = tx.row(FIND, **held._named)
@@ -115,7 +117,7 @@ class Sanction:
         ends: datetime.datetime | None = None,
     ) -> None:
         """Store the sanction until `ends` (None: for good) or, if not `is_in_force`, delete it; recompute the profile's
-        roles. Nothing happens if this is its state already.
+        roles. Nothing happens if the sanction is so already.
         """
         state = (ends.isoformat() if ends is not None else "") if is_in_force else NONE
         if state == self.state:
@@ -139,8 +141,8 @@ class Sanction:
 def ban_from_site(
     tx: Transaction, author: Author, profile_id: int, ends: datetime.datetime | None
 ) -> int:
-    """Ban a profile's user from its site until `ends` (None: for good); return the ban's id, 0 if they are banned
-    already.
+    """Ban a profile's user from the author's site until `ends` (None: for good); return the ban's id, 0, and store
+    nothing, if the user is banned already.
     """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if tx.value(BANNED, site_id=author.site_id, user_id=user_id):
@@ -151,8 +153,8 @@ def ban_from_site(
 
 
 def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bool:
-    """Delete a ban from the site; return False if it is gone and the profile's user is banned by another one, True
-    otherwise.
+    """Delete the ban `ban_id` from the author's site; return False if that ban is gone and the profile's user is banned
+    by another one, True otherwise.
     """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if Ban.delete(tx, author.site_id, ban_id) is None:
@@ -164,8 +166,8 @@ def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bo
 def protected(
     tx: Reader, site_id: int, tree: Tree, profile_ids: Sequence[int], place_id: int
 ) -> int:
-    """Return the first of these profiles that is the site's owner, or moderates the microcosm `place_id` (0: any one,
-    or what is outside of all); 0 if there is none.
+    """Return the first of these profile ids that is the site's owner's or that of a moderator of the microcosm
+    `place_id`; with 0, of whoever moderates anything on the site. 0 if none is.
     """
     for profile_id in profile_ids:
         found = identities.of_profile(tx, site_id, profile_id)

@@ -101,8 +101,8 @@ THINGS = Query(
 def insert_for(
     tx: Transaction, site_id: int, action_id: int, profile_ids: Collection[int]
 ) -> dict[int, int]:
-    """Store a statement of the action for each of these profiles that has none; return the ids of all their statements
-    by profile.
+    """Store a statement of the action for each of these profiles that has none of it yet; return the ids of their
+    statements of the action, new and earlier ones, by profile id.
     """
     if not profile_ids:
         return {}
@@ -111,14 +111,16 @@ def insert_for(
 
 
 def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
-    """Mark as revoked the action's statements to authors of whose things nothing is changed by it any more."""
+    """Mark as revoked those statements of the action whose addressees have no thing left that the action still changes,
+    since it was undone.
+    """
     tx.run(REVOKE, site_id=site_id, action_id=action_id)
 
 
 class Statement(NamedTuple):
     """Statement of reasons as the person reads it to whom it is addressed. `revoked`: time at which the action was
-    undone, None if it was not; `things_total`: number of things that it is about; `is_automated`: a rule found the
-    things, and decided.
+    undone, None if it was not; `ground`, `category`, `rule`, `reason`: as in ActionGrounds; `place_id`, `ends`: as in
+    Action; `things_total`: number of things that it is about; `is_automated`: a rule found the things, and decided.
     """
 
     id: int
@@ -149,8 +151,8 @@ class Statement(NamedTuple):
         return [cls(*row) for row in rows]
 
     def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
-        """Return (type, id, True if the change was undone) of the first MOST_THINGS things that the statement is about;
-        [] unless the statement is addressed to the profile `me`.
+        """Return (type, id, True if the change was undone) of each of the first MOST_THINGS things that the statement
+        is about, as rows for `thing`; [] unless the statement is addressed to the profile `me`.
         """
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 
@@ -185,8 +187,8 @@ class Statement(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return those of the statements of reasons `ids` that are to the profile `me`, as dicts for JSON by id; no SQL
-    statement is run for no ids.
+    """Return the statements of reasons in `ids` that are addressed to the profile `me`, as dicts for JSON, by statement
+    id; no SQL statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Statement(*row).document() for row in rows}

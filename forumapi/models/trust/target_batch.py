@@ -112,7 +112,8 @@ RECOUNT_BIOS = Query(
 
 
 class TargetBatch:
-    """Batch of changes of one author's to locked targets. A target changes once, and all are hidden or all are shown.
+    """Batch of changes that one author makes to locked targets. A target may be changed once, and all targets are
+    hidden or all are shown.
 
     The changes are seen on the targets at once, and stored by `write`.
     """
@@ -130,7 +131,9 @@ class TargetBatch:
         self._activities: dict[int, datetime.datetime] = {}
 
     def read_latest(self, targets: Iterable[ActionTarget]) -> None:
-        """Read the latest live comment of the items that the targets are on, for a batch that shows comments."""
+        """Read, into `latest` of the items that the targets are on, the latest live comment of each. Call it before
+        `flag` in a batch that shows comments.
+        """
         held = {one.parent.item.id: one.parent for one in targets if one.comment and one.parent}
         if held:
             site_id = self._author.site_id
@@ -138,7 +141,7 @@ class TargetBatch:
                 held[id].latest = seq, created
 
     def flag(self, target: ActionTarget, column: str, value: bool) -> None:
-        """Set the flag `column` of a comment or item to `value` on the target; `write` stores it."""
+        """Set the flag `column` of the comment or item `target` to `value` in memory; `write` stores it."""
         thing = target.thing
         was_visible = thing.is_visible
         setattr(thing, column, value)
@@ -152,7 +155,7 @@ class TargetBatch:
                 self._item_writers[target.author_id] += by
 
     def move(self, target: ActionTarget, microcosm_id: int) -> None:
-        """Move an item into another microcosm on the target; `write` stores the move."""
+        """Move the item `target` into another microcosm in memory; `write` stores the move."""
         item = target.item
         assert item is not None
         self._changed[target] = item.microcosm_id
@@ -166,8 +169,8 @@ class TargetBatch:
     def restore_activity(
         self, held: HeldItem, before: datetime.datetime, after: datetime.datetime
     ) -> bool:
-        """Set an item's last activity back to `before`, if the item has no live comment and its last activity is still
-        `after`. Return False, and change nothing, otherwise.
+        """Set the last activity of the item `held` back to `before` in memory, if the item has no live comment and its
+        last activity is still `after`; `write` stores it. Return False, and change nothing, otherwise.
         """
         if held.item.comment_count or held.last_activity != after:
             return False
@@ -201,7 +204,9 @@ class TargetBatch:
         self._refreshed.add(microcosm_id)
 
     def write(self, kind: str) -> None:
-        """Store the changes with their counters, and record each as `kind` in audit and event log, in their order."""
+        """Store the changes with their counters, and record each as `kind` (such as PATCHED) in audit and event log, in
+        the order in which they were made.
+        """
         tx, site_id = self._tx, self._author.site_id
         if self._comment_writers or self._item_writers:
             role_recomputation.lock_roles_shared(tx, site_id)

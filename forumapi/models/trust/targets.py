@@ -68,8 +68,8 @@ _BEGINNING: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 class HeldItem:
     """Item that is locked, with its last activity, which its comments move.
 
-    `latest`: number and time of its latest live comment, where that was read; `is_counted`: a comment was hidden
-    since. `merged_into`: id of the item that its comments were moved into by a merge; 0 for none.
+    `latest`: (number, time) of its latest live comment, None where that was not read; `is_counted`: `count` was called.
+    `merged_into`: id of the item that its comments were moved into by a merge; 0 for none.
     """
 
     item: Item
@@ -79,8 +79,8 @@ class HeldItem:
     merged_into: int = 0
 
     def count(self, target: ActionTarget, by: int) -> None:
-        """Set the item's last activity after one of its comments was shown (`by` 1) or hidden (-1). An item whose last
-        live comment was hidden keeps the last activity that this comment made (content 7.7).
+        """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1). An
+        item whose last live comment was hidden keeps the last activity that this comment made (content 7.7).
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):
@@ -97,7 +97,8 @@ class ActionTarget:
     """Thing that an action changes: a comment or an item, locked until the transaction ends, or a profile, not locked
     yet.
 
-    `parent`: the item that a comment is on, or the item itself; None for a comment on a profile.
+    `author_id`: the thing's author, for a profile its own id; `parent`: the item that a comment is on, or the item
+    itself; None for a profile and for a comment on a profile. `seq`, `created`: number and time of a comment.
     """
 
     ref: ItemRef
@@ -111,7 +112,7 @@ class ActionTarget:
 
     @property
     def thing(self) -> Comment | Item:
-        """Return the comment or item."""
+        """Return the comment or item; not for a profile."""
         thing = self.comment or self.item
         assert thing is not None
         return thing
@@ -123,17 +124,19 @@ class ActionTarget:
 
     @property
     def parent_ref(self) -> tuple[int, int] | None:
-        """Return type and id of what a comment is on; None for an item."""
+        """Return (type, id) of the item or profile that a comment is on; None for an item or profile."""
         return self.comment.parent[:2] if self.comment else None
 
     @property
     def place_id(self) -> int:
-        """Return the microcosm that it is in now; 0 outside of all."""
+        """Return the id of the microcosm that a comment or item is in now, after changes in memory too; 0 outside of
+        all, and for a profile.
+        """
         return self.parent.item.microcosm_id if self.parent else 0
 
 
 class LockedThings(NamedTuple):
-    """Targets that are locked, in the order of TYPES, and all locked items, by id."""
+    """Targets as `lock` returns them, and all locked items, by item id."""
 
     targets: dict[ItemRef, ActionTarget]
     items: dict[int, HeldItem]
@@ -142,8 +145,8 @@ class LockedThings(NamedTuple):
 def lock(
     tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
 ) -> dict[ItemRef, ActionTarget]:
-    """Lock the comments and items among `refs`; return the targets: items that exist, then all given profiles, then
-    comments that exist, each by id. `place_id`: microcosm that a profile counts as being in.
+    """Lock the comments and items among `refs`; return the targets by thing, in the order: items that exist, then all
+    given profiles, then comments that exist, each by id. `place_id`: microcosm that a profile counts as being in.
 
     A comment that a merge has moved meanwhile is left out, like one that does not exist.
     """
@@ -157,7 +160,9 @@ def lock_with(
     others: Collection[int],
     place_id: int = 0,
 ) -> LockedThings:
-    """Lock what `lock` locks, and the items `others`, by their ids, in one order with them."""
+    """Lock what `lock` locks, and the items with the ids `others`, all items in one order; return the targets as `lock`
+    does, and every locked item.
+    """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}
     if comment_ids:

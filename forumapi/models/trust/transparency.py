@@ -136,8 +136,8 @@ class ReportRow(NamedTuple):
 
 
 class TransparencyReport(NamedTuple):
-    """Report of the period from `since` to `until`, exclusive. `totals`: by part, the row of all its notices, decisions
-    or appeals.
+    """Report of the period from `since`, inclusive, to `until`, exclusive. `totals`: by part, the row of all its
+    notices, decisions or appeals; `rows`: all other rows.
     """
 
     since: datetime.datetime

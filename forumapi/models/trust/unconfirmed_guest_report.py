@@ -72,7 +72,9 @@ class GuestRequest(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, secret: str) -> Self | None:
-        """Return the request with this secret, which stays; None if this site has none, or it is used or expired."""
+        """Return the request with this secret, which stays valid; None if this site has none, or it is used
+        or expired.
+        """
         row = tx.row(FIND, kind=KIND, secret_hash=_hash(secret), site_id=site_id)
         return cls(*row) if row else None
 
