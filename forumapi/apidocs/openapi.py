@@ -29,7 +29,7 @@ from forumapi.wire import http_headers, scopes
 from forumapi.wire.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
 from forumapi.wire.schemas.access import OAuthError
 from forumapi.wire.schemas.parts import ErrorDetail
-from forumapi.wire.schemas.watchers import TAG_AFTER
+from forumapi.wire.schemas.watchers_and_ignored import TAG_AFTER
 
 Routes = Mapping[str, type[Handler]]
 Schema = dict[str, Any]
