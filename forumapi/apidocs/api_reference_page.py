@@ -59,7 +59,9 @@ def page(document: Schema) -> bytes:
 
 
 def _operations(document: Schema, tag: str) -> Iterable[tuple[str, str, Schema, Schema]]:
-    """Yield (method, address, path item, operation) of each operation with this tag, without OPTIONS and HEAD."""
+    """Yield (method in lower case, address, path item, operation) of each operation with this tag, in the document's
+    order, without OPTIONS and HEAD.
+    """
     for path, item in document["paths"].items():
         for verb in _VERBS:
             if verb in item and tag in item[verb]["tags"]:
@@ -194,8 +196,8 @@ def _required(document: Schema, schema: Schema) -> str:
 
 
 def _keys(document: Schema, schema: Schema) -> Iterable[str]:
-    """Yield the names of the required keys of a schema, in its order; those of a nested object, such as
-    `meta.text`, in place of the object's own name.
+    """Yield the names of the required keys of a schema (a reference too), in its order; for an object that has required
+    keys itself, their paths, such as `meta.text`, in place of its own name.
     """
     whole = _resolved(document, schema)
     for key in whole.get("required", ()):
@@ -214,8 +216,8 @@ def _data(document: Schema, response: Schema) -> str:
 
 
 def _object_names(document: Schema) -> list[str]:
-    """Return the names of the document's objects in its order, without the envelopes, which the introduction
-    describes.
+    """Return the names of the document's schemas (components) in its order, without the envelopes, which the
+    introduction describes.
     """
     return [name for name in document["components"]["schemas"] if not name.endswith("Envelope")]
 

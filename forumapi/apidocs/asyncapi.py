@@ -45,7 +45,9 @@ def _operation(action: str, structs: tuple[type[msgspec.Struct], ...], summary: 
 
 
 def document(host: str, *, is_tls: bool) -> Schema:
-    """Return the document of the WebSocket at `host` (with port); "send" and "receive" are said of the server."""
+    """Return the document of the WebSocket at `host` (with port, if not the usual one), by wss if `is_tls`, else ws;
+    "send" and "receive" in it are said of the server.
+    """
     _, schemas = msgspec.json.schema_components((*SENT, *RECEIVED), ref_template=_REF)
     return {
         "asyncapi": VERSION,

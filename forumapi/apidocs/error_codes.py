@@ -12,7 +12,9 @@ from forumapi import errors
 
 
 class ErrorCode(NamedTuple):
-    """Stable code of errors: its name and number (0: none), the status with it, and texts for a client's author."""
+    """Stable code of errors: its name and number (0: it has none), the HTTP status of the answer, and, for a client's
+    author, what it means and what a client does then.
+    """
 
     name: str
     number: int

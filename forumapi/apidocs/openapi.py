@@ -205,7 +205,9 @@ _MOVED: Final = {
 
 
 class Endpoint(NamedTuple):
-    """Address of a routing table (`url`) with its handler; `template` and `parameters` are its form in the document."""
+    """Address of a routing table (`url`, with `<name>`) with its handler. In the document the address is `template`
+    (with `{name}`), and `parameters` describe its variable parts in order.
+    """
 
     url: str
     template: str
@@ -217,7 +219,7 @@ class Endpoint(NamedTuple):
 
 
 def document(root: Routes, site: Routes) -> Schema:
-    """Return one document for the platform's host and the sites' hosts, from the routing table of each.
+    """Return one document for the platform's host and the sites' hosts, from their routing tables, `root` and `site`.
 
     Raises ValueError for an address that is in both, but not with the same operations.
     """
@@ -329,7 +331,7 @@ def _module(handler: type[Handler]) -> str:
 
 
 def _tag(handler: type[Handler]) -> str:
-    """Return the tag of the handler's module; of a module without one its own name."""
+    """Return the name of the tag of the handler's module; for a module without a tag the module's own name."""
     module = _module(handler)
     return BY_MODULE[module].name if module in BY_MODULE else module
 
@@ -407,7 +409,9 @@ def _operation(
 
 
 def _form(handler: type[Handler]) -> Schema:
-    """Return the `content` of a body of files, with the fields that the handler takes beside them."""
+    """Return the `content`, by media type, of a body of files, with the fields that the handler takes beside the
+    files.
+    """
     if not handler.form_fields:
         return _FILES
     properties: Schema = {
@@ -432,8 +436,8 @@ def _form(handler: type[Handler]) -> Schema:
 
 @functools.cache
 def recorded() -> dict[str, Schema]:
-    """Return the recorded exchanges by operation id: request line, body sent, status and answer; the latter two bodies
-    only where they are JSON.
+    """Return the recorded exchanges by operation id, from examples.json: `request` (method and address), `status`, and
+    `body` (as sent) and `answer`, each of which is absent unless it is JSON.
     """
     file = Path(__file__).with_name("examples.json")
     found: dict[str, Schema] = json.loads(file.read_bytes())
@@ -441,7 +445,7 @@ def recorded() -> dict[str, Schema]:
 
 
 def _exemplify(operation: Schema, example: Schema) -> None:
-    """Add a recorded exchange to an operation, in place."""
+    """Add a recorded exchange to an operation of the document as its example, in place."""
     operation["x-example-request"] = example["request"]
     if "body" in example:
         operation["requestBody"]["content"][JSON]["example"] = example["body"]
@@ -459,7 +463,7 @@ def _operation_name(endpoint: Endpoint, verb: str) -> str:
 
 def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
-    (307); for a redirect also the 200 of `always200`.
+    (307); for a redirect with 307 also the 200 of `always200`. `name`: of `_operation_name`, for components.
     """
     made: Schema = {str(operation.status): _success(name, operation, schemas)}
     if operation.status == 307:
@@ -478,7 +482,10 @@ def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema
 def _merged(
     name: str, endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas
 ) -> Schema:
-    """Return the redirect (301) of a read of a conversation that was merged into another item; {} for others."""
+    """Return the redirect, by its status (301), that answers a read of a conversation, or of something below it, once
+    the conversation was merged into another item; {} for other operations. `name`: of `_operation_name`, for
+    components.
+    """
     if verb != "GET" or "<conversation:item>" not in endpoint.url or not _locates(endpoint.handler):
         return {}
     there = operation._replace(status=301, answer=None, media_type="")
@@ -541,22 +548,24 @@ def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> lis
 
 
 def operation_errors(handler: type[Handler], verb: str) -> tuple[int, ...]:
-    """Return the further statuses of a method that its class declares in `also_answers`, in that order; () if it
-    declares none.
+    """Return the further statuses of the method `verb` (upper case) that its class declares in `also_answers`, in that
+    order; () if the class declares none.
     """
     also: Mapping[str, tuple[int, ...]] = getattr(handler, "also_answers", {})
     return also.get(verb, ())
 
 
 def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
-    """Return the types of a second kind of 200 answer, by method, that a class declares in `also_succeeds`."""
+    """Return the types of a second kind of 200 answer, by method (upper case), that a class declares in
+    `also_succeeds`; {} if the class declares none.
+    """
     also: Mapping[str, Any] = getattr(handler, "also_succeeds", {})
     return also
 
 
 def takes_preference(operation: HandlerOperation) -> bool:
-    """Return True if the header Prefer has an effect on this operation, once it is a write: its answer has the
-    envelope.
+    """Return True if the header Prefer has an effect on this operation, provided that it is a write, which is not
+    checked: its answer has the envelope.
     """
     return not operation.media_type
 
@@ -564,8 +573,8 @@ def takes_preference(operation: HandlerOperation) -> bool:
 def _written(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
-    """Return the further responses of a write by status: 303 to pages, those that Prefer asks for, and that of a dry
-    run.
+    """Return responses by status that come with those of `_passed`, or replace them: of a write 303 to pages and those
+    that Prefer asks for; of any method a 200 with either type if the class declares a second one.
     """
     name = _operation_name(endpoint, verb)
     made: dict[str, Schema] = {}
@@ -603,7 +612,8 @@ def _written(
 def _shown(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
-    """Return (status, type) of the document that a write answers with if Prefer asks for it; None if there is none.
+    """Return (status, type) of the document that a write answers with if Prefer asks for it: 201 for a new resource,
+    else 200; None if there is no such document. The type is None for an answer without data.
 
     By the same rules as request/preferred_answer.py.
     """
@@ -626,8 +636,8 @@ def _shown(
 
 
 def required_keys(handler: type[Handler], verb: str) -> tuple[str, ...]:
-    """Return the required keys of a method's body, which its class declares in `required_keys`, in that order; ()
-    if it declares none. `meta.x` is `x` within `meta`.
+    """Return the required keys of the body of the method `verb` (upper case), which its class declares in
+    `required_keys`, in that order; () if the class declares none. `meta.x` is `x` within `meta`.
     """
     keys: Mapping[str, tuple[str, ...]] = getattr(handler, "required_keys", {})
     return keys.get(verb, ())
@@ -703,8 +713,8 @@ _FORMED: Final = (400, 401, 403, 429, 501)
 
 
 def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
-    """Yield the forms that an error has besides the `usual` schema, by name: of the OAuth protocol, and as an HTML
-    page.
+    """Yield (component's name, response) of the two forms that the error `status` has besides its `usual` response: of
+    the OAuth protocol, and as an HTML page.
     """
     enveloped = usual["content"][JSON]["schema"]
     either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
@@ -714,9 +724,10 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
 
 
 def _responses(schemas: _Schemas) -> Schema:
-    """Return the responses of errors that all operations share, as components by name.
+    """Return the responses of errors that all operations share, as components by name: the status, such as `404`.
 
-    Each also in a form whose `data` may be null, for classes with `errors_without_data` (platform 1.6).
+    Each also comes in a form whose `data` may be null (`Bare404`), for classes with `errors_without_data` (platform
+    1.6). The envelopes in them are added to `schemas`.
     """
     detail = {"$ref": _REF.format(name="ErrorDetail")}
     made: Schema = {}
@@ -752,7 +763,9 @@ def _responses(schemas: _Schemas) -> Schema:
 
 
 def _texts(text: str | None) -> tuple[str, str]:
-    """Split a docstring, without citations, into its first paragraph in one line without full stop, and the rest."""
+    """Split a docstring, without citations, into its first paragraph in one line without full stop, and the rest; both
+    are "" for None.
+    """
     first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n\n")
     return " ".join(first.split()).removesuffix("."), rest.strip()
 
@@ -761,7 +774,9 @@ def _texts(text: str | None) -> tuple[str, str]:
 
 
 class _Schemas:
-    """JSON Schemas of all types of bodies and answers of the handlers: as components, and references to them."""
+    """JSON Schemas of all types of bodies and answers of the handlers, one instance a document: as `components` by
+    name, and references to them.
+    """
 
     def __init__(self, handlers: Iterable[type[Handler]]) -> None:
         # Sorted, since components with the same name are numbered in this order; folders of handlers don't count.
@@ -792,14 +807,16 @@ class _Schemas:
         detail["code"]["enum"] = [one.name for one in ERROR_CODES]
 
     def answer(self, kind: Any) -> Schema:
-        """Return the schema of a type of answer, which refers to components."""
+        """Return the schema of a type of answer of the handlers, which refers to components."""
         found: Schema = self._answers[repr(kind)]
         return found
 
     def envelope(self, name: str, status: int, data: Schema, error: Schema) -> Schema:
-        """Return a reference to the envelope around `data`: one component for all operations that answer with it.
+        """Return a reference to the envelope around `data`, a component, which is added: one for all operations that
+        answer with the same. `data`, `error`: schemas of these keys; `error` is _NULL for a success.
 
-        Named after what is in it, or `name` (of the operation, or `Error`) where that has no name of its own.
+        The component is named after the components in `data`, or `name` (of the operation, or `Error`) where that has
+        none.
         """
         moved = status in (302, 303, 307) or (status == 301 and error == _NULL)
         if error == _NULL and (moved or data == _NULL):
@@ -823,9 +840,10 @@ class _Schemas:
         )
 
     def body(self, name: str, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Return the `content` of the body of the operation `name`: JSON, for a flat struct a form too.
+        """Return the `content`, by media type, of a body of the type `kind`: JSON, for a flat struct a form too.
 
-        With required `keys`, the body is a component of its own, since they are the operation's and not the type's.
+        With required `keys`, the body is a component of its own, named after the operation `name`, since they are the
+        operation's and not the type's.
         """
         schema: Schema = self._bodies[repr(kind)]
         if keys:
@@ -839,7 +857,9 @@ class _Schemas:
         return made
 
     def used_by(self, *roots: Schema) -> Schema:
-        """Return the components that these parts of the document refer to, and those that these components refer to."""
+        """Return the components, by name, that these parts of the document refer to, and those that these components
+        refer to.
+        """
         found: set[str] = set()
         left = _references(roots)
         while left:
@@ -858,7 +878,7 @@ class _Schemas:
 
     def _requiring(self, name: str, schema: Schema, keys: tuple[str, ...]) -> Schema:
         """Return a reference to a copy of an object's schema, by which `keys` are required and not null; `meta.x` is
-        `x` within `meta`.
+        `x` within `meta`. The copy is added as the component `name`, each object with keys in it as one more.
         """
         inner: dict[str, list[str]] = {}
         for key in keys:
@@ -950,7 +970,7 @@ def _error_codes() -> Schema:
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
-    """Return the schemas of types, by the keys of `kinds`, and the components that they refer to, by name."""
+    """Return (schemas of the types, by the same keys as in `kinds`; the components that these refer to, by name)."""
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
     for name, (tag, before) in TAG_AFTER.items():
         if name in components:
@@ -959,7 +979,7 @@ def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
 
 
 def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
-    """Move the property `name` to the position after `before`, in place."""
+    """Move the property `name` to the position after the property `before`, in place."""
     moved = properties.pop(name)
     for key, value in [*properties.items()]:
         properties[key] = properties.pop(key, value)
@@ -968,9 +988,9 @@ def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
 
 
 def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """Return readable names of components that OpenAPI allows, by present name: `Paged_X_` becomes `PageOfX`.
+    """Return readable names that OpenAPI allows, by present name of component: for `Paged_X_` it is `PageOfX`.
 
-    A name that would be equal to another, or is `taken`, gets `suffix`, then a number.
+    A name that would be equal to another, or is in `taken`, gets `suffix`, and if that is not enough a number.
     """
     found: dict[str, str] = {}
     used = set(taken)
@@ -995,7 +1015,9 @@ def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) ->
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """Copy a schema, with references and titles changed to the new `names`, and citations removed from descriptions."""
+    """Copy a schema, with references and titles changed to new names, and citations removed from descriptions. `names`:
+    new name by present name, for all components to which the schema refers.
+    """
     if isinstance(schema, list):
         return [_renamed(inner, names) for inner in schema]
     if not isinstance(schema, dict):
@@ -1019,7 +1041,9 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
 
 
 def _lenient(schema: Schema) -> Schema:
-    """Return the schema of a body in which null is allowed for every key, where it means absent (platform 1.2)."""
+    """Return the schema of a body in which null is allowed for every key that is not required, where null means absent
+    (platform 1.2).
+    """
     required = set(schema.get("required", ()))
     properties = {
         key: {"anyOf": [inner, _NULL]} if inner and key not in required else inner

@@ -78,9 +78,10 @@ EXCEPTIONS: Final = {
 
 
 def operation_id(verb: str, template: str) -> str:
-    """Return the id of the operation `verb` (upper case) at an address of the document, such as `getConversation`.
+    """Return the id of the operation `verb` (upper case) at an address of the document (`{id}` for a parameter), such
+    as `getConversation`.
 
-    A page outside /api/v1 is a `Page`, to which POST submits its form.
+    For an address outside /api/v1, an HTML page, the id ends in `Page`, and begins with `submit` for POST.
     """
     if exception := EXCEPTIONS.get(f"{verb} {template}"):
         return exception

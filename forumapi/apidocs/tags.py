@@ -6,7 +6,9 @@ from typing import Final, NamedTuple
 
 
 class Tag(NamedTuple):
-    """Subject of the reference; `modules` are names of modules of handlers, without their folders."""
+    """Tag of operations, a subject of the reference page; `modules`: names of the modules of handlers whose operations
+    have the tag, without their folders.
+    """
 
     name: str
     description: str

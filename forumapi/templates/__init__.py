@@ -14,8 +14,8 @@ __all__ = ["DARK", "ENVIRONMENT", "LIGHT", "render", "source"]
 
 
 class Look(NamedTuple):
-    """Colours of a scheme, light or dark. Those from `quiet` on are mixed from the first three in advance, since mail
-    programs can't mix.
+    """Colours of a scheme, light or dark, as CSS: `#rrggbb`. `quiet` and `rule` are mixed from `ink` and `paper` in
+    advance, since mail programs can't mix.
     """
 
     accent: str
@@ -46,12 +46,12 @@ ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 
 def render(name: str, /, **values: object) -> str:
-    """Render a template by its path in forumapi/templates. Raises UndefinedError if the template uses a name that has
-    no value.
+    """Render a template by its path in forumapi/templates; `values`: what its names stand for. Raises UndefinedError
+    if the template uses a name that has no value.
     """
     return ENVIRONMENT.get_template(name).render(values)
 
 
 def source(name: str) -> str:
-    """Return the source of a template by its path in forumapi/templates."""
+    """Return the unrendered text of a file in forumapi/templates, by its path there."""
     return _LOADER.get_source(ENVIRONMENT, name)[0]

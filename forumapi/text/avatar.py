@@ -18,7 +18,8 @@ _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 
 def href(profile_id: int, stored: str) -> str:
-    """Return the address of a profile's avatar: `stored`, the one that it has set, or for "" that of the generated one.
+    """Return the address of a profile's avatar: `stored`, the address of the picture that the profile has set, or, if
+    that is "", the address of the generated avatar.
 
     Addresses that earlier releases stored for profiles without an upload contain the md5 of an e-mail address, and
     count as "".
@@ -29,7 +30,9 @@ def href(profile_id: int, stored: str) -> str:
 
 
 def profile_of(name: str) -> int | None:
-    """Return the profile's id in the name of a generated avatar, such as profile-7; None for any other name."""
+    """Return the profile's id in the file name (without ending) of a generated avatar, such as profile-7; None for any
+    other name.
+    """
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
 

@@ -16,7 +16,7 @@ _ASCII_LOWER = re.compile("[a-z]")
 
 
 def block_characters(text: str) -> str:
-    """Remove characters that are neither printable nor white space."""
+    """Remove characters that are neither printable nor white space, except for JOINERS."""
     # Fast path: most texts are printable except for newlines.
     if text.replace("\n", "").isprintable():
         return text
@@ -24,14 +24,14 @@ def block_characters(text: str) -> str:
 
 
 def sentence_characters(text: str) -> str:
-    """Remove characters that are not printable, and white space other than U+0020."""
+    """Remove characters that are not printable, except for JOINERS, and white space other than U+0020."""
     if text.isprintable():
         return text
     return _without(text, {c for c in set(text) if not c.isprintable() and c not in _SENTENCE})
 
 
 def word_characters(text: str) -> str:
-    """Remove characters that are not printable, and all white space."""
+    """Remove characters that are not printable, except for JOINERS, and all white space."""
     return sentence_characters(text).replace(" ", "")
 
 

@@ -22,8 +22,8 @@ LIMIT_S: Final = 0.05
 
 
 class Segment(NamedTuple):
-    """Segment of the old or new text. `op`: EQUAL, DELETE or INSERT; the equal and inserted ones, in order, are the new
-    text.
+    """Segment of two texts. `op`: EQUAL (in both), DELETE (in the old text alone) or INSERT (in the new one alone). The
+    texts of all EQUAL and DELETE segments, joined in order, are the old text, those of EQUAL and INSERT the new one.
     """
 
     op: str
@@ -42,8 +42,8 @@ class _Differ(diff_match_patch):  # type: ignore[misc]
 
 
 def changes(old: str, new: str) -> list[Segment]:
-    """Return the segments that turn `old` into `new`; of two neighbours one is never of the other's kind. After LIMIT_S
-    the rest is one deletion and one insertion.
+    """Return the segments that turn `old` into `new`, in order, none empty; two neighbours never have the same `op`. It
+    compares for LIMIT_S seconds; a stretch not compared by then is deleted and inserted as a whole.
     """
     known: dict[str, str] = {}
     words: list[str] = []

@@ -32,10 +32,11 @@ class Embed(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """Rule for the links of a provider. `hosts` and `address` (path, query and fragment) are regular expressions for
-    the whole, ignoring case.
+    """Rule for one form of a provider's links. `hosts` and `address` are regular expressions, without regard to case,
+    for the whole host and for the whole path with query and fragment.
 
-    `src`: the frame's address, with the named groups of both. Rules are tried by `sequence`, then in their order here.
+    `src`: the frame's address, with `{group}` for the named groups of `hosts` and `address`. `width` and `height`: of
+    the frame, in pixels, or "100%". Rules are tried from the lowest `sequence`, then in their order in RULES.
     """
 
     sequence: int
@@ -143,7 +144,7 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """Return the frame to show below a link to `url`; None if no rule matches."""
+    """Return the frame to show below a link to `url`; None if `url` is no link of a known provider."""
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):
         return None

@@ -47,8 +47,8 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Split `html` in its order into texts and tags, without HIDDEN elements and their content. A `<` with no `>`
-    anywhere after it is text.
+    """Yield the parts of `html` in order, a text with the tag after it each; HIDDEN elements are left out with their
+    content. A `<` with no `>` anywhere after it is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
@@ -75,8 +75,8 @@ def _without_hidden(html: str) -> str:
 
 
 def _end_of_hidden(html: str, name: str, position: int) -> int:
-    """Return the position of the end tag of the element `name` that is open at `position`; without an end tag, the end
-    of the text.
+    """Return the position at which the end tag of a HIDDEN element begins; without an end tag, the end of the text.
+    `name`: the element's, in lower case; `position`: after its start tag.
     """
     depth = 1
     for match in _HIDDEN_TAG[name].finditer(html, position):
@@ -87,8 +87,8 @@ def _end_of_hidden(html: str, name: str, position: int) -> int:
 
 
 def attributes_of(written: str) -> Iterator[tuple[str, str]]:
-    """Yield the attributes in the text of a tag in order as (name in lower case, value as written, "" without one);
-    a repeated name comes again.
+    """Yield the attributes of a tag in order as (name in lower case, value as written, "" without one); a repeated name
+    comes again. `written`: the tag's text after its name.
     """
     for match in _ATTRIBUTE.finditer(written):
         name, double, single, bare = match.groups(default="")

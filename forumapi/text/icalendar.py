@@ -15,8 +15,10 @@ _STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
 
 
 class CalendarEvent(NamedTuple):
-    """Event in a calendar; its texts are HTML-escaped, as stored. `start`: with its time zone; `clock` and `zone`:
-    local time at the event.
+    """Event in a calendar. `title` and `place` ("": none) are HTML-escaped, as stored. `start`, `created` and `changed`
+    have a time zone; `clock` is the same moment as `start` on a clock at the event, in the time zone named `zone`.
+
+    `version` counts from 1. `status`: "postponed" or "cancelled"; an event with any other one is confirmed.
     """
 
     uid: str
@@ -36,9 +38,9 @@ class CalendarEvent(NamedTuple):
 
 
 def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
-    """Make the iCalendar file of a calendar with this name (HTML-escaped) and these events.
+    """Return the iCalendar file of a calendar with this name (HTML-escaped) and these events, in their order.
 
-    Times are in UTC, so that readers need no rules of time zones; the local time at an event is in its description.
+    Their times are in UTC, so that readers need no rules of time zones; the local time is in an event's description.
     """
     # Imported on use: it costs 3 MB and 30 ms, and most processes never need it.
     from icalendar import Calendar, Timezone

@@ -41,10 +41,11 @@ class LinkTarget(NamedTuple):
 
 
 def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTarget | None:
-    """Return the target of a link to `url`, as an author wrote it; None if the sanitiser would remove the link.
+    """Return the target of a link to `url`, as an author wrote it but with entities decoded; None if the sanitiser
+    would remove the link.
 
     A link within the site becomes a path. `own_hosts`: the site's host names, in lower case, without port; `file_host`:
-    the one of them on which addresses of files stay absolute, None for none.
+    the one of `own_hosts` on which addresses of files stay absolute, None for no such host.
     """
     web = _PLAIN_WEB.fullmatch(url)
     if web is None:
@@ -68,7 +69,9 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
 
 
 def usable_image(url: str) -> str | None:
-    """Return the address to load an image from, of the `url` that an author wrote; None if it may not be loaded."""
+    """Return the address from which pages load an image with the source `url`, as an author wrote it but with entities
+    decoded; None if the image must be left out. Unlike a link's, an address on the site's own host stays absolute.
+    """
     source = target(url, frozenset(), None)
     if source is None or not source.href or source.href[:7].lower() == "mailto:":
         return None

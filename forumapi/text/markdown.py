@@ -35,8 +35,8 @@ def to_html(source: str) -> str:
 
 
 def _with_bounded_tables(source: str) -> str:
-    """Escape the delimiter rows of tables once all of them have more than _MAX_CELLS cells, so that these tables stay
-    text.
+    """Escape the delimiter row of each table whose cells would make it more than _MAX_CELLS in the whole `source`, so
+    that this table stays text.
     """
     lines = source.split("\n")
     cells = 0

@@ -33,8 +33,8 @@ _Rewrite = Callable[[str, str], str]
 
 
 def rewrite(text: str) -> str:
-    """Return Markdown in which bare `www.` addresses begin with https:// and BBCode is converted; code stays as
-    it is.
+    """Return `text`, Markdown with BBCode in it, as Markdown alone, in which bare `www.` addresses begin with https://;
+    code spans and fences stay as they are. `text` has passed a character filter, so it holds no private-use characters.
     """
     has_www = "www." in text and _WWW.search(text) is not None
     has_tags = "[" in text and _ANY_TAG.search(text) is not None
@@ -53,16 +53,18 @@ def rewrite(text: str) -> str:
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Return a text to which `change` was applied, except for code spans and fences. The text has passed a character
-    filter, so it holds no private-use characters.
+    """Return `text` changed by `change`, except for code spans and fences: `change` gets the whole text, in which each
+    of them is one private-use character, to be kept.
+
+    `text` has passed a character filter, so it holds no private-use characters itself.
     """
     masked, code = _mask_code(text)
     return _unmask(change(masked), code)
 
 
 def _pairs(text: str, name: str, rewrite_pair: _Rewrite) -> str:
-    """Replace each `[name=argument]content[/name]` by `rewrite_pair(argument, content)`; one within another of the same
-    name is not replaced.
+    """Replace each `[name=argument]content[/name]`, up to the first end tag, by `rewrite_pair(argument, content)`; a
+    start tag within `content` stays as it is. `argument`: without quotes around it; "" if the tag has none.
     """
     written: list[str] = []
     done = 0
@@ -126,7 +128,9 @@ _TAGS = {
 
 
 def _mask_code(text: str) -> tuple[str, list[str]]:
-    """Replace each code span and fence by one private-use character; return the text, and the code in order."""
+    """Replace each code span and fence by one private-use character: return the changed text, and the replaced spans
+    and fences in order, for `_unmask`.
+    """
     if "`" not in text and "~~~" not in text:
         return text, []
     span_ends = _ends_of_spans(text)
@@ -158,7 +162,9 @@ def _end_of_fence(text: str, opening: re.Match[str]) -> int:
 
 
 def _ends_of_spans(text: str) -> dict[int, int]:
-    """Map the start of each run of backticks that opens a code span to the end of the span."""
+    """Return the position after each code span by that of the run of backticks that opens it. A run within a span may
+    be among the keys too: look up only runs that follow the span before.
+    """
     ends: dict[int, int] = {}
     next_run: dict[int, re.Match[str]] = {}
     for run in reversed(list(_TICKS.finditer(text))):

@@ -19,7 +19,7 @@ _MARKS: Final = "\u200e\u200f"
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Return the map from confusable letters to their prototypes, for str.translate; read once a process."""
+    """Return the prototypes of confusable letters by code point, for str.translate; read once a process."""
     text = files("confusable_homoglyphs").joinpath("confusables.json").read_text(encoding="utf-8")
     pairs = {
         letter.strip(_MARKS): [other["c"].strip(_MARKS) for other in others]
@@ -37,15 +37,17 @@ def _prototypes() -> dict[int, str]:
 
 
 def looks(name: str) -> list[str]:
-    """Return the skeletons of a stored profile name, HTML-escaped as it is: of the name as written and, if that
-    differs, of the name case-folded.
+    """Return the skeletons, one or two, of a stored (HTML-escaped) profile name: of the name as written and, if that
+    has another skeleton, of the case-folded name. Two names look alike if they have a skeleton in common.
     """
     plain = unicodedata.normalize("NFKC", unescape(name))
     return sorted({_skeleton(plain), _skeleton(plain.casefold())})
 
 
 def _skeleton(text: str) -> str:
-    """Return the skeleton of a text, without the characters that are not seen; the same for upper and lower case."""
+    """Return the skeleton of a text in NFKC, in lower case and without the characters that are not seen. A letter's
+    other case can have another skeleton: `I` has `l`, `i` has `i`.
+    """
     for _ in range(2):  # a prototype may have another case, and then another prototype
         seen = "".join(one for one in unicodedata.normalize("NFD", text) if _is_seen(one))
         text = unicodedata.normalize("NFC", seen.translate(_prototypes()).casefold())

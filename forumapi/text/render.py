@@ -50,8 +50,8 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """Link to another host, of which only the start tag is written later, when its short link is known. `more`: its
-    other attributes, as HTML.
+    """Link to another host, of which only the start tag is written later, when its short link is known. `href`: the
+    URL, not escaped; `more`: the other attributes of the tag, as HTML.
     """
 
     href: str
@@ -60,8 +60,8 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class _Mention:
-    """Word after @ or +, which may name a profile. `candidates`: (length in `word`, key to look up) of possible names,
-    the longest first.
+    """Word that begins with @ or +, and may name a profile. `candidates`: the possible names, the longest first, as
+    (length in `word` with the sign, name as in `RenderDraft.mention_names`).
     """
 
     word: str
@@ -70,7 +70,9 @@ class _Mention:
 
 @dataclass(frozen=True, slots=True)
 class RenderDraft:
-    """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML."""
+    """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML, from
+    `parts` in order, in which a str is finished HTML.
+    """
 
     parts: tuple[str | _Link | _Mention, ...]
     mention_names: frozenset[str]
@@ -100,9 +102,10 @@ def prepare(
 ) -> RenderDraft:
     """Render Markdown as far as that needs no database (steps 1 to 7 of content 11.1).
 
-    `own_hosts` and `file_host`: as in `link_target.target`. `jump`: prefix of short links' addresses, which are left as
-    they are. Raises ValueError for a text longer than `limit` characters; None, for texts that are stored already or
-    imported: no limit.
+    `own_hosts`: the site's host names, in lower case, without port; `file_host`: the one of them on which addresses of
+    files stay absolute, None for no such host. `jump`: prefix of the addresses of short links, which get no further
+    short link; "" for none. Raises ValueError for a text longer than `limit` characters; None, for texts that are
+    stored already or imported: no limit.
     """
     if limit is not None and len(markdown) > limit:
         raise ValueError(f"a comment is at most {limit} characters")
@@ -142,7 +145,9 @@ def finish(
 
 
 def _readable(text: str) -> str:
-    """Remove characters that the filter of step 1 removes, since entities can bring them back."""
+    """Remove the characters that the filter of step 1 removes (`block_characters`), and carriage returns, since
+    entities can bring them back.
+    """
     return block_characters(text).replace("\r", "")
 
 
@@ -168,7 +173,9 @@ _STARTS = {name: f"<{name}>" for name in ELEMENTS}
 
 
 class _Writer:
-    """Writer of the parts of a RenderDraft, from the tokens of rendered Markdown."""
+    """Writer of the parts of one RenderDraft from rendered Markdown, for one call of `write`. `source`: the Markdown;
+    the other parameters as in `prepare`.
+    """
 
     def __init__(
         self, source: str, own_hosts: frozenset[str], file_host: str | None, jump: str
@@ -185,7 +192,9 @@ class _Writer:
         self._in_fresh_pre = False
 
     def write(self, html: str) -> None:
-        """Write the whole document `html`: HTML that the Markdown engine made."""
+        """Append the parts of the whole document `html`, made by the Markdown engine, to `parts`, and the names that
+        may be mentions to `names`.
+        """
         for text, slash, name, attributes in steps(html):
             if text:
                 self._text(text)
@@ -204,7 +213,7 @@ class _Writer:
         self.parts.append(self._nesting.finish())
 
     def urls(self) -> tuple[str, ...]:
-        """Return the URLs for which short links are wanted, each once, in order, MAX_LINKS at most."""
+        """Return the URLs for which short links are wanted, each once, in order: the first MAX_LINKS at most."""
         links = (part.href for part in self.parts if isinstance(part, _Link))
         return tuple(dict.fromkeys(links))[:MAX_LINKS]
 
@@ -318,7 +327,12 @@ _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
 
 
 def _attributes(element: str, written: str) -> dict[str, str]:
-    """Return the decoded attributes of a tag that an author may set; of a repeated name the first counts."""
+    """Return the attributes of a tag by name in lower case, with entities decoded: those whose name and value an author
+    may set on `element` (`allowed_value`); others are left out. Of a repeated name the first counts, allowed or not.
+
+    `written`: the tag's text after its name. Raises KeyError for an element that is not in ELEMENTS, if it has
+    attributes.
+    """
     seen: dict[str, str] = {}
     for name, value in attributes_of(written):
         if name not in seen:
@@ -337,7 +351,9 @@ def _written(attributes: Mapping[str, str]) -> str:
 
 
 def _hyphenated(text: str) -> str:
-    """Insert a soft hyphen after every 40 characters of a long word, so that it can be broken (content 11.5)."""
+    """Insert a soft hyphen after every 40 characters of each longer word in `text`, so that lines can be broken there
+    (content 11.5).
+    """
     return _LONG_RUN.sub(lambda run: run[0] + _SOFT_HYPHEN, text)
 
 
@@ -347,8 +363,8 @@ def _start_of_link(href: str, external: bool, more: str) -> str:
 
 
 def _mention(part: _Mention, mentions: Mapping[str, int], mentioned: dict[int, None]) -> str:
-    """Render a possible mention: a link to the profile of its longest candidate in `mentions`, whose id is added to
-    `mentioned`; else text.
+    """Render a possible mention as HTML: a link to the profile of its longest candidate in `mentions` (profile's id by
+    name); without any, text. The id is added to the keys of `mentioned`, whose values mean nothing.
     """
     for end, key in part.candidates:
         profile = mentions.get(key)
@@ -365,8 +381,8 @@ _SHORT_LINK = re.compile(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 
 
 def _with_embeds(html: str, used: Mapping[str, str]) -> str:
-    """Insert the players and maps of links into sanitised HTML, MAX_EMBEDS at most. `used`: address of the short link
-    by URL.
+    """Insert the players and maps of known providers into sanitised HTML, each below its link, MAX_EMBEDS at most.
+    `used`: addresses of the short links in `html`, by the URL that each leads to.
     """
     frames: dict[str, str] = {}
     for url, short in used.items():

@@ -14,7 +14,7 @@ _TIME: Final = re.compile(
 
 def _digits(text: str) -> tuple[str, str]:
     """Split a time into date and time of day, cut to six decimals, and its offset, "" if there is none. Raises
-    ValueError.
+    ValueError for a text that is not written like a time; a date that does not exist passes.
     """
     match = _TIME.fullmatch(text)
     if match is None:
@@ -36,8 +36,8 @@ def instant(text: str) -> datetime.datetime | None:
 
 
 def wall_clock(text: str) -> datetime.datetime | None:
-    """Parse a time as that of a clock on the wall, without zone: its offset is ignored, and may be absent. None for any
-    other text.
+    """Parse a time as that of a clock on the wall, and return it without a time zone: its offset is ignored, and may be
+    absent. None for any other text.
     """
     try:
         return datetime.datetime.fromisoformat(_digits(text)[0])

@@ -96,8 +96,8 @@ _ADDED: Rules = {"rel": re.compile(EXTERNAL_REL), "target": re.compile(EXTERNAL_
 
 
 def allowed_value(element: str, attribute: str, value: str) -> bool:
-    """Return True if an author may give an allowed `element` this attribute with this value; the scheme of a URL is
-    checked by `usable_url`.
+    """Return True if an author may give `element` this attribute with this value; the scheme of a URL is not checked
+    here, but by `usable_url`. Names are in lower case. Raises KeyError for an element that is not in ELEMENTS.
     """
     rule = ELEMENTS[element].get(attribute) or EVERYWHERE.get(attribute)
     return rule is not None and rule.fullmatch(value) is not None
@@ -135,7 +135,7 @@ def sanitise(html: str) -> str:
 
 
 def usable_url(url: str) -> bool:
-    """Return True if the sanitiser keeps a link to `url`."""
+    """Return True if the sanitiser keeps a link to `url` (not HTML-escaped): of scheme http, https, mailto or none."""
     return "href=" in _CLEANER.clean(f'<a href="{escape_attribute(url)}"></a>')
 
 
@@ -150,8 +150,8 @@ def escape_attribute(value: str) -> str:
 
 
 def plain(html: str, most: int) -> str:
-    """Return the words of HTML on one line, of at most `most` characters; a longer text is cut and ends in an
-    ellipsis, which counts among them.
+    """Return the words of HTML on one line, not HTML-escaped, of at most `most` characters; a longer text is cut and
+    ends in an ellipsis, which counts as one of the characters.
     """
     words = " ".join(unescape(nh3.clean(html, tags=set())).split())
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"

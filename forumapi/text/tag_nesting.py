@@ -49,7 +49,9 @@ _SIBLINGS = {"li": ("li",), "dd": ("dd", "dt"), "dt": ("dd", "dt")}
 
 
 class Nesting:
-    """Stack of the open elements of a document that is being written, `open`."""
+    """Stack of the open elements of a document that is being written, one for each document. `open`: their names, the
+    outermost first. All names of elements are in lower case.
+    """
 
     __slots__ = ("_inner_links", "_too_deep", "open")
 
@@ -59,8 +61,8 @@ class Nesting:
         self._inner_links = 0
 
     def start(self, name: str) -> str | None:
-        """Open the element `name`; return the end tags to write before its start tag, None if the start tag must not be
-        written.
+        """Open the element `name`, which stays open unless it is in VOID; return the end tags to write before its start
+        tag, "" for none; None if the start tag must not be written.
         """
         closing = ""
         if name in _TABLE_PARTS:
@@ -154,8 +156,8 @@ class Nesting:
 
 
 def nested(html: str, elements: Collection[str]) -> str:
-    """Return `html` with the tags of `elements` correctly nested and all other tags left out; it has yet to be
-    sanitised.
+    """Return `html` with the tags of `elements` (names in lower case) correctly nested, and without all other tags; the
+    result has yet to be sanitised.
     """
     nesting = Nesting()
     parts = []

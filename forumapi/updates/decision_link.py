@@ -36,18 +36,22 @@ IS_STILL = Query(
 
 
 class AppealLink(NamedTuple):
-    """Content of a link to an appeal: the statement of reasons, and the profile and user whom it concerns."""
+    """Content of a link to the appeal against one statement of reasons: the statement, and the profile whom it concerns
+    with the profile's user when the mail was sent.
+    """
 
     statement_id: int
     profile_id: int
     user_id: int
 
     def url(self, secret: bytes, site: Site) -> str:
-        """Return the link's URL on the site. `secret`: the platform's."""
+        """Return the link's URL on the site. `secret`: the platform's for mail."""
         return f"{site.origin}{APPEAL_PATH}?code={self.code(secret, site.id)}"
 
     def code(self, secret: bytes, site_id: int) -> str:
-        """Return the code in the link: its ids in clear, then their signature for this site."""
+        """Return the code in the link: the three ids in clear, then their signature for this site. `secret`: the
+        platform's for mail.
+        """
         text = ".".join(map(str, self))
         return f"{text}.{_sign(secret, 'appeal', site_id, text)}"
 
@@ -58,7 +62,9 @@ class AppealLink(NamedTuple):
 
 
 def read_appeal(secret: bytes, site_id: int, given: str) -> AppealLink | None:
-    """Verify the code of a link to an appeal on this site; return its content, None for any other text."""
+    """Verify `given` as the code of a link to an appeal on this site; return the link's content, None for any other
+    text. `secret`: the platform's for mail. Neither the account nor the time for appeals is checked.
+    """
     match = _APPEAL.fullmatch(given)
     if match is None or not _is_signed(secret, "appeal", site_id, given):
         return None
@@ -66,13 +72,15 @@ def read_appeal(secret: bytes, site_id: int, given: str) -> AppealLink | None:
 
 
 def report_url(secret: bytes, site: Site, report_id: int) -> str:
-    """Return the URL at which a guest sees the report that they made. `secret`: the platform's."""
+    """Return the URL at which a guest sees the report that they made. `secret`: the platform's for mail."""
     code = f"{report_id}.{_sign(secret, 'report', site.id, str(report_id))}"
     return f"{site.origin}{REPORT_PATH}?code={code}"
 
 
 def read_report(secret: bytes, site_id: int, given: str) -> int:
-    """Verify the code of a link to a report on this site; return the report's id, 0 for any other text."""
+    """Verify `given` as the code of a link to a report on this site; return the report's id, 0 for any other text.
+    `secret`: the platform's for mail.
+    """
     match = _REPORT.fullmatch(given)
     return int(match[1]) if match and _is_signed(secret, "report", site_id, given) else 0
 

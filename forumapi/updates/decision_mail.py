@@ -71,9 +71,11 @@ CONTEXTS = Query(
 
 
 class DecisionContext(NamedTuple):
-    """Context of one mail about a decision: its reader, and the statement, report or appeal that it is about.
+    """Context of one mail about a decision, as stored when it was read: the mail's reader, and the statement, report or
+    appeal that the mail is about.
 
-    `profile_id` 0: the reader is a guest, who made the report.
+    `type`: one of update_types.DECISIONS; `id`: of the statement, report or appeal. Fields that the type does not have,
+    or whose row is gone, are 0, "" or None. `profile_id` 0: the reader is a guest, who made the report.
     """
 
     mail_id: int
@@ -110,7 +112,7 @@ class DecisionContext(NamedTuple):
         return self.type in (REPORT_RECEIVED, REPORT_DECIDED)
 
     def objection(self) -> str:
-        """Return in words why the mail must not be sent; "" if it may be sent."""
+        """Return in words, for the log, why the mail must not be sent; "" if it may be sent."""
         if self.is_site_deleted:
             return "the site is gone"
         if not self.email:
@@ -125,12 +127,16 @@ class DecisionContext(NamedTuple):
 
 
 def read(tx: Reader, mail_ids: Sequence[int]) -> list[DecisionContext]:
-    """Read the contexts of queued mails about decisions, by id; ids of other mails are left out."""
+    """Read the contexts of the queued mails with these ids, in any order; mails that are not about decisions are left
+    out.
+    """
     return [DecisionContext(*row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def write(secret: bytes, site: Site, context: DecisionContext) -> Written:
-    """Render the mail of a context whose `objection` is "". `secret`: the platform's, which signs the links."""
+    """Render the mail of a context whose `objection` is "". `site`: that of the context; `secret`: the platform's for
+    mail, which signs the links.
+    """
     template, subject, values = _WRITERS[context.type](secret, site, context)
     title = plain(site.title)
     text, html = outbox.notice(

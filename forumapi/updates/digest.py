@@ -146,9 +146,10 @@ UNREAD = Query(
 
 
 class DigestSettings(NamedTuple):
-    """Digest settings of a profile. `digest`: none, daily or weekly; `due`: time of the next, None for none.
+    """Digest settings of one profile. `digest`: none, daily or weekly; `time_zone`: its name, such as Europe/Berlin;
+    `due`: time of the next digest, None if there is none.
 
-    `bounce`: why the address `email` gets no mail, None if it does.
+    `bounce`: why the address `email`, the profile's, gets no mail; None if mail is sent to it.
     """
 
     digest: str
@@ -159,8 +160,8 @@ class DigestSettings(NamedTuple):
 
 
 class DigestItem(NamedTuple):
-    """Item in a digest, with titles as stored (HTML-escaped). `is_new`: made since the last digest; else only commented
-    since.
+    """Item in a digest, with titles as stored (HTML-escaped). `is_new`: made since the reader's last digest, by others;
+    False: others have only commented since.
     """
 
     id: int
@@ -186,8 +187,8 @@ def choose(
     time_zone: str,
     now: datetime.datetime | None = None,
 ) -> None:
-    """Set a profile's digest (`daily`, `weekly` or `none`) and time zone, and its next due time. Raises Invalid for
-    another value. `now`: for tests.
+    """Set a profile's digest (`daily`, `weekly` or `none`) and time zone (by name), and thereby the time of the next
+    digest. Raises Invalid for another digest or an unknown time zone. `now`: for tests; None: the database's time.
     """
     if digest not in FREQUENCIES:
         raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
@@ -202,14 +203,18 @@ def choose(
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Queue the mails of up to `limit` digests that are due, and set their next due times; return how many, 0 for
-    none. `now`: for tests.
+    """Take up to `limit` digests of all sites that are due: queue their mails, except to readers who have turned mail
+    off and on deleted sites, and set their next times. Return the number of queued mails.
+
+    `now`: for tests; None: the database's time.
     """
     return tx.run(QUEUE_DUE, now=now, limit=limit)
 
 
 def local(when: datetime.datetime, zone: str) -> str:
-    """Format a time for a reader in the time zone `zone`, such as "3 May, 14:05"; an unknown zone leaves it in UTC."""
+    """Format a time, with a time zone, for a reader in the time zone named `zone`, such as "3 May, 14:05"; for an
+    unknown name the time stays in its own zone.
+    """
     try:
         there = when.astimezone(zoneinfo.ZoneInfo(zone))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -220,10 +225,11 @@ def local(when: datetime.datetime, zone: str) -> str:
 def read(
     tx: Reader, site: Site, tree: Tree, readers: Sequence[MailContext]
 ) -> Iterator[tuple[MailContext, list[DigestItem]]]:
-    """Yield for each reader of one site, the recipients of digests, the items for their digest, newest first and SHOWN
-    at most; two statements for all.
+    """Yield (reader, items for the reader's digest) for each of `readers`, the contexts of digests on one site (`tree`:
+    its microcosms): items by latest activity, newest first, SHOWN at most; two statements for all.
 
-    An item counts if the reader may list its microcosm, and has neither read nor ignored it.
+    An item is among them if others have made it or commented on it since the reader's last digest, and the reader may
+    list its microcosm, and has neither read nor ignored it.
     """
     since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)

@@ -129,8 +129,9 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class LiveComment(NamedTuple):
-    """Comment that is neither deleted nor hidden, as dispatch reads it (COMMENTS). `mentioned`: profiles that it
-    mentions and that were not notified of that yet.
+    """Comment that is neither deleted nor hidden, as dispatch reads it (COMMENTS). `parent_type` and `parent_id`: the
+    item or profile that it is on; `microcosm_id`: the item's, 0 for none; `has_mail`: a follower of parent, microcosm
+    or site wants mail; `mentioned`: profiles that the comment mentions and that were not notified of that yet.
     """
 
     id: int
@@ -145,7 +146,9 @@ class LiveComment(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the comment as a target for the evaluator, for somebody who does not participate in its huddle."""
+        """Return the comment as a target for the evaluator, for somebody who does not participate in the huddle that
+        the comment is in.
+        """
         return Target(
             itemtypes.COMMENT,
             self.id,
@@ -171,7 +174,9 @@ class LiveItem(NamedTuple):
 
 
 class Dispatch:
-    """Reader `updates` of the event log. `queue(tx, site_id, requests)` queues mails, `push` messages of web push."""
+    """Reader of the event log named `updates`, for all sites. `queue(tx, site_id, requests)` queues mails, and `push`,
+    called in the same way, messages of web push; None: no messages are queued.
+    """
 
     def __init__(self, queue: Queue, push: Queue | None = None) -> None:
         self._queue = queue
@@ -179,7 +184,9 @@ class Dispatch:
         self._trees: Lru[int, Tree] = Lru(_TREES_BYTES, lambda _, tree: tree.weight)
 
     def work(self, tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-        """Notify people of these events of a site, in their order, inside the transaction of the reader's cursor."""
+        """Notify people of these events of one site, which are in the order of the log, inside the transaction `tx`
+        that also moves the reader's cursor. Events of imports, and of a deleted site, notify nobody.
+        """
         concerned = [event for event in events if _concerns(event)]
         state = recipients.site(tx, site_id) if concerned else None
         if state is not None:
@@ -195,7 +202,9 @@ class Dispatch:
 
 
 def _concerns(event: LoggedEvent) -> bool:
-    """Return True if an event can lead to notifications; one of an import never does (discovery 13)."""
+    """Return True if an event can lead to notifications, by its kind and type of object; an event of an import never
+    does (discovery 13).
+    """
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
@@ -233,7 +242,9 @@ class _EventDispatch:
         self._passed_over: dict[tuple[int, int], set[int]] = {}
 
     def run(self, events: Sequence[LoggedEvent]) -> None:
-        """Notify people of each event, in order; events of things that are deleted or hidden by now are left out."""
+        """Notify people of each event, in order, and of all invitations to calendar events last; events of things that
+        are deleted or hidden by now are left out.
+        """
         comments = self._by_id(LiveComment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
         items = self._by_id(
             LiveItem,
@@ -294,10 +305,10 @@ class _EventDispatch:
     def _direct(
         self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Store an update for those of `people`, whom a comment replies to or mentions, who may read it, and queue
-        their mails (U-04). Return the profiles that get a mail.
+        """Store an update for those of `people`, profiles whom a comment replies to or mentions, who may read it and
+        are not its author, and queue their mails and web push (U-04). Return the ids of those who get a mail.
 
-        `type`: REPLY or MENTIONED; `mailed`: profiles that have a mail about this comment already.
+        `type`: REPLY or MENTIONED; `mailed`: profiles that have a mail about this comment already, and get no other.
         """
         subject = self._about(comment, type, preference=type)
         found = recipients.people(self._tx, self._site_id, self._state, subject, people)
@@ -320,8 +331,8 @@ class _EventDispatch:
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
-        """Queue mails to the followers of a comment's parent, microcosm and site, except the profiles `others`
-        (discovery 2.5, U-09).
+        """Queue mails about a new comment to those followers of its parent, microcosm and site who may read it and to
+        whom a mail is due, except the profiles `others` (discovery 2.5, U-09).
         """
         type = _type_of(comment)
         subject = self._about(
@@ -347,8 +358,8 @@ class _EventDispatch:
             self._pushed(self._of_comment(comment, type, some))
 
     def _watched(self, comment: LiveComment) -> list[tuple[int, int]]:
-        """Return the things, (type, id), by which a comment is followed, the nearest first: its parent, then microcosm
-        and site.
+        """Return the things, (type, id), whose followers follow a comment, the nearest first: the parent, then, if the
+        comment is in a microcosm, the microcosm and the site.
         """
         watched = [(comment.parent_type, comment.parent_id)]
         return watched + (
@@ -386,7 +397,9 @@ class _EventDispatch:
     # ------------------------------------------------------------ items
 
     def _item(self, item: LiveItem) -> None:
-        """Queue mails about a new item to the followers of its microcosm and of the site, except its author."""
+        """Queue mails and web push about a new item to the followers of its microcosm and of the site, except its
+        author.
+        """
         subject = self._about_item(item, item.author_id, NEW_ITEM)
         watched = self._places_watched(item.microcosm_id)
         for some in self._watchers(item.target, subject, watched):
@@ -397,8 +410,8 @@ class _EventDispatch:
             self._pushed(self._of_item(item, NEW_ITEM, some, "item", item.author_id))
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Store an update about a new attendee for the followers of a calendar event, and queue their mails. `event`:
-        that of the log.
+        """Store an update about a new attendee for the followers of the calendar event `item`, and queue their mails
+        and web push; nothing if the attendee has not said yes. `event`: that of the log, about the attendee.
         """
         who = event.item_id
         if not self._coming(item, [who]):
@@ -414,8 +427,9 @@ class _EventDispatch:
             self._pushed(self._of_item(item, NEW_ATTENDEE, some, f"attendee-{who}", who))
 
     def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
-        """Store updates for profiles that somebody else has made attendees of calendar events, and queue their mails.
-        `items`: the calendar events by id.
+        """Store updates for profiles that somebody else has invited to calendar events, as far as the invitations are
+        open, and queue their mails and web push. `items`: the calendar events by id; `events`: those of the log, about
+        the attendees.
         """
         numbers = {
             row[0]
@@ -455,8 +469,8 @@ class _EventDispatch:
             self._pushed(self._of_item(item, EVENT_INVITATION, pushed, cause, actor))
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Store an update that reminds the attendees who said yes of a calendar event, and queue their mails; once more
-        if its start has moved since.
+        """Store an update that reminds the attendees who said yes of the calendar event `item`, and queue their mails
+        and web push. An earlier reminder, from before the start was moved, does not keep it from being sent once more.
         """
         subject = self._about_item(item, item.author_id, EVENT_REMINDER, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
@@ -537,8 +551,8 @@ class _EventDispatch:
         return node.path if node is not None else ()
 
     def _places_watched(self, microcosm_id: int) -> list[tuple[int, int]]:
-        """Return the things by which new content in a microcosm is followed: the microcosm, but not its ancestors, and
-        the site.
+        """Return the things, (type, id), whose followers follow new content in a microcosm: the microcosm, but not its
+        ancestors, then the site.
         """
         return [(itemtypes.MICROCOSM, microcosm_id), (itemtypes.SITE, self._site_id)]
 
@@ -551,8 +565,9 @@ class _EventDispatch:
         everybody: bool = False,
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
-        """Yield the followers of `watched` who may read `target`, each once, in batches of any order. `everybody`
-        False: only those to whom a mail is due; `among`: only these profiles, None for all.
+        """Yield the followers of any of `watched`, (type, id) each, the nearest thing first, who may read `target`: in
+        batches, which may be empty, by profile id, each follower once. `everybody` False: only those to whom a mail is
+        due; `among`: only these profiles, None for all.
         """
         for some in recipients.watchers(
             self._tx,
@@ -568,15 +583,17 @@ class _EventDispatch:
     def _subscribers(
         self, target: Target, subject: Subject, watched: Sequence[tuple[int, int]]
     ) -> Iterator[list[Recipient]]:
-        """Yield the followers of `watched` who have web push, want it for this and may read `target`, in batches;
-        without the actor.
+        """Yield the followers of any of `watched`, (type, id) each, who have web push, want it for the subject's type
+        of update and may read `target`, in batches, which may be empty; the subject's actor is left out.
         """
         for some in recipients.subscribers(self._tx, self._site_id, self._state, subject, watched):
             wanted = [one for one in some if one.wants_push and not one.ignores]
             yield [one for one in self._readers(target, wanted) if one.profile_id != subject.actor]
 
     def _readers(self, target: Target, people: Sequence[Recipient]) -> list[Recipient]:
-        """Return those of `people` who may read `target`, in their order, by the evaluator that requests use."""
+        """Return those of `people`, in the same order, who may read `target`, by the evaluator that requests use; in
+        a huddle each as the participant that they are or are not.
+        """
         return [
             one
             for one in people
@@ -631,7 +648,9 @@ def _no_push(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> 
 
 
 def _type_of(comment: LiveComment) -> int:
-    """Return the type of the update that followers get about a comment: NEW_COMMENT, or NEW_COMMENT_IN_HUDDLE."""
+    """Return the type of the update that followers get about a new comment: NEW_COMMENT_IN_HUDDLE in a huddle, else
+    NEW_COMMENT.
+    """
     return NEW_COMMENT_IN_HUDDLE if comment.parent_type == itemtypes.HUDDLE else NEW_COMMENT
 
 

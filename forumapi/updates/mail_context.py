@@ -60,7 +60,10 @@ def _contexts(
     prefers: str,
     wants: str,
 ) -> str:
-    """Return the statement that reads the contexts of rows `m` of an outbox; SQL of what differs between outboxes."""
+    """Return the statement that reads the contexts of rows of an outbox. `table`: the outbox, `m` in SQL; `key`: the
+    column of its ids; `where`: condition for the rows; the others: SQL for the attributes of MailContext of these
+    names.
+    """
     return f"""
     SELECT m.{key}, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
            coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, {since},
@@ -150,8 +153,8 @@ OF_MESSAGES = Query(
 
 
 class MailContext:
-    """Context of one queued mail, read on one snapshot: its reader with rights and preferences, and the item, comment
-    and actor that it is about.
+    """Context of one queued mail or web push message, read on one snapshot: the mail's reader with rights and
+    preferences, and the item, comment and actor that the mail is about. `row`: of CONTEXTS or OF_MESSAGES.
     """
 
     __slots__ = (
@@ -257,22 +260,26 @@ class MailContext:
 
 
 def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-    """Read the contexts of queued mails, by id; a mail whose reader's profile is deleted is left out."""
+    """Read the contexts of the queued mails with these ids, in any order; a mail whose reader's profile is deleted is
+    left out.
+    """
     return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def of_messages(
     tx: Reader, site_ids: Sequence[int], message_ids: Sequence[int]
 ) -> list[MailContext]:
-    """Read the contexts of queued web push messages, each given by its site's id and its own, in any order; in a
-    context `mail_id` is the message's id. Messages that are gone are left out.
+    """Read the contexts of queued web push messages, in any order; in a context `mail_id` is the message's id. Messages
+    that are gone are left out. `site_ids`: the sites of the messages `message_ids`.
     """
     rows = tx.rows(OF_MESSAGES, site_ids=list(site_ids), ids=list(message_ids))
     return [MailContext(row) for row in rows]
 
 
 def objection(context: MailContext, tree: Tree) -> str:
-    """Return in words why a mail must not be sent: no right, no wish, nothing to show; "" if it may be sent."""
+    """Return in words, for the log, why a mail or web push message must not be sent: no right, no wish, nothing to
+    show; "" if it may be sent. `tree`: the microcosms of the context's site.
+    """
     if context.is_site_deleted:
         return "the site is gone"
     if context.is_off:
@@ -300,7 +307,9 @@ def objection(context: MailContext, tree: Tree) -> str:
 
 
 def is_public(context: MailContext, tree: Tree) -> bool:
-    """Return True if guests may read all that a notification would show; False for anything in a huddle."""
+    """Return True if guests may read all that a notification would show; False for anything in a huddle. `tree`: the
+    microcosms of the context's site.
+    """
     if context.item_type == itemtypes.HUDDLE or context.participates:
         return False
     guest = Principal(0, None)

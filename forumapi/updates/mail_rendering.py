@@ -46,8 +46,8 @@ _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)
 
 
 class EmailWriter:
-    """Renderer of queued mails, called by the outbox. `sites`: directory of sites, for present titles, addresses and
-    rights.
+    """Renderer of queued mails, one for each process, called by the outbox. `sites`: directory of sites, for present
+    titles, addresses and rights; `config()` returns the present settings.
     """
 
     def __init__(
@@ -69,7 +69,9 @@ class EmailWriter:
         )
 
     def __call__(self, mail_ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
-        """Render queued mails by id; return for each the mail, or the reason to drop it. Raises Unavailable."""
+        """Render the queued mails with these ids; return for each id the mail, or the reason to drop it. Raises
+        Unavailable if the database can't be reached.
+        """
         reader = self._database.read()
         try:
             return self._write(reader, mail_ids)
@@ -103,8 +105,8 @@ class EmailWriter:
         return made
 
     def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
-        """Read the contexts of mails. If the roles of their readers are due to change with time, recompute
-        these first.
+        """Read the contexts of the mails with these ids, in any order; mails whose reader is gone are left out. Roles
+        of readers that are due to change with time are recomputed before, in transactions of their own.
         """
         found = mail_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
@@ -165,8 +167,8 @@ class EmailWriter:
         return self._rendered(tx, site, context, values, {}, html)
 
     def _body(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> str:
-        """Return the HTML of the comment for a mail; rendered anew if an earlier version of the renderer made it
-        (C-36).
+        """Return the HTML of the comment that a mail quotes, with links in place of frames; it is rendered anew if
+        another version of the renderer made what is stored (C-36).
         """
         made: str = context.html or ""
         if context.renderer != RENDERER_VERSION:
@@ -258,8 +260,8 @@ class EmailWriter:
         )
 
     def _template(self, tx: Reader, site: Site, number: int) -> CompiledTemplate:
-        """Return the compiled template of the kind `number`: the site's own, else the package's. A site's are read once
-        for each version of the site.
+        """Return the compiled template of the kind `number` (of the update type, 0: digest): the site's own, else the
+        package's. A site's templates are read once for each version of the site.
         """
         kept = self._templates.get(site.id)
         if kept is None or kept[0] != site.version:
@@ -275,7 +277,9 @@ class EmailWriter:
 
 
 class _Links:
-    """Maker of links to a site's pages, which name the kind of mail as their campaign."""
+    """Maker of the links in one mail to a site's pages. `campaign`: kind of the mail, which links to this package's
+    pages name in their query, for web analytics.
+    """
 
     def __init__(self, site: Site, campaign: str) -> None:
         self._site = site
@@ -315,8 +319,8 @@ def _thread(context: MailContext) -> str:
 
 
 def _document(filled: RenderedMail, site: Site, *, is_own: bool) -> str:
-    """Return the HTML part of a mail as a whole document, with absolute addresses. `is_own`: made by a template of the
-    site.
+    """Return the HTML part of the mail `filled` as a whole HTML document, in which addresses are absolute, on the site.
+    `is_own`: the part was made by a template of the site, not by the package's.
     """
 
     def whole(match: re.Match[str]) -> str:

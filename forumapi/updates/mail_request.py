@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class MailRequest(NamedTuple):
-    """Request for one mail to a profile; its rights are checked again when the mail is sent.
+    """Request for one mail, or one web push message, to the profile `profile_id`, whose rights are checked again when
+    it is sent.
 
     `cause`: key of the mail, the same if an event is dispatched again, so that the mail is sent once. `item_type_id`
-    and `item_id`: the item, the parent of the comment `comment_id`, or the new profile.
+    and `item_id`: the item, the parent of the comment `comment_id`, or the new profile. `by_profile_id`: the actor.
     """
 
     cause: str

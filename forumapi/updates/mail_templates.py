@@ -169,13 +169,17 @@ BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS
 
 
 def names(kind: TemplateKind) -> frozenset[str]:
-    """Return all $names that a template of this kind may use; $body is for the HTML part alone."""
+    """Return all names, without their $, that a template of this kind may use; `body` is for the HTML part alone, and
+    `items` not for the subject.
+    """
     return frozenset((*COMMON, *kind.names, *((_BODY,) if kind.has_body else ())))
 
 
 @cache
 def packaged(number: int) -> Parts:
-    """Return the package's own template of a kind, by its number, in the syntax that a site's owner edits."""
+    """Return the package's own template of the kind `number` (of the update type, 0: digest), in the syntax that a
+    site's owner edits. Raises KeyError for a number without a kind.
+    """
     kind = KINDS[number]
     values = {name: f"${name}" for name in names(kind)} | {_HUDDLES: f"${{{_HUDDLES}}}"}
     made = (
@@ -195,7 +199,9 @@ class SiteTemplate(NamedTuple):
 
 
 def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
-    """Return the templates that a site has set, by the number of their kind; kinds without one are not in it."""
+    """Return the templates that a site has set, by the number of their kind (of the update type, 0: digest); kinds for
+    which it has set none are left out.
+    """
     found = {}
     for name, body, modified in tx.rows(OWN, site_id=site_id):
         number = BY_NAME.get(name.removeprefix(PREFIX))
@@ -205,8 +211,8 @@ def own(tx: Reader, site_id: int) -> dict[int, SiteTemplate]:
 
 
 def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
-    """Store a site's template of a kind, in place of an earlier one. `parts`: as `checked` returns them. The site's
-    version changes.
+    """Store a site's template of the kind `number` in KINDS, in place of an earlier one. `parts`: as `checked` returns
+    them. The site's version changes.
     """
     name = PREFIX + KINDS[number].name
     body = dumps({"subject": parts.subject, "text": parts.text, "html": parts.html}).decode()
@@ -214,7 +220,9 @@ def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
 
 
 def delete(tx: Transaction, site_id: int, number: int) -> bool:
-    """Delete a site's template of a kind, so that the package's applies again; return False if there was none."""
+    """Delete a site's template of the kind `number` in KINDS, so that the package's applies again; return False if the
+    site had set none.
+    """
     return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
 
 
@@ -246,8 +254,8 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 def checked(number: int, subject: object, text: object, html: object) -> Parts:
-    """Check the parts of a template that a site's owner has sent; return them, with the HTML sanitised. Raises Invalid,
-    which names the part and the rule.
+    """Check the parts of a template of the kind `number` in KINDS that a site's owner has sent, of any JSON type;
+    return them, with the HTML sanitised. Raises Invalid, which names the part and the rule.
     """
     kind = KINDS[number]
     known = names(kind)
@@ -302,7 +310,9 @@ class RenderedMail(NamedTuple):
 
 
 class CompiledTemplate:
-    """Template ready to be filled. `is_own`: set by the site, not the package's."""
+    """Template of one kind of mail, ready to be filled any number of times. `is_own`: the site has set it; False: it is
+    the package's.
+    """
 
     __slots__ = ("_html", "_subject", "_text", "is_own")
 
@@ -315,9 +325,11 @@ class CompiledTemplate:
     def render(
         self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
     ) -> RenderedMail:
-        """Fill the template. `values`: for all parts, plain or HTML-escaped texts, each put on one line.
+        """Fill the template, from maps of values by name (without $). `values`: for all parts, plain or HTML-escaped
+        texts, each put on one line, and escaped in the HTML part.
 
-        `text` and `html`: further values for one part, inserted as they are.
+        `text` and `html`: further values for the part of that name alone, inserted as they are. A name without a value
+        is left in the mail.
         """
         lines = {name: plain(value) for name, value in values.items()}
         quoted = {name: escape(value) for name, value in lines.items()}
@@ -330,7 +342,9 @@ class CompiledTemplate:
 
 
 def document(number: int, site_template: SiteTemplate | None) -> dict[str, Any]:
-    """Return a template as the API shows it (docs/api/mail.md): the site's or, for None, the package's."""
+    """Return the template of the kind `number` in KINDS as the API shows it (docs/api/mail.md): `site_template` or, for
+    None, the package's.
+    """
     kind = KINDS[number]
     parts = site_template.parts if site_template else packaged(number)
     return {

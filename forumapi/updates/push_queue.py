@@ -107,7 +107,9 @@ FORGET = Query(
 
 
 class DueMessage(NamedTuple):
-    """Message that was leased to be sent, with its subscription. `is_late`: too old to be sent."""
+    """Message that was leased to be sent, with its subscription: token, URL at the push service (`endpoint`), and keys.
+    `attempts`: number of attempts to send it, this one included; `is_late`: the message is too old to be sent.
+    """
 
     site_id: int
     id: int
@@ -121,8 +123,9 @@ class DueMessage(NamedTuple):
 
 
 class PushOutcome(NamedTuple):
-    """Outcome for one leased message. `state`: sent, dead or dropped; None: it is tried again in `wait_s` seconds.
-    `is_gone`: its subscription has ended.
+    """Outcome for one leased message. `state`: sent, dead or dropped; None: the message is tried again in `wait_s`
+    seconds, unless `is_gone`: its subscription has ended. `error`: reason of a failure, for people. `was_tried` False:
+    the push service was not asked, so the lease does not count as an attempt.
     """
 
     message: DueMessage
@@ -134,8 +137,8 @@ class PushOutcome(NamedTuple):
 
 
 def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
-    """Queue a message to each subscription of the profiles in `requests`, of one site; one statement, none without
-    requests.
+    """Queue a message for each of `requests`, of one site, to each subscription of its profile, once for its cause; a
+    subscription that has had MOST_AN_HOUR is left out. One statement, none without requests.
     """
     if requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
@@ -156,8 +159,8 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> Non
 
 
 def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:
-    """Lease up to `batch` messages that are due, for `lease_s` seconds, those due longest before others, and return
-    them in any order.
+    """Lease up to `batch` messages of all sites that are due, those due longest before others, and return them in any
+    order. For `lease_s` seconds no other process takes them; then they are due again, unless `record` is called.
     """
     rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS)
     return [_message(row) for row in rows]
@@ -179,8 +182,8 @@ def _message(row: Sequence[Any]) -> DueMessage:
 
 
 def record(tx: Transaction, outcomes: Sequence[PushOutcome]) -> None:
-    """Store the outcomes of leased messages; delete subscriptions that have ended, or to which every message has failed
-    for FAILING_DAYS.
+    """Store the outcomes of leased messages; delete subscriptions that have ended (`is_gone`), or to which every
+    message has failed for FAILING_DAYS days.
     """
     tx.run(
         RECORD,
@@ -197,5 +200,5 @@ def record(tx: Transaction, outcomes: Sequence[PushOutcome]) -> None:
 
 
 def forget_old(tx: Transaction) -> int:
-    """Delete messages that were queued over KEEP_DAYS ago, sent or not; return their number."""
+    """Delete messages of all sites that were queued over KEEP_DAYS days ago, sent or not; return their number."""
     return tx.run(FORGET, days=KEEP_DAYS)

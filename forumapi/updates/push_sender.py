@@ -68,9 +68,11 @@ _HEADERS: Final = {
 
 
 class CircuitBreaker:
-    """Circuit breakers of push services, by host: after FAILURES in a row nothing is sent to a host for a while.
+    """Circuit breakers of all push services, by host (with port): after FAILURES failures in a row nothing is sent to a
+    host for FIRST_S seconds.
 
-    When that time is over one message is tried; each further failure doubles the time, up to MOST_S.
+    When that time is over one message is tried; each further failure doubles the time, up to MOST_S. Of the hosts that
+    fail, HOSTS at most are remembered. Safe for threads.
     """
 
     FAILURES: Final = 5
@@ -84,8 +86,8 @@ class CircuitBreaker:
         self._failing: dict[str, tuple[int, float]] = {}
 
     def wait_s(self, host: str) -> int:
-        """Return the seconds for which nothing may be sent to a host, 0 if something may; of a host that is failing one
-        caller gets 0 at a time.
+        """Return the seconds for which nothing may be sent to a host, 0 if something may be sent now. Once the time of
+        a failing host is over one caller gets 0; others get it after that caller's `record`, or after TIMEOUT_S.
         """
         with self._lock:
             count, until = self._failing.get(host) or (0, 0.0)
@@ -97,7 +99,7 @@ class CircuitBreaker:
             return 0
 
     def record(self, host: str, *, is_there: bool) -> None:
-        """Record that a host answered (`is_there`), which ends its failures, or another failure."""
+        """Record that a host is working (`is_there`), which ends its failures, or that it has failed once more."""
         with self._lock:
             before = self._failing.pop(host, (0, 0.0))
             if is_there:
@@ -128,13 +130,15 @@ class PushSender(PollingThread):
         self._breaker = CircuitBreaker()
 
     def poll(self) -> None:
-        """Send all messages that are due; at a stop the rest is left to other processes."""
+        """Send all messages that are due, until there are none; if the thread is stopped, the rest is left to other
+        processes.
+        """
         while not self.is_stopping and self.flush():
             pass
 
     def key(self, tx: Reader) -> VapidKey:
-        """Return the platform's key pair: that of the setting `push_private_key`, else one in the database, made at the
-        first use.
+        """Return the platform's key pair: that of the setting `push_private_key`, else the one in the database, which
+        is made at the first use. A changed setting takes effect in a new process.
         """
         if self._key is None:
             config = self._config()
@@ -192,7 +196,9 @@ class PushSender(PollingThread):
     def _bodies(
         self, batch: Sequence[DueMessage], outcomes: list[PushOutcome]
     ) -> dict[DueMessage, bytes]:
-        """Make the texts of a batch of messages; append the outcomes of those that must not be sent to `outcomes`."""
+        """Return the texts (JSON, not encrypted) of those messages of a batch that are to be sent; append the outcomes
+        of the others to `outcomes`.
+        """
         late = [message for message in batch if message.is_late]
         outcomes += [PushOutcome(message, "dropped", "it is too old") for message in late]
         waiting = [message for message in batch if not message.is_late]
@@ -225,8 +231,8 @@ class PushSender(PollingThread):
     def _contexts(
         self, tx: Reader, messages: Sequence[DueMessage]
     ) -> Mapping[tuple[int, int], MailContext]:
-        """Read the contexts of messages, by (site id, message id). If the roles of their readers are due to change with
-        time, recompute these first.
+        """Return the contexts of messages by (site id, message id), without messages that are gone. Roles of readers
+        that are due to change with time are recomputed before, in transactions of their own.
         """
         keys = [message.site_id for message in messages], [message.id for message in messages]
         found = mail_context.of_messages(tx, *keys)
@@ -245,8 +251,9 @@ class PushSender(PollingThread):
     def _text(
         self, tx: Reader, context: MailContext | None, reader: Identity | None
     ) -> bytes | str:
-        """Return the text of a message as bytes, or as str the reason why it must not be sent. `reader`: present
-        identity of the subscription's token, None if it has none.
+        """Return the text of a message (JSON) as bytes, or as str the reason why the message must not be sent.
+        `context` None: the message is gone. `reader`: present identity of the subscription's token, None if the token
+        is valid no more; its rights take the place of those in `context`.
         """
         if context is None or reader is None or reader.profile_id != context.profile_id:
             return "the reader is gone"
@@ -308,8 +315,8 @@ def _later(message: DueMessage, error: str) -> PushOutcome:
 
 
 def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
-    """Return the members of a message's JSON (docs/api/updates.md); without title, name and words of what guests may
-    not read.
+    """Return the members of a message's JSON (docs/api/updates.md); `title`, `by` and `text` are left out if guests may
+    not read what the message is about.
     """
     parent = context.item or (itemtypes.PROFILE, context.on_profile[0], ())
     made: dict[str, Any] = {

@@ -161,10 +161,10 @@ _SEEN: Final = 2
 
 
 class SiteState(NamedTuple):
-    """State of a site on which all rights in it depend: `acl_version`, the owner's profile (0 for none), and if members
-    need a second factor.
+    """State of one site on which all rights in it depend: `acl_version`, the owner's profile (`owned_by`, 0 for none),
+    and if members need a second factor.
 
-    `has_push`: somebody has a subscription to web push.
+    `has_push`: somebody on the site has a subscription to web push.
     """
 
     acl_version: int
@@ -174,11 +174,13 @@ class SiteState(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """Subject of an update: an item, or the profile that a comment is on, and the actor.
+    """Subject of an update: an item, or the profile that a comment is on, and the profile `actor`, whose act leads to
+    the update.
 
-    `places`: its microcosm and those above. `type`: type of update, whose preference decides on push. `preference`: the
-    same if its preference decides on mail, None if a watcher does. `once`: no further mail until the recipient has read
-    what the last one was about or, with `by_presence` (things without read marks), has been on the site since.
+    `microcosm_id`: the item's, 0 for none; `places`: that microcosm and those above. `type`: type of update; the
+    recipient's preference for it decides on push. `preference`: the same type if that preference also decides on mail,
+    None if a watcher does. `once`: no further mail until the recipient has read what the last mail was about or, with
+    `by_presence` (things without read marks), has been on the site since.
     """
 
     item_type: int
@@ -193,10 +195,11 @@ class Subject(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """Profile that may be notified. `wants_mail`: its watcher, preferences and options ask for mail, and a mail is due
-    to it. `wants_push`: its preference asks for push, and it has a subscription.
+    """Profile that may be notified of one subject. `wants_mail`: its watchers, preferences and options ask for mail,
+    and a mail is due to it. `wants_push`: its preference asks for push, and it has a subscription.
 
-    `watcher_id`: watcher by which it is notified, None if it follows nothing here.
+    `principal`: the profile for the evaluator. `watcher_id`: the profile's watcher of the nearest thing, for
+    `notified`; None if no watcher led to the profile.
     """
 
     profile_id: int
@@ -209,7 +212,7 @@ class Recipient(NamedTuple):
 
 
 def site(tx: Reader, site_id: int) -> SiteState | None:
-    """Return the state of a site; None if it is deleted."""
+    """Return the state of a site, given by id; None if the site is deleted or unknown."""
     row = tx.row(SITE, site_id=site_id)
     return SiteState(*row) if row else None
 
@@ -224,7 +227,8 @@ def watchers(
     everybody: bool,
     among: Collection[int] | None,
 ) -> Iterator[list[Recipient]]:
-    """Yield the followers of any of `watched`, each (type, id), the nearest first; in batches of MOST, by profile id.
+    """Yield the followers of any of `watched`, each once, by profile id, in batches of MOST at most. `watched`: things
+    as (type, id), the nearest to the subject first; who follows several is notified by the watcher of the first.
 
     `everybody` False: only those to whom a mail is due. `among`: only these profiles, None for all. Rights are not
     checked.
@@ -257,8 +261,8 @@ def subscribers(
     subject: Subject,
     watched: Sequence[tuple[int, int]],
 ) -> Iterator[list[Recipient]]:
-    """Yield the followers of any of `watched`, each (type, id), that have subscriptions to web push, in batches of
-    MOST. Rights are not checked.
+    """Yield the followers of any of `watched`, things as (type, id), that have subscriptions to web push, wanted for
+    this subject or not, by profile id, in batches of MOST at most. Rights are not checked.
     """
     after = 0
     while state.has_push:
@@ -285,8 +289,8 @@ def people(
     subject: Subject,
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
-    """Return these profiles as recipients of an update about `subject`; ids of no profile are left out, and an id
-    that is given twice counts once. By profile id. Rights are not checked.
+    """Return these profiles as recipients of an update about `subject`, in ascending order of profile id; ids of no
+    profile are left out. Rights are not checked.
     """
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)
@@ -296,8 +300,8 @@ def people(
 
 
 def notified(tx: Transaction, site_id: int, watcher_ids: Sequence[int], moment: object) -> None:
-    """Record that watchers, given by id, repeated ones too, were notified of what happened at `moment`, which read
-    marks are compared with.
+    """Record that watchers were notified of what happened at `moment`, a time with which read marks are compared later;
+    a later time that is recorded already stays. An id may come more than once.
     """
     tx.run(NOTIFIED, site_id=site_id, ids=sorted(watcher_ids), moment=moment)
 
@@ -318,8 +322,8 @@ def _params(site_id: int, subject: Subject) -> dict[str, object]:
 
 
 def _settle(tx: Transaction, site_id: int, rows: Sequence[Row]) -> bool:
-    """Recompute the roles of those profiles in `rows` whose roles are due to change with time; return True if there are
-    any, so that the rows must be read again.
+    """Recompute the roles of those profiles in `rows` (of recipients, with profile id first) whose roles are due to
+    change with time; return True if there are any, so that the rows must be read again.
     """
     due = [row[0] for row in rows if row[3]]
     if due:

@@ -74,10 +74,11 @@ def send(
     front_end: str = "",
 ) -> None:
     """Queue an invitation to each of `people`, except those who refuse invitations, were invited to this site before,
-    or have had too many.
+    or have had too many; nobody learns who was left out.
 
-    `front_end`: name of the front end that sent the request, with a limit of its own, "" for none. Raises TooMany if
-    the owner, the site or the front end has reached its limit, Invalid if there are more people than such a limit.
+    `owner_user_id`: user who invites, the site's owner, to count against their limit; `front_end`: name of the front
+    end that sent the request, with a limit of its own, "" for none. Raises TooMany if the owner, the site or the front
+    end has reached its limit, Invalid if there are more people than such a limit.
     """
     if not people:
         return
@@ -107,10 +108,11 @@ def offer(
     address: str,
     front_end: str = "",
 ) -> None:
-    """Queue a mail to the profile that the site is offered to, unless it refuses such mail or has had too much.
+    """Queue a mail to the profile that the site is offered to, unless its person refuses such mail or has had too much.
     `address`: the profile's e-mail address.
 
-    `front_end`: as in `send`. Raises TooMany if the owner, the site or the front end has reached its limit.
+    `owner_user_id`: user who offers the site, its owner; `front_end`: name of the front end that sent the request, ""
+    for none. Raises TooMany if the owner, the site or the front end has reached its limit.
     """
     rate_counters.take_many(tx, OFFERS_BY_OWNER, str(owner_user_id), 1, "profileId")
     rate_counters.take_many(tx, OFFERS_BY_SITE, str(site.id), 1, "profileId")
@@ -139,10 +141,11 @@ def _queue(
     template: str,
     field: str,
 ) -> None:
-    """Render and queue a mail to each of `people`, (profile id, e-mail address), with its own link to refuse more;
+    """Render and queue a mail to each of `people`, (profile id, e-mail address), with a link of its own to refuse more;
     addresses that may get none are left out.
 
-    `field`: name in errors of what the owner sent. Raises TooMany, Invalid.
+    `cause`: key of the batch, of which one profile gets one mail; `subject`: with `{title}` for the site's title;
+    `field`: name in errors of what the owner sent. Raises TooMany or Invalid by the limit of `front_end`, "" for none.
     """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)

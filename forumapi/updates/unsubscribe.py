@@ -96,8 +96,8 @@ _OF_ITEM: Final = {
 
 
 class MailKind(NamedTuple):
-    """Kind of mail that a link turns off: of a watcher (`type` and `id` of the thing), an update type (`type`, 0),
-    digests or invitations (0, 0).
+    """Kind of mail that a link turns off. `kind` with `type` and `id`: WATCHER with those of the followed thing,
+    PREFERENCE with an update type and 0, DIGEST or INVITATION with 0 and 0.
     """
 
     kind: str
@@ -133,8 +133,8 @@ def kind_of(context: MailContext) -> MailKind:
 
 
 def link(secret: bytes, site: Site, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the unsubscribe link, on the site, by which a profile turns off a kind of mail. `secret`: the
-    platform's.
+    """Return the unsubscribe link, on the site, by which a profile turns off a kind of mail. `secret`: the platform's
+    for mail.
     """
     return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, mail_kind)}"
 
@@ -148,14 +148,16 @@ def headers(unsubscribe_url: str) -> dict[str, str]:
 
 
 def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the code in an unsubscribe link: kind of mail and ids in clear, then their signature for this site."""
+    """Return the code in an unsubscribe link: kind of mail and ids in clear, then their signature for this site.
+    `secret`: the platform's for mail.
+    """
     text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
     return f"{text}.{_sign(secret, site_id, text)}"
 
 
 def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
-    """Verify a code of this site's links; return the profile's id and the kind of mail in it, None for any
-    other text.
+    """Verify `given` as the code in an unsubscribe link of this site; return the profile's id and the kind of mail in
+    the code, None for any other text. `secret`: the platform's for mail.
     """
     match = _CODE.fullmatch(given)
     if match is None:
@@ -167,8 +169,8 @@ def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None
 
 
 def apply(tx: Transaction, site_id: int, profile_id: int, mail_kind: MailKind) -> None:
-    """Turn a kind of mail off for a profile; invitations for its e-mail address on all sites. Nothing changes if it is
-    off.
+    """Turn a kind of mail off for a profile; invitations for its e-mail address on all sites. Nothing changes if the
+    kind is off already, or the profile is gone.
     """
     params = {"kind": mail_kind.type, "id": mail_kind.id}
     tx.run(_ENDS[mail_kind.kind], site_id=site_id, profile_id=profile_id, **params)

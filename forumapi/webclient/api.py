@@ -18,8 +18,8 @@ FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 
 class Failure(Exception):
-    """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), text, and
-    `Retry-After` in seconds (0 without one).
+    """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), its text (`detail`, in
+    English), and `Retry-After` in seconds (0 without that header).
 
     `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
     503, `is_unreachable`.
@@ -56,8 +56,8 @@ class Moved(Exception):
 
 
 class Document(NamedTuple):
-    """Answer of the API below 400: `data` of its envelope, status, and the headers ETag and Location, "" where absent;
-    `body`: the bytes as they came.
+    """Answer of the API below 400: `data` of its envelope, None without one; status; the headers ETag and Location, ""
+    where absent; all `headers` by name in lower case; and `body`, the bytes as they came.
     """
 
     data: Any
@@ -77,7 +77,8 @@ class Asked(NamedTuple):
 
 
 class Api:
-    """Public API, called with a visitor's token ("" for guests). `calls`: number of requests sent.
+    """Public API for one request of a visitor, called with the visitor's token ("" for guests). `headers`: those that
+    every call carries besides; `calls`: number of requests sent.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, or failed.
@@ -112,44 +113,50 @@ class Api:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: Any) -> Any:
-        """GET `path` below /api/v1 and return its data. Query parameters that are None or "" are not sent."""
+        """GET `path` below /api/v1 and return the answer's `data`. Query parameters that are None or "" are not sent; a
+        list is sent as a repeated parameter.
+        """
         return self.document(path, **query).data
 
     def document(self, path: str, *, etag: str = "", **query: Any) -> Document:
-        """GET `path` below /api/v1 and return its data with its headers. With `etag` the answer is conditional: status
-        304 and data None if that entity tag is still the document's.
+        """GET `path` below /api/v1 and return the answer with its headers. With `etag`, an entity tag, the answer is
+        conditional: status 304 and data None if the document still has that tag. `query`: as in `get`.
         """
         headers = {"If-None-Match": etag} if etag else {}
         return self.call("GET", path, query=query, headers=headers)
 
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
-        """POST `body` as JSON and return the document that the write led to. `key`: Idempotency-Key, which guests do
-        not send.
+        """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
+        to. `key`: Idempotency-Key, "" for none; for guests it is not sent.
         """
         return self.write("POST", path, body, key=key, **query)
 
     def put(
         self, path: str, body: Any = None, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """PUT `body` as JSON and return the document that the write led to. `match`: entity tag that the document must
-        still have, else Failure with 412; `key` as in `post`.
+        """PUT `body` as JSON to `path` below /api/v1 and return the document that the write led to. `match`: entity tag
+        that the document must still have, else Failure with 412, "" for any; `key`: Idempotency-Key, as in `post`.
         """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
-        """PATCH flags, given by JSON path and new value (`/meta/flags/deleted`), and return the changed document."""
+        """PATCH flags of the document at `path` below /api/v1 and return the changed document. `values`: new value by
+        JSON path, such as `/meta/flags/deleted`; `key`: Idempotency-Key, as in `post`.
+        """
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
 
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
-        """DELETE `path`, with `body` as JSON unless it is None. `key` as in `post`."""
+        """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
+        Idempotency-Key, as in `post`.
+        """
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
         self, method: str, path: str, body: Any, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
         """Send a request of an unsafe method that asks for the changed document in place of a redirect (`Prefer:
-        return=representation`), and return it.
+        return=representation`), and return that document. `key`, `match`: as in `put`.
         """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
@@ -168,8 +175,9 @@ class Api:
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
     ) -> Document:
-        """Send one request and return its answer: `body` as JSON, or the bytes `raw`, whose Content-Type stands in
-        `headers`. Query parameters that are None or "" are not sent.
+        """Send one request to `path` below /api/v1 and return its answer. The request's body is `body` as JSON, or the
+        bytes `raw`, whose Content-Type stands in `headers`, or empty. Query parameters that are None or "" are not
+        sent.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)

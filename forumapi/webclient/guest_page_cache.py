@@ -26,8 +26,8 @@ Key = tuple[str, str, str, str]
 
 
 class KeptPage(NamedTuple):
-    """Page with its headers and the GETs that it was made of. `good_until`: moment of `time.monotonic()` at which texts
-    such as "4 minutes ago" become wrong.
+    """Page with its headers and the GETs that it was made of (`calls`). `good_until`: moment of `time.monotonic()` at
+    which texts such as "4 minutes ago" become wrong.
     """
 
     headers: list[tuple[str, str]]
@@ -37,7 +37,9 @@ class KeptPage(NamedTuple):
 
 
 class KeptPages:
-    """Kept pages by key, bounded in bytes: the page that was found or added the longest ago goes first."""
+    """Kept pages of all sites in this process by key, bounded to `most` bytes: the page that was found or added the
+    longest ago goes first.
+    """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
@@ -45,7 +47,9 @@ class KeptPages:
         self.bytes = 0
 
     def find(self, key: Key) -> KeptPage | None:
-        """Return the page; None without one, and for one past its `good_until`, which is forgotten."""
+        """Return the page of a key, which the API has yet to confirm; None without a page, and for a page past its
+        `good_until`, which is forgotten.
+        """
         found = self._pages.get(key)
         if found is None:
             return None

@@ -86,7 +86,7 @@ class _Pseudo(NullTranslations):
 
 @lru_cache
 def language(code: str) -> Language:
-    """Return the language with the code `code`, one of NAMES."""
+    """Return the language with the code `code`, one of NAMES; read once a process."""
     if code == PSEUDO:
         return Language(code, "rtl", _Pseudo(), Locale.parse(_LOCALES["en"]))
     return Language(code, "ltr", _catalog(code), Locale.parse(_LOCALES.get(code, code)))
@@ -145,7 +145,9 @@ def _parsed(text: str) -> datetime:
 
 
 def parse(text: str) -> datetime:
-    """Parse a time as the API writes it (RFC 3339, UTC)."""
+    """Parse a time as the API writes it (RFC 3339, UTC), and return it with its time zone. Raises ValueError for a
+    text that is no time.
+    """
     return _parsed(text)
 
 
@@ -161,14 +163,16 @@ def _own(code: str, text: str) -> str:
 
 
 def dated(code: str, text: str, form: str = "minute") -> str:
-    """Write the API's time `text` in UTC as a date; `form`: `day`, `minute` (day and clock), `weekday` (day with its
-    weekday) or `whole` (`weekday` and clock).
+    """Write the API's time `text` as a date in UTC, in the language `code`; `form`: `day`, `minute` (day and clock),
+    `weekday` (day with its weekday) or `whole` (`weekday` and clock).
     """
     return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
 
 
 def ago(code: str, text: str, now: datetime) -> str:
-    """Write the API's time `text` as a span, "just now" to "6 days ago"; as a date if older or in the future."""
+    """Write the API's time `text` in the language `code` as a span before `now`, "just now" to "6 days ago"; as a date
+    if it is older or in the future. A PageTime `now` is told of the time (`said`).
+    """
     then = _parsed(text)
     if type(now) is PageTime:
         now.said(then)
@@ -190,7 +194,7 @@ def ago(code: str, text: str, now: datetime) -> str:
 
 @lru_cache(4096)
 def number(code: str, value: float) -> str:
-    """Write a number as the language does, with at most two decimals."""
+    """Write a number as the language `code` does, with at most two decimals."""
     if type(value) is int and -1000 < value < 1000:
         return _own(code, str(value))
     return _own(code, format_decimal(value, "#,##0.##", locale=language(code).locale))
@@ -204,7 +208,7 @@ def now() -> PageTime:
 
 
 def functions(code: str) -> dict[str, Any]:
-    """Return the language's functions of translation, by the names under which Jinja installs them."""
+    """Return the functions of translation of the language `code`, by the names under which Jinja installs them."""
     found = language(code)
     return {
         "gettext": found.gettext,

@@ -23,12 +23,16 @@ _PICTURE: Final = re.compile(r'<img [^>]*?src="(/api/v1/files/[^"]*)"')
 
 
 def plain(text: Any) -> str:
-    """Undo the API's escaping of a plain text (a title, a name), which the template escapes itself."""
+    """Return a plain text of the API (a title, a name) with its HTML-escaping undone, since the template escapes the
+    text itself; anything but a str is returned as it is.
+    """
     return unescape(text) if type(text) is str and "&" in text else text
 
 
 def text_of(html: Any, most: int = SHORT) -> str:
-    """Return the text of rendered HTML without markup, at most `most` characters, cut between words with "…" behind."""
+    """Return the text of rendered HTML without markup; a text of more than `most` characters is cut between words, with
+    "…" behind. None is "".
+    """
     found = str(Markup(str(html or "")[: most * 20]).striptags())
     if len(found) <= most:
         return found
@@ -36,7 +40,9 @@ def text_of(html: Any, most: int = SHORT) -> str:
 
 
 def picture_of(comments: list[dict[str, Any]]) -> str:
-    """Return the path of the first picture stored by this platform in comments' HTML; "" if there is none."""
+    """Return the path of the first picture stored by this platform in the HTML of `comments`, which are as the API
+    shows them; "" if there is none.
+    """
     for one in comments:
         if found := _PICTURE.search(str(one.get("html") or "")):
             return plain(found[1])
@@ -44,7 +50,7 @@ def picture_of(comments: list[dict[str, Any]]) -> str:
 
 
 def absolute(html: Any, address: str) -> str:
-    """Return HTML whose `href` and `src` with a path begin with `address`, the site's scheme and host."""
+    """Return HTML in which each `href` and `src` that is a path begins with `address`, the site's scheme and host."""
     return _LINK.sub(rf'\1="{address}/', str(html or ""))
 
 
@@ -62,8 +68,10 @@ def json_ld(data: Any) -> Markup:
 
 
 def posting(item: dict[str, Any], kind: str, address: str) -> Markup:
-    """Return schema.org's DiscussionForumPosting of an item and of the comments on this page, as JSON for a script
-    element; on the first page, the first comment is the posting's text. `address`: the site's scheme and host.
+    """Return schema.org's DiscussionForumPosting of an item, as the API shows it, and of its page of comments, as JSON
+    for a script element; on the first page, the first comment is the posting's text.
+
+    `kind`: the item's type, such as `conversation`; `address`: the site's scheme and host.
     """
     url = f"{address}/{kind}s/{item['id']}/"
     page = item["comments"]

@@ -22,8 +22,8 @@ SESSION_DAYS: Final = 400
 
 
 class WebSession(NamedTuple):
-    """Session of a person: access token of the API, and when they signed in (Unix time in seconds). GUEST has the token
-    "".
+    """Session of a person in one browser: access token of the API, and when the person signed in (`began`, Unix time in
+    seconds). GUEST has the token "".
     """
 
     token: str
@@ -41,9 +41,10 @@ GUEST: Final = WebSession("", 0)
 
 
 class Seal:
-    """Authenticated encryption (AES-GCM) under the operator's secrets: the first one encrypts, any of them decrypts.
+    """Authenticated encryption (AES-GCM) under the operator's secrets, `texts`, of which there is one at least: the
+    first one encrypts, any of them decrypts.
 
-    A value sealed for one purpose and host can't be opened for another.
+    A value sealed for one purpose and host can't be opened for another. A purpose is any name, such as "session".
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -76,8 +77,8 @@ class Seal:
         return None
 
     def proof(self, host: str, bound_to: str) -> str:
-        """Return the token against forged requests (CSRF) that forms carry. `bound_to`: the session's access token, or
-        a guest's visitor cookie.
+        """Return the token against forged requests (CSRF) that forms on this host carry, always the same for the same
+        `bound_to`: the session's access token, or the value of a guest's visitor cookie.
         """
         text = f"form\0{host}\0{bound_to}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]

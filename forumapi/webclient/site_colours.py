@@ -25,7 +25,9 @@ Colour = tuple[int, int, int]
 
 
 def parse(text: str) -> Colour | None:
-    """Parse a colour as the API has it: #rgb, #rrggbb or a name of CSS; None for anything else."""
+    """Parse a colour as the API has it: #rgb, #rrggbb, a name of CSS, or another form that Pillow reads, such as
+    rgb(…); None for any other text.
+    """
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
@@ -53,14 +55,16 @@ def contrast(one: Colour, other: Colour) -> float:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Return `other` mixed with the share 0 to 1 of `one`, as CSS does in color-mix(in srgb, …)."""
+    """Return a mixture of two colours, as of CSS's color-mix(in srgb, …): the share `share` (0 to 1) of `one`, the rest
+    of `other`.
+    """
     red, green, blue = (round(b + (a - b) * share) for a, b in zip(one, other, strict=True))
     return (red, green, blue)
 
 
 def legibility(colour: Colour, paper: Colour) -> float:
-    """Return the lower of two contrast ratios of text in `colour`: on the background `paper`, and on `paper` tinted
-    with it.
+    """Return the lower of two contrast ratios (WCAG 2.2) of text in `colour`: on the background `paper`, and on `paper`
+    tinted with `colour`.
     """
     return min(contrast(colour, paper), contrast(colour, mixed(colour, paper, TINT)))
 
@@ -98,7 +102,9 @@ def _sheet(link: str) -> tuple[str, bytes]:
 
 
 def address(site: dict[str, Any]) -> str:
-    """Return the path of the style sheet with the site's colours, which holds a hash of the sheet."""
+    """Return the path of the style sheet with the colours of `site`, as the API shows the site; the path holds a hash
+    of the sheet.
+    """
     return f"/theme.{_sheet(str(site.get('linkColor', '')))[0]}.css"
 
 

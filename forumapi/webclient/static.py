@@ -22,8 +22,8 @@ class StaticFile(NamedTuple):
 
 @lru_cache
 def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
-    """Return the address of each static file by its name, and the files by their key, the last part of the address,
-    which holds a hash of the content.
+    """Return (addresses of the static files by name; the files by key, the last part of the address, which holds a hash
+    of the content); read once a process.
     """
     addresses: dict[str, str] = {}
     found: dict[str, StaticFile] = {}
@@ -47,7 +47,9 @@ def _all() -> tuple[dict[str, str], dict[str, StaticFile]]:
 
 
 def address(name: str) -> str:
-    """Return the path of a static file, `/static/` and its key, by its name such as `site.css`. Raises KeyError."""
+    """Return the path of a static file, `/static/` and its key, by the file's name, such as `site.css`. Raises KeyError
+    for a name without a file.
+    """
     return _all()[0][name]
 
 
@@ -57,7 +59,7 @@ def version() -> str:
 
 
 def named(name: str) -> StaticFile:
-    """Return a static file by its name, such as `site.css`. Raises KeyError."""
+    """Return a static file by its name, such as `site.css`. Raises KeyError for a name without a file."""
     return _all()[1][address(name).rpartition("/")[2]]
 
 

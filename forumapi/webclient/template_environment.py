@@ -45,7 +45,9 @@ _ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
 
 
 class _Translator(NodeTransformer):
-    """Transformer of a template's syntax tree that translates texts without values when the template is compiled."""
+    """Transformer of templates' syntax trees that translates texts without values into the language `code` when a
+    template is compiled.
+    """
 
     def __init__(self, code: str) -> None:
         self._code = code
@@ -66,8 +68,8 @@ class _Translator(NodeTransformer):
 
 
 class _Environment(Environment):
-    """Jinja environment in which `a.b` and `a['b']` of a dict are its values alone, never its methods. An absent key of
-    `a.b` is false and prints nothing; other unknown names raise.
+    """Jinja environment for the language `code`, in which `a.b` and `a['b']` of a dict are its values alone, never its
+    methods. As `a.b` an absent key is false and prints nothing; as `a['b']` it raises, as other unknown names do.
     """
 
     def __init__(self, code: str, **options: Any) -> None:
@@ -96,8 +98,8 @@ _ABSENT: Final = object()
 
 @lru_cache
 def environment(code: str) -> Environment:
-    """Return the Jinja environment of a language, with the website's filters and globals; templates are compiled at
-    first use and kept.
+    """Return the Jinja environment of the language `code`, with the website's filters and globals, the same one at each
+    call; templates are compiled at first use and kept.
     """
     made = _Environment(
         code,
@@ -152,7 +154,9 @@ def _whole(code: str, text: str) -> Markup:
 
 
 def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
-    """Return the translation of a text with `values` filled in; values that are no Markup are escaped."""
+    """Return the translation of an English text into the language `code`, with `values` filled in for `%(name)s`;
+    values that are no Markup are escaped.
+    """
     return _text(code, text) % values if values else _whole(code, text)
 
 
@@ -190,8 +194,8 @@ def marked(text: Any) -> Markup:
 
 
 def marked_in(title: Any, highlight: Any) -> Markup | None:
-    """Return a title with the part that `highlight` of the API's search repeats marked; None if `highlight` is not from
-    the title.
+    """Return a title in which the words that a search found stand in <mark>. `highlight`: the search's highlighted
+    text, a part of the title with <b> around the words; None is returned if it is no part of the title.
     """
     text = str(highlight or "")
     bare = plain(text.replace("<b>", "").replace("</b>", ""))

@@ -59,12 +59,14 @@ class Writing:
     """State of the form of a comment or an item: the values of its fields, and the reason why the website or the API
     refused it.
 
-    `fields`: values of the fields that only forms of the item's type have (FIELDS). `files`: those to be attached;
-    `kept`: hashes of those that were attached when the form was shown.
+    `reply_to`: id of the comment that is answered, 0 for none. `fields`: values of the fields that only forms of the
+    item's type have (FIELDS). `files`: files to be attached; `kept`: hashes of the files that were attached when the
+    form was shown. `etag`: entity tag of the comment or item that is edited, "" for a new one.
 
-    `draft`: version of the stored draft that saving replaces, 0 for none; `saved`: when that was saved. `other`: the
-    text that was stored elsewhere since the form was shown, None if none was. `status`: HTTP status of the page with
-    the form.
+    `draft`: version of the stored draft that saving replaces, 0 for none; `saved`: when that draft was saved, as the
+    API writes times. `preview`: the text as HTML, None if no preview is asked for. `other`: the text that was stored
+    elsewhere since the form was shown, None if none was. `problem` or `failure`: the website's or the API's reason for
+    a refusal; `status`: HTTP status of the page with the form.
     """
 
     text: str = ""
@@ -146,7 +148,7 @@ class Writing:
 
     @property
     def is_refused(self) -> bool:
-        """Return True if `check`, an upload or the API has found a reason not to post it."""
+        """Return True if `check`, an upload or the API has found a reason not to post the form."""
         return bool(self.problem or self.failure)
 
     def content(self, about: str = "") -> dict[str, Any]:
@@ -167,7 +169,9 @@ class Writing:
         return made
 
     def check(self, visit: Visit, *, has_title: bool = False, needs_text: bool = True) -> None:
-        """Refuse the form if its title or text is missing or too long; the first reason found is kept."""
+        """Refuse the form if its title or text is missing or too long; the first reason found is kept. `has_title`: the
+        form has a title, which it needs; `needs_text` False: the text may be missing.
+        """
         gettext, ngettext = visit.language.gettext, visit.language.ngettext
         over = len(self.text) - TEXT_LENGTH
         if has_title and not self.title.strip():
@@ -185,7 +189,9 @@ class Writing:
             self.refuse(said % {"num": over})
 
     def refuse(self, problem: str, status: int = 400) -> None:
-        """Keep the reason and its HTTP status, unless one is kept already."""
+        """Refuse the form: keep the reason `problem`, a translated sentence, and its HTTP status, unless a reason is
+        kept already.
+        """
         if not self.is_refused:
             self.problem, self.status = problem, status
 
@@ -230,7 +236,9 @@ def once(key: str, body: Any) -> str:
 
 
 def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
-    """Upload a file of the Content-Type `kind` to the API. Raises Failure."""
+    """Upload a file of the Content-Type `kind` to the API; return its hash, and its name as the API has cleaned it.
+    Raises Failure.
+    """
     found = store(visit, name, data, kind)
     return SentFile(found["fileHash"], plain(found["fileName"]))
 
@@ -249,7 +257,9 @@ def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[s
 
 
 def file_problem(visit: Visit, name: str, failure: Failure) -> str:
-    """Return a translated sentence that says why the file was refused; "" if the refusal is not about the file."""
+    """Return a translated sentence that says why the API refused the upload of the file `name`; "" if the refusal,
+    `failure`, is not about the file.
+    """
     gettext = visit.language.gettext
     if failure.code == 21:
         text = gettext(
@@ -265,7 +275,9 @@ def file_problem(visit: Visit, name: str, failure: Failure) -> str:
 
 
 def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
-    """Attach uploaded files to a comment, beside those attached already. Raises Failure."""
+    """Attach uploaded files to the comment with this id, besides those attached already. Raises Failure at the first
+    file that the API refuses.
+    """
     for one in files:
         body = {"fileHash": one.hash, "fileName": one.name}
         visit.api.write("POST", f"/comments/{comment}/attachments", body)
@@ -275,11 +287,11 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 
 
 def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
-    """Return the contents of the form for a comment on an item or profile: those that were refused in this request,
-    else the draft, else nothing. Raises Failure.
+    """Return the contents of the form for a comment on an item or profile: the contents that were refused in this
+    request, else the draft, else an empty form. Raises Failure.
 
-    `kind`: type of the thing, such as `conversation`. The page's query parameter `reply` names a comment to answer,
-    `quote` one to answer and quote.
+    `kind`: type of the thing with the id `item`, such as `conversation`; `has_draft` False: the API is not asked for a
+    draft. The page's query parameter `reply` names a comment to answer, `quote` one to answer and quote.
     """
     if visit.writing is not None:
         return visit.writing
@@ -308,8 +320,8 @@ def draft_of(visit: Visit, place: str) -> Writing | None:
 
 
 def quote_of(visit: Visit, comment: int) -> str:
-    """Return a comment's own text as a quotation in Markdown, without what it quotes itself; "" if that is nothing, or
-    the visitor can't read it.
+    """Return the text of the comment with this id as a quotation in Markdown, without what the comment quotes itself;
+    "" if nothing is left, or the API refuses the comment. Raises Failure from status 500 on.
     """
     try:
         text = str(visit.api.get(f"/comments/{comment}")["markdown"])

@@ -33,8 +33,8 @@ HEADERS: Final = (
 
 
 class Visitor(NamedTuple):
-    """Visitor on whose behalf the website calls the API: the host in their request, its WSGI environ, and their IP
-    address.
+    """Visitor on whose behalf the website calls the API, one for each request: the host in the visitor's request, its
+    WSGI environ, and the visitor's IP address, "" on a Unix socket.
     """
 
     host: str
@@ -62,8 +62,8 @@ class ApiTransport(Protocol):
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Send one request and return the whole answer. `path` begins with a slash and is not percent-encoded, `query`
-        is; `headers` may hold those of HEADERS alone. Raises Unreachable, ValueError.
+        """Send one request and return the whole answer, whatever its status. `path` begins with a slash and is not
+        percent-encoded, `query` is. Raises Unreachable without an answer, ValueError for a header outside of HEADERS.
         """
         ...
 
@@ -155,8 +155,9 @@ class OverHttp:
     """Transport over HTTP, for a website that is a front end known to the API: it names each visitor's address, by
     which the API counts.
 
-    `secret`: the one of which the API's setting `front_ends` has the hash; "" if the API knows the website by its
-    address. `timeout_s`: the API's own time limit, which writes wait for; reads wait for a third of it.
+    `url`: the API's scheme, host and port. `secret`: the one of which the API's setting `front_ends` has the hash; ""
+    if the API knows the website by its address. `timeout_s`: the API's own time limit, for which answers to writes are
+    waited for, those to reads for a third of it; `upload_timeout_s`: the same for uploads.
     """
 
     def __init__(

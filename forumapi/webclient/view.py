@@ -23,8 +23,9 @@ class View:
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 
     def answer(self, visit: Visit, args: dict[str, Any]) -> Answer:
-        """Call `get` or `post` by the request's method; `post` after `visit.check_origin`. `args`: parts of the
-        address. Raises Refused.
+        """Answer a request by `get` or `post`, by its method; `post` is called after `visit.check_origin`. `args`:
+        parts of the address by name. Raises Refused for another method (405) or origin (403), and what the called
+        method raises.
         """
         name = "get" if visit.method in ("GET", "HEAD") else visit.method.lower()
         found = getattr(self, name, None) if name in ("get", "post") else None

@@ -30,7 +30,7 @@ FLOW: Final = ("flow", 900)
 
 
 class Answer(NamedTuple):
-    """Answer to a visitor. `pieces`: a body that is sent piece by piece, in place of `body`; None without one."""
+    """Answer to a visitor. `pieces`: body that is sent piece by piece, in place of `body`; None: `body` is sent."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -39,8 +39,8 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """Refusal by the website itself, not by the API: HTTP status, and a translated text for people, "" for the status's
-    own.
+    """Refusal by the website itself, not by the API: HTTP status, and a translated text for the error page, "" for the
+    text that the page has for the status.
     """
 
     def __init__(self, status: int, text: str = "") -> None:
@@ -135,10 +135,10 @@ class Visit:
         return found
 
     def listed(self, path: str, **asked: Any) -> dict[str, Any]:
-        """Return the document at `path` of the API, its list from the page's query parameter `offset` on. Raises
-        Failure.
+        """Return the document at `path` of the API with its list from the page's query parameter `offset` on. `asked`:
+        further query parameters for the API. Raises Failure.
 
-        An offset beyond the end, as the list may have become shorter, shows the list's first page.
+        For an offset that the API refuses, as the list may have become shorter, the list's first page is returned.
         """
         try:
             found: dict[str, Any] = self.api.get(path, offset=self.query.get("offset"), **asked)
@@ -149,7 +149,9 @@ class Visit:
         return found
 
     def named_moderators(self, microcosm: int) -> list[int]:
-        """Return the ids of the profiles that moderate a microcosm; [] where the site names nobody, without a call."""
+        """Return the ids of the profiles that moderate a microcosm, given by id; [] for 0, on a site that names no
+        moderators, and for a microcosm that the visitor may not read.
+        """
         if not microcosm or not self.site.get("namesModerators"):
             return []
         try:
@@ -191,7 +193,7 @@ class Visit:
         return found
 
     def be_guest(self) -> None:
-        """Call the API as a guest from here on, even for a member: the answer is the same for everybody."""
+        """Call the API as a guest from here on, even for a member, so that the answer is the same for everybody."""
         self.session = GUEST
         self.api.token = ""
         self.__dict__["me"] = None
@@ -272,8 +274,8 @@ class Visit:
         raise Refused(403, self.language.gettext("This form was not sent by a page of this site."))
 
     def field(self, name: str, default: str = "") -> str:
-        r"""Return the first value of a field of the sent form, its line ends as \n; `default` without the field or a
-        form.
+        r"""Return the first value of the field `name` of the sent form, its line ends as \n; `default` without the
+        field or a form.
         """
         value: str = default if self.form is None else self.form.get(name, default)
         return value.replace("\r\n", "\n")
@@ -284,14 +286,16 @@ class Visit:
         return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     def back(self, default: str = "/") -> str:
-        """Return the page that a form was sent from, by its field `back`; `default` if that is missing or no path of
-        this host.
+        """Return the address (path and query) of the page that a form was sent from, by the form's field `back`;
+        `default` if the field is missing or no path of this host.
         """
         wanted = self.field("back")
         return wanted if is_own_path(wanted) else default
 
     def turn_to(self, address: str) -> None:
-        """Turn this request into a GET of another page of the site: method, path, query; the sent form stays."""
+        """Turn this request into a GET of the page of the site at `address` (path and query): method, path and query
+        change, the sent form stays.
+        """
         path, _, query = address.partition("#")[0].partition("?")
         self.method, self.path = "GET", unquote(path)
         self._ask(query)
@@ -333,7 +337,9 @@ class Visit:
         return [one.filename for one in found if one.filename]
 
     def number(self, name: str) -> int:
-        """Return a field of the sent form as an integer from 0 on; 0 if it is missing or anything else."""
+        """Return the field `name` of the sent form as an integer from 0 on; 0 if the field is missing or holds anything
+        else.
+        """
         text = self.field(name)
         return int(text) if text.isdecimal() and len(text) < 19 else 0
 
@@ -363,8 +369,8 @@ class Visit:
     def page(
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
-        """Answer with a rendered template. `retry_after`: seconds for the header Retry-After, 0 for none; `values`:
-        variables beside those of `render`.
+        """Answer with a rendered template as an HTML page. `retry_after`: seconds for the header Retry-After, 0 for
+        none; `values`: variables of the template besides those that `render` gives.
         """
         text = self.render(template, **values)
         headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
@@ -389,7 +395,7 @@ class Visit:
     def send(
         self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Answer with bytes of the Content-Type `kind`, and the cookies set so far."""
+        """Answer with bytes of the Content-Type `kind`, and the cookies set so far. `headers`: further headers."""
         fields = [("Content-Type", kind), *(headers or {}).items(), *self._set]
         return Answer(status, fields, data)
 
@@ -408,7 +414,9 @@ class Visit:
 
 
 def own_path(path: str) -> str:
-    """Return a path of this host percent-encoded. Raises ValueError for anything that `is_own_path` refuses."""
+    """Return a path of this host, with query, percent-encoded; what is encoded already stays. Raises ValueError for
+    anything that `is_own_path` refuses.
+    """
     if not is_own_path(path):
         raise ValueError(f"{path!r} may lead elsewhere")
     return quote(path, safe="/?&=#%+:,;@!$'()*~-._[]")

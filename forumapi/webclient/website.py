@@ -51,9 +51,9 @@ _VISIT: Final = "forumapi.webclient.visit"
 class Website:
     """WSGI application: the website of every site that the API behind `transport` serves.
 
-    `secrets`: see `Seal`. `is_secure`: the site is reached by https, so that cookies have the prefix `__Host-`.
-    `address_of` finds a visitor's IP address in a WSGI environ. A request with files may hold `upload_limit` bytes and
-    take `upload_timeout_s`.
+    `secrets`: the operator's, for `Seal`. `is_secure`: the sites are reached by https, so that cookies have the prefix
+    `__Host-`. `address_of` finds a visitor's IP address in a WSGI environ. A request with files may hold `upload_limit`
+    bytes and take `upload_timeout_s` seconds.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Website:
         self, environ: dict[str, Any], start_response: Callable[..., Any], status: int
     ) -> Iterable[bytes]:
         """Answer a request whose time limit has passed with an error page of this status, without another call of the
-        API.
+        API. Return the body, as a WSGI application does.
         """
         visit: Visit = environ.get(_VISIT) or Visit(self, environ)
         visit.forget_site()
@@ -300,8 +300,9 @@ class Website:
         return visit.send(page.encode(), HTML, status=status, headers=headers)
 
     def _typed(self, visit: Visit, failure: Failure | None, status: int) -> list[tuple[str, str]]:
-        """Return names and values of the sent form, with which the error page offers to send it again; [] if the
-        website itself refused it with another status than 429, 502 and 503, such as a form of another host's page.
+        """Return (name, value) of each field of the sent form, with which the error page offers to send the form again;
+        [] if the website itself refused the form (`failure` None) with another status than 429, 502 and 503, such as a
+        form of another host's page.
         """
         if failure is None and status not in (429, 502, 503):
             return []

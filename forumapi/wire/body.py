@@ -58,10 +58,11 @@ def _bare(hint: Any) -> Any:
 
 
 def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
-    """Return decoded JSON in the form that `hint` has: keys in its spelling, without unknown keys and nulls.
+    """Return decoded JSON (`value`) in the form of the type `hint`: keys as its structs spell them, without unknown
+    keys and members that are null; the types of other values are not checked.
 
-    `place`: path to `value` in the body, for errors. Raises Invalid for too deep a nesting, U+0000, and numbers beyond
-    64 bits.
+    `place`: path to `value` in the body, for errors; `depth`: its length. Raises Invalid for too deep a nesting,
+    U+0000, and numbers beyond 64 bits.
     """
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
@@ -88,7 +89,9 @@ def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
 
 
 def _field_of(message: str) -> tuple[str, str]:
-    """Split a message of msgspec, such as "Expected `int`, got `str` - at `$.itemId`", into (field, rule)."""
+    """Split a message of msgspec, such as "Expected `int`, got `str` - at `$.itemId`", into (field, rule): ("itemId",
+    "expected int, got str"). The field is "" for the body as a whole.
+    """
     text, _, place = message.partition(" - at ")
     return place.strip("`").removeprefix("$").removeprefix("."), text[:1].lower() + text[
         1:
@@ -96,9 +99,10 @@ def _field_of(message: str) -> tuple[str, str]:
 
 
 def parse(data: bytes, content_type: str, into: type[T]) -> T:
-    """Decode a body by its media type into `into`, a struct or a list of structs; a form into a flat struct alone.
+    """Decode a body by its media type, JSON or a form ("" too), into `into`, a struct or a list of structs; a form into
+    a flat struct alone.
 
-    Raises Invalid, with code 1, 2, 3 or 4.
+    Raises Invalid, with the code BAD_CONTENT_TYPE, UNPARSABLE, WRONG_TYPE, or OUT_OF_RANGE (numbers beyond 64 bits).
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":

@@ -18,17 +18,19 @@ _HERE: Final = "127.0.0.1"
 
 
 class Proxies:
-    """Trusted proxies, given as addresses or networks in `texts`. Raises ValueError for a text that is neither."""
+    """Trusted proxies of this server. `texts`: their addresses or networks, from the settings; none: no peer is
+    trusted. Raises ValueError for a text that is neither.
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in texts)
         self._kept = lru_cache(KEPT)(self._client)
 
     def client_ip(self, environ: dict[str, Any]) -> str:
-        """Return the client's address: that of the peer; of a trusted proxy's request, the last in X-Forwarded-For that
-        is no proxy.
+        """Return the client's address, from a request's WSGI environ: that of the peer; if the peer is a trusted proxy,
+        the last in X-Forwarded-For that is none, or the first if all are.
 
-        "" for a peer on a Unix socket, which is trusted if 127.0.0.1 is.
+        "" for a peer on a Unix socket; such a peer is trusted if 127.0.0.1 is.
         """
         peer = str(environ.get("REMOTE_ADDR") or "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
@@ -60,7 +62,9 @@ class Proxies:
 
 
 def plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return a text as an address; an IPv4 address in its IPv6 form (`::ffff:…`) becomes IPv4. Raises ValueError."""
+    """Return a text as an address; an IPv4 address in its IPv6 form (`::ffff:…`) becomes IPv4. Raises ValueError for a
+    text that is no address.
+    """
     found = ipaddress.ip_address(text)
     return (found.version == 6 and found.ipv4_mapped) or found
 

@@ -18,7 +18,9 @@ COMMENTABLE: Final = tuple(kind.id for kind in itemtypes.TYPES if kind.commentab
 
 
 def closed(values: Iterable[str]) -> Meta:
-    """Return the annotation of a text that is one of these, in this order; of a single one it is a `const`."""
+    """Return the annotation, for `Annotated`, of a text that is one of `values`: an `enum` in their order; for a single
+    value a `const`.
+    """
     listed = [*values]
     return Meta(
         extra_json_schema={"const": listed[0]} if len(listed) == 1 else {"enum": listed},
@@ -26,10 +28,10 @@ def closed(values: Iterable[str]) -> Meta:
 
 
 def closed_types(ids: Iterable[int]) -> Meta:
-    """Return the annotation of a text that is the name of an item type with one of these numbers."""
+    """Return the annotation, for `Annotated`, of a text that is the name of an item type with one of these `ids`."""
     return closed(type_names(ids))
 
 
 def type_names(ids: Iterable[int]) -> tuple[str, ...]:
-    """Return the names of the item types with these numbers, lowest first."""
+    """Return the names of the item types with these `ids`, in ascending order of id."""
     return tuple(itemtypes.name_of(id) for id in sorted(ids))

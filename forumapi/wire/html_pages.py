@@ -27,9 +27,10 @@ def _hash(text: str) -> str:
 
 
 def page(name: str, site_title: Markup, *, script: str = "", **values: object) -> bytes:
-    """Render the template `name` of `templates/pages` with `values`; those that are not `Markup` are escaped.
+    """Render the template `name` (without .html) of `templates/pages` with `values` as HTML in UTF-8; values that are
+    not `Markup` are escaped.
 
-    `script`: name of a script beside the template to include, "" for none; give it to `headers` too.
+    `script`: name (without .js) of a script in the same folder to include, "" for none; give it to `headers` too.
     """
     return templates.render(
         f"pages/{name}.html",
@@ -43,10 +44,10 @@ def page(name: str, site_title: Markup, *, script: str = "", **values: object) -
 def headers(
     form_targets: str = "", *, script: str = "", connects_to: str = ""
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a page, which forbid all that it does not need.
+    """Return the headers, (name, value) each, to send with a page, which forbid all that the page does not need.
 
-    `form_targets`: further origins that forms may lead to, with spaces between; `script` as for `page`; `connects_to`:
-    origins that the script may connect to, with spaces between.
+    `form_targets`: origins that forms may lead to besides the page's own, with spaces between; `script`: as for `page`;
+    `connects_to`: sources that the script may connect to, with spaces between, "" for none.
     """
     scripts = f"script-src {_hash(_script(script))}; connect-src {connects_to}; " if script else ""
     policy = (

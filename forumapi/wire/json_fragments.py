@@ -23,9 +23,9 @@ _LATER: Final = b',"?":'
 
 
 class Hole:
-    """Position in a document that `fill` fills later.
+    """Position in a document that `fill` fills later, with the JSON that its `values` have for `name`.
 
-    Under the key OPTIONAL it stands for members that may be absent: its value is b"", or members each with a comma
+    Under the key OPTIONAL a hole stands for members that may be absent: its value is b"", or members each with a comma
     before it (`,"key":value`), or after it where the hole comes first in its object.
     """
 
@@ -69,7 +69,7 @@ def encode(document: Mapping[str, Any]) -> Fragment:
 
 
 def cut(data: bytes) -> Fragment:
-    """Cut JSON, in which holes are marked, as `encode` does."""
+    """Cut JSON that `dumps` made, in which holes are marked, into a fragment, as `encode` does."""
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
         if parts[index].endswith(_FIRST):
@@ -81,18 +81,18 @@ def cut(data: bytes) -> Fragment:
 
 
 def pack(fragment: Fragment) -> bytes:
-    """Join a fragment into one byte string, to be stored in memcached."""
+    """Join a fragment, holes unfilled, into one byte string, to be stored in memcached; `unpack` reverses it."""
     return b"\0".join(fragment)
 
 
 def unpack(data: bytes) -> Fragment:
-    """Split a byte string that `pack` made into the fragment."""
+    """Return the fragment that `pack` has joined into this byte string."""
     return tuple(data.split(b"\0"))
 
 
 def fill(fragment: Fragment, values: Mapping[bytes, bytes]) -> bytes:
-    """Join a fragment's texts with the values of its holes, by name, into JSON. Raises KeyError for a hole without a
-    value.
+    """Join a fragment's texts with the values of its holes into JSON. `values`: finished JSON by the hole's name;
+    further names are ignored. Raises KeyError for a hole without a value.
     """
     if len(fragment) == 1:
         return fragment[0]

@@ -17,9 +17,10 @@ EVERY_SITE: Final = "*"
 
 
 class FrontEnd(NamedTuple):
-    """Program that shows sites to visitors of its own, recognised by its `network` or by a secret.
+    """Program that shows sites to visitors of its own, recognised by its `network` or, if that is None, by a secret.
 
-    `digest`: SHA-256 of the secret, "" if it has a network. `keys`: keys of its sites, or EVERY_SITE alone.
+    `digest`: `sha256:` with the secret's hash in hexadecimal, "" if there is a network. `keys`: keys of the sites that
+    it shows, or EVERY_SITE alone.
     """
 
     name: str
@@ -32,7 +33,7 @@ def front_end(text: str) -> FrontEnd:
     """Parse an entry of the setting `front_ends`: a name, then an address, network or `sha256:<hash>`, then sites' keys
     or `*`.
 
-    Raises ValueError.
+    Raises ValueError for a malformed entry; the message says what the entry must have.
     """
     name, known_by, *keys = [*text.split(), "", ""][: max(2, len(text.split()))]
     if not _FRONT_END.fullmatch(name):
@@ -51,7 +52,9 @@ def front_end(text: str) -> FrontEnd:
 
 
 class FrontEnds:
-    """Front ends of the setting `front_ends`, whose entries are `texts`. Raises ValueError for a malformed one."""
+    """All front ends that the setting `front_ends` names; `texts`: its entries. Raises ValueError for a malformed
+    entry.
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
         named = [front_end(text) for text in texts]
@@ -64,7 +67,7 @@ class FrontEnds:
     def find(self, peer: str, secret: str, key: str) -> str:
         """Return the name of the front end that a request to the site `key` comes from; "" if from none.
 
-        It is recognised by `secret` or, if that is "", by the address `peer`.
+        A front end is recognised by `secret`, as the request sent it, or, if that is "", by the address `peer`.
         """
         if secret:
             digest = f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
@@ -74,7 +77,7 @@ class FrontEnds:
         return next((one.name for one in known if not one.keys.isdisjoint((key, EVERY_SITE))), "")
 
     def holds(self, peer: str) -> bool:
-        """Return True if `peer` is in the network of a front end, whichever its sites."""
+        """Return True if the address `peer` is in the network of a front end, whichever its sites; False for ""."""
         return bool(self._at(peer))
 
     def _at(self, peer: str) -> list[FrontEnd]:

@@ -35,7 +35,7 @@ def _number(name: str, text: str, default: int) -> int:
 
 
 def parse(limit: str, offset: str) -> Paging:
-    """Parse the query parameters `limit` and `offset`; "": absent. Raises Invalid, code 3 or 4."""
+    """Parse the query parameters `limit` and `offset`; "": absent. Raises Invalid, code WRONG_TYPE or OUT_OF_RANGE."""
     size = _number("limit", limit, DEFAULT_LIMIT)
     if not 1 <= size <= MAX_LIMIT or size % STEP:
         raise Invalid(
@@ -55,20 +55,22 @@ def max_offset(total: int, limit: int) -> int:
 
 
 def check(total: int, paging: Paging) -> None:
-    """Raise Invalid, code 4, if the offset is beyond the last page of a list of `total` entries."""
+    """Raise Invalid, code OUT_OF_RANGE, if the offset is beyond the last page of a list of `total` entries."""
     if paging.offset > max_offset(total, paging.limit):
         raise Invalid("offset", "is beyond the last page", code=OUT_OF_RANGE)
 
 
 def page_offset(position: int, limit: int) -> int:
-    """Return the offset of the page on which the entry at `position` is, counted from 1."""
+    """Return the offset of the page, of `limit` entries, that holds the entry at `position`, which counts from 1; 0 for
+    a lower position.
+    """
     return (max(position, 1) - 1) // limit * limit
 
 
 def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
-    """Return a link to `path` with the query `pairs`, sorted by key, without `access_token`.
+    """Return a link to `path` with the query `pairs` (decoded keys and values), sorted by key, without `access_token`.
 
-    `changed`: parameters that are set in place of those in `pairs`; None: dropped.
+    `changed`: values of parameters, by key, that take the place of those in `pairs`; None: the parameter is dropped.
     """
     kept = [(key, value) for key, value in pairs if key != "access_token" and key not in changed]
     kept += [(key, str(value)) for key, value in changed.items() if value is not None]
@@ -78,8 +80,8 @@ def href(path: str, pairs: Pairs, **changed: int | str | None) -> str:
 
 
 def _self_href(path: str, query: str, pairs: Pairs, offset: int) -> str:
-    """Return the `self` link: path and query as received, without `access_token`; at offset 0 as `href` writes it,
-    without offset.
+    """Return the `self` link of a page: path and query as received, without `access_token`; at offset 0 the link as
+    `href` writes it, without offset. `query`: as received, `pairs`: the same decoded, `offset`: the page's.
     """
     if not query:
         return path
@@ -102,8 +104,8 @@ def page(
 ) -> bytes:
     """Return the page object of a list as JSON, with its links (platform 1.8).
 
-    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `path`, `query`, `pairs`:
-    of the request.
+    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `type_path`: address for
+    the key `type`; `path`, `query` (as received), `pairs` (the query decoded): of the request, for the links.
     """
     limit, offset = paging
     last = max_offset(total, limit)
@@ -148,7 +150,11 @@ def page(
 
 
 def preview(items: bytes, total: int, limit: int, type_path: str) -> bytes:
-    """Return a page object that is part of another document, as JSON: the first `limit` entries, without links."""
+    """Return a page object that is part of another document, as JSON: the first page of a list, without links.
+
+    `items`: the first `limit` entries, or fewer, as a JSON array; `total`: number of entries in the whole list;
+    `type_path`: address for the key `type`.
+    """
     return (
         b'{"total":%d,"limit":%d,"offset":0,"maxOffset":%d,"totalPages":%d,"page":1,"type":%b,"items":%b}'
         % (

@@ -150,11 +150,11 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 def of(template: str, verb: str) -> str:
-    """Return the scope that a token with limited scopes needs for the method `verb` at an address of the routing
-    tables.
+    """Return the scope that a token with limited scopes needs for the method `verb` (upper case) at an address as the
+    routing tables write it, such as `/api/v1/auth/<token>`.
 
-    OPEN: none is needed; WHOLE: no limited token will do. Raises LookupError for an address outside of /api/v1 that no
-    table here names.
+    OPEN: no scope is needed; WHOLE: no limited token will do. Raises LookupError for an address outside of /api/v1 that
+    no table here names.
     """
     if template in _OPEN:
         return OPEN
@@ -200,17 +200,19 @@ def of_kind(item_type: int) -> str:
 
 
 def words(scope: str) -> str:
-    """Return the description of a scope that a person reads who is asked to grant it."""
+    """Return the description, in English, of a scope for a person who is asked to grant it; one made of its name if
+    the table has none.
+    """
     resource, _, kind = scope.partition(":")
     return _WORDS.get(scope) or f"{'Read' if kind == 'read' else 'Change'} {resource}"
 
 
 def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return all scopes that these operations, (address, method) each, need: sorted, each once."""
+    """Return all scopes that these operations, (address, method) each as for `of`, need: sorted, each once."""
     found = {of(template, verb) for template, verb in operations}
     return tuple(sorted(found - {OPEN, WHOLE}))
 
 
 def split(text: str) -> list[str]:
-    """Split a list of scopes with spaces between; each is kept once, in order."""
+    """Split a text of scopes with spaces between into a list, in which each is once, in order."""
     return list(dict.fromkeys(text.split()))

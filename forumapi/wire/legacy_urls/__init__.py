@@ -69,7 +69,9 @@ class RulesError(ConfigError):
 
 
 class Rule(NamedTuple):
-    """Rule that finds the target of an old URL: by a query key (`key`), or by a `pattern` in its path or address."""
+    """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path
+    or address. The fields are the keys of a rule in the file, as the module describes them; `target`: id of the type.
+    """
 
     key: str
     pattern: re.Pattern[str] | None
@@ -86,16 +88,19 @@ class Rule(NamedTuple):
     search: str
 
     def is_for(self, path: str, query: Mapping[str, str]) -> bool:
-        """Return True if an old URL with this path and query is one of those that the rule is limited to."""
+        """Return True if an old URL with this path and query is one of those to which `path` and `when` limit the rule;
+        its `key` or `pattern` is not looked at.
+        """
         if self.path is not None and self.path.search(path) is None:
             return False
         return all(pattern.fullmatch(query.get(key, "")) for key, pattern in self.when)
 
 
 class Old(NamedTuple):
-    """Target of an old URL: an object, by type and old id; with the id "" the list of that type.
+    """Target of an old URL: an object, by type and by its id in the old forum; with the id "" the list of that type.
 
-    `offset`: entries of the object before the page that the URL names.
+    `offset`: entries of the object before the page that the URL names. `action`: of ACTIONS, `go`: of GOING, `search`:
+    words to search for; each "" if the URL has none.
     """
 
     item_type: int
@@ -107,7 +112,9 @@ class Old(NamedTuple):
 
 
 class RuleSet(NamedTuple):
-    """Rules for the URLs of one product."""
+    """Rules for the URLs of one product: its file, parsed. `sizes`: entries on an old page, by id of the target's type;
+    `goto`: one of GOING by value of the query key `goto_key`.
+    """
 
     queries: tuple[Rule, ...]
     addresses: tuple[Rule, ...]
@@ -120,7 +127,7 @@ class RuleSet(NamedTuple):
     separators: str
 
     def read(self, url: str) -> Old | None:
-        """Return the target of an old URL, found by its path and query; None if no rule fits."""
+        """Return the best target of an old URL, found by its path and query, on any host; None if no rule fits."""
         return next(self.read_all(url), None)
 
     def read_all(self, url: str) -> Iterator[Old]:
@@ -189,7 +196,9 @@ def _number(text: str) -> int:
 
 
 def parse(text: str, name: str) -> RuleSet:
-    """Parse the TOML of one product's rules. `name`: the file's, for errors. Raises RulesError."""
+    """Parse `text`, the TOML of one product's rules. `name`: the file's, for errors. Raises RulesError if the TOML or
+    a rule is malformed.
+    """
     try:
         data = tomllib.loads(text)
         page, goto = data.get("page", {}), dict(data.get("goto", {}))

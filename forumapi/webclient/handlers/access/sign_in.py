@@ -113,8 +113,8 @@ class SignInView(View):
         return str(kept["browser"])
 
     def _link(self, visit: Visit) -> Answer:
-        """Ask for a click before the link of a mail signs in, as mail scanners open links too; in a browser without the
-        cookie of `_mark`, show the code to type.
+        """Show a page that asks for a click before the link of a mail signs in, as mail scanners open links too; in a
+        browser without the cookie of `_mark`, redirect to the API's page that shows the code to type.
         """
         kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
         if not kept:
@@ -123,7 +123,9 @@ class SignInView(View):
         return self._show(visit, step="link", next_page=kept["next"], pending=pending)
 
     def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
-        """POST to the API as a guest, even if the visitor is signed in. Raises Failure."""
+        """POST `body` to `path` of the API as a guest, even if the visitor is signed in, and return the answer. Raises
+        Failure.
+        """
         visit.api.token = ""
         try:
             return visit.api.call("POST", path, body)
@@ -138,8 +140,9 @@ class SignInView(View):
         next_page: str = "",
         pending: list[tuple[str, str]] | None = None,
     ) -> Answer:
-        """Begin a session with `found`, an access token, and go on to the next page; if it is an object instead, ask
-        for the second factor. A session before it is ended.
+        """Begin a session with `found`, an access token, and go on to the next page, or, if there are pending fields,
+        to the form that holds them; the browser's former session is ended. If `found` is an object, ask for the second
+        factor. `next_page`, `pending`: "" and None for those of the sent form.
         """
         pending = self._pending(visit) if pending is None else pending
         next_page = next_page or self._next(visit)

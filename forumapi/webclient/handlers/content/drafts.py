@@ -19,8 +19,8 @@ DRAFTED_ITEMS: Final = ("conversation", "event", "poll")
 
 
 def page_of(place: str, id: int, item_type: str) -> str:
-    """Return the path of the page whose form continues a draft. `place` and `id`: the thing that the draft is about;
-    `item_type`: type of the item begun in a microcosm, else "".
+    """Return the path of the page whose form continues a draft. `place` and `id`: type (as in DRAFTED) and id of the
+    thing that the draft is about; `item_type`: type of the item begun in a microcosm, else without a meaning.
     """
     if place == "microcosm":
         return f"/microcosms/{id}/create/{item_type}/"
@@ -28,7 +28,9 @@ def page_of(place: str, id: int, item_type: str) -> str:
 
 
 def _without_reply(address: str) -> str:
-    """Return a page's address without `reply` and `quote`: the draft itself holds the comment that is answered."""
+    """Return a page's address without fragment and without the query parameters `reply` and `quote`: the draft itself
+    holds the comment that is answered.
+    """
     path, mark, query = address.partition("#")[0].partition("?")
     rest = [one for one in query.split("&") if not one.startswith(("reply=", "quote="))]
     return f"{path}{mark}{'&'.join(rest)}" if rest else path
@@ -93,8 +95,8 @@ class SaveDraftView(View):
         return visit.redirect(f"{_without_reply(address)}#write")
 
     def _conflict(self, visit: Visit, path: str, writing: Writing) -> None:
-        """Refuse the form with 409, and put the stored draft's text and version into it: saving once more replaces that
-        version.
+        """Refuse the form with 409, and put text and version of the draft stored at `path` of the API into it: saving
+        once more replaces that version. If no draft is stored any more, saving once more makes a new one.
         """
         gettext = visit.language.gettext
         try:

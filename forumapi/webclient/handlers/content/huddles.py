@@ -192,8 +192,8 @@ class LeaveHuddleView(View):
 
 
 class Meant(NamedTuple):
-    """Name that was typed, and the profiles whose names begin with it, for the person to choose from; [] if there are
-    none.
+    """Name that was typed, and the first MOST_MEANT profiles whose names begin with it, as the API shows them, for the
+    person to choose from; [] if there are none.
     """
 
     name: str
@@ -201,8 +201,8 @@ class Meant(NamedTuple):
 
 
 class People:
-    """People chosen in a form: `chosen`, names by profile id; `unclear`, typed names that do not name one profile;
-    `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
+    """People chosen in one sent form: `chosen`, names by profile id; `unclear`, typed names that do not name one
+    profile; `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
     """
 
     def __init__(self) -> None:
@@ -240,8 +240,8 @@ class People:
         return made
 
     def _resolve(self, visit: Visit, name: str) -> None:
-        """Look a name up: a profile of exactly this name in any letter case, else the only one whose name begins so, is
-        chosen; else the name is unclear.
+        """Look a name up, and add what is found to `chosen` or `unclear`: a profile of exactly this name in any letter
+        case, else the only profile whose name begins so, is chosen; else the name is unclear.
         """
         found = visit.api.get("/profiles", q=name, limit=MOST_MEANT)["profiles"]
         items = found["items"]
@@ -257,7 +257,9 @@ class People:
 
 
 def for_participants(visit: Visit, path: str, **query: Any) -> Any:
-    """GET a path of a huddle. Raises Refused with 404 for members who take no part, else Failure."""
+    """GET `path` of the API, that of a huddle or below it, and return the answer, a Document. Raises Refused with 404
+    for members who take no part, Failure for other refusals.
+    """
     try:
         return visit.api.document(path, **query)
     except Failure as failure:

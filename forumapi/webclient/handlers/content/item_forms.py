@@ -20,6 +20,7 @@ class CreateItemView(View):
     """Base class of forms for a new item in a microcosm with its first comment: draft, preview, files.
 
     A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
+    `needs_text`: an item without a first comment is refused.
     """
 
     takes_files = True
@@ -29,7 +30,7 @@ class CreateItemView(View):
     needs_text: ClassVar[bool] = False
 
     def begun(self, visit: Visit) -> Writing:
-        """Return the values that an empty form proposes."""
+        """Return the values of the type's own fields that an empty form proposes, in `fields`; the rest is not used."""
         return Writing()
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
@@ -87,8 +88,8 @@ class CreateItemView(View):
         return visit.redirect(f"/{self.kind}s/{item}/")
 
     def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
-        """Show the form with what it holds, for one microcosm, or with the microcosms to choose from for 0. Raises
-        Refused if the visitor may not create such an item there.
+        """Show the form with the contents `writing`, for the microcosm with this id, or, for 0, with the microcosms to
+        choose from. Raises Refused if the visitor may not create such an item there, unless `writing` is refused.
         """
         place, places = None, []
         if microcosm:
@@ -118,7 +119,7 @@ class EditItemView(View):
     template: ClassVar[str]
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return the values of the type's own fields from the item as the API shows it."""
+        """Return the values of the type's own fields, by name, of `item`, which is as the API shows it."""
         return {}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
@@ -128,7 +129,9 @@ class EditItemView(View):
         return {}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return the stored item as plain text, a line a field, to be shown beside a form that was overtaken."""
+        """Return the stored item, as the API shows it, as plain text, a line a field, to be shown beside a form that
+        was sent after somebody else had changed the item.
+        """
         return str(plain(item["title"]))
 
     def get(self, visit: Visit, item: int) -> Answer:
@@ -195,7 +198,7 @@ def edit_reason(visit: Visit) -> str:
 
 def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
     """Return those of the first MOST_PLACES microcosms of the tree in which the visitor may create items of the type
-    `kind`.
+    `kind`, as the API shows them, in the tree's order.
     """
     found: list[dict[str, Any]] = visit.api.get("/microcosms/tree")[:MOST_PLACES]
     if not found:
@@ -206,8 +209,8 @@ def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
 
 
 def show_form_again(visit: Visit, page: str) -> Answer:
-    """Answer a refused form with the page that it was sent from, `page` or that page at another offset, showing
-    `visit.writing`. Raises Failure.
+    """Answer a refused form with the page at the path `page`, on which it stands; if the form was sent from this page
+    with a query, such as an offset, with the same query. The page shows `visit.writing`, which is set. Raises Failure.
     """
     assert visit.writing is not None  # it was read
     back = visit.back(page)
@@ -230,7 +233,9 @@ def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
 
 
 def preview_answer(visit: Visit, writing: Writing) -> Answer:
-    """Answer a script's preview with JSON: `html`; or `problem`, why there is none."""
+    """Answer a script that asked for a preview with JSON: `html`, made of `writing.preview`; if `writing` is refused,
+    `problem`, the reason.
+    """
     if writing.is_refused:
         problem = writing.problem or (writing.failure.detail if writing.failure else "")
         return visit.json({"problem": problem}, status=writing.status)

@@ -129,8 +129,8 @@ def _profile_named(visit: Visit, name: str) -> int:
 
 
 def _name_of(visit: Visit, profile: str) -> str:
-    """Return the name of the profile with this id; the text itself if it is no id of a profile that the visitor may
-    see.
+    """Return the name of the profile whose id stands in the text `profile`; the text itself if it is no id of a profile
+    that the visitor may see.
     """
     if not profile.isdecimal():
         return profile
@@ -144,8 +144,8 @@ def _name_of(visit: Visit, profile: str) -> str:
 
 
 def _completed(visit: Visit, words: str) -> list[str]:
-    """Return texts that complete the last word of `words`; [] if there are none, or the API refuses suggestions for
-    another reason than a rate limit.
+    """Return texts that are `words` with the last word completed; [] if there are none, or the API refuses suggestions.
+    Raises Failure with 429 for a rate limit.
     """
     if not _LAST_WORD.search(words):
         return []

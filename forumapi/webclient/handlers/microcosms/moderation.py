@@ -28,7 +28,7 @@ BATCH: Final = 100
 
 
 class ModerationView(View):
-    """Queue of what waits for a decision in the microcosms that this member moderates."""
+    """Queue of what waits for a decision in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
         """Show PAGE entries of the queue behind the cursor `after`, oldest first. Raises SignInFirst for guests."""
@@ -48,7 +48,7 @@ class ModerationView(View):
 
 
 class ModerateView(View):
-    """Page with all actions that this member may take on a conversation, event, poll or microcosm."""
+    """Page with all actions that the member may take on a conversation, event, poll or microcosm."""
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
         """Show the actions. Raises Refused if there are none. `kinds`: plural of the type. Raises SignInFirst for
@@ -99,7 +99,7 @@ class ModerateView(View):
 
 
 class ModerateCommentView(View):
-    """Page with all actions that this member may take on a comment."""
+    """Page with all actions that the member may take on a comment."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Show the actions. Raises Refused if there are none. Raises SignInFirst for guests."""
@@ -133,8 +133,9 @@ class ModerateCommentView(View):
 
 
 def possible(thing: dict[str, Any], *, with_thread: bool) -> list[str]:
-    """Return the actions, keys of DEEDS in the order of the buttons, that flags and permissions of a thing allow.
-    `with_thread`: it can be pinned and closed (items, microcosms), as comments can't.
+    """Return the actions, keys of DEEDS in the order of the buttons, that flags and permissions of a thing, which is as
+    the API shows it, allow the visitor. `with_thread`: the thing can be pinned and closed (items, microcosms), as
+    comments can't.
     """
     flags, can = thing["meta"]["flags"], thing["meta"]["permissions"]
     is_moderator = can["moderator"] and can["update"]
@@ -164,8 +165,10 @@ def _set_flag(visit: Visit, path: str, do: str) -> None:
 
 
 def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
-    """Lead to the page of the queue that the form stood on; else after "delete", "hide" and "restore" to the thing's
-    page of actions, or to its microcosm if it is gone for the visitor; else to the thing.
+    """Lead to the page of the queue that the form stood on; else after the actions "delete", "hide" and "restore" to
+    the thing's page of actions, or to its microcosm if the thing is gone for the visitor; else to the thing.
+
+    `do`: the action; `path`: the thing's, without a slash at the end; `place`: its microcosm's id, as the form sent it.
     """
     back = visit.field("next")
     if back.startswith("/moderation/") and is_own_path(back):
@@ -184,8 +187,8 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
 
 
 def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:
-    """Return, in the tree's order, the microcosms in which the visitor may create items of this type, and `here`,
-    the one that the item is in.
+    """Return, in the tree's order, the microcosms in which the visitor may create items of the type `kinds` (a plural),
+    and the one with the id `here`, which the item is in.
     """
     tree = visit.api.get("/microcosms/tree")
     allowed = creatable(visit, [one["id"] for one in tree], kinds.removesuffix("s"))

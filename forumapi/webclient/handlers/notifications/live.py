@@ -87,6 +87,6 @@ class NameView(View):
 
 
 def unread_huddles(me: dict[str, Any]) -> int:
-    """Return the number of unread huddles from the member's own profile; 0 if the profile does not have it."""
+    """Return the number of the member's unread huddles, from `me`, the own profile; 0 if that lacks the number."""
     stats = me["meta"].get("stats") or ()
     return next((int(one["value"]) for one in stats if one["metric"] == "unreadHuddles"), 0)

@@ -110,7 +110,7 @@ class DevicesView(View):
 
 
 def _chosen(visit: Visit, name: str) -> set[int]:
-    """Return the numbers of types that are ticked under that name."""
+    """Return the numbers of the types of updates that are ticked in the sent form under the field `name`."""
     texts = visit.form.getlist(name) if visit.form is not None else []
     return {int(text) for text in texts if text.isdecimal() and len(text) < 4}
 

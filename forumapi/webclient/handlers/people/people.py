@@ -77,5 +77,5 @@ class ProfileRolesView(View):
 
 
 def _is_true(text: str | None) -> bool:
-    """Return True for the texts that the API reads as true."""
+    """Return True for the texts that the API reads as true, such as "1" and "true"; False for None."""
     return text in ("1", "t", "T", "TRUE", "true", "True")

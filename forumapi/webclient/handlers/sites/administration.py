@@ -50,8 +50,8 @@ def owner(visit: Visit) -> dict[str, Any]:
 
 
 class FormField(NamedTuple):
-    """Field of a form: name, label and kind (text, area, check, lines or secret). `hint`: sentence below the field;
-    `limit`: most characters, 0 for no limit.
+    """Field of a form: name, label, and kind (text, area, check, lines or secret). `hint`: sentence below the field, ""
+    for none; `limit`: most characters, 0 for no limit. Label and hint are English; the template translates them.
     """
 
     name: str
@@ -82,7 +82,8 @@ class FiguresView(View):
 class SettingsView(View):
     """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`.
 
-    `lead`: sentence below the title. `resets`: True shows a button that calls `reset`. `args` are parts of the address.
+    `title`, and `lead`, a sentence below it ("": none), are English. `resets`: True shows a button that calls `reset`.
+    `args`, of all methods: parts of the address by name.
     """
 
     title: ClassVar[str] = ""
@@ -94,11 +95,13 @@ class SettingsView(View):
         raise NotImplementedError
 
     def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the stored values by the fields' names. Raises Failure."""
+        """Return the stored values by the fields' names, perhaps with others that the form has no field for: bool for
+        the kind "check", else str. Raises Failure.
+        """
         raise NotImplementedError
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the sent values; those of the kind "check" are bool, others str. Raises Failure."""
+        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure."""
         raise NotImplementedError
 
     def reset(self, visit: Visit, args: dict[str, Any]) -> None:
@@ -112,7 +115,9 @@ class SettingsView(View):
         return visit.language.gettext(self.title)
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return translated sentences about the values that the form shows, to stand above it."""
+        """Return translated sentences about `typed`, the values that the form shows, stored or sent, to stand above the
+        form; [] for none.
+        """
         return []
 
     def get(self, visit: Visit, **args: Any) -> Answer:
@@ -201,8 +206,8 @@ class SiteView(SettingsView):
         return found | options | {"namesModerators": visit.site.get("namesModerators", False)}
 
     def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the site, then its options; the domain alone if it has changed. Raises Failure, after which the site
-        may be stored without its options.
+        """Store the site, the domain only if it has changed, then the site's options. Raises Failure, after which the
+        site may be stored without its options.
         """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}
@@ -212,8 +217,8 @@ class SiteView(SettingsView):
         visit.api.put("/site/options", {makes: typed[makes]})
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return one sentence on the contrast of the colour `linkColor`, and on the colour shown in its place if that
-        is too low; [] if it is no colour.
+        """Return one sentence on the contrast of the colour `linkColor`, and on the colour shown in its place if the
+        contrast is too low; [] if `linkColor` is no colour.
         """
         colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:
@@ -234,8 +239,8 @@ class SiteView(SettingsView):
 
 
 class RowsView(View):
-    """Base class of forms for a list that the API replaces as a whole; each entry is a row of the fields `names` (name,
-    label). `most`: entries that a list can have.
+    """Base class of forms for the list at `path` of the API, which is replaced as a whole; each entry is a row of the
+    fields `names`, (name, English label) each. `most`: entries that the list can have.
     """
 
     title: ClassVar[str] = ""
@@ -326,7 +331,8 @@ class ReportKindsView(RowsView):
 
 class TextsView(View):
     """Base class of lists of texts that a site can have in place of the platform's; each entry says whose text is in
-    force.
+    force. `kind`: last part of the list's address, /site/… of the API and /admin/… of the website; `key`: key of the
+    list in the API's answer; `title`: the page's, in English.
     """
 
     kind: ClassVar[str] = ""

@@ -110,8 +110,8 @@ def _latest(visit: Visit) -> dict[str, Any] | None:
 
 
 def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:
-    """Yield the archive's bytes from position `first` to `last`, both included; end early if the archive no longer has
-    this entity tag. Raises Failure.
+    """Yield the archive's bytes from position `first` to `last`, both included, in pieces of PIECE bytes at most; end
+    early if the archive no longer has this entity tag. Raises Failure.
     """
     while first <= last:
         end = min(first + PIECE - 1, last)

@@ -19,8 +19,9 @@ _ITEMS: Final = ("conversation", "event", "poll")
 
 
 class FeedEntry(NamedTuple):
-    """Entry of a feed. Times are text as the API writes them; `html` is rendered text whose links name the host, "" for
-    an item.
+    """Entry of a feed: an item, or a comment. Times are texts as the API writes them, addresses whole URLs, `title` and
+    `author` plain texts. `author_url`: "" without an author; `html`: the comment, with whole URLs in it, "" for an
+    item.
     """
 
     url: str
@@ -33,8 +34,8 @@ class FeedEntry(NamedTuple):
 
 
 class FeedDocument(NamedTuple):
-    """Feed in no particular format. `page`: address of the page that it is the feed of; `own`: the feed's own address
-    without `.atom` or `.json`.
+    """Feed in no particular format, with its entries in order. `page`: address of the page that the feed belongs to;
+    `own`: the feed's own address without `.atom` or `.json`.
     """
 
     title: str
@@ -136,7 +137,9 @@ class ProfileFeedView(FeedView):
 
 
 def _found(visit: Visit, found: dict[str, Any]) -> FeedEntry:
-    """Return the feed's entry of an item or comment in a list that mixes types, such as results of a search."""
+    """Return the feed's entry of `found`: an item or comment, with its `itemType`, in a list of the API that mixes
+    types, such as results of a search.
+    """
     item = found["item"]
     if found["itemType"] == "comment":
         return _comment(visit, item, plain((found.get("parentItem") or {}).get("title", "")))

@@ -14,8 +14,8 @@ TYPES: Final = ("microcosm", "conversation", "event", "poll", "comment", "profil
 
 
 def _secret(visit: Visit, made: dict[str, Any], back: str) -> Answer:
-    """Show the new secret of a webhook or client, with `Cache-Control: no-store`. `back`: path that the page leads on
-    to.
+    """Show the new secret of a webhook or client, with `Cache-Control: no-store`. `made`: the API's answer with the
+    secret; `back`: path that the page leads on to.
     """
     name = made["name"] or made.get("url", "")
     shown = visit.page("admin_secret.html", name=name, secret=made["secret"], back=back)

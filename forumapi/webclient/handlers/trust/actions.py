@@ -169,14 +169,14 @@ class ModeratePersonView(View):
 
 
 def _picked(visit: Visit) -> list[str]:
-    """Return the numbers of the comments that are ticked in the form; [] when it was not sent."""
+    """Return the ids, as texts, of the comments that are ticked in the sent form; [] without a form."""
     sent = visit.form.getlist("pick") if visit.form is not None else []
     return [one for one in sent if _NUMBER.fullmatch(one)]
 
 
 def _offered(visit: Visit) -> dict[str, Any] | None:
-    """Return the item that the query or the form names as `on`, with a page of its comments to tick; None if it names
-    none.
+    """Return the conversation, event or poll that the query or the form names as `on`, with a page of its comments to
+    tick: `kind` (its type), `item` (as the API shows it) and `offset`; None if `on` names no such item. Raises Failure.
     """
     named = _NAMED.search(visit.query.get("on", "") or visit.field("on"))
     if named is None or named[1].lower() not in ("conversation", "event", "poll"):

@@ -90,8 +90,8 @@ class TransparencyFileView(View):
 
 
 def _period(visit: Visit) -> tuple[str, str]:
-    """Return the days `since` and `until` of the query in ISO 8601, in place of a missing or wrong one 365 days ago and
-    today.
+    """Return the days (`since`, `until`) of the query in ISO 8601; for a missing or wrong `since` the day 365 days ago,
+    for such an `until` today.
     """
     today = datetime.now(UTC).date()
     since, until = visit.query.get("since", ""), visit.query.get("until", "")

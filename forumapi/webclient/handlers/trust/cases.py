@@ -117,7 +117,9 @@ def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
-    """Return the last EARLIER actions on a thing that this moderator may see, latest first; [] for the id 0."""
+    """Return the last EARLIER actions on a thing that the visitor may see, as the API shows them, latest first; [] for
+    the id 0.
+    """
     if not item_id:
         return []
     found = visit.api.get("/actions", itemType=item_type, itemId=item_id, limit=EARLIER)

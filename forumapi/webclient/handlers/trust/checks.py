@@ -52,8 +52,8 @@ class ChecksView(View):
 
 
 def site_roles(visit: Visit, others: list[int]) -> list[dict[str, Any]]:
-    """Return id and title of the site's default roles, then of `others` that are not among them, without a title. Roles
-    of single microcosms come in by `others` alone.
+    """Return `id` and `title` of the site's default roles, then of the roles with the ids `others`, as far as they are
+    not among the former, with the title "". Roles of single microcosms come in by `others` alone.
     """
     root = visit.api.get("/microcosms/tree")[0]["id"]
     found = visit.api.get(f"/microcosms/{root}/roles", limit=250)["roles"]["items"]

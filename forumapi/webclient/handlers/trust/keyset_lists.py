@@ -10,8 +10,8 @@ from forumapi.webclient.visit import Visit
 
 
 class KeysetPage(NamedTuple):
-    """Page of a list with keyset pagination. `key`: name of the query parameter; `following`: its value for the next
-    page, "" on the last one.
+    """Page of a list with keyset pagination. `key`: name of the query parameter that chooses the page; `following`: the
+    parameter's value for the next page, "" on the last one.
     """
 
     items: list[dict[str, Any]]
@@ -20,8 +20,10 @@ class KeysetPage(NamedTuple):
 
 
 def read(visit: Visit, path: str, name: str, key: str = "before", **asked: Any) -> KeysetPage:
-    """Return the page of the list `name` at `path` of the API that the visitor's query parameter `key` names; the first
-    page without one, or if the API refuses it. Raises Failure.
+    """Return a page of the list that `path` of the API answers under `name`: the page that the query parameter `key` of
+    the visitor's request chooses; the first one without that parameter, or if the API refuses its value.
+
+    `asked`: further query parameters for the API. Raises Failure.
     """
     at = visit.query.get(key)
     try:

@@ -108,7 +108,9 @@ class ReportView(View):
 
 
 def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
-    """Return the comment, item or profile as the API shows it, an item with its first few comments. Raises Failure."""
+    """Return the comment, item or profile with the id `item` as the API shows it, an item with its first few comments.
+    `things`: plural of the type, such as `comments`. Raises Failure.
+    """
     found: dict[str, Any] = visit.api.get(f"/{things}/{item}", limit=5)
     return found
 
@@ -122,7 +124,9 @@ def _shown_ids(visit: Visit) -> list[int]:
 
 
 def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the other comments on the page of the huddle that holds this one; [] for a comment on anything else."""
+    """Return the comments that stand on the same page of a huddle as `comment`, without it, as the API shows them; []
+    for a comment on anything else.
+    """
     if comment["itemType"] != "huddle":
         return []
     pages = [one["href"] for one in comment["meta"]["links"] if one["rel"] == "commentPage"]
@@ -133,7 +137,9 @@ def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, A
 
 
 def kind_titles(visit: Visit) -> dict[str, str]:
-    """Return the kinds of reports that the site takes with their titles, "" for a title that the website translates."""
+    """Return the titles of the kinds of reports that the site takes, by kind; "" for a title that the website
+    translates.
+    """
     found = visit.api.get("/site/report-kinds")
     return {
         one["kind"]: "" if TITLES.get(one["kind"]) == one["title"] else one["title"]

@@ -93,7 +93,9 @@ class RuleFormView(View):
         return visit.redirect(f"/admin/rules/{rule}/?saved=1")
 
     def tried(self, visit: Visit, rule: int, typed: dict[str, Any]) -> Answer:
-        """Show the form with the outcome of a dry run of the rule in it."""
+        """Let the API make a dry run of the rule in the form, `typed`, as the API takes it, and show the form with the
+        outcome, or the API's refusal. `rule`: id of the rule that is changed, 0 for a new one.
+        """
         body = {**typed, "ruleId": rule} if rule else typed
         try:
             found = visit.api.call("POST", "/rules/dry-run", body).data
@@ -112,8 +114,8 @@ class RuleFormView(View):
         found: dict[str, Any] | None = None,
         failure: Failure | None = None,
     ) -> Answer:
-        """Show the form. `typed`: rule in it, as the API takes it; `found`: outcome of its dry run; `failure`: refusal
-        of the API.
+        """Show the form. `rule`: id of the rule that is changed, 0 for a new one; `typed`: rule in the form, as the API
+        takes it; `found`: outcome of the rule's dry run, None without one; `failure`: refusal of the API, None without.
         """
         rows = typed["criteria"]
         empty: list[dict[str, Any]] = [{} for _ in range(min(2, _MOST_CRITERIA - len(rows)))]
@@ -174,7 +176,9 @@ class RuleView(View):
 
 
 def _terms(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the terms and mode of a rule of the API as the API takes them in a dry run."""
+    """Return the terms and mode of the rule `found`, which is as the API shows it, in the form in which the API takes
+    them in a dry run; a mode that is none of MODES becomes SHADOW.
+    """
     names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink")
     terms = {name: found[name] for name in names if name in found}
     terms |= {name: str(plain(found[name])) for name in _TEXTS}
@@ -215,5 +219,5 @@ def _typed(visit: Visit) -> dict[str, Any]:
 
 
 def _encoded(typed: dict[str, Any]) -> str:
-    """Return a text that is the same for the same rule."""
+    """Return a text that is the same for the same rule, to tell if the form was changed after the dry run."""
     return json.dumps(typed, sort_keys=True, ensure_ascii=False)
