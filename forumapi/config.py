@@ -176,7 +176,11 @@ def _setting(
     secret: bool = False,
 ) -> Any:
     """Declare a setting. With `reload` a running process applies a new value; with `restart` the machine's processes
-    must be stopped and started for it; with neither a reload replaces the processes."""
+    must be stopped and started for it; with neither a reload replaces the processes.
+
+    `text`: the sentence about it in etc/forumapi.toml; `rule`: returns in words what is wrong with a value, None for
+    nothing; `secret`: the value is never shown.
+    """
     metadata = {
         "unit": unit,
         "text": text,
@@ -1258,7 +1262,7 @@ def url_of(listen: str) -> str:
 
 def embedded_environ() -> dict[str, str]:
     """Return the environment variables to add for child processes of `forumapi run`: the embedded mode, and the id of
-    this process.
+    this process, their parent.
     """
     return {f"{ENV_PREFIX}ENVIRONMENT": "embedded", ENV_RUN: str(os.getpid())}
 

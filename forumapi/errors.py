@@ -53,10 +53,11 @@ def excerpt(text: str) -> str:
 
 
 class ApiError(Exception):
-    """Error answer: HTTP `status`, stable number `code` (0: none) and a sentence for the API's user.
+    """Error answer: HTTP `status` (None: that of the class), stable number `code` (0: none) and a sentence for the
+    API's user.
 
-    `own_name`: stable code of errors of this class without a number; apidocs/error_codes.py explains each. `reason`:
-    for the operator alone; it is logged, never sent.
+    `headers`: further headers of the answer. `own_name`: stable code of errors of this class without a number;
+    apidocs/error_codes.py explains each. `reason`: for the operator alone; it is logged, never sent.
     """
 
     status = 500

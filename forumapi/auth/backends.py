@@ -229,8 +229,8 @@ class Backend:
 
 
 class State(NamedTuple):
-    """State of a back end on a site: on or off, its settings there, and if they are complete. `is_own`: the site's
-    owner has set it, not the platform.
+    """State of a back end on a site: on or off, its settings there, and if all that are required are set (`is_ready`).
+    `is_own`: the site's owner has set it, not the platform.
     """
 
     backend: type[Backend]
@@ -308,10 +308,10 @@ def begin(
     database: Database,
     request_reader: Reader | None = None,
 ) -> Begun:
-    """Take the first step of a sign-in, by the back end that the body `given` names.
+    """Take the first step of a sign-in on `site`, by the back end that the body `given` names.
 
-    `request_reader`: reader of the request, to whose count of statements these are added. Raises Invalid for an unknown
-    method, NotImplementedHere if it is off or not set up, and the errors of its `begin`.
+    `ip`: address of the client; `request_reader`: reader of the request, to whose count of statements these are added.
+    Raises Invalid for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `begin`.
     """
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, request_reader)
@@ -330,11 +330,11 @@ def verify(
     request_reader: Reader | None = None,
     browser: Browser | None = None,
 ) -> Verified | None:
-    """Let the back end that the body `given` names prove the caller's e-mail address; None if another step follows (a
-    code was mailed).
+    """Let the back end that the body `given` names prove the caller's e-mail address, for a sign-in on `site`; None if
+    another step follows (a code was mailed).
 
-    `request_reader`: as in `begin`; `browser`: for the engine's own pages, None for clients of the API. Raises Invalid
-    for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `verify`.
+    `ip`, `request_reader`: as in `begin`; `browser`: for the engine's own pages, None for clients of the API. Raises
+    Invalid for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `verify`.
     """
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, request_reader)

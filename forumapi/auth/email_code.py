@@ -240,7 +240,7 @@ class EmailCodeBackend(Backend):
 
 class Link(NamedTuple):
     """Link of a mail that is not used yet: the address it was mailed to, the mark of the browser that asked for it (""
-    for none), and the page of the engine on which it did.
+    for none), and the page of the engine on which it did, "" for a client of the API.
     """
 
     email: str

@@ -48,8 +48,8 @@ CONFIRM = Query(
 
 
 def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
-    """Queue a mail with the confirmation link to `address`, if the profile's huddles are closed to sign-ins through the
-    owner's provider; once a week at most.
+    """Queue a mail with the confirmation link to `address`, the e-mail address of the profile, if the profile's huddles
+    are closed to sign-ins through the owner's provider; once a week at most.
     """
     if not tx.value(IS_CLOSED, site_id=site.id, profile_id=profile_id):
         return
@@ -73,8 +73,8 @@ def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
 
 
 def profile_of_code(tx: Reader, site_id: int, given: str) -> int:
-    """Return the id of the profile for which the code of a mailed confirmation link was signed; 0 for a forged code, an
-    expired one or one of another site.
+    """Return the id of the profile for which the code `given`, of a mailed confirmation link, was signed; 0 for a
+    forged code, an expired one or one of another site.
 
     The code may be used any number of times.
     """

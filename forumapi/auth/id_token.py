@@ -42,7 +42,7 @@ def claims(
 
 
 def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """Return the keys of the JWK set `keys` that may have signed a token with this key id (None: any) and
+    """Return the keys of the JWK set `keys` that may have signed a token with the key id `kid` (None: any) and this
     algorithm, in the set's order; [] if none or the set is malformed.
     """
     found = []

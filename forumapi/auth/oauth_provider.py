@@ -80,7 +80,7 @@ _MOST_STATE: Final = 2000
 
 
 class AuthorizationRequest(NamedTuple):
-    """Valid authorization request: its client, the scopes it may get, and the redirect URI."""
+    """Valid authorization request: its client, the scopes that the person may grant to it, and the redirect URI."""
 
     client: OAuthClient
     scopes: list[str]

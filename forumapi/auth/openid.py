@@ -170,7 +170,9 @@ class OpenidBackend(RedirectBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """Check claims of an id_token that this provider needs beyond the standard: none here. Raises Unauthorized."""
+        """Check claims of an id_token that this provider needs beyond the standard: none here. `settings`: the site's
+        of this method. Raises Unauthorized.
+        """
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
         """Return True if the claims say that the provider has verified the e-mail address."""
@@ -192,7 +194,9 @@ def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
 
 
 def verified_email(claims: Mapping[str, Any], *, is_verified: bool) -> str:
-    """Return the e-mail address in the claims. Raises Unauthorized if there is none, or if it is not verified."""
+    """Return the e-mail address in the claims. `is_verified`: the provider says that the address is verified. Raises
+    Unauthorized if it is not, or if there is no valid address.
+    """
     claimed = claims.get("email")
     if not isinstance(claimed, str) or not email.valid(claimed):
         raise Unauthorized("The identity provider returned no e-mail address")

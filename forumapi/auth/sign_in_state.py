@@ -82,8 +82,8 @@ def take(
 
 
 def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, Any] | None:
-    """Count a try of a flow and return its payload, which stays until `take`; None if it is unknown, too old or was
-    tried TRIES times.
+    """Count a try of a flow that was begun without OAuth state, and return its payload, which stays until `take`; None
+    if it is unknown, too old or was tried TRIES times.
     """
     found = tx.value(TRY, kind=kind, secret_hash=_hash(flow, ""), site_id=site_id)
     return None if found is None else json_fragments.loads(found)

@@ -62,8 +62,9 @@ class Memory(Lru[Key, Fragment]):
 class Cache:
     """Cache of documents in this process's memory, and in memcached at `servers` ("host:port"; none: in memory alone).
 
-    A failure of memcached is a miss: no method raises for one. The caller counts round trips, by the result of
-    `get_many`.
+    `memory_mb`: most megabytes in memory; `prefix`: beginning of the keys in memcached, by which installations that
+    share one are kept apart. A failure of memcached is a miss: no method raises for one. The caller counts round trips,
+    by the result of `get_many`.
     """
 
     TIMEOUT_S: Final = 0.1
@@ -197,7 +198,9 @@ class Cache:
         return False
 
     def _fail(self, client: Client | HashClient) -> None:
-        """Count a failure of memcached and ask it nothing for BREAK_S, since a slow one would slow every request."""
+        """Close `client`, by which a call to memcached failed; count the failure, and ask memcached nothing for
+        BREAK_S, since a slow one would slow every request.
+        """
         metrics.MEMCACHED_FAILED.add()
         self._broken_until = time.monotonic() + self.BREAK_S
         client.close()

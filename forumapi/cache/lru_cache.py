@@ -41,7 +41,9 @@ def plainly(key: object, value: object) -> int:
 
 
 class Lru(Generic[K, V]):
-    """LRU cache whose entries weigh `limit` at most in all, by `weigh(key, value)`; a single entry may exceed it."""
+    """LRU cache whose entries weigh `limit` at most in all, each by `weigh(key, value)`; an entry that alone weighs
+    more is kept, as the only one.
+    """
 
     def __init__(self, limit: int, weigh: Callable[[K, V], int]) -> None:
         self._limit = limit
@@ -60,8 +62,8 @@ class Lru(Generic[K, V]):
         return found
 
     def add(self, key: K, value: V) -> None:
-        """Store `value` under `key`, in place of an earlier one, and evict the entries that were used longest ago until
-        the rest is within the limit.
+        """Store `value` under `key`, in place of an earlier one; then evict the entries that were used longest ago,
+        until all are within the limit or the new one alone is left.
         """
         entries = self._entries
         before = entries.pop(key, None)

@@ -17,12 +17,14 @@ MOST_REASON: Final = 200
 
 
 class CheckedText(NamedTuple):
-    """Text of a comment or title as it is, and facts about its author at this moment.
+    """Text of a comment, or title of an item, as its author wrote it (plain, not HTML), and facts about the author at
+    this moment.
 
-    `ip` "": not known. `domains`: hosts of the links, lower case. `live_count`: number of the author's other comments
-    and items that are neither deleted nor hidden, 101 of each at most; those in huddles don't count, here and in
-    `recent_count`, the number of comments and items by the author in the last hour, this one included.
-    `sites_with_text`: number of other sites where the same text was written within a day.
+    `ip` "": not known. `kind`: "reply" for a comment, else "forum-post". `domains`: the host of each link in the text,
+    in lower case, as often as it is linked. `live_count`: number of the author's other comments and items that are
+    neither deleted nor hidden, 101 of each at most; those in huddles don't count, here and in `recent_count`, the
+    number of comments and items by the author in the last hour, this one included. `sites_with_text`: number of other
+    sites where the same text was written within a day.
     """
 
     site_id: int
@@ -42,7 +44,9 @@ class CheckedText(NamedTuple):
 
 
 class CheckVerdict(NamedTuple):
-    """Verdict of one check: PASS, HOLD or FAILED, and the reason, for moderators."""
+    """Verdict of one check on one text. `word`: PASS, HOLD or FAILED (the check gave no verdict); `reason`: for
+    moderators, "" for PASS.
+    """
 
     word: str
     reason: str = ""
@@ -52,7 +56,7 @@ PASSED: Final = CheckVerdict(PASS)
 
 
 class TextCheck(ABC):
-    """Base class of checks. `name` is stored with the verdict."""
+    """Base class of checks of one text at a time. `name`: of the check, stored with each of its verdicts."""
 
     name: ClassVar[str] = ""
 

@@ -24,8 +24,8 @@ INSERT_HELD: Final = Query(
 
 
 def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
-    """Judge by the site's local checks what `tx` has just written, and hide it if one holds it, with its case; return
-    True if it was hidden. No statement is run for a site without `beforeShown`.
+    """Judge the thing `ref`, which `tx` has just written, by the site's local checks; if one of them holds it, hide it
+    and open its case. Return True if it was hidden. No statement is run for a site without `beforeShown`.
 
     `author_id`: the author of the thing, who does not moderate it. The thing must not be in a huddle.
     """

@@ -176,7 +176,10 @@ def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
 
 
 class ContentCheck(NamedTuple):
-    """Text that this process checks."""
+    """Comment or item (`item_type`, `item_id`) of the queue, that this process checks. `id`: of the queue's row, 0 for
+    a thing that is judged as it is written, without a row; `attempts`: how often the row was leased, this time
+    included.
+    """
 
     site_id: int
     id: int
@@ -187,12 +190,16 @@ class ContentCheck(NamedTuple):
 
     @classmethod
     def claim(cls, tx: Transaction) -> ContentCheck | None:
-        """Lease the text that has waited longest, for LEASE_S; None for none."""
+        """Lease the text of any site that has been due for longest, for LEASE_S, and return its check; None if none is
+        due.
+        """
         row = tx.row(CLAIM, lease_s=LEASE_S)
         return cls(*row) if row else None
 
     def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:
-        """Read what checks are asked about, and the text's microcosm; None for a text that is gone or hidden."""
+        """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
+        text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
+        """
         row = tx.row(
             FACTS,
             site_id=self.site_id,
@@ -226,8 +233,8 @@ class ContentCheck(NamedTuple):
         return checked, row[8]
 
     def finish(self, tx: Transaction, state: str, verdicts: Sequence[dict[str, Any]]) -> bool:
-        """Store the final `state` of the check and its verdicts; return False, and store nothing, if another process
-        has finished it.
+        """Store the final `state` of the check (PASSED, HELD or GONE) and its verdicts, one dict for each check; return
+        False, and store nothing, if another process has finished it.
         """
         return (
             tx.value(
@@ -241,7 +248,7 @@ class ContentCheck(NamedTuple):
         )
 
     def hold(self, tx: Transaction, reason: str) -> None:
-        """Hide the text until a moderator decides, and open its case; do nothing if the text is hidden or deleted
+        """Hide the thing until a moderator decides, and open its case; do nothing if it is gone, hidden or deleted
         already. `reason`: for the audit.
         """
         ref = ItemRef(self.item_type, self.item_id)
@@ -269,7 +276,9 @@ class ContentCheck(NamedTuple):
 
 
 def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dict[str, Any]]:
-    """Read the latest verdicts on a thing, for a moderator who sees its case."""
+    """Return the last ten finished checks of a thing, newest first, as dicts for JSON: `checked` (the time when the
+    thing was queued), `state`, and `verdicts`, a dict for each check. For a moderator who sees its case.
+    """
 
     rows = tx.rows(VERDICTS, site_id=site_id, item_type=item_type, item_id=item_id)
     keys = ("check", "verdict", "reason", "milliseconds")
@@ -284,12 +293,14 @@ def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dic
 
 
 def forget(tx: Transaction) -> int:
-    """Delete verdicts that are older than KEPT_DAYS; return their number."""
+    """Delete the rows of checks, with their verdicts, that were queued more than KEPT_DAYS ago; return their number."""
     return tx.run(FORGET, days=KEPT_DAYS)
 
 
 def _said(text: str) -> bytes | None:
-    """Return the hash of the letters and digits of a text, whatever stands between; None for a text of few."""
+    """Return the hash of the letters and digits of a text, whatever their case and what stands between them, by which
+    the same text is found on other sites; None for a text of fewer than _SAYING.
+    """
     letters = "".join(
         one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum()
     )

@@ -64,16 +64,19 @@ DELETE = Query(
 
 
 class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
-    """Things that people in a role may write in an hour; 0: as many as they want."""
+    """Number of things that each person in the role `roleId` may write in an hour; 0: any number."""
 
     roleId: int
     perHour: int
 
 
 class CheckSettings(msgspec.Struct, kw_only=True):
-    """Checks that a site has turned on; 0, none or false: off. `onFailure`: `pass` or `hold`.
+    """Checks that a site has turned on; a check is off with 0, an empty list or text, False, or None for `maxLinks`.
 
-    `beforeShown`: local checks judge in the transaction that writes.
+    `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it (0: the first one);
+    `domains`: links to these or their subdomains hold a text; `perHour`: more things of one author in an hour are held,
+    `rates` says otherwise for roles; `sameText`: a text that is on so many other sites is held. `onFailure`: PASS or
+    HOLD, for a text that a service could not judge. `beforeShown`: local checks judge in the transaction that writes.
     """
 
     firstPosts: int = 0
@@ -88,7 +91,9 @@ class CheckSettings(msgspec.Struct, kw_only=True):
     beforeShown: bool = False
 
     def check(self) -> None:
-        """Raise Invalid for a value that no check takes; domains become lower case."""
+        """Check the settings, and turn `domains` into lower case in place. Raises Invalid for a value that no check
+        takes.
+        """
         for name, most in (("firstPosts", 100), ("perHour", 10_000), ("sameText", 100)):
             if not 0 <= getattr(self, name) <= most:
                 raise Invalid(name, f"must be 0 to {most}", code=OUT_OF_RANGE)
@@ -111,7 +116,7 @@ class CheckSettings(msgspec.Struct, kw_only=True):
             raise Invalid("onFailure", f"must be {PASS} or {HOLD}")
 
     def local_checks(self) -> list[TextCheck]:
-        """Return the checks that are on and ask no service."""
+        """Make the checks that are on and ask no service, in a fixed order."""
         made: list[TextCheck] = []
         if self.firstPosts:
             made.append(FirstThingsCheck(self.firstPosts))
@@ -127,7 +132,9 @@ class CheckSettings(msgspec.Struct, kw_only=True):
         return made
 
     def checks(self, outbound: Outbound, spam_url: str, akismet_url: str) -> list[TextCheck]:
-        """Return the checks that are on, local ones first."""
+        """Make the checks that are on, local ones first. `outbound`: client for those that ask a service; `spam_url`,
+        `akismet_url`: addresses of the services, "" for the public ones.
+        """
         made = self.local_checks()
         if self.stopForumSpam:
             made.append(StopForumSpamCheck(outbound, spam_url))
@@ -137,7 +144,7 @@ class CheckSettings(msgspec.Struct, kw_only=True):
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return the settings as a dict for JSON; of a key only whether there is one."""
+        """Return the settings as a dict for JSON, in which `akismetKey` is True or False: if there is a key."""
         data: dict[str, Any] = msgspec.to_builtins(self)
         return data | {"akismetKey": bool(self.akismetKey)}
 

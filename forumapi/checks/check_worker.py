@@ -36,14 +36,20 @@ _PAUSED: Final = "it failed a moment ago"
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the client for services: public addresses alone, except in the embedded mode."""
+    """Make the HTTP client by which checks ask services: https to public addresses alone; any address and http in the
+    embedded mode, or if `private_webhooks` is set.
+    """
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)
     return Outbound(schemes=("https",), timeout_s=TIMEOUT_S)
 
 
 class CheckWorker(PollingThread):
-    """Thread that works off the queue of all sites, if this process `leads`."""
+    """Thread that works off the queue of all sites, while `leads()` says that this process is the one to do it.
+
+    `config()` returns the present settings; `hint()` is called after a text was hidden, so that the event is soon
+    numbered.
+    """
 
     POLL_S: ClassVar[float] = 1.0
 
@@ -68,7 +74,9 @@ class CheckWorker(PollingThread):
             pass
 
     def work(self) -> bool:
-        """Check the text that has waited longest; return False if there is none."""
+        """Check the text that has waited longest, with all checks of its site, and hide it if one holds it; return
+        False if no text waits.
+        """
         with self._database.write() as tx:
             claimed = ContentCheck.claim(tx)
         if claimed is None:
@@ -134,7 +142,9 @@ class CheckWorker(PollingThread):
         }
 
     def _moderates(self, tx: Transaction, checked: ContentCheck, microcosm_id: int) -> bool:
-        """Return True for an author who moderates where the text stands, and is not checked."""
+        """Return True if the author of `checked` moderates the microcosm (0: the site's profiles) where it stands, so
+        that it needs no check.
+        """
         found = identities.of_profile(tx, checked.site_id, checked.author_id)
         if found is None:
             return False

@@ -25,7 +25,7 @@ class FirstThingsCheck(TextCheck):
 
 
 class LinksCheck(TextCheck):
-    """Check that holds a text with links to more than `most` hosts."""
+    """Check that holds a text with more than `most` links."""
 
     name: ClassVar[str] = "links"
 
@@ -39,7 +39,7 @@ class LinksCheck(TextCheck):
 
 
 class DomainsCheck(TextCheck):
-    """Hold for links to listed domains and what is below them."""
+    """Check that holds a text with a link to one of `domains` (in lower case), or to a host below one of them."""
 
     name: ClassVar[str] = "domains"
 
@@ -56,7 +56,11 @@ class DomainsCheck(TextCheck):
 
 
 class RateCheck(TextCheck):
-    """Hold for more things in an hour than the roles of their author allow; the most generous role counts."""
+    """Check that holds a text if its author has written more things in the last hour, this one included, than the most
+    generous of the author's roles allows.
+
+    `of_roles`: most things an hour by role id; `per_hour`: for authors in none of these roles, 0 for any number.
+    """
 
     name: ClassVar[str] = "rate"
 
@@ -73,7 +77,7 @@ class RateCheck(TextCheck):
 
 
 class SameTextCheck(TextCheck):
-    """Hold for a text that was written on other sites within a day."""
+    """Check that holds a text that was written on at least `sites` other sites within a day."""
 
     name: ClassVar[str] = "sameText"
 

@@ -18,7 +18,9 @@ _SURE: Final = 50.0
 
 
 class StopForumSpamCheck(TextCheck):
-    """Ask Stop Forum Spam about the author's address and network address."""
+    """Check that asks Stop Forum Spam about the author's e-mail address and client address, and holds the text if the
+    service is sure enough of one of them. `url`: "" for the public service.
+    """
 
     name: ClassVar[str] = "stopForumSpam"
 
@@ -42,7 +44,9 @@ class StopForumSpamCheck(TextCheck):
 
 
 class AkismetCheck(TextCheck):
-    """Ask a service with Akismet's protocol about the text."""
+    """Check that sends the text to a service with Akismet's protocol, and holds what the service calls spam. `key`: of
+    the site's account there; `url`: with `{key}` in the place of the key, "" for Akismet's own.
+    """
 
     name: ClassVar[str] = "akismet"
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 class Waiter(Protocol):
     """Interface of a database reader that a request brings, and whose connection it gives back while it waits.
-    `may_wait` False: it can't, as in a transaction.
+    `may_wait` False: the connection can't be given back, as in a transaction.
     """
 
     # False in a transaction, whose connection can't be given back.
@@ -49,7 +49,7 @@ class _Flight:
 
 
 class SingleFlight:
-    """Shared computations of one process, by key: at most one runs for a key, and one is next."""
+    """Shared computations of one process, by key: for each key at most one runs, and one more waits to begin."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, Invalid
-from forumapi.files.images.image_worker_pool import ImageWorker
+from forumapi.files.images.image_worker_process import ImageWorker
 from forumapi.files.storage import MissingError, Storage, StorageError
 from forumapi.models.content import file
 from forumapi.models.content.file import Variant
@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Box:
-        """Parse a size such as "800x600", as the settings have it."""
+        """Parse a size such as "800x600", as the settings have it. Raises ValueError for another form."""
         width, _, height = text.partition("x")
         return cls(int(width), int(height))
 
@@ -46,8 +46,8 @@ class _Wanted(NamedTuple):
 
 
 class Thumbnails:
-    """Maker of thumbnails: each is made once, stored, and found by the image and the box. A thread makes queued ones
-    between `start` and `stop`.
+    """Maker of thumbnails: each is made once, stored, and found by the image's hash and the box. A thread makes queued
+    ones between `start` and `stop`.
     """
 
     def __init__(self, database: Database, storage: Storage, image_worker: ImageWorker) -> None:
@@ -77,7 +77,8 @@ class Thumbnails:
         """Queue a thumbnail of a stored image for each of `boxes`; those for which the queue has no room are made on
         their first request.
 
-        `hash`, `kind`, `size`: name, format and bytes of the image; `who`: caller by whose turns they are made.
+        `hash`, `kind`, `size`: name in the store, format and bytes of the image; `who`: key of the caller by whose
+        turns they are made.
         """
         for box in boxes:
             with contextlib.suppress(queue.Full):
@@ -95,8 +96,8 @@ class Thumbnails:
         """Return the thumbnail of a stored image within `box`, made now if there is none yet; it may be the image
         itself.
 
-        `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError,
-        StorageError, Unavailable.
+        `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError if
+        the store lacks the image, StorageError, Unavailable.
         """
         made = self._known(hash, box)
         if made is None:

@@ -23,8 +23,8 @@ MAX_BYTES: Final = 2_000_000
 
 
 class BounceReport(NamedTuple):
-    """Report that one mail permanently failed for one recipient. `message_id`: of that mail; `detail`: the server's
-    reply.
+    """Report that one mail permanently failed for one recipient. `message_id`: of that mail; `recipient`: "" if the
+    report names none; `status`: enhanced status code; `detail`: the server's reply.
     """
 
     message_id: str
@@ -34,8 +34,8 @@ class BounceReport(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """Yield the messages at `path`: an mbox file, a maildir, a folder with a message in each file, or a file with one
-    message.
+    """Yield each message at `path`, as bytes: of an mbox file, a maildir, a folder with a message in each file, or a
+    file with one message.
     """
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():
@@ -107,8 +107,8 @@ def _header(message: object, name: str) -> str:
 
 
 def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
-    """Suppress the address that the report is about, if a mail of this platform to it has the report's Message-ID;
-    return what was done, as a line for the log.
+    """Suppress the address that the report is about, if its mailbox does not exist, and a mail of this platform to it
+    has the report's Message-ID; return what was done, as a line for the log.
 
     `secret`: the platform's, by which Message-IDs are made.
     """

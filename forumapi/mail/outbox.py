@@ -180,9 +180,9 @@ Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
 
 
 class SendOutcome(NamedTuple):
-    """Outcome for one leased mail. `state`: sent, dead or dropped; None: it is tried again in `wait_s` seconds.
+    """Outcome for one leased mail. `state`: sent, dead or dropped; None: the mail is tried again in `wait_s` seconds.
 
-    `was_tried` False: it does not count as an attempt; `is_bounce`: its address is suppressed.
+    `was_tried` False: this does not count as an attempt; `is_bounce`: the address of `recipient` is suppressed.
     """
 
     mail_id: int
@@ -207,7 +207,8 @@ def queue(
     html: str | None = None,
     site_id: int | None = None,
 ) -> None:
-    """Insert a mail into the outbox, unless a mail with this `cause` was queued before. `subject`: may be HTML-escaped;
+    """Insert a mail into the outbox, unless a mail with this `cause` was queued before. `cause`: text that names the
+    one event that the mail is sent for; `subject`: may be HTML-escaped; `html`: None for a mail of plain text alone;
     `site_id`: None for the platform.
     """
     tx.run(
@@ -234,7 +235,7 @@ def queue_notice(
     """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless one with this
     `cause` was queued before.
 
-    `values`: for the template, all plain text.
+    `cause`, `subject`, `site_id`: as in `queue`; `values`: for the template, all plain text.
     """
     text, html = notice(template, subject, **values)
     queue(
@@ -249,7 +250,9 @@ def queue_notice(
 
 
 def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
-    """Render a template of `templates/mail/notices`; return the text and the HTML of the mail."""
+    """Render the template `template` of `templates/mail/notices`; return the text and the HTML of the mail. `subject`:
+    may be HTML-escaped, and is the title of the HTML; `values`: for the template, all plain text.
+    """
     path = f"mail/notices/{template}"
     text = templates.render(f"{path}.txt", **values)
     html = templates.render(f"{path}.html", subject=plain(subject), is_own=False, **values)
@@ -295,8 +298,8 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
-    """Return the Message-ID of a mail: the same at every attempt, and with a keyed hash, so that nobody can
-    guess it.
+    """Return the Message-ID of the mail `mail_id`: the same at every attempt, and with a hash keyed by the platform's
+    `secret`, so that nobody can guess it. `domain`: part after the @.
     """
     mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
     return f"<{mail_id}.{mark}@{domain}>"
@@ -331,15 +334,15 @@ class MailEntry(NamedTuple):
 def list_all(
     tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int
 ) -> list[MailEntry]:
-    """Return up to `limit` mails in these states, newest first; of one site, or with `site_id` None of all."""
+    """Return up to `limit` mails in one of these states, newest first; of one site, or with `site_id` None of all."""
     return [
         MailEntry(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
     ]
 
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
-    """Make mails that are dead, or wait after a failure, due now: the one with `mail_id` or, with None, all of a site
-    (None: of all sites); return their number.
+    """Make mails that are dead, or wait after a failure, due now; return their number. `mail_id`: that mail alone;
+    `site_id`: mails of that site alone; None of either: no such limit.
     """
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 
@@ -451,8 +454,8 @@ class Sender(PollingThread):
     def _rendered(
         self, config: Config, mails: Sequence[Mail], outcomes: list[SendOutcome]
     ) -> dict[Mail, Message]:
-        """Render mails about updates; return the messages to send, and append the outcomes of those dropped to
-        `outcomes`.
+        """Render mails about updates; return the messages to send, and append the outcomes of the others, which were
+        dropped or can't be rendered, to `outcomes`.
         """
         made = self._render([mail.id for mail in mails], outcomes)
         messages = {}
@@ -477,8 +480,8 @@ class Sender(PollingThread):
     def _render(
         self, ids: Sequence[int], outcomes: list[SendOutcome]
     ) -> Mapping[int, Written | Dropped]:
-        """Render mails by id, all at once. If that fails, render each by itself; one that fails alone is dead, and its
-        outcome is appended to `outcomes`.
+        """Render mails by id, all at once; return the results by id. If that fails, render each by itself; one that
+        fails alone is dead, is not among the results, and its outcome is appended to `outcomes`. Raises ApiError.
         """
         if not ids:
             return {}

@@ -55,8 +55,8 @@ _EMAIL: Final = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """Replace everything in a text that looks like a token, code, cookie, password or signature, and database rows in
-    error messages.
+    """Replace everything in a text that looks like a token, code, cookie, password or signature by "[secret]", and
+    values of database rows in error messages by "[row]".
 
     A text longer than `_MOST_CHARACTERS` is cut after a whole word first, since half a secret would not be recognised.
     """
@@ -83,7 +83,7 @@ def scrubbed(text: str) -> str:
 
 
 class StackFrame(NamedTuple):
-    """Frame of a stack that an exception passed. `source`: text of the line, "" if unknown."""
+    """Frame of a stack that an exception passed. `line`: number of the line; `source`: its text, "" if unknown."""
 
     module: str
     function: str
@@ -191,7 +191,9 @@ def _fingerprint(links: list[ChainedException]) -> str:
 
 
 class Gate:
-    """Rate limit of reports: one of each fingerprint in `every_s` seconds, and `most` of all fingerprints together."""
+    """Rate limit of one sender of reports: one report of each fingerprint in `every_s` seconds, and `most` of all
+    fingerprints together.
+    """
 
     def __init__(self, every_s: float = 60.0, most: int = 30) -> None:
         self._every_s = every_s

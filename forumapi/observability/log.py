@@ -116,6 +116,8 @@ class _FileTarget:
 class _SyslogTarget:
     """Target of log lines that is a syslog server (RFC 5424): over UDP, TCP (RFC 6587, octet counting) or a local
     socket.
+
+    `kind`: udp, tcp or unix; `address`: (host, port), for unix the path; `make`: class of sockets.
     """
 
     _FACILITY = 3  # daemon
@@ -237,8 +239,8 @@ class Output:
         return self._state == "running"
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
-        """Queue one line, or write it before `start`. A full queue or disk, a closed pipe or an unreachable server
-        loses the line; nothing is raised.
+        """Queue one line, or write it before `start`. `severity`, `about`: as in LogLine. A full queue or disk, a
+        closed pipe or an unreachable server loses the line; nothing is raised.
         """
         # A long line counts as several.
         if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
@@ -473,7 +475,8 @@ class AccessLog:
         error: str = "",
     ) -> None:
         """Write the line of one request. `route`: its address template; `size`: bytes of the answer's body; `seconds`:
-        of the whole request, `database_s` of its statements; `error`: message that was sent.
+        of the whole request, `database_s` of its `statements`; `cache_trips`: round trips to memcached; `error`:
+        message that was sent.
         """
         now = time.time()
         second = int(now)
@@ -537,11 +540,12 @@ def configure(
     sentry_dsn: str = "",
     environment: str = "",
 ) -> Output:
-    """Set up this process's log: events to `target` as text or json (`form`), and crashes to Sentry too if there is a
-    DSN; return its output.
+    """Set up this process's log: events of at least `level` to `target` as text or json (`form`), and crashes to Sentry
+    too if there is a DSN; return its output.
 
-    With `access`, `requests` returns an access log. May be called again: a target that is the same stays open. Raises
-    OSError for a file that can't be opened, and then changes nothing.
+    With `access`, `requests` returns an access log, in the format `access_format` ("": `form`). `environment`: name
+    that Sentry shows. May be called again: a target that is the same stays open. Raises OSError for a file that can't
+    be opened, and then changes nothing.
     """
     global _requests, _output, _sentry
     output = _output

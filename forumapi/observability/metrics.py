@@ -66,8 +66,8 @@ class Region:
             self._read = used
 
     def slot(self, name: str, count: int) -> int:
-        """Find the series `name`, or add it with `count` slots of zero; return its first slot. A full region returns
-        _WASTE, whose counts nobody reads.
+        """Find the series `name`, or add it with `count` slots of zero; return the index of its first slot in `values`.
+        A full region returns _WASTE, whose counts nobody reads.
         """
         found = self.slots.get(name)
         if found is None:
@@ -83,7 +83,7 @@ class Region:
 
     @property
     def used(self) -> list[float]:
-        """Values of all series so far, by slot."""
+        """Return the values of all slots in use, by index."""
         found: list[float] = self.values[: self._next].tolist()
         return found
 
@@ -123,7 +123,7 @@ class Shared:
         return None
 
     def regions(self) -> Iterator[tuple[Region, bool]]:
-        """Yield each region that was ever used, with True if its owner lives."""
+        """Yield each region that any process ever claimed and counted in, with True if its owner lives."""
         for number in range(self._most):
             region = self._at(number)
             if not region.is_used:
@@ -214,7 +214,9 @@ def join() -> bool:
 
 
 def is_first() -> bool:
-    """Return True in the one process of this machine that sends the gauges of all its processes."""
+    """Return True in the one process of this machine that sends the gauges of all its processes; also in a process
+    without shared memory, which sends its own.
+    """
     return _state.shared is None or _state.shared.is_first
 
 
@@ -515,8 +517,8 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class Sample(NamedTuple):
-    """Present value of one series, over all processes. Of a Timing `value` is the sum, `classes` the numbers in its
-    buckets.
+    """Present value of one series, over all processes. Of a Timing `value` is the sum in seconds, and `classes` has the
+    number in each bucket alone, the last one for durations above all BOUNDS; of other metrics `classes` is empty.
     """
 
     metric: Metric
@@ -579,7 +581,7 @@ def exposition(samples: Iterable[Sample]) -> bytes:
 
 
 def want_samples(wanted: bool) -> None:
-    """Keep single durations for `take_samples` from now on, or stop and forget them."""
+    """Keep single durations for `take_samples` from now on or, with False, stop and forget them."""
     if wanted and _state.samples is None:
         _state.samples = {}
     elif not wanted:

@@ -129,8 +129,8 @@ _Event, _Msg = _message_classes()
 def riemann_event(
     service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
 ) -> Any:
-    """Make a protobuf message of one value for Riemann. `at`: seconds since the epoch; `ttl_s`: how long the value
-    counts.
+    """Make a protobuf message of the value of one service for Riemann. `at`: seconds since the epoch; `ttl_s`: how long
+    the value counts.
     """
     return _Event(
         time=at, state="ok", service=service, host=host, tags=tags, ttl=ttl_s, metric_d=value
@@ -155,9 +155,11 @@ def riemann_messages(events: Iterable[Any]) -> list[bytes]:
 def riemann_services(
     points: Sequence[Point], prefix: str, interval_s: float
 ) -> list[tuple[str, float, str]]:
-    """Convert points into (service, value, tag) for Riemann; a tag is rate, gauge or timing.
+    """Convert points into (service, value, tag) for Riemann; a tag is rate, gauge or timing. `prefix`: first word of
+    each service's name.
 
-    A counter becomes a rate per second, over `interval_s`; timings become four services: mean, p95, p99 and max.
+    A counter becomes a rate per second, over `interval_s`; the timings of a series become four services, of their mean,
+    p95, p99 and max.
     """
     told: list[tuple[str, float, str]] = []
     timings: dict[str, list[float]] = {}
@@ -323,7 +325,7 @@ class Reporter:
             self._thread.start()
 
     def stop(self) -> None:
-        """Have the thread send a last report and end, and close the connections."""
+        """Have the thread send a last report and end, waiting two seconds at most, and close the connections."""
         if self._thread is not None:
             self._stopping.set()
             self._thread.join(_TIMEOUT_S)

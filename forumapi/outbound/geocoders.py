@@ -108,7 +108,8 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the largest city that is named by one of the parts of `place` between commas; {} for none.
+        """Return the city that the first fitting part of `place` between commas names: of several the one of that
+        official name, then the largest; {} for none.
 
         Countries and US states named after it must be the city's: "North gate, Springfield, Illinois" is not in
         Missouri.

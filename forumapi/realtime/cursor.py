@@ -53,7 +53,8 @@ class Cursors:
         return int.from_bytes(plain[_SITE : _SITE + _NUMBER], "big")
 
     def proof(self, site_id: int, token_id: int, bound: bytes) -> str:
-        """Make an opaque text that identifies a token, valid only together with the same `bound`.
+        """Make an opaque text that identifies the token `token_id`, and is valid only together with the same `bound`,
+        such as a hash of the stream's name.
 
         Stands after the cursor in the ids of a stream's frames: who sends it back has read that stream.
         """

@@ -36,6 +36,9 @@ _VERSIONED: Final = frozenset((itemtypes.SITE, itemtypes.PROFILE))
 class Caller:
     """Identity of the listeners with one token on a site, as of the last poll; all connections of the token share it,
     and so do all guests.
+
+    `kinds`: item types that the token's scopes allow reading; `expires`, `due`: Unix times at which the token expires
+    and at which the profile's roles are to be recomputed, None for never; `readable`, `lost`: of `regained` alone.
     """
 
     __slots__ = (
@@ -114,7 +117,8 @@ def subject(event: LoggedEvent) -> ThingKey | None:
 
 def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
     """Return the topics whose followers may receive an event, the nearest first: the thing itself, then what it belongs
-    to, the site last.
+    to, and the site last; in place of the site, for what is in a huddle or is an update, the huddles or updates of each
+    person concerned.
     """
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
@@ -236,7 +240,9 @@ class DeliveryPolicy:
 
 
 class FormerPlace(NamedTuple):
-    """Moved thing as it was in the microcosm that it has left, and the evaluator of the rights there."""
+    """Moved thing as it was in the microcosm that it has left (`fact`), and the evaluator of rights by which it was
+    visible there.
+    """
 
     policy: DeliveryPolicy
     fact: Fact
@@ -250,7 +256,8 @@ def _item_of(fact: Fact) -> int:
 
 
 class Delivery(NamedTuple):
-    """Event with the clients that receive it. `is_gone`: for these clients the thing has disappeared.
+    """Event with the clients that receive it, each with True if the client wants the document too. `is_gone`: for these
+    clients the thing has disappeared.
 
     `fact`: the thing at present or, if it was moved out of their sight, in its former place.
     """

@@ -151,7 +151,9 @@ def state_href(topic: Topic) -> str:
 def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Raise Forbidden unless the caller may follow all of these topics, also for one that does not exist."""
+    """Check that the caller may follow all of these topics. Raises Forbidden for one that they may not follow, also for
+    one that does not exist.
+    """
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}
     policy = DeliveryPolicy(tree)
@@ -166,8 +168,8 @@ def check_topics(
 
 
 def bye_frame(reason: str, cursor: str = "") -> Frame:
-    """Make the last frame of a connection. `reason`: a key of CODES; `cursor`: position of the client, "" if
-    unknown.
+    """Make the last frame of a connection. `reason`: a key of CODES; `cursor`: the client's position, by which it
+    resumes, "" if unknown.
     """
     retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
     return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
@@ -175,7 +177,7 @@ def bye_frame(reason: str, cursor: str = "") -> Frame:
 
 class SiteListeners:
     """Listeners of one site in this process. `position`: number of the last event that all live listeners have
-    received; `lock`: guards both.
+    received; `lock`: guards the listeners and the position; `callers`: by id of their token, 0 for guests.
     """
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:
@@ -431,8 +433,8 @@ class Live:
     # ---------------------------------------------------------------- following
 
     def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Subscribe a client to topics: it receives what it missed after `cursor` (None: nothing), then `subscribed`,
-        then new events.
+        """Subscribe a client to topics: it receives what it missed after `cursor` (None or "": nothing), then
+        `subscribed`, then new events.
 
         Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it.
         """
@@ -560,8 +562,8 @@ class Live:
     def _announce_gaps(
         self, client: LiveClient, follows: Mapping[Topic, Follow], after: int, reader: Reader
     ) -> None:
-        """Send gaps for topics of which the client may have missed events before its cursor `after`, since it had no
-        right to them then.
+        """Send gaps for those of the topics `follows` of which the client may have missed events before its cursor
+        `after`, since it had no right to them then.
         """
         listeners: SiteListeners = client.listeners
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
@@ -600,8 +602,8 @@ class Live:
         upto: int,
         reader: Reader,
     ) -> None:
-        """Send a client the stored events after `after` and up to `upto` of its topics that it may see now; a gap for
-        those no longer stored, or too many.
+        """Send a client the stored events after `after` and up to `upto` of the topics in `follows` that it may see
+        now; a gap for events that are no longer stored, or too many.
         """
         listeners: SiteListeners = client.listeners
         alone = Index()
@@ -693,12 +695,10 @@ class Live:
         reader: Reader,
     ) -> None:
         """Bring the listeners of one site up to date: their identities, then events, then the end of subscriptions
-        without a right.
+        without a right; if the site is gone, disconnect them all.
 
         `now`: present versions of the site, None if it is gone; `changed`: ids of users whose identity may have
         changed, 0 for all.
-
-        Raises NotFound if the site is gone.
         """
         try:
             if now is None or now.is_deleted:
@@ -881,8 +881,8 @@ class Live:
     def _documents_of(
         self, listeners: SiteListeners, made: Sequence[Delivery], reader: Reader
     ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
-        """Read the documents that these deliveries include, one statement for each type; return for each thing the
-        function that makes its document for a caller.
+        """Read the documents that these deliveries include, one statement for each type; return, by the thing's key,
+        the function that makes its document for a caller: from the tree, and the microcosms that the caller may read.
         """
         wanted: dict[int, set[ThingKey]] = {}
         for one in made:

@@ -42,7 +42,9 @@ TURN: Final = 16
 
 
 class Pipe:
-    """Sending side of a client's socket. `limit`: bytes that may be queued; `slow()` is called once, when more are."""
+    """Sending side of one client's socket, with a queue. `limit`: bytes that may be queued; `slow()` is called once,
+    when more are.
+    """
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
 
@@ -160,7 +162,9 @@ _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_LiveConnection):
-    """WebSocket connection, after its handshake. `left`: bytes that were read with the handshake."""
+    """WebSocket connection, after its handshake. `left`: bytes of the client that were read together with the
+    handshake.
+    """
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
         super().__init__(client, live, config)

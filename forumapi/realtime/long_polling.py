@@ -53,10 +53,10 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """Return the frames of `follows` after `cursor`, encoded, and the cursor after them; wait up to `wait_s` for the
-    first frame. Without a `cursor` return the present one at once.
+    """Return the frames of `follows` after `cursor`, each as JSON, and the cursor after the last of them; wait up to
+    `wait_s` for the first frame. With the cursor "" return the present one at once.
 
-    Raises Forbidden if the caller may not follow one of them.
+    Raises Forbidden if the caller may not follow one of the topics.
     """
     waiting = _Waiting()
     client = waiting.client = live.join(site, identity, waiting)

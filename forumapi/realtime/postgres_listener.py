@@ -26,8 +26,8 @@ PRESENCE: Final = b"forumapi_presence"
 
 
 class Listener:
-    """Thread that calls `heard()` after events were numbered, and `told(text)` for each presence message of any
-    process.
+    """Thread that calls `heard()` after events were numbered and whenever it has connected, and `told(text)` for each
+    presence message of any process.
 
     `url`: direct address of the database, over which it keeps a connection of its own.
     """

@@ -153,8 +153,8 @@ class Presence:
 
 
 def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
-    """Count this process's readers of each topic: profiles, and single guests, with a subscription that wants
-    presence.
+    """Return the number of this process's readers by topic: profiles, each once, and single guests, with a subscription
+    that wants presence.
     """
     people: dict[TopicKey, set[Any]] = {}
     for client in listeners.clients:
@@ -172,8 +172,8 @@ def _push(listeners: SiteListeners, place: TopicKey, frame: Frame) -> None:
 
 
 def _push_typing(listeners: SiteListeners, place: TopicKey, name: str, people: set[int]) -> None:
-    """Push the ids of `people` who type on a topic to its followers who want presence; to each without themselves and
-    profiles that they ignore.
+    """Push the profile ids `people`, who type on the topic `place`, to its followers who want presence; to each without
+    the follower and profiles that the follower ignores. `name`: the topic's name on the wire.
     """
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):

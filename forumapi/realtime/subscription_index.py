@@ -83,8 +83,8 @@ class LiveConnection(Protocol):
         """Send a ping; if the client has sent nothing since the last one, end the connection instead."""
 
     def wait_for_room(self) -> None:
-        """Wait until at most half of the queue is left, so that a replay does not overflow it. For the client's own
-        greenlet.
+        """Wait for the queue to be sent if it is more than half full, so that a replay does not overflow it; a
+        connection without progress is not waited for. For the client's own greenlet.
         """
 
 
@@ -104,8 +104,12 @@ class Follow:
 
 
 class LiveClient:
-    """Client that listens to one site. `caller`: its present identity; `is_live`: False while it catches up from the
-    log; `is_over`: it is disconnected.
+    """Client that listens to one site, one for each connection. `caller`: its present identity; `is_live`: False while
+    it catches up from the log; `is_over`: it is disconnected.
+
+    `follows`: its subscriptions; `ended`: topics that it may no longer follow, with the number of the last event that
+    it received of each; `position`: while it is not live, number up to which it has received all; `typed`: monotonic
+    time of its last `typing`.
     """
 
     __slots__ = (
@@ -146,7 +150,9 @@ class LiveClient:
 
 
 class Index:
-    """Subscriptions of the live clients of one site, by topic. A client that catches up is not in it."""
+    """Subscriptions of the live clients of one site, by topic, without clients that catch up; in a replay,
+    subscriptions of the one client that catches up.
+    """
 
     def __init__(self) -> None:
         self._by_topic: dict[Topic, dict[LiveClient, Follow]] = {}

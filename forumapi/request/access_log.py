@@ -8,7 +8,9 @@ from forumapi.request.usage_counter import GUEST_READ, MEMBER_READ, REFUSED, WRI
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
-    """Return the request's id, method, route, site and profile, as fields of a crash report or trace; 0 for none."""
+    """Return the request's id, method, route, and the ids of its site and profile (0 for none), as fields of a crash
+    report or trace.
+    """
     site = getattr(ctx, "site", None)
     return {
         "request": ctx.request_id,
@@ -51,7 +53,7 @@ def record(ctx: Context, method: str, status: int, size: int, seconds: float, er
 
 
 def _kind(ctx: Context, status: int) -> int:
-    """Return the class of a request in its site's usage."""
+    """Return the class of a request in its site's usage: GUEST_READ, MEMBER_READ, WRITE or, for an error, REFUSED."""
     if status >= 400:
         return REFUSED
     if ctx.is_write:

@@ -34,7 +34,8 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     """Convert a handler's result into status, headers and body; a GET of a page that the client has is answered with
     304.
 
-    `status`: status of an answer with a document; redirects and answers without the envelope have their own.
+    `method`: of the request, before HEAD leaves the body out; `status`: status of an answer with a document; redirects
+    and answers without the envelope have their own.
     """
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
@@ -71,7 +72,9 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
 
 
 def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Answered:
-    """Convert a result without the envelope; 304 if it has an entity tag that the client sent."""
+    """Convert a result without the envelope; 304 under GET and HEAD (`is_read`) if it has an entity tag that the client
+    sent.
+    """
     headers = [*response.plain_headers(), ("Content-Type", result.content_type), *result.headers]
     own = dict(result.headers)
     if "Cache-Control" not in own:
@@ -88,7 +91,8 @@ def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Ans
 def _built(
     app: Services, ctx: Context, page: Page, is_read: bool, headers: Headers
 ) -> bytes | None:
-    """Return a page's document, from the cache of finished answers or built now; None if the client has it already.
+    """Return a page's document, from the cache of finished answers or built now; None under GET and HEAD (`is_read`) if
+    the client has it already.
 
     Adds the entity tag to `headers` in any case.
     """

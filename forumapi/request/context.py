@@ -101,6 +101,9 @@ class Context:
     """Context of one request, filled step by step.
 
     Under a write `writer` is the request's transaction, and `reader` the same; under GET there is a `reader` alone.
+    `args`: values in the path, by the names in the route; `query`: first value of each parameter, `pairs`: all values;
+    `head`: number of the site's newest event when the request came; `can`: the caller's permissions on what was
+    `located`.
     """
 
     __slots__ = (
@@ -303,8 +306,8 @@ class Context:
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
 
     def instant(self, name: str) -> datetime.datetime | None:
-        """Return the query parameter `name` as a time with its offset (RFC 3339); None when absent. Raises Invalid,
-        code 3.
+        """Return the query parameter `name` as a time with its offset (RFC 3339); None when absent or empty. Raises
+        Invalid, code 3.
         """
         text = self.query.get(name, "")
         if not text:
@@ -315,8 +318,8 @@ class Context:
         return found
 
     def number(self, name: str, default: int = 0) -> int:
-        """Return the query parameter `name` as a whole number, 0 or more; `default` when absent. Raises Invalid, code
-        3.
+        """Return the query parameter `name` as a whole number, 0 or more; `default` when absent or empty. Raises
+        Invalid, code 3.
         """
         text = self.query.get(name, "")
         if not text:

@@ -64,7 +64,7 @@ def receive(
     limits: UploadLimits,
     fields: dict[str, list[str]] | None = None,
 ) -> list[Part]:
-    """Read the body, write its files into `folder`, and return them in the order of the body.
+    """Read the body of the request `environ`, write its files into `folder`, and return them in the order of the body.
 
     `fields`: the values of other fields are appended here by name, in the order of the body; None: they are skipped.
     Raises Invalid for a malformed body, an empty file, too many parts or a field that is too long; TooLarge beyond

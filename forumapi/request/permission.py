@@ -62,7 +62,8 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
 
 
 def permit(ctx: Context, need: Need) -> None:
-    """Set `ctx.can`, the caller's permissions on the located object; without one only the site's owner has any.
+    """Set `ctx.can`, the caller's permissions on the located object; where none was located, only the site's owner has
+    any.
 
     Raises Forbidden unless they meet `need`; a guest's rights never allow a write.
     """

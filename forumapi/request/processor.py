@@ -133,7 +133,7 @@ def _read(
 def _receive(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Receive the body of a write, then write.
+    """Receive the body of a write, then write. `verb`: the method to run, a key of `Handler.operations`.
 
     Files are received before the transaction, after the caller was identified; another body is read whole, unless
     `Handler.receive` reads it.

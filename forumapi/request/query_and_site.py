@@ -80,8 +80,8 @@ def overridden(ctx: Context, method: str) -> str:
 
 
 def find_site(app: Services, ctx: Context) -> None:
-    """Set `ctx.site` by the header Host, `ctx.head`, the event cursor, and the visitor on whose behalf a front end
-    asks.
+    """Set `ctx.site` by the header Host; `ctx.head` to the number of the site's newest event that this process knows;
+    and `ctx.ip` to the address of the visitor, if a front end asks on behalf of one.
 
     A request for a host that is not in memory is counted by its address first. Raises NotFound, Invalid, TooMany.
     """

@@ -88,7 +88,7 @@ class Buckets:
         self._full.pop(hash_of(key), None)
 
     def give_back(self, key: str) -> None:
-        """Give back to the bucket of `key` the request that one `take` took."""
+        """Undo one `take` of `key`: the bucket has the request again."""
         hash = hash_of(key)
         if self.limit and hash in self._full:
             self._full[hash] -= 1 / self._rate
@@ -98,7 +98,7 @@ class AddressBuckets(Buckets):
     """Token buckets by client address; addresses of one IPv6 network (/64) share a bucket."""
 
     def take(self, key: str) -> Allowance | None:
-        """Take one request of the client address `key`; None if there is no limit."""
+        """Take one request from the bucket of the client address `key`; return as `Buckets.take`."""
         return super().take(network(key) if ":" in key else key) if self.limit else None
 
     def give_back(self, key: str) -> None:

@@ -250,7 +250,8 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 
 
 def preferred(header: str) -> str:
-    """Return the form that a header Prefer asks for as the answer to a write: REPRESENTATION, MINIMAL or "" (RFC 7240).
+    """Return the form that the value of a header Prefer asks for as the answer to a write: REPRESENTATION, MINIMAL or
+    "" (RFC 7240).
 
     The first of several wishes counts; unknown preferences are ignored, as the RFC demands.
     """
@@ -270,7 +271,9 @@ def check_callback(name: str) -> str:
 
 
 def etag(page: Page, switches: EnvelopeSwitches, path: str, query: str) -> str:
-    """Return the entity tag of a page, `"<version>-<hash>"`; the hash covers all that the answer's bytes depend on."""
+    """Return the entity tag of a page, `"<version>-<hash>"`; the hash covers all that the answer's bytes depend on.
+    `path`, `query`: of the request.
+    """
     covered = marshal.dumps((SHAPE, page.stamp, switches.key, path, query), 2)
     return f'"{page.version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'
 
@@ -327,7 +330,9 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """Return the `data` of an error's answer as JSON: code, message, and where it happened (P-07)."""
+    """Return the `data` of an error's answer as JSON: code, message, site and profile (P-07). `site_id`: 0 if the site
+    is not known; `profile_id`: of the caller, 0 for a guest.
+    """
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:
         data["profileId"] = profile_id

@@ -28,7 +28,9 @@ class Trace:
         self.steps: list[Step] = []
 
     def end(self, name: str, status: int, attributes: dict[str, str | int]) -> None:
-        """Complete the request's span, with one below it for each statement. `name`: the request's method and route."""
+        """Complete the request's span, with one below it for each statement. `name`: the request's method and route;
+        `status`: of the answer; `attributes`: further attributes of the span.
+        """
         span = self._span
         span.update_name(name)
         span.set_attributes({**attributes, "http.response.status_code": status})
@@ -101,7 +103,9 @@ class Tracer:
 
 
 def tracer(url: str, percent: int) -> Tracer | None:
-    """Return the tracer for the settings; None if `url` is "", or if the extra `otel` is missing, which is logged."""
+    """Return the tracer to the collector at `url`, of `percent` of the requests; None if `url` is "", or if the extra
+    `otel` is missing, which is logged.
+    """
     if not url:
         return None
     try:

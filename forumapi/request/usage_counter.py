@@ -21,11 +21,11 @@ _COUNTS: Final = 8
 
 
 class UsageCounter(PollingThread):
-    """Counts of one process by site and hour, written by its thread every POLL_S, and at the end.
+    """Counts of one process by site and hour, written by its thread every POLL_S, and by `stop`.
 
     A crash loses the counts since the last time. While the database is away counts stay in memory, some 300 bytes for
-    each site and hour, for at most MOST of these; requests in further hours are then not counted. `live()`: number of
-    live connections by site.
+    each site and hour, for at most MOST of these; requests in further hours are then not counted. `live()` returns the
+    number of live connections by site.
     """
 
     POLL_S: ClassVar[float] = 30.0
@@ -78,7 +78,9 @@ class UsageCounter(PollingThread):
             logger.warning("usage of the last seconds is lost: %s", error)
 
     def _divide(self) -> None:
-        """Add the processor time since the last poll to the sites by weight, and the time to live connections."""
+        """Add the processor time since the last poll to the sites of its requests, in proportion to their statements,
+        and the time of live connections to the sites that have some.
+        """
         now, cpu_s = time.monotonic(), _cpu_s()
         passed_s, used_ms = now - self._polled, (cpu_s - self._cpu_s) * 1000
         self._polled, self._cpu_s = now, cpu_s

@@ -66,8 +66,8 @@ class Parser(RequestParser):  # type: ignore[misc]
     mesg: Any
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Read and drop the rest of the request's body; return False if it is malformed, so that no request can
-        follow.
+        """Read and drop the rest of the request's body; return False if it is malformed, so that no request can follow.
+        Both limits are gunicorn's, None for none.
         """
         try:
             return bool(super().finish_body(deadline, max_bytes))

@@ -93,7 +93,9 @@ class HeldKind(NamedTuple):
     mark: str
 
     def addresses(self, config: Config) -> list[str]:
-        """Return the addresses in the settings at which it listens, in their order."""
+        """Return the addresses that the settings name for a web process of this kind: of the website
+        `webclient_listen`, of the API `listen`, then `admin_listen`; empty ones are left out.
+        """
         served = (
             (config.webclient_listen,) if self == WEBSITE else (config.listen, config.admin_listen)
         )
@@ -130,7 +132,7 @@ class HolderState:
     failure: str = ""
 
     def write(self, data: Path, kind: HeldKind = WEB) -> None:
-        """Write the state file in the data folder `data`, atomically."""
+        """Write this state into the state file of the kind `kind` in the data folder `data`, atomically."""
         path = _state_path(data, kind)
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.__dict__))
@@ -159,8 +161,8 @@ def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState
     """Ask the holding process on the data folder `data` to replace its web process, and wait for the outcome; return
     its state, whose `failure` is "" for success.
 
-    `trial_s`: length of the trial, in seconds. Raises HoldError if no holding process runs there, or it ends or does
-    not answer.
+    `trial_s`: seconds that its trial takes by the settings, so that the wait is longer; it sets no trial. Raises
+    HoldError if no holding process runs there, or it ends or does not answer.
     """
     before = find(data, kind)
     if before is None:
@@ -186,7 +188,7 @@ def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState
 
 
 def _key(address: Any) -> str:
-    """Return a socket's address in the form of the setting `listen`."""
+    """Return the address of a bound socket, as `getsockname` gives it, in the form of the setting `listen`."""
     if not isinstance(address, tuple):
         return f"unix:{address}"
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
@@ -242,8 +244,9 @@ def check_free(config: Config) -> None:
 
 
 def _listeners(addresses: Sequence[str], setting: str) -> list[socket.socket]:
-    """Return a listening socket for each address, in their order: systemd's, or a new one. `setting`: its name, for
-    messages. Raises HoldError.
+    """Return a listening socket for each of `addresses`, in their order: the one that systemd has opened, or a new one.
+    `setting`: name of the setting that they come from, for messages. Raises HoldError, also if systemd has opened
+    others.
     """
     inherited = _inherited()
     opened = []
@@ -267,8 +270,10 @@ class WebProcess:
     """Web process that the holding process has started. Through a pipe each of its workers reports when it serves, and
     its master each worker that ended unasked.
 
-    `file`: the real path of the program, by which the same release can be started again; `probe`: prober during the
-    trial, else None.
+    `said`: file descriptor of the pipe; `file`: the real path of the program, by which the same release can be started
+    again; `probe`: prober during the trial, else None; `started`, `served`: monotonic times of its start and of the
+    last worker's report, 0 for none yet; `workers`: reports so far, of `wanted` workers; `ends`: workers that ended
+    unasked; `answers`: a page was answered well during the trial; `due`: signals that wait until all workers serve.
     """
 
     process: subprocess.Popen[bytes]
@@ -319,7 +324,7 @@ class WebProcess:
             self.process.send_signal(sign)
 
     def judged(self) -> None:
-        """End the trial, passed or failed: stop probing."""
+        """Stop probing and forget the prober, since the trial is over, passed or failed."""
         if self.probe is not None:
             self.probe.end()
             self.probe = None
@@ -341,11 +346,11 @@ class WebProcess:
 
 class Probe:
     """Prober of a web process on trial: a thread that requests a page each second, over as many connections as the
-    process has workers.
+    process has workers. One for each trial.
 
-    `socket`: a listening Unix socket, for this user alone, that only that process serves; `wrong`: what is wrong with
-    the last answers, "" for nothing; `is_fault`: more time would not mend it; `asked`: when the last requests began.
-    Raises OSError.
+    `host`: of the requested page; `socket`: a listening Unix socket, for this user alone, that only that process
+    serves; `wrong`: what is wrong with the last answers, "" for nothing; `is_fault`: more time would not mend it;
+    `asked`: monotonic time at which the last requests began. Its constructor raises OSError.
     """
 
     def __init__(self, data: Path, host: str, kind: HeldKind = WEB) -> None:
@@ -550,8 +555,8 @@ class Hold:
                 self._try()
 
     def _revive(self, code: int) -> bool:
-        """Put a web process in the place of the one that ended by itself: that on trial, the fallback, or a new one.
-        Return False if none can be started, or MAX_ENDS ended within ENDS_WITHIN_S.
+        """Put a web process in the place of the one that ended by itself with the exit code `code`: that on trial, the
+        fallback, or a new one. Return False if none can be started, or MAX_ENDS ended within ENDS_WITHIN_S.
         """
         now = time.monotonic()
         self._ends.append(now)
@@ -602,8 +607,8 @@ class Hold:
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
 
     def _take_fallback(self) -> WebProcess | None:
-        """Return the web process before, whose release may be started again, and forget it; None if there is none,
-        LOOP_S are over or its file is gone.
+        """Return the web process that was replaced last, whose release may be started again, and forget it; None if
+        there is none, it was replaced more than LOOP_S ago or its file is gone.
         """
         fallback, self._fallback = self._fallback, None
         if fallback is None or time.monotonic() > self._fallback_until:
@@ -611,8 +616,8 @@ class Hold:
         return fallback if Path(fallback.file).exists() else None
 
     def _roll_back(self, why: str) -> None:
-        """Start the release before on a short trial, in place of the present one; do nothing if there is none. `why`:
-        for the log.
+        """Start on a short trial the release that was replaced last, in place of the present one; do nothing if there
+        is none to go back to. `why`: for the log and the state.
         """
         fallback = self._take_fallback()
         if fallback is None:
@@ -623,7 +628,7 @@ class Hold:
 
     def _ended(self, code: int) -> int:
         """End all other web processes after the end of the present one, for which the sockets were held; return the
-        exit code.
+        exit code of this process. `code`: exit code of the one that ended.
         """
         if self._next is not None:
             self._next.end()

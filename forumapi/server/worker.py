@@ -343,8 +343,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         is_private: bool,
         network: str,
     ) -> bool:
-        """Answer one request; return True if the connection ends with it. `server`: name and port; `network`: that
-        under which the connection is counted.
+        """Answer one request; return True if the connection ends with it. `server`: name and port; `client`, `addr`:
+        socket and its peer; `is_private`: it came on `admin_listen`; `network`: that under which the connection is
+        counted.
         """
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -376,8 +377,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         return is_last
 
     def _send(self, client: Any, pieces: StreamedBody) -> None:
-        """Send the pieces of a long body. A client that reads nothing for the time limit of a request is disconnected.
-        Raises ConnectionAbortedError.
+        """Send the pieces of a long body. Raises ConnectionAbortedError if the client reads nothing for the time limit
+        of a request, or the pieces end before their size, so that the connection is closed.
         """
         left = len(pieces)
         with contextlib.closing(pieces):

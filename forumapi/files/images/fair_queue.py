@@ -18,7 +18,9 @@ SIZES_IN_A_ROW: Final = 2
 
 
 class Turn:
-    """Turn of the caller with the key `who`; the caller sets `cost`, in any unit, before the turn ends."""
+    """Turn of the caller with the key `who`; the caller sets `cost`, in any unit, before the turn ends. `is_size`: it
+    is for a thumbnail; `ready`: lock that is released when the turn begins; `start`: virtual time at which it began.
+    """
 
     __slots__ = ("cost", "is_size", "ready", "start", "who")
 

@@ -25,7 +25,9 @@ class MissingError(Exception):
 
 
 class Served(Protocol):
-    """Headers of a file's download, for a store or proxy that sends the file itself."""
+    """Headers of one file's download, for a store or proxy that sends the file itself: Content-Type and
+    Content-Disposition.
+    """
 
     @property
     def media_type(self) -> str: ...
@@ -44,7 +46,7 @@ class Storage(Protocol):
 
     def put(self, name: str, path: Path, media_type: str) -> None:
         """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays. The
-        file may be gone afterwards.
+        file may be gone afterwards. `media_type`: told to stores that keep it beside the object.
         """
 
     def size(self, name: str) -> int | None:

@@ -17,7 +17,7 @@ from forumapi.files.storage.base import PIECE, MissingError, Served, StorageErro
 
 class LocalStorage:
     """Store of objects at `folder`/ab/cd/<name>, where "abcd" begins the name. `scratch` is in the same file system, so
-    that a rename is atomic.
+    that a rename is atomic. `accel_prefix`: nginx's internal location of the folder, "" for none.
     """
 
     def __init__(self, folder: Path, accel_prefix: str = "") -> None:

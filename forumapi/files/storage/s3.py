@@ -38,6 +38,9 @@ _ADVICE: Final = {
 class S3Storage:
     """Store of objects in a private bucket, by their names alone (content 10.3). A call that fails is tried again
     before it raises.
+
+    `endpoint`, `region`, `key_id`, `secret`: "" for the SDK's own defaults; `redirect_s`: seconds for which a URL of
+    `redirect` is valid, 0: clients are never redirected.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class S3Storage:
             body.close()
 
     def fetch(self, name: str, target: Path) -> None:
-        """Download an object into a file. Raises MissingError."""
+        """Download an object into the file `target`, which is overwritten. Raises MissingError, StorageError."""
         try:
             self._client.download_file(self.bucket, name, str(target), Config=self._transfer)
         except (*_FAILURES, boto3.exceptions.Boto3Error) as error:

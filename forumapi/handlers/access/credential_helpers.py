@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 
 def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data:
-    """Answer with a page of a list: `items`, a JSON array, under the key `name`; `total` counts the whole list.
+    """Answer with a page of a list: `items`, the page's entries as a JSON array, under the key `name`; `total` counts
+    the whole list.
 
     `path`: address of the list. Raises Invalid for an offset beyond the last page.
     """
@@ -26,7 +27,8 @@ def listed(ctx: Context, name: str, items: bytes, total: int, path: str) -> Data
 
 
 def note(ctx: Context, kind: str, id: int, tx: Transaction | None = None) -> None:
-    """Record in the audit and the event log that the caller created, changed or ended the credential with the id `id`.
+    """Record in the audit and the event log that the caller created, changed or ended the credential with the id `id`,
+    whatever kind of credential it is.
 
     `kind`: a verb of the journal, such as `journal.CREATED`. `tx`: the transaction of the change; None: the request's
     own.

@@ -82,8 +82,8 @@ def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -
 
 
 def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
-    """Return the parameters of the form, or of the JSON object `sent`, as pairs of name and value in the order
-    sent.
+    """Return the parameters of a request as pairs of name and value: of the form in the order sent, or those of the
+    JSON object `sent`.
 
     A parameter that the form has twice is returned twice.
     """

@@ -117,8 +117,8 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of `ids` that the caller's list of updates has now although no row is stored for them, since they
-    are computed.
+    """Return those of the updates `ids` that are in the caller's list now although no row is stored for them, since
+    they are computed.
     """
     identity = ctx.identity
     return update_page.own(

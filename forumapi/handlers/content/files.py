@@ -119,7 +119,8 @@ def _quota(ctx: Context) -> Quota:
 
 
 def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -> tuple[File, Path]:
-    """Determine the type of a received file; return its row to be, and the path of the bytes to store.
+    """Determine the type of a received file; return its row to be, and the path of the bytes to store: those that were
+    received, or new ones in `folder`.
 
     A picture is made smaller if it exceeds `width` or `height` (0: no limit). Raises Invalid, code 21, for bytes that
     claim to be a picture and are none of GIF, JPEG, PNG and WebP.
@@ -172,8 +173,9 @@ def _person(ctx: Context) -> str:
 class Download(NamedTuple):
     """Object of the store that is about to be sent, with the values of its headers.
 
-    `object`: its name in the store. `disposition`: Content-Disposition, "" for none. `is_public`: everybody may read
-    it. `kept_until`: Unix time until which a proxy may answer others from its cache without asking; 0: it may not.
+    `object`: its name in the store. `disposition`: Content-Disposition, "" for none. `modified`: Last-Modified.
+    `is_public`: everybody may read it. `kept_until`: Unix time until which a proxy may answer others from its cache
+    without asking; 0: it may not.
     """
 
     object: str
@@ -285,7 +287,7 @@ def _download(
     ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_until: int
 ) -> Download:
     """Return the file `hash` for sending: the original or, if the query names a size, its thumbnail, made now if there
-    is none.
+    is none. `is_public`, `kept_until`: as in Download.
 
     Raises Invalid for a size that is not offered, or of a file that is no picture.
     """

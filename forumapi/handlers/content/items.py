@@ -318,7 +318,9 @@ def create(
 
 
 class Listing(NamedTuple):
-    """Statements of a list of items: `rows` reads a page of summaries, `total` counts them all."""
+    """Statements of one list of items: `rows` reads a page of summaries, `total` counts the whole list. Both get
+    site_id, item_type, `readable` and `ignored` (ids) and `me`; `rows` also limit and offset.
+    """
 
     rows: Query
     total: Query

@@ -134,6 +134,9 @@ def _stamp(
 ) -> Any:
     """Return the stamp of a page of results, for `Page`: all that its bytes depend on but the time that the search
     took.
+
+    `document`: the members of the answer that repeat what was asked; `found`: the results; `rest`: what was read for
+    them besides.
     """
     return (
         document,

@@ -264,10 +264,11 @@ def ticket(ctx: Context) -> str:
 
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
-    """Return the statement that identifies the caller by the request's token or ticket.
+    """Return the statement that identifies the caller by the request's token or ticket. `stream`: name of the stream
+    that is asked for, as `named_stream` makes it.
 
-    Running it uses a ticket up, which identifies nobody unless it is for this page's origin, and for `stream` or no
-    stream in particular.
+    Running the statement uses a ticket up, which identifies nobody unless it is for this page's origin, and for
+    `stream` or no stream in particular.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)

@@ -104,7 +104,7 @@ class PushSubscriptionHandler(Handler):
 
 
 def _bytes(field: str, text: str | UnsetType) -> bytes:
-    """Decode base64url, "" for UNSET. `field`: its name in errors. Raises Invalid."""
+    """Decode the base64url text of the field `field` of a body; b"" for UNSET. Raises Invalid for any other text."""
     try:
         return web_push.decode(given(text, ""))
     except ValueError:

@@ -63,7 +63,8 @@ class WatchedBody(Body):
 
 
 def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
-    """Return the object that a body names. `place`: prefix of the field's name in errors.
+    """Return the object that a body names; a profile with the id 0 stands for all new people. `place`: prefix of the
+    field's name in errors.
 
     Raises Invalid for a type that can't be followed (W-02), or a missing or bad id.
     """
@@ -112,8 +113,8 @@ def _follow(
 ) -> None:
     """Insert the caller's watchers of `things`; those that are followed already stay as they are.
 
-    `seeds`: for each of `things`, the type of update whose preference decides on mail. Raises NotFound for an object
-    that the caller may not read (W-02).
+    `seeds`: for each of `things`, the type of update whose preference decides on mail. `place`: name of the list in
+    errors, "" for a single object. Raises NotFound for an object that the caller may not read (W-02).
     """
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.

@@ -72,7 +72,8 @@ def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Cr
 
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
-    """Answer with who would join the role and who would leave it if `new` were stored, without storing it.
+    """Answer with who would join the role in the address and who would leave it if `new` were stored, without storing
+    it.
 
     `selfGranted` in the answer: those who would join by a value that they can set themselves. `replaced`: id of the
     criterion that `new` would replace, 0 for none. Raises Invalid with an idempotency key, NotFound for a missing role.

@@ -136,7 +136,8 @@ def _may_read(ctx: Context, microcosm_id: int) -> bool:
 
 
 def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
-    """Render why the profile `id` is in a role.
+    """Return why the profile `id` is in a role, as a dict for JSON. `reason`: that it is named, and the criteria that
+    it meets.
 
     `everyone`: all profiles are in that role. `shows_email`: the caller is the site's owner; False hides the profile's
     value of a criterion on e-mail addresses.

@@ -122,7 +122,7 @@ class ProfilesHandler(Handler):
 
 
 def _lenient(ctx: Context, name: str) -> bool:
-    """Return a boolean parameter of the query; False also for a value that is none (platform 4.3)."""
+    """Return the boolean parameter `name` of the query; False if it is absent or no boolean (platform 4.3)."""
     try:
         return bool(ctx.flag(name))
     except Invalid:
@@ -243,7 +243,7 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
 
 
 def shown(ctx: Context, ids: Sequence[int]) -> list[bytes]:
-    """Render profiles as the caller sees them, in the order of `ids`; ids without a profile are left out."""
+    """Return profiles as the caller sees them, as JSON, in the order of `ids`; ids without a profile are left out."""
     found = profile_page.find_many(ctx.reader, ctx.site.id, ids, ctx.identity.profile_id)
     details = [found[id] for id in ids if id in found]
     bios = _bios(ctx, details)
@@ -278,7 +278,7 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Render the newest live comment on each profile, by profile id; profiles without a comment are left out."""
+    """Return the newest live comment on each profile as JSON, by profile id; without profiles that have no comment."""
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
@@ -379,8 +379,8 @@ class ProfileReadBatchHandler(Handler):
 def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
     """Mark objects as read by the caller. `place`: name of the list in errors, "" for a single object.
 
-    Raises NotFound for an object that the caller may not read (R-03). A token without the scope of huddles does not
-    mark them.
+    Raises NotFound for an object that the caller may not read (R-03). For a token without the scope of huddles the mark
+    of all huddles together is left out.
     """
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     if not principal.sees_huddles:
@@ -394,7 +394,8 @@ def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
 
 
 def _readable(sent: ReadBody, place: str = "") -> ReadMark:
-    """Return the object that a body names. `place`: prefix of the field's name in errors.
+    """Return the object that a body names; id 0 for the site, and for all huddles together. `place`: prefix of the
+    field's name in errors.
 
     Raises Invalid for a type without read marks, or a missing or bad id.
     """

@@ -120,7 +120,8 @@ def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
 
 
 def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
-    """Return the summaries of profiles as JSON, by profile id. `versions`: version of each profile to show.
+    """Return the summaries of profiles as JSON, by profile id. `versions`: for the id of each profile to show, its
+    version.
 
     A profile that does not exist is left out.
     """
@@ -129,7 +130,9 @@ def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
 
 
 def people(ctx: Context, versions: dict[int, int]) -> bytes:
-    """Return the summaries of profiles as a JSON array. `versions`: version of each profile to show, in order."""
+    """Return the summaries of profiles as a JSON array. `versions`: for the id of each profile to show, its version, in
+    the order to show them.
+    """
     found = summaries(ctx, versions)
     return b"[%b]" % b",".join(found[id] for id in versions if id in found)
 
@@ -161,7 +164,9 @@ def _title(sent: RoleBody, now: str | None = None) -> str:
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
-    """Return a role's flags: those sent, for the others the flags `now`. Raises Invalid for moderator with banned."""
+    """Return all flags of a role by name: those that were sent, the others as in `now`. Raises Invalid for moderator
+    with banned.
+    """
     return _sound({name: given(getattr(sent, name), now[name]) for name in FLAGS})
 
 

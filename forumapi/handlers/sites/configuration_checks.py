@@ -33,7 +33,9 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
-    """Check by DNS that the site's custom domain is its own; of two, the one that waits for its proof is checked."""
+    """Check by DNS that the last of `domains`, the site's custom domains, is its own: of two, this is the one that
+    waits for its proof.
+    """
     if not domains:
         return _health(False)
     last = domains[-1]
@@ -56,7 +58,9 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
-    """Check that the address `url` answers with a status below 400; a relative one is taken on the site's host."""
+    """Check that the address `url` answers with a status below 400; a relative one is taken on the site's host, ""
+    counts as not set.
+    """
     if not url:
         return _health(False)
     try:

@@ -230,7 +230,9 @@ def _underway() -> Conflict:
 
 
 def _request(fields: dict[str, list[str]], object: str, size: int) -> ImportRequest:
-    """Return the import that the fields of a form ask for. Raises Invalid."""
+    """Return the import that the fields of a form ask for. `object`, `size`: name in the store and bytes of the
+    uploaded dump. Raises Invalid.
+    """
 
     def one(name: str, most: int) -> str:
         value = fields.get(name, [""])[-1].strip()
@@ -258,7 +260,9 @@ def _request(fields: dict[str, list[str]], object: str, size: int) -> ImportRequ
 
 
 def _listed(fields: dict[str, list[str]], name: str, most: int) -> Sequence[str]:
-    """Return the values of a field that may be there several times, without empty ones. Raises Invalid."""
+    """Return the values of the field `name`, which may be there several times, without empty ones, in the order sent.
+    Raises Invalid for too many, and for one of more than `most` characters.
+    """
     values = [value for sent in fields.get(name, []) if (value := sent.strip())]
     if len(values) > _MAX_LISTED:
         raise Invalid(name, f"may be there at most {_MAX_LISTED} times", code=OUT_OF_RANGE)

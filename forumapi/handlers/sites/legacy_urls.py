@@ -89,9 +89,10 @@ def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
 
 
 def _list(kind: int, action: str, search: str) -> dict[str, Any]:
-    """Return the answer for an old address of a list, such as a search or the people online.
+    """Return the answer for an old address of a list, such as a search or the people online, as a dict for JSON.
 
-    `kind`: type of what is listed. `action`: _SEARCH, _ONLINE or "" for the plain list; `search`: words searched for.
+    `kind`: item type of what is listed. `action`: _SEARCH, _ONLINE or "" for the plain list; `search`: words searched
+    for, "" for none.
     """
     path, name = itemtypes.BY_ID[kind].path, itemtypes.name_of(kind)
     if action == _SEARCH:

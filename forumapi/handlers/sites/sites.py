@@ -91,7 +91,8 @@ def _rendered(ctx: Context, found: Site) -> bytes:
 
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
-    """Check that the caller's user is `owner_user_id`, and has a second factor if the site `site_id` demands one.
+    """Check that the caller's user is `owner_user_id`, the owner of the site `site_id`, and has a second factor if that
+    site demands one.
 
     Raises Forbidden.
     """

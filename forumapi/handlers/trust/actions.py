@@ -165,7 +165,8 @@ class ActionsHandler(Handler):
 
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
-    """Lock the action that an earlier dry run of the caller stored, and return it.
+    """Lock the action that an earlier dry run of the caller stored, and return it. In this and the next functions
+    `moderated` are the microcosms that the caller moderates, as in moderated_microcosms.py.
 
     Raises Invalid for a text that is no ticket, NotFound for another's ticket, Conflict for one that is used or too
     old.
@@ -285,8 +286,8 @@ def _title(sent: ActionBody, kind: ActionKind) -> str:
 
 
 def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> None:
-    """Check that these comments can be split off. Raises Invalid for a deleted or hidden one, for comments that are not
-    on one item, and for all comments of it.
+    """Check that these comments can be split off. Raises Invalid for a comment that is deleted, hidden or not in
+    `moderated`, for comments that are not on one item, and for all comments of it.
     """
     ids = [ref.id for ref in refs]
     states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
@@ -304,8 +305,8 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
 
 
 def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
-    """Check that these conversations can be merged. Raises Invalid for a deleted, hidden or merged one, and for the
-    item that they are merged into.
+    """Check that these conversations can be merged into the item `into`. Raises Invalid for a conversation that is
+    deleted, hidden or merged already, and for `into` itself.
     """
     states = merge_kinds.states(ctx.writer, ctx.site.id, [ref.id for ref in refs], moderated)
     for index, ref in enumerate(refs):
@@ -399,8 +400,8 @@ def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
 def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
     """Check that an action may be taken on these profiles in the microcosm `place_id`, with OUTSIDE on the whole site.
 
-    Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators there, unless the site's
-    owner acts.
+    Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators of that place, unless the
+    caller is the site's owner.
     """
     ids = [ref.id for ref in refs]
     if ctx.identity.profile_id in ids:

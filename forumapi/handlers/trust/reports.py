@@ -131,7 +131,9 @@ class _Words(NamedTuple):
 
 
 def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
-    """Return the kind, category and text of a report, checked. Raises Invalid for these, or without good faith."""
+    """Return the kind, category and text of a report, checked. Raises Invalid for these, and without good faith where
+    it is required: for illegal content, and with `is_guest` always.
+    """
     name = body.given(sent.kind, "other")
     kinds = {kind.name: kind for kind in report_kinds.find(ctx.reader, ctx.site.id)}
     if name not in kinds:

@@ -201,10 +201,11 @@ def _found(ctx: Context) -> ModerationRule:
 
 
 def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePlan:
-    """Take the plan of the caller's ticket, which can be used once.
+    """Take the plan of the caller's ticket, which can be used once. `rule_id`: the rule that the plan must be for, 0
+    for a new one.
 
-    Raises Invalid for a text that is no ticket, and for that of another rule; NotFound for one that is used, too old,
-    or another's.
+    Raises Invalid for a text that is no ticket, and for a ticket of another rule; NotFound for a ticket that is used,
+    too old, or another's.
     """
     ticket = given(sent.ticket, "")
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:

@@ -23,8 +23,10 @@ PIXELS_A_SECOND: Final = 50_000_000
 
 
 class ImageWorker:
-    """Handle of the image worker process, which processes one image at a time, in fair turns. Any thread may
+    """Handle of this process's image worker process, which processes one image at a time, in fair turns. Any thread may
     call it.
+
+    `time_limit_s`: of one image, and of the wait for a turn; `pixel_limit`: most pixels of an image.
     """
 
     def __init__(self, *, time_limit_s: float, pixel_limit: int) -> None:
@@ -44,12 +46,13 @@ class ImageWorker:
         max_width: int = 0,
         max_height: int = 0,
     ) -> ProcessedImage:
-        """Have the worker process check the image at `source` and write to `target` what is to be stored of it; see
-        image_processing.py, `make`.
+        """Have the worker process check the image at `source`, and write to `target` what is to be stored in its place;
+        nothing is written if the image is to be stored as it is (`is_new` False in the result).
 
         `kind`: its format; `who`: key of the caller, by which turns are fair in pixels; `is_size`: for a thumbnail,
-        which goes before uploads. Raises Invalid (code 21) for an image that is invalid, too large or makes the process
-        fail; Unavailable after too long a wait.
+        which goes before uploads; `max_width`, `max_height`: limits that it is scaled down to, 0 for none. Raises
+        Invalid (code 21) for an image that is invalid, too large or makes the process fail; Unavailable after too long
+        a wait.
         """
         asked = {
             "source": str(source),
@@ -105,8 +108,8 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send one request and return its answer. Raises OSError (TimeoutError after `time_limit_s`), or EOFError if
-        the process ended.
+        """Send one request and return its answer, both in the form of worker_main.py. Raises OSError (TimeoutError
+        after `time_limit_s`), or EOFError if the process ended.
         """
         self.left -= 1
         self._socket.settimeout(time_limit_s)
@@ -119,7 +122,7 @@ class _Child:
         return answer
 
     def close(self) -> None:
-        """Kill the process."""
+        """Kill the process, and close this end of the socket."""
         self._process.kill()
         self._process.wait()
         self._lines.close()
