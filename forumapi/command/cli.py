@@ -23,8 +23,8 @@ from forumapi.command.nouns import (
     cron,
     export,
     import_forum,
+    install_seed_doctor_shell,
     links,
-    machine,
     mail,
     migrate,
     node,
@@ -46,7 +46,7 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
     api.add_routes,
     node.add,
     backup.add,
-    machine.add_install,
+    install_seed_doctor_shell.add_install,
     settings.add,
     site.add,
     export.add,
@@ -59,9 +59,9 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
     client.add,
     sign_in.add,
     webhooks.add,
-    machine.add_seed,
+    install_seed_doctor_shell.add_seed,
     api.add,
-    machine.add,
+    install_seed_doctor_shell.add,
 )
 
 

@@ -53,7 +53,9 @@ class PortedDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 class Board(PortedDocument, frozen=True, kw_only=True):
-    """Forum as a whole, in the file `site.json`."""
+    """Old forum as a whole, one for each source: title, product, addresses, owner; in an export the file
+    `site.json`.
+    """
 
     title: str
     description: str = ""
@@ -75,7 +77,9 @@ class PortedRef(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
-    """Value of a person, forum or conversation under a key, such as a custom field or a signature."""
+    """Value under a key, such as a custom field or a signature, of the person, forum or conversation whose `attributes`
+    list it.
+    """
 
     key: str
     value: str | bool | float
@@ -89,7 +93,7 @@ class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
-    """Reference to a thing that a file is attached to."""
+    """Reference, by kind and id, to one of the things that a file is attached to."""
 
     on_type: Kind
     on_id: OldId
@@ -158,7 +162,9 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
-    """Condition of membership in a role. Those with the same `orGroup` are joined by AND, the groups by OR."""
+    """Condition of membership in a role: `key` names a value of the person, which is compared with `value`. Conditions
+    with the same `orGroup` are joined by AND, the groups by OR.
+    """
 
     or_group: int = 0
     key: str
@@ -167,8 +173,8 @@ class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRole(PortedDocument, frozen=True, kw_only=True):
-    """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for one that the
-    forum lists.
+    """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for a role that the
+    forum's `usergroups` list.
     """
 
     id: OldId
@@ -224,7 +230,7 @@ class PortedAttendee(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedEvent(PortedDocument, frozen=True, kw_only=True):
-    """Time and place of a conversation that is an event."""
+    """Time, place and attendees of a conversation that is an event."""
 
     # Clock time at `timeZone`, without a zone; None: to be agreed.
     when: datetime.datetime | None = None
@@ -313,7 +319,9 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedVersion(PortedDocument, frozen=True, kw_only=True):
-    """Version of the text of a comment or message, which list versions oldest first; the last one is shown."""
+    """Version of the text of a comment or message. The document's `versions` stand oldest first; the last version is
+    the one that is shown.
+    """
 
     # Empty: the author.
     editor: OldId = ""
@@ -404,7 +412,7 @@ class PortedFollowed(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedFollow(PortedDocument, frozen=True, kw_only=True):
-    """List of all that one person follows and ignores."""
+    """List of all that one person follows and ignores; one document for each such person."""
 
     author: OldId
     users: tuple[PortedFollowed, ...] = ()
@@ -460,7 +468,7 @@ class PortedReport(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAlias(PortedDocument, frozen=True, kw_only=True):
-    """Further id of a thing that the old forum's addresses use, such as a name or slug."""
+    """Further id of a thing, such as a name or slug, by which addresses of the old forum name the thing."""
 
     on_type: Kind
     on_id: OldId
@@ -478,8 +486,8 @@ class Loss(PortedDocument, frozen=True, kw_only=True):
 
 
 class Unreadable(PortedDocument, frozen=True, kw_only=True):
-    """Row of a source that can't become a document, with the reason; a reader yields it in the document's place. The
-    loader lists what it leaves out as such too.
+    """Row of a source that can't become a document, with the reason; a reader yields this in the document's place. The
+    loader lists the documents that it leaves out in the same form.
     """
 
     kind: str
@@ -490,11 +498,11 @@ class Unreadable(PortedDocument, frozen=True, kw_only=True):
 
 @runtime_checkable
 class ForumReader(Protocol):
-    """Interface of a source of a forum's documents, one stream a kind. It writes nothing, and reads row by row.
+    """Interface of a source of one forum's documents, one stream a kind. It writes nothing, and reads row by row.
 
     Each stream can be read more than once, and yields the same documents in the same order while the source is
     unchanged: after a break the loader skips what it already has. A stream that a product lacks is empty. The loader
-    reads them in the order in which they stand here.
+    reads the streams in the order in which their methods stand here.
     """
 
     # Name of the product: `phpbb`.
@@ -505,8 +513,8 @@ class ForumReader(Protocol):
     def board(self) -> Board: ...
 
     def counts(self) -> Mapping[str, int]:
-        """Return about how many documents each stream has, by the stream's name, for the estimate of the time; streams
-        may be missing.
+        """Return about how many documents each stream has, by the stream's name, for the estimate of the time; a stream
+        that can't be estimated is missing.
         """
 
     def unsaid(self) -> Mapping[str, int]:
@@ -547,7 +555,7 @@ class ForumReader(Protocol):
     def aliases(self) -> Iterator[PortedAlias | Unreadable]: ...
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open an attachment's bytes; None if the source does not have the file."""
+        """Open an attachment's bytes for reading; the caller closes the file. None if the source does not have it."""
 
     def close(self) -> None: ...
 

@@ -1,7 +1,8 @@
 """Data sets for demonstration, tests and measurements.
 
-`corpus` makes the source texts, `shape` decides who writes what where and when, `rendered_texts` renders, `sites` turns
-a shape into rows, `bulk_loader` loads them, `verification` counts everything again.
+`corpus` makes the source texts, `random_site_shape` decides who writes what, where and when, `rendered_texts` renders
+the texts, `site_rows` turns a shape into rows, `bulk_loader` loads the rows, `counter_verification` counts all stored
+counters again. `demonstration` holds the sites `bikes` and `trains`, `sized_data_set` loads the sizes S, M and L.
 """
 
 from forumapi.command.seed.bench_landmarks import bench_tokens, landmarks

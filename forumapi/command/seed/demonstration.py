@@ -8,11 +8,10 @@ from random import Random
 from typing import Final
 
 from forumapi.command import admin
-from forumapi.command.seed import site_blueprint as shapes
+from forumapi.command.seed import random_site_shape as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress
 from forumapi.command.seed.corpus import SEED, Corpus
-from forumapi.command.seed.rendered_texts import Texts
-from forumapi.command.seed.site_blueprint import (
+from forumapi.command.seed.random_site_shape import (
     DAY,
     HOUR,
     PRIVATE,
@@ -21,6 +20,7 @@ from forumapi.command.seed.site_blueprint import (
     Shape,
     SitePlan,
 )
+from forumapi.command.seed.rendered_texts import Texts
 from forumapi.command.seed.site_rows import SiteWriter
 from forumapi.command.seed.sized_data_set import filling
 from forumapi.config import Config

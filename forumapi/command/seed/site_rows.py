@@ -1,7 +1,7 @@
 """Rows of a seeded site: everything that the running platform would have stored for a shape.
 
-Counters, last comments, watchers and read marks are computed here from the comments themselves; `verification` computes
-them again in SQL.
+Counters, last comments, watchers and read marks are computed here from the comments themselves;
+`counter_verification` computes them again in SQL.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple
 
-from forumapi.command.seed import site_blueprint as shapes
+from forumapi.command.seed import random_site_shape as shapes
 from forumapi.command.seed.bench_landmarks import bench_tokens
 from forumapi.command.seed.bulk_loader import Bar, Store, field
 from forumapi.command.seed.corpus import SEED
-from forumapi.command.seed.rendered_texts import Texts
-from forumapi.command.seed.site_blueprint import (
+from forumapi.command.seed.random_site_shape import (
     DAY,
     DELETED,
     HOUR,
@@ -33,6 +32,7 @@ from forumapi.command.seed.site_blueprint import (
     Conversation,
     Shape,
 )
+from forumapi.command.seed.rendered_texts import Texts
 from forumapi.itemtypes import CONVERSATION, MICROCOSM, PROFILE
 from forumapi.text import email, short_text_cleaning
 from forumapi.text.render import RENDERER_VERSION

@@ -120,8 +120,8 @@ class CanonicalHash:
         }
 
     def add(self, stream: str, document: PortedDocument) -> None:
-        """Hash the next document of a stream, roles through the forums that follow; ignore streams that are not in
-        HASHED.
+        """Add the next document of a stream to the hash; roles only enter it through the rights in forums added later.
+        Streams that are not in HASHED are ignored.
         """
         if isinstance(document, PortedRole):
             self._rights.add_role(document)

@@ -42,7 +42,7 @@ class RightsFolder:
         self._moderators: dict[str, frozenset[str]] = {}
 
     def add_role(self, role: PortedRole) -> None:
-        """Add a role of the whole forum. All such roles have to be added before the first call of `fold`."""
+        """Add a role of the stream `roles`. All such roles have to be added before the first call of `fold`."""
         self._roles[role.id] = role
 
     def fold(self, forum: PortedForum) -> CanonicalRights:
@@ -86,7 +86,9 @@ class RightsFolder:
         return tuple(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role that a forum lists by id with all that is known of it, and with its rights in this forum."""
+        """Return a role that a forum lists by id, completed with all that the role of that id has elsewhere, and with
+        its rights in this forum; unchanged if there is no such role.
+        """
         role = self._roles.get(listed.id)
         if role is None:
             return listed

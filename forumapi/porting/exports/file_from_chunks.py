@@ -19,8 +19,8 @@ class PieceStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` from the present piece, or from the next one if that is used up; return the number of bytes, 0
-        at the end.
+        """Fill `buffer` from the present piece, or from the next one if that is used up; return the number of bytes
+        written into it, 0 at the end of all pieces.
         """
         if not self._left:
             self._left = next((piece for piece in self._pieces if piece), b"")

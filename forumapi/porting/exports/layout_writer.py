@@ -35,8 +35,8 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class LayoutSink(Protocol):
-    """Interface of the target of an export's files, a folder or a ZIP file; one file is open at a time. `is_packed`:
-    the bytes are compressed already.
+    """Interface of the target of an export's files, a folder or a ZIP file; one file is open at a time. `path`: below
+    the target's root; `is_packed`: the bytes are compressed already.
     """
 
     def open(
@@ -52,7 +52,9 @@ class FolderSink:
 
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
-        """Open a file for writing; it gets its name when it is complete and closed."""
+        """Open a file below the folder for writing; it gets its name when the block ends without an error, until then
+        it has a temporary one.
+        """
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
@@ -80,7 +82,9 @@ class ZipSink:
 
 
 def zip_file(path: Path) -> zipfile.ZipFile:
-    """Create a ZIP file, which may become larger than 4 GB."""
+    """Create a ZIP file, which may become larger than 4 GB, for a ZipSink; the caller closes it. Overwrites an existing
+    file.
+    """
     return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True, compresslevel=_LEVEL)
 
 
@@ -93,7 +97,7 @@ class PartFile(msgspec.Struct, frozen=True):
 
 
 class StreamIndex(msgspec.Struct, frozen=True):
-    """Entry of `index.json` for one stream: its documents and the files that hold them."""
+    """Entry of `index.json` for one stream: the number of its documents, and the files that hold them."""
 
     documents: int
     files: list[PartFile]
@@ -107,7 +111,9 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `files` are the bytes of attachments; `hash` is the canonical hash."""
+    """Contents of `index.json`. `files`: number of files of attachments, `missing_files`: paths of those that the store
+    lacks; `hash`: canonical hash of all documents.
+    """
 
     layout: int
     product: str
@@ -120,7 +126,7 @@ class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LayoutWritten(NamedTuple):
-    """Result of `write`: documents, files of attachments, and the canonical hash."""
+    """Result of `write`: number of documents, number of files of attachments, and the canonical hash."""
 
     documents: int
     files: int
@@ -132,7 +138,8 @@ Step = Callable[[int], None]
 
 
 def write(reader: ForumReader, sink: LayoutSink, step: Step = lambda _: None) -> LayoutWritten:
-    """Write all documents and files that a reader yields; call `step` after each document.
+    """Write all documents and files that a reader yields; call `step` after each document with the number of documents
+    so far, and after each file. What `step` raises ends the export.
 
     Raises OSError, and the errors of the reader and the store. Memory grows by eight bytes a document and by the names
     of files alone.

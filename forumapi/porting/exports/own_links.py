@@ -30,7 +30,9 @@ OLD: Final = re.compile(r"\bold:([a-z]+)/([1-9]\d{0,17})\b")
 
 
 class OwnLinks:
-    """Rewriter of links in one site's texts. `hosts`: names of the hosts that the site is served at."""
+    """Rewriter of links to a site's own things in its texts, into `old:` links that name kind and id. `hosts`: names of
+    the hosts that the site is served at.
+    """
 
     def __init__(self, hosts: Iterable[str]) -> None:
         names = "|".join(sorted((re.escape(host) for host in hosts), key=len, reverse=True))
@@ -44,7 +46,9 @@ class OwnLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind and id of every thing of the site whose address is anywhere in the text."""
+        """Return kind and id of every thing whose path is anywhere in the text, also on another host or in code: those
+        that `rewrite` may need to know of.
+        """
         if not any(f"/{name}/" in text for name in _KINDS):
             return set()
         return {
@@ -52,7 +56,9 @@ class OwnLinks:
         }
 
     def rewrite(self, text: str, known: frozenset[Key]) -> str:
-        """Return the text with links to `known` things of the site as `old:` links."""
+        """Return the text with links to `known` things (kind and id) of the site as `old:` links; all other links
+        stay.
+        """
         if known.isdisjoint(self.named(text)):
             return text
 

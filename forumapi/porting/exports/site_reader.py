@@ -362,7 +362,9 @@ LOSSES: Final[tuple[Loss, ...]] = (
 
 
 class SiteReader(BaseReader):
-    """Reader of one site's documents. `tx`: a transaction of `snapshot`; `storage`: the store with the site's files."""
+    """Reader of one site's documents. `tx`: a transaction of `snapshot`; `platform_domain`: the domain below which
+    sites have their subdomains; `storage`: the store with the site's files.
+    """
 
     name = PRODUCT
     losses = LOSSES
@@ -408,7 +410,9 @@ class SiteReader(BaseReader):
             after = rows[-1][0]
 
     def _grouped(self, query: Query, ids: Iterable[int], **params: object) -> dict[int, list[Row]]:
-        """Return a statement's rows by their first column, an id of `ids`; the rows come without it."""
+        """Return lists of a statement's rows by their first column, an id of `ids`; the rows come without it. An id
+        without rows is missing.
+        """
         found: dict[int, list[Row]] = defaultdict(list)
         if wanted := list(ids):
             for row in self._tx.rows(query, site_id=self._site_id, ids=wanted, **params):
@@ -444,7 +448,9 @@ class SiteReader(BaseReader):
                 )
 
     def _roles(self) -> dict[int, list[PortedRole]]:
-        """Return the site's roles by the microcosm that they belong to; the root's are the defaults of all."""
+        """Return lists of the site's roles by the id of the microcosm that they belong to; those of the root are the
+        defaults of all microcosms.
+        """
         rows = self._tx.rows(ROLES, site_id=self._site_id)
         ids = [row[0] for row in rows]
         members = self._grouped(MEMBERS, ids)

@@ -121,7 +121,9 @@ class StoredAttachment(NamedTuple):
 
     @property
     def detail(self) -> str:
-        """Text that `imported_items` keeps with the attachment's id: hash and extension, a line feed, the name."""
+        """Text that `imported_items` keeps with the attachment's id: `<hash>.<ext>`, without the dot if there is no
+        extension, a line feed, the name.
+        """
         name = f"{self.file.hash}.{self.file.ext}" if self.file.ext else self.file.hash
         return f"{name}\n{self.file.name}"
 
@@ -131,7 +133,7 @@ class FileRefused(Exception):
 
 
 class FileStore:
-    """Store of files for an import, with a process of its own that examines pictures."""
+    """Store of files for an import: the site's file store, and a process of its own that examines pictures."""
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database
@@ -207,8 +209,9 @@ class FileStore:
 
 
 def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
-    """Open the bytes of an attachment: those of its data URL, else those of `opener`. Raises FileRefused if there are
-    none.
+    """Open the bytes of an attachment: those of its data URL if it has one, else those that `opener` returns; the
+    caller closes the file. Raises FileRefused for a malformed data URL, and for a file that is missing or can't be
+    opened.
     """
     if attachment.content_url:
         head, comma, data = attachment.content_url.partition(",")
@@ -240,7 +243,9 @@ class AttachmentWriter:
         opener: Opener,
         room: int | None = None,
     ) -> None:
-        """Prepare the writer. `room`: bytes that all files may take; None for any number."""
+        """Prepare the writer. `opener`: function that opens an attachment's bytes in the source, None for a lost file;
+        `room`: bytes that all files of this run may take, None for any number.
+        """
         self._room = room
         self._origin = origin
         self._people = people
@@ -292,8 +297,8 @@ class AttachmentWriter:
         return left
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Attach stored files to their comments, messages and profiles, whose avatars they become, unless they are
-        attached already; return the attachments left out, with reasons.
+        """Attach stored files to their comments, messages and profiles, unless they are attached already; to a profile
+        as its avatar. Return the stored attachments none of whose things came, with reasons; skip those not stored.
         """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]
@@ -346,8 +351,8 @@ class AttachmentWriter:
 def holders_of(
     one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]
 ) -> list[tuple[int, int]]:
-    """Return type and id of the comments and profiles here that a file is to be attached to, each once, in the
-    file's order; things that were not imported are left out. `found`: imported things by kind and old id.
+    """Return type and id of the comments and profiles here that a file is to be attached to, each once, in the order of
+    the file's `associations`; things that were not imported are left out. `found`: imported things by kind and old id.
     """
     holders: dict[tuple[int, int], None] = {}
     for on in one.associations:
@@ -364,7 +369,7 @@ def holders_of(
 
 
 def avatar(profile: PortedProfile) -> PortedAttachment | None:
-    """Return a profile's avatar as an attachment to the profile; None without one."""
+    """Return a profile's avatar as an attachment to the profile, with an id of its own; None without an avatar."""
     if profile.avatar is None:
         return None
     return msgspec.structs.replace(

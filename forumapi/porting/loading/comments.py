@@ -188,7 +188,9 @@ class TextPlace(NamedTuple):
 
 
 class NewText(NamedTuple):
-    """Comment to be stored. `answers`: old id of the comment that it answers; `versions`: oldest first."""
+    """Comment to be stored. `author_id`: profile here; `created`: ISO 8601; `versions`: oldest first; `answers`: old id
+    of the comment that it answers, "" for none; `below`: line to be put below the text.
+    """
 
     old_id: str
     place: TextPlace
@@ -203,7 +205,9 @@ class NewText(NamedTuple):
 
 
 class StoredText(NamedTuple):
-    """Comment that was stored: its old id and its id here."""
+    """Comment that was stored: its old id and its id here. `unfinished`: note of links and of an answer that `finish`
+    has to resolve, "" for none.
+    """
 
     old_id: str
     id: int
@@ -212,7 +216,7 @@ class StoredText(NamedTuple):
 
 
 class TextWriter:
-    """Writer of one import's comments into the table, whatever they stand on."""
+    """Writer of one import's comments into the table of comments, on items, profiles and in huddles alike."""
 
     def __init__(
         self,
@@ -231,7 +235,9 @@ class TextWriter:
         self._tree: Tree | None = None
 
     def tree(self, tx: Reader) -> Tree:
-        """Return the site's present tree of microcosms and roles, loaded anew after a change."""
+        """Return the site's tree of microcosms and roles, loaded anew if the stored one has changed since the last
+        call.
+        """
         version = int(tx.value(ACL_VERSION, site_id=self._site.id))
         if self._tree is None or self._tree.acl_version != version:
             self._tree = load_tree(tx, self._site.id, version)
@@ -240,10 +246,11 @@ class TextWriter:
     def write(
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
-        """Insert comments in this order, with revisions, mentions and links. `answered`: ids here of comments that they
-        may answer, by old id.
+        """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
+        `answered`: ids here, by old id, of the earlier comments that these may answer.
 
-        `waits`: links to comments of the import that are not inserted yet stay as they are, until `finish`.
+        `waits` True: links to comments of the import that are not inserted yet stay as they are, until `finish`; False:
+        such `old:` links become their words.
         """
         if not texts:
             return []
@@ -328,8 +335,8 @@ class TextWriter:
         return stored
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
-        """Replace texts, revisions and state of stored comments, given by id here; return by id what has to be resolved
-        in each by `finish`, "" for nothing.
+        """Replace texts, revisions and state of stored comments, each given with its id here. Return by id here the
+        note of what `finish` has to resolve in it, "" for nothing.
         """
         if not texts:
             return {}
@@ -388,9 +395,9 @@ class TextWriter:
         found: Mapping[Key, ImportedThing],
         later: frozenset[Key],
     ) -> tuple[list[RenderedText], list[str], list[tuple[int, ...]]]:
-        """Return for each text its HTML, its Markdown as it is stored, and the ids of profiles that its `old:` links
-        mention. `found`: imported things by kind and old id, to which links lead; `later`: things that may still
-        come.
+        """Return three lists in the order of `texts`: the HTML of each, its Markdown as it is stored, and the ids of
+        profiles that its `old:` links mention. `found`: imported things by kind and old id, to which links lead;
+        `later`: kinds and old ids of things that may still come.
         """
         sources, mentions = [], []
         for one in texts:
@@ -414,8 +421,9 @@ class TextWriter:
         found: Mapping[Key, ImportedThing],
         later: frozenset[Key] = frozenset(),
     ) -> tuple[str, tuple[int, ...]]:
-        """Return a text's Markdown as it is stored, with `below` as its last line, and the ids of profiles that its
-        `old:` links mention. An empty text becomes "…".
+        """Return the Markdown of the old text `written` as it is stored, with `below` as its last line unless "", and
+        the ids of profiles that its `old:` links mention. An empty text becomes "…". `found`: imported things by kind
+        and old id, to which links lead; links to things in `later` stay as they are.
         """
         whole, mentioned = self._links.rewrite(value_cleaning.plain(written), found, later=later)
         if not whole.strip():
@@ -423,7 +431,9 @@ class TextWriter:
         return (f"{whole.rstrip()}\n\n{below}" if below else whole), mentioned
 
     def finish(self, tx: Transaction, ids: Sequence[int]) -> None:
-        """Resolve links to comments inserted since in the stored comments `ids`, and render these again."""
+        """Resolve links to comments that were inserted since, in the texts of the stored comments with these ids here,
+        and render these texts again.
+        """
         if not ids:
             return
         rows = tx.rows(TEXTS, site_id=self._origin.site_id, ids=list(ids))
@@ -458,7 +468,9 @@ class TextWriter:
         self._origin.run(tx, INSERT_LINKS, links)
 
     def _edited(self, one: NewText, versions: Sequence[PortedVersion]) -> tuple[str | None, int]:
-        """Return time and profile id of a comment's last edit; None and its author if it has never been edited."""
+        """Return time (ISO 8601) and editor's profile id of the last edit of a comment with these `versions`; None and
+        its author if it has never been edited.
+        """
         if not versions:
             return None, one.author_id
         last = versions[-1]
@@ -495,7 +507,8 @@ class TextWriter:
 
     def _unfinished(self, one: NewText, answers: int, later: frozenset[Key]) -> str:
         """Return a note of what `CommentWriter.finish` has to resolve: "links" and "answers:" with an old id, those
-        that apply; "" for nothing.
+        that apply, with a space between; "" for nothing. `answers`: id here of the comment that it answers, 0 if that
+        is not known; `later`: kinds and old ids of comments that may still come.
         """
         parts = []
         if later and one.versions and later & self._links.named(one.versions[-1].text):
@@ -506,7 +519,9 @@ class TextWriter:
 
 
 class CommentWriter:
-    """Writer of an import's comments on items and profiles; those in huddles are HuddleWriter's."""
+    """Writer of an import's comments on items and profiles; those in huddles are HuddleWriter's. `polls`: id here and
+    title of each conversation's poll, by the conversation's old id (`loader.polls_of`).
+    """
 
     def __init__(
         self,
@@ -521,8 +536,8 @@ class CommentWriter:
         self._polls = polls
 
     def insert(self, tx: Transaction, comments: Sequence[PortedComment]) -> list[Unreadable]:
-        """Insert the comments that no earlier run has inserted, in this order; return the comments left out, with
-        reasons.
+        """Insert the comments that no earlier run has inserted, in this order, and replace those that changed in the
+        source since, unless somebody changed them here. Return the comments left out, with reasons.
         """
         origin = self._origin
         wanted: list[Key] = [("comment", one.id) for one in comments]
@@ -597,7 +612,7 @@ class CommentWriter:
         self, tx: Transaction, changed: Mapping[str, tuple[ImportedThing, PortedComment]]
     ) -> None:
         """Replace the comments that changed in the source since an earlier run wrote them, but for those that were
-        changed here since. `changed`: by old id.
+        changed here since. `changed`: by old id, the comment as it is stored and as it is in the source.
         """
         if not changed:
             return
@@ -659,10 +674,10 @@ class CommentWriter:
         return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
 
     def finish(self, tx: Transaction, after: str, limit: int) -> str | None:
-        """Resolve links and answers to comments inserted later, in the `limit` comments whose old ids follow `after`
-        and that wait for it.
+        """Resolve links and answers to comments inserted later, in up to `limit` comments that wait for it, by
+        ascending old id after `after` (exclusive; "" for the first call).
 
-        Return the last one's old id, to go on after; None if there was none left.
+        Return the last one's old id, to be passed as `after` of the next call; None if there was none left.
         """
         origin = self._origin
         rows = tx.rows(
@@ -715,7 +730,9 @@ def is_too_long(versions: Sequence[PortedVersion]) -> bool:
 def _same_place(
     tx: Reader, origin: Origin, answered: Mapping[str, int], texts: Iterable[NewText]
 ) -> dict[str, int]:
-    """Return those of the `answered` comments that stand on the same item or profile as the text that answers them."""
+    """Return those of the `answered` comments that stand on the same item or profile as the text that answers them.
+    Both maps: id here by old id.
+    """
     places = {one.answers: one.place for one in texts if one.answers in answered}
     if not places:
         return {}

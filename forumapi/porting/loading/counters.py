@@ -140,8 +140,8 @@ BATCH: Final = 500
 
 
 def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Iterator[int]:
-    """Set the counters of everything that an import brought, batch by batch in transactions of their own; yield the
-    size of each batch after it.
+    """Set the counters of everything that an import brought, batch by batch in transactions of their own; yield after
+    each batch how many items, microcosms or people it counted.
     """
     after = 0
     while True:

@@ -44,8 +44,8 @@ _SILENCE: Final = (PortedVersion(text=REMOVED),)
 
 
 class ErasedPeople:
-    """Erased people of one import: nothing of theirs comes again but posts, under nobody's name, and those without
-    words where the person chose to have words removed.
+    """Erased people of one import: nothing of theirs comes again but posts, under nobody's name, and posts without
+    words where the person chose to have words removed. `load` must be called before all else.
     """
 
     def __init__(self, origin: Origin) -> None:
@@ -56,7 +56,7 @@ class ErasedPeople:
         self.names: dict[int, str] = {}
 
     def load(self, tx: Reader) -> None:
-        """Read who is erased, with each one's choice about their words."""
+        """Read from the database who is erased, with each one's choice about their words."""
         rows = tx.rows(ERASED, site_id=self._origin.site_id)
         words = {id: chosen for id, chosen, _ in rows}
         came = self._origin.all_of(tx, itemtypes.PROFILE) if rows else {}
@@ -99,7 +99,9 @@ class ErasedPeople:
 
 
 def _silenced(document: Any) -> Any:
-    """Return a document of a person without the person's words, as an erasure leaves its rows."""
+    """Return a copy of a person's document without the person's words, in the form that an erasure gives stored rows; a
+    document of a kind without words is returned as it is.
+    """
     replace = msgspec.structs.replace
     if isinstance(document, PortedComment):
         return replace(document, versions=_SILENCE)

@@ -221,8 +221,8 @@ class ForumWriter:
     def _insert_criteria(
         self, tx: Transaction, forum: PortedForum, grant: Grant, role_id: int
     ) -> list[Unreadable]:
-        """Insert the criteria of a role; none of them if one can't be expressed here, since the others alone would let
-        in more people. Return what was left out.
+        """Insert the criteria of a role that was inserted as `role_id`, and return []. If one of them can't be
+        expressed here insert none, since the others alone would let in more people, and return an entry for the role.
         """
         try:
             made = [_criterion(one) for one in grant.criteria]

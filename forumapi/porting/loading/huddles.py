@@ -56,8 +56,8 @@ UNTITLED: Final = "Untitled"
 
 
 class MessageCopy(NamedTuple):
-    """Message as a group of people has it. `root`: old id of the talk; `people`, `readers`: ids here of those who have
-    it, and of those who have read it.
+    """Message as a group of people has it. `old_id`: that under which this copy is kept (`copy_ids`); `root`: old id of
+    the talk; `people`, `readers`: ids here of those who have it, and of those who have read it.
     """
 
     old_id: str
@@ -188,8 +188,8 @@ class HuddleWriter:
     def _in_same_talk(
         self, tx: Transaction, answered: dict[str, int], texts: Sequence[NewText]
     ) -> dict[str, int]:
-        """Return those of the `answered` messages' comments, by old id, that are in the huddle of the text that answers
-        them.
+        """Return those of the `answered` messages' comments that are in the huddle of the text that answers them. Both
+        maps: id of the comment here, by the message's old id.
         """
         if not answered:
             return {}
@@ -204,8 +204,8 @@ class HuddleWriter:
     def _talks(
         self, tx: Transaction, copies: Sequence[MessageCopy], known: dict[str, int]
     ) -> dict[str, int]:
-        """Return the huddles of these copies by their keys, those in `known` and new ones, which are inserted with
-        their participants.
+        """Return the ids here of huddles by their keys: those of `known`, unchanged, and those of the copies whose key
+        is not in `known`, which are inserted with their participants.
         """
         missing: dict[str, MessageCopy] = {}
         for copy in copies:

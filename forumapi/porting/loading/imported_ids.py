@@ -146,7 +146,8 @@ TYPES: Final[Mapping[str, tuple[int, ...]]] = {
 
 class ImportedThing(NamedTuple):
     """Thing that came with an import: type and id here. `detail`: what its row notes, such as the file of an attachment
-    or the comment of a message; "" for nothing.
+    or the comment of a message, "" for nothing; `written`: note of what the last run wrote of a comment, "" for other
+    types.
     """
 
     type: int
@@ -172,7 +173,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, title: str) -> Origin | None:
-        """Find the site's import with this title; None if there is none."""
+        """Find the import into the site that has this title; None if there is none."""
         row = tx.row(FIND_ORIGIN, site_id=site_id, title=title)
         if row is None:
             return None
@@ -181,7 +182,9 @@ class Origin(NamedTuple):
 
     @classmethod
     def find_or_create(cls, tx: Transaction, site_id: int, title: str, board: Board) -> Origin:
-        """Find the site's import with this title, or create it from what `board` says of product and addresses."""
+        """Find the site's import with this title; without one insert it, with the product and addresses that `board`
+        names. One that is found stays as it is, whatever `board` names.
+        """
         tx.run(
             INSERT_ORIGIN,
             site_id=site_id,
@@ -195,7 +198,9 @@ class Origin(NamedTuple):
         return found
 
     def lock(self, tx: Transaction) -> None:
-        """Lock the site against other imports into it until the transaction ends."""
+        """Lock the site against other imports into it until the transaction ends; wait while another transaction holds
+        the lock.
+        """
         tx.rows(LOCK, site_id=self.site_id)
 
     def set_stage(self, tx: Transaction, stage: str) -> None:
@@ -209,7 +214,9 @@ class Origin(NamedTuple):
     def find_items(
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
-        """Find imported things by kind and old id, in one statement; what has not come is missing in the result."""
+        """Find imported things by kind and old id, in one statement. Return them by the same kind and old id; what has
+        not come is missing.
+        """
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
             for item_type in TYPES[kind]:
@@ -235,7 +242,9 @@ class Origin(NamedTuple):
         return found
 
     def all_of(self, tx: Reader, item_type: int) -> dict[str, ImportedThing]:
-        """Return all imported things of one type by old id, for types of which there are few enough."""
+        """Return all imported things of one type (`itemtypes`) by old id, without `written`; for types of which there
+        are few enough for memory.
+        """
         rows = tx.rows(ALL_OF_TYPE, site_id=self.site_id, origin_id=self.id, type=item_type)
         return {row[0]: ImportedThing(item_type, row[1], row[2]) for row in rows}
 
@@ -245,8 +254,8 @@ class Origin(NamedTuple):
         rows: Collection[tuple[int, str, int, str]],
         written: Mapping[str, str] | None = None,
     ) -> None:
-        """Insert the ids of things that came, given by type, old id, id here, detail. `written`: by old id, notes of
-        what was written of comments.
+        """Insert the ids of things that came, each row: type, old id, id here, detail; an old id that is known keeps
+        its row. `written`: notes of what was written of comments, by old id.
         """
         notes = written or {}
         self.run(
@@ -265,8 +274,9 @@ class Origin(NamedTuple):
         )
 
     def unwritten(self, tx: Transaction, rows: Sequence[tuple[Sequence[object], T]]) -> list[T]:
-        """Return those rows that no earlier run has written, and note that this one does: each is given with what tells
-        it apart, its kind, old ids and values.
+        """Return those rows that no earlier run has written, and note in the database that this run writes them. Each
+        is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of rows alike the
+        first counts.
         """
         keyed: dict[str, T] = {}
         for parts, row in rows:
@@ -285,7 +295,7 @@ class Origin(NamedTuple):
         tx.run(UNMARK, site_id=self.site_id, origin_id=self.id)
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:
-        """Store which documents were left out, with the reasons."""
+        """Store which documents were left out, with the reasons; a later reason replaces an earlier one."""
         self.run(
             tx,
             LEAVE_OUT,
@@ -300,8 +310,8 @@ class Origin(NamedTuple):
         )
 
     def take_in(self, tx: Transaction, kind: str, ids: Collection[str]) -> None:
-        """Delete from the list of left-out documents those that were imported after all. `kind`: their stream; `ids`:
-        their old ids.
+        """Delete from the list of left-out documents those that were imported after all. `kind`: as in Unreadable, such
+        as "comment"; `ids`: their old ids.
         """
         if ids:
             tx.run(

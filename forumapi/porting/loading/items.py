@@ -228,7 +228,9 @@ class ItemWriter:
     def _microcosms(
         self, tx: Transaction, found: Mapping[tuple[str, str], ImportedThing]
     ) -> dict[tuple[str, str], int]:
-        """Return the microcosm of each conversation among the things found, by kind and old id."""
+        """Return the id of the microcosm that each conversation among the things `found` is in; both maps by kind and
+        old id.
+        """
         ids = {thing.id: key for key, thing in found.items() if key[0] == "conversation"}
         if not ids:
             return {}

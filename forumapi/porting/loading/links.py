@@ -44,8 +44,8 @@ class Rewritten(NamedTuple):
 
 
 class OldLinks:
-    """Rewriter of links to an old forum's own things. `addresses`: those the forum had; `rules`: those by which its
-    product's addresses are read, None for `old:` links alone.
+    """Rewriter of links to an old forum's own things, into links to the imported things here. `addresses`: those the
+    forum had; `rules`: rules by which its product's addresses are read, None for `old:` links alone.
     """
 
     def __init__(self, addresses: Sequence[str], rules: RuleSet | None) -> None:
@@ -92,10 +92,10 @@ class OldLinks:
     def rewrite(
         self, text: str, found: Mapping[Key, ImportedThing], *, later: frozenset[Key] = frozenset()
     ) -> Rewritten:
-        """Return the text with links to the things `found` at their addresses here; an `old:` link to anything else
-        becomes its words, other links stay.
+        """Return the text with links to the things `found` (by kind and old id) at their addresses here; an `old:` link
+        to anything else becomes its words, other links stay.
 
-        `later`: things that may still come; links to them stay as they are.
+        `later`: kinds and old ids of things that may still come; links to these stay as they are.
         """
         text = block_characters(text)
         if not self._is_worth_it(text):
@@ -170,7 +170,7 @@ class OldLinks:
 
 
 def href(thing: ImportedThing) -> str:
-    """Return the path of an imported thing on the website; of an attachment that of its file."""
+    """Return the path of an imported thing on the website; for an attachment the path of its file."""
     if thing.type == itemtypes.ATTACHMENT:
         hash, _, ext = thing.detail.partition("\n")[0].partition(".")
         return file_href(hash, ext)

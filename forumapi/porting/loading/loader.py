@@ -48,8 +48,8 @@ from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.items import ItemWriter
 from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.loading.people import ImportedPeople
+from forumapi.porting.loading.reactions_follows_bans import ExtrasWriter
 from forumapi.porting.loading.rights import Rights
-from forumapi.porting.loading.small_parts import ExtrasWriter
 from forumapi.wire import legacy_urls
 from forumapi.wire.legacy_urls import RuleSet
 
@@ -80,8 +80,8 @@ class PortingError(Exception):
 
 
 class ImportProgress(NamedTuple):
-    """Progress of an import. `stage`: stream being loaded; `done`, `total`: numbers of its documents; `seconds_left`:
-    estimate for the whole import, None without one.
+    """Progress of an import. `stage`: stream being loaded; `done`, `total`: numbers of its documents, `total`
+    estimated, 0 if unknown; `seconds_left`: estimate for the whole import, None without one.
     """
 
     stage: str
@@ -91,7 +91,9 @@ class ImportProgress(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Result of one run: documents read, by stream, the number of those left out, and seconds taken."""
+    """Result of one run: `read`: number of documents read by stream, those skipped included; `left_out`: number of
+    those left out; `seconds` taken.
+    """
 
     read: dict[str, int]
     left_out: int
@@ -99,7 +101,7 @@ class Outcome(NamedTuple):
 
 
 class Loader:
-    """Loader of one reader's forum into one site.
+    """Loader of one reader's forum into one site; for one call of `run`.
 
     `granted`: keys of attributes that count for roles' criteria. `room`: bytes that files may take in the store, beyond
     which they are left out; None for any number. `show` is called about once a second.
@@ -139,7 +141,9 @@ class Loader:
         self._done = 0
 
     def run(self) -> Outcome:
-        """Load all documents that no earlier run has inserted, then set the counters. Raises PortingError."""
+        """Load all documents that no earlier run has inserted, then set the counters. Raises PortingError if a batch is
+        refused for a fault that is not a row's; what was loaded stays, and the next run continues.
+        """
         reader = self._database.read()
         try:
             self.people.load(reader)
@@ -203,8 +207,8 @@ class Loader:
     def _stage(
         self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
     ) -> None:
-        """Insert a stream in batches of `size` on another thread, while this one reads the next batches from the
-        source.
+        """Insert the stream `name` in batches of `size` by calls of `insert` on another thread, while this one reads
+        the next batches from the source.
         """
         self._set_stage(name)
         waiting: deque[tuple[int, Future[None]]] = deque()
@@ -236,8 +240,8 @@ class Loader:
         self._tell(name, force=True)
 
     def _insert(self, name: str, batch: Sequence[T | Unreadable], insert: Insert) -> None:
-        """Insert a batch in one transaction; if PostgreSQL refuses a row, insert its halves, down to the row itself,
-        which is left out. Raises PortingError.
+        """Insert a batch of the stream `name` in one transaction; if PostgreSQL refuses a row, insert its halves, down
+        to the row itself, which is left out. Raises PortingError for a fault that is no row's.
         """
         try:
             with self._database.write() as tx:
@@ -269,7 +273,7 @@ class Loader:
             self._left += len(left)
 
     def _reload_people(self) -> None:
-        """Read the profiles' ids anew after a rollback, whose new ones do not exist."""
+        """Read the profiles' ids anew after a rollback: ids that the transaction had given do not exist."""
         reader = self._database.read()
         try:
             self.people.load(reader)
@@ -316,7 +320,7 @@ class Loader:
         return inserted
 
     def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
-        """Yield the avatars of profiles as attachments, then all attachments."""
+        """Yield the avatars of profiles as attachments to the profiles, then the source's attachments."""
         for profile in self.erased.without_theirs(self._reader.profiles()):
             if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
@@ -417,7 +421,7 @@ def polls_of(tx: Reader, origin: Origin) -> dict[str, tuple[int, str]]:
 
 
 def _label(title: str) -> str:
-    """Return a stored title, HTML-escaped, as the text of a Markdown link."""
+    """Return a title, which is stored HTML-escaped, unescaped and in turn escaped for the text of a Markdown link."""
     return "".join(f"\\{c}" if c in "\\[]*_`<>&" else c for c in unescape(title))
 
 

@@ -97,7 +97,9 @@ _MAX_SUFFIX: Final = 10_000
 
 
 class ImportedPeople:
-    """Profiles of an import by old id, all in memory, some 150 bytes each."""
+    """Ids here of an import's profiles by old id, all in memory, some 150 bytes each. `load` reads those of earlier
+    runs.
+    """
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
@@ -186,7 +188,7 @@ class ImportedPeople:
         return left
 
     def users(self, tx: Reader, ids: Iterable[int]) -> dict[int, int]:
-        """Return the user id of each of these profiles, by profile id."""
+        """Return the user id of each of the profiles with these ids here, by profile id."""
         wanted = sorted(set(ids))
         return dict(tx.rows(USERS_OF, site_id=self.origin.site_id, ids=wanted)) if wanted else {}
 
@@ -242,8 +244,8 @@ class ImportedPeople:
         }
 
     def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
-        """Return a free name for each wanted one: itself, else with a number, if somebody on the site has it or one
-        that looks like it.
+        """Return a free name for each wanted one, in the same order: itself, else with a number, if somebody on the
+        site or an earlier one of the list has it, or somebody on the site one that looks like it.
         """
         seen = {name: looks(name) for name in wanted}
         site_id = self.origin.site_id
@@ -281,6 +283,8 @@ class ImportedPeople:
 
 
 def person_key(address: str) -> str:
-    """Return the key by which an e-mail address is compared with a user's; "" for an invalid one."""
+    """Return the key by which an e-mail address is compared with users' addresses, equal for spellings of one mailbox;
+    "" for an invalid address.
+    """
     address = address.strip()
     return email.same_person_key(address) if email.valid(address) else ""

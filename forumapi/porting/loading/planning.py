@@ -37,8 +37,8 @@ class ImportPlan(NamedTuple):
     """Result of a dry run.
 
     `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first few of
-    each stream. `changes`: how often something would come changed. `unsaid`: how often texts hold formatting that
-    Markdown can't express. `seconds`: estimate for the import.
+    each stream. `changes`: how often something would come changed, by a description in words. `unsaid`: how often texts
+    hold formatting that Markdown can't express, by its name. `seconds`: estimate for the import.
     """
 
     come: dict[str, int]
@@ -94,7 +94,9 @@ class Planner:
             self._reasons.append(Unreadable(kind=kind, id=id, reason=reason))
 
     def _bad(self, stream: str, one: object) -> bool:
-        """Return True for a row that the reader could not read, and count it as left out; False for a document."""
+        """Return True for a row that the reader could not read, and count it as left out of the stream; False for a
+        document.
+        """
         if not isinstance(one, Unreadable):
             return False
         self._left(stream, one.kind, one.id, one.reason)

@@ -32,7 +32,9 @@ NOBODY: Final = "Nobody"
 
 
 class Grant(NamedTuple):
-    """Role of a microcosm, to be inserted. `key`: its old id within the forum; `members`: old ids of profiles."""
+    """Role of a microcosm, to be inserted. `key`: its old id within the forum; `rights`: the names of RIGHTS that it
+    gives; `members`: old ids of profiles.
+    """
 
     key: str
     title: str
@@ -56,7 +58,9 @@ class ForumRights(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """Those who may do something: guests, all members, and further people by old id."""
+    """Those who may do something in a forum: True for all guests, True for all members, and further people by old
+    id.
+    """
 
     guests: bool
     members: bool
@@ -64,7 +68,9 @@ class Allowed(NamedTuple):
 
 
 class Rights:
-    """Roles of all forums of an import."""
+    """Roles and moderators of all forums of an import. `roles`: those of the stream `roles`; `forums`: all forums,
+    those of parents included.
+    """
 
     def __init__(self, roles: Iterable[PortedRole], forums: Sequence[PortedForum]) -> None:
         self._roles = {role.id: role for role in roles}
@@ -76,7 +82,9 @@ class Rights:
         self._moderators = {forum.id: self._moderators_of(forum) for forum in forums}
 
     def of(self, forum: PortedForum) -> ForumRights:
-        """Return the roles that a forum's microcosm gets, or that it inherits those of the forum above it."""
+        """Return the roles that a forum's microcosm gets; `grants` None if it inherits those of the microcosm above
+        it.
+        """
         own = self._listed(forum)
         moderators = self._moderators[forum.id]
         if own is None and not moderators:
@@ -97,8 +105,8 @@ class Rights:
     def allowed(
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
     ) -> Allowed | None:
-        """Return who may do something in a forum according to the source, without moderators; None if neither the forum
-        nor any above it lists roles.
+        """Return who may do something in a forum according to the source, moderators and bans left aside; None if
+        neither the forum nor any above it lists roles. `has`: True for permissions that include the thing.
         """
         own = self._listed(forum)
         if own is None:
@@ -164,7 +172,9 @@ class Rights:
         )
 
     def _grant(self, role: PortedRole) -> Grant | None:
-        """Return the role of a microcosm for one of the old forum; None if it gives or forbids nobody anything."""
+        """Return the role of a microcosm for a role of the old forum; None if that role gives or forbids nobody
+        anything.
+        """
         rights = _rights(role.forum_permissions)
         is_somebody = role.users or role.criteria
         everybody = role.include_guests or role.include_registered_users
@@ -187,7 +197,9 @@ class Rights:
         )
 
     def _moderators_of(self, forum: PortedForum) -> dict[str, None]:
-        """Return the old ids of a forum's moderators, in order; those who may not view the forum are left out."""
+        """Return the old ids of a forum's moderators, as keys in their order; those who may not view the forum are left
+        out.
+        """
         own = self._listed(forum)
         wanted = dict.fromkeys(one.id for one in forum.moderators)
         for role in own or ():
@@ -257,7 +269,7 @@ def _is_plain(grant: Grant) -> bool:
 
 
 def columns(grant: Grant) -> Mapping[str, bool]:
-    """Return the columns of table `roles` for a role's rights, with their values."""
+    """Return for a role True or False by name of each column of table `roles` that holds a right."""
     return {name: name in grant.rights for name in RIGHTS}
 
 

@@ -335,7 +335,8 @@ BATCH: Final = 100
 
 class Touched(NamedTuple):
     """Use of an import by others: a comment on an imported thing, an item or microcosm in an imported microcosm, or the
-    takeover of an imported profile. `on_type`, `on_id`: the imported thing.
+    takeover of an imported profile. `kind`, `id`: what others made ("comment", the item's type, "microcosm", "claim");
+    `on_type`, `on_id`: the imported thing.
     """
 
     kind: str
@@ -362,7 +363,8 @@ def undo(
     database: Database, origin: Origin, show: Callable[[str, int], None] = lambda _, __: None
 ) -> Undone:
     """Remove all imported things that others have not used, and the import itself if nothing is left of it; the
-    redirects from old addresses end. `show`: called with the kind and the number removed so far.
+    redirects from old addresses end. `show`: called after each batch with "items", "microcosms" or "people", and the
+    number of these removed so far.
     """
     with database.write() as tx:
         origin.switch(tx, on=False)
@@ -431,7 +433,7 @@ def _remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
 
 def _remove_microcosms(database: Database, origin: Origin) -> int:
     """Remove those imported microcosms that hold neither items nor microcosms; return their number. The caller repeats
-    it upwards.
+    the call until it returns 0, as each call may empty the microcosms above.
     """
     with database.write() as tx:
         origin.lock(tx)

@@ -39,8 +39,8 @@ from forumapi.porting.loading.comments import TextWriter
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople, person_key
+from forumapi.porting.loading.reactions_follows_bans import field_key, left_out_as
 from forumapi.porting.loading.rights import Rights
-from forumapi.porting.loading.small_parts import field_key, left_out_as
 from forumapi.porting.loading.visible_text import visible_text
 
 T = TypeVar("T")
@@ -231,7 +231,9 @@ _DOMAIN: Final = "*@"
 
 
 class Difference(NamedTuple):
-    """Difference between source and import. `check`: the row of the report; `told`: a sentence for the operator."""
+    """Difference between source and import. `check`: the row of the report it belongs to; `old_id`: the thing; `told`:
+    a sentence for the operator.
+    """
 
     check: str
     old_id: str
@@ -249,8 +251,8 @@ class Checked(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """Result of a comparison. `strangers`: numbers of comments and of items that others have written into the import
-    since.
+    """Result of a comparison. `rows`: one for each check; `differences`: the first few of each check; `strangers`:
+    numbers of comments and of items that others have written into the import since.
     """
 
     rows: list[Checked]
@@ -264,7 +266,9 @@ class ImportReport(NamedTuple):
 
 
 class Verifier:
-    """Comparison of one import with its source. `tx`: transaction in which all statements run."""
+    """Comparison of one import with its source, for one call of `run`. `tx`: transaction in which all statements
+    run.
+    """
 
     def __init__(
         self, tx: Reader, config: Config, site: Site, origin: Origin, reader: ForumReader
@@ -345,7 +349,9 @@ class Verifier:
             self._differences.append(Difference(check, old_id, told))
 
     def _same(self, check: str, old_id: str, wanted: object, found: object) -> None:
-        """Count one value in a check; note a difference unless `wanted`, of the source, equals `found`, here."""
+        """Count one value in a check, for the thing with this old id; note a difference unless `wanted`, of the source,
+        equals `found`, here.
+        """
         self._count(check, "source")
         if wanted == found:
             self._count(check, "here")
@@ -604,8 +610,8 @@ class Verifier:
     def _stands_with(
         self, all: Sequence[PortedComment], one: PortedComment, around: Mapping[Key, ImportedThing]
     ) -> Collection[str]:
-        """Return the old id of the comment that `one` answers, if that is known to be on the same thing; else nothing.
-        `all`: comments of the batch.
+        """Return the old id of the comment that `one` answers, in a tuple, if that comment is known to be on the same
+        thing; else (). `all`: comments of the batch; `around`: imported things by kind and old id.
         """
         for other in all:
             if other.id == one.in_reply_to:
@@ -636,7 +642,8 @@ class Verifier:
         places: Sequence[int | None] | None = None,
     ) -> None:
         """Render the old texts again and compare source and HTML with what is stored. `expected`: document, stored row,
-        and the line below the text.
+        and the line below the text. `places`: for each the microcosm, None for a huddle; without `places` that of the
+        row's item.
         """
         named = {
             key

@@ -67,7 +67,9 @@ _MAX_OPEN: Final = 100
 
 
 class BbcodeText:
-    """Converter of one board's texts."""
+    """Converter of one board's texts from BBCode into Markdown; `unsaid` counts over all of them what Markdown can't
+    express.
+    """
 
     def __init__(self) -> None:
         self.unsaid = Unsaid()
@@ -80,8 +82,9 @@ class BbcodeText:
         smilies: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a text. `smilies`: False leaves their codes as text; `is_message`: a private message, whose
-        quotations name no posts.
+        """Convert a post's or message's text into Markdown. `files`: the post's files, which tags in the text name by
+        id, in any order. `smilies`: False leaves their codes as text; `is_message`: a private message, whose quotations
+        name no posts.
         """
         reading = _BbcodeReading(self.unsaid, {file.id: file for file in files}, is_message)
         reading.read(text.replace("\r\n", "\n"))
@@ -98,7 +101,7 @@ class BbcodeText:
 
 
 class _BbcodeReading:
-    """State of reading one text into a tree."""
+    """State of reading one text into a tree. `files`: the post's files by id."""
 
     def __init__(self, unsaid: Unsaid, files: dict[str, PostFile], is_message: bool) -> None:
         self.root = TextNode("block")
@@ -161,7 +164,7 @@ class _BbcodeReading:
             self._stack[-1][1].children += [piece for piece in linked(text) if piece]
 
     def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
-        """Find the closing tag of a tag from `position` on; None without one."""
+        """Find the closing tag of the tag `name`, from `position` in the text on; None without one."""
         if name in self._unclosed:
             return None
         close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
@@ -170,7 +173,9 @@ class _BbcodeReading:
         return close
 
     def _open(self, name: str, match: re.Match[str], text: str) -> int:
-        """Read an opening tag, and its content if that is no markup; return the position after it."""
+        """Read the opening tag `match`, and its content too if that is no markup; return the position in the text after
+        what was read.
+        """
         position = match.end()
         close = self._closing(name, text, position)
         if close is None:

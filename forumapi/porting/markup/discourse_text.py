@@ -55,7 +55,7 @@ _INTERNAL = re.compile(
 
 
 class DiscourseText:
-    """Converter of one Discourse board's texts."""
+    """Converter of one Discourse board's texts into Markdown as members type it here."""
 
     def __init__(
         self,
@@ -65,8 +65,8 @@ class DiscourseText:
         address: str,
     ) -> None:
         """Prepare the converter. `people`: ids by name, in lower case; `post`: function that returns the id of a post
-        by its topic and number, "" if there is none; `file`: function that finds a file by what `files` yields;
-        `address`: the board's, without a slash at the end.
+        by the id of its topic and its number there, "" if there is none; `file`: function that returns a file by a key
+        of those that `files` returns, None for an unknown one; `address`: the board's, without a slash at the end.
         """
         self.unsaid = Unsaid()
         self._people = people
@@ -75,7 +75,7 @@ class DiscourseText:
         self._board = address
 
     def convert(self, raw: str) -> str:
-        """Convert the Markdown of a post or message. Polls are left out: they are items of their own."""
+        """Convert a post's or message's text into Markdown. Polls are left out: they are items of their own."""
         text = raw.replace("\r\n", "\n")
         text = outside_code(text, self._tags)
         text = foreign_markdown.with_rules_and_code(text)
@@ -149,7 +149,7 @@ class DiscourseText:
         return self._file(keys[0]) if keys else None
 
     def _cited(self, title: str) -> str:
-        """Return the Markdown that names who is quoted, from `name, post:2, topic:510`."""
+        """Return the Markdown that names who is quoted; `title`: a quotation's, `name, post:2, topic:510`."""
         name, *parts = (part.strip() for part in title.split(","))
         named = dict(part.split(":", 1) for part in parts if ":" in part)
         topic, number = (_number(named.get(key, "")) for key in ("topic", "post"))
@@ -189,7 +189,9 @@ def short_name(sha: str) -> str:
 
 
 def _up_to(end: str, text: str, change: Callable[[str], str]) -> str:
-    """Return a text of which all up to its last `end` was changed."""
+    """Return a text whose part up to the end of the last `end` in it was passed through `change`; unchanged without
+    any.
+    """
     length = text.rfind(end) + len(end)
     return change(text[:length]) + text[length:] if end in text else text
 

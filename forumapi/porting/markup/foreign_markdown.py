@@ -120,8 +120,8 @@ def with_emoji(text: str) -> str:
 
 
 def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] = _MENTION) -> str:
-    """Turn `@name` into an `old:` link where the name is known. `people`: old ids by name, in lower case; `mention`:
-    pattern whose first group is the name.
+    """Turn `@name` into an `old:` link to the profile where the name is known; other mentions stay. `people`: old ids
+    by name, in lower case; `mention`: pattern whose first group is the name.
     """
 
     def linked(match: re.Match[str]) -> str:
@@ -167,7 +167,8 @@ def with_rules_and_code(text: str) -> str:
 
 def with_quotations(text: str, cite: Callable[[str], str]) -> str:
     """Turn `[quote="@name"]` and `[spoiler="title"]` into a quotation and `<details>`; tags without a partner become
-    text. `cite`: function that returns the Markdown naming the author of a quotation.
+    text. `cite`: function that returns, for what a quotation's tag says in quotation marks, the Markdown naming the
+    author.
     """
     if not _TAG.search(text):
         return text

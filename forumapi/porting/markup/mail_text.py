@@ -33,7 +33,8 @@ _SILENT: Final = frozenset(("script", "style", "head", "title", "template"))
 
 
 def from_plain(text: str, *, flowed: bool = False, delete_space: bool = False) -> str:
-    """Convert plain text: lines that begin with `>` are quotations, addresses links, indented paragraphs code.
+    """Convert plain text into Markdown: lines that begin with `>` become quotations, addresses links, indented
+    paragraphs code.
 
     `flowed`: lines that end in a space go on in the next one (RFC 3676); `delete_space`: that space is no part of the
     text.
@@ -44,7 +45,7 @@ def from_plain(text: str, *, flowed: bool = False, delete_space: bool = False) -
 
 
 def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]:
-    """Return level of quotation and text of each line."""
+    """Return for each line of the text how many quotations it is in, 0 for none, and its text without the marks."""
     found: list[tuple[int, str]] = []
     goes_on = False
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
@@ -104,7 +105,7 @@ def _paragraph(lines: list[str]) -> TextNode:
 
 
 def from_html(html: str) -> str:
-    """Convert HTML, of which structure and links stay, and pictures do not."""
+    """Convert HTML into Markdown; structure and links stay, and pictures do not."""
     # Beginnings of tags and comments without an end would each be searched for it.
     end = html.rfind("-->") + 3
     html = (_COMMENT.sub("", html[:end]) + html[end:]).replace("<!--", "")

@@ -24,7 +24,9 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 class PostFile(NamedTuple):
-    """File attached to a post; texts refer to such files by their position in the list."""
+    """File attached to a post or private message. phpBB's texts refer to it by its position in the list of the post's
+    files, texts of XenForo, vBulletin and SMF by `id`.
+    """
 
     id: str
     name: str
@@ -32,7 +34,9 @@ class PostFile(NamedTuple):
 
 
 class CustomTag(NamedTuple):
-    """BBCode that the board has defined: names of its attributes, and its HTML template."""
+    """BBCode that the board has defined. `tokens`: for each placeholder of the template, such as `TEXT1`, the name of
+    the attribute that fills it; `template`: its HTML.
+    """
 
     tokens: Mapping[str, str]
     template: str
@@ -49,7 +53,9 @@ class Converted(NamedTuple):
 
 
 class PhpbbText:
-    """Converter of one phpBB board's texts."""
+    """Converter of one phpBB board's texts into Markdown; `unsaid` counts over all of them what Markdown can't
+    express.
+    """
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class PhpbbText:
         resolve: Callable[[str], str] | None = None,
     ) -> None:
         """Prepare the converter. `custom`: BBCodes that the board has defined, by name in lower case; `resolve`:
-        function that returns the address to write for a link's.
+        function that returns the address to write in place of a link's, None to keep all.
         """
         self.unsaid = Unsaid()
         self._custom = custom or {}
@@ -73,8 +79,9 @@ class PhpbbText:
         links: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text. `uid`: its `bbcode_uid`; `files`: attachments of the post. `smilies`, `links` False:
-        smilies or addresses stay text; this matters to the old format alone, escaped BBCode.
+        """Convert a stored text into Markdown. `uid`: its `bbcode_uid`; `files`: the post's files in the order by which
+        the text numbers them, newest first. `smilies`, `links` False: smilies or addresses stay text; this matters to
+        the old format alone, escaped BBCode.
 
         `is_message`: a private message, whose quotations name no posts.
         """
@@ -97,7 +104,7 @@ class PhpbbText:
 
 
 class _Builder:
-    """Builder of a text tree from a text in either form."""
+    """Builder of a text tree from one text in either form. `files`: in the order by which the text numbers them."""
 
     def __init__(
         self, texts: PhpbbText, files: Sequence[PostFile], is_message: bool = False
@@ -237,8 +244,8 @@ _UNSAID: Final = {
 
 
 def _hole(node: TextNode) -> TextNode:
-    """Return the node into which the content of a custom BBCode goes: the one its template marks, else a node that is
-    shown nowhere; `node` itself for other tags.
+    """Return the node at or below the node of a BBCode's tag into which the tag's content goes: for a custom BBCode the
+    node that its template marks, else a new node that is shown nowhere; the node itself for other tags.
     """
     if node.attributes.pop("is_whole", ""):
         return TextNode("plain")
@@ -360,8 +367,8 @@ _ASSIGNED = re.compile(r"(?:^|\s)(?P<name>[a-z0-9_-]*)=\{(?P<token>[A-Z_]+[0-9]*
 
 
 def custom_tag(name: str, match: str, template: str) -> CustomTag:
-    """Parse the definition of a BBCode: `match`, such as `[name={TEXT1;optional}]{TEXT2}[/name]`, and its HTML
-    template.
+    """Parse the board's definition of the BBCode `name`: `match`, such as `[name={TEXT1;optional}]{TEXT2}[/name]`, and
+    its HTML template.
     """
     tokens: dict[str, str] = {}
     if found := _MATCH.match(match):
@@ -406,7 +413,9 @@ _VOID: Final = frozenset(
 
 
 class _Template(HTMLParser):
-    """Parser of a template's HTML into a tree, in which the place of `{TEXT}` is marked for the content."""
+    """Parser of the template's HTML of one custom tag, filled with the tag's `attributes`, into a tree in which the
+    place of `{TEXT}` is marked for the content.
+    """
 
     def __init__(self, tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> None:
         super().__init__(convert_charrefs=True)

@@ -106,13 +106,15 @@ _END_OF_LINK = ".,;:!?"
 
 
 class SmfText:
-    """Converter of one SMF board's texts."""
+    """Converter of one SMF board's texts into Markdown; `unsaid` counts over all of them what Markdown can't
+    express.
+    """
 
     def __init__(
         self, smilies: Sequence[str] = (), resolve: Callable[[str], str] | None = None
     ) -> None:
         """Prepare the converter. `smilies`: codes of the board's smilies; `resolve`: function that returns the address
-        to write for a link's.
+        to write in place of a link's, None to keep all.
         """
         self.unsaid = Unsaid()
         self._resolve = resolve or (lambda href: href)
@@ -134,8 +136,9 @@ class SmfText:
         smilies: bool = True,
         is_message: bool = False,
     ) -> Converted:
-        """Convert a stored text. `smilies`: False leaves their codes as text; `is_message`: a private message, whose
-        quotations name no posts.
+        """Convert a stored text into Markdown. `files`: the post's files, which tags in the text name by id, in any
+        order. `smilies`: False leaves their codes as text; `is_message`: a private message, whose quotations name no
+        posts.
         """
         reading = _Reading(self, files, smilies, is_message)
         reading.read(_LINE_END.sub("\n", text))
@@ -167,7 +170,7 @@ class SmfText:
 
 
 class _Reading:
-    """State of reading one text into a tree."""
+    """State of reading one text into a tree. `files`: the post's, in any order; `smilies`: codes become emoji."""
 
     def __init__(
         self, texts: SmfText, files: Sequence[PostFile], smilies: bool, is_message: bool
@@ -197,7 +200,9 @@ class _Reading:
         self._text(text[position:])
 
     def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
-        """Find the closing tag of a tag whose content is no markup, from `position` on; None without one."""
+        """Find the closing tag of the tag `name`, whose content is no markup, from `position` in the text on; None
+        without one.
+        """
         if name in self._unclosed:
             return None
         close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
@@ -225,8 +230,8 @@ class _Reading:
         self._text(written)
 
     def _item(self, written: str, text: str, position: int) -> int:
-        """Read a line that begins with `[*]` as an item of the open list, else of a new one; return the position after
-        it.
+        """Read a line that begins with `[*]` (the sign as `written`) as an item of the open list, else of a new one;
+        return the position in the text after it.
         """
         if self._is_open("li") or written == "[X]":
             self._text(written)
@@ -277,7 +282,9 @@ class _Reading:
         return self._texts.with_emoji(text) if self._has_smilies else text
 
     def _open(self, match: re.Match[str], text: str) -> int:
-        """Read an opening tag, and its content if that is no markup; return the position after it."""
+        """Read the opening tag `match`, and its content too if that is no markup; return the position in the text after
+        what was read.
+        """
         position = match.end()
         name = (match["plain"] or "").lower()
         if match["code"] is not None:
@@ -345,7 +352,9 @@ class _Reading:
         self._push("quote", TextNode("quote", author=author, href=href))
 
     def _bare_link(self, name: str, text: str, position: int) -> int:
-        """Read `[url]address[/url]`; return the position after it."""
+        """Read `[url]address[/url]`, or the same with another tag `name` of a link, from behind the opening tag on;
+        return the position in the text after it.
+        """
         close = self._closing(name, text, position)
         if close is None:
             self._text(f"[{name}]")

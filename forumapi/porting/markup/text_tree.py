@@ -56,7 +56,7 @@ _BARE_ADDRESS = re.compile(r"(?:https?|ftp)://[^\s<>\"\[\]{}|\\^`]{2,}", re.I)
 
 
 def linked(text: str) -> Iterator[TextNode | str]:
-    """Yield a text in pieces, the addresses in it as links."""
+    """Yield a text in pieces, in order: texts, some of them empty, and a link node for each address between them."""
     position = 0
     for match in _BARE_ADDRESS.finditer(text):
         href = match[0].rstrip(".,;:!?'*_)")
@@ -77,7 +77,9 @@ def to_markdown(root: TextNode) -> str:
 
 
 class _Blocks:
-    """Writer of the blocks on one level of the tree; text between other blocks becomes paragraphs."""
+    """Writer of the Markdown of one level of the tree's blocks; text between other blocks becomes paragraphs. `depth`:
+    levels above.
+    """
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -329,7 +331,7 @@ def _without_empty(tokens: Iterable[_Token]) -> list[_Token]:
 
 def _move_spaces_out(tokens: list[_Token]) -> None:
     """Move white space at the ends of an inline node's content to outside of the node, as Markdown demands for
-    emphasis.
+    emphasis; `tokens` is changed in place.
     """
     place = 0
     while place < len(tokens):
@@ -388,7 +390,7 @@ def _written(tokens: list[_Token]) -> str:
 
 def _delimiters(tokens: list[_Token], place: int, node: TextNode, in_link: bool) -> tuple[str, str]:
     """Return what is written before and after an inline node: Markdown where it is sure to be parsed as such, else HTML
-    tags. `place`: index of its first token.
+    tags. `place`: index in `tokens` of the node's opening token; `in_link`: the node is within a link's text.
     """
     alone = tokens[place + 1].kind == "text" and tokens[place + 2].kind == "close"
     text = tokens[place + 1].written if alone else ""
@@ -466,7 +468,7 @@ def _escaped_start(line: str) -> str:
 
 
 def _html(text: str) -> str:
-    """Return a text escaped for a line that is HTML."""
+    """Return a text escaped for a line that begins with an HTML tag, where Markdown still has an effect."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"[\[*_`\\~]", lambda match: f"&#{ord(match[0])};", text)
     return re.sub(

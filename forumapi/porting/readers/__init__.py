@@ -32,12 +32,13 @@ def open_reader(
     folder: Path | None = None,
     most: int | None = None,
 ) -> ForumReader:
-    """Open the reader of a product, one of NAMES. `source`: a file or folder, or the address of a live PostgreSQL.
-    Raises LayoutError, DumpError, OSError.
+    """Open the reader of a product, one of NAMES; the caller closes it. `source`: a Path of a file or folder, or as str
+    the URL of a live PostgreSQL. Raises LayoutError, DumpError, OSError.
 
-    `files`: folder of the board's uploads. `prefix`: that of the tables' names, where a database holds several boards.
-    `encoding`: of the dump's text, in place of the one that the dump names. `folder`: for temporary files. `most`:
-    bytes that a dump may have after decompression, None for MAX_DUMP.
+    `files`: folder of the board's uploads, None without. `prefix`: that of the tables' names, where a database holds
+    several boards; None for the product's usual one. `encoding`: of the dump's text, "" for the one that the dump
+    names. `folder`: for temporary files, None for the system's. `most`: bytes that a dump may have after decompression,
+    None for MAX_DUMP.
     """
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader

@@ -156,7 +156,7 @@ class DiscourseReader(TableReader):
         self._texts = DiscourseText(self._names, self._post, self._file, self._address())
 
     def _on(self) -> set[str]:
-        """Return the names of the settings that are on."""
+        """Return the names of those site settings of the dump that are switched on."""
         return {name for name, value in self._settings.items() if value in ("t", "true", "1")}
 
     def _address(self) -> str:
@@ -224,7 +224,7 @@ class DiscourseReader(TableReader):
             )
 
     def _of(self, table: str, person: int, *columns: str) -> Row:
-        """Return a person's row of a table; None in all columns without one."""
+        """Return a person's row of a table with these columns, all of them None if the person has no row there."""
         rows = self._source.rows(table, columns, user_id=person)
         return next(rows, dict.fromkeys(columns))
 
@@ -459,7 +459,9 @@ class DiscourseReader(TableReader):
     # Posts
 
     def _posts(self, columns: tuple[str, ...], *, private: bool) -> Iterator[tuple[int, Row]]:
-        """Yield topic and row of each post in reading order, but for small actions."""
+        """Yield number of the topic and row of each post of public topics, or of `private` ones alone, in reading
+        order; small actions are left out.
+        """
         wanted = (*_NUMBERS, "topic_id", "post_number", "post_type", *columns)
         for row in self._source.rows("posts", wanted, ("topic_id", "post_number", *_NUMBERS)):
             topic = as_number(row["topic_id"])
@@ -541,7 +543,9 @@ class DiscourseReader(TableReader):
         people: Collection[int],
         read: Collection[int],
     ) -> PortedMessage | Unreadable:
-        """Return a message of a talk that `people` are in, of whom `read` have read it."""
+        """Return the post `row` as a message of the talk `root`, titled `name`, that `people` are in, of whom `read`
+        have read it; Unreadable for one that was deleted, was for staff, or that nobody has.
+        """
         problem = "" if people else "to: nobody has a copy, or the file does not say who"
         if not problem and (_is_gone(row) or row.get("post_type") == _WHISPER):
             problem = "was deleted, or for staff"
@@ -565,7 +569,7 @@ class DiscourseReader(TableReader):
         )
 
     def _participants(self, topic: int) -> set[int]:
-        """Return those who see a private topic, members of its groups included."""
+        """Return the ids of the people who see a private topic, members of its groups included."""
         rows = self._source.rows("topic_allowed_users", ("user_id",), topic_id=topic)
         people = {as_number(row["user_id"]) for row in rows}
         rows = self._source.rows("topic_allowed_groups", ("group_id",), topic_id=topic)
@@ -655,8 +659,8 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _uploads(self) -> Mapping[str, tuple[str, Row]]:
-        """Return id and row of each upload by the number of its row. The id is the hash of the bytes, where the row
-        has it, as addresses do.
+        """Return id and row of each upload by the number of its row, as text. The id is the SHA-1 of the bytes, as in
+        addresses; the number where the row lacks it.
         """
         columns = (
             *("id", "sha1", "placeholder_hash", "original_filename", "filename", "filesize", "url"),
@@ -669,7 +673,9 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _found_files(self) -> Mapping[str, str]:
-        """Return the number of an upload's row by each key that texts name it by."""
+        """Return the number of an upload's row, as text, by each key that texts name it by: SHA-1, placeholder's hash,
+        URL.
+        """
         found = {}
         for number, (_, row) in self._uploads.items():
             for key in (row["sha1"], row["placeholder_hash"], row["url"]):

@@ -45,7 +45,9 @@ NOTHING: Final = Grants()
 
 
 class ForumAccess(NamedTuple):
-    """Rights in one forum as the layout has them: roles, moderators, and True if new posts wait for a moderator."""
+    """Rights in one forum as the layout has them: roles for its `usergroups`, moderators, and True if new posts of
+    members wait for a moderator.
+    """
 
     roles: tuple[PortedRole, ...]
     moderators: tuple[PortedRef, ...]
@@ -67,8 +69,8 @@ class GroupRights:
         guests: int,
         everybody: int,
     ) -> None:
-        """Group the people who have the same rights. `memberships`: groups by person; `singular`: people with rights
-        set for themselves.
+        """Group the people who have the same rights. `memberships`: ids of groups by person; `singular`: people with
+        rights set for themselves, who are a group of one each.
         """
         self._memberships = memberships
         self._guests = guests
@@ -79,17 +81,17 @@ class GroupRights:
             self._alike[groups, person if person in singular else 0].append(person)
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:
-        """Return the rights in a forum of somebody in exactly these groups; `person`: their id where rights are set for
-        themselves, else 0.
+        """Return the rights in a forum of somebody in exactly these groups, 0 for none; `person`: their id where rights
+        are set for themselves, else 0.
         """
         raise NotImplementedError
 
     def groups_at(self, forum: int) -> Collection[int]:
-        """Return the groups for which rights are set in a forum."""
+        """Return the ids of the groups for which rights are set in a forum."""
         raise NotImplementedError
 
     def groups(self, person: int) -> frozenset[int]:
-        """Return the groups that a person is in."""
+        """Return the ids of the groups that a person is in."""
         return self._memberships.get(person, frozenset())
 
     def members(self, group: int) -> Iterator[int]:
@@ -99,8 +101,8 @@ class GroupRights:
                 yield from people
 
     def of(self, forum: int, name: str, *, is_locked_away: bool = False) -> ForumAccess:
-        """Return the rights in a forum; `name`: the forum's, for titles of its own roles. `is_locked_away`: it has a
-        password, so that moderators alone get in.
+        """Return the rights in a forum. `name`: the forum's, for the titles of roles that exist in this forum alone;
+        `is_locked_away`: it has a password, so that moderators alone get in.
         """
         exact = {key: self.granted(forum, *key) for key in self._alike}
         moderating = {
@@ -151,7 +153,9 @@ class GroupRights:
         return ForumAccess(tuple(listed), refs, is_moderated)
 
     def _named(self, forum: int, name: str, wanted: Mapping[Key, Rights]) -> Iterator[PortedRole]:
-        """Yield a role of this forum for each set of rights in `wanted`, with the people who have it."""
+        """Yield a role of this forum for each set of rights among the values of `wanted`, with the people who have it;
+        none for people who may not read. `name`: the forum's.
+        """
         people: dict[ForumPermissions, list[int]] = defaultdict(list)
         for key, rights in wanted.items():
             if rights & READ:

@@ -65,7 +65,10 @@ _SCHEMA: Final = """
 
 
 class _Head(NamedTuple):
-    """Headers of a message as far as threads and people need them. `sent`: seconds since 1970, None if unknown."""
+    """Headers of one message as far as threads and people need them. `references`: ids of messages, the nearest one
+    last; `list`, `list_name`: id and name of the mailing list; `address`, `name`: the author's; `sent`: seconds since
+    1970, None if unknown.
+    """
 
     id: str
     references: list[str]
@@ -394,7 +397,9 @@ def _words(written: str) -> str:
 
 
 def _sent(written: str, postmark: str) -> float | None:
-    """Return the time of the header, else that of the line before the message; without a zone it is UTC."""
+    """Return the time of the header Date, given as `written`, else that of `postmark`, the line before the message, in
+    seconds since 1970; without a zone it is UTC. None if neither names a time since 1970.
+    """
     for text in (written, re.sub(r"^From \S+(?: at \S+)?\s*", "", postmark)):
         try:
             moment = parsedate_to_datetime(text)
@@ -418,7 +423,9 @@ def _hash(text: str) -> str:
 
 
 def _thread_id(list_id: str, thread: str) -> str:
-    """Return a thread's id. The same message may begin threads in two lists, since others answered it in each."""
+    """Return the id of the thread of a list that begins with the message `thread`. One message may begin threads in two
+    lists, so that the list is part of the id, unless `list_id` is "".
+    """
     return thread if not list_id else thread + "-" + _hash(list_id)[:8]
 
 

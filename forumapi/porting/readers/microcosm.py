@@ -92,7 +92,7 @@ class _LayoutFile(NamedTuple):
 
 
 class _Files:
-    """Files below a root, which is a folder or a ZIP file."""
+    """Files below a root, which is a folder or a ZIP file. Raises LayoutError for a root that is neither."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -106,7 +106,9 @@ class _Files:
             raise LayoutError(f"{root}: is neither a folder nor a ZIP file")
 
     def open(self, path: str) -> IO[bytes] | None:
-        """Open a file below the root; None if there is none, or the path leads out of the root."""
+        """Open a file for reading by its path from the root; the caller closes it. None if there is none, or the path
+        leads out of the root.
+        """
         parts = PurePosixPath(path).parts
         if not parts or parts[0] == "/" or ".." in parts:
             return None
@@ -121,7 +123,9 @@ class _Files:
         return whole.open("rb")
 
     def read(self, path: str) -> bytes | None:
-        """Read a file whole; None if there is none. Raises LayoutError for one above MOST_BYTES."""
+        """Read a file whole, by its path from the root; None if there is none. Raises LayoutError for one above
+        MOST_BYTES.
+        """
         handle = self.open(path)
         if handle is None:
             return None
@@ -374,7 +378,9 @@ def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
 
 
 def _renewed(value: Any, key: str = "") -> Any:
-    """Return JSON of an older draft with today's keys, without nulls, and with ids as text, "" for 0."""
+    """Return decoded JSON of an older draft with today's keys, without nulls, and with ids as text, "" for 0. `key`:
+    that of `value` in the object around it, "" without one.
+    """
     if isinstance(value, dict):
         return {
             _ALIASES.get(name, name): _renewed(one, name)

@@ -104,8 +104,8 @@ class _Keys:
     def matching(
         self, table: str, pattern: str, column: str
     ) -> Iterator[tuple[re.Match[str], str, int]]:
-        """Yield for each key that matches a pattern the match, and each value under the key with its score, 0 without
-        one; in the order of the keys.
+        """Yield for each key of `table` that matches a pattern as a whole the match, and each value in `column` under
+        the key with its score, 0 without one; by ascending key, then score.
         """
         compiled = re.compile(pattern)
         rows = self._source.rows(table, ("_key", column, "score"), ("_key", "score", column))
@@ -174,7 +174,7 @@ class NodebbReader(TableReader):
     # People
 
     def _banned(self) -> dict[int, _Data]:
-        """Return the data of the bans that are in force, by person."""
+        """Return the data of each ban that is in force, by the person's id; {} for a ban without data."""
         found = {}
         for value, _ in self._keys.sorted_set("users:banned"):
             id = as_number(value)

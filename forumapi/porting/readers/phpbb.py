@@ -704,8 +704,8 @@ class PhpbbReader(TableReader):
                 yield row
 
     def _files_of(self, holder: Any, in_message: int) -> Sequence[PostFile]:
-        """Return the files of a post (`in_message` 0) or private message (1) in the order by which texts number them,
-        newest first.
+        """Return the files of a post (`in_message` 0) or private message (1) with the id `holder`, in the order by
+        which texts number them, newest first.
         """
         columns = ("attach_id", "real_filename", "mimetype", "is_orphan")
         rows = self._source.rows(
@@ -748,7 +748,9 @@ class PhpbbReader(TableReader):
         return PortedAttachment(id=f"avatar:{id}", name=value, path=f"{folder}/{name}")
 
     def _absolute(self, href: str) -> str:
-        """Return the whole address for a link that is relative to the board's address; others unchanged."""
+        """Return a link's address made absolute if it is relative to the board's address; others, and all if the
+        board's address is unknown, unchanged.
+        """
         if not self._address:
             return href
         if href.startswith("./"):
@@ -846,7 +848,9 @@ def _address(config: Mapping[str, str]) -> str:
 
 
 def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
-    """Yield forums in the board's order, each after its parent; those in a cycle of parents count as having none."""
+    """Yield the ids of forums, given as rows by id, in the rows' order, each after its parent; those in a cycle of
+    parents count as having none.
+    """
     below: dict[int, list[int]] = {}
     for id, row in rows.items():
         parent = as_number(row["parent_id"])
@@ -873,7 +877,9 @@ def _is_in_cycle(id: int, rows: Mapping[int, Row]) -> bool:
 
 
 def _visibility(visibility: Any, approved: Any) -> int:
-    """Return the state of a topic or post as 3.1's number; 3.0 has only `approved`."""
+    """Return the state of a topic or post as the number that phpBB 3.1 and later store; `visibility` is None for 3.0,
+    which has only `approved`.
+    """
     return as_number(visibility if visibility is not None else approved)
 
 

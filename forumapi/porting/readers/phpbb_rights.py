@@ -97,8 +97,8 @@ def _entries(
     options: Mapping[Value, Rights],
     roles: Mapping[Value, Grants],
 ) -> _Entries:
-    """Read the settings for groups or people from `table`, by their id (column `key`) and forum; forum 0 stands for the
-    whole board.
+    """Return the settings for groups or people from `table`, by their id (column `key`) and forum; forum 0 stands for
+    the whole board. `options`: rights by option's id; `roles`: what each role's id stands for.
     """
     found: dict[tuple[int, int], Grants] = defaultdict(Grants)
     columns = (key, "forum_id", "auth_option_id", "auth_role_id", "auth_setting")

@@ -786,13 +786,13 @@ class SmfRights(GroupRights):
 
 
 def _ids(written: Any) -> set[int]:
-    """Parse a list of numbers such as `-1,0,2`."""
+    """Parse a list of numbers such as `-1,0,2`; anything between the numbers separates them."""
     return {int(one) for one in re.findall(r"-?[0-9]{1,9}", as_text(written))}
 
 
 def _networks(low: Any, high: Any) -> list[str]:
     """Return the networks, in CIDR notation and at most 64, that cover the range from one IP address to another; the
-    address itself if both are equal, [] for anything else.
+    address alone if both are equal or `high` is empty, [] for what is no range.
     """
     try:
         first, last = ip_address(low), ip_address(high or low)

@@ -62,7 +62,7 @@ def data_url(data: object) -> str:
 
 
 def followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
-    """Return things followed with mail."""
+    """Return the things with these ids as followed, each with mail."""
     return tuple(PortedFollowed(id=id, notify=True) for id in ids)
 
 

@@ -157,7 +157,9 @@ class VbulletinReader(TableReader):
     # People
 
     def _bans(self) -> Mapping[int, Row]:
-        """Return the rows of bans in force by person; an empty one for who is in a group of banned people."""
+        """Return the rows of bans in force by the person's id; an empty row for a person who is refused by their group
+        without such a ban.
+        """
         found: dict[int, Row] = {
             person: {} for person in self._rights.refused if person in self._people
         }
@@ -461,7 +463,9 @@ class VbulletinReader(TableReader):
 
     @cached_property
     def _attached(self) -> list[PortedAttachment]:
-        """Return the files of posts, without their bytes. vBulletin 4 holds these in a table apart."""
+        """Return the attachments of posts, without their bytes, in the order of their ids; those that wait for approval
+        are left out.
+        """
         posts = {
             row["contenttypeid"]
             for row in self._source.rows("contenttype", ("contenttypeid", "class"))
@@ -627,7 +631,7 @@ class VbulletinRights(GroupRights):
         )
 
     def _path(self, forum: int) -> list[int]:
-        """Return a forum and those above it, from the bottom up."""
+        """Return the ids of a forum and of those above it, from the bottom up."""
         path: list[int] = []
         while forum > 0 and forum not in path:
             path.append(forum)
@@ -675,8 +679,8 @@ class VbulletinRights(GroupRights):
 
 
 def blind_copies(written: str, recipients: set[int]) -> set[int]:
-    """Return those of the recipients who are not named to the others, from a serialized array of PHP, read by hand. All
-    of them if the array can't be read: less is shown then, never more.
+    """Return those of the recipients (ids) who are not named to the others, by `written`, a serialized array of PHP.
+    All of them if the array can't be read: less is shown then, never more.
     """
     for charset in ("utf-8", "cp1252"):
         try:
@@ -692,8 +696,8 @@ def blind_copies(written: str, recipients: set[int]) -> set[int]:
 
 
 def _php(data: bytes, position: int, depth: int) -> tuple[Any, int]:
-    """Parse a number, text or array from `position` on; return it and the position after it. Raises ValueError,
-    IndexError.
+    """Parse a serialized number, text or array of PHP from `position` on; return it, an array as a dict, and the
+    position after it. `depth`: arrays around it. Raises ValueError, IndexError.
     """
     kind = data[position : position + 2]
     if kind == b"i:":

@@ -156,7 +156,9 @@ class XenforoReader(TableReader):
     # People
 
     def _banned(self) -> Iterator[Row]:
-        """Yield the bans in force, and those whom the board refused, who could not write either."""
+        """Yield the rows of bans in force, then for each person whose registration the board refused, who could not
+        write either, a row with `user_id` alone set.
+        """
         columns = ("user_id", "ban_date", "end_date", "user_reason")
         for row in self._source.rows("user_ban", columns, ("user_id",)):
             ends = as_time(row["end_date"])
@@ -447,7 +449,7 @@ class XenforoReader(TableReader):
         return as_address(next(self._source.rows("ip", ("ip",), ip_id=id), {}).get("ip"))
 
     def _attached(self) -> Iterator[tuple[Row, Row]]:
-        """Yield row and data of each file of a post or message."""
+        """Yield the row of each attachment of a post or message with the row of its file's data."""
         columns: tuple[str, ...] = ("data_id", "user_id", "filename", "file_size", "file_hash")
         columns += ("upload_date", "width", "height")
         for row in self._source.rows(

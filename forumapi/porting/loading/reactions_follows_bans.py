@@ -25,7 +25,7 @@ from forumapi.porting.loading.imported_ids import TYPES, ImportedThing, Origin
 from forumapi.porting.loading.people import ImportedPeople
 
 INSERT_ATTRIBUTES = Query(
-    "small_parts.insert_attributes",
+    "reactions_follows_bans.insert_attributes",
     """
     INSERT INTO attributes (site_id, item_type_id, item_id, key, value_type_id, string_value, date_value, number_value,
                             boolean_value, written_by, written, is_granted)
@@ -40,7 +40,7 @@ INSERT_ATTRIBUTES = Query(
         ON CONFLICT (site_id, item_type_id, item_id, key) DO NOTHING""",
 )
 INSERT_REACTIONS = Query(
-    "small_parts.insert_reactions",
+    "reactions_follows_bans.insert_reactions",
     """
     INSERT INTO reactions (site_id, item_type_id, item_id, profile_id, name, created)
     SELECT %(site_id)s, r.type, r.item_id, r.profile_id, r.name, r.created
@@ -54,7 +54,7 @@ _COUNTED: Final = """
                      WHERE x.site_id = %(site_id)s AND x.item_type_id = r.type AND x.item_id = r.item_id
                      GROUP BY x.name) n)"""
 COUNT_ON_COMMENTS = Query(
-    "small_parts.count_on_comments",
+    "reactions_follows_bans.count_on_comments",
     f"""
     UPDATE comments c
        SET reactions = {_COUNTED}
@@ -63,7 +63,7 @@ COUNT_ON_COMMENTS = Query(
      WHERE c.site_id = %(site_id)s AND c.comment_id = r.item_id AND r.type = {itemtypes.COMMENT}""",
 )
 COUNT_ON_ITEMS = Query(
-    "small_parts.count_on_items",
+    "reactions_follows_bans.count_on_items",
     f"""
     UPDATE items i
        SET reactions = {_COUNTED}
@@ -72,7 +72,7 @@ COUNT_ON_ITEMS = Query(
      WHERE i.site_id = %(site_id)s AND i.item_id = r.item_id AND i.item_type_id = r.type""",
 )
 INSERT_BOOKMARKS = Query(
-    "small_parts.insert_bookmarks",
+    "reactions_follows_bans.insert_bookmarks",
     """
     INSERT INTO bookmarks (site_id, profile_id, item_type_id, item_id, created)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.created
@@ -82,7 +82,7 @@ INSERT_BOOKMARKS = Query(
         ON CONFLICT DO NOTHING""",
 )
 INSERT_WATCHERS = Query(
-    "small_parts.insert_watchers",
+    "reactions_follows_bans.insert_watchers",
     """
     INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id, r.send_email
@@ -91,7 +91,7 @@ INSERT_WATCHERS = Query(
         ON CONFLICT (site_id, profile_id, item_type_id, item_id) DO NOTHING""",
 )
 INSERT_IGNORES = Query(
-    "small_parts.insert_ignores",
+    "reactions_follows_bans.insert_ignores",
     """
     INSERT INTO ignores (site_id, profile_id, item_type_id, item_id)
     SELECT %(site_id)s, r.profile_id, r.type, r.item_id
@@ -99,7 +99,7 @@ INSERT_IGNORES = Query(
         ON CONFLICT DO NOTHING""",
 )
 INSERT_BANS = Query(
-    "small_parts.insert_bans",
+    "reactions_follows_bans.insert_bans",
     """
     INSERT INTO bans (site_id, user_id, created, expires, display_reason, admin_reason)
     SELECT %(site_id)s, r.user_id, r.created, r.expires, r.display_reason, r.admin_reason
@@ -111,7 +111,7 @@ INSERT_BANS = Query(
      WHERE NOT EXISTS (SELECT FROM bans b WHERE b.site_id = %(site_id)s AND b.user_id = r.user_id)""",
 )
 INSERT_DOMAIN_BANS = Query(
-    "small_parts.insert_domain_bans",
+    "reactions_follows_bans.insert_domain_bans",
     """
     INSERT INTO bans (site_id, email_domain, created, expires, display_reason, admin_reason)
     SELECT %(site_id)s, r.domain, r.created, r.expires, r.display_reason, r.admin_reason
@@ -130,7 +130,8 @@ _DOMAIN: Final = re.compile(r"\*@([a-z0-9.-]{1,253})")
 
 
 class ExtrasWriter:
-    """Writer of an import's attributes, reactions, bookmarks, follows, bans and further old ids.
+    """Writer of an import's attributes, reactions, bookmarks, follows, bans and further old ids, all of things that the
+    import has inserted before.
 
     `granted`: keys of the attributes that count for roles' criteria, since the site's owner vouches for them.
     """
@@ -356,7 +357,7 @@ class ExtrasWriter:
         return left
 
     def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
-        """Return the names of the site's reactions, each by its emoji and by its name."""
+        """Return the names of the site's reactions, each under its emoji and under its name; read once."""
         if self._kinds is None:
             kinds = reaction.kinds(tx, self._origin.site_id)
             self._kinds = {one.name: one.name for one in kinds}
@@ -372,7 +373,7 @@ def field_key(key: str) -> str:
 
 
 def _sign(text: str) -> str:
-    """Return an emoji without the variation selector, with and without which the same one is written."""
+    """Return an emoji without variation selector, so that both spellings of one emoji are equal."""
     return text.replace("\ufe0f", "").strip()
 
 
