@@ -32,7 +32,6 @@ from forumapi.models.trust.action import RUNNING, Action, ActionGrounds, ActionQ
 from forumapi.models.trust.action_kinds import DeleteKind
 from forumapi.models.trust.action_worker import ActionWorker
 
-# Item types that users can create.
 _EVER: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 SITE_ID = Query(
@@ -117,7 +116,9 @@ BANNED = Query(
 
 
 class Listed(NamedTuple):
-    """Row of `site list`. `owner`: e-mail address; `state`: live or deleted."""
+    """Row of `site list`. `key`: subdomain; `domain`: custom domain, "" without one; `owner`: e-mail address, ""
+    without one; `state`: live or deleted.
+    """
 
     id: int
     key: str
@@ -129,12 +130,12 @@ class Listed(NamedTuple):
 
 
 def list_sites(tx: Reader) -> list[Listed]:
-    """List all sites, oldest first, the root site and deleted ones included."""
+    """Return a row for each site, oldest first, the root site and deleted ones included."""
     return [Listed(*row) for row in tx.rows(SITES)]
 
 
 def site_id(tx: Reader, key: str) -> int:
-    """Return the id of the live site with the subdomain `key`. Raises NotFound."""
+    """Return the id of the live site with the subdomain `key`. Raises NotFound for a key without a live site."""
     found = tx.value(SITE_ID, key=key)
     if found is None:
         raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
@@ -151,8 +152,8 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
-    """Return the id of the user with the address `email`, else of the user whose profile on the site has the name or id
-    `profile`. Raises NotFound.
+    """Return the id of the user with the address `email` or, if that is None, of the user whose profile on the site has
+    the name or id `profile`. Raises NotFound.
     """
     if email is not None:
         person = User.find_by_email(tx, email)
@@ -168,8 +169,8 @@ def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None)
 def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
-    """Create a site with the subdomain `key`, owned by the user with the address `owner`, who is created if there is
-    none; return the site's id. Raises Invalid.
+    """Create a site with the subdomain `key`, owned by the user with the e-mail address `owner`, who is created if
+    there is none; return the site's id. Raises Invalid.
     """
     person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
@@ -177,10 +178,11 @@ def create_site(
 
 
 def set_owner(tx: Transaction, key: str, address: str, operator: str = "") -> int:
-    """Make the user with this e-mail address, created if there is none, the owner of the site `key`; return the id of
-    their profile there, created likewise.
+    """Make the user with this e-mail address, created if there is none, the owner of the site with the subdomain `key`;
+    return the id of their profile there, created if there is none.
 
-    The former owner keeps their profile and microcosms. Raises NotFound, Invalid.
+    `operator`: who runs the command, for the audit. The former owner keeps their profile and microcosms. Raises
+    NotFound, Invalid.
     """
     id = site_id(tx, key)
     person = User.find_or_create(tx, user.checked_email(address), is_verified=False)
@@ -199,10 +201,11 @@ def record_ban(
     user_id: int = 0,
     domain: str = "",
 ) -> None:
-    """Record in audit and event log that a ban began or ended, for each profile that it concerns: those of the user or,
-    if `domain` is given, of all users with an address of that domain or one below it.
+    """Record in audit and event log that a ban began or ended, for each profile that the ban concerns: those of the
+    user or, if `domain` is given, of all users with an address of that domain or one below it.
 
-    `site_id` 0: on all sites. `operator`, `detail`: for the audit.
+    `site_id` 0: on all sites. `operator`: who runs the command, `detail`: what is stored about the ban, both for the
+    audit.
     """
     by_site: dict[int, list[int]] = {}
     if site_id:
@@ -223,10 +226,11 @@ def record_ban(
 
 
 def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> tuple[int, int]:
-    """Start an action that deletes everything that a user wrote on the author's site, and can be undone; return its id
-    (0: there is nothing) and the number of things. ActionWorker carries it out.
+    """Start an action that deletes everything that the user `user_id` wrote on the author's site, and can be undone;
+    return its id (0: there is nothing) and the number of things. ActionWorker carries the action out. `author`: who
+    deletes.
 
-    What they wrote in huddles, where no action reaches, is deleted at once and for good, and their part there ends.
+    What the user wrote in huddles, where no action reaches, is deleted at once and for good, and their part there ends.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
@@ -259,7 +263,9 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
-    """Carry out an action that runs, beside the processes that serve the site; return when it is done."""
+    """Carry out an action that runs, in this process, beside the processes that serve the site; return once it has
+    ended.
+    """
     worker = ActionWorker(database, lambda: True, lambda: None)
     while True:
         while worker.work():
@@ -274,8 +280,9 @@ def carry_out(database: Database, site_id: int, action_id: int) -> None:
 
 
 class Method(NamedTuple):
-    """Row of `sign-in list`. `set_by`: site, platform, or default without settings; `missing`: required settings
-    without a value.
+    """Row of `sign-in list`, one sign-in method. `state`: on or off; `set_by`: site, platform, or default without
+    settings; `settings`: as `name=value`; `missing`: required settings without a value. Both lists are separated by
+    spaces.
     """
 
     method: str
@@ -286,8 +293,8 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """List the sign-in methods in force on the site `key`; None: on sites without settings of their own, in the
-    order of `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
+    """Return the sign-in methods in force on the site with the subdomain `key`, or, for None, on sites without settings
+    of their own, in the order of `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
@@ -316,10 +323,11 @@ def set_sign_in(
     is_enabled: bool,
     operator: str = "",
 ) -> bool:
-    """Store the settings of the sign-in method `name` for the site `key`, or for all sites if that is None; return True
-    if every required setting has a value.
+    """Store the settings of the sign-in method `name` for the site with the subdomain `key`, or for all sites if that
+    is None; return True if every required setting has a value.
 
-    Settings that are not given stay. URLs are separated by commas. Raises Invalid, NotFound.
+    Settings that are not given stay. URLs are separated by commas. `operator`: who runs the command, for the audit.
+    Raises Invalid, NotFound.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id
@@ -340,8 +348,8 @@ def set_sign_in(
 def clear_sign_in(
     tx: Transaction, config: Config, key: str | None, name: str, operator: str = ""
 ) -> None:
-    """Delete the settings of the sign-in method `name` of the site `key`, or the platform's if that is None. Raises
-    NotFound.
+    """Delete the settings of the sign-in method `name` of the site with the subdomain `key`, or the platform's if that
+    is None. `operator`: who runs the command, for the audit. Raises NotFound for an unknown site or method.
     """
     of = lock_site(tx, key or ROOT_KEY).site_id
     SiteAuthBackend.delete(tx, Author(of, 0, "", operator), _backend(name, config).name)

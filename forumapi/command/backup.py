@@ -61,8 +61,8 @@ class BackupError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Contents of `manifest.json`. `tables`: number of rows and hash by table; `finished`: ISO 8601 in UTC; `files`,
-    `files_bytes`: number and size of objects.
+    """Contents of a backup's `manifest.json`. `tables`: number of rows and hash by table; `finished`: ISO 8601 in UTC;
+    `files`, `files_bytes`: number and size of objects.
     """
 
     format: int
@@ -155,7 +155,9 @@ def create(
 
 
 def note(path: Path, manifest: Manifest) -> None:
-    """Write the status file by which `doctor` and the metrics know the time and size of the last successful backup."""
+    """Write the status file at `path`, by which `doctor` and the metrics know the time and size of the last successful
+    backup.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}
     fresh = path.with_name(f"{path.name}.new")
@@ -183,7 +185,9 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
-    """Return number of rows and hash by table; the hash is the same for the same rows in any order."""
+    """Return number of rows and hash by name of each table of the database; the hash is the same for the same rows in
+    any order.
+    """
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():
         statement = sql.SQL(
@@ -196,8 +200,8 @@ def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 
 def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
-    """Copy all objects of the store into the backup `part`, as hard links where the backup `before` has them; return
-    number and bytes.
+    """Copy all objects of the store's folder `source` into the backup `part`, as hard links where the backup `before`
+    (None: there is none) has them, and list them there; return number and bytes of all, links included.
     """
     known: dict[str, str] = {}
     if before is not None and (before / LISTING).exists():
@@ -286,7 +290,7 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
 
 def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
     """Erase in a restored database, and in the store, the profiles and accounts that these journals of erasures name;
-    return the number of profiles.
+    return the number of profiles erased. `config`: settings with the restored database.
 
     A database of an earlier release has to be migrated first. Raises OSError, ValueError, BackupError.
     """
@@ -340,7 +344,7 @@ def _restore(dump: Path, url: str, major: int) -> None:
 
 
 def _objects(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and SHA-256 of each object that a backup lists."""
+    """Yield name and SHA-256 of each object that a backup lists; nothing for a backup without objects."""
     if (folder / LISTING).exists():
         for line in (folder / LISTING).read_text().splitlines():
             sha256, name = line.split()
@@ -372,8 +376,8 @@ def _program(name: str, major: int) -> str:
 
 
 def client(url: str) -> tuple[str, dict[str, str]]:
-    """Return a database URL without its password, and the environment that holds it: other users of the machine can
-    read the arguments of processes.
+    """Return a database URL without its password, and the environment variables that hold the password ({} for none):
+    other users of the machine can read the arguments of processes.
     """
     known: dict[str, Any] = conninfo_to_dict(url)
     password = known.pop("password", None)

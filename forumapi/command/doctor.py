@@ -53,8 +53,8 @@ _ASKING: Final = """
 
 
 class Finding(NamedTuple):
-    """Result of one check. `mend`: how to repair the problem, "" if there is none; `is_warning`: the platform works all
-    the same.
+    """Result of one check. `found`: the state; `mend`: how to repair the problem, "" for no problem; `is_warning`: the
+    platform works in spite of the problem.
     """
 
     subject: str
@@ -311,7 +311,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def replica(config: Config) -> Finding:
-    """Check that the standby can be read and is one of this database."""
+    """Check that the standby of the settings can be read and is one of this database; return the result."""
     primary = Database(config.direct_url, size=1)
     found = StandbyPool(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:

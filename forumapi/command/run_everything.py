@@ -49,7 +49,9 @@ class RunError(Exception):
 
 
 class Progress:
-    """Printer of progress: lines with the seconds since the start; on a terminal a bar replaces the one before."""
+    """Printer of progress: calls print lines with the seconds since the start; on a terminal a line with a progress bar
+    replaces the bar before it.
+    """
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -81,7 +83,9 @@ def _is_full(text: str) -> bool:
 
 
 class Child:
-    """Child process, `forumapi serve` or `forumapi cron`, started at once; its output is appended to a file."""
+    """Child process `forumapi <name>`, such as serve or cron, started at once; its output is appended to the file
+    `log`. `environ`: its whole environment.
+    """
 
     def __init__(self, name: str, log: Path, environ: dict[str, str]) -> None:
         self.name = name
@@ -110,8 +114,8 @@ class Child:
         return self.process.poll() is None
 
     def revive(self) -> bool:
-        """Start the process again after it has ended; return False, without starting it, if it has ended MAX_ENDS times
-        within ENDS_WITHIN_S seconds.
+        """Start the process again after it has ended, and return True; return False, without starting it, if it has
+        ended MAX_ENDS times within ENDS_WITHIN_S seconds.
         """
         now = time.monotonic()
         self._ends.append(now)
@@ -446,7 +450,9 @@ def _site_url(config: Config, key: str) -> str:
 
 
 def _cast(connection: psycopg.Connection) -> list[_Person]:
-    """Return the people of the demo sites, in the order in which they are printed."""
+    """Return the people of the demo sites that are shown, in the order in which they are printed; those who do not
+    exist are left out.
+    """
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
         """
@@ -463,8 +469,8 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
-    """Return an access token for each of the demo sites' people, by name; they are kept in the data folder, so that
-    they are the same at every start.
+    """Return an access token by e-mail address for each of the people in `cast`; {} outside of the embedded mode. The
+    tokens are kept in the data folder, so that they are the same at every start.
     """
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken

@@ -91,7 +91,7 @@ _SUFFIX: Final = re.compile(r"\.[0-9a-z]{1,10}")
 
 
 class ArchiveWritten(NamedTuple):
-    """Result of an archive: number of pages, and of files such as pictures."""
+    """Result of `StaticArchive.write`: number of HTML pages, and of files such as pictures."""
 
     pages: int
     files: int
@@ -136,7 +136,7 @@ class StaticArchive:
     # ------------------------------------------------------------ answers to a guest
 
     def _ask(self, path: str, method: str = "GET") -> tuple[int, bytes]:
-        """Call the API as a guest; return status and body of its answer."""
+        """Call the API as a guest of the site; return status and body of its answer. `path`: with the query."""
         address, _, query = path.partition("?")
         environ = {
             "REQUEST_METHOD": method,
@@ -150,7 +150,9 @@ class StaticArchive:
         return int(line[:3]), data if isinstance(data, bytes) else b"".join(data)
 
     def _get(self, path: str) -> Any:
-        """Return `data` of the API's answer to a guest; None unless that is 200."""
+        """Return the decoded `data` of the API's answer to a guest; None unless the status is 200. `path`: below
+        `/api/v1`, with the query.
+        """
         status, body = self._ask(f"/api/v1{path}")
         return msgspec.json.decode(body)["data"] if status == 200 else None
 
@@ -165,7 +167,9 @@ class StaticArchive:
     # ------------------------------------------------------------ pages
 
     def _page(self, address: str, template: str, number: int, last: int, **values: Any) -> None:
-        """Write page `number` of a thing's `last` pages: the first at the thing's `address`, others below it."""
+        """Write page `number`, from 1, of a thing's `last` pages: the first at `address`, the thing's path from the
+        archive's root, others below it. `template`: name in `archive/`, filled with `values`.
+        """
         path = _path(address, number)
         depth = path.count("/")
         up = "../" * depth
@@ -352,8 +356,8 @@ class StaticArchive:
         return _ATTRIBUTE.sub(attribute, _IMAGE.sub(image, html))
 
     def _local(self, url: str, up: str) -> str | None:
-        """Return the address to write for a link: relative for what the archive holds, itself for other hosts, None for
-        what the archive lacks.
+        """Return the address to write for a link: relative for what the archive holds, the target for a short link,
+        itself for other hosts, None for what the archive lacks. `up`: path from the page to the archive's root.
         """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts
@@ -384,8 +388,8 @@ class StaticArchive:
         return f"{up}{_KINDS[self._items[id]]}/{id}/index.html" if id in self._items else None
 
     def _file(self, path: str) -> str:
-        """Copy a file, unless it has been copied, and return its path in the archive; "" for one that guests may not
-        read.
+        """Copy the file at `path` of the site, unless it has been copied, and return its path in the archive; "" for
+        one that guests may not read or the store lacks.
         """
         known = self._files.get(path)
         if known is None:
@@ -433,13 +437,15 @@ def _path(address: str, number: int) -> str:
 
 
 def _near(number: int, last: int) -> list[int]:
-    """Return the page numbers that a page links to: the first, the last, itself and those beside it."""
+    """Return in ascending order, each once, the page numbers that a page links to: the first, the last, itself and
+    those beside it.
+    """
     return sorted({1, last, *(one for one in (number - 1, number, number + 1) if 1 <= one <= last)})
 
 
 def _facts(found: Any) -> list[tuple[str, Markup]]:
-    """Return label and text of what an event has beside its title: time, place, status and the like; [] for other
-    items.
+    """Return label and text of what an event (`found`, an item of the API) has beside its title: time, place, status
+    and attendance; [] for other items.
     """
     if "rsvpAttend" not in found:
         return []
@@ -453,5 +459,7 @@ def _facts(found: Any) -> list[tuple[str, Markup]]:
 
 
 def _choices(found: Any) -> list[tuple[Markup, int | None]]:
-    """Return text and votes of a poll's choices; votes are None where guests do not see them; [] for other items."""
+    """Return text and votes of the choices of a poll (`found`, an item of the API), in their order; votes are None
+    where guests do not see them; [] for other items.
+    """
     return [(Markup(one["choice"]), one.get("votes")) for one in found.get("choices", ())]

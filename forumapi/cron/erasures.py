@@ -60,7 +60,7 @@ class JournalEntry(NamedTuple):
     """Line of the journal of erasures. `site_id` 0: `id` is a user's, else a profile's; `created`: when that user or
     profile was made.
 
-    `words`: choice of the person about their texts.
+    `words`: the person's choice, to keep or to remove their texts.
     """
 
     site_id: int
@@ -94,8 +94,8 @@ def erasures(tx: Transaction, config: Config) -> str:
 
 
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
-    """Erase profiles and accounts that are due until none is left, or until `until` of the monotonic clock; return the
-    number of profiles that are finished.
+    """Erase profiles and accounts that are due, until none is left or the monotonic clock reaches `until` (None: no
+    limit); return the number of profiles that are finished.
     """
     done = 0
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
@@ -137,8 +137,9 @@ def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None
 
 
 def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
-    """Take from the person those of their uploads that no text links to, and delete the rows of files that nobody
-    else has; return the names of these files' objects in the store, in any order.
+    """Take from the person those of the uploads in `work` that no text links to, and delete the rows of files that
+    nobody else has; return the names of these files' objects in the store, in any order. The objects are left to the
+    caller.
     """
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]

@@ -159,7 +159,7 @@ def drop_unused(tx: Transaction, hashes: Sequence[str]) -> None:
 
 
 def linked(tx: Transaction, hashes: Sequence[str]) -> set[str]:
-    """Return those of `hashes` whose file a text of any site links to."""
+    """Return the hashes of those of the files whose address a text of any site names."""
     return {row[0] for row in tx.rows(LINKED, hashes=list(hashes))} if hashes else set()
 
 

@@ -121,8 +121,8 @@ def _fetch(out: Outbound, url: str) -> bytes | None:
 
 
 def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
-    """Make the image to be stored of the one at `path`; return its row and the path of its bytes, None if it is no
-    valid image.
+    """Make the image to be stored of the one at `path`; return its file and the path of its bytes, None if there is no
+    valid image at `path`.
     """
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))

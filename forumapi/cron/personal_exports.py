@@ -50,11 +50,13 @@ _FOOT: Final = "</body></html>\n"
 
 
 class GoneError(Exception):
-    """Signal that the export in work was deleted meanwhile, or asked for anew."""
+    """Signal that work on an export must end: it was deleted meanwhile, or asked for anew."""
 
 
 class Exporter(PollingThread):
-    """Thread that makes personal exports that people have asked for, and deletes those that are a day old."""
+    """Thread that makes personal exports that people have asked for, and deletes those that are a day old. `current`:
+    function that returns the present settings.
+    """
 
     POLL_S = 2.0
 
@@ -69,7 +71,8 @@ class Exporter(PollingThread):
 
 
 def work_off(config: Config) -> bool:
-    """Delete personal exports that are a day old, and make one that waits; return False if none waits.
+    """Delete personal exports that are a day old, and make one of those that wait; return True if one waited, else
+    False.
 
     An export that can't be made is logged, and marked as failed.
     """

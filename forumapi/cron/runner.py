@@ -104,8 +104,8 @@ FAIL = Query(
 
 
 class Run(NamedTuple):
-    """Row of task_runs: the run of a job for one due time. `finished` None: the job is running, or its process died
-    during the commit.
+    """Row of task_runs: the run of the job `task` for one due time. `finished` None: the job is running, or its process
+    died during the commit; `outcome`: "done" or "failed".
 
     `attempts`: tries of this due time; `detail`: the job's result in words, or its error.
     """
@@ -152,8 +152,8 @@ class LeadsElsewhereError(Exception):
 
 
 class Runner:
-    """Runner of `jobs` at their due times, while this process holds the lease. `url`: direct address of the database;
-    `now`: clock, None for the database's.
+    """Runner of `jobs` at their due times, while this process holds the lease `cron`. `url`: direct address of the
+    database; `settings`: those that each run of a job takes anew; `now`: clock, None for the database's.
     """
 
     def __init__(
@@ -329,8 +329,8 @@ class Runner:
         return detail
 
     def _hold(self, tx: Transaction) -> None:
-        """Tie the transaction to this process's term of the lease; outside of `lead` and `run_pending`, where there is
-        no term, do nothing.
+        """Tie the transaction to this process's term of the lease, so that it can't commit in a later term (LostError);
+        do nothing outside of `lead` and `run_pending`, where there is no term.
         """
         if self._leads:
             self._lease.hold(tx)
@@ -338,8 +338,8 @@ class Runner:
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
     ) -> int:
-        """Record a failed try of a due time; return the number of failed tries of this due time, 1 if the database
-        could not be asked.
+        """Record a failed try of a due time; return how often this due time has failed so far, 1 if the database could
+        not be asked.
         """
         text = f"{type(error).__name__}: {error}"[:500]
         try:
@@ -434,7 +434,9 @@ def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[s
 
 
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
-    """Return each scheduled job with its next due time and its latest run, None if it never ran."""
+    """Return each scheduled job, in the order of JOBS, with its next due time and its latest run, None if it never
+    ran.
+    """
     runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]
 

@@ -77,8 +77,8 @@ def search_words(tx: Transaction, config: Config) -> str:
 
 
 def learn(tx: Transaction, most: int, kind: int, site_id: int) -> tuple[int, int, int, bool]:
-    """Add the words of up to `most` bytes of texts to the vocabulary, from the kind and site where the last call ended;
-    (0, 0): from the first.
+    """Add the words of texts, up to `most` bytes of them, to the vocabulary. `kind`, `site_id`: where the last call
+    ended, as it returned them; 0, 0 for the first texts.
 
     Return the number of texts, the kind and site for the next call, and True if no texts are left.
     """

@@ -81,7 +81,9 @@ class ExportThread(PollingThread):
 
 
 class _ExportRun:
-    """One attempt to make one site's export, under `claim`."""
+    """One attempt to make one site's export, under `claim`. `thread`: the thread that the attempt runs in, whose stop
+    ends it.
+    """
 
     def __init__(
         self,

@@ -129,7 +129,9 @@ class ImportThread(PollingThread):
 
 
 class _ClaimedOrigin(Origin):
-    """Source of an import whose batches end once the claim is lost."""
+    """Source of an import whose `lock` raises ImportLostError once the claim is lost, so that no further batch is
+    written.
+    """
 
     claim: ImportClaim
 
@@ -140,7 +142,9 @@ class _ClaimedOrigin(Origin):
 
 
 class _ImportRun:
-    """One attempt at one task, under `claim`."""
+    """One attempt at the task of one site's import, under `claim`. `thread`: the thread that the attempt runs in, whose
+    stop ends it.
+    """
 
     def __init__(
         self, database: Database, config: Config, claim: ImportClaim, thread: PollingThread
@@ -157,8 +161,8 @@ class _ImportRun:
         self._seconds_left: float | None = None
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """Do the task; return its result by the column that it goes into. Raises ImportLostError, ImportRefusedError,
-        DumpError, LayoutError, PortingError, ApiError.
+        """Do the task of the claim; return its result by the column of the import's row that it goes into, {} for a
+        task without one. Raises ImportLostError, ImportRefusedError, DumpError, LayoutError, PortingError, ApiError.
         """
         keeper = _ImportClaimKeeper(self)
         keeper.start()
@@ -179,7 +183,9 @@ class _ImportRun:
 
     @contextlib.contextmanager
     def _opened(self, storage: Storage) -> Iterator[ForumReader]:
-        """Fetch the upload and open its reader, that of the product that it is of."""
+        """Fetch the upload and open the reader of the product that the owner named, else of the one that the upload
+        shows, for the duration of the block. Raises ImportRefusedError, DumpError, LayoutError, ImportLostError.
+        """
         claim, path = self._claim, self._folder / "dump"
         if not claim.object:
             raise ImportRefusedError("the upload is gone: upload the dump again")
@@ -413,7 +419,7 @@ class _ImportRun:
 
 
 class _CountedReader:
-    """Reader that tells a run each document as it is read."""
+    """Reader that passes on another reader's streams, and tells a run each document as it is read."""
 
     def __init__(self, reader: ForumReader, run: _ImportRun) -> None:
         self._reader = reader

@@ -147,7 +147,10 @@ MOVE = Query(
 
 
 class LoggedEvent(NamedTuple):
-    """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). Ids are 0 for none."""
+    """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). `number`: in the order of
+    the site's commits; `parent_…`: the thing that the object hangs on; `actor_id`: profile that made the change;
+    `version`: the object's after it. Each is 0 for none.
+    """
 
     number: int
     kind: str  # models/journal/journal.py
@@ -164,14 +167,18 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Events of a site for a reader, in order; `upto`: the number to which the reader moves its cursor after them."""
+    """Events of a site for a reader, by ascending number; `upto`: the number to which the reader moves its cursor after
+    them.
+    """
 
     events: list[LoggedEvent]
     upto: int
 
 
 def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list[LoggedEvent]:
-    """Return the first `limit` events of a site with a number above `after` and up to `upto` that are still stored."""
+    """Return the first `limit` events of a site, by ascending number, with a number above `after` and up to `upto`
+    (inclusive) that are still stored.
+    """
     rows = tx.rows(READ, site_id=site_id, after=after, upto=upto, limit=limit)
     return [LoggedEvent(*row) for row in rows]
 
@@ -186,8 +193,8 @@ def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
     """Lock the cursor of `reader` on a site until the transaction ends, and return the next `limit` events after it.
 
-    None if there are none, or another process has locked the cursor. Events that are no longer stored are skipped. The
-    caller calls `move`.
+    None if there are none, or another transaction has locked the cursor. Events that are no longer stored are skipped.
+    The caller calls `move` with the batch's `upto` in the same transaction.
     """
     tx.run(BEGIN, reader=reader, site_id=site_id)
     row = tx.row(CURSOR, reader=reader, site_id=site_id)

@@ -27,8 +27,8 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader of the event log: the name of its cursors, the function that carries out its effects, and the statement
-    that finds sites with events for it.
+    """Reader of the event log: the name of its cursors; `work`, the function that carries out the effects of a batch of
+    one site's events in a transaction; `behind`, the statement that finds sites with events for it.
     """
 
     name: str
@@ -80,7 +80,8 @@ class Readers(PollingThread):
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
-        """Let a reader take effect for one batch of a site's events; return False if there is none.
+        """Let a reader take effect for one batch of a site's events; return True if there was one, False if no event is
+        left.
 
         After an error the batch is read one event at a time, and an event that fails again is logged and skipped.
         """

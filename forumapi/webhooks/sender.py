@@ -70,8 +70,8 @@ _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client for receivers: https to public addresses alone; any address and http in the embedded mode,
-    or if `private_webhooks` is set.
+    """Make the HTTP client for requests to receivers, by the settings: https to public addresses alone; any address and
+    http in the embedded mode, or if `private_webhooks` is set.
     """
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)
@@ -79,14 +79,16 @@ def outbound(config: Config) -> Outbound:
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of a message as Standard Webhooks has it, `v1,` and the HMAC-SHA256 in base64."""
+    """Return the signature of a message as Standard Webhooks has it, `v1,` and the HMAC-SHA256 in base64 over id, time
+    and body. `timestamp`: seconds since 1970.
+    """
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a delivery's request; after a change of the secret they have a signature with each of the
-    two for a day.
+    """Return the headers of a delivery's request, sent at `timestamp` (seconds since 1970). For a day after a change of
+    the webhook's secret they have two signatures, by the new secret and by the old one.
     """
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
@@ -147,7 +149,9 @@ class Deliverer(PollingThread):
         tx.after_commit(self.wake)
 
     def apply(self, config: Config) -> None:
-        """Take over the settings of requests to receivers, and the time limit."""
+        """Take over the settings of requests to receivers, and their time limit, from `config`, for the requests from
+        now on.
+        """
         self._outbound = outbound(config)
         self._lease_s = config.webhook_timeout_s + _LEASE_S
 
@@ -303,7 +307,9 @@ class Deliverer(PollingThread):
             metrics.WEBHOOKS.add(1, "disabled")
 
     def _notify(self, tx: Transaction, queue: DeliveryQueue, webhook: DisabledWebhook) -> None:
-        """Queue a mail to the site's owner which says that the webhook is disabled and why."""
+        """Queue a mail to the address in `webhook`, the site's owner's, which says that the webhook was disabled and
+        why.
+        """
         site_id, webhook_id = queue
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)
         since = webhook.failing_since or datetime.datetime.now(datetime.UTC)
@@ -358,8 +364,8 @@ class Deliverer(PollingThread):
         return dumps(message)
 
     def _message(self, site: Site, delivery: DueDelivery, kind: str, fact: Fact) -> dict[str, Any]:
-        """Make the message: the members that a live frame has, with site and type. `fact`: present or former state of
-        the thing.
+        """Return the message about a delivery's event: the members that a live frame has, with site and type. `kind`:
+        the event's as the receiver is told; `fact`: present or former state of the thing.
         """
         name = itemtypes.name_of(delivery.item_type)
         message: dict[str, Any] = {

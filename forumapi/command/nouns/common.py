@@ -37,7 +37,9 @@ class Commands:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(self, name: str, run: Command, text: str) -> argparse.ArgumentParser:
-        """Add a command that calls `run`; return its parser, for options. `text`: its help."""
+        """Add a command that calls `run` with the parsed arguments and the settings; return its parser, for options.
+        `text`: its help.
+        """
         added = self._parsers.add_parser(name, help=text, description=text)
         added.set_defaults(command=run)
         return added
@@ -187,8 +189,8 @@ def find_site(tx: Any, args: argparse.Namespace) -> int:
 
 
 def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
-    """Return the id of the user that --email names, or --profile on the site. Raises CommandError for --profile without
-    a site, NotFound.
+    """Return the id of the user that --email names, or --profile on the site `site_id`, 0 for none. Raises CommandError
+    for --profile without a site, NotFound.
     """
     from forumapi.command import admin
 

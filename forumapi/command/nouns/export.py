@@ -104,7 +104,9 @@ def _static(args: argparse.Namespace, current: Config) -> int:
 
 
 class _Bar:
-    """Progress line on standard error, renewed at most once a second."""
+    """Progress line on standard error, renewed at most once a second; called with the number so far. `total`: estimate,
+    0 for none; `is_quiet`: nothing is shown, as without a terminal.
+    """
 
     def __init__(self, total: int, *, is_quiet: bool, noun: str = "documents") -> None:
         self._total = total

@@ -335,7 +335,7 @@ def _origin(database: Database, args: argparse.Namespace) -> Origin:
 
 
 class _ImportBar:
-    """Progress line of an import, on a terminal."""
+    """Progress line of an import on standard error, if that is a terminal; called with each progress."""
 
     def __init__(self) -> None:
         self._is_shown = sys.stderr.isatty()

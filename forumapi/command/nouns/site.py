@@ -202,7 +202,10 @@ def _usage(args: argparse.Namespace, current: Config) -> int:
 def _period(
     args: argparse.Namespace, default: datetime.timedelta
 ) -> tuple[datetime.datetime, datetime.datetime]:
-    """Return `--since` and `--until`; by default now, and `default` before the end. Raises CommandError."""
+    """Return the times of `--since` and `--until`, in this order; without `--until` the present time, without `--since`
+    the time `default` before the end. Raises CommandError for what is no time, and for a beginning that is not before
+    the end.
+    """
     from forumapi.text import rfc3339
 
     times = []

@@ -75,7 +75,7 @@ MAY_SKIP_TRIGGERS: Final = (
 
 
 class Bar:
-    """Progress bar, shown by calls of `progress`, each of which replaces the previous line."""
+    """Progress bar for `total` things, shown by calls of `progress`, each of which replaces the previous line."""
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress = progress
@@ -85,7 +85,7 @@ class Bar:
         self._started = self._shown = time.monotonic()
 
     def add(self, count: int) -> None:
-        """Add `count` to what is done; show the bar twice a second at most."""
+        """Add `count` to the number of things that are done; show the bar twice a second at most."""
         self._done += count
         now = time.monotonic()
         if now - self._shown >= _BAR_EVERY_S or self._done >= self._total:
@@ -202,5 +202,5 @@ def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
 
 
 def field(text: str) -> str:
-    """Return a text as a field of COPY's text format."""
+    """Return a text escaped as a field of COPY's text format."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")

@@ -52,7 +52,9 @@ class _Chat(msgspec.Struct, gc=False):
 
 
 class Thread(NamedTuple):
-    """Chat of the data set, as positions of its posts in the corpus: `first` to `end` - 1."""
+    """Chat of the data set: its posts are those from `first` to `end` - 1 of the corpus; `prompt`: the topic that the
+    data set names, without one.
+    """
 
     first: int
     end: int
@@ -95,7 +97,9 @@ class Corpus:
         return cls(posts, threads)
 
     def about(self, words: tuple[str, ...]) -> list[Thread]:
-        """Return the chats that hold one of the words (in lower case); those with most such posts first."""
+        """Return the chats with a post that holds one of the words (in lower case); those with most such posts
+        first.
+        """
         found = [
             (sum(_holds(post, words) for post in self.posts[t.first : t.end]), t)
             for t in self.threads
@@ -116,9 +120,8 @@ class Corpus:
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
         """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
-        the thread.
-
-        It is a question of the thread, one that holds one of the words if there is any.
+        the corpus, one of the thread's. It is a sentence of the posts from there on: one that holds one of the words
+        (in lower case) if there is any, else a question if there is any; without words sometimes the thread's prompt.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:
@@ -148,8 +151,8 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat has
-    no unwanted texts; False: these are left out.
+    """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat is known
+    to have no unwanted texts; False: such texts are left out.
     """
     posts: list[str] = []
     parts: list[str] = []

@@ -359,8 +359,8 @@ def verify(database_url: str) -> list[str]:
 
 
 def recount(database_url: str) -> list[str]:
-    """Return the differences between stored and computed counts as `verify` does, for a database that the platform
-    itself has written to.
+    """Return the differences between stored and computed counts, in the sentences of `verify`, for a database that the
+    platform itself has written to. Other values, foreign keys and sequences are not checked.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:

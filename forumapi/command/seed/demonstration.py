@@ -99,7 +99,8 @@ def demo(database_url: str, config: Config, progress: Progress) -> None:
     """Create the sites `bikes` and `trains` in a migrated database, within a few seconds.
 
     The people of CAST are on each site, with addresses such as `owner@bikes.test`; the newcomer has written nothing.
-    The first of them owns the platform's own site too. Raises SeedError if one of the sites exists already.
+    The user `owner@bikes.test` owns the platform's own site too. Each line for `progress` replaces the previous one.
+    Raises SeedError if one of the sites exists already.
     """
     progress("reading the corpus")
     corpus = Corpus.read(about=tuple(itertools.chain(*(demo.words for demo in _DEMOS.values()))))
@@ -150,7 +151,9 @@ def _shape(number: int, key: str, scene: _Demo, corpus: Corpus) -> Shape:
 
 
 def _conversations(scene: _Demo, corpus: Corpus, rng: Random) -> list[Conversation]:
-    """Return conversations made of the corpus's chats about the site's words, longest first."""
+    """Return conversations made of the corpus's chats about the site's words, in the order of creation, without
+    comments so far.
+    """
     private = next(n for n, place in enumerate(scene.places) if place.title == PRIVATE)
     public = [n for n in range(1, len(scene.places)) if n != private]
     starts = [

@@ -45,8 +45,8 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a data set: total numbers over all its sites. The site BENCH_KEY has half of it, and the long and deep
-    threads.
+    """Size of a data set: total numbers over all its sites. The site BENCH_KEY has half of all things, and alone the
+    long threads and the deep microcosm.
     """
 
     sites: int
@@ -69,8 +69,9 @@ SIZES: Final[dict[SizeName, Size]] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """Plan of one site: numbers of people, microcosms, conversations, comments. `bench`: set for the site of the
-    benchmarks.
+    """Plan of one site: numbers of its people, microcosms, conversations, comments. `number`: tells its random
+    generator from those of other sites; `key`: subdomain; `top`: microcosms directly below the root; `bench`: the whole
+    data set's size, for the site of the benchmarks alone.
     """
 
     number: int
@@ -96,7 +97,8 @@ class Place:
 
 @dataclass(slots=True)
 class Conversation:
-    """Conversation of a shape. `first`: position of its first comment in the arrays of `Shape`; `size`: number of its
+    """Conversation of a shape. `age`: microseconds since its creation; `place`, `author`: positions of its microcosm
+    and author in the shape; `first`: position of its first comment in the arrays of `Shape`; `size`: number of its
     comments.
     """
 
@@ -118,8 +120,9 @@ class Conversation:
 class Shape:
     """Shape of one site. People, microcosms, conversations and comments are numbered from 0.
 
-    Profiles are in the order of joining, conversations in that of creation; comments are by conversation, then those on
-    profiles. `order`: positions of the comments by time.
+    Profiles are in the order of joining, conversations in that of creation. The arrays from `age` to `edits` have an
+    entry for each comment: those of the first conversation, the second, …, then those on profiles. `order`: positions
+    of the comments by time, oldest first.
     """
 
     plan: SitePlan
@@ -192,7 +195,8 @@ def plan(size: Size) -> list[SitePlan]:
 
 
 def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
-    """Divide `total` into whole numbers proportional to the weights, each at least `least`; their sum is `total`.
+    """Divide `total` into whole numbers, one for each weight and proportional to the weights, each at least `least`;
+    their sum is `total`.
 
     Raises ValueError if `total` is too small for that.
     """
@@ -233,8 +237,8 @@ def site(plan: SitePlan, corpus: Corpus) -> Shape:
 
 
 def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Fill the shape's conversations with comments, add biographies, and order all by time. `draw` yields the profiles
-    that write.
+    """Fill the shape's conversations with comments, add biographies, and order all by time. `draw` yields without end
+    the numbers of profiles that write.
 
     Before the call, a profile's number is its rank by activity; after it, its place in the order of joining.
     """
@@ -245,7 +249,9 @@ def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 
 
 def writers(active: int, rng: Random) -> Iterator[int]:
-    """Yield the ranks of profiles that write, without end: the first of 10,000 people writes 1 % of all comments."""
+    """Yield without end the ranks, below `active`, of the profiles that write one comment after the other: the first of
+    10,000 people writes 1 % of all comments.
+    """
     cumulated = list(itertools.accumulate((rank + 10) ** -0.9 for rank in range(active)))
     while True:
         yield from rng.choices(range(active), cum_weights=cumulated, k=1_000)
@@ -351,8 +357,8 @@ def _name(rng: Random) -> str:
 
 
 def sizes(conversations: int, comments: int) -> list[int]:
-    """Return each conversation's number of comments, largest first: a few long ones, many short ones, one in 100
-    without any.
+    """Return the number of comments for each of so many conversations, largest first, `comments` in all: a few long
+    ones, many short ones, one in 100 without any.
     """
     empty = conversations // 100 if comments > conversations else 0
     filled = conversations - empty
@@ -431,7 +437,9 @@ def _bios(plan: SitePlan) -> int:
 
 
 def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Write the comments of all conversations into the shape's arrays."""
+    """Write the comments of all conversations into the shape's arrays. `draw` yields the numbers of profiles that
+    write.
+    """
     random = rng.random
     posts = len(corpus.posts)
     quoting = corpus.quoting
@@ -482,7 +490,9 @@ def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 def _marked(
     conversation: Conversation, shape: Shape, rng: Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Choose the conversation's hidden comments (position to kind), and those of heavy authors (position to rank)."""
+    """Choose the conversation's hidden comments (DELETED or MODERATED by position within the conversation), and those
+    by heavy authors (rank of the author by position).
+    """
     size = conversation.size
     bench = shape.plan.bench is not None
     if conversation.hidden:
@@ -503,8 +513,8 @@ def _marked(
 
 
 def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
-    """Yield the ages of a conversation's `size` comments, oldest first: the first soon after `start`, most soon after
-    that one, some late.
+    """Yield the ages of a conversation's `size` comments, oldest first: the first soon after the conversation, whose
+    age is `start`, most soon after that one, some late.
     """
     if not size:
         return
@@ -534,7 +544,9 @@ def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
 
 
 def _join(shape: Shape, rng: Random) -> None:
-    """Give each profile a time of joining before its first comment, the owner's first; renumber them in that order."""
+    """Give each profile a time of joining before its first comment, the owner's first of all; renumber the profiles in
+    that order, everywhere in the shape.
+    """
     count = len(shape.names)
     since = [0] * count
     for who, age in zip(shape.author, shape.age, strict=True):

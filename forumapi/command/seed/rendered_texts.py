@@ -18,7 +18,7 @@ KNOWN_LINKS: Final = (
 
 
 class Rendered(NamedTuple):
-    """Text of a comment as fields for COPY, Markdown and HTML, and the ids of its links."""
+    """Text of a comment: Markdown and HTML, both escaped as fields for COPY, and the ids of its links."""
 
     markdown: str
     html: str
@@ -26,8 +26,8 @@ class Rendered(NamedTuple):
 
 
 class Texts:
-    """Renderer of the corpus's texts, each at its first use; its short links become rows of `links`, an existing one
-    for a known address.
+    """Renderer of the corpus's texts, each at its first use; its short links become rows of `links`; for an address
+    that has a short link already that one is used.
 
     `jump`: address of a short link without its code.
     """
@@ -53,7 +53,9 @@ class Texts:
         return found
 
     def mention(self, name: str, profile_id: int, number: int) -> Rendered:
-        """Return a rendered sentence that mentions the profile of this name and id; `number` chooses which."""
+        """Return a rendered sentence that mentions the profile of this name and id; `number`, any integer, chooses the
+        sentence.
+        """
         phrase = number % len(phrases.MENTIONS)
         found = self._mentions.get((profile_id, phrase))
         if found is None:
@@ -78,7 +80,7 @@ class Texts:
         return Rendered(field(source), field(content.html), links)
 
     def _link(self, url: str) -> tuple[int, str]:
-        """Return id and code of the short link to `url`, new or known."""
+        """Return id and code of the short link to `url`; one that is not known is made, for `write_links`."""
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)

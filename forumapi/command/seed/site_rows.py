@@ -69,7 +69,9 @@ class SeededUser(NamedTuple):
 
 @dataclass(slots=True)
 class Stored:
-    """Ids that a shape's people and things have in the database, and the sums over its comments."""
+    """Ids that one shape's people and things have in the database, numbered on from `first_…` in the shape's order, and
+    the sums over its comments, one entry for each conversation.
+    """
 
     site_id: int
     first_profile: int
@@ -84,8 +86,8 @@ class Stored:
 
 
 class SiteWriter:
-    """Writer of the rows of one seeded site, whose content is given by a `Shape`. `neighbours`: users of the
-    previous site, some of whom are on this one too.
+    """Writer of the rows of one seeded site, whose content is given by a `Shape`. `bar`: counts the comments;
+    `neighbours`: users of the previous site, some of whom are on this one too, [] for the first.
     """
 
     def __init__(
@@ -108,7 +110,9 @@ class SiteWriter:
         self._first_role = store.take("roles", 5)
 
     def write(self) -> list[SeededUser]:
-        """COPY all rows of the site; return its users, those from the previous site included."""
+        """COPY all rows of the site; return the users of its profiles in the shape's order, those shared with the
+        previous site included.
+        """
         self._number()
         self._write_users()
         self._write_site()
@@ -304,7 +308,7 @@ class SiteWriter:
         )
 
     def _roles_of(self) -> dict[int, list[int]]:
-        """Return the ids of the roles that name each profile, ascending, by profile."""
+        """Return the ids of the roles that name each profile, ascending, by the profile's number in the shape."""
         first, shape = self._first_role, self._shape
         found: dict[int, list[int]] = {}
         for role, members in (
@@ -554,8 +558,9 @@ class SiteWriter:
 
 
 class _Parts:
-    """Pairs of a conversation and an author in it, as one array for each column. `live`: number of the author's live
-    comments there; -1 for somebody who began the conversation and has no comment in it.
+    """Pairs of a conversation and an author in it, as one array for each column: `item`, `who`: their numbers in the
+    shape; `live`: number of the author's live comments there, -1 for somebody who began the conversation and has no
+    comment in it; `first`, `last`: ages of the author's first and last activity there.
     """
 
     def __init__(self, shape: Shape, ids: Stored) -> None:
@@ -620,7 +625,7 @@ class _Extra:
         return int(min(limits) * self._rng.random())
 
     def _unwritten(self, wrote: set[int]) -> list[int]:
-        """Return the site's live conversations without those in `wrote`."""
+        """Return the numbers of the site's live conversations without those in `wrote`."""
         conversations = enumerate(self._shape.conversations)
         return [n for n, c in conversations if not c.hidden and n not in wrote]
 
@@ -630,8 +635,8 @@ class _Extra:
             self.follows.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _follow(self, who: int, wrote: set[int], wanted: int) -> None:
-        """Add watchers for profile `who`: on five microcosms, and on conversations until, with those in `wrote`, there
-        are `wanted`.
+        """Add watchers for profile `who`: on five microcosms, and on conversations until, with those in `wrote`
+        (numbers of conversations with a comment by `who`), there are `wanted`.
         """
         self._follow_places(who, 5)
         for n in self._sample(self._unwritten(wrote), wanted - 5 - len(wrote)):
@@ -639,7 +644,9 @@ class _Extra:
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Add read marks for profile `who`: half of the conversations read to the end, half to a comment between."""
+        """Add read marks for profile `who` on some conversations without those in `wrote`, half of them read to the
+        end, half to a comment between, and on three microcosms.
+        """
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]
             way = self._shape.conversations[n].age - end if self._rng.random() < 0.5 else -end

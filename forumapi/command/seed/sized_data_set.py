@@ -45,8 +45,8 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
 def filling(
     database_url: str, keys: list[str], progress: Progress, *, build_last: bool
 ) -> Iterator[Store]:
-    """Yield a transaction of a bulk load for new sites with these subdomains; at the end of the block finish it,
-    commit, and vacuum.
+    """Yield a transaction of a bulk load for new sites with the subdomains `keys`; at the end of the block finish the
+    load, commit, and vacuum. `build_last`: secondary indexes are built at the end.
 
     Raises SeedError if a subdomain is taken.
     """
