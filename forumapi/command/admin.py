@@ -263,7 +263,7 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
-    """Carry out an action that runs, in this process, beside the processes that serve the site; return once it has
+    """Carry out a running action in this process, beside those that serve the site; return once the action has
     ended.
     """
     worker = ActionWorker(database, lambda: True, lambda: None)

@@ -44,7 +44,7 @@ def gravatars(tx: Transaction, config: Config) -> str:
     """Fetch and store Gravatar's pictures for members without a picture, a batch of members a run; return the result in
     words.
 
-    Members are taken by site in order of id. Those whose requests failed are tried again by the next run, as `_ask`
+    Members are taken by site in order of id. Members whose requests failed are tried again by the next run, as `_ask`
     says.
     """
     people = gravatar.due(tx, MOST) if config.gravatar_url else []

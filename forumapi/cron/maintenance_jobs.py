@@ -314,8 +314,8 @@ COUNTING_SITES = Query(
 
 
 def fold_counters(tx: Transaction, config: Config) -> str:
-    """Add the pending deltas of microcosms' counters to their base rows and delete them; what readers see as the sum
-    does not change.
+    """Add the pending deltas of microcosms' counters to their base rows and delete the deltas; what readers see as the
+    sum does not change. Return the result in words.
     """
     sites = [row[0] for row in tx.rows(SITES_WITH_DELTAS)]
     for site_id in sites:
@@ -327,20 +327,23 @@ def fold_counters(tx: Transaction, config: Config) -> str:
 
 def online_profiles(tx: Transaction, config: Config) -> str:
     """Count for each site the profiles that were active within 90 minutes, and store the number where it has changed
-    (P-66).
+    (P-66); return the result in words.
     """
     return f"{tx.run(ONLINE)} sites changed"
 
 
 def site_statistics(tx: Transaction, config: Config) -> str:
-    """Compute and store all six statistics of every site that is not deleted (platform 2.2)."""
+    """Compute and store all six statistics of every site that is not deleted (platform 2.2); return the result in
+    words.
+    """
     return f"{tx.run(STATISTICS)} sites"
 
 
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete expired rows that live for hours or days: idempotency keys, single-use secrets such as sign-in codes,
     rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undo kept,
-    ended sanctions, addresses of guests who reported, verdicts of checks.
+    ended sanctions, addresses of guests who reported, verdicts of checks, records of moderation rules. Return the
+    numbers in words.
     """
     keys = tx.run(FORGET_KEYS, hours=config.idempotency_hours)
     codes = tx.run(FORGET_SINGLE_USE)
@@ -358,7 +361,7 @@ def short_lived(tx: Transaction, config: Config) -> str:
 
 def event_partitions(tx: Transaction, config: Config) -> str:
     """Create the event log's partitions of the next EVENT_DAYS_AHEAD days, and drop those of more than EVENT_DAYS ago
-    that no reader needs.
+    that no reader needs; return the result in words.
     """
     row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
     assert row is not None, "the function returns one row"
@@ -366,20 +369,20 @@ def event_partitions(tx: Transaction, config: Config) -> str:
 
 
 def metrics(tx: Transaction, config: Config) -> str:
-    """Store one sample of the platform's figures (platform 8); in production only."""
+    """Store one sample of the platform's figures (platform 8), in production only; return the result in words."""
     if config.mode != "prod":
         return "not in this environment"
     return f"{platform_growth.sample(tx)} sample"
 
 
 def old_usage(tx: Transaction, config: Config) -> str:
-    """Delete the usage of sites that is older than site_usage.KEPT_DAYS."""
+    """Delete the usage of sites that is older than site_usage.KEPT_DAYS; return the result in words."""
     return f"{site_usage.delete_old(tx)} hours"
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:
-    """Correct the numbers of items and comments of every microcosm, then order each site's microcosms by these
-    numbers.
+    """Correct the numbers of items and comments of every microcosm, then order each site's microcosms by these numbers;
+    return the result in words.
     """
     tx.row(LOCK_COUNTS)
     corrected = tx.run(COUNT_MICROCOSMS)
@@ -388,7 +391,8 @@ def microcosm_counts(tx: Transaction, config: Config) -> str:
 
 def expired_credentials(tx: Transaction, config: Config) -> str:
     """Delete expired tokens, OAuth grants and bans; old mail, push, runs of jobs, sign-in networks, spam verdicts and
-    dead letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`.
+    dead letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`. Return the
+    result in words.
 
     The entries themselves are deleted by the job `audit_heads`.
     """
@@ -406,7 +410,9 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Delete updates that remind of an event, a month after they were made; other updates are kept."""
+    """Delete updates that remind of an event, a month after they were made; other updates are kept. Return the result
+    in words.
+    """
     forgotten = 0
     for _ in range(UPDATE_BATCHES):
         found = tx.run(FORGET_REMINDERS, most=UPDATES_AT_ONCE)
@@ -418,7 +424,7 @@ def old_updates(tx: Transaction, config: Config) -> str:
 
 def profile_counts(tx: Transaction, config: Config) -> str:
     """Correct the numbers of comments and conversations of every profile (P-68), and recompute the roles of corrected
-    profiles on sites with criteria on these numbers.
+    profiles on sites with criteria on these numbers; return the result in words.
     """
     corrected = tx.rows(COUNT_PROFILES)
     counting = {row[0] for row in tx.rows(COUNTING_SITES)}
@@ -427,18 +433,18 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 
 def name_looks(tx: Transaction, config: Config) -> str:
-    """Compute the skeletons of profile names that have none yet, MOST_NAMES a run."""
+    """Compute the skeletons of profile names that have none yet, MOST_NAMES a run; return the result in words."""
     return f"{profile.store_looks(tx, MOST_NAMES)} names"
 
 
 def digests(tx: Transaction, config: Config) -> str:
-    """Queue the mails of digests that are due."""
+    """Queue the mails of digests that are due; return the result in words."""
     return f"{digest.queue_due(tx)} digests"
 
 
 def due_roles(tx: Transaction, config: Config) -> str:
-    """Recompute the roles of profiles that meet other criteria than before by the passage of time alone. Profiles that
-    make requests need no job: the request recomputes their roles.
+    """Recompute the roles of profiles that meet other criteria than before by the passage of time alone, MOST_DUE a
+    run; return the result in words. Profiles that make requests need no job: the request recomputes their roles.
     """
     due = role_recomputation.due(tx, MOST_DUE)
     _settle(tx, due)
@@ -446,7 +452,7 @@ def due_roles(tx: Transaction, config: Config) -> str:
 
 
 def _settle(tx: Transaction, profiles: Sequence[tuple[int, int]]) -> None:
-    """Recompute the roles of `profiles`, which are (site id, profile id)."""
+    """Recompute the roles of the profiles, each given by site id and profile id."""
     by_site: dict[int, list[int]] = {}
     for site_id, profile_id in sorted(profiles):
         by_site.setdefault(site_id, []).append(profile_id)

@@ -148,7 +148,7 @@ def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
 
 
 class LeadsElsewhereError(Exception):
-    """Error of a command that is to run the jobs while a cron process leads elsewhere."""
+    """Error of a command that is to run the jobs that are due while a cron process leads and runs them."""
 
 
 class Runner:
@@ -421,7 +421,7 @@ def run_once(url: str, config: Config, name: str) -> str:
 
 
 def find(name: str) -> Job:
-    """Return the scheduled job of this name. Raises KeyError."""
+    """Return the scheduled job of this name. Raises KeyError for an unknown name."""
     return {job.name: job for job in JOBS}[name]
 
 

@@ -29,8 +29,8 @@ Work = Callable[[Transaction, Config], str]
 
 
 class RetryPolicy(NamedTuple):
-    """Policy of retries after a failure: their greatest number before the next due time, and the seconds before the
-    first, doubled for each further one.
+    """Policy of retries after a failure. `times`: most retries of one due time, all before the job's next one;
+    `wait_s`: seconds before the first retry, doubled for each further one.
     """
 
     times: int

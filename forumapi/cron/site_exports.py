@@ -81,8 +81,8 @@ class ExportThread(PollingThread):
 
 
 class _ExportRun:
-    """One attempt to make one site's export, under `claim`. `thread`: the thread that the attempt runs in, whose stop
-    ends it.
+    """Attempt to make one site's export, under `claim`. `thread`: the thread that the attempt runs in, whose stop ends
+    it.
     """
 
     def __init__(

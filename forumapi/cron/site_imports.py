@@ -142,7 +142,7 @@ class _ClaimedOrigin(Origin):
 
 
 class _ImportRun:
-    """One attempt at the task of one site's import, under `claim`. `thread`: the thread that the attempt runs in, whose
+    """Attempt at the task of one site's import, under `claim`. `thread`: the thread that the attempt runs in, whose
     stop ends it.
     """
 
@@ -162,7 +162,8 @@ class _ImportRun:
 
     def results(self) -> dict[str, dict[str, Any]]:
         """Do the task of the claim; return its result by the column of the import's row that it goes into, {} for a
-        task without one. Raises ImportLostError, ImportRefusedError, DumpError, LayoutError, PortingError, ApiError.
+        task without one. Raises ImportLostError, ImportRefusedError, DumpError, LayoutError, PortingError,
+        StorageError, ApiError.
         """
         keeper = _ImportClaimKeeper(self)
         keeper.start()
@@ -184,7 +185,8 @@ class _ImportRun:
     @contextlib.contextmanager
     def _opened(self, storage: Storage) -> Iterator[ForumReader]:
         """Fetch the upload and open the reader of the product that the owner named, else of the one that the upload
-        shows, for the duration of the block. Raises ImportRefusedError, DumpError, LayoutError, ImportLostError.
+        shows, for the duration of the block. Raises ImportRefusedError, DumpError, LayoutError, StorageError,
+        ImportLostError.
         """
         claim, path = self._claim, self._folder / "dump"
         if not claim.object:

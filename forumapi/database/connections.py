@@ -56,7 +56,7 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
     """Make a function that blocks until the socket `fd` is readable or, called with True, writable: by gevent where the
     standard library is patched, else by poll.
 
-    It raises SilenceError after `timeout_s`, since a frozen server does not keep its own time limits.
+    The function raises SilenceError after `timeout_s`, since a frozen server does not keep its own time limits.
     """
     from gevent.monkey import get_original, is_module_patched
 

@@ -37,10 +37,11 @@ class Query:
     """SQL statement, made once as a constant. `name`, unique: comment in the database's log, label of metrics, name of
     the prepared statement; `sql` has %(named)s parameters.
 
-    `replica`: if a standby may answer; only for statements that write nothing, lock nothing and read no server state.
-    `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site. `unrestricted`: why
-    it may return rows that are neither of things that parameters name nor readable by the viewer; "" if it does not.
-    `changes_site`: it increments versions of a site, which processes hold in memory.
+    `replica`: when a standby may answer; other than NEVER only for statements that write nothing, lock nothing and read
+    no server state. `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site.
+    `unrestricted`: why it may return rows that are neither of things that parameters name nor readable by the viewer;
+    "" if it does not. `changes_site`: it increments versions of a site, which processes hold in memory. `all`: the
+    statements made so far, by name.
     """
 
     __slots__ = (

@@ -67,8 +67,8 @@ _NOTHING: Final[Params] = {}
 
 
 class MinLsn(NamedTuple):
-    """Positions in the primary's log, in bytes, when it was asked: `flushed` to disk, and `inserted`; with its
-    timeline, and a snapshot of the same moment.
+    """Positions in the primary's log, in bytes, at the moment when the primary was asked: up to which the log was
+    `flushed` to disk, and `inserted`; with the log's timeline, and a snapshot of the same moment.
     """
 
     flushed: int
@@ -312,8 +312,8 @@ def _reaches(standby: Standby, needed: int) -> bool:
 class StandbyReader(Reader):
     """Reader of one request: on the standby for queries that allow that, on the primary for others.
 
-    It keeps one connection to the standby, since another server behind the same address may be further behind. Once the
-    standby could not answer, all later reads of the request are the primary's.
+    The reader keeps one connection to the standby, since another server behind the same address may be further behind.
+    Once the standby could not answer, all later reads of the request are the primary's.
     """
 
     __slots__ = ("_is_refused", "_min_lsn", "_standby", "_standbys")

@@ -147,9 +147,9 @@ MOVE = Query(
 
 
 class LoggedEvent(NamedTuple):
-    """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). `number`: in the order of
-    the site's commits; `parent_…`: the thing that the object hangs on; `actor_id`: profile that made the change;
-    `version`: the object's after it. Each is 0 for none.
+    """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). `number`: its place in the
+    order of the site's commits; `parent_…`: the thing that the object hangs on; `actor_id`: profile that made the
+    change; `version`: the object's after the change. Each is 0 for none.
     """
 
     number: int

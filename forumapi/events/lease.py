@@ -87,8 +87,8 @@ class LostError(Unavailable):
 
 
 class Lease:
-    """Lease of this name, held by this process or not. `url`: direct address of the database, over which it keeps a
-    connection of its own.
+    """Lease of this name, which this process tries to take; held by this process or not. `url`: direct address of the
+    database, over which the lease keeps a connection of its own.
 
     One thread alone calls `take` and `release`; any may call the others.
     """
@@ -124,7 +124,7 @@ class Lease:
     def now(self) -> datetime.datetime:
         """Return the present time by the database's clock, since that of this machine may be wrong or be set.
 
-        It is the database's time at the last renewal, plus the monotonic time since.
+        The time is the database's at the last renewal, plus the monotonic time since.
         """
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)

@@ -498,7 +498,7 @@ class Unreadable(PortedDocument, frozen=True, kw_only=True):
 
 @runtime_checkable
 class ForumReader(Protocol):
-    """Interface of a source of one forum's documents, one stream a kind. It writes nothing, and reads row by row.
+    """Interface of a source of one forum's documents, one stream a kind. A reader writes nothing, and reads row by row.
 
     Each stream can be read more than once, and yields the same documents in the same order while the source is
     unchanged: after a break the loader skips what it already has. A stream that a product lacks is empty. The loader

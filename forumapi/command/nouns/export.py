@@ -65,8 +65,8 @@ def _export(args: argparse.Namespace, current: Config) -> int:
 
 
 def _static(args: argparse.Namespace, current: Config) -> int:
-    """Write the site as HTML pages for guests. They hold nothing private, so the audit does not record it. Raises
-    CommandError if a file can't be read or written.
+    """Write the site as HTML pages for guests; the pages hold nothing private, so the audit does not record the
+    command. Raises CommandError if a file can't be read or written.
     """
     import dataclasses
 

@@ -99,8 +99,8 @@ class Bar:
 
 
 class Store:
-    """Transaction of a bulk load. It locks the tables TABLES against other writers, and skips triggers and foreign keys
-    if the database user may.
+    """Transaction of a bulk load, which locks the tables TABLES against other writers, and skips triggers and foreign
+    keys if the database user may.
 
     `build_last`: secondary indexes are dropped, and built again by `finish`.
     """

@@ -120,8 +120,9 @@ class Corpus:
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
         """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
-        the corpus, one of the thread's. It is a sentence of the posts from there on: one that holds one of the words
-        (in lower case) if there is any, else a question if there is any; without words sometimes the thread's prompt.
+        the corpus, one of the thread's. The title is a sentence of the posts from there on: one that holds one of the
+        words (in lower case) if there is any, else a question if there is any; without words sometimes the thread's
+        prompt.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:

@@ -589,8 +589,8 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """Watchers, read marks and ignored things, as lists of rows, beyond those that authors get for what they wrote; the
-    benchmark's members have exact numbers of them.
+    """Watchers, read marks and ignored things (`follows`, `marks`, `ignores`), as lists of rows, beyond those that
+    authors get for what they wrote; the benchmark's members have exact numbers of them.
     """
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:
@@ -676,7 +676,9 @@ class _Extra:
 
 
 def _edit_reason(conversation: Conversation) -> str:
-    """Return the edit reason that a conversation's latest change leaves on a running platform (content 1.10)."""
+    """Return the edit reason that a conversation's latest change leaves on a running platform (content 1.10); "" for an
+    unchanged one.
+    """
     if conversation.hidden:
         name = "delete" if conversation.hidden == DELETED else "moderated"
         return f"Set {name} to true"

@@ -91,7 +91,9 @@ class _Window:
         self.ended = False
 
     def more(self) -> bool:
-        """Read the next chunk of the stream behind the bytes in memory; return False at the end of the stream."""
+        """Read the next chunk of the stream behind the bytes in memory, and drop those that have been parsed; return
+        True, or False at the end of the stream.
+        """
         chunk = self._stream.read(_CHUNK)
         if not chunk:
             self.ended = True
@@ -107,8 +109,8 @@ class _Window:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Parse a dump: yield each wanted table's definition, then its rows. `encoding`: of the text, in place of the one
-    that the dump names. Raises DumpError.
+    """Parse a dump: yield the definition of each table whose name passes `is_wanted`, then its rows. `encoding`: of the
+    text, "" for the one that the dump names. Raises DumpError.
     """
     return _Reader(stream, is_wanted, encoding).run()
 
@@ -153,7 +155,7 @@ class _Reader:
         return f"row {self._counts.get(self._last, 0)} of {self._last}"
 
     def _skip_space(self) -> bytes:
-        """Skip white space and comments; return the end of what was skipped."""
+        """Skip white space and comments; return the last 4,096 bytes of what was skipped, b"" if nothing was."""
         window = self._window
         while True:
             match = _SPACE.match(window.data, window.position)
@@ -171,8 +173,8 @@ class _Reader:
             return skipped[-4096:]
 
     def _other(self) -> Iterator[DumpTable]:
-        """Read a statement that is no INSERT; a table's definition tells the types of its columns. Raises DumpError
-        if it has no end.
+        """Read a statement that is no INSERT, and yield the table that the statement defines if that table is wanted.
+        Raises DumpError for a statement without an end.
         """
         window = self._window
         while True:
@@ -372,7 +374,7 @@ _LITERALS: Final = ("text", "number", "null", "hex", "hexed", "bits")
 
 
 def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
-    """Return kind and bytes of the SQL value that the match holds."""
+    """Return the kind (of _LITERALS) and the bytes of the SQL value that the match holds."""
     for kind in _LITERALS:
         if (data := match[kind]) is not None:
             return kind, data
@@ -380,7 +382,7 @@ def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
 
 
 def _number(data: bytes) -> int | float | str:
-    """Return a number; one of more digits than an integer column has, as it is written."""
+    """Return a number; one of more than _MAX_DIGITS characters as the text in which it is written."""
     if len(data) > _MAX_DIGITS:
         return data.decode()
     try:

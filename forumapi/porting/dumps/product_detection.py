@@ -32,7 +32,8 @@ class _FoundError(Exception):
 
 def detect(path: Path, most: int) -> str:
     """Return the product, one of NAMES, of an archive in the neutral layout, or of the first table in a dump that one
-    product alone has. `most`: bytes of the dump after decompression. Raises DumpError if nothing tells the product.
+    product alone has. `most`: limit for the dump's bytes after decompression. Raises DumpError beyond the limit, and if
+    nothing tells the product.
     """
     with path.open("rb") as opened:
         head = opened.read(len(_ZIP))

@@ -53,13 +53,15 @@ def as_time(value: Any) -> datetime.datetime | None:
 
 
 def as_moment(value: Any) -> datetime.datetime | None:
-    """Parse a time with its zone as PostgreSQL writes it; None for anything else."""
+    """Parse a time with its zone as PostgreSQL writes it; return it in UTC, None for anything else."""
     moment = _parsed(value)
     return moment.astimezone(datetime.UTC) if moment and moment.tzinfo else None
 
 
 def as_utc(value: Any) -> datetime.datetime | None:
-    """Parse a time as PostgreSQL or SQLite writes it; without a zone it is UTC. None for anything else."""
+    """Parse a time as PostgreSQL or SQLite writes it, one without a zone as UTC; return it in UTC, None for anything
+    else.
+    """
     moment = _parsed(value)
     if moment is None or not 1 < moment.year < datetime.MAXYEAR:
         return None

@@ -43,8 +43,8 @@ class Source(Protocol):
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        """Yield rows of a table with these columns, sorted by the columns `order`; with `equal` only rows that have
-        these values in the columns of these names.
+        """Yield rows of a table, each a map of these columns, sorted by the columns `order`; with `equal` only rows
+        that have these values in the columns of these names.
 
         A column that does not exist is None in each row; a table, or a column of `equal`, that does not exist means no
         rows.
@@ -112,8 +112,9 @@ class DumpSource:
     ) -> None:
         """Read the whole dump. Raises DumpError.
 
-        `tables`, `marker`, `prefix`: see `tables_of_board`. `encoding`: of the text, in place of the one that the dump
-        names. `folder`: for the temporary file. `most`: bytes that the dump may have.
+        `tables`, `marker`, `prefix`: see `tables_of_board`. `encoding`: of the text, "" for the one that the dump
+        names. `folder`: for the temporary file, None for the system's. `most`: bytes that the dump may have after
+        decompression.
         """
         self._columns: dict[str, tuple[str, ...]] = {}
         self._skipped: list[SkippedRow] = []
@@ -257,7 +258,8 @@ class DumpSource:
 def tables_of_board(
     name: str, tables: Collection[str], wanted: frozenset[str], marker: str, prefix: str | None
 ) -> dict[str, str]:
-    """Return the full names of one board's tables by their names without prefix: those of `wanted` among `tables`.
+    """Return the full names of one board's tables by their names without prefix: those of `wanted` (names without
+    prefix) among `tables` (full names).
 
     `marker`: a table that only this product has; its full name gives the prefix where `prefix` is None. Raises
     DumpError if there is no such table, or several boards have one; `name` is the dump's, for the message.

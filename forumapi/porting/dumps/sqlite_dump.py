@@ -30,8 +30,8 @@ def looks_like(head: bytes) -> bool:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Copy the file, and yield each wanted table's definition, then its rows. `encoding` is not used: the file names
-    its own. Raises DumpError.
+    """Copy the file, and yield the definition of each table whose name passes `is_wanted`, then its rows. `encoding` is
+    not used: the file names its own. Raises DumpError.
     """
     with tempfile.NamedTemporaryFile(prefix="forumapi-import-", suffix=".sqlite") as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)

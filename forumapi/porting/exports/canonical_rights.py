@@ -133,5 +133,7 @@ def _condition(role: PortedRole) -> str:
 
 
 def _sorted(names: set[str]) -> list[str]:
-    """Return names sorted; if all members have a right, the names of single people are left out."""
+    """Return names of those who have a right, sorted; if all members have it, guests and members alone, no person or
+    criteria.
+    """
     return sorted(names & {GUESTS, MEMBERS} if MEMBERS in names else names)

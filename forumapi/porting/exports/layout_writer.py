@@ -45,7 +45,7 @@ class LayoutSink(Protocol):
 
 
 class FolderSink:
-    """Target in a folder, which is created. Raises OSError."""
+    """Target of an export's files in a folder, which is created with the first file. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class FolderSink:
 
 
 class ZipSink:
-    """Target in a ZIP file, opened by `zip_file`."""
+    """Target of an export's files in the ZIP file `archive`, opened by `zip_file`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive

@@ -183,7 +183,7 @@ class Origin(NamedTuple):
     @classmethod
     def find_or_create(cls, tx: Transaction, site_id: int, title: str, board: Board) -> Origin:
         """Find the site's import with this title; without one insert it, with the product and addresses that `board`
-        names. One that is found stays as it is, whatever `board` names.
+        names. An import that is found stays as it is, whatever `board` names.
         """
         tx.run(
             INSERT_ORIGIN,
@@ -291,7 +291,7 @@ class Origin(NamedTuple):
         return [row for digest, row in keyed.items() if digest in new]
 
     def forget_written(self, tx: Transaction) -> None:
-        """Delete the marks of what earlier runs wrote, so that the next run writes all documents again."""
+        """Delete the marks that `unwritten` set, so that the next run writes the rows of earlier runs again."""
         tx.run(UNMARK, site_id=self.site_id, origin_id=self.id)
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:

@@ -426,7 +426,9 @@ def _label(title: str) -> str:
 
 
 def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the stream's documents in lists of `size`, or fewer once their texts exceed _BATCH_CHARACTERS."""
+    """Yield the stream's documents in lists of `size`; in shorter ones where the texts of a list exceed
+    _BATCH_CHARACTERS.
+    """
     batch: list[T] = []
     characters = 0
     for one in stream:

@@ -243,8 +243,8 @@ def _rights(allowed: ForumPermissions) -> frozenset[str]:
 
 
 def _without_barred(listed: Sequence[PortedRole]) -> tuple[PortedRole, ...]:
-    """Return a forum's roles after a banned role that holds all guests, or all members, has taken these out of the
-    others.
+    """Return a forum's roles, without guests in all of them if a banned role holds all guests, and without members if a
+    banned role holds all members; in the latter case the banned roles are left out.
     """
     barring = [role for role in listed if role.is_banned]
     no_guests = any(role.include_guests for role in barring)

@@ -164,8 +164,8 @@ class DiscourseText:
 
 
 def files(raw: str) -> list[str]:
-    """Return what a text names its files by, in their order: the hash of the bytes in 40 hexadecimal digits, a
-    placeholder's in 32, else the path from `/uploads/` on.
+    """Return the keys that a text names its files by, in the text's order: the hash of the bytes in 40 hexadecimal
+    digits, a placeholder's in 32, else the path from `/uploads/` on.
     """
     found = []
     for match in _FILE.finditer(raw):

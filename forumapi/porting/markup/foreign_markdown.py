@@ -230,7 +230,9 @@ def with_quotations(text: str, cite: Callable[[str], str]) -> str:
 
 
 def _split(text: str) -> list[list[str]]:
-    """Split a text into lines, with each tag outside of code on a line of its own that begins with U+E000."""
+    """Return for each line of a text its parts, in order: each tag outside of code is a part of its own, which begins
+    with U+E000.
+    """
     found: list[list[str]] = []
     fence = ""
     for line in text.replace(_SIGN, "").split("\n"):

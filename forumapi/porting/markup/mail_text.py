@@ -66,7 +66,9 @@ def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]
 
 
 def _quotations(parent: TextNode, lines: list[tuple[int, str]], level: int) -> None:
-    """Add lines of at least this level of quotation to a node."""
+    """Add those of the lines (pairs of `_lines`), all of at least this level of quotation, to a node, deeper ones as
+    quotations in it.
+    """
     paragraph: list[str] = []
 
     def end() -> None:

@@ -36,9 +36,9 @@ def open_reader(
     the URL of a live PostgreSQL. Raises LayoutError, DumpError, OSError.
 
     `files`: folder of the board's uploads, None without. `prefix`: that of the tables' names, where a database holds
-    several boards; None for the product's usual one. `encoding`: of the dump's text, "" for the one that the dump
-    names. `folder`: for temporary files, None for the system's. `most`: bytes that a dump may have after decompression,
-    None for MAX_DUMP.
+    several boards; None for the product's usual one, or for the only one that there is. `encoding`: of the dump's text,
+    "" for the one that the dump names. `folder`: for temporary files, None for the system's. `most`: bytes that a dump
+    may have after decompression, None for MAX_DUMP.
     """
     if product == "microcosm":
         from forumapi.porting.readers.microcosm import MicrocosmReader

@@ -760,7 +760,7 @@ class DiscourseReader(TableReader):
 class DiscourseRights(GroupRights):
     """Rights of a board's people, through their groups, those of staff and levels of trust included.
 
-    A category that is not restricted is read by everybody; its groups say who writes. One that is restricted is read by
+    A category that is not restricted is read by everybody; its groups say who writes. A restricted category is read by
     its groups and by administrators alone: a moderator needs a group as others do.
     """
 

@@ -66,8 +66,8 @@ _SCHEMA: Final = """
 
 class _Head(NamedTuple):
     """Headers of one message as far as threads and people need them. `references`: ids of messages, the nearest one
-    last; `list`, `list_name`: id and name of the mailing list; `address`, `name`: the author's; `sent`: seconds since
-    1970, None if unknown.
+    last; `list`, `list_name`: id and name of the mailing list, "" without one; `address`, `name`: the author's; `sent`:
+    seconds since 1970, None if unknown; `is_archived`: False if the author wanted it in no archive.
     """
 
     id: str

@@ -574,9 +574,9 @@ class VbulletinReader(TableReader):
 class VbulletinRights(GroupRights):
     """Rights of a board's people, through all of their groups, and as moderators of a forum and of those below it.
 
-    Who waits for a mail to be confirmed counts as a member; who is in a group of banned people, or waits for approval,
-    is `refused`. A dump whose groups have no rights is not a whole one: members have what the product gives them at
-    first, and guests nothing.
+    Who waits for a mail to be confirmed counts as a member; `refused` holds the ids of those in a group of banned
+    people and of those who wait for approval. A dump whose groups have no rights is not a whole one: members have what
+    the product gives them at first, and guests nothing.
     """
 
     def __init__(self, source: Source) -> None:
