@@ -252,7 +252,8 @@ _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_redirect_uris(given: Iterable[str]) -> list[str]:
-    """Return the URIs in `given`, each once. Raises Invalid for more than MOST_URIS, and for a URI that is not allowed.
+    """Return the URIs in `given`, each once, in their order. Raises Invalid for more than MOST_URIS, and for a URI that
+    is not allowed.
 
     Allowed are https on any host, and http on loopback (RFC 8252); no URI has a fragment, a user, or dots that lead
     upwards.

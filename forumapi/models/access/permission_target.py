@@ -295,7 +295,7 @@ def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> Permissi
 
 
 def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
-    """Return the target for a comment, made of a row of COMMENT; without a row it does not exist."""
+    """Return the target for the comment `id`, made of `row`, its COMMENT row; with None the target does not exist."""
     if row is None:
         return PermissionTarget(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row

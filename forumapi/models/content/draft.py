@@ -125,7 +125,9 @@ class Draft:
 
     @classmethod
     def find(cls, tx: Reader, author: Author, place: ItemRef) -> Self | None:
-        """Return the author's draft at a place; None if there is none."""
+        """Return the author's draft at `place`, which is the item or profile to be commented on, or the microcosm; None
+        if there is none.
+        """
         row = tx.row(FIND, **_key(author, place))
         return cls._of(*row) if row else None
 

@@ -315,8 +315,9 @@ _CALLED_OFF: Final = ("postponed", "cancelled")
 
 
 def after_put(sent: Any, before: EventDetails) -> EventDetails:
-    """Return the details as `checked` does, for a PUT, whose body may also cancel or postpone an event by its status,
-    or restore it (C-27). A postponed or cancelled event stays so unless the body has another status.
+    """Return the details as `checked` does, with the same arguments, for a PUT, whose body may also cancel or postpone
+    an event by its status, or restore it (C-27). A postponed or cancelled event stays so unless the body has another
+    status.
     """
     details = checked(sent, before)
     wanted = before.status if isinstance(sent.status, UnsetType) else sent.status

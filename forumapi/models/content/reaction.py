@@ -112,10 +112,10 @@ RESET_KINDS = Query(
 
 
 def _counted(name: str, change: str, sign: str, table: str, key: str) -> Query:
-    """Return a statement that inserts or deletes a reaction and adapts its count, or does nothing if the reaction is
-    there, or not there, already.
+    """Return a statement, `reaction.<name>`, that inserts or deletes a reaction and adapts its count, or does nothing
+    if the reaction is there, or not there, already.
 
-    All arguments are SQL: `change` the INSERT or DELETE, `sign` + or -, `table` and `key` those of the thing.
+    All other arguments are SQL: `change` the INSERT or DELETE, `sign` + or -, `table` and `key` those of the thing.
     """
     return Query(
         f"reaction.{name}",

@@ -269,8 +269,8 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return, each once, the microcosm ids `forum_ids` and, for each of these that is readable, the ids of the readable
-    microcosms below it.
+    """Return, each once, the microcosm ids `forum_ids` and, for each of these in `view`, the readable microcosms, the
+    ids of the readable microcosms below it.
     """
     found = list(forum_ids)
     for id in forum_ids:

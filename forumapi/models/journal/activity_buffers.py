@@ -195,6 +195,6 @@ class Activity:
             self._used = self._some({**used, **self._used})
 
     def _some(self, entries: dict[K, V]) -> dict[K, V]:
-        """Return the newest of the entries, at most MOST."""
+        """Return the last MOST entries of a buffer, which are the newest; all of them if there are fewer."""
         beyond = max(0, len(entries) - self.MOST)
         return dict(islice(entries.items(), beyond, None))

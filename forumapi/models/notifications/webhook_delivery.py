@@ -541,7 +541,9 @@ def forget_old(tx: Transaction, days: int) -> int:
 
 
 def document(row: Row, cursor: str) -> dict[str, Any]:
-    """Return a row of `page` as JSON members for the site's owner; `cursor`: that of its event."""
+    """Return a delivery, a row of DeliveryQueue.page, as JSON members for the site's owner; `cursor`: that of its
+    event.
+    """
     id, _, state, kind, item_type, item_id, parent_type, parent_id, version, occurred = row[:10]
     queued, attempts, not_before, status, error = row[10:15]
     is_queued = state == QUEUED

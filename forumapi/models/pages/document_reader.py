@@ -75,8 +75,9 @@ class Documents:
     def _fetch_missing(
         self, tx: Reader, site_id: int, wanted: Mapping[Key, tuple[Kind, int]]
     ) -> dict[tuple[Kind, int], Fragment]:
-        """Return documents that memory did not have a moment ago: from memory if another request has fetched them
-        since, else from memcached or the database.
+        """Return, by (kind, id), the documents that memory did not have a moment ago: from memory if another request
+        has fetched them since, else from memcached or the database. `wanted`: (kind, id) by the document's key in the
+        caches.
 
         Raises Unavailable if the database has an older version than the one asked for.
         """

@@ -91,7 +91,9 @@ def switch(tx: Transaction, author: Author, *, on: bool) -> None:
 
 
 def due(tx: Reader, most: int) -> list[GravatarRequest]:
-    """Return up to `most` profiles of all sites whose pictures are to be requested now."""
+    """Return up to `most` profiles, of all sites that use Gravatar, older than a minute and behind the last one that
+    `advance` recorded for their site; each site's by ascending id, sites in turn.
+    """
     return [GravatarRequest(*row) for row in tx.rows(DUE, most=most)]
 
 

@@ -227,8 +227,8 @@ def page(
     wanted: Filter,
     at: Paging,
 ) -> PeoplePage:
-    """Read the page `at` of the site's profiles as the profile `viewer_id` sees them (0: a guest), without the profiles
-    `ignored` and the placeholder `deleted`.
+    """Read the page `at` of the site's profiles as the profile `viewer_id` sees them (0: a guest), filtered and ordered
+    as `wanted` says, without the profiles `ignored` and the placeholder `deleted`. `marks`: this process's cache.
     """
     if wanted == Filter() and at.offset >= 2 * STEP:
         return _deep(tx, marks, site_id, viewer_id, ignored, at)

@@ -692,7 +692,9 @@ class Action:
             )
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
-        """Store the state of the action. `by`: the profile that undoes it, 0 for none."""
+        """Store the state of the action, one such as RUNNING. `by`: the profile that undoes the action; 0 leaves what
+        is stored.
+        """
         tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
         self.state = state
 
