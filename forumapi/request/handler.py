@@ -126,9 +126,11 @@ def needs(
 
 
 class Handler:
-    """Base class of handlers: one class for each address, one method for each HTTP method.
+    """Base class of handlers: one class for each address, one method for each HTTP method. An instance serves all
+    requests to its address in a process, and so keeps nothing of one request.
 
-    `allow`: value of the header Allow, where its order is not that of METHODS, as v1 has it.
+    `allow`: value of the header Allow, where its order is not that of METHODS, as v1 has it; `operations`: declarations
+    of the methods, by HTTP method.
     """
 
     allow: ClassVar[str] = ""
