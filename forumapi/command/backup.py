@@ -251,11 +251,11 @@ def verify(folder: Path) -> Manifest:
 
 
 def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = print) -> Manifest:
-    """Verify a backup, restore it into the empty database `url` and the folder `files`, and compare each table's hash
-    with the backup's; return the manifest.
+    """Verify the backup in `folder`, restore it into the empty database `url` and the store's folder `files`, and
+    compare each table's hash with the backup's; return the manifest.
 
     `files` None: objects are not restored. Raises BackupError if the database is not empty, the backup is damaged, or a
-    table differs.
+    table differs; psycopg.Error, OSError.
     """
     progress("reading the backup")
     manifest = verify(folder)

@@ -100,7 +100,7 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def _production(config: Config) -> Finding:
-    """Check that serve, hold and cron may start with these settings."""
+    """Check that serve, hold and cron may start with these settings; return the result."""
     if config.is_embedded:
         mend = "set environment to prod; embedded is what `forumapi run` starts (docs/upgrading.md)"
         return Finding("production", "serve, hold and cron don't start as embedded", mend)
@@ -339,7 +339,7 @@ def _memcached(config: Config) -> Iterator[Finding]:
 
 
 def files(config: Config) -> Finding:
-    """Check that the folder of the store of files can be written, or its bucket be reached."""
+    """Check that the folder of the store of files can be written, or its bucket be reached; return the result."""
     try:
         return Finding("files", f"kept {open_storage(config).check()}")
     except StorageError as error:
@@ -349,7 +349,9 @@ def files(config: Config) -> Finding:
 
 
 def backup(config: Config, now: datetime.datetime) -> Finding:
-    """Check by the status file that the last backup is not older than `backup_max_age_hours`."""
+    """Check by the status file that the last backup is not older than `backup_max_age_hours` at the time `now`; return
+    the result.
+    """
     path = config.backup_status_path
     if path is None:
         return Finding("backup", "nobody looks (backup_status_file)")
@@ -369,7 +371,7 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
 
 
 def geocoder(config: Config) -> Finding:
-    """Check that the configured geocoder can be used; without one `GET /geocode` answers 501."""
+    """Check that the configured geocoder can be used; without one `GET /geocode` answers 501. Return the result."""
     found = geocoders.choose(config)
     if found is not None:
         return Finding("geocoder", found.name)

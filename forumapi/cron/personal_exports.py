@@ -116,7 +116,7 @@ def _make(database: Database, config: Config, work: Claimed) -> None:
 
 
 class _Maker:
-    """Writer of the archive of one personal export, who stores the progress every REPORT_S seconds."""
+    """Writer of the archive of one personal export, `work`; stores the progress every REPORT_S seconds."""
 
     def __init__(self, database: Database, config: Config, storage: Storage, work: Claimed) -> None:
         self._database = database
@@ -193,8 +193,8 @@ class _Maker:
         columns: list[str],
         rows: Iterator[tuple[Any, ...]],
     ) -> None:
-        """Write rows as data/`name`.json and, if they have a column `html`, as pages to read too; nothing if there are
-        no rows.
+        """Write rows, whose columns have the names `columns`, as data/`name`.json and, if there is a column `html`, as
+        pages to read too; nothing if there are no rows.
         """
         first = next(rows, None)
         if first is None:
@@ -250,8 +250,8 @@ class _Maker:
         archive.writestr(path, "".join((*parts, _FOOT)))
 
     def _files(self, archive: zipfile.ZipFile, files: list[tuple[Any, ...]]) -> None:
-        """Write the person's files, each under a part of its hash and the name of its upload; a file that the store
-        lacks is left out and logged.
+        """Write the person's files, given by hash, name, extension and size, each under a part of its hash and the name
+        of its upload; a file that the store lacks is left out and logged.
         """
         for hash, given, ext, size in files:
             self._report()

@@ -38,7 +38,9 @@ class ClaimLostError(Exception):
 
 
 class ExportThread(PollingThread):
-    """Thread that makes exports of sites. `url`: direct address of the database."""
+    """Thread that makes the exports of sites that owners asked for. `url`: direct address of the database; `settings`:
+    of which each export takes the present ones.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         super().__init__("site-exports", "exports of sites: the work failed", POLL_S)

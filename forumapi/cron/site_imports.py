@@ -72,7 +72,9 @@ class ImportRefusedError(Exception):
 
 
 class ImportThread(PollingThread):
-    """Thread that works on imports into sites. `url`: direct address of the database."""
+    """Thread that works on the imports into sites that owners began. `url`: direct address of the database; `settings`:
+    of which each task takes the present ones.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         super().__init__("site-imports", "imports into sites: the work failed", POLL_S)

@@ -283,8 +283,8 @@ def start(
 
     `throwaway`: fast, and data may be lost in a crash. `detached`: the server outlives this process; otherwise it ends
     with it, even if this process is killed. `socket_dir`: folder of its socket, None for a new one; that of a server
-    that has ended keeps its address. `settings`: of PostgreSQL, over those here. `progress` is called with what is done
-    now. Raises EmbeddedError.
+    that has ended keeps its address. `settings`: of PostgreSQL by name, in place of this module's where both have one.
+    `progress` is called with what is done now. Raises EmbeddedError.
     """
     data_dir = data_dir.absolute()
     account = server_account()

@@ -185,7 +185,7 @@ def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
     """Return the ids of sites that have events after the cursor of `reader`, in the order of `query`, the statement
-    that finds them; it may leave out events that this reader does not need.
+    that finds the sites; `query` may leave out sites with none but events that this reader does not need.
     """
     return [row[0] for row in tx.rows(query, reader=reader)]
 
@@ -205,7 +205,7 @@ def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | Non
 
 
 def move(tx: Transaction, reader: str, site_id: int, number: int) -> None:
-    """Move the cursor of `reader` on a site to `number`, in the transaction in which the events up to it took
-    effect.
+    """Move the cursor of `reader` on a site to `number`, a batch's `upto`, in the transaction in which the events up to
+    it took effect.
     """
     tx.run(MOVE, reader=reader, site_id=site_id, number=number)

@@ -125,6 +125,6 @@ class _Bar:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """End the progress line with a line feed, if one was shown."""
+        """End the progress line with a line feed, unless nothing is shown on this terminal."""
         if not self._is_quiet:
             print(file=sys.stderr)

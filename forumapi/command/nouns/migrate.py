@@ -49,10 +49,10 @@ def _migrate(args: argparse.Namespace, current: Config) -> int:
 
 
 def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
-    """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending; return the names of the
-    pending ones in order.
+    """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending, for `wait_s` seconds at most;
+    return the names of the migrations that are pending then, in order.
 
-    Once `wait_s` are over they are returned all the same. Raises psycopg.Error, MigrateError.
+    Raises psycopg.Error if PostgreSQL has not answered by then, MigrateError.
     """
     import psycopg
 

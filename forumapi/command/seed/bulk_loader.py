@@ -145,8 +145,8 @@ class Store:
         return first
 
     def copy(self, table: str, columns: str, lines: Iterable[str]) -> int:
-        """COPY `lines`, rows in text format with a line feed each, into the columns `columns`, separated by spaces;
-        return their number.
+        """COPY `lines`, rows in text format with a line feed each, into the columns of a table; return their number.
+        `columns`: names, separated by spaces, in the order of the fields.
         """
         statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
             sql.Identifier(table),

@@ -258,7 +258,9 @@ def writers(active: int, rng: Random) -> Iterator[int]:
 
 
 class _Ranks:
-    """Ranks by activity, 0 for the busiest, of the profiles with a special part on a site."""
+    """Ranks by activity, 0 for the busiest, of the profiles with a special part on one site. `active`: number of
+    profiles that ever write, those of the ranks below it.
+    """
 
     def __init__(self, plan: SitePlan) -> None:
         self.active = max(6, int(plan.profiles * _WRITERS))
@@ -315,8 +317,8 @@ def _places(plan: SitePlan) -> list[Place]:
 
 
 def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
-    """Return the profiles' names, that of rank 0 at index 0, with those of special people: 2 to 25 characters,
-    different in any letter case.
+    """Return the profiles' names by rank of activity, that of rank 0 at index 0, fixed ones for special people: 2 to 25
+    characters, different in any letter case.
     """
     given = {
         ranks.owner: "owner",

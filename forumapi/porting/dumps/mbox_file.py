@@ -24,8 +24,8 @@ _LINE: Final = 1 << 20
 
 
 class MboxMessage(NamedTuple):
-    """Message of an mbox: name of the file, position in it from 1, the line before it, and its bytes, None where it is
-    too long.
+    """Message of an mbox. `file`: name of the file; `number`: position in it from 1; `postmark`: the line "From …"
+    before the message; `data`: its bytes, None where it is longer than MAX_MESSAGE.
     """
 
     file: str
@@ -36,7 +36,7 @@ class MboxMessage(NamedTuple):
 
 def read(path: Path) -> Iterator[MboxMessage]:
     """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names have one of
-    ENDINGS, by their names. Raises DumpError, OSError.
+    ENDINGS, file by file in the order of their names. Raises DumpError, OSError.
     """
     files = [path]
     if path.is_dir():

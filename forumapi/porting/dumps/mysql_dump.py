@@ -290,7 +290,9 @@ class _Reader:
                 raise self._broken(name, f"neither a comma nor a parenthesis follows value {count}")
 
     def _skip_long_text(self, name: str, number: int) -> None:
-        """Skip a quoted text that is longer than allowed, without keeping it. Raises DumpError if it has no end."""
+        """Skip a quoted text that is longer than allowed, value `number` of a row of the table `name`, without keeping
+        it. Raises DumpError if the text has no end.
+        """
         window = self._window
         start = _TEXT_START.match(window.data, window.position)
         if start is None:

@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the columns by table, for those of the wanted tables that exist."""
+        """Names of the columns by name of the table, for those of the wanted tables that exist."""
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
@@ -180,7 +180,7 @@ class DumpSource:
         return int(self._database.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
 
     def _index(self, table: str, columns: tuple[str, ...]) -> None:
-        """Create an index of the columns, unless it exists."""
+        """Create an index of a table on the columns in this order, unless it exists."""
         name = "-".join((table, *columns))
         if name not in self._indexes:
             listed = ", ".join(map(_quoted, columns))

@@ -145,8 +145,8 @@ class CanonicalHash:
 
     @staticmethod
     def _attributes(all: Iterable[PortedAttribute]) -> tuple[PortedAttribute, ...]:
-        """Return attributes sorted by key, without who wrote them, when, and whether criteria count them, since these
-        differ after a move; without IS_MEMBER.
+        """Return attributes sorted by key, without IS_MEMBER, and each without who wrote it, when, and whether criteria
+        count it, since these differ after a move.
         """
         return tuple(
             replace(one, written_by="", written=None, is_granted=False)

@@ -73,7 +73,9 @@ class ZipSink:
 
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
-        """Open an entry of the ZIP file for writing; `is_packed` stores it without compression."""
+        """Open an entry `path` of the ZIP file for writing; `is_packed`: its bytes are compressed already, so that the
+        entry is stored without compression.
+        """
         # An entry that is named by its path alone is compressed as the archive says.
         entry = zipfile.ZipInfo(path, datetime.datetime.now(datetime.UTC).timetuple()[:6])
         entry.external_attr = 0o600 << 16

@@ -599,7 +599,7 @@ class SiteReader(BaseReader):
                 yield _comment(row, older.get(row[0], []), linked)
 
     def _known(self, keys: set[Key]) -> frozenset[Key]:
-        """Return those of these things (kind, id) that the export holds."""
+        """Return those of the things `keys` (kind, id) that the export holds."""
         if not keys:
             return frozenset()
         asked = sorted(keys)

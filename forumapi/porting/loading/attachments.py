@@ -148,8 +148,9 @@ class FileStore:
         self._images.close()
 
     def put(self, old: PortedAttachment, source: IO[bytes]) -> StoredAttachment:
-        """Examine a file and put it into the store, a picture without its metadata; a damaged picture is stored as a
-        file that is never shown. Raises FileRefused for an empty or too large one.
+        """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
+        metadata; a damaged picture is stored as a file that is never shown. Raises FileRefused for an empty or too
+        large file.
         """
         with scratch(self._storage) as folder:
             path = folder / "received"

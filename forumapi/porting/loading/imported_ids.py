@@ -332,11 +332,9 @@ class Origin(NamedTuple):
     def run(
         self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]], **more: object
     ) -> int:
-        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id and, if
-        it has that parameter, the import's; return the number of rows that it changed. Without `rows` nothing is
-        run.
-
-        `more`: further parameters.
+        """Run a statement that reads `rows` as JSON from its parameter of that name; return the number of rows that it
+        changed. Its parameters `site_id` and, if it has that, `origin_id` are the import's; `more`: further ones. With
+        `rows` empty nothing is run, and 0 returned.
         """
         if not rows:
             return 0
@@ -345,8 +343,8 @@ class Origin(NamedTuple):
         return tx.run(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode(), **more)
 
     def rows(self, tx: Transaction, query: Query, rows: Collection[Mapping[str, Any]]) -> list[Row]:
-        """Run a statement on `rows`, which it reads as JSON from the parameter of that name, with the site's id;
-        return its rows in its order. Without `rows` nothing is run.
+        """Run a statement that reads `rows` as JSON from its parameter of that name, and whose `site_id` is the
+        import's; return its rows in its order. With `rows` empty nothing is run, and [] returned.
         """
         if not rows:
             return []

@@ -347,7 +347,9 @@ class Loader:
                 yield PortedBan(profile=profile.id)
 
     def _polls(self) -> dict[str, tuple[int, str]]:
-        """Return id here and title of each conversation's poll, by the conversation's old id."""
+        """Return id here and title of each imported conversation's poll, by the conversation's old id; titles are
+        escaped for Markdown.
+        """
         reader = self._database.read()
         try:
             return polls_of(reader, self._origin)
@@ -383,7 +385,7 @@ class Loader:
 
 
 def about(profile: PortedProfile) -> PortedComment:
-    """Return the text that a person wrote about themselves as a comment on their own profile."""
+    """Return the text that a person wrote about themselves as a comment on their own profile, with an id of its own."""
     return PortedComment(
         id=f"{ABOUT}{profile.id}",
         on_type="profile",

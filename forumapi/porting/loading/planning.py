@@ -51,7 +51,7 @@ class ImportPlan(NamedTuple):
 
 
 class Planner:
-    """Dry run of an import of one reader's forum."""
+    """Dry run of an import of one reader's forum, for one call of `run`."""
 
     def __init__(self, reader: ForumReader) -> None:
         self._reader = reader

@@ -137,8 +137,8 @@ class Rights:
         return above | {user.id for role in own if role.is_banned for user in role.users}
 
     def _listed(self, forum: PortedForum) -> tuple[PortedRole, ...] | None:
-        """Return the roles that count in a forum, with their rights there; None if it inherits those of the forum
-        above.
+        """Return the roles of the old forum that count in a forum, with their rights there; None if it inherits those
+        of the forum above.
         """
         if forum.usergroups is None:
             if forum.parent_id or not self._roles:
@@ -153,8 +153,8 @@ class Rights:
         return _without_barred(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role that a forum lists by id with the members and criteria that it has everywhere, and with its
-        rights in this forum.
+        """Return a role that a forum lists by id with the members and criteria that the role of this id has everywhere,
+        and with its rights in this forum; unchanged if there is no such role.
         """
         role = self._roles.get(listed.id)
         if role is None:

@@ -114,8 +114,8 @@ BIOS_OF = Query(
 
 
 def _deletion(name: str, table: str, where: str) -> Query:
-    """Return the statement `undoing.<name>`, which deletes the rows of a table that `where` finds by the parameter
-    `ids`.
+    """Return the statement `undoing.<name>`, which deletes the rows of a table for which the condition `where` holds;
+    the condition reads the parameter `ids`.
     """
     return Query(
         f"undoing.{name}", f"DELETE FROM {table} t WHERE t.site_id = %(site_id)s AND {where}"

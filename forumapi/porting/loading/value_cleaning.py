@@ -46,8 +46,8 @@ def block(text: str, fallback: str = "") -> str:
 
 
 def name(text: str) -> str:
-    """Return a profile's name as it is stored: spaces, `@` and `+`, at which mentions end, become `_`; a name of digits
-    alone gets one at its end. "" for an empty name.
+    """Return a profile's name as it is stored: HTML-escaped, cut to MAX_NAME characters; spaces, `@` and `+`, at which
+    mentions end, become `_`; a name of one character or of digits alone gets `_` at its end. "" for an empty name.
     """
     words = " ".join(plain(text).split()).translate(_FORBIDDEN_IN_NAMES)
     cleaned = normalize("NFC", word_characters(words))[:MAX_NAME]
@@ -70,7 +70,9 @@ def guest_id(author_name: str) -> str:
 
 
 def time(value: datetime.datetime | None, fallback: datetime.datetime) -> str:
-    """Return a time, else `fallback`, in ISO 8601 for a JSON parameter; without a zone it is taken as UTC."""
+    """Return `value`, or `fallback` for None, in ISO 8601 for a JSON parameter; a time without a zone is taken as
+    UTC.
+    """
     chosen = value or fallback
     return (chosen if chosen.tzinfo else chosen.replace(tzinfo=datetime.UTC)).isoformat()
 

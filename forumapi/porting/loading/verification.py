@@ -743,7 +743,7 @@ class Verifier:
                 self._differs("files", one.id, f"object {hash} is not in the store")
 
     def _relations(self) -> None:
-        """Compare reactions, bookmarks, watchers and ignored things."""
+        """Compare reactions, bookmarks, watchers and ignored things on the site with those of the source."""
         self._pairs(
             "reactions",
             REACTIONS,
@@ -899,8 +899,8 @@ class Verifier:
                     )
 
     def _whole(self) -> None:
-        """Compare total numbers, stored counters, and accounts: no imported profile may have an address to sign in
-        with.
+        """Compare total numbers with the source's, stored counters with counted rows, and check that no imported
+        profile has an address to sign in with.
         """
         origin = self._origin
         mapped: dict[int, int] = dict(

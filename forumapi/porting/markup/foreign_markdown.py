@@ -132,8 +132,8 @@ def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] =
 
 
 def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    """Rewrite the addresses of links and pictures: the first rule whose pattern matches replaces its match by the
-    rule's text.
+    """Rewrite the addresses of links and pictures. `rules`: pairs of a pattern and a replacement; of each address the
+    match of the first pattern that matches at its beginning is replaced; an address that none matches stays.
     """
 
     def replaced(match: re.Match[str]) -> str:

@@ -91,7 +91,9 @@ class PhpbbText:
         return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
 
     def plain(self, text: str, uid: str = "") -> str:
-        """Return the text of a stored line, such as a title, without markup."""
+        """Return the text of a stored line, such as a title, on one line and without markup. `uid`: its
+        `bbcode_uid`.
+        """
         builder = _Builder(self, ())
         builder.read(text, uid, True, True)
         return " ".join(builder.finish().text().split())
@@ -124,7 +126,9 @@ class _Builder:
         self._too_deep = 0
 
     def read(self, text: str, uid: str, smilies: bool, links: bool) -> None:
-        """Read a text, XML or escaped BBCode, into the tree; damaged XML becomes text without markup."""
+        """Read a text, XML or escaped BBCode, into the tree; damaged XML becomes text without markup. `uid`, `smilies`,
+        `links`: as for `PhpbbText.convert`.
+        """
         if not _IS_XML.match(text):
             _read_old(self, text, uid, smilies, links)
             return

@@ -147,7 +147,7 @@ class SmfText:
         )
 
     def plain(self, text: str) -> str:
-        """Return the text of a stored line, such as a title, without markup."""
+        """Return the text of a stored line, such as a title, on one line and without markup."""
         reading = _Reading(self, (), True, True)
         reading.read(_LINE_END.sub("\n", text))
         return " ".join(reading.root.text().split())
@@ -156,7 +156,9 @@ class SmfText:
         return self._resolve(href)
 
     def with_emoji(self, text: str) -> str:
-        """Replace the codes of the board's smilies by emoji."""
+        """Replace the codes of the board's smilies by emoji; codes without an emoji stay, and are counted in
+        `unsaid`.
+        """
         if self._smilies is None:
             return text
 

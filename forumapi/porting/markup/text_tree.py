@@ -25,8 +25,9 @@ class TextNode:
     """Node of a formatted text: its kind, attributes that the kind has, and its children, nodes and plain texts.
 
     Kinds within a paragraph: those of INLINE (`link` has `href`), `image` (`src`, `alt`), `file` (`id`, `name`,
-    `is_picture`). Blocks: `block`, `quote` (`author`, `href`), `pre` (`language`, one text), `list` (`start`, None for
-    bullets), `item`, `spoiler` (`title`), `table`, `row`, `cell`, `heading_cell`, `title` (`level`), `rule`.
+    `is_picture`, "" for no). Blocks: `block`, `quote` (`author`, `href`), `pre` (`language`, one text), `list`
+    (`start`, "" for bullets), `item`, `spoiler` (`title`), `table`, `row`, `cell`, `heading_cell`, `title` (`level`),
+    `rule`. An attribute that is not given is "".
     """
 
     __slots__ = ("attributes", "children", "kind")
@@ -288,7 +289,9 @@ def _items(node: TextNode) -> Iterator[TextNode]:
 
 
 class _Token:
-    """Token of a paragraph: text, finished Markdown (kind "raw"), or the beginning or end of an inline node."""
+    """Token of a paragraph. `kind`: "text", "raw" (finished Markdown), "open" or "close" (of an inline node);
+    `written`: the text or Markdown, "" for an inline node's ends; `node`: the inline node, None for text.
+    """
 
     __slots__ = ("kind", "node", "written")
 

@@ -233,8 +233,8 @@ class DiscourseReader(TableReader):
         return next((as_text(row["email"]) for row in rows if row["primary"]), "")
 
     def _shown_fields(self) -> Mapping[str, str]:
-        """Return the names of the fields that profiles show, by the keys of their values. A file that does not say
-        which ones are shown has none.
+        """Return the names of the custom fields that profiles show, by the keys under which people's values are stored.
+        A file that does not say which fields are shown has none.
         """
         columns = (*_NUMBERS, "name", "show_on_profile", "show_on_user_card")
         return {
@@ -693,7 +693,9 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _holders(self) -> Mapping[str, tuple[PortedAssociation, ...]]:
-        """Return the posts and messages that name an upload, by the number of its row."""
+        """Return for each upload that posts or messages name, by the number of its row, references to these posts and
+        messages.
+        """
         holders: dict[str, list[PortedAssociation]] = defaultdict(list)
         for is_private in (False, True):
             for _, row in self._posts(("raw",), private=is_private):

@@ -28,7 +28,9 @@ Key = tuple[frozenset[int], int]
 
 
 class Grants(NamedTuple):
-    """Settings for a group or person in a forum: rights given, and rights denied no matter who gives them."""
+    """Settings for one group or person in one forum, as bits: `yes`, rights given, and `never`, rights denied no matter
+    who gives them.
+    """
 
     yes: Rights = 0
     never: Rights = 0

@@ -180,7 +180,7 @@ class MboxReader(BaseReader):
             )
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
-        """Yield these columns of all messages, thread by thread in reading order."""
+        """Yield the columns of all messages, given in SQL, thread by thread in reading order."""
         return self._database.cursor().execute(
             f"SELECT {columns} FROM mails ORDER BY list, thread, sent IS NULL, sent, number, id"
         )

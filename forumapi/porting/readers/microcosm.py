@@ -351,8 +351,9 @@ def _counts(index: bytes) -> dict[str, int]:
 
 
 def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
-    """Decode a document of the type `kind`, also in the form of an older draft, with `id` if it has none.
-    `is_ours`: today's form is tried first. Raises ValueError for what is no such document.
+    """Decode a document of the type `kind`, also in the form of an older draft; `id`: set if the document has none, ""
+    for none. `is_ours`: today's form is tried first. Raises ValueError, RecursionError, msgspec.MsgspecError for what
+    is no such document.
     """
     if is_ours:
         try:
@@ -395,7 +396,9 @@ def _renewed(value: Any, key: str = "") -> Any:
 
 
 def _give_replies(found: dict[str, Any]) -> None:
-    """Set `canReply` to `canPostNew` in rights without it: old exports have one right for both."""
+    """Set `canReply` to `canPostNew` in those rights of the decoded document `found` that lack it: old exports have one
+    right for both.
+    """
     for holder in (found, *(one for one in found.get("usergroups") or () if isinstance(one, dict))):
         rights = holder.get("forumPermissions")
         if isinstance(rights, dict) and "canReply" not in rights:

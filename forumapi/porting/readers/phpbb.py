@@ -648,8 +648,8 @@ class PhpbbReader(TableReader):
     def _copies(
         self, message: Row
     ) -> tuple[tuple[PortedRecipient, ...], tuple[PortedRecipient, ...], bool]:
-        """Return the recipients of a private message who know of each other, its blind ones, and True if the author
-        still has a copy.
+        """Return the recipients who still have their copy of a private message: those who know of each other, then
+        blind ones; and True if the author still has a copy.
         """
         author = as_number(message["author_id"])
         to_people, to_groups = _addresses(as_text(message["to_address"]))
@@ -884,7 +884,7 @@ def _visibility(visibility: Any, approved: Any) -> int:
 
 
 def _addresses(written: str) -> tuple[set[int], set[int]]:
-    """Parse recipients such as `u_58:g_9`: return the ids of people, and of groups."""
+    """Parse recipients such as `u_58:g_9`: return the ids of people, then those of groups."""
     found: dict[str, set[int]] = {"u": set(), "g": set()}
     for kind, id in re.findall(r"([ug])_([0-9]{1,10})", written):
         found[kind].add(int(id))

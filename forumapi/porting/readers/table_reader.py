@@ -26,7 +26,7 @@ class TableReader(BaseReader):
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
         """Prepare the reader. `files`: folder of the board's uploads, None without; `now`: bans that end before it are
-        left out.
+        left out, None for the present time.
         """
         self._source = source
         self._files = files
