@@ -380,7 +380,8 @@ HUDDLE_ACCESS: Final = f"""(i.item_type_id IS DISTINCT FROM {itemtypes.HUDDLE}
                                 WHERE h.site_id = i.site_id AND h.item_id = i.item_id AND h.profile_id = %(me)s))"""
 
 # The comment itself (kind 0), the comment that it replies to (1) and its replies (2), each with the columns of a
-# summary; and of the first what permission, parent and read mark need.
+# summary; and of the first what permission, parent and read mark need. Comments that a split has moved elsewhere are
+# left out: the viewer's permission is checked where the comment itself is.
 PAGE = Query(
     "comment_page.page",
     f"""
@@ -414,6 +415,8 @@ PAGE = Query(
         (SELECT 2, a.comment_id FROM one
            JOIN comments a ON a.site_id = one.site_id AND a.in_reply_to = one.comment_id AND NOT a.is_deleted
                           AND NOT a.is_moderated AND a.created_by <> ALL(%(ignored)s::bigint[])
+                          AND a.item_id IS NOT DISTINCT FROM one.item_id
+                          AND a.on_profile_id IS NOT DISTINCT FROM one.on_profile_id
           ORDER BY a.comment_id LIMIT 250))
     SELECT {COLUMNS.format(unread="f.kind = 0 AND %(me)s <> 0 AND c.created > one.read_time")},
            f.kind, coalesce(one.item_type_id, {

@@ -296,6 +296,31 @@ def test_a_split_makes_a_conversation_and_its_undo_takes_it_back(
     assert api.get(made.path, site=site).location == chat.path
 
 
+def test_replies_that_were_split_off_are_not_shown_with_what_they_answer(
+    api: Api, make: Factory, site: Site
+) -> None:
+    staff = make.microcosm(site, "Staff")
+    make.role(site, staff.id, "Nobody", rights=())
+    chat = make.conversation(site, by=site.owner)
+    first = make.comment(chat, by=site.owner)
+
+    def replied(markdown: str) -> Thing:
+        sent = {**named(chat), "markdown": markdown, "inReplyTo": first.id}
+        answer = api.post("/api/v1/comments", sent, by=site.owner)
+        return Thing(site, 4, int(answer.location.rpartition("/")[2]))
+
+    stays, leaves = replied("It stays"), replied("It leaves")
+    done(split(api, site.owner, staff, "For the staff", leaves))
+    for by in (None, site.newcomer, site.owner):
+        answer = api.get(first.path, by=by, site=site)
+        replies = answer.data["meta"]["replies"]
+        assert [one["id"] for one in replies] == [stays.id]
+        assert b"It leaves" not in answer.body
+    assert api.get(leaves.path, by=site.newcomer).status == 403
+    made = api.get(leaves.path, by=site.owner)
+    assert "inReplyTo" not in [one["rel"] for one in made.data["meta"]["links"]]
+
+
 def test_others_comments_keep_what_a_split_has_made(api: Api, make: Factory, site: Site) -> None:
     place = make.microcosm(site, "There")
     chat = make.conversation(site, by=site.owner)
