@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.errors import TooMany
+from forumapi.errors import Conflict, TooMany
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft, short_link
 from forumapi.models.content.comment_page import HUDDLE_ACCESS
@@ -140,12 +140,12 @@ PARENT_OF = Query(
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {HUDDLE_ACCESS}""",
 )
 
-# The fields of Comment after its parent, in their order.
+# The fields of Comment after its parent, in their order, then the id of the item or profile that it is on now.
 LOCK = Query(
     "comment.lock",
     """
     SELECT c.markdown, coalesce(c.in_reply_to, 0), c.comment_id, c.version, c.created_by, c.is_deleted, c.is_moderated,
-           c.revisions, coalesce(c.edited, c.created), c.edited_by
+           c.revisions, coalesce(c.edited, c.created), c.edited_by, coalesce(c.item_id, c.on_profile_id)
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
        FOR NO KEY UPDATE""",
@@ -292,7 +292,7 @@ class Comment:
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int, me: int) -> Self | None:
         """Lock a comment after its item, both hidden or not; None if the comment never existed here, or is in a huddle
-        in which the profile `me` does not participate.
+        in which the profile `me` does not participate. Raises Conflict as `lock_on` does.
         """
         row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
         parent = CommentParent.lock(tx, site_id, ItemRef(*row), me) if row else None
@@ -300,9 +300,17 @@ class Comment:
 
     @classmethod
     def lock_on(cls, tx: Transaction, site_id: int, parent: CommentParent, id: int) -> Self | None:
-        """Lock a comment whose item is locked already, given as `parent`; None if no comment has this id."""
+        """Lock a comment whose item is locked already, given as `parent`; None if no comment has this id.
+
+        Raises Conflict for a comment that a merge or split moved elsewhere while this transaction waited for the lock
+        on `parent`: items are locked in the order of their ids, so its new item can't be locked now.
+        """
         row = tx.row(LOCK, site_id=site_id, id=id)
-        return cls(parent, *row) if row else None
+        if row is None:
+            return None
+        if row[-1] != parent.id:
+            raise Conflict("This comment was moved to another conversation just now; try again")
+        return cls(parent, *row[:-1])
 
     def insert(
         self,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
+from forumapi.models.trust.action import Action, ActionGrounds
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -319,6 +324,34 @@ def test_replies_that_were_split_off_are_not_shown_with_what_they_answer(
     assert api.get(leaves.path, by=site.newcomer).status == 403
     made = api.get(leaves.path, by=site.owner)
     assert "inReplyTo" not in [one["rel"] for one in made.data["meta"]["links"]]
+
+
+def test_a_write_that_waits_for_a_split_does_not_count_in_the_old_place(
+    api: Api, make: Factory, site: Site
+) -> None:
+    there = make.microcosm(site, "There")
+    author = Author(site.id, site.owner.id, "")
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Another subject")
+    places = [site.root_id, there.id]
+    for write in (
+        lambda one: api.delete(one.path, by=site.member),
+        lambda one: api.patch(one.path, ("moderated", True), by=site.owner),
+    ):
+        chat = make.conversation(site, by=site.owner)
+        _, going = (make.comment(chat, by=site.member) for _ in range(2))
+        with ThreadPoolExecutor(1) as pool:
+            with make.database.write() as tx:
+                action = Action.insert(tx, author, "split", grounds, place_id=there.id, title="New")
+                assert action.plan(tx, site.id, [ItemRef(4, going.id)], places)
+                action.start(tx, author, places)
+                waiting = pool.submit(write, going)
+                make.wait_for_locks(1)
+            answer = waiting.result()
+        assert (answer.status, "moved" in answer.error) == (409, True), answer.body
+        now = tables(make, site)
+        live = Counter(item_id for item_id, _, _, is_deleted in now["comments"] if not is_deleted)
+        assert {row[0]: row[1] for row in now["items"] if row[1]} == live
+        assert write(going).status < 400
 
 
 def test_others_comments_keep_what_a_split_has_made(api: Api, make: Factory, site: Site) -> None:
