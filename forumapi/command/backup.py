@@ -218,15 +218,18 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
             continue
         copy = part / FILES / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if before is not None and name in known:
+        sha256 = known.get(name, "")
+        if before is not None and sha256:
+            try:
                 os.link(before / FILES / name, copy)
-                sha256 = known[name]
-            else:
+            except FileNotFoundError:
+                sha256 = ""  # that backup has lost it
+        if not sha256:
+            try:
                 shutil.copyfile(path, copy)
-                sha256 = _sha256(copy)
-        except FileNotFoundError:
-            continue  # swept meanwhile: nothing in the dump refers to it
+            except FileNotFoundError:
+                continue  # swept meanwhile: nothing in the dump refers to it
+            sha256 = _sha256(copy)
         lines.append(f"{sha256} {name}\n")
         size += copy.stat().st_size
     _write(part / LISTING, "".join(lines))

@@ -127,6 +127,21 @@ def test_the_next_backup_shares_what_the_one_before_has(
     assert backup.listed(tmp_path) == [third, tmp_path / "20210101T000000"]
 
 
+def test_an_object_that_the_backup_before_has_lost_is_copied_anew(tmp_path: Path) -> None:
+    source, first, second = (tmp_path / name for name in ("store", "first", "second"))
+    (source / "ab" / "cd").mkdir(parents=True)
+    (source / "ab" / "cd" / "kept").write_bytes(b"kept")
+    (source / "ab" / "cd" / "lost").write_bytes(b"lost")
+    first.mkdir()
+    second.mkdir()
+    assert backup._copy_files(source, first, None) == (2, 8)
+    (first / backup.FILES / "ab" / "cd" / "lost").unlink()
+
+    assert backup._copy_files(source, second, first) == (2, 8)
+    assert (second / backup.FILES / "ab" / "cd" / "lost").read_bytes() == b"lost"
+    assert (second / backup.LISTING).read_text() == (first / backup.LISTING).read_text()
+
+
 def test_a_damaged_backup_is_not_restored(
     url: str, web: Server, empty: str, tmp_path: Path
 ) -> None:
