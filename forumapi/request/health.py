@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forumapi import __version__, build
 from forumapi.cache import document_cache
 from forumapi.database.query import Query
-from forumapi.errors import ApiError, Unavailable
+from forumapi.errors import Unavailable
 from forumapi.files.storage import StorageError
 from forumapi.models.sites import platform_health
 from forumapi.observability import metrics
@@ -83,8 +83,8 @@ class Check:
         started = time.monotonic()
         try:
             problem = self._probe()
-        except (ApiError, OSError) as error:
-            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - the edge of a thread: whatever it is, the next probe runs
+            problem = str(error) or type(error).__name__
         self.problem = problem
         self._probed = time.monotonic()
         self.took_s = self._probed - started

@@ -71,6 +71,7 @@ _NAMES: Final = {
     414: "address_too_long",
     417: "expectation_failed",
     431: "headers_too_large",
+    500: "internal_error",
     501: "not_implemented",
 }
 

@@ -21,6 +21,7 @@ import pytest
 from forumapi import config
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.request.response import NO_CACHE
+from forumapi.server.worker import _last_answer
 from tests import services
 from tests.fixtures import PROJECT, Server, start_server
 from tests.schema_check import ALWAYS
@@ -142,6 +143,14 @@ def test_what_the_parser_refuses_is_said_in_the_envelope(web, request_bytes, sta
     assert found == status == envelope["status"]
     assert list(envelope) == ["context", "status", "data", "error"]
     assert envelope["error"]
+
+
+def test_a_fault_of_a_connection_has_a_last_answer():
+    head, _, body = _last_answer("500 Internal Server Error", "Internal error").partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert json.loads(body)["data"]["code"] == "internal_error"
 
 
 def test_what_the_parser_refuses_can_be_read_by_a_page(web):
