@@ -30,6 +30,9 @@ _ID_IN_TEXT: Final = re.compile(r"(?<=/)\d+(?=[/?#\"]|$)|(?<=[iI]d=)\d+")
 _SECRET: Final = re.compile(
     r"[A-Za-z0-9_-]{24,}\.[A-Za-z0-9_.-]{24,}|(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}|\b[0-9a-f]{8,}\b"
 )
+# Members that hold secrets, whatever their form.
+_NAME: Final = re.compile("[a-z]+(?:_[a-z]+)*")
+_SECRET_KEY: Final = re.compile("secret|token|recoveryCodes|^code$|password", re.IGNORECASE)
 _HEX: Final = re.compile("[0-9a-f]+")
 _NUMBERED: Final = re.compile(r"\b([A-Z][a-z]+ (?:number )?|profile-)\d+\b")
 _ADDRESS: Final = re.compile(r"[\w.+-]+@[\w.-]+")
@@ -52,6 +55,9 @@ class Scrubber:
         if isinstance(value, list):
             return [self.scrubbed(one, key) for one in value[:_ENTRIES]]
         if isinstance(value, str):
+            # A name such as the `code` of an error stays as it is.
+            if _SECRET_KEY.search(key) and not _NAME.fullmatch(value):
+                return "x" * 16
             return self.text(value)
         if isinstance(value, int) and not isinstance(value, bool) and _ID_KEY.search(key):
             return self._id(value)

@@ -68,6 +68,22 @@ def test_the_document_has_request_and_answer() -> None:
     assert (body, answer) == (recorded["body"], recorded["answer"])
 
 
+def test_examples_hold_no_secret() -> None:
+    assert "whsec_" not in DATA.read_text(encoding="utf-8")
+    scrubber = Scrubber("s7f2.forum.test")
+    secrets = {
+        "secret": "whsec_yOba3htX2+2ka7q4P8jQWmsI/Uf7ws7k=",
+        "recoveryCodes": ["h9bu-s55n-ee4b-t2zt"],
+        "code": "238245",
+    }
+    assert scrubber.scrubbed(secrets) == {
+        "secret": "x" * 16,
+        "recoveryCodes": ["x" * 16],
+        "code": "x" * 16,
+    }
+    assert scrubber.scrubbed({"code": "not_found"}) == {"code": "not_found"}
+
+
 def test_what_differs_from_run_to_run_is_scrubbed() -> None:
     scrubber = Scrubber("s7f2.forum.test")
 
@@ -89,7 +105,7 @@ def test_what_differs_from_run_to_run_is_scrubbed() -> None:
         "href": "/api/v1/conversations/1?commentId=2",
         "parentId": 2,
         "created": "2026-03-01T18:22:07Z",
-        "accessToken": "x" * 36,
+        "accessToken": "x" * 16,
         "fileHash": "0" * 40,
         "email": "ada@example.com",
         "web": "https://bikes.forum.example/x/",
