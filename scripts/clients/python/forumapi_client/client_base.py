@@ -12,7 +12,15 @@ import httpx
 
 from .connection import Answer, Body, Connection
 from .documents_base import Kind, convert
-from .errors import BadAnswer, ConnectionFailed, Forbidden, NotFound, NotShown, OAuthRefused
+from .errors import (
+    BadAnswer,
+    ConnectionFailed,
+    Forbidden,
+    NotFound,
+    NotShown,
+    OAuthRefused,
+    TimedOut,
+)
 from .live import LiveStream
 from .upload import Progress, Upload, multipart
 
@@ -110,15 +118,19 @@ class ClientBase(Connection):
         return convert(method.kind, data, cast("Client", self), address)
 
     def _elsewhere(self, location: str) -> bytes:
-        """Return a file that another host keeps, which gets no token."""
+        """Return a file that another host keeps, which gets no token. Raises BadAnswer for a refusal, and for a file of
+        more than `largest_answer` bytes; TimedOut after `deadline`.
+        """
         try:
-            response = httpx.get(location, timeout=self.settings.timeout, follow_redirects=True)
-            response.raise_for_status()
-        except httpx.HTTPStatusError as error:
-            raise BadAnswer(str(error), error.response.status_code) from error
+            with httpx.Client(timeout=self.settings.timeout, follow_redirects=True) as elsewhere:
+                answer = self._read(elsewhere, elsewhere.build_request("GET", location), location)
+        except httpx.TimeoutException as error:
+            raise TimedOut(f"{location}: {error or 'no answer in time'}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionFailed(f"{location}: {error}") from error
-        return response.content
+        if answer.status >= 300:
+            raise BadAnswer(f"{answer.status} from {location}", answer.status)
+        return answer.content
 
     def ask_oauth(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
         """Return the answer of an endpoint of the OAuth protocol; OAuthRefused for a refusal."""

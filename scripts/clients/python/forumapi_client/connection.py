@@ -300,7 +300,7 @@ class Connection:
             if known is not None:
                 headers = {**headers, "if-none-match": known.headers["etag"]}
         try:
-            answer = self._read(self.request(verb, url, token, headers, body), url)
+            answer = self._read(self.http, self.request(verb, url, token, headers, body), url)
         except httpx.TimeoutException as error:
             raise TimedOut(f"{url}: {error or 'no answer in time'}") from error
         except httpx.RequestError as error:
@@ -311,9 +311,9 @@ class Connection:
             self.etags.keep(token, answer)
         return answer
 
-    def _read(self, request: httpx.Request, url: str) -> Answer:
+    def _read(self, client: httpx.Client, request: httpx.Request, url: str) -> Answer:
         began = time.monotonic()
-        response = self.http.send(request, stream=True)
+        response = client.send(request, stream=True)
         try:
             parts = bytearray()
             for part in response.iter_bytes():

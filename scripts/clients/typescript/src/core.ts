@@ -279,7 +279,9 @@ export class Core {
       signal?.removeEventListener("abort", end);
     };
     try {
-      const init: RequestInit = { method: verb, headers, body, signal: ending.signal, redirect: "follow" };
+      // Forms hold secrets of OAuth, which no other host may get.
+      const redirect = body instanceof URLSearchParams ? "error" : "follow";
+      const init: RequestInit = { method: verb, headers, body, signal: ending.signal, redirect };
       if (body instanceof ReadableStream) (init as Json).duplex = "half";
       const response = await this.settings.fetch(url, init);
       return { response, clear, isLate: () => late, end };
