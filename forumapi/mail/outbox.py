@@ -280,6 +280,9 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
     """Store the outcomes of leased mails, count those sent in the usage of their sites, and suppress the addresses that
     bounced.
     """
+    sent = [one.mail_id for one in outcomes if one.state == "sent"]
+    if sent:
+        site_usage.add_mails(tx, sent)
     tx.run(
         RECORD_OUTCOMES,
         ids=[one.mail_id for one in outcomes],
@@ -289,9 +292,6 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
         tried=[one.was_tried for one in outcomes],
         waits_s=[one.wait_s for one in outcomes],
     )
-    sent = [one.mail_id for one in outcomes if one.state == "sent"]
-    if sent:
-        site_usage.add_mails(tx, sent)
     for one in outcomes:
         if one.is_bounce and one.recipient:
             Suppression.insert(tx, one.recipient, REFUSED, one.error or "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from forumapi.errors import WRONG_TYPE, Invalid, known
+from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid, known
 from forumapi.itemtypes import HUDDLE
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_links
@@ -316,6 +316,19 @@ class Context:
         if found is None:
             raise Invalid(name, "must be a time with its offset, as RFC 3339 says", code=WRONG_TYPE)
         return found
+
+    def period(self, default: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:
+        """Return the query parameters `since` and `until` as times; `until` is now when absent, `since` then `default`
+        before it. Raises Invalid for a bad time, and for an empty period.
+        """
+        until = self.instant("until") or datetime.datetime.now(datetime.UTC)
+        try:
+            since = self.instant("since") or until - default
+        except OverflowError:
+            raise Invalid("until", "must be later", code=OUT_OF_RANGE) from None
+        if since >= until:
+            raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
+        return since, until
 
     def number(self, name: str, default: int = 0) -> int:
         """Return the query parameter `name` as a whole number, 0 or more; `default` when absent or empty. Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
@@ -38,6 +39,8 @@ class UsageCounter(PollingThread):
         self._counts: dict[tuple[int, int], list[float]] = {}
         # By site: statements of its requests since the last poll, and one for each request.
         self._weights: dict[int, int] = {}
+        # So that the last poll, at the end of the process, waits for one that runs.
+        self._polling = threading.Lock()
         self._cpu_s = _cpu_s()
         self._polled = time.monotonic()
 
@@ -53,6 +56,10 @@ class UsageCounter(PollingThread):
 
     def poll(self) -> None:
         """Write what was counted; keep the counts if that fails. Raises Unavailable."""
+        with self._polling:
+            self._write()
+
+    def _write(self) -> None:
         self._divide()
         taken, self._counts = self._counts, {}
         if not taken:

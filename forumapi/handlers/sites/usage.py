@@ -38,11 +38,7 @@ def _usage(ctx: Context) -> SiteUsage:
     period = ctx.query.get("period") or "day"
     if period not in PERIODS:
         raise Invalid("period", f"must be one of {', '.join(PERIODS)}")
-    until = ctx.instant("until") or datetime.datetime.now(datetime.UTC)
-    days = datetime.timedelta(days=366 if period == "month" else 31)
-    since = ctx.instant("since") or until - days
-    if since >= until:
-        raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
+    since, until = ctx.period(datetime.timedelta(days=366 if period == "month" else 31))
     if until - since > datetime.timedelta(days=MOST_DAYS[period]):
         most = MOST_DAYS[period]
         raise Invalid(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.trust.transparency import TransparencyReport
 from forumapi.request.context import Context
@@ -24,10 +23,7 @@ _PERIOD: Final = (
 
 def _report(ctx: Context) -> TransparencyReport:
     """Return the report for the period that the query names. Raises Invalid for a bad time, or an empty period."""
-    until = ctx.instant("until") or datetime.datetime.now(datetime.UTC)
-    since = ctx.instant("since") or until - datetime.timedelta(days=365)
-    if since >= until:
-        raise Invalid("since", "must be before until", code=OUT_OF_RANGE)
+    since, until = ctx.period(datetime.timedelta(days=365))
     return TransparencyReport.find(ctx.reader, ctx.site.id, since, until)
 
 

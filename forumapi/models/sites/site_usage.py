@@ -43,8 +43,10 @@ ADD_MAILS = Query(
     """
     INSERT INTO site_usage (site_id, hour, mails)
     SELECT m.site_id, date_trunc('hour', now()), count(*)
-      FROM mail_outbox m
-     WHERE m.mail_id = ANY(%(ids)s::bigint[]) AND m.site_id IS NOT NULL
+      FROM (SELECT o.site_id FROM mail_outbox o
+             WHERE o.mail_id = ANY(%(ids)s::bigint[]) AND o.state IN ('queued', 'unwritten') AND o.site_id IS NOT NULL
+             ORDER BY o.mail_id
+               FOR UPDATE) AS m
      GROUP BY m.site_id
      ORDER BY m.site_id
         ON CONFLICT (site_id, hour) DO UPDATE SET mails = site_usage.mails + EXCLUDED.mails""",
@@ -177,7 +179,9 @@ def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> N
 
 
 def add_mails(tx: Transaction, mail_ids: Sequence[int]) -> None:
-    """Count mails of the outbox, by their ids, as sent, each for its site; mails of the platform count for none."""
+    """Count mails of the outbox as sent by their sites, before their outcomes are recorded. Mails that another process
+    has recorded are left out, as are those of the platform.
+    """
     tx.run(ADD_MAILS, ids=list(mail_ids))
 
 

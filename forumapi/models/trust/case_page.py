@@ -85,16 +85,19 @@ FIND = Query(
 PARTS = Query(
     "case_page.parts",
     """
-    SELECT 0, r.report_id, r.reporter_id, r.created, r.text, r.kind, r.category, r.guest_name, r.guest_email,
-           r.shown_ids
-      FROM reports r
-     WHERE r.site_id = %(site_id)s AND r.case_id = %(id)s
+    (SELECT 0, r.report_id, r.reporter_id, r.created, r.text, r.kind, r.category, r.guest_name, r.guest_email,
+            r.shown_ids
+       FROM reports r
+      WHERE r.site_id = %(site_id)s AND r.case_id = %(id)s
+      ORDER BY r.report_id
+      LIMIT 500)
      UNION ALL
-    SELECT 1, n.note_id, n.created_by, n.created, n.text, '', '', '', '', '{}'::bigint[]
-      FROM case_notes n
-     WHERE n.site_id = %(site_id)s AND n.case_id = %(id)s
-     ORDER BY 1, 2
-     LIMIT 500""",
+    (SELECT 1, n.note_id, n.created_by, n.created, n.text, '', '', '', '', '{}'::bigint[]
+       FROM case_notes n
+      WHERE n.site_id = %(site_id)s AND n.case_id = %(id)s
+      ORDER BY n.note_id
+      LIMIT 500)
+     ORDER BY 1, 2""",
 )
 # What reporters show of the huddle that the case's comment is in, as far as it is still there.
 SHOWN = Query(

@@ -162,6 +162,7 @@ def test_nobody_else_reads_it(platform: Platform) -> None:
     [
         ("period=year", "period"),
         ("since=yesterday", "since"),
+        ("until=0001-01-01T00:00:00Z", "until"),
         ("since=2026-01-02T00:00:00Z&until=2026-01-02T00:00:00Z", "since"),
         ("since=2026-01-01T00:00:00Z&until=2026-03-01T00:00:00Z&period=hour", "since"),
     ],

@@ -310,6 +310,7 @@ def test_what_really_happened_is_in_the_report_of_the_last_year(api: Api, make: 
     [
         ({"since": "yesterday"}, "since"),
         ({"until": "2026-01-01"}, "until"),
+        ({"until": "0001-01-01T00:00:00Z"}, "until"),
         ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:00:00Z"}, "since"),
     ],
 )
