@@ -52,6 +52,10 @@ def test_people_and_rights(reader: ForumReader) -> None:
         ("location", "Larch Lane"),
         ("Place", "Attic"),
     ]
+    # Who hid their profile keeps the title alone, which stands beside each post.
+    assert [people[id].text for id in ("1", "2", "3")] == ["I *glue*", "", ""]
+    assert [(one.key, one.value) for one in people["2"].attributes] == [("title", "Keeper")]
+    assert people["3"].attributes == ()
     roles = {one.id: one for one in whole(reader.roles())}
     assert [one.id for one in roles["3"].users] == ["1", "2"]
     forums = {one.id: one for one in whole(reader.forums())}
@@ -68,6 +72,17 @@ def test_people_and_rights(reader: ForumReader) -> None:
     news = {one.id: one.forum_permissions for one in forums["9"].usergroups or ()}
     assert (news["0"].can_post_new, news["0"].can_reply, news["3"].can_post_new) == (0, 0, 1)
     assert [one.id for one in forums["7"].moderators] == ["1"]
+
+
+def test_names_that_the_board_hid_stay_away(tmp_path: Path) -> None:
+    dump = tmp_path / "names.sql"
+    dump.write_text(BOARD.read_text().replace("\tlogin_required\t5\tf\n", "\tenable_names\t5\tf\n"))
+    reader = open_reader("discourse", dump)
+
+    people = {one.id: one for one in whole(reader.profiles())}
+    reader.close()
+
+    assert [one.key for one in people["1"].attributes] == ["title", "location", "Place"]
 
 
 def test_topics_and_posts(reader: ForumReader) -> None:

@@ -114,6 +114,11 @@ class DiscourseReader(TableReader):
         ),
         Loss(subject="public chat channels", reason="huddles are private"),
         Loss(subject="profile fields that members did not see", reason="not shown on profiles"),
+        Loss(
+            subject="profiles that their people hid",
+            reason="name, title and avatar come: they stand beside each post",
+        ),
+        Loss(subject="full names", reason="left out where the board showed them to staff alone"),
         Loss(subject="files that no post names", reason="nobody saw them"),
         Loss(subject="signs of reactions", reason="a plugin's: its table of likes comes"),
         Loss(subject="bans of addresses and networks", reason="not read"),
@@ -181,6 +186,8 @@ class DiscourseReader(TableReader):
     def profiles(self) -> Iterator[PortedProfile | Unreadable]:
         banned = {ban.profile for ban in self.bans() if isinstance(ban, PortedBan)}
         shown = self._shown_fields()
+        has_full_names = self._settings.get("enable_names", "t") in ("t", "true", "1")
+        hiding = ("hide_profile", "hide_profile_and_presence")
         columns = (
             *(*_NUMBERS, "username", "name", "created_at", "last_seen_at", "active", "staged"),
             *("title", "registration_ip_address", "uploaded_avatar_id"),
@@ -192,17 +199,24 @@ class DiscourseReader(TableReader):
                 yield Unreadable(kind="profile", id=str(id), reason="username: is empty")
                 continue
             about = self._of("user_profiles", id, "bio_raw", "location", "website")
+            options = self._of("user_options", id, "timezone", *hiding)
+            is_hidden = any(options[column] for column in hiding)
+            full_name = as_text(row["name"]) if has_full_names and not is_hidden else ""
             values = [
-                ("full name", as_text(row["name"]) if as_text(row["name"]) != name else ""),
-                *(("title", as_text(row["title"])), ("location", as_text(about["location"]))),
-                ("website", as_text(about["website"])),
+                ("full name", full_name if full_name != name else ""),
+                ("title", as_text(row["title"])),
             ]
-            fields = self._source.rows(
-                "user_custom_fields", ("name", "value"), ("name", "value"), user_id=id
-            )
-            values += [
-                (shown.get(as_text(one["name"]), ""), as_text(one["value"])) for one in fields
-            ]
+            if not is_hidden:
+                values += [
+                    ("location", as_text(about["location"])),
+                    ("website", as_text(about["website"])),
+                ]
+                fields = self._source.rows(
+                    "user_custom_fields", ("name", "value"), ("name", "value"), user_id=id
+                )
+                values += [
+                    (shown.get(as_text(one["name"]), ""), as_text(one["value"])) for one in fields
+                ]
             avatar = self._uploads.get(as_text(row["uploaded_avatar_id"]))
             yield PortedProfile(
                 id=str(id),
@@ -213,14 +227,14 @@ class DiscourseReader(TableReader):
                 ip_address=as_text(row["registration_ip_address"]).partition("/")[0],
                 is_banned=str(id) in banned,
                 is_visible=row["active"] != 0 and not row["staged"],
-                text=self._texts.convert(as_text(about["bio_raw"])),
+                text="" if is_hidden else self._texts.convert(as_text(about["bio_raw"])),
                 avatar=self._attachment(avatar, f"avatar:{id}") if avatar else None,
                 attributes=tuple(
                     PortedAttribute(key=key, value=value)
                     for key, value in values
                     if key and value.strip()
                 ),
-                time_zone=as_text(self._of("user_options", id, "timezone")["timezone"]),
+                time_zone=as_text(options["timezone"]),
             )
 
     def _of(self, table: str, person: int, *columns: str) -> Row:

@@ -39,7 +39,7 @@ CREATE TABLE public.users (
 COPY public.users (id, username, name, created_at, last_seen_at, active, staged, admin, moderator, trust_level, title, suspended_at, suspended_till, silenced_till, registration_ip_address, uploaded_avatar_id) FROM stdin;
 -1	system	\N	2020-01-01 10:00:00	\N	t	f	t	t	4	\N	\N	\N	\N	\N	\N
 1	Ann	Ann B.	2020-01-01 10:00:00	2020-01-09 10:00:00	t	f	t	f	2	Chief	\N	\N	\N	192.0.2.7	1
-2	mod.mia	\N	2020-01-01 10:00:00	\N	t	f	f	t	1	\N	\N	\N	\N	\N	\N
+2	mod.mia	Mia M.	2020-01-01 10:00:00	\N	t	f	f	t	1	Keeper	\N	\N	\N	\N	\N
 3	Иван	\N	2020-01-02 10:00:00	\N	t	f	f	f	0	\N	\N	\N	\N	\N	\N
 4	bad	\N	2020-01-02 10:00:00	\N	t	f	f	f	0	\N	2020-01-03 10:00:00	2999-01-01 00:00:00	\N	\N	\N
 5	3	\N	2020-01-02 10:00:00	\N	f	f	f	f	0	\N	\N	2020-02-01 00:00:00	\N	\N	\N
@@ -67,15 +67,21 @@ CREATE TABLE public.user_profiles (
 
 COPY public.user_profiles (user_id, location, website, bio_raw) FROM stdin;
 1	Larch Lane	\N	I *glue*
+2	Elm End	https://b.example	hidden
+3	Fir Ford	https://c.example	hidden too
 \.
 
 CREATE TABLE public.user_options (
     user_id integer,
-    timezone text
+    timezone text,
+    hide_profile boolean,
+    hide_profile_and_presence boolean
 );
 
-COPY public.user_options (user_id, timezone) FROM stdin;
-1	Europe/Berlin
+COPY public.user_options (user_id, timezone, hide_profile, hide_profile_and_presence) FROM stdin;
+1	Europe/Berlin	f	f
+2	\N	t	f
+3	\N	\N	t
 \.
 
 CREATE TABLE public.user_fields (
@@ -100,6 +106,7 @@ CREATE TABLE public.user_custom_fields (
 COPY public.user_custom_fields (id, user_id, name, value) FROM stdin;
 1	1	user_field_1	Attic
 2	1	user_field_2	555
+3	3	user_field_1	Cellar
 \.
 
 CREATE TABLE public.groups (
