@@ -9,7 +9,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.itemtypes import COMMENT, CONVERSATION, HUDDLE
-from forumapi.porting.layout import ForumReader, Unreadable
+from forumapi.porting.layout import ForumReader, PortedAttachment, Unreadable
 from forumapi.porting.readers import open_reader
 from forumapi.porting.readers.vbulletin import blind_copies
 from tests.factories import Factory
@@ -63,6 +63,10 @@ def test_people_and_rights(reader: ForumReader) -> None:
         # Members see their own threads alone there: they see none.
         "8": {"1", "3"},
     }
+    # Groups beside the first one count where the first one allows it: for Cid, and not for Gus.
+    assert {id: [one.id for one in roles[id].users] for id in ("5", "9", "10")} == {
+        "5": [], "9": ["3"], "10": ["7"],
+    }  # fmt: skip
     assert [one.id for one in forums["2"].moderators] == ["1", "2"]
     assert (forums["1"].is_category, forums["2"].is_category, forums["2"].is_open) == (1, 0, 1)
 
@@ -95,11 +99,28 @@ def test_threads_and_posts(reader: ForumReader) -> None:
     assert ([one.author for one in poll.ballots], str(poll.closes)) == (
         ["2"], "2017-07-16 02:41:40+00:00",
     )  # fmt: skip
-    stored, on_disk = whole(reader.attachments())
+    files = list(reader.attachments())
+    stored, on_disk = (one for one in files if isinstance(one, PortedAttachment))
+    # Cid reads the thread, and could not open its files.
+    assert [(one.id, one.reason) for one in files if isinstance(one, Unreadable)] == [
+        ("5", "onId: not everybody who reads the thread could open its files")
+    ]
+    assert posts["106"].versions[0].text == "z"
     assert stored.content_url.endswith("iVBORw==")
     opened = reader.open(on_disk)
     assert opened is not None
     assert opened.read() == b"on disk"
+
+
+def test_files_that_guests_could_not_open_stay_away(tmp_path: Path) -> None:
+    dump = tmp_path / "guests.sql"
+    dump.write_text(BOARD.read_text().replace("(1,'Guests','',528387,", "(1,'Guests','',524291,"))
+    reader = open_reader("vbulletin", dump)
+
+    files = list(reader.attachments())
+    reader.close()
+
+    assert [one.id for one in files if isinstance(one, Unreadable)] == ["1", "3", "5"]
 
 
 def test_blind_copies_stay_blind(reader: ForumReader) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.itemtypes import COMMENT, CONVERSATION, HUDDLE
-from forumapi.porting.layout import ForumReader, Unreadable
+from forumapi.porting.layout import ForumReader, PortedAttachment, Unreadable
 from forumapi.porting.markup.bbcode_text import BbcodeText
 from forumapi.porting.markup.phpbb_text import PostFile
 from forumapi.porting.readers import open_reader
@@ -50,16 +50,21 @@ def test_people_and_rights(reader: ForumReader) -> None:
     ]
     assert people["1"].avatar is not None
     assert people["1"].avatar.path == "data/avatars/l/0/1.jpg"
+    # Who shows their profile to members alone, to nobody, or does not say so keeps the title alone.
+    assert [one.text for one in people.values()] == ["I *glue*", "", "", "for everyone", ""]
+    assert [(one.key, one.value) for one in people["3"].attributes] == [("title", "Mate")]
+    assert people["2"].attributes == ()
     roles = {one.id: one for one in whole(reader.roles())}
     forums = {one.id: one for one in whole(reader.forums())}
     assert {id: one.parent_id for id, one in forums.items()} == {
-        "1": "", "2": "1", "3": "1", "5": "", "6": "", "7": "", "4": "3",
+        "1": "", "2": "1", "3": "1", "5": "", "9": "", "6": "", "7": "", "4": "3",
     }  # fmt: skip
     everybody = {"1", "2", "3", "4", "5", "guest"}
-    # A person's own entry lets in; a "never" at a node below keeps out whom the node above let in.
+    # An entry of no group and no person counts for everybody. A person's own entry lets in; a
+    # "never" at a node below keeps out whom the node above let in.
     assert {id: readers_of(one, roles, list(people), "guest") for id, one in forums.items()} == {
         "1": everybody, "2": everybody, "3": {"1", "3"}, "4": {"3"}, "5": everybody, "6": {"2"},
-        "7": everybody,
+        "7": everybody, "9": {"3"},
     }  # fmt: skip
     rights = {role.id: role.forum_permissions for role in forums["2"].usergroups or ()}
     assert (rights["2"].can_post_new, rights["2"].can_reply, rights["1"].can_reply) == (1, 1, 0)
@@ -91,11 +96,33 @@ def test_threads_and_posts(reader: ForumReader) -> None:
     assert (poll.results, poll.max_choices, [one.author for one in poll.ballots]) == (
         "voted", 1, ["2"],
     )  # fmt: skip
-    assert [(one.id, one.associations[0].on_type) for one in whole(reader.attachments())] == [
-        ("1", "comment"),
-        ("3", "message"),
-    ]
     assert [(one.on_id, one.name) for one in whole(reader.reactions())] == [("100", "👍")]
+
+
+def test_files_come_where_all_readers_could_open_them(reader: ForumReader, tmp_path: Path) -> None:
+    files = list(reader.attachments())
+    texts = {
+        one.id: one.versions[0].text for one in reader.comments() if not isinstance(one, Unreadable)
+    }
+    # The same board, whose guests read without opening files.
+    dump = tmp_path / "guests.sql"
+    dump.write_text(
+        BOARD.read_text().replace(
+            "(1,0,0x666f72756d,0x766965774174746163686d656e74,'allow'),\n", ""
+        )
+    )
+    strict = open_reader("xenforo", dump)
+    kept = list(strict.attachments())
+    strict.close()
+
+    assert [
+        (one.id, one.associations[0].on_type) for one in files if isinstance(one, PortedAttachment)
+    ] == [("1", "comment"), ("3", "message")]
+    assert [(one.id, one.reason) for one in files if isinstance(one, Unreadable)] == [
+        ("4", "onId: not everybody who reads the thread could open its files")
+    ]
+    assert texts["106"] == "z"
+    assert [one.id for one in kept if isinstance(one, PortedAttachment)] == ["3"]
 
 
 def test_talks_are_seen_by_who_is_in_them(reader: ForumReader) -> None:

@@ -21,6 +21,9 @@ READ, POST, REPLY, EDIT, DELETE, LOCK, UNCHECKED = (1 << place for place in rang
 EDIT_ANY, DELETE_ANY, APPROVE, LOCK_ANY = (1 << place for place in range(7, 11))
 MODERATOR: Final = EDIT_ANY | DELETE_ANY | APPROVE | LOCK_ANY
 ALL: Final = (1 << 11) - 1
+FILES: Final = 1 << 11
+"""Opening the files of posts, for products that give this right apart from reading."""
+KEPT_BACK: Final = "onId: not everybody who reads the thread could open its files"
 _SAYABLE: Final = READ | POST | REPLY | EDIT | DELETE | LOCK | EDIT_ANY | DELETE_ANY
 
 Key = tuple[frozenset[int], int]
@@ -101,6 +104,15 @@ class GroupRights:
         for (groups, _), people in self._alike.items():
             if group in groups:
                 yield from people
+
+    def all_have(self, right: Rights, forum: int, *, is_locked_away: bool = False) -> bool:
+        """Return True if everybody who reads a forum has a right there, guests and new members among them; also if
+        nobody reads the forum. `is_locked_away`: see `of`.
+        """
+        needed = READ | (MODERATOR if is_locked_away else 0)
+        newcomers = ((frozenset((group,)), 0) for group in (self._guests, self._everybody))
+        found = (self.granted(forum, *key) for key in {*self._alike, *newcomers})
+        return all(rights & right for rights in found if rights & needed == needed)
 
     def of(self, forum: int, name: str, *, is_locked_away: bool = False) -> ForumAccess:
         """Return the rights in a forum. `name`: the forum's, for the titles of roles that exist in this forum alone;

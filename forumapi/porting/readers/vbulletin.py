@@ -66,7 +66,7 @@ TABLES: Final = (
 )
 GUESTS, MEMBERS, UNCONFIRMED, WAITING, SUPER_MODERATORS, ADMINISTRATORS = range(1, 7)
 BANNED: Final = 8
-_NOT_BANNED_GROUP: Final = 32
+_ALLOWS_MORE_GROUPS, _NOT_BANNED_GROUP = 16, 32
 _SENT: Final = -1
 _REDIRECT: Final = 10
 _WAITS, _DELETED = 0, 2
@@ -78,6 +78,7 @@ _RIGHTS: Final = {
     128: group_rights.EDIT,
     256: group_rights.DELETE,
     1024: group_rights.LOCK,
+    4096: group_rights.FILES,
     _UNCHECKED: group_rights.UNCHECKED,
 }
 _MODERATORS_RIGHTS: Final = {
@@ -111,6 +112,10 @@ class VbulletinReader(TableReader):
         Loss(
             subject="profile fields that members did not see",
             reason="hidden, or not said to be shown",
+        ),
+        Loss(
+            subject="files of threads whose readers could not all open them, guests included",
+            reason="whoever reads a post here opens its files: give the right on the board first",
         ),
         Loss(subject="birthdays", reason="people chose who sees them"),
         Loss(
@@ -410,6 +415,8 @@ class VbulletinReader(TableReader):
         titles = {as_number(row["threadid"]): as_title(row["title"]) for row in self._threads()}
         files: dict[str, list[PostFile]] = defaultdict(list)
         for one in self._attached:
+            if isinstance(one, Unreadable):
+                continue
             is_picture = one.name.rpartition(".")[2].lower() in _PICTURES
             files[one.associations[0].on_id].append(PostFile(one.id, one.name, is_picture))
         columns = (
@@ -462,9 +469,24 @@ class VbulletinReader(TableReader):
         )
 
     @cached_property
-    def _attached(self) -> list[PortedAttachment]:
-        """Return the attachments of posts, without their bytes, in the order of their ids; those that wait for approval
-        are left out.
+    def _closed_threads(self) -> set[int]:
+        """Return the ids of the threads whose files somebody who reads them could not open."""
+        closed = {
+            forum
+            for row in self._source.rows("forum", ("forumid",))
+            if not self._rights.all_have(
+                group_rights.FILES,
+                forum := as_number(row["forumid"]),
+                is_locked_away=self._rights.is_locked(forum),
+            )
+        }
+        threads = self._threads()
+        return {as_number(row["threadid"]) for row in threads if row["forumid"] in closed}
+
+    @cached_property
+    def _attached(self) -> list[PortedAttachment | Unreadable]:
+        """Return the attachments of posts, without their bytes, in the order of their ids; an Unreadable for those that
+        somebody who reads the thread could not open. Those that wait for approval are left out.
         """
         posts = {
             row["contenttypeid"]
@@ -476,18 +498,23 @@ class VbulletinReader(TableReader):
             *("attachmentid", "contenttypeid", "contentid", "postid", "userid", "dateline"),
             *("filedataid", "state", "visible", "filename"),
         )
-        found = []
+        found: list[PortedAttachment | Unreadable] = []
         for row in self._source.rows("attachment", columns, ("attachmentid",)):
             post = row["postid"] if is_old else row["contentid"]
             if not post or not (is_old or row["contenttypeid"] in posts):
                 continue
             if row["visible"] == 0 or as_text(row["state"]) == "moderation":
                 continue
+            id = str(row["attachmentid"])
+            thread = next(self._source.rows("post", ("threadid",), postid=post), {}).get("threadid")
+            if as_number(thread) in self._closed_threads:
+                found.append(Unreadable(kind="attachment", id=id, reason=group_rights.KEPT_BACK))
+                continue
             number = row["attachmentid"] if is_old else row["filedataid"]
             folder = "/".join(str(as_number(row["userid"])))
             found.append(
                 PortedAttachment(
-                    id=str(row["attachmentid"]),
+                    id=id,
                     author=self._author(row["userid"]),
                     date_created=as_time(row["dateline"]),
                     associations=(PortedAssociation(on_type="comment", on_id=str(post)),),
@@ -501,6 +528,9 @@ class VbulletinReader(TableReader):
         is_old = "postid" in self._source.tables.get("attachment", ())
         table, key = ("attachment", "attachmentid") if is_old else ("filedata", "filedataid")
         for one in self._attached:
+            if isinstance(one, Unreadable):
+                yield one
+                continue
             number = one.path.rpartition("/")[2].removesuffix(".attach")
             equal: dict[str, Any] = {key: int(number)}
             row = next(self._source.rows(table, ("filedata",), **equal), {})
@@ -593,6 +623,7 @@ class VbulletinRights(GroupRights):
         self._of_groups: dict[int, int] = {}
         self._super = {SUPER_MODERATORS, ADMINISTRATORS}
         banned = {BANNED}
+        alone: set[int] = set()
         columns = ("usergroupid", "forumpermissions", "genericoptions", "adminpermissions")
         for row in source.rows("usergroup", columns):
             group = as_number(row["usergroupid"])
@@ -601,6 +632,8 @@ class VbulletinRights(GroupRights):
             options = row["genericoptions"]
             if options is not None and not as_number(options) & _NOT_BANNED_GROUP:
                 banned.add(group)
+            if options is not None and not as_number(options) & _ALLOWS_MORE_GROUPS:
+                alone.add(group)
             if row["adminpermissions"] is not None and not as_number(row["adminpermissions"]) & 3:
                 self._super.discard(group)
         self._here: dict[tuple[int, int], int] = {}
@@ -618,6 +651,8 @@ class VbulletinRights(GroupRights):
             groups = {int(one) for one in re.findall(r"[0-9]{1,9}", as_text(row["membergroupids"]))}
             if first in banned or first == WAITING:
                 self.refused.add(person)
+            if first in alone:
+                groups = set()
             outside = banned | {UNCONFIRMED, WAITING, GUESTS}
             memberships[person] = frozenset(
                 groups - outside | {MEMBERS if first in outside else first}
@@ -663,10 +698,10 @@ class VbulletinRights(GroupRights):
         if holds_threads and bits & needed != needed:
             return 0
         rights = group_rights.READ
-        if GUESTS in groups:
-            return rights
         for bit, right in _RIGHTS.items():
             rights |= right if bits & bit else 0
+        if GUESTS in groups:
+            return rights & (group_rights.READ | group_rights.FILES)
         if groups & self._super:
             return rights | group_rights.MODERATOR
         for one in (-1, *path) if person else ():

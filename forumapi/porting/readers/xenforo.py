@@ -10,6 +10,7 @@ import datetime
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -57,7 +58,7 @@ TABLES: Final = (
     *("option", "permission_entry", "permission_entry_content", "poll", "poll_response", "post"),
     *("poll_vote", "reaction", "reaction_content", "thread", "thread_redirect", "thread_watch"),
     *("user", "user_ban", "user_field", "user_field_value", "user_follow", "user_group"),
-    *("user_ignored", "user_profile"),
+    *("user_ignored", "user_privacy", "user_profile"),
 )
 GUESTS, MEMBERS, ADMINISTRATORS, MODERATORS = range(1, 5)
 # Waiting for approval, refused, or switched off. Who has not confirmed an address does so by signing in here.
@@ -72,6 +73,7 @@ _VIEW: Final = (
     ("forum", "viewOthers"),
 )
 _RIGHTS: Final = {
+    ("forum", "viewAttachment"): group_rights.FILES,
     ("forum", "postThread"): group_rights.POST,
     ("forum", "postReply"): group_rights.REPLY,
     ("forum", "editOwnPost"): group_rights.EDIT,
@@ -107,6 +109,14 @@ class XenforoReader(TableReader):
         Loss(subject="gravatars", reason="addresses in a dump are never fetched"),
         Loss(
             subject="profile fields that members did not see", reason="not shown on profile pages"
+        ),
+        Loss(
+            subject="profiles that their people did not show to everyone",
+            reason="name, title and avatar come: they stand beside each post",
+        ),
+        Loss(
+            subject="files of threads whose readers could not all open them, guests included",
+            reason="whoever reads a post here opens its files: give the right on the board first",
         ),
         Loss(subject="birthdays", reason="people chose who sees them"),
         Loss(
@@ -190,20 +200,23 @@ class XenforoReader(TableReader):
                 self._source.rows("user_profile", about_columns, user_id=row["user_id"]),
                 dict.fromkeys(about_columns),
             )
-            values = [
-                ("title", as_text(row["custom_title"])),
-                ("website", as_text(about["website"])),
-                ("location", as_text(about["location"])),
-                ("signature", self._words(about["signature"])),
-            ]
-            fields = self._source.rows(
-                "user_field_value", ("field_id", "field_value"), ("field_id",), user_id=id
-            )
-            values += [
-                (as_text(one["field_id"]), as_text(one["field_value"]))
-                for one in fields
-                if as_text(one["field_id"]) in shown
-            ]
+            privacy = self._source.rows("user_privacy", ("allow_view_profile",), user_id=id)
+            is_open = as_text(next(privacy, {}).get("allow_view_profile")) == "everyone"
+            values = [("title", as_text(row["custom_title"]))]
+            if is_open:
+                values += [
+                    ("website", as_text(about["website"])),
+                    ("location", as_text(about["location"])),
+                    ("signature", self._words(about["signature"])),
+                ]
+                fields = self._source.rows(
+                    "user_field_value", ("field_id", "field_value"), ("field_id",), user_id=id
+                )
+                values += [
+                    (as_text(one["field_id"]), as_text(one["field_value"]))
+                    for one in fields
+                    if as_text(one["field_id"]) in shown
+                ]
             time_zone = as_text(row["timezone"])
             yield PortedProfile(
                 id=str(id),
@@ -213,7 +226,7 @@ class XenforoReader(TableReader):
                 last_active=as_time(row["last_activity"]),
                 is_banned=id in banned,
                 is_visible=as_text(row["user_state"]) == "valid",
-                text=self._words(about["about"]),
+                text=self._words(about["about"]) if is_open else "",
                 avatar=self._avatar(id) if row["avatar_date"] else None,
                 attributes=tuple(
                     PortedAttribute(key=key, value=value) for key, value in values if value.strip()
@@ -462,10 +475,25 @@ class XenforoReader(TableReader):
             if is_ours and data is not None and not row["unassociated"]:
                 yield row, data
 
+    @cached_property
+    def _closed_threads(self) -> set[int]:
+        """Return the ids of the threads whose files somebody who reads them could not open."""
+        forums = {as_number(row["node_id"]) for row in self._source.rows("node", ("node_id",))}
+        closed = {one for one in forums if not self._rights.all_have(group_rights.FILES, one)}
+        threads = self._threads()
+        return {as_number(row["thread_id"]) for row in threads if row["node_id"] in closed}
+
+    def _is_kept_back(self, attachment: Row) -> bool:
+        """Return True for an attachment of a post in a thread of `_closed_threads`."""
+        if as_text(attachment["content_type"]) != "post":
+            return False
+        posts = self._source.rows("post", ("thread_id",), post_id=attachment["content_id"])
+        return as_number(next(posts, {}).get("thread_id")) in self._closed_threads
+
     def _files_of(self, kind: str) -> Mapping[str, list[PostFile]]:
         found: dict[str, list[PostFile]] = defaultdict(list)
         for row, data in self._attached():
-            if as_text(row["content_type"]) == kind:
+            if as_text(row["content_type"]) == kind and not self._is_kept_back(row):
                 name = as_text(data["filename"])
                 is_picture = name.rpartition(".")[2].lower() in _PICTURES
                 file = PostFile(str(row["attachment_id"]), name, is_picture)
@@ -474,6 +502,10 @@ class XenforoReader(TableReader):
 
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]:
         for row, data in self._attached():
+            if self._is_kept_back(row):
+                id = str(row["attachment_id"])
+                yield Unreadable(kind="attachment", id=id, reason=group_rights.KEPT_BACK)
+                continue
             number = as_number(data["data_id"])
             on: Literal["comment", "message"] = (
                 "comment" if as_text(row["content_type"]) == "post" else "message"
@@ -645,6 +677,8 @@ class XenforoRights(GroupRights):
         for node in (0, *path):
             found = [self._of_groups.get((node, group), {}) for group in groups]
             found.append(self._of_people.get((node, person), {}) if person else {})
+            # An entry of no group and no person, such as a private node's, counts for everybody.
+            found.append(self._of_groups.get((node, 0), {}))
             for permission in {one for entries in found for one in entries}:
                 values = {entries.get(permission, "") for entries in found}
                 value = next((one for one in _ORDER if one in values), "")
@@ -658,10 +692,9 @@ class XenforoRights(GroupRights):
         if not has.issuperset(needed):
             return 0
         rights = group_rights.READ
-        if GUESTS not in groups:
-            for permission, right in _RIGHTS.items():
-                rights |= right if permission in has else 0
-        return rights
+        for permission, right in _RIGHTS.items():
+            rights |= right if permission in has else 0
+        return rights & (group_rights.READ | group_rights.FILES) if GUESTS in groups else rights
 
     def groups_at(self, forum: int) -> Collection[int]:
-        return {group for _, group in self._of_groups} | {GUESTS, MEMBERS}
+        return {group for _, group in self._of_groups if group} | {GUESTS, MEMBERS}

@@ -21,14 +21,15 @@ CREATE TABLE `vb_usergroup` (
 ) ENGINE=InnoDB;
 
 INSERT INTO `vb_usergroup` VALUES
-(1,'Guests','',524291,32,0),
-(2,'Registered &amp; co','',655571,32,0),
-(3,'Awaiting mail','',524291,32,0),
-(4,'Awaiting approval','',524291,32,0),
-(5,'Super','',655571,32,1),
-(6,'Admins','',655571,32,3),
+(1,'Guests','',528387,32,0),
+(2,'Registered &amp; co','',659667,48,0),
+(3,'Awaiting mail','',528387,32,0),
+(4,'Awaiting approval','',528387,32,0),
+(5,'Super','',659667,48,1),
+(6,'Admins','',659667,48,3),
 (8,'Banned','',0,0,0),
-(9,'Crew','',655571,32,0);
+(9,'Crew','',659667,48,0),
+(10,'Plain','',659667,32,0);
 
 CREATE TABLE `vb_user` (
   `userid` int unsigned NOT NULL,
@@ -50,7 +51,8 @@ INSERT INTO `vb_user` VALUES
 (3,2,'9','Cid','cid@example.org',1500000002,0,'','','',0),
 (4,8,'','Dan','dan@example.org',1500000003,0,'','','',0),
 (5,3,'','Eve','eve@example.org',1500000004,0,'','','',0),
-(6,4,'','Fay','fay@example.org',1500000004,0,'','','',0);
+(6,4,'','Fay','fay@example.org',1500000004,0,'','','',0),
+(7,10,'5,9','Gus','gus@example.org',1500000005,0,'','','',0);
 
 CREATE TABLE `vb_usertextfield` (
   `userid` int unsigned NOT NULL,
@@ -135,9 +137,12 @@ INSERT INTO `vb_forumpermission` VALUES
 (1,3,1,0),
 (2,3,2,0),
 (3,3,5,0),
-(4,4,2,655571),
+(4,4,2,659667),
 (5,8,1,1),
-(6,8,2,524289);
+(6,8,2,524289),
+(7,3,9,655571),
+(8,3,10,0),
+(9,8,10,0);
 
 CREATE TABLE `vb_moderator` (
   `moderatorid` int unsigned NOT NULL,
@@ -190,7 +195,7 @@ INSERT INTO `vb_post` VALUES
 (103,10,2,'Bob','',1500000130,'waits',1,0,''),
 (104,11,2,'Bob','',1500000200,'x',1,1,''),
 (105,12,99,'Deleted &amp; one','',1500000300,'y',1,1,''),
-(106,13,3,'Cid','',1500000300,'z',1,1,''),
+(106,13,3,'Cid','',1500000300,'z[ATTACH]5[/ATTACH]',1,1,''),
 (107,77,3,'Cid','',1500000300,'lost',1,1,'');
 
 CREATE TABLE `vb_editlog` (
@@ -255,7 +260,8 @@ INSERT INTO `vb_attachment` VALUES
 (1,1,100,1,1500000100,21,'visible','map.png'),
 (2,2,100,1,1500000100,21,'visible','album.png'),
 (3,1,101,12,1500000100,22,'visible','disk.txt'),
-(4,1,101,1,1500000100,21,'moderation','waits.png');
+(4,1,101,1,1500000100,21,'moderation','waits.png'),
+(5,1,106,3,1500000300,21,'visible','crew.png');
 
 CREATE TABLE `vb_filedata` (
   `filedataid` int unsigned NOT NULL,

@@ -29,7 +29,7 @@ CREATE TABLE `xf_user` (
 INSERT INTO `xf_user` VALUES
 (1,'Ann','ann@example.org',2,0x33,1500000000,1600000000,'valid',1,'Chief',5,'Europe/Berlin'),
 (2,'Bob & co','bob@example.org',2,'',1500000001,0,'valid',0,'',0,''),
-(3,'Cid','cid@example.org',2,0x35,1500000002,0,'valid',0,'',0,''),
+(3,'Cid','cid@example.org',2,0x35,1500000002,0,'valid',0,'Mate',0,''),
 (4,'New','new@example.org',2,'',1500000003,0,'email_confirm',0,'',0,''),
 (5,'Refused','r@example.org',2,'',1500000003,0,'rejected',0,'',0,'');
 
@@ -42,7 +42,22 @@ CREATE TABLE `xf_user_profile` (
 ) ENGINE=InnoDB;
 
 INSERT INTO `xf_user_profile` VALUES
-(1,'[b]sig[/b]','https://a.example','Larch Lane','I [i]glue[/i]');
+(1,'[b]sig[/b]','https://a.example','Larch Lane','I [i]glue[/i]'),
+(2,'sig','https://b.example','Elm End','for members'),
+(3,'sig','https://c.example','Fir Ford','for nobody'),
+(4,'','','','for everyone'),
+(5,'','','','not said');
+
+CREATE TABLE `xf_user_privacy` (
+  `user_id` int unsigned NOT NULL,
+  `allow_view_profile` mediumtext
+) ENGINE=InnoDB;
+
+INSERT INTO `xf_user_privacy` VALUES
+(1,'everyone'),
+(2,'members'),
+(3,'none'),
+(4,'everyone');
 
 CREATE TABLE `xf_user_field` (
   `field_id` mediumblob,
@@ -61,7 +76,8 @@ CREATE TABLE `xf_user_field_value` (
 
 INSERT INTO `xf_user_field_value` VALUES
 (1,0x62696b65,'red'),
-(1,0x70686f6e65,'555');
+(1,0x70686f6e65,'555'),
+(3,0x62696b65,'blue');
 
 CREATE TABLE `xf_user_group` (
   `user_group_id` int unsigned NOT NULL,
@@ -116,6 +132,7 @@ INSERT INTO `xf_node` VALUES
 (3,'Crew','',0x466f72756d,1,3),
 (4,'Below the crew','',0x466f72756d,3,4),
 (5,'Shop','',0x4c696e6b466f72756d,0,5),
+(9,'Private node','',0x466f72756d,0,9),
 (6,'For Bob','',0x466f72756d,0,6),
 (7,'Read alone','',0x466f72756d,0,7),
 (8,'Page','',0x50616765,0,8);
@@ -166,6 +183,8 @@ INSERT INTO `xf_permission_entry` VALUES
 (3,0,0x666f72756d,0x617070726f7665556e617070726f7665,'allow'),
 (3,0,0x666f72756d,0x6c6f636b556e6c6f636b546872656164,'allow'),
 (1,0,0x666f72756d,0x706f73745265706c79,'allow'),
+(1,0,0x666f72756d,0x766965774174746163686d656e74,'allow'),
+(2,0,0x666f72756d,0x766965774174746163686d656e74,'allow'),
 (2,0,0x67656e6572616c,0x696e76697465,'allow');
 
 CREATE TABLE `xf_permission_entry_content` (
@@ -188,6 +207,9 @@ INSERT INTO `xf_permission_entry_content` VALUES
 (0x6e6f6465,6,2,0,0x67656e6572616c,0x766965774e6f6465,'reset'),
 (0x6e6f6465,6,0,2,0x67656e6572616c,0x766965774e6f6465,'content_allow'),
 (0x6e6f6465,7,2,0,0x666f72756d,0x706f7374546872656164,'reset'),
+(0x6e6f6465,9,0,0,0x67656e6572616c,0x766965774e6f6465,'reset'),
+(0x6e6f6465,9,5,0,0x67656e6572616c,0x766965774e6f6465,'content_allow'),
+(0x6e6f6465,3,5,0,0x666f72756d,0x766965774174746163686d656e74,'reset'),
 (0x6f74686572,2,2,0,0x67656e6572616c,0x766965774e6f6465,'deny');
 
 CREATE TABLE `xf_thread` (
@@ -240,7 +262,7 @@ INSERT INTO `xf_post` VALUES
 (103,10,2,'Bob & co',1500000130,'waits',0,'moderated',0,0),
 (104,11,2,'Bob & co',1500000200,'x',0,'visible',0,0),
 (105,12,99,'Deleted one',1500000300,'y',0,'visible',0,0),
-(106,13,3,'Cid',1500000300,'z',0,'visible',0,0),
+(106,13,3,'Cid',1500000300,'z[ATTACH]4[/ATTACH]',0,'visible',0,0),
 (107,77,3,'Cid',1500000300,'lost',0,'visible',0,0);
 
 CREATE TABLE `xf_ip` (
@@ -299,7 +321,8 @@ CREATE TABLE `xf_attachment` (
 INSERT INTO `xf_attachment` VALUES
 (1,1001,0x706f7374,100,0),
 (2,1001,0x706f7374,0,1),
-(3,1001,0x636f6e766572736174696f6e5f6d657373616765,200,0);
+(3,1001,0x636f6e766572736174696f6e5f6d657373616765,200,0),
+(4,1001,0x706f7374,106,0);
 
 CREATE TABLE `xf_attachment_data` (
   `data_id` int unsigned NOT NULL,
