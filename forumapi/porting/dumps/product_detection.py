@@ -24,6 +24,9 @@ _ZIP: Final = b"PK"
 _SQLITE: Final = b"SQLite format 3\0"
 # Place of the directory's size in the record at an archive's end.
 _DIRECTORY_SIZE: Final = 5
+# Methods whose decompression zipfile bounds; it gives those of bzip2 and LZMA no limit of output.
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED: Final = 1
 
 
 class _FoundError(Exception):
@@ -88,8 +91,8 @@ def check_size(path: Path, most: int) -> None:
 
 
 def check_archive(path: Path, most: int) -> None:
-    """Check a ZIP file before it is opened: the size of its directory, and that its files have at most `most` bytes
-    after decompression. Raises DumpError.
+    """Check a ZIP file before it is opened: the size of its directory, that its files are stored or deflated and not
+    encrypted, and that they have at most `most` bytes after decompression. Raises DumpError.
     """
     with path.open("rb") as opened:
         try:
@@ -103,8 +106,15 @@ def check_archive(path: Path, most: int) -> None:
         raise DumpError(f"the archive's directory has more than {MAX_DIRECTORY:,} bytes")
     try:
         with zipfile.ZipFile(path) as archive:
-            total = sum(one.file_size for one in archive.infolist())
+            entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DumpError(f"the file is no ZIP file: {error}") from None
-    if total > most:
+    for one in entries:
+        if one.compress_type not in _METHODS:
+            raise DumpError(
+                f"the archive's file {one.filename[:200]!r} is neither stored nor deflated"
+            )
+        if one.flag_bits & _ENCRYPTED:
+            raise DumpError(f"the archive's file {one.filename[:200]!r} is encrypted")
+    if sum(one.file_size for one in entries) > most:
         raise DumpError(f"the archive has more than {most:,} bytes after decompression")

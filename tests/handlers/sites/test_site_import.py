@@ -284,6 +284,23 @@ def test_archives_that_unpack_to_too_much_are_refused(tmp_path: Path) -> None:
         product_detection.detect(bomb, 100_000)
 
 
+def test_an_archive_is_stored_or_deflated_and_not_encrypted(tmp_path: Path) -> None:
+    path = tmp_path / "packed.zip"
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("profiles/1.json", b" " * 1_000_000)
+        with pytest.raises(DumpError, match=r"'profiles/1.json' is neither stored nor deflated"):
+            product_detection.check_archive(path, 1_000_000)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("site.json", b"{}")
+    data = bytearray(path.read_bytes())
+    # The flags in the archive's directory, which zipfile goes by.
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(DumpError, match=r"'site.json' is encrypted"):
+        product_detection.check_archive(path, 1_000_000)
+
+
 def test_an_archive_with_a_vast_directory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
