@@ -7,12 +7,13 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
+from forumapi.database.connections import Reader
 from forumapi.errors import FILE_TOO_LARGE, OUT_OF_RANGE, Conflict, Invalid, TooLarge, known
 from forumapi.files.thumbnails import scratch
 from forumapi.handlers.sites.sites import SiteSettingHandler
@@ -69,11 +70,6 @@ class ImportTaskBody(Struct):
     on: bool | UnsetType = UNSET
 
 
-class _Upload(NamedTuple):
-    request: ImportRequest
-    second_factor: str
-
-
 class SiteImportHandler(SiteSettingHandler):
     """The import of a forum into this site, the latest that its owner began."""
 
@@ -92,24 +88,26 @@ class SiteImportHandler(SiteSettingHandler):
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """Receive the dump, and put it into the store; `ctx.body` is then an `_Upload`.
+        """Receive the dump, and put it into the store; `ctx.body` is then an `ImportRequest`.
 
-        This is before the transaction that inserts its row, and all that can be refused without the dump is refused
-        before it. Raises Forbidden for all but the owner, freshly signed in, Conflict while a task is under way,
-        Invalid, TooLarge.
+        This is before the transaction that inserts its row. What can be refused without the body is refused before any
+        of it is read, the rest before the dump goes into the store. Each request that is read counts to PER_DAY, and
+        each code of the second factor as a try. Raises Forbidden for all but the owner, freshly signed in, Conflict
+        while a task is under way, TooMany, Invalid, TooLarge.
         """
         ctx.located = Located(Target(itemtypes.SITE, ctx.site.id))
         permission.permit(ctx, OWNER)
-        FreshSignIn.find(ctx.reader, ctx.identity).check()
-        found = SiteImport.find(ctx.reader, ctx.site.id)
-        if found is not None and found.is_underway:
-            raise _underway()
+        session = FreshSignIn.find(ctx.reader, ctx.identity)
+        session.check()
         multipart.boundary(ctx.environ.get("CONTENT_TYPE", ""))
         app, config = ctx.app, ctx.app.config
         if not config.import_file_limit:
             raise TooLarge("Owners import nothing on this platform", code=FILE_TOO_LARGE)
-        _quota(ctx).check(file.usage(ctx.reader, ctx.site.id, 0)[0], 0)
+        length = ctx.environ.get("CONTENT_LENGTH") or ""
+        _check_room(ctx, ctx.reader, int(length) - _FORM if length.isdigit() else 0)
         ctx.reader.end()
+        with app.database.write() as tx:
+            rate_counters.take(tx, PER_DAY, str(ctx.site.id))
         limits = UploadLimits(config.import_file_limit + _FORM, config.import_file_limit)
         with scratch(app.storage) as folder:
             fields: dict[str, list[str]] = {}
@@ -118,11 +116,20 @@ class SiteImportHandler(SiteSettingHandler):
                 raise Invalid("file", "must be one file")
             object = secrets.token_hex(20)
             request = _request(fields, object, parts[0].size)
+            if session.has_factor:
+                # A transaction of its own, so that a wrong code counts too.
+                with app.database.write() as tx:
+                    count_try(tx, session.user_id)
             with app.database.write() as tx:
+                code = fields.get("secondFactor", [""])[-1]
+                if session.has_factor and not Totp.use_code(tx, session.user_id, code):
+                    raise Invalid("secondFactor", "is required, and is wrong, used or expired")
+                # Another upload may have come while this one was received.
+                _check_room(ctx, tx, request.bytes)
                 file.announce(tx, [object])
             app.storage.put(object, parts[0].path, "application/octet-stream")
             ctx.raw_body = b""
-            ctx.body = _Upload(request, fields.get("secondFactor", [""])[-1])
+            ctx.body = request
             yield
 
     @needs(OWNER, answer=schemas.SiteImport)
@@ -140,19 +147,12 @@ class SiteImportHandler(SiteSettingHandler):
         while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day. The owner gets a
         mail.
         """
-        upload: _Upload = ctx.body_as(_Upload)
+        request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)
         database, author = ctx.app.database, ctx.author
         ctx.end_writer()
-        # A wrong code counts too.
-        if session.has_factor:
-            with database.write() as tx:
-                count_try(tx, session.user_id)
         with database.write() as tx:
-            if session.has_factor and not Totp.use_code(tx, session.user_id, upload.second_factor):
-                raise Invalid("secondFactor", "is required, and is wrong, used or expired")
-            rate_counters.take(tx, PER_DAY, str(ctx.site.id))
-            used = upload.request.insert(tx, author, session.user_id, ctx.identity.token_id)
+            used = request.insert(tx, author, session.user_id, ctx.identity.token_id)
             if used is None:
                 raise _underway()
             _quota(ctx).check(used, 0)
@@ -223,6 +223,18 @@ class ImportLeftoversHandler(SiteSettingHandler):
 
 def _quota(ctx: Context) -> Quota:
     return Quota(ctx.app.config.file_quota_site_mb, 0)
+
+
+def _check_room(ctx: Context, tx: Reader, size: int) -> None:
+    """Check that an upload of `size` bytes may take the place of the site's earlier one. Raises Conflict while a task
+    is under way, TooLarge beyond the site's quota.
+    """
+    found = SiteImport.find(tx, ctx.site.id)
+    if found is not None and found.is_underway:
+        raise _underway()
+    freed = found.size if found is not None and found.has_upload else 0
+    used, _ = file.usage(tx, ctx.site.id, 0)
+    _quota(ctx).check(used - freed + max(0, size), 0)
 
 
 def _underway() -> Conflict:

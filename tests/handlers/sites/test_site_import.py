@@ -20,10 +20,12 @@ from urllib3 import encode_multipart_formdata
 
 from forumapi.config import Settings
 from forumapi.cron.site_imports import ImportThread, expired_imports
+from forumapi.handlers.sites import forum_import
 from forumapi.models.sites.site_import import CLAIM_S, MAX_ATTEMPTS
 from forumapi.porting.dumps import product_detection
 from forumapi.porting.dumps.dump_rows import DumpError
 from forumapi.porting.loading import loader
+from forumapi.request import multipart
 from tests.api import Response
 from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
@@ -387,6 +389,69 @@ def test_an_upload_beyond_a_limit_leaves_nothing(
     assert used(stage, site) == 1048000
 
 
+def test_what_is_refused_is_not_stored(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[str] = []
+    real = multipart.receive
+
+    def receive(*given: Any) -> list[multipart.Part]:
+        received.append("body")
+        return real(*given)
+
+    def put(*given: Any) -> None:
+        received.append("store")
+
+    monkeypatch.setattr(multipart, "receive", receive)
+    monkeypatch.setattr(stage.app.storage, "put", put)
+    secret = stage.post("/auth/totp", {}, by=site.owner).data["secret"]
+    stage.put("/auth/totp", {"code": pyotp.TOTP(secret).now()}, by=site.owner)
+    # A wrong code is in the body, behind or before the file.
+    assert upload(stage, site, fields=[("secondFactor", "000000")]).status == 400
+    assert received == ["body"]
+    config = stage.app.config
+    monkeypatch.setattr(stage.app, "config", dataclasses.replace(config, file_quota_site_mb=1))
+    assert upload(stage, site, b" " * 1_500_000).status == 413
+    assert received == ["body"]
+    # Within what a form may have beside the file, the file's size decides.
+    assert upload(stage, site, b" " * 1_100_000).status == 400
+    monkeypatch.setattr(stage.app, "config", config)
+    stage.sql(
+        "UPDATE attempt_counters SET attempts = 20 WHERE kind = %(k)s AND subject = %(s)s RETURNING 1",
+        k=forum_import.PER_DAY.kind,
+        s=str(site.id),
+    )
+    assert upload(stage, site).status == 429
+    assert received == ["body", "body"]
+
+
+def test_an_upload_that_another_overtook_is_not_stored(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = multipart.receive
+    came: list[int] = []
+
+    def overtaken(*given: Any) -> list[multipart.Part]:
+        monkeypatch.setattr(multipart, "receive", real)
+        came.append(upload(stage, site).status)
+        monkeypatch.setattr(stage.app.storage, "put", lambda *given: came.append(0))
+        return real(*given)
+
+    monkeypatch.setattr(multipart, "receive", overtaken)
+    assert upload(stage, site).status == 409
+    assert came == [202]
+
+
+def test_an_upload_takes_the_room_of_the_one_before(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = dataclasses.replace(stage.app.config, file_quota_site_mb=1)
+    monkeypatch.setattr(stage.app, "config", limited)
+    for _ in range(2):
+        assert upload(stage, site, b" " * 700_000).status == 202
+        work(stage)
+
+
 def test_a_task_is_cancelled(stage: Stage, site: Site) -> None:
     upload(stage, site)
     for _ in range(2):
@@ -403,6 +468,7 @@ import sys, time
 from forumapi.config import Config, Settings
 from forumapi.cron.site_imports import ImportThread
 from forumapi.porting.loading import loader
+from forumapi.request import multipart
 
 real, wanted = loader.Loader._set_stage, sys.argv[3]
 def slow(self, name):
