@@ -15,7 +15,16 @@ from forumapi.cron import erasures
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.privacy.erasure import ErasureRequest
 from forumapi.permissions import evaluator
-from forumapi.porting.layout import PortedAlias, PortedAttribute, PortedBan
+from forumapi.porting.layout import (
+    PortedAlias,
+    PortedAttachment,
+    PortedAttribute,
+    PortedBan,
+    PortedComment,
+    PortedProfile,
+    PortedVersion,
+)
+from forumapi.porting.loading import loader
 from tests.factories import Factory
 from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
@@ -321,3 +330,20 @@ def test_search_has_each_text_that_is_shown_and_no_other(moved: Moved) -> None:
     ids = moved.ids(4)
     assert sorted(indexed) == sorted(shown)
     assert not {ids["303"], ids["304"]} & {id for id, _ in indexed}
+
+
+def test_a_batch_holds_few_long_documents() -> None:
+    long = "x" * 1_500_000
+    file = PortedAttachment(id="1", content_url=long)
+    documents = (
+        file,
+        PortedProfile(id="1", name="anna", avatar=file),
+        PortedProfile(id="1", name="anna", text=long),
+        PortedProfile(id="1", name="anna", attributes=(PortedAttribute(key="x", value=long),)),
+        PortedComment(id="1", on_type="profile", on_id="1", versions=(PortedVersion(text=long),)),
+    )
+    for one in documents:
+        sizes = [len(batch) for batch in loader._batches([one] * 3, 500)]
+        assert sizes == [1, 1, 1], one.__class__.__name__
+    short = PortedProfile(id="1", name="anna", text="x" * 1000)
+    assert [len(batch) for batch in loader._batches([short] * 30, 20)] == [20, 10]

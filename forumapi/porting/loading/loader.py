@@ -69,7 +69,7 @@ BATCH: Final = 500
 FILES: Final = 20
 # Batches that are read before they are inserted.
 _AHEAD: Final = 2
-# Characters of texts in one batch: a few very long ones are a batch of their own.
+# Characters of what has no small limit in one batch (`_weight`): a few very long documents are a batch of their own.
 _BATCH_CHARACTERS: Final = 2_000_000
 # Comment that a profile's words about itself become, by the profile's id.
 ABOUT: Final = "about:"
@@ -428,20 +428,35 @@ def _label(title: str) -> str:
 
 
 def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the stream's documents in lists of `size`; in shorter ones where the texts of a list exceed
-    _BATCH_CHARACTERS.
+    """Yield the stream's documents in lists of `size`; in shorter ones where the weights of a list exceed
+    _BATCH_CHARACTERS, so that few long documents are in memory at a time.
     """
     batch: list[T] = []
     characters = 0
     for one in stream:
+        weight = _weight(one)
+        if batch and characters + weight > _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
         batch.append(one)
-        for version in getattr(one, "versions", ()):
-            characters += len(version.text)
-        if len(batch) == size or characters > _BATCH_CHARACTERS:
+        characters += weight
+        if len(batch) == size:
             yield batch
             batch, characters = [], 0
     if batch:
         yield batch
+
+
+def _weight(document: object) -> int:
+    """Return how many characters a document has in texts, files as data URLs, that of an avatar too, and values of
+    attributes.
+    """
+    weight = len(getattr(document, "text", "")) + len(getattr(document, "content_url", ""))
+    weight += sum(len(one.text) for one in getattr(document, "versions", ()))
+    for one in getattr(document, "attributes", ()):
+        weight += len(one.key) + (len(one.value) if isinstance(one.value, str) else 0)
+    avatar = getattr(document, "avatar", None)
+    return weight + (_weight(avatar) if avatar is not None else 0)
 
 
 def _unreadable(stream: Iterable[Any]) -> list[Unreadable]:
