@@ -25,7 +25,7 @@ from forumapi import itemtypes
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config, Settings
 from forumapi.database.connections import Database, Transaction
-from forumapi.errors import ApiError
+from forumapi.errors import ApiError, TooSlow
 from forumapi.files.storage import MissingError, Storage, StorageError, open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.mail import outbox
@@ -86,9 +86,12 @@ class ImportThread(PollingThread):
         while not self.is_stopping:
             with self._database.write() as tx:
                 claim = ImportClaim.take(tx)
+                if claim is not None and claim.is_given_up:
+                    self._fail(tx, claim, "none of several attempts got further")
             if claim is None:
                 return
-            self._work(claim)
+            if not claim.is_given_up:
+                self._work(claim)
 
     def stop(self) -> None:
         """Ask the thread to end; it gives up the task in work, with which another process goes on."""
@@ -107,9 +110,17 @@ class ImportThread(PollingThread):
         except StorageError as error:
             reason = "files could not be read or stored; the operator of the platform knows more"
             logger.error(f"{told}: %s", claim.task, claim.site_id, error.reason)
-        except (ApiError, psycopg.Error):
+        except TooSlow:
+            reason = "a step took longer than the database gives it: begin the task again, which goes on from there"
+            logger.exception(f"{told}: a statement was cancelled", claim.task, claim.site_id)
+        except (ApiError, psycopg.OperationalError, psycopg.InterfaceError):
             # The database is away: this or another process tries again when the claim is over.
             raise
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # Without the details, which list the whole row.
+            told_by = error.diag.message_primary or str(error).partition("\n")[0]
+            reason = f"a value of the dump could not be stored: {_clean(told_by)}"
+            logger.info(f"{told}: %s", claim.task, claim.site_id, reason)
         except (ImportRefusedError, DumpError, LayoutError, PortingError) as error:
             reason = _told(error)
             logger.info(f"{told}: %s", claim.task, claim.site_id, reason)
@@ -126,8 +137,12 @@ class ImportThread(PollingThread):
             logger.info(f"{told}: done in %.1f s", claim.task, claim.site_id, took)
             return
         with self._database.write() as tx:
-            emails = claim.fail(tx, reason)
-            _notify(tx, self._database, config, claim, emails, f"It failed: {reason}.")
+            self._fail(tx, claim, reason)
+
+    def _fail(self, tx: Transaction, claim: ImportClaim, reason: str) -> None:
+        emails = claim.fail(tx, reason)
+        config = self._settings.current
+        _notify(tx, self._database, config, claim, emails, f"It failed: {reason}.")
 
 
 class _ClaimedOrigin(Origin):

@@ -148,16 +148,13 @@ CLAIM = Query(
          LIMIT 1
            FOR UPDATE SKIP LOCKED)
     UPDATE site_imports m
-       SET state = CASE WHEN m.attempts >= %(most)s THEN 'failed' ELSE 'running' END,
-           reason = CASE WHEN m.attempts >= %(most)s THEN 'none of several attempts got further' ELSE '' END,
-           finished = CASE WHEN m.attempts >= %(most)s THEN now() END,
-           expires = CASE WHEN m.attempts >= %(most)s THEN now() + make_interval(hours => %(hours)s::int) END,
+       SET state = 'running',
            attempts = m.attempts + 1, epoch = m.epoch + 1, started = coalesce(m.started, now()), documents = 0,
            claimed_until = now() + make_interval(secs => %(claim_s)s::int)
       FROM due
      WHERE m.site_id = due.site_id
- RETURNING m.site_id, m.epoch, m.state = 'running', m.task, m.title, m.product, m.prefix, m.encoding, m.addresses,
-           m.granted, m.untouched, coalesce(m.object, '')""",
+ RETURNING m.site_id, m.epoch, m.task, m.title, m.product, m.prefix, m.encoding, m.addresses, m.granted, m.untouched,
+           coalesce(m.object, ''), m.attempts > %(most)s""",
     scope=PLATFORM,
 )
 HOLDS = Query(
@@ -361,7 +358,8 @@ def expire(tx: Transaction) -> int:
 class ImportClaim(NamedTuple):
     """Claim of one process on the task of a site's import, with the import's request (see ImportRequest) and
     `untouched` of SiteImport.queue. `epoch`: the row's when it was claimed; another claim, and a cancellation,
-    increments that of the row.
+    increments that of the row. `is_given_up`: the task was claimed MAX_ATTEMPTS times before without getting further,
+    and is to be marked as failed, in the transaction of this claim.
     """
 
     site_id: int
@@ -375,18 +373,15 @@ class ImportClaim(NamedTuple):
     granted: tuple[str, ...]
     untouched: bool
     object: str
+    is_given_up: bool
 
     @classmethod
     def take(cls, tx: Transaction) -> ImportClaim | None:
         """Claim the task, of any site, that waits longest or whose claim has ended without a result; None if there is
         none.
-
-        A task that was claimed MAX_ATTEMPTS times without getting further is marked as failed instead.
         """
-        row = tx.row(CLAIM, most=MAX_ATTEMPTS, claim_s=CLAIM_S, hours=HOURS)
-        if row is None or not row[2]:
-            return None
-        return cls(*row[:2], *row[3:])
+        row = tx.row(CLAIM, most=MAX_ATTEMPTS, claim_s=CLAIM_S)
+        return cls(*row) if row else None
 
     @property
     def _key(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import json
 import os
 import signal
 import subprocess
@@ -14,17 +15,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyotp
 import pytest
 from urllib3 import encode_multipart_formdata
 
 from forumapi.config import Settings
 from forumapi.cron.site_imports import ImportThread, expired_imports
+from forumapi.errors import TooSlow
 from forumapi.handlers.sites import forum_import
 from forumapi.models.sites.site_import import CLAIM_S, MAX_ATTEMPTS
 from forumapi.porting.dumps import product_detection
 from forumapi.porting.dumps.dump_rows import DumpError
-from forumapi.porting.loading import loader
+from forumapi.porting.loading import loader, planning
 from forumapi.request import multipart
 from tests.api import Response
 from tests.auth.stage import Stage, staged
@@ -467,7 +470,7 @@ SLOW_WORK = """
 import sys, time
 from forumapi.config import Config, Settings
 from forumapi.cron.site_imports import ImportThread
-from forumapi.porting.loading import loader
+from forumapi.porting.loading import loader, planning
 from forumapi.request import multipart
 
 real, wanted = loader.Loader._set_stage, sys.argv[3]
@@ -548,6 +551,13 @@ def test_a_cancelled_run_writes_nothing_more(
     assert do(stage, site, "undo")["undoing"]["left"] == 0
 
 
+def mails(stage: Stage, site: Site) -> list[str]:
+    rows = stage.sql(
+        "SELECT text_body FROM mail_outbox WHERE site_id = %(id)s ORDER BY mail_id", id=site.id
+    )
+    return [row[0] for row in rows]
+
+
 def test_a_task_that_kills_each_process_is_given_up(stage: Stage, site: Site) -> None:
     upload(stage, site)
     stage.sql(
@@ -555,6 +565,41 @@ def test_a_task_that_kills_each_process_is_given_up(stage: Stage, site: Site) ->
         id=site.id,
         n=MAX_ATTEMPTS,
     )
+    work(stage)
+    found = shown(stage, site)
+    assert (found["state"], found["reason"]) == ("failed", "none of several attempts got further")
+    assert "expires" in found
+    assert "none of several attempts got further" in mails(stage, site)[-1]
+
+
+def test_a_value_that_cannot_be_stored_fails_the_task_at_once(stage: Stage, site: Site) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(
+            "site.json", json.dumps({"title": "x", "product": "x", "addresses": ["https://x\0y"]})
+        )
+        archive.writestr("profiles/1.json", json.dumps({"id": "1", "name": "anna"}))
+    upload(stage, site, packed.getvalue())
+    work(stage)
+    assert shown(stage, site)["state"] == "done", shown(stage, site)
+
+    found = do(stage, site, "run")
+
+    assert (found["state"], "could not be stored" in found["reason"]) == ("failed", True), found[
+        "reason"
+    ]
+    assert "could not be stored" in mails(stage, site)[-1]
+
+
+@pytest.mark.parametrize("error", [TooSlow("x"), psycopg.IntegrityError("x")])
+def test_a_refused_statement_fails_the_task_at_once(
+    stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*given: object) -> None:
+        raise error
+
+    upload(stage, site)
+    monkeypatch.setattr(planning.Planner, "run", refuse)
     work(stage)
     assert shown(stage, site)["state"] == "failed"
 
