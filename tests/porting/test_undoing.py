@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forumapi.command import cli
 from forumapi.config import Config
-from forumapi.porting.loading import undoing
+from forumapi.database.connections import Transaction
+from forumapi.porting.loading import counters, undoing
+from forumapi.porting.loading.imported_ids import Origin
+from forumapi.porting.loading.people import ImportedPeople
 from tests.factories import Factory, Thing
 from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
@@ -85,3 +89,61 @@ def test_the_command_removes_nothing_while_somebody_has_written_there(
     assert counted(moved) == before
     assert cli.main(["import", "undo", "--site", moved.site.key, "--untouched"]) == 0
     assert "things of the import stay" in capsys.readouterr().out
+
+
+def state(moved: Moved) -> list[Any]:
+    """Stage of the import, rows by table, and counters of people."""
+    return [
+        counted(moved),
+        moved.rows("SELECT stage FROM import_origins WHERE site_id = %(s)s"),
+        sorted(moved.rows("SELECT n::text FROM profile_counters n WHERE site_id = %(s)s")),
+    ]
+
+
+class Lost(Exception):
+    """Signal of a claim that was lost."""
+
+
+def test_each_write_asks_for_the_claim_first(
+    moved: Moved, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(origin: Origin, tx: Transaction) -> None:
+        raise Lost
+
+    people = ImportedPeople(moved.origin)
+    tx = make.database.read()
+    people.load(tx)
+    tx.end()
+    before = state(moved)
+    monkeypatch.setattr(Origin, "lock", lost)
+
+    for write in (
+        lambda: list(counters.count_all(make.database, moved.origin, people)),
+        lambda: undoing.undo(make.database, moved.origin),
+        lambda: undoing._remove_some(make.database, moved.origin, [(1, 1)]),
+        moved.load,
+    ):
+        with pytest.raises(Lost):
+            write()
+    assert state(moved) == before
+
+
+def test_an_undoing_that_lost_its_claim_at_the_end_keeps_the_import(
+    moved: Moved, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(origin: Origin, tx: Transaction) -> None:
+        raise Lost
+
+    for name in ("_remove_items", "_remove_people"):
+        monkeypatch.setattr(undoing, name, lambda *given: ())
+
+    def none_left(*given: object) -> int:
+        monkeypatch.setattr(Origin, "lock", lost)
+        return 0
+
+    monkeypatch.setattr(undoing, "_remove_microcosms", none_left)
+    count = "SELECT count(*) FROM imported_items WHERE site_id = %(s)s"
+    before = moved.rows(count)
+    with pytest.raises(Lost):
+        undoing.undo(make.database, moved.origin)
+    assert moved.rows(count) == before

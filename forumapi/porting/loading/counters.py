@@ -140,12 +140,14 @@ BATCH: Final = 500
 
 
 def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Iterator[int]:
-    """Set the counters of everything that an import brought, batch by batch in transactions of their own; yield after
-    each batch how many items, microcosms or people it counted.
+    """Set the counters of everything that an import brought, batch by batch in transactions of their own, each of which
+    locks the site against other imports into it; yield after each batch how many items, microcosms or people it
+    counted.
     """
     after = 0
     while True:
         with database.write() as tx:
+            origin.lock(tx)
             rows = tx.rows(
                 NEXT_ITEMS,
                 site_id=origin.site_id,
@@ -168,6 +170,7 @@ def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Ite
         reader.end()
     for start in range(0, len(microcosms), 50):
         with database.write() as tx:
+            origin.lock(tx)
             part = microcosms[start : start + 50]
             tx.rows(LOCK_MICROCOSMS, site_id=origin.site_id, ids=part)
             tx.run(COUNT_MICROCOSMS, site_id=origin.site_id, ids=part)
@@ -175,11 +178,13 @@ def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Ite
     everybody = sorted(set(people.everybody()))
     for start in range(0, len(everybody), BATCH):
         with database.write() as tx:
+            origin.lock(tx)
             part = everybody[start : start + BATCH]
             role_recomputation.lock_roles_shared(tx, origin.site_id)
             tx.rows(LOCK_PEOPLE, site_id=origin.site_id, profile_ids=part)
             tx.run(COUNT_PEOPLE, site_id=origin.site_id, profile_ids=part)
         with database.write() as tx:
+            origin.lock(tx)
             role_recomputation.recompute_roles(tx, origin.site_id, part)
             tx.run(BIOS, site_id=origin.site_id, profile_ids=part)
         yield len(part)

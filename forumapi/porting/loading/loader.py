@@ -236,6 +236,7 @@ class Loader:
 
     def _set_stage(self, name: str) -> None:
         with self._database.write() as tx:
+            self._origin.lock(tx)
             self._origin.set_stage(tx, name)
         self._tell(name, force=True)
 
@@ -283,6 +284,7 @@ class Loader:
     def _note(self, left: Sequence[Unreadable]) -> None:
         if left:
             with self._database.write() as tx:
+                self._origin.lock(tx)
                 self._origin.leave_out(tx, left)
             self._left += len(left)
 

@@ -369,6 +369,7 @@ def undo(
     number of these removed so far.
     """
     with database.write() as tx:
+        origin.lock(tx)
         origin.switch(tx, on=False)
         origin.set_stage(tx, "undoing")
         origin.forget_written(tx)
@@ -385,6 +386,7 @@ def undo(
         people += count
         show("people", people)
     with database.write() as tx:
+        origin.lock(tx)
         key = {"site_id": origin.site_id, "origin_id": origin.id}
         tx.run(DELETE_DOMAIN_BANS, **key)
         tx.run(FORGET_ATTACHMENTS, **key)
@@ -469,6 +471,7 @@ def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int,
     """Remove profiles, given by profile id and user id, unless other rows refer to them. Return the number removed."""
     try:
         with database.write() as tx:
+            origin.lock(tx)
             ids, users = [id for id, _ in people], [user for _, user in people]
             site_id = origin.site_id
             bios = [
