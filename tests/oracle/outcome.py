@@ -87,15 +87,30 @@ def _refused(world: World, profile_id: int, asked: Asked) -> int:
 
 def _can_load(world: World, profile_id: int, asked: Asked, *, is_get: bool = False) -> bool:
     """C-09 and C-19: what is below something hidden is gone for all readers, and an author may GET, but not change, an
-    own moderated thing."""
+    own moderated thing, and an own comment in an own moderated item."""
     if moderates(world, profile_id, asked):
         return True
     deleted, moderated = own_state(world, asked)
-    if deleted or is_below_hidden(world, asked):
-        return False
     # A guest is nobody's author, not even of what has none.
     is_own = profile_id != 0 and profile_id == author_of(world, asked)
+    if asked.type == COMMENT and is_get and is_own and not deleted:
+        comment = world.comments[asked.id]
+        if is_own_held(world, profile_id, Asked(comment.parent_type, comment.parent_id)):
+            return True
+    if deleted or is_below_hidden(world, asked):
+        return False
     return not moderated or (is_get and is_own)
+
+
+def is_own_held(world: World, profile_id: int, asked: Asked) -> bool:
+    """Return whether the profile wrote the item, which is moderated, not deleted, and below nothing hidden."""
+    return (
+        asked.type in ITEMS
+        and profile_id != 0
+        and profile_id == author_of(world, asked)
+        and own_state(world, asked) == (False, True)
+        and not is_below_hidden(world, asked)
+    )
 
 
 def put(world: World, profile_id: int, asked: Asked) -> int:
@@ -153,12 +168,15 @@ def patch(world: World, profile_id: int, asked: Asked, flag: str, value: bool) -
 
 
 def post_comment(world: World, profile_id: int, parent: Asked) -> int:
-    """POST of a comment: `create` on the parent; hidden parent 404, closed parent 403 unless moderator (C-12)."""
+    """POST of a comment: `create` on the parent; hidden parent 404, but not for the author of a moderated one; closed
+    parent 403 unless moderator (C-12)."""
     if profile_id not in world.profiles:
         return FORBIDDEN
     if not may(world, profile_id, "create", parent):
         return FORBIDDEN
-    if not exists(world, parent) or not _can_load(world, profile_id, parent):
+    if not exists(world, parent):
+        return MISSING
+    if not _can_load(world, profile_id, parent) and not is_own_held(world, profile_id, parent):
         return MISSING
     if parent.type in ITEMS:
         item = world.items[parent.type, parent.id]

@@ -193,3 +193,31 @@ def test_rules_and_checks_are_for_the_owner(path: str, bikes: Site, visitor: Vis
         assert visitor.of(bikes, person).get(f"/admin/{path}").status == 403
         assert visitor.of(bikes, person).post(f"/admin/{path}", RULE).status in (403, 405)
     assert visitor.of(bikes).get(f"/admin/{path}").location.startswith("/login/")
+
+
+def test_a_conversation_that_is_held_as_it_begins_has_its_text(
+    site: Site, api: Api, visitor: Visitor, make: Factory
+) -> None:
+    assert api.put(CHECKS, {"firstPosts": 3, "beforeShown": True}, by=site.owner).status == 200
+    author = visitor.of(site, site.newcomer)
+    sent = {"title": "Hello from me", "markdown": "My first words", "key": "k" * 20}
+
+    made = author.post(f"/microcosms/{site.root_id}/create/conversation/", sent)
+
+    assert made.status == 303, made.main
+    chat = f"/api/v1{made.location.rstrip('/')}"
+    assert api.get(chat, by=site.newcomer).status == 200
+    for person in (site.member, None):
+        assert api.get(chat, by=person, site=site).status == 404
+    found = api.get("/api/v1/cases?source=hold", by=site.moderator).data["cases"]["items"]
+    (said,) = [f"/api/v1/comments/{one['itemId']}" for one in found if one["itemType"] == "comment"]
+    assert api.get(said, by=site.moderator).data["markdown"] == "My first words"
+    assert api.get(said, by=site.newcomer).status == 200
+    # A later text in it comes too, of its author alone.
+    more = {"itemType": "conversation", "itemId": int(chat.rpartition("/")[2]), "markdown": "More"}
+    assert api.post("/api/v1/comments", more, by=site.newcomer).status == 302
+    assert api.post("/api/v1/comments", more, by=site.member).status == 404
+    assert api.request("DELETE", chat, by=site.moderator).status == 200
+    more["markdown"] = "Even more"
+    assert api.post("/api/v1/comments", more, by=site.newcomer).status == 404
+    assert api.get(said, by=site.newcomer).status == 404

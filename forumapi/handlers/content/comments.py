@@ -9,7 +9,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, huddle_page, item_page, text_rendering
+from forumapi.models.content import comment_page, huddle_page, item, item_page, text_rendering
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_page import CommentPage
 from forumapi.models.journal import journal
@@ -61,7 +61,11 @@ def locate_for_reading(ctx: Context) -> ShownComment:
     if page is None:
         return ShownComment(None, Target(itemtypes.COMMENT, ctx.args["item"].id))
     node = ctx.tree.nodes.get(page.microcosm_id)
-    is_above_hidden = page.parent_hidden or not (node is None or node.is_live)
+    is_above_hidden = not (node is None or node.is_live)
+    if page.parent_hidden and not is_above_hidden:
+        ref, me = ItemRef(page.parent.type, page.parent.id), ctx.identity.profile_id
+        is_mine = bool(me) and page.comment.author_id == me
+        is_above_hidden = not (is_mine and item.is_own_held(ctx.reader, ctx.site.id, ref, me))
     target = Target(
         itemtypes.COMMENT,
         page.comment.id,
@@ -73,9 +77,8 @@ def locate_for_reading(ctx: Context) -> ShownComment:
     return ShownComment(
         page,
         target,
-        is_hidden=page.is_deleted or page.is_moderated or is_above_hidden,
-        own_moderated=((page.is_moderated and not page.is_deleted) or bool(page.statement_id))
-        and not is_above_hidden,
+        is_hidden=page.is_deleted or page.is_moderated or page.parent_hidden or is_above_hidden,
+        own_moderated=(not page.is_deleted or bool(page.statement_id)) and not is_above_hidden,
         version=page.comment.version,
     )
 
@@ -98,11 +101,16 @@ def locate_for_writing(ctx: Context) -> LockedComment:
     return LockedComment(comment, comment.target, is_hidden=is_hidden, version=comment.version)
 
 
-def _is_hidden(ctx: Context, parent: CommentParent) -> bool:
+def _is_hidden(ctx: Context, parent: CommentParent, *, but_held_of: int = 0) -> bool:
+    """Return True if the item `parent`, or its microcosm or one above it, is hidden; False for profiles. A held item of
+    the profile `but_held_of` does not count as hidden itself.
+    """
     if parent.item is None:
         return False
     node = ctx.tree.nodes.get(parent.microcosm_id)
-    return not parent.item.is_visible or not (node is None or node.is_live)
+    if not (node is None or node.is_live):
+        return True
+    return not parent.item.is_visible and not parent.item.is_held_of(but_held_of)
 
 
 class CommentHandler(Handler):
@@ -276,9 +284,10 @@ class CommentsHandler(Handler):
         elif parent.item is None:
             located = LocatedParent(Target(itemtypes.PROFILE, id, 0, (id,)))
         else:
+            # Authors go on in an item that is held: it was begun in one request, and its text comes in the next.
+            is_hidden = _is_hidden(ctx, parent, but_held_of=ctx.author.profile_id)
             located = LocatedParent(
-                parent.item.target(ctx.writer, ctx.author, asks_delete=False),
-                is_hidden=_is_hidden(ctx, parent),
+                parent.item.target(ctx.writer, ctx.author, asks_delete=False), is_hidden=is_hidden
             )
         located.parent = parent
         located.prepared = prepared
@@ -291,7 +300,8 @@ class CommentsHandler(Handler):
 
         The same text on the same item, sent again within minutes, leads to the comment that exists.
 
-        403 on a closed item, for all but moderators; 404 for an item that the caller may not read.
+        403 on a closed item, for all but moderators; 404 for an item that the caller may not read. On an item that a
+        moderator or a check has hidden its author may still write.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Self
 
 from forumapi import itemtypes
-from forumapi.database.connections import Transaction
+from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft
@@ -72,6 +72,14 @@ OTHERS_WROTE = Query(
     SELECT EXISTS (SELECT 1 FROM item_authors x
                     WHERE x.site_id = %(site_id)s AND x.item_id = %(item_id)s AND x.profile_id <> %(me)s
                       AND x.live > 0)""",
+)
+
+IS_OWN_HELD = Query(
+    "item.is_own_held",
+    """
+    SELECT i.created_by = %(me)s AND i.is_moderated AND NOT i.is_deleted AND i.microcosm_id IS NOT NULL
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND i.item_id = %(item_id)s""",
 )
 
 UPDATE = Query(
@@ -150,6 +158,13 @@ class Item:
     def is_visible(self) -> bool:
         """Return True if the item itself is neither deleted nor moderated; its microcosm may be."""
         return not self.is_deleted and not self.is_moderated
+
+    def is_held_of(self, profile_id: int) -> bool:
+        """Return True if the profile is the author of the item, and the item is moderated but not deleted. False for
+        huddles.
+        """
+        is_own = self.author_id == profile_id != 0
+        return is_own and self.is_moderated and not self.is_deleted and self.microcosm_id != 0
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
@@ -314,3 +329,10 @@ class Item:
             microcosm_id=self.microcosm_id,
             moved_from=moved_from,
         )
+
+
+def is_own_held(tx: Reader, site_id: int, ref: ItemRef, me: int) -> bool:
+    """Return what `Item.is_held_of` says of the item `ref` and the profile `me`, without a lock; False if no such item
+    exists, and for profiles.
+    """
+    return bool(tx.value(IS_OWN_HELD, site_id=site_id, item_type=ref.type, item_id=ref.id, me=me))
