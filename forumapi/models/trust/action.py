@@ -634,7 +634,14 @@ class Action:
         actor moderates now; `items`: those that are locked, by id.
         """
         return ActionOptions(
-            self.place_id, self.ends, frozenset(allowed), self.id, self.into_id, self.title, items
+            self.place_id,
+            self.ends,
+            frozenset(allowed),
+            self.id,
+            self.into_id,
+            self.title,
+            items,
+            keeps_longer=self.rule_id > 0,
         )
 
     def _explained(self, author: Author, verb: str) -> Author:

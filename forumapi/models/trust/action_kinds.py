@@ -59,7 +59,8 @@ class ActionOptions(NamedTuple):
     restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates.
 
     `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
-    makes; `items`: all items that are locked, by id.
+    makes; `items`: all items that are locked, by id; `keeps_longer`: a restriction that ends no earlier stays, as when
+    a rule acts.
     """
 
     place_id: int = 0
@@ -69,6 +70,7 @@ class ActionOptions(NamedTuple):
     into_id: int = 0
     title: str = ""
     items: Mapping[int, HeldItem] = MappingProxyType({})
+    keeps_longer: bool = False
 
 
 class Refusal(NamedTuple):
@@ -503,6 +505,8 @@ class SilenceKind(
         self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
         held = Sanction.lock(tx, author.site_id, profile_id, options.place_id, self.is_ban)
+        if options.keeps_longer and held.lasts_until(options.ends):
+            return None
         was = held.state
         held.set(tx, author, is_in_force=True, ends=options.ends)
         if held.state == was:

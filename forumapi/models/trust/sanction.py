@@ -108,6 +108,14 @@ class Sanction:
             "is_ban": self.is_ban,
         }
 
+    def lasts_until(self, ends: datetime.datetime | None) -> bool:
+        """Return True if the sanction is in force at least until `ends`, None: for good."""
+        if self.state == NONE or self.is_over:
+            return False
+        if self.state == "":
+            return True
+        return ends is not None and datetime.datetime.fromisoformat(self.state) >= ends
+
     def set(
         self,
         tx: Transaction,

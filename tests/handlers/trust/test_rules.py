@@ -369,6 +369,24 @@ def test_a_rule_restricts_its_author_for_days_and_no_moderator(
     assert api.post("/api/v1/comments", again, by=site.newcomer).status == 302
 
 
+@pytest.mark.parametrize("action", ["silence", "ban"])
+def test_a_rule_shortens_no_longer_restriction(
+    api: Api, make: Factory, site: Site, action: str
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    rules = [saved(api, site.owner, action=action, restrictDays=days) for days in (30, 1)]
+    said(api, chat, site.newcomer, LINK)
+    for rule in rules:
+        hits(api, rule, site.owner, 1)
+    ((days,),) = make.sql(
+        "SELECT extract(day FROM ends - now())::int FROM sanctions"
+        " WHERE site_id = %(s)s AND profile_id = %(id)s",
+        s=site.id,
+        id=site.newcomer.id,
+    )
+    assert days == 29
+
+
 def test_writing_costs_no_statement_without_a_rule_that_hides(
     api: Api, make: Factory, site: Site
 ) -> None:
