@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from forumapi.handlers.access.api_keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
-from forumapi.handlers.access.huddle_access_confirmation import (
-    HuddlesConfirmedHandler,
-    HuddlesPageHandler,
-)
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
     OAuthIntrospectHandler,
@@ -31,6 +27,10 @@ from forumapi.handlers.access.oauth_pages import (
     AuthorizeHandler,
     DevicePageHandler,
     EmailLinkHandler,
+)
+from forumapi.handlers.access.owner_provider_confirmation import (
+    HuddlesConfirmedHandler,
+    HuddlesPageHandler,
 )
 from forumapi.handlers.access.passkeys import PasskeyBeginHandler, PasskeyHandler, PasskeysHandler
 from forumapi.handlers.access.permission import PermissionBatchHandler, PermissionHandler

@@ -493,10 +493,10 @@ BRIEF = """
     models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
     files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
     models.journal.audit_check._Check._faults models.journal.audit_check._Check._erased
-    models.trust.target_batch.TargetBatch._changed models.trust.target_batch.TargetBatch._comment_writers
-    models.trust.target_batch.TargetBatch._item_writers models.trust.target_batch.TargetBatch._wrote
-    models.trust.target_batch.TargetBatch._bios models.trust.target_batch.TargetBatch._counts
-    models.trust.target_batch.TargetBatch._refreshed models.trust.target_batch.TargetBatch._activities
+    models.trust.target_changes.TargetChanges._changed models.trust.target_changes.TargetChanges._comment_writers
+    models.trust.target_changes.TargetChanges._item_writers models.trust.target_changes.TargetChanges._wrote
+    models.trust.target_changes.TargetChanges._bios models.trust.target_changes.TargetChanges._counts
+    models.trust.target_changes.TargetChanges._refreshed models.trust.target_changes.TargetChanges._activities
     text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine

@@ -42,7 +42,7 @@ TAGS: Final = (
     Tag(
         "Huddles",
         "Private conversations among their participants.",
-        ("huddles", "huddle_access_confirmation"),
+        ("huddles", "owner_provider_confirmation"),
     ),
     Tag("Items", "What conversations, events, polls and huddles have in common.", ("items",)),
     Tag(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
-from forumapi.auth import huddle_access_confirmation, second_factor, spam_check
+from forumapi.auth import owner_provider_confirmation, second_factor, spam_check
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models.access import known_network_limit, rate_counters
@@ -88,7 +88,7 @@ def complete(
             by_site=by_site,
         )
         if by_site:
-            huddle_access_confirmation.tell(tx, site, profile_id, person.email)
+            owner_provider_confirmation.tell(tx, site, profile_id, person.email)
         else:
             known_network_limit.note(tx, person.id, ip)
         journal.record(

@@ -232,7 +232,9 @@ class Handler:
         return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
-        """Run the method for `verb`, a key of `operations`, with the decoded body if it declares one."""
+        """Run the method for `verb`, a key of `operations`, with `ctx.body`, decoded before, if the method declares a
+        body.
+        """
         method = getattr(self, verb.lower())
         if self.operations[verb].body is None:
             return method(ctx)  # type: ignore[no-any-return]

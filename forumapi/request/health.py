@@ -102,8 +102,10 @@ class Check:
 
 
 class Health:
-    """Health of this web process. It takes no requests after `drain`, and while its machine is out of service
-    (node_status.py).
+    """Health of this web process, as load balancers and operators ask for it.
+
+    After `drain`, and while the machine is out of service (node_status.py), it reports that the process is draining;
+    the process goes on serving requests meanwhile.
     """
 
     def __init__(self, app: Services) -> None:

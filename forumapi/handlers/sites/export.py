@@ -166,9 +166,10 @@ def _notify(ctx: Context, session: FreshSignIn, tx: Any) -> None:
 
 
 def _sent(ctx: Context, found: SiteExport) -> Result:
-    """Answer with the archive: 200, 206 for one range, 304 if the client has it.
+    """Answer with the archive of `found`, a finished export: 200, 206 for one range, 304 if the client has it. Raises
+    RangeNotSatisfiable for a range beyond the end, MissingError if the store has no such archive.
 
-    It is never redirected to the store's own address, which would serve whoever knows it.
+    The client is never redirected to the store's own address, which would serve whoever knows it.
     """
     assert found.finished is not None, "it is done"
     etag = f'"{found.sha256}"'

@@ -17,7 +17,7 @@ FIND_USER = Query(
 )
 
 # A provider that the site's owner set up opens no huddles from now on, until it is confirmed
-# (auth/huddle_access_confirmation.py).
+# (auth/owner_provider_confirmation.py).
 INTRODUCE = Query(
     "caller_profile.introduce",
     """

@@ -226,8 +226,10 @@ def _act(
 def _case(
     tx: Transaction, site_id: int, definition: RuleDefinition, target: targets.ActionTarget
 ) -> int:
-    """Return the id of the open case of a locked thing; open a case if there is none. In both cases it is marked as
-    held.
+    """Return the id of the open case of a locked thing, which is opened if there is none.
+
+    The case is marked as held, and gets at least the priority that the rule's grounds have. The thing itself is hidden
+    by the rule's action, not here.
     """
     priority = dsa_terms.priority("", definition.grounds.category)
     return int(

@@ -18,7 +18,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.trust import last_activity_undo, redaction, sanction, targets
 from forumapi.models.trust.last_activity_undo import RehiddenComment, UnhiddenComment
 from forumapi.models.trust.sanction import Sanction
-from forumapi.models.trust.target_batch import TargetBatch
+from forumapi.models.trust.target_changes import TargetChanges
 from forumapi.models.trust.targets import ActionTarget, HeldItem
 
 State = Mapping[str, Any]
@@ -224,7 +224,7 @@ class FlagKind(ActionKind):
         held: Sequence[ActionTarget],
         options: ActionOptions,
     ) -> list[Applied]:
-        batch = TargetBatch(tx, author)
+        batch = TargetChanges(tx, author)
         if not self._hides:
             batch.read_latest(held)
         changes: list[Applied] = []
@@ -253,7 +253,7 @@ class FlagKind(ActionKind):
         undone: Sequence[UndoneChange],
         options: ActionOptions,
     ) -> list[str]:
-        batch = TargetBatch(tx, author)
+        batch = TargetChanges(tx, author)
         if self._hides:
             batch.read_latest(one.target for one in undone)
         shown, hidden, edited, conflicts = [], [], [], []
@@ -367,7 +367,7 @@ class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
         held: Sequence[ActionTarget],
         options: ActionOptions,
     ) -> list[Applied]:
-        batch = TargetBatch(tx, author)
+        batch = TargetChanges(tx, author)
         changes: list[Applied] = []
         for target in held:
             was = target.place_id
@@ -386,7 +386,7 @@ class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
         undone: Sequence[UndoneChange],
         options: ActionOptions,
     ) -> list[str]:
-        batch = TargetBatch(tx, author)
+        batch = TargetChanges(tx, author)
         conflicts = []
         for target, change in undone:
             back = change.before["microcosm_id"]
@@ -420,7 +420,7 @@ class RedactKind(
     ) -> list[Applied]:
         redacted = redaction.redacted(tx, author.site_id, held)
         redaction.remove(tx, author.site_id, [one for one in held if one.ref not in redacted])
-        batch = TargetBatch(tx, author)
+        batch = TargetChanges(tx, author)
         changes: list[Applied] = []
         for target in held:
             if target.ref in redacted:

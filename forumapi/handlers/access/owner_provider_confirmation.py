@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from forumapi.auth import huddle_access_confirmation
+from forumapi.auth import owner_provider_confirmation
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
 from forumapi.request import html_answers
@@ -28,7 +28,7 @@ class HuddlesConfirmedHandler(Handler):
             raise Forbidden(
                 "Sign in once by the method that you used here before, and confirm with that token"
             )
-        huddle_access_confirmation.confirm(ctx.writer, ctx.author)
+        owner_provider_confirmation.confirm(ctx.writer, ctx.author)
         return Done()
 
 
@@ -46,7 +46,7 @@ class HuddlesPageHandler(Handler):
 
         400, as a page, for a code that is forged or too old.
         """
-        if not huddle_access_confirmation.profile_of_code(
+        if not owner_provider_confirmation.profile_of_code(
             ctx.reader, ctx.site.id, ctx.query.get("code", "")
         ):
             return _broken(ctx)
@@ -58,12 +58,12 @@ class HuddlesPageHandler(Handler):
 
         400, as a page, for a code that is forged or too old.
         """
-        profile_id = huddle_access_confirmation.profile_of_code(
+        profile_id = owner_provider_confirmation.profile_of_code(
             ctx.writer, ctx.site.id, ctx.query.get("code", "")
         )
         if not profile_id:
             return _broken(ctx)
-        huddle_access_confirmation.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
+        owner_provider_confirmation.confirm(ctx.writer, Author(ctx.site.id, profile_id, ctx.ip))
         return html_answers.message(
             ctx, "Your huddles are open", "Sign-ins through this provider show them from now on."
         )

@@ -31,7 +31,7 @@ _DAY_S: Final = 86_400
 _CODE: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,12})\.([A-Za-z0-9_-]{22})")
 
 IS_CLOSED = Query(
-    "huddle_access_confirmation.is_closed",
+    "owner_provider_confirmation.is_closed",
     """
     SELECT p.uses_platform AND p.huddles_confirmed IS NULL
       FROM profiles p
@@ -39,7 +39,7 @@ IS_CLOSED = Query(
 )
 
 CONFIRM = Query(
-    "huddle_access_confirmation.confirm",
+    "owner_provider_confirmation.confirm",
     """
     UPDATE profiles p
        SET huddles_confirmed = now()
