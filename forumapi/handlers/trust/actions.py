@@ -287,7 +287,8 @@ def _title(sent: ActionBody, kind: ActionKind) -> str:
 
 def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> None:
     """Check that these comments can be split off. Raises Invalid for a comment that is deleted, hidden or not in
-    `moderated`, for comments that are not on one item, and for all comments of it.
+    `moderated`, for comments that are not on one item, for all comments of it, and for an item with more than
+    MOST_COMMENTS comments.
     """
     ids = [ref.id for ref in refs]
     states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
@@ -302,19 +303,25 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
             raise Invalid(f"targets[{index}]", why)
     if len(set(ids)) >= total:
         raise Invalid("targets", "must leave a comment: move the conversation instead")
+    if total > merge_kinds.MOST_COMMENTS:
+        why = f"what these are on has more than {merge_kinds.MOST_COMMENTS} comments"
+        raise Invalid("targets", why, code=OUT_OF_RANGE)
 
 
 def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
     """Check that these conversations can be merged into the item `into`. Raises Invalid for a conversation that is
-    deleted, hidden or merged already, and for `into` itself.
+    deleted, hidden or merged already, for `into` itself, and if all have more than MOST_COMMENTS comments together.
     """
-    states = merge_kinds.states(ctx.writer, ctx.site.id, [ref.id for ref in refs], moderated)
+    ids = {into.id, *(ref.id for ref in refs)}
+    states = merge_kinds.states(ctx.writer, ctx.site.id, ids, moderated)
     for index, ref in enumerate(refs):
         why = merge_kinds.unfit_source(*states[ref][2:5])
         if ref == into:
             why = merge_kinds.ITSELF
         if why:
             raise Invalid(f"targets[{index}]", why)
+    if sum(state[-1] for state in states.values()) > merge_kinds.MOST_COMMENTS:
+        raise Invalid("targets", merge_kinds.TOO_MANY, code=OUT_OF_RANGE)
 
 
 def _refs(sent: ActionBody, kind: ActionKind) -> list[ItemRef]:

@@ -195,7 +195,7 @@ CLAIM = Query(
     f"""
     SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id, 0), {_COLUMNS}
       FROM actions a
-     WHERE a.state IN ('running', 'undoing')
+     WHERE a.state IN ('running', 'undoing') AND a.action_id <> ALL(%(without)s::bigint[])
      ORDER BY a.created
      LIMIT 1
        FOR NO KEY UPDATE SKIP LOCKED""",
@@ -436,11 +436,13 @@ class Action:
         return cls(*row) if row else None
 
     @classmethod
-    def claim(cls, tx: Transaction) -> tuple[int, int, Self] | None:
-        """Lock the oldest action of any site that waits to be done or undone in the background; return (site id,
-        profile that does or undoes it, action), None if there is none.
+    def claim(cls, tx: Transaction, without: Collection[int] = ()) -> tuple[int, int, Self] | None:
+        """Lock the oldest action of any site that waits to be done or undone in the background, but for those with the
+        ids `without`; return (site id, profile that does or undoes it, action), None if there is none.
         """
-        row = tx.row(CLAIM, ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS)
+        row = tx.row(
+            CLAIM, without=list(without), ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS
+        )
         return (row[0], row[1], cls(*row[2:])) if row else None
 
     # ------------------------------------------------------------ planning
@@ -493,7 +495,8 @@ class Action:
 
     def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; more are all changed in the
-        background, and so are merges of conversations that together have more than IN_REQUEST comments.
+        background, and so are merges of conversations that, with what they are merged into, have more than IN_REQUEST
+        comments together.
 
         `author`, `allowed`: as in `run`.
         """

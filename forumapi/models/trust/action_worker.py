@@ -2,7 +2,7 @@
 
 Each batch is a transaction of its own, which marks what it did. If the process ends in between, the process that leads
 goes on with the things that are not marked yet. Others who write to the same things wait for a batch, so the next one
-is smaller after one that took long.
+is smaller after one that took long. An action whose batch failed is set aside for a while, so that the others go on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class ActionWorker(PollingThread):
     POLL_S: ClassVar[float] = 2.0
     # Time that a batch should take.
     BATCH_S: ClassVar[float] = 0.05
+    # Time for which an action is set aside after a batch of it failed.
+    ASIDE_S: ClassVar[float] = 60.0
 
     def __init__(
         self,
@@ -42,6 +44,8 @@ class ActionWorker(PollingThread):
         self._hint = hint
         self._is_woken = False
         self._batch = BATCH
+        # Ends of the times for which actions are set aside, by action id.
+        self._aside: dict[int, float] = {}
 
     def wake(self) -> None:
         """Have the thread work now, since this process has stored a new action."""
@@ -57,23 +61,33 @@ class ActionWorker(PollingThread):
             self._hint()
 
     def work(self) -> bool:
-        """Do one batch of the oldest action that no other process works on; return False if there is none.
+        """Do one batch of the oldest action that no other process works on, and that is not set aside; return False if
+        there is none. An action whose batch raises is set aside for ASIDE_S seconds.
 
         An action of an operator may change things in all microcosms of the site; an action of a profile only in those
         that the profile moderates now.
         """
-        with self._database.write() as tx:
-            claimed = Action.claim(tx)
-            if claimed is None:
-                return False
-            site_id, by, action = claimed
-            author = Author(site_id, by, "", "" if by else action.operator)
-            allowed = self._allowed(tx, site_id, by) if by else targets.places(tx, site_id)
-            began = time.monotonic()
-            if action.state == RUNNING:
-                action.run(tx, author, allowed, self._batch)
-            else:
-                action.run_back(tx, author, allowed, self._batch)
+        now = time.monotonic()
+        self._aside = {id: until for id, until in self._aside.items() if until > now}
+        id = 0
+        try:
+            with self._database.write() as tx:
+                claimed = Action.claim(tx, self._aside)
+                if claimed is None:
+                    return False
+                site_id, by, action = claimed
+                id = action.id
+                author = Author(site_id, by, "", "" if by else action.operator)
+                allowed = self._allowed(tx, site_id, by) if by else targets.places(tx, site_id)
+                began = time.monotonic()
+                if action.state == RUNNING:
+                    action.run(tx, author, allowed, self._batch)
+                else:
+                    action.run_back(tx, author, allowed, self._batch)
+        except Exception:
+            if id:
+                self._aside[id] = time.monotonic() + self.ASIDE_S
+            raise
         took = time.monotonic() - began
         fitting = int(self._batch * self.BATCH_S / max(took, 0.001))
         self._batch = min(max(fitting, self._batch // 2, LEAST), self._batch * 2, IN_REQUEST)

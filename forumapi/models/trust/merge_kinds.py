@@ -32,8 +32,12 @@ from forumapi.models.trust.action_kinds import (
 from forumapi.models.trust.comment_relocation import CommentRelocation, comments_of
 from forumapi.models.trust.targets import ActionTarget, HeldItem
 
-# Comments that a merge moves within its request; with more it works in the background.
+# Comments of the target and of what is merged into it, for a merge within its request; with more it works in the
+# background.
 IN_REQUEST: Final = 250
+# Comments of all the items of one merge or split. Each may get a new number, in one transaction, during which nobody
+# writes in these items.
+MOST_COMMENTS: Final = 20_000
 
 DELETED: Final = "this is deleted"
 HIDDEN: Final = "this is hidden"
@@ -42,13 +46,19 @@ FROM_MERGED: Final = "the conversation that this was in was merged since"
 KEPT: Final = "the new conversation is needed still, and this opens it"
 ELSEWHERE_NOW: Final = "this is not a comment of the same conversation"
 ITSELF: Final = "this is what the others are merged into"
+TOO_MANY: Final = f"these have more than {MOST_COMMENTS} comments together"
 
-# Comments that a merge still has to move, or to move back.
+# Comments that a merge still has to move, or to move back, and those of the item that it merges into: all of them may
+# get new numbers.
 LEFT = Query(
     "merge_kinds.left",
     """
     SELECT coalesce(sum(CASE x.state WHEN 'planned' THEN i.last_seq
                                      ELSE coalesce(jsonb_array_length(x.after -> 'comments'), 0) END), 0)
+           + coalesce((SELECT t.last_seq
+                         FROM actions a
+                         JOIN items t ON t.site_id = a.site_id AND t.item_id = a.into_item_id
+                        WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s), 0)
       FROM action_changes x
       JOIN items i ON i.site_id = x.site_id AND i.item_id = x.item_id
      WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state IN ('planned', 'done')""",
@@ -192,6 +202,8 @@ class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATIO
                 refused[one] = unfit_source(
                     one.item.is_deleted, one.item.is_moderated, one.is_merged
                 )
+                if not refused[one] and item.last_seq + one.item.last_seq > MOST_COMMENTS:
+                    refused[one] = TOO_MANY
         sources = [one.parent for one in held if one.parent is not None and not refused[one]]
         comments: Mapping[int, list[int]] = {}
         was = into.last_activity

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forumapi import itemtypes
+from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import action
 from forumapi.models.trust.action import Action, ActionGrounds, ActionQuery
@@ -175,6 +176,74 @@ def test_a_batch_that_is_lost_is_done_again_and_no_step_twice(make: Factory) -> 
         pass
     assert state_of(make, site, made.id) == ("done", 260)
     assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {1}
+
+
+def test_an_action_that_fails_does_not_hold_up_the_others(make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    author = Author(site.id, site.moderator.id, "")
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Spam")
+    said = make.comments(chat, 2, by=site.newcomer)
+    with make.database.write() as tx:
+        made = []
+        for one in said:
+            new = Action.insert(tx, author, "hide", grounds)
+            assert new.plan(tx, site.id, [ItemRef(4, one.id)], [site.root_id])
+            made.append(new)
+    rename = "UPDATE actions SET kind = %(k)s WHERE action_id = %(a)s RETURNING kind"
+    # The older one is of a kind that this release does not know.
+    make.sql(rename, k="unknown", a=made[0].id)
+    for new in made:
+        with make.database.write() as tx:
+            new.set_state(tx, site.id, action.RUNNING)
+    worker = ActionWorker(make.database, lambda: True, lambda: None)
+    try:
+        with pytest.raises(KeyError):
+            worker.work()
+        while worker.work():
+            pass
+        assert state_of(make, site, made[1].id) == ("done", 1)
+    finally:
+        make.sql(rename, k="hide", a=made[0].id)
+    worker = ActionWorker(make.database, lambda: True, lambda: None)
+    while worker.work():
+        pass
+    assert state_of(make, site, made[0].id) == ("done", 1)
+
+
+def test_the_comments_of_the_target_count_for_a_merge(api: Api, make: Factory) -> None:
+    site = make.site()
+    into, other = (make.conversation(site) for _ in range(2))
+    make.comment(other)
+    said = make.comments(into, 2)
+    fill = "UPDATE items SET last_seq = %(n)s WHERE site_id = %(s)s AND item_id = %(i)s RETURNING 1"
+    sent: dict[str, Any] = {"reason": "One is enough", "dryRun": True}
+    merge = sent | {"kind": "merge", "targets": [named(other)], "into": named(into)}
+    split = sent | {"kind": "split", "targets": [named(said[1])], "title": "New"}
+    split["microcosmId"] = site.root_id
+    for total, status in ((19_999, 200), (20_000, 400)):
+        make.sql(fill, n=total, s=site.id, i=into.id)
+        answer = api.request("POST", "/api/v1/actions", by=site.moderator, json=merge)
+        assert answer.status == status, answer.body
+    make.sql(fill, n=20_001, s=site.id, i=into.id)
+    answer = api.request("POST", "/api/v1/actions", by=site.moderator, json=split)
+    assert (answer.status, "20000" in answer.error) == (400, True)
+    # Between the dry run and the ticket.
+    make.sql(fill, n=1000, s=site.id, i=into.id)
+    plan = api.request("POST", "/api/v1/actions", by=site.moderator, json=merge).data
+    make.sql(fill, n=20_000, s=site.id, i=into.id)
+    ticket = {"ticket": plan["ticket"]}
+    action = api.request("POST", "/api/v1/actions", by=site.moderator, json=ticket).data
+    assert action["state"] == "running"
+    action = ended(api, action["id"], site.moderator, "done")
+    assert "20000" in action["targets"][0]["why"]
+    make.sql(fill, n=1000, s=site.id, i=into.id)
+    action = api.request("POST", "/api/v1/actions", by=site.moderator, json=merge).data
+    ticket = {"ticket": action["ticket"]}
+    action = api.request("POST", "/api/v1/actions", by=site.moderator, json=ticket).data
+    assert action["state"] == "running"
+    assert ended(api, action["id"], site.moderator, "done")["counts"]["done"] == 1
+    assert api.get(into.path, by=site.newcomer).data["comments"]["total"] == 3
 
 
 def site_began() -> datetime.datetime:
