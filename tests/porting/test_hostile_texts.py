@@ -11,7 +11,7 @@ from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.markup import discourse_text, foreign_markdown, mail_text
 from forumapi.porting.markup.bbcode_text import BbcodeText
 from forumapi.porting.markup.discourse_text import DiscourseText
-from forumapi.porting.markup.phpbb_text import PhpbbText
+from forumapi.porting.markup.phpbb_text import PhpbbText, PostFile
 from forumapi.porting.markup.smf_text import SmfText
 from forumapi.wire import legacy_urls
 
@@ -46,6 +46,10 @@ def _bbcode(text: str) -> None:
 
 def _plain_mail(text: str) -> None:
     mail_text.from_plain(text)
+
+
+def _flowed_mail(text: str) -> None:
+    mail_text.from_plain(text, flowed=True, delete_space=True)
 
 
 def _html_mail(text: str) -> None:
@@ -144,6 +148,7 @@ def _links(text: str) -> None:
         (_smf, "[img", " alt=&quot;&quot;"),
         (_smf, "[attach", " name=&quot;&quot;"),
         (_smf, "http://a.example.org/", ")"),
+        (_discourse, "<img ", 'src="a" '),
         (_links, "", "\\["),
         (_links, "", "<https://old.example.org/"),
         (_links, ADDRESS, "."),
@@ -156,6 +161,35 @@ def test_what_follows_a_beginning_takes_no_longer_either(
     convert(beginning + piece * (SIZE // len(piece)))
 
     assert time.process_time() - start < MOST
+
+
+@pytest.mark.parametrize(
+    ("convert", "piece", "end", "size"),
+    [
+        (_bbcode, "[b]", "[/b]", 200_000),
+        (_flowed_mail, "x \n", "", 1 << 20),
+        (_html_mail, "<![if x>", "", 1 << 19),
+        (_html_mail, "<!<!----x>", "", 1 << 19),
+    ],
+)
+def test_what_comes_before_an_end_takes_no_longer_either(
+    convert: Callable[[str], None], piece: str, end: str, size: int
+) -> None:
+    start = time.process_time()
+    convert(piece * (size // len(piece)) + end)
+
+    assert time.process_time() - start < MOST
+
+
+def test_pictures_of_html_and_long_numbers_are_read() -> None:
+    file = PostFile("7", "a.png", is_picture=True)
+    text = DiscourseText({}, lambda topic, number: "", lambda key: file, "https://old.example.org")
+    tag = '<img width="9" src="upload://a1.png" height="9">'
+
+    assert text.convert(f"{tag} <img src=b>") == "![a.png](old:attachment/7) <img src=b>"
+    # Python converts no text of more than 4,300 digits into a number.
+    address = "/t/x/" + "1" * 5_000
+    assert text.convert(f"[a]({address})") == f"[a](https://old.example.org{address})"
 
 
 def test_escaped_brackets_and_backslashes_before_links_stay() -> None:

@@ -111,8 +111,8 @@ class _BbcodeReading:
         self._files = files
         self._is_message = is_message
         self._stack: list[tuple[str, TextNode]] = [("", self.root)]
-        # Names of tags that are not closed any more: each is looked for once.
-        self._unclosed: set[str] = set()
+        # The closing tag found last, by name; None for a name that is not closed any more.
+        self._found: dict[str, re.Match[str] | None] = {}
 
     def read(self, text: str) -> None:
         position = 0
@@ -164,12 +164,13 @@ class _BbcodeReading:
             self._stack[-1][1].children += [piece for piece in linked(text) if piece]
 
     def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
-        """Find the closing tag of the tag `name`, from `position` in the text on; None without one."""
-        if name in self._unclosed:
-            return None
-        close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
-        if close is None:
-            self._unclosed.add(name)
+        """Find the closing tag of the tag `name`, from `position` in the text on, which is never less than in the call
+        before; None without one. Each stretch of the text is searched once for a name.
+        """
+        close = self._found.get(name)
+        if name not in self._found or (close and close.start() < position):
+            close = re.compile(rf"\[/{name}\]", re.I).search(text, position)
+            self._found[name] = close
         return close
 
     def _open(self, name: str, match: re.Match[str], text: str) -> int:

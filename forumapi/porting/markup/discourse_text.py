@@ -31,7 +31,8 @@ _CHOICE = re.compile(r"^[ \t]*(?:[-*+]|[0-9]+[.)])[ \t]+(?P<text>\S.*)$", re.M)
 _LABEL = re.compile(
     r"(\[[^\[\]\n]{0,300}?)\|(?:attachment|video|audio|thumbnail|[0-9]+x[0-9]+[^\[\]\n]{0,40})(?=\]\()"
 )
-_PICTURE = re.compile(r"<img\b[^<>]*?\bsrc=[\"'](?P<src>[^\"'<>]+)[\"'][^<>]*>", re.I)
+_PICTURE = re.compile(r"<img\b[^<>]*>", re.I)
+_PICTURE_SOURCE = re.compile(r"\bsrc=[\"'](?P<src>[^\"'<>]+)[\"']", re.I)
 _DETAILS = re.compile(
     r"\[(?P<close>/)?(?:details|spoiler|blur)(?P<title>=[^\[\]\n]{0,200})?\]", re.I
 )
@@ -49,7 +50,8 @@ _EMOJI = re.compile(r"(?<![\w:]):[a-z0-9_+-]{2,40}(?::t[2-6])?:(?!\w)")
 _MENTION: Final = re.compile(r"(?<![\w/@\[.`])@(\w(?:[\w.-]*\w)?)")
 _ADDRESS = re.compile(r"(?P<start>\]\(\s*<?)(?P<address>[^\s<>)]+)")
 _INTERNAL = re.compile(
-    r"/(?:t/(?:[^/\s]+/)?(?P<topic>[0-9]+)(?:/(?P<number>[0-9]+))?|p/(?P<post>[0-9]+)|c/(?:[^/\s]+/)*(?P<forum>[0-9]+)"
+    r"/(?:t/(?:[^/\s]+/)?(?P<topic>[0-9]{1,12})(?:/(?P<number>[0-9]{1,12}))?|p/(?P<post>[0-9]{1,12})"
+    r"|c/(?:[^/\s]+/)*(?P<forum>[0-9]{1,12})"
     r"|u/(?P<name>[^/\s?#]+)[^\s?#]*)/?(?:[?#].*)?"
 )
 
@@ -107,7 +109,8 @@ class DiscourseText:
 
     def _addresses(self, part: str) -> str:
         def picture(tag: re.Match[str]) -> str:
-            file = self._named(tag["src"])
+            source = _PICTURE_SOURCE.search(tag[0])
+            file = self._named(source["src"]) if source else None
             return f"![{_shown(file.name)}](old:attachment/{file.id})" if file else tag[0]
 
         def placeholder(found: re.Match[str]) -> str:

@@ -46,7 +46,7 @@ def from_plain(text: str, *, flowed: bool = False, delete_space: bool = False) -
 
 def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]:
     """Return for each line of the text how many quotations it is in, 0 for none, and its text without the marks."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, list[str]]] = []
     goes_on = False
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         marks = _QUOTE.match(line)
@@ -56,13 +56,13 @@ def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]
             rest = line[1:] if flowed and line.startswith(" ") else line
         is_signature = rest == "-- "
         if goes_on and found[-1][0] == level and not is_signature:
-            found[-1] = level, found[-1][1] + rest
+            found[-1][1].append(rest)
         else:
-            found.append((level, rest))
+            found.append((level, [rest]))
         goes_on = flowed and rest.endswith(" ") and not is_signature
         if goes_on and delete_space:
-            found[-1] = level, found[-1][1][:-1]
-    return found
+            found[-1][1][-1] = rest[:-1]
+    return [(level, "".join(pieces)) for level, pieces in found]
 
 
 def _quotations(parent: TextNode, lines: list[tuple[int, str]], level: int) -> None:
@@ -127,6 +127,16 @@ class _HtmlReader(HTMLParser):
         self.root = TextNode("block")
         self._stack: list[tuple[str, TextNode]] = [("", self.root)]
         self._silent = 0
+
+    def parse_html_declaration(self, i: int) -> int:
+        """Skip a declaration up to the next `>`, as browsers do; the base class searches the whole text for the end of
+        a marked section and raises AssertionError for an unknown one.
+        """
+        return self.parse_bogus_comment(i)
+
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        """Skip a comment up to the next `>`; `from_html` has taken away those that have an end."""
+        return self.parse_bogus_comment(i, report)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _SILENT:
