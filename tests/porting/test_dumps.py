@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +233,21 @@ def test_a_table_with_a_column_twice_is_named(tmp_path: Path) -> None:
     path.write_text("CREATE TABLE `p_users` (\n `id` int(8),\n `ID` int(8)\n);\n")
     with pytest.raises(DumpError, match="p_users: duplicate column name"):
         DumpSource(path, ["users"], marker="users")
+
+
+def test_the_copy_of_an_sqlite_file_lies_in_the_folder_of_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dump.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE x_posts (id INTEGER)")
+        database.execute("INSERT INTO x_posts VALUES (1)")
+        database.commit()
+    folder = tmp_path / "import"
+    folder.mkdir()
+    # The system's folder is not there, so that a file in it fails.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+
+    with DumpSource(path, ["posts"], marker="posts", prefix="x_", folder=folder) as source:
+        assert source.count("posts") == 1
+    assert not list(folder.iterdir())

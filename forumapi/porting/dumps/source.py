@@ -127,7 +127,7 @@ class DumpSource:
         try:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):
                 self._database.execute(f"PRAGMA {pragma}")
-            self._load(path, frozenset(tables), prefix, encoding, most)
+            self._load(path, frozenset(tables), prefix, encoding, folder, most)
             names = tables_of_board(path.name, self._columns, frozenset(tables), marker, prefix)
             self._names = names
             self._columns = {short: self._columns[whole] for short, whole in names.items()}
@@ -189,7 +189,13 @@ class DumpSource:
             self._indexes.add(name)
 
     def _load(
-        self, path: Path, wanted: frozenset[str], prefix: str | None, encoding: str, most: int
+        self,
+        path: Path,
+        wanted: frozenset[str],
+        prefix: str | None,
+        encoding: str,
+        folder: Path | None,
+        most: int,
     ) -> None:
         def is_wanted(name: str) -> bool:
             if prefix is not None:
@@ -198,8 +204,11 @@ class DumpSource:
 
         with BoundedStream(path, most) as raw, io.BufferedReader(raw, 1 << 20) as stream:
             head = stream.peek(65536)[:65536]
-            parsers = (sqlite_dump, postgres_dump)
-            parser = next((one for one in parsers if one.looks_like(head)), mysql_dump)
+            if sqlite_dump.looks_like(head):
+                read = sqlite_dump.read(stream, is_wanted, folder)
+            else:
+                parser = postgres_dump if postgres_dump.looks_like(head) else mysql_dump
+                read = parser.read(stream, is_wanted, encoding)
             statements: dict[str, str] = {}
             batch: list[Sequence[Value]] = []
             weight = 0
@@ -213,7 +222,7 @@ class DumpSource:
                     weight = 0
 
             self._database.execute("BEGIN")
-            for found in parser.read(stream, is_wanted, encoding):
+            for found in read:
                 if isinstance(found, DumpTable):
                     flush()
                     statements[found.name] = self._create(found)

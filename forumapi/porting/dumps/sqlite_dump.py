@@ -10,7 +10,8 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
 
@@ -28,12 +29,14 @@ def looks_like(head: bytes) -> bool:
 
 
 def read(
-    stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
+    stream: io.BufferedReader[Any], is_wanted: Callable[[str], bool], folder: Path | None = None
 ) -> Iterator[DumpTable | DumpRow]:
-    """Copy the file, and yield the definition of each table whose name passes `is_wanted`, then its rows. `encoding` is
-    not used: the file names its own. Raises DumpError.
+    """Copy the file, and yield the definition of each table whose name passes `is_wanted`, then its rows. `folder`: for
+    the copy, None for the system's. Raises DumpError.
     """
-    with tempfile.NamedTemporaryFile(prefix="forumapi-import-", suffix=".sqlite") as copy:
+    with tempfile.NamedTemporaryFile(
+        prefix="forumapi-import-", suffix=".sqlite", dir=folder
+    ) as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)
         copy.flush()
         address = f"file:{copy.name}?mode=ro&immutable=1"
