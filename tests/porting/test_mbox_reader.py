@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.itemtypes import ATTACHMENT, COMMENT
+from forumapi.porting.dumps import mbox_file
 from forumapi.porting.dumps.dump_rows import DumpError
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup import mail_text
@@ -189,3 +191,167 @@ def test_parts_within_parts_without_end_are_no_text(tmp_path: Path) -> None:
 
     assert [one.versions[0].text for one in whole(reader.comments())] == [""]
     reader.close()
+
+
+def _read(folder: Path, *mails: bytes) -> MboxReader:
+    (folder / "a.mbox").write_bytes(b"".join(mails))
+    return MboxReader(folder / "a.mbox")
+
+
+HOSTILE_HEADERS = (
+    "Subject: " + "=?a?q?x" * 150_000,
+    "References: " + "=?a?q?x" * 150_000,
+    f"List-Id: =?utf-8?q?{'_' * 1_500}?=\nSubject: x",
+    'Content-Type: text/plain; a="' + ";" * (1 << 20),
+    "Content-Type: text/plain; charset=punycode",
+)
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE_HEADERS)))
+def test_a_mail_takes_no_longer_than_its_length(tmp_path: Path, number: int) -> None:
+    body = "a" * 200_000 + "-" + "b" * 200_000 if "punycode" in HOSTILE_HEADERS[number] else "text"
+    head = f"Message-ID: <1@x>\n{HOSTILE_HEADERS[number]}"
+    data = mail(head, body)
+    if "List-Id: =" in head:
+        data = data.replace(LIST.encode(), b"")
+    start = time.process_time()
+    reader = _read(tmp_path, data)
+    (comment,) = whole(reader.comments())
+    list(reader.attachments())
+    reader.close()
+
+    assert time.process_time() - start < 2
+    assert comment.versions[0].text in ("text", body)
+
+
+def test_a_line_of_a_mebibyte_is_no_postmark_and_takes_no_longer(tmp_path: Path) -> None:
+    line = b"From " + b"1:11 " * 200_000
+    (tmp_path / "a.mbox").write_bytes(line)
+    start = time.process_time()
+
+    with pytest.raises(DumpError, match="is no mbox"):
+        MboxReader(tmp_path / "a.mbox")
+    # Lines that are short enough, after blank ones.
+    short = b"From " + b"1:11 " * 90 + b"\n\n"
+    data = b"From a Mon Jan  3 10:00:00 2005\n\n" + short * (len(line) // len(short))
+    (tmp_path / "a.mbox").write_bytes(data)
+    (message,) = mbox_file.read(tmp_path / "a.mbox")
+    assert len(message.data or b"") == len(data) - 32
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ("From anna@example.org Mon Jan  3 10:00:00 2005", True),
+        ("From anna at example.org  Mon Jan  3 10:00 2005 +0100", True),
+        ("From 1:00 to 2:00 in 2005", True),
+        ("From here on 10:00", False),
+        ("From 2005 at 10:00", False),
+        ("From a 10:00 2005 and much more that is no date", False),
+    ],
+)
+def test_postmarks_name_a_time_and_then_a_year(tmp_path: Path, line: str, is_one: bool) -> None:
+    first = "From a Mon Jan  3 10:00:00 2005\n\n"
+    (tmp_path / "a.mbox").write_text(f"{first}{line}\n\nx\n")
+
+    assert len(list(mbox_file.read(tmp_path / "a.mbox"))) == 1 + is_one
+
+
+def test_ends_of_long_headers_are_counted(tmp_path: Path) -> None:
+    reader = _read(tmp_path, mail("Message-ID: <1@x>\nSubject: " + "x" * 5_000, "text"))
+
+    (talk,) = whole(reader.conversations())
+    assert talk.name == "x" * 2_000
+    list(reader.comments())
+    list(reader.attachments())
+    assert reader.unsaid() == {"end of a header subject above 2000 characters": 1}
+    reader.close()
+
+
+def test_a_damaged_mail_stays_alone(tmp_path: Path) -> None:
+    good = mail("Message-ID: <0@x>\nSubject: good", "good")
+    # Deep enough that it is parsed and can't be written again.
+    deep = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(300))
+    damaged = (
+        mail("Message-ID: <1@x>\nSubject: =?utf-8?b?a?=", "bad base64"),
+        mail("Message-ID: <2@x>\nContent-Type: text/html", "a <![foo[ b ]]> <![1 c> d"),
+        mail("Message-ID: <3@x>\nDate: Fri, 31 Dec 9999 23:59:59 -2300", "late"),
+        mail('Message-ID: <4@x>\nContent-Type: text/plain; charset="a\0b"', "NUL"),
+        mail("Message-ID: <5@x>\nContent-Type: text/plain; charset=idna", "a..b"),
+        # Python compares None with a number there.
+        mail("Message-ID: <6@x>\nContent-Type: text/plain; name*=a; name*0=b", "continued"),
+        mail("Message-ID: <7@x>", "comments", "(" * 1_900 + "a@example.org"),
+        mail(
+            "Message-ID: <8@x>\nContent-Type: multipart/mixed; boundary=B",
+            f"--B\nContent-Type: message/rfc822\n\n{deep}\nx\n--B--",
+        ),
+    )
+    reader = _read(tmp_path, *damaged, good)
+    found = list(reader.comments())
+    files = list(reader.attachments())
+    assert len(list(reader.conversations())) == 8
+    reader.close()
+
+    texts = [one.versions[0].text for one in found if not isinstance(one, Unreadable)]
+    assert sorted(texts) == ["", "NUL", "a   d", "a..b", "bad base64", "good", "late"]
+    damage = "the message is damaged: {}"
+    assert [one.reason for one in found if isinstance(one, Unreadable)] == [
+        f"headers: {damage.format('RecursionError')}",
+        f"text: {damage.format('TypeError')}",
+    ]
+    assert [one.reason for one in files if isinstance(one, Unreadable)] == [
+        f"bytes: {damage.format('RecursionError')}"
+    ]
+    assert len(files) == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        ("Software: new release", "Software: new release"),
+        ("Feature: x", "Feature: x"),
+        ("Question re: disks", "Question re: disks"),
+        ("Re: AW: Re[2]: disks", "disks"),
+        ("[bikes] Re: disks", "[bikes] disks"),
+        ("Re: [bikes] disks", "[bikes] disks"),
+        ("Re:", "…"),
+    ],
+)
+def test_titles_lose_signs_of_answers_alone(tmp_path: Path, subject: str, title: str) -> None:
+    reader = _read(tmp_path, mail(f"Message-ID: <1@x>\nSubject: {subject}", "text"))
+
+    assert [one.name for one in whole(reader.conversations())] == [title]
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Bikes & more <bikes.example.org>", "Bikes & more"),
+        ('"Bikes & more" <Bikes.example.org>', "Bikes & more"),
+        ("<bikes.example.org>", "bikes"),
+    ],
+)
+def test_lists_have_names_and_ids(tmp_path: Path, written: str, name: str) -> None:
+    data = mail("Message-ID: <1@x>", "text").replace(
+        LIST.encode(), f"List-Id: {written}\n".encode()
+    )
+    reader = _read(tmp_path, data)
+
+    assert [one.name for one in whole(reader.forums())] == [name]
+    reader.close()
+
+
+def test_the_temporary_file_lies_in_the_folder_of_the_import(tmp_path: Path) -> None:
+    (tmp_path / "a.mbox").write_bytes(ARCHIVE)
+    folder = tmp_path / "import"
+    folder.mkdir()
+    reader = open_reader("mbox", tmp_path / "a.mbox", folder=folder)
+
+    assert len(list(folder.iterdir())) == 1
+    reader.close()
+    assert not list(folder.iterdir())
+    with pytest.raises(DumpError, match="more than 100 bytes"):
+        open_reader("mbox", tmp_path / "a.mbox", folder=folder, most=100)
+    assert not list(folder.iterdir())

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from forumapi.porting.dumps.dump_rows import DumpError
-from forumapi.porting.dumps.source import BoundedStream
+from forumapi.porting.dumps.source import MAX_DUMP, BoundedStream
 
 MAX_MESSAGE: Final = 32 * 1024 * 1024
 """Bytes of a message; a longer one is yielded without its bytes."""
 ENDINGS: Final = (".mbox", ".mbx", ".txt", ".gz")
 
-# "From anna@example.org Mon Jan  3 10:00:00 2005", with a zone or " at " in some archives.
-_POSTMARK = re.compile(
-    rb"From [^\n]*?\b[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?[^\n]*\b[0-9]{4}\b[^\n]{0,20}$"
-)
+# "From anna@example.org Mon Jan  3 10:00:00 2005", with a zone or " at " in some archives: the time and, somewhere
+# behind that time, the year, which at most 20 bytes follow.
+_POSTMARK: Final = b"From "
+_CLOCK = re.compile(rb"\b[0-9]{1,2}:[0-9]{2}")
+_YEAR = re.compile(rb"\b[0-9]{4}\b[^\n]{0,20}$")
+_LONGEST_POSTMARK: Final = 500
 _QUOTED = re.compile(rb">+From ")
 _LINE: Final = 1 << 20
 
@@ -34,9 +36,10 @@ class MboxMessage(NamedTuple):
     data: bytes | None
 
 
-def read(path: Path) -> Iterator[MboxMessage]:
+def read(path: Path, most: int = MAX_DUMP) -> Iterator[MboxMessage]:
     """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names have one of
-    ENDINGS, file by file in the order of their names. Raises DumpError, OSError.
+    ENDINGS, file by file in the order of their names. `most`: bytes that each file may have after decompression.
+    Raises DumpError, OSError.
     """
     files = [path]
     if path.is_dir():
@@ -44,31 +47,39 @@ def read(path: Path) -> Iterator[MboxMessage]:
     if not files:
         raise DumpError(f"{path.name}: holds no file that ends in {', '.join(ENDINGS)}")
     for file in files:
-        with BoundedStream(file) as raw, io.BufferedReader(raw, _LINE) as stream:
+        with BoundedStream(file, most) as raw, io.BufferedReader(raw, _LINE) as stream:
             yield from _messages(file.name, stream)
+
+
+def _is_postmark(line: bytes) -> bool:
+    """Return True if a line, without its line feed, is one between messages; one above 500 bytes never is."""
+    if not line.startswith(_POSTMARK) or len(line) > _LONGEST_POSTMARK:
+        return False
+    clock = _CLOCK.search(line, len(_POSTMARK))
+    return clock is not None and _YEAR.search(line, clock.end()) is not None
 
 
 def _messages(name: str, stream: io.BufferedReader[Any]) -> Iterator[MboxMessage]:
     number, postmark, size = 0, "", 0
-    lines: list[bytes] = []
+    # One buffer: a list of short lines would take many times their bytes.
+    data = bytearray()
 
     def message() -> MboxMessage:
-        data = b"".join(lines) if size <= MAX_MESSAGE else None
-        return MboxMessage(name, number, postmark, data)
+        return MboxMessage(name, number, postmark, bytes(data) if size <= MAX_MESSAGE else None)
 
     is_start = True
     while line := stream.readline(_LINE):
-        if is_start and _POSTMARK.match(line.rstrip(b"\r\n")):
+        if is_start and _is_postmark(line.rstrip(b"\r\n")):
             if number:
                 yield message()
             number, postmark, size = number + 1, line.decode("latin-1").strip(), 0
-            lines.clear()
+            data.clear()
         elif number:
             size += len(line)
             if size <= MAX_MESSAGE:
-                lines.append(line[1:] if _QUOTED.match(line) else line)
+                data += line[1:] if _QUOTED.match(line) else line
             else:
-                lines.clear()
+                data.clear()
         elif line.strip():
             raise DumpError(
                 f'{name}: is no mbox: its first line does not begin with "From " and a date'

@@ -47,7 +47,7 @@ def open_reader(
     if product == "mbox":
         from forumapi.porting.readers.mbox import MboxReader
 
-        return MboxReader(Path(source))
+        return MboxReader(Path(source), folder=folder, most=most)
     from forumapi.porting.dumps.live_source import LiveSource
     from forumapi.porting.dumps.source import MAX_DUMP, DumpSource, Source
     from forumapi.porting.readers import discourse, misago, nodebb, phpbb, smf, vbulletin, xenforo

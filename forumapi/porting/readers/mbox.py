@@ -8,6 +8,7 @@ read it: those who wrote to the list may, and nobody else.
 from __future__ import annotations
 
 import base64
+import codecs
 import datetime
 import email
 import hashlib
@@ -15,8 +16,10 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
+from email.errors import MessageError
 from email.header import decode_header
 from email.message import Message
+from email.policy import Compat32
 from email.utils import getaddresses, parsedate_to_datetime
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +28,7 @@ from typing import Any, Final, NamedTuple
 from forumapi.porting.dumps import mbox_file
 from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError
 from forumapi.porting.dumps.row_values import UNTITLED
+from forumapi.porting.dumps.source import MAX_DUMP
 from forumapi.porting.layout import (
     BaseReader,
     Board,
@@ -48,11 +52,35 @@ from forumapi.porting.readers.table_reader import data_url
 # Tried where a part names no character set, or a wrong one.
 _CHARSETS: Final = ("utf-8", "cp1252")
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,998})>")
-_PREFIX = re.compile(r"(?:(?:re|aw|sv|vs|antw|odp)(?:\[[0-9]+\])?\s*:\s*)+", re.I)
+# Signs of an answer, at the beginning or behind the list's name: "Re: ", "[bikes] AW: Re[2]: ".
+_PREFIX = re.compile(
+    r"^(?P<list>(?:\[[^\[\]]{1,100}\]\s*)?)(?:(?:re|aw|sv|vs|antw|odp)(?:\[[0-9]+\])?\s*:\s*)+",
+    re.I,
+)
 _HIDDEN_ADDRESS = re.compile(r"^\s*(\S+) at (\S+\.\S+?)(?=\s|$)")
-_LIST_ID = re.compile(r"^\s*(?:\"?(?P<name>[^<\"]*?)\"?\s*)<(?P<id>[^<>]+)>")
 _SIGNATURES: Final = frozenset(("application/pgp-signature", "application/pkcs7-signature"))
 _MOST_REFERENCES: Final = 200
+_LONGEST: Final = 2_000
+# Most characters by header, of those that are read; many parsers of headers need the square of the length.
+_LENGTHS: Final = {
+    "references": 65_536,
+    **dict.fromkeys(
+        (
+            *("message-id", "in-reply-to", "from", "list-id", "subject", "date", "x-no-archive"),
+            *("content-type", "content-disposition", "content-transfer-encoding"),
+        ),
+        _LONGEST,
+    ),
+}
+# Python's codecs that are no character sets of mail: they need the square of the length, or are notations of Python.
+_NO_CHARSETS: Final = frozenset(
+    ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+)
+# What the package `email` raises for headers and parts that it can't parse.
+_BROKEN: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MessageError),
+    *(RecursionError, TypeError, ValueError),
+)
 _WRITERS: Final = ForumPermissions(can_view=True, can_post_new=True, can_reply=True)
 _SCHEMA: Final = """
     CREATE TABLE mails (id TEXT PRIMARY KEY, list TEXT, thread TEXT, parent TEXT, person TEXT, subject TEXT,
@@ -81,6 +109,29 @@ class _Head(NamedTuple):
     is_archived: bool
 
 
+class _MailPolicy(Compat32):
+    """Policy of parsing that cuts the headers in _LENGTHS, and writes headers as they were. `unsaid`: counts of what
+    was cut, by the header's name.
+    """
+
+    _unsaid: Unsaid
+
+    def __init__(self, unsaid: Unsaid) -> None:
+        super().__init__()
+        # Attributes of a policy are read-only.
+        object.__setattr__(self, "_unsaid", unsaid)
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        most = _LENGTHS.get(name.lower(), len(value))
+        if len(value) > most:
+            self._unsaid[f"end of a header {name.lower()} above {most} characters"] += 1
+        return name, value[:most]
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return f"{name}: {value}{self.linesep}".encode("utf-8", "surrogateescape")
+
+
 class MboxReader(BaseReader):
     """Reader of an archive's documents. All messages lie in a temporary SQLite file, which `close` removes."""
 
@@ -96,18 +147,24 @@ class MboxReader(BaseReader):
         Loss(subject="pictures and colours of HTML", reason="text and links come"),
     )
 
-    def __init__(self, path: Path) -> None:
-        """Read the whole archive. Raises DumpError, OSError."""
+    def __init__(self, path: Path, *, folder: Path | None = None, most: int | None = None) -> None:
+        """Read the whole archive. Raises DumpError, OSError.
+
+        `folder`: for the temporary file, None for the system's. `most`: bytes that each file may have after
+        decompression, None for MAX_DUMP.
+        """
         self._path = path
         self._unsaid = Unsaid()
-        self._file = tempfile.NamedTemporaryFile(prefix="forumapi-import-", suffix=".sqlite")  # noqa: SIM115
+        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            prefix="forumapi-import-", suffix=".sqlite", dir=folder
+        )
         self._database = sqlite3.connect(self._file.name, isolation_level=None)
         try:
             self._database.executescript(
                 f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;{_SCHEMA}"
             )
             self._database.execute("BEGIN")
-            for mail in mbox_file.read(path):
+            for mail in mbox_file.read(path, MAX_DUMP if most is None else most):
                 self._take(mail)
             self._thread()
             self._database.execute("COMMIT")
@@ -128,7 +185,11 @@ class MboxReader(BaseReader):
             reason = f"is longer than {mbox_file.MAX_MESSAGE} bytes"
             run("INSERT INTO broken VALUES (?, ?)", (where, reason))
             return
-        head = _head(mail)
+        try:
+            head = _head(mail)
+        except _BROKEN as error:
+            run("INSERT INTO broken VALUES (?, ?)", (where, f"headers: {_told(error)}"))
+            return
         problem = "" if head.address else "From: names no address"
         problem = problem or ("" if head.is_archived else "its author wanted it in no archive")
         if problem:
@@ -244,7 +305,7 @@ class MboxReader(BaseReader):
             _, _, subject, person, sent = next(mails)
             yield PortedConversation(
                 id=_thread_id(list_id, thread),
-                name=_PREFIX.sub("", subject, count=1).strip() or UNTITLED,
+                name=_bare(subject) or UNTITLED,
                 forum_id=_hash(list_id),
                 author=person,
                 date_created=_time(sent),
@@ -259,7 +320,12 @@ class MboxReader(BaseReader):
             before: set[str] = set()
             title = ""
             for _, _, id, parent, person, subject, sent, data in mails:
-                bare = _PREFIX.sub("", subject, count=1).strip()
+                try:
+                    text = self._text(data)
+                except _BROKEN as error:
+                    yield Unreadable(kind="comment", id=id, reason=f"text: {_told(error)}")
+                    continue
+                bare = _bare(subject)
                 title = title if before else bare
                 yield PortedComment(
                     id=id,
@@ -271,7 +337,7 @@ class MboxReader(BaseReader):
                         PortedVersion(
                             date_modified=_time(sent),
                             headline="" if bare == title else subject,
-                            text=self._text(data),
+                            text=text,
                         ),
                     ),
                 )
@@ -279,9 +345,18 @@ class MboxReader(BaseReader):
 
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]:
         for id, person, sent, data in self._rows("id, person, sent, data"):
-            for number, part in enumerate(filter(_is_kept, self._parts(data)), 1):
-                content = _content(part)
+            try:
+                parts = [part for part in self._parts(data, Unsaid()) if _is_kept(part)]
+            except _BROKEN:
+                # `comments` says so.
+                continue
+            for number, part in enumerate(parts, 1):
                 key = f"{id}-{number}"
+                try:
+                    content, name, kind = _content(part), _file_name(part), part.get_content_type()
+                except _BROKEN as error:
+                    yield Unreadable(kind="attachment", id=key, reason=f"bytes: {_told(error)}")
+                    continue
                 if len(content) > MAX_VALUE:
                     reason = f"bytes: more than {MAX_VALUE}"
                     yield Unreadable(kind="attachment", id=key, reason=reason)
@@ -291,16 +366,16 @@ class MboxReader(BaseReader):
                     author=person,
                     date_created=_time(sent),
                     associations=(PortedAssociation(on_type="comment", on_id=id),),
-                    name=_file_name(part) or f"part-{number}",
+                    name=name or f"part-{number}",
                     content_size=len(content),
                     content_url=data_url(content),
-                    mimetype=part.get_content_type(),
+                    mimetype=kind,
                 )
 
     def _text(self, data: bytes) -> str:
         """Return the Markdown of a message's texts, those in HTML only where there is no plain one."""
         written = []
-        for part in self._parts(data):
+        for part in self._parts(data, self._unsaid):
             if _is_file(part):
                 continue
             text = self._decoded(part)
@@ -312,30 +387,28 @@ class MboxReader(BaseReader):
             written.append(mail_text.from_plain(text, flowed=flowed, delete_space=delete))
         return "\n\n".join(text for text in written if text)
 
-    def _parts(self, data: bytes) -> list[Message]:
+    def _parts(self, data: bytes, unsaid: Unsaid) -> list[Message]:
+        """Return the parts of a message that hold content. `unsaid`: counts of what was left out, added to in place."""
         try:
-            return list(_leaves(email.message_from_bytes(data)))
+            return list(_leaves(email.message_from_bytes(data, policy=_MailPolicy(unsaid))))
         except RecursionError:
-            self._unsaid["message of parts within parts without end"] += 1
+            unsaid["message of parts within parts without end"] += 1
             return []
 
     def _decoded(self, part: Message) -> str:
         content = part.get_payload(decode=True)
         data = content if isinstance(content, bytes) else b""
-        charset = part.get_content_charset() or ""
-        for one in (charset, *_CHARSETS):
-            try:
-                return data.decode(one or "ascii")
-            except (UnicodeDecodeError, LookupError):
-                continue
-        self._unsaid["letters in an unknown character set"] += 1
-        return data.decode("latin-1")
+        text = _in_charset(data, part.get_content_charset())
+        if text is None:
+            self._unsaid["letters in an unknown character set"] += 1
+        return data.decode("latin-1") if text is None else text
 
 
 def _head(mail: mbox_file.MboxMessage) -> _Head:
     data = mail.data or b""
     message = email.message_from_bytes(
-        data.partition(b"\r\n\r\n" if b"\r\n\r\n" in data[:65536] else b"\n\n")[0]
+        data.partition(b"\r\n\r\n" if b"\r\n\r\n" in data[:65536] else b"\n\n")[0],
+        policy=_MailPolicy(Unsaid()),
     )
     own = _MESSAGE_ID.findall(_header(message, "Message-ID"))
     named = _MESSAGE_ID.findall(_header(message, "References"))[-_MOST_REFERENCES:]
@@ -346,12 +419,12 @@ def _head(mail: mbox_file.MboxMessage) -> _Head:
     written = _HIDDEN_ADDRESS.sub(r"\1@\2", _raw(message, "From"))
     name, address = next(iter(getaddresses([written])), ("", ""))
     name = " ".join(_words(name).split())
-    list_id = _LIST_ID.match(_header(message, "List-Id"))
+    list_id, list_name = _list_of(_header(message, "List-Id"))
     return _Head(
         id=_hash(own_id),
         references=[_hash(one) for one in dict.fromkeys(named) if one != own_id],
-        list=list_id["id"].strip().lower() if list_id else "",
-        list_name=(list_id["name"].strip() or list_id["id"].partition(".")[0]) if list_id else "",
+        list=list_id,
+        list_name=list_name,
         address=address.lower() if re.fullmatch(r"[^@\s]+@[^@\s]+", address) else "",
         # A name that is an address is none to be shown.
         name="" if "@" in name or " at " in name else name,
@@ -359,6 +432,36 @@ def _head(mail: mbox_file.MboxMessage) -> _Head:
         sent=_sent(_header(message, "Date"), mail.postmark),
         is_archived=_header(message, "X-No-Archive").strip().lower() != "yes",
     )
+
+
+def _list_of(written: str) -> tuple[str, str]:
+    """Return the id and the name of the header List-Id, `"Name" <id>`; both are "" for another form."""
+    name, _, rest = written.partition("<")
+    id, end, _ = rest.partition(">")
+    if not id or not end or "<" in id:
+        return "", ""
+    name = name.strip().removeprefix('"').removesuffix('"').strip()
+    return id.strip().lower(), name or id.partition(".")[0]
+
+
+def _bare(subject: str) -> str:
+    """Return a subject without the signs of an answer."""
+    return _PREFIX.sub(r"\g<list>", subject, count=1).strip()
+
+
+def _told(error: BaseException) -> str:
+    return f"the message is damaged: {type(error).__name__}"
+
+
+def _in_charset(data: bytes, charset: str | None) -> str | None:
+    """Decode bytes by `charset`, None for ASCII, else by one of _CHARSETS; None where no one fits."""
+    for one in (charset or "ascii", *_CHARSETS):
+        try:
+            if codecs.lookup(one).name.replace("_", "-") not in _NO_CHARSETS:
+                return data.decode(one)
+        except (ValueError, LookupError):
+            continue
+    return None
 
 
 def _raw(message: Message, name: str) -> str:
@@ -372,10 +475,14 @@ def _header(message: Message, name: str) -> str:
 
 
 def _words(written: str) -> str:
-    """Return a header's text with its encoded words decoded; a charset that is unknown or wrong counts as UTF-8."""
+    """Return a header's text with its encoded words decoded; a charset that is unknown or wrong counts as UTF-8. A text
+    that is damaged, or above 2,000 characters, comes as it is.
+    """
+    if len(written) > _LONGEST:
+        return written
     try:
         parts = decode_header(written)
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, MessageError):
         return written
     found = []
     for part, charset in parts:
@@ -385,14 +492,8 @@ def _words(written: str) -> str:
                 if part.isascii()
                 else part.encode("utf-8", "surrogateescape")
             )
-        for one in (charset, *_CHARSETS):
-            try:
-                found.append(part.decode(one or "ascii"))
-                break
-            except (UnicodeDecodeError, LookupError):
-                continue
-        else:
-            found.append(part.decode("latin-1"))
+        text = _in_charset(part, charset)
+        found.append(part.decode("latin-1") if text is None else text)
     return "".join(found)
 
 
@@ -403,10 +504,12 @@ def _sent(written: str, postmark: str) -> float | None:
     for text in (written, re.sub(r"^From \S+(?: at \S+)?\s*", "", postmark)):
         try:
             moment = parsedate_to_datetime(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=datetime.UTC)
+            # A year 10000 in UTC is an OverflowError.
+            moment = moment.astimezone(datetime.UTC)
         except (TypeError, ValueError, IndexError, OverflowError):
             continue
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
         if moment.year >= 1970:
             return moment.timestamp()
     return None
