@@ -39,7 +39,7 @@ from forumapi.porting import readers
 from forumapi.porting.dumps import product_detection
 from forumapi.porting.dumps.dump_rows import DumpError
 from forumapi.porting.layout import STREAMS, ForumReader
-from forumapi.porting.loading import planning, undoing, value_cleaning, verification
+from forumapi.porting.loading import attachments, planning, undoing, value_cleaning, verification
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import ImportProgress, Loader, PortingError
 from forumapi.porting.readers.microcosm import LayoutError
@@ -380,11 +380,14 @@ class _ImportRun:
         return site
 
     def _room(self) -> int | None:
-        """Return the number of bytes that files of the site may still take; None without a quota."""
+        """Return the number of bytes that files of the site may still take, beside those that earlier runs stored and
+        that hang on nothing; None without a quota.
+        """
         quota = self._config.file_quota_site_mb * file.MEGABYTE
         tx = self._database.read()
         try:
             used, _ = file.usage(tx, self._claim.site_id, 0)
+            used += attachments.uncounted(tx, self._claim.site_id) if quota else 0
         finally:
             tx.end()
         return max(0, quota - used) if quota else None

@@ -21,7 +21,7 @@ import msgspec
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.database.connections import Database, Transaction
+from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.files import file_types
@@ -108,9 +108,23 @@ SET_AVATARS = Query(
      WHERE p.site_id = %(site_id)s AND p.profile_id = r.item_id""",
 )
 
+# Files that imports stored and that no usage counts: the row that counts a file comes with its attachment.
+UNCOUNTED = Query(
+    "attachments.uncounted",
+    f"""
+    SELECT coalesce(sum(f.file_size), 0)::bigint
+      FROM (SELECT DISTINCT split_part(split_part(i.detail, E'\\n', 1), '.', 1) AS file_hash
+              FROM imported_items i
+             WHERE i.site_id = %(site_id)s AND i.item_type_id = {itemtypes.ATTACHMENT}) kept
+      JOIN files f ON f.file_hash = kept.file_hash
+     WHERE NOT EXISTS (SELECT FROM file_uploads u
+                        WHERE u.site_id = %(site_id)s AND u.file_hash = kept.file_hash)""",
+)
+
 _AVATAR_URL_MAX: Final = 125
 # Prefix of the ids of profiles' pictures among attachments.
 AVATAR: Final = "avatar:"
+_NO_PLACE: Final = "associations: nothing that it hangs on came"
 
 
 class StoredAttachment(NamedTuple):
@@ -147,15 +161,19 @@ class FileStore:
         """End the process that examines pictures."""
         self._images.close()
 
-    def put(self, old: PortedAttachment, source: IO[bytes]) -> StoredAttachment:
+    def put(
+        self, old: PortedAttachment, source: IO[bytes], room: int | None = None
+    ) -> StoredAttachment:
         """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
-        metadata; a damaged picture is stored as a file that is never shown. Raises FileRefused for an empty or too
-        large file.
+        metadata; a damaged picture is stored as a file that is never shown. `room`: bytes that the file may take in the
+        store, None for any number. Raises FileRefused for an empty or too large file.
         """
         with scratch(self._storage) as folder:
             path = folder / "received"
             sha1 = self._received(source, path)
             examined, kept = self._examined(old, path, sha1, folder)
+            if room is not None and examined.size > room:
+                raise FileRefused("bytes: the site has no room left for them")
             with self._database.write() as tx:
                 file.announce(tx, [examined.hash])
             self._storage.put(examined.hash, kept, examined.mime_type)
@@ -255,21 +273,27 @@ class AttachmentWriter:
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Store the files of the attachments that no earlier run has stored; return the attachments left out, with
-        reasons.
+        reasons. One without an association to a comment, a message or a profile that came is left out too.
         """
         origin = self._origin
-        found = origin.find_items(tx, [("attachment", one.id) for one in attachments])
+        profiles = {
+            ("profile", on.on_id)
+            for one in attachments
+            for on in one.associations
+            if on.on_type == "profile"
+        }
+        found = origin.find_items(tx, [*(("attachment", one.id) for one in attachments), *profiles])
         left: list[Unreadable] = []
         stored: dict[str, StoredAttachment] = {}
         for one in attachments:
             if ("attachment", one.id) in found or one.id in stored:
                 continue
             try:
+                if not _may_hang(one, found):
+                    raise FileRefused(_NO_PLACE)
                 with contextlib.closing(opened(one, self._opener)) as source:
-                    made = self._store.put(one, source)
+                    made = self._store.put(one, source, self._room)
                 if self._room is not None:
-                    if made.file.size > self._room:
-                        raise FileRefused("bytes: the site has no room left for them")
                     self._room -= made.file.size
                 stored[one.id] = made
             except FileRefused as error:
@@ -317,8 +341,7 @@ class AttachmentWriter:
                 continue
             holders = holders_of(one, found)
             if not holders:
-                reason = "associations: nothing that it hangs on came"
-                left.append(Unreadable(kind="attachment", id=one.id, reason=reason))
+                left.append(Unreadable(kind="attachment", id=one.id, reason=_NO_PLACE))
             name, _, shown = stored.detail.partition("\n")
             hash, _, ext = name.partition(".")
             more = allocate(tx, "attachments_attachment_id_seq", max(0, len(holders) - 1))
@@ -347,6 +370,22 @@ class AttachmentWriter:
             ],
         )
         return left
+
+
+def uncounted(tx: Reader, site_id: int) -> int:
+    """Return how many bytes the files have that imports stored for the site and that its usage does not count, since
+    they hang on nothing.
+    """
+    return int(tx.value(UNCOUNTED, site_id=site_id))
+
+
+def _may_hang(one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]) -> bool:
+    """Return True if a file is attached to a comment or message, which may come yet, or to a profile that came."""
+    return any(
+        on.on_type in ("comment", "message")
+        or (on.on_type == "profile" and ("profile", on.on_id) in found)
+        for on in one.associations
+    )
 
 
 def holders_of(

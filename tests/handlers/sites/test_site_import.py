@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import gzip
 import io
@@ -20,6 +21,7 @@ import pyotp
 import pytest
 from urllib3 import encode_multipart_formdata
 
+from forumapi import itemtypes
 from forumapi.config import Settings
 from forumapi.cron.site_imports import ImportThread, expired_imports
 from forumapi.errors import TooSlow
@@ -645,3 +647,39 @@ def test_files_come_as_far_as_the_site_has_room(stage: Stage, site: Site, tmp_pa
     assert do(stage, site, "run")["leftOut"] > 7
     left = stage.get(f"{LEFTOVERS}?limit=100", by=site.owner).data["leftovers"]["items"]
     assert any("no room left" in one["reason"] for one in left)
+
+
+def test_files_that_hang_on_nothing_take_the_site_s_room(stage: Stage, site: Site) -> None:
+    def run(id: str, associations: Sequence[dict[str, str]]) -> str:
+        packed = io.BytesIO()
+        url = "data:text/plain;base64," + base64.b64encode(id.encode() * 30).decode()
+        sent = {"id": id, "name": "x.txt", "contentUrl": url, "associations": associations}
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(f"attachments/{id}.json", json.dumps(sent))
+        assert upload(stage, site, packed.getvalue()).status == 202
+        work(stage)
+        stage.sql(
+            "UPDATE file_usage SET bytes = %(most)s WHERE site_id = %(id)s AND profile_id = 0 RETURNING 1",
+            id=site.id,
+            most=stage.config.file_quota_site_mb * 1024 * 1024 - 100,
+        )
+        assert do(stage, site, "run")["state"] == "done"
+        left = stage.get(f"{LEFTOVERS}?limit=100", by=site.owner).data["leftovers"]["items"]
+        return " ".join(one["reason"] for one in left if one["id"] == id)
+
+    def stored() -> int:
+        ((count,),) = stage.sql(
+            "SELECT count(*)::int FROM imported_items WHERE site_id = %(id)s AND item_type_id = %(t)s",
+            id=site.id,
+            t=itemtypes.ATTACHMENT,
+        )
+        return int(count)
+
+    for nothing in ([], [{"onType": "profile", "onId": "9"}]):
+        assert "hangs on" in run("10", nothing)
+    assert stored() == 0
+    # A comment might come as long as the comments are not read.
+    assert "hangs on" in run("11", [{"onType": "comment", "onId": "9"}])
+    assert stored() == 1
+    assert "no room left" in run("12", [{"onType": "comment", "onId": "9"}])
+    assert stored() == 1
