@@ -26,7 +26,7 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config, Settings
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import ApiError, TooSlow
-from forumapi.files.storage import MissingError, Storage, StorageError, open_storage
+from forumapi.files.storage import MissingError, Storage, StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.mail import outbox
 from forumapi.models.content import file
@@ -522,5 +522,8 @@ def _notify(
 
 
 def expired_imports(tx: Transaction, config: Config) -> str:
-    """Delete the uploads of imports a day after their last task ended; return the result in words."""
+    """Delete the uploads of imports a day after their last task ended, and the folders that processes which were killed
+    left in the store's scratch folder; return the result in words.
+    """
+    clear_scratch(open_storage(config))
     return f"{site_import.expire(tx)} uploads"

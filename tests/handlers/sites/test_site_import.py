@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -375,6 +376,18 @@ def test_an_upload_counts_to_the_quota_until_it_is_deleted(stage: Stage, site: S
     assert (strays(stage, second), used(stage, site)) == (True, 0)
     assert "size" not in shown(stage, site)
     assert stage.put(IMPORT, {"task": "run"}, by=site.owner).status == 409
+
+
+def test_folders_of_killed_imports_are_deleted(stage: Stage) -> None:
+    scratch = stage.app.storage.scratch
+    left, used = scratch / "left", scratch / "used"
+    for folder in (left, used):
+        folder.mkdir(parents=True)
+        (folder / "dump").write_bytes(PHPBB)
+    os.utime(left, (0, time.time() - 2 * 3600))
+    with stage.app.database.write() as tx:
+        expired_imports(tx, stage.config)
+    assert (left.exists(), used.exists()) == (False, True)
 
 
 def test_an_upload_beyond_a_limit_leaves_nothing(
