@@ -6,6 +6,7 @@ transaction that wrote, once the event has its number, and does it where a worke
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ HIT = Query(
             nullif(%(action_id)s::bigint, 0))
         ON CONFLICT DO NOTHING""",
 )
-# Actions of a rule that it took when the thing was written: no record of it names them yet.
+# Actions of a rule that it took when the thing was written: no record of it names them yet. Earlier ones are left out,
+# whose records are forgotten by now. Event and action have the time of their common transaction.
 TAKEN = Query(
     "engine.taken",
     """
@@ -46,6 +48,7 @@ TAKEN = Query(
      WHERE x.site_id = %(site_id)s
        AND (x.item_type_id, x.item_id) IN (SELECT w.type, w.id
                                              FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (type, id))
+       AND a.created >= %(since)s::timestamptz
        AND NOT EXISTS (SELECT FROM rule_hits h WHERE h.site_id = a.site_id AND h.action_id = a.action_id)
      GROUP BY x.item_type_id, x.item_id""",
 )
@@ -107,7 +110,16 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     if not rules:
         return
     tree = load_tree(tx, site_id, tx.value(ACL_VERSION, site_id=site_id))
-    hits = [hit for rule in rules for hit in _hits(tx, site_id, rule, tree, written)]
+    numbers = {rule.id: _numbers(rule, written) for rule in rules}
+    since = min(event.created for event in written)
+    taken = {rule.id: _taken(tx, site_id, rule, numbers[rule.id], since) for rule in rules}
+    # What a rule deleted as it was written still counts for the rules on its author, and for those that only record.
+    changed = {ref for done in taken.values() for ref in done}
+    hits = [
+        hit
+        for rule in rules
+        for hit in _hits(tx, site_id, rule, tree, numbers[rule.id], taken[rule.id], changed)
+    ]
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
     held = targets.lock(tx, site_id, sorted(acted)) if acted else {}
@@ -133,15 +145,25 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
 
 
 def _hits(
-    tx: Transaction, site_id: int, rule: ModerationRule, tree: Tree, events: Sequence[LoggedEvent]
+    tx: Transaction,
+    site_id: int,
+    rule: ModerationRule,
+    tree: Tree,
+    numbers: Mapping[ItemRef, int],
+    taken: Mapping[ItemRef, int],
+    changed: Collection[ItemRef],
 ) -> list[_Hit]:
+    """Return the hits of a rule among the things of `numbers`, in any order. `numbers`: as of `_numbers`; `taken`: as
+    of `_taken`; `changed`: the things on which any rule acted when they were written.
+    """
     definition = rule.definition
-    numbers = _numbers(rule, events)
-    if not numbers:
-        return []
-    taken = _taken(tx, site_id, rule, numbers) if rule.mode == ACTIVE and definition.hides else {}
     ids = {ref.id for ref in numbers if ref not in taken}
-    found = matching.of_events(tx, site_id, definition, tree, ids) if ids else ()
+    if not ids:
+        found: Sequence[tuple[ItemRef, int]] = ()
+    else:
+        leaves_thing = definition.is_on_author or rule.mode != ACTIVE
+        deleted_too = [ref.id for ref in changed if ref in numbers] if leaves_thing else []
+        found = matching.of_events(tx, site_id, definition, tree, ids, deleted_too)
     return [_Hit(rule, ref, 0, numbers[ref], id) for ref, id in taken.items()] + [
         _Hit(rule, ref, author_id, numbers[ref])
         for ref, author_id in found
@@ -150,13 +172,20 @@ def _hits(
 
 
 def _taken(
-    tx: Transaction, site_id: int, rule: ModerationRule, refs: Collection[ItemRef]
+    tx: Transaction,
+    site_id: int,
+    rule: ModerationRule,
+    refs: Collection[ItemRef],
+    since: datetime.datetime,
 ) -> dict[ItemRef, int]:
-    """Return, by thing, the id of the action that the rule took when the thing was written; things whose action a
-    record names already, or without one, have no entry.
+    """Return, by thing, the id of the action that the rule took when the thing was written, at `since` or later; things
+    whose action a record names already, or without one, have no entry. Empty for a rule that hides nothing, or only
+    records.
     """
+    if not refs or rule.mode != ACTIVE or not rule.definition.hides:
+        return {}
     types, ids = [ref.type for ref in refs], [ref.id for ref in refs]
-    rows = tx.rows(TAKEN, site_id=site_id, rule_id=rule.id, types=types, ids=ids)
+    rows = tx.rows(TAKEN, site_id=site_id, rule_id=rule.id, types=types, ids=ids, since=since)
     return {ItemRef(type, id): action_id for type, id, action_id in rows}
 
 

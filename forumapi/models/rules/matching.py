@@ -86,7 +86,8 @@ NEW_COMMENTS = Query(
     WITH asked AS (
         SELECT c.comment_id, c.item_id, c.created_by, c.created AS happened, c.markdown
           FROM comments c
-         WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[]) AND NOT c.is_deleted),
+         WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+           AND (NOT c.is_deleted OR c.comment_id = ANY(%(deleted_too)s::bigint[]))),
     written AS MATERIALIZED ({_COMMENTS}),
     {_FIT}
     {_NEW}""",
@@ -97,7 +98,8 @@ NEW_ITEMS = Query(
     WITH asked AS (
         SELECT i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.created AS happened, i.title
           FROM items i
-         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND NOT i.is_deleted),
+         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+           AND (NOT i.is_deleted OR i.item_id = ANY(%(deleted_too)s::bigint[]))),
     written AS MATERIALIZED ({_ITEMS}),
     {_FIT}
     {_NEW}""",
@@ -195,14 +197,25 @@ def _params(rule: RuleDefinition, tree: Tree) -> dict[str, Any]:
 
 
 def of_events(
-    tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree, ids: Collection[int]
+    tx: Reader,
+    site_id: int,
+    rule: RuleDefinition,
+    tree: Tree,
+    ids: Collection[int],
+    deleted_too: Collection[int] = (),
 ) -> Sequence[tuple[ItemRef, int]]:
     """Return (thing, its author's profile id) of each of the comments or items `ids` that fits the rule and is not
     deleted, in any order. The rule's event says if the ids are those of comments or of items; `tree`: the site's
-    microcosms.
+    microcosms; `deleted_too`: ids of those that may be deleted.
     """
     query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
-    rows = tx.rows(query, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
+    rows = tx.rows(
+        query,
+        site_id=site_id,
+        ids=sorted(ids),
+        deleted_too=sorted(deleted_too),
+        **_params(rule, tree),
+    )
     return [(ItemRef(type, id), author_id) for type, id, author_id in rows]
 
 

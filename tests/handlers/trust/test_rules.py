@@ -387,6 +387,44 @@ def test_a_rule_shortens_no_longer_restriction(
     assert days == 29
 
 
+def test_what_a_rule_deletes_counts_for_rules_on_its_author(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    deletes = saved(api, site.owner, action="delete")
+    warns = saved(api, site.owner, action="warn")
+    records = saved(api, site.owner, action="hold", mode="shadow")
+    linked = said(api, chat, site.newcomer, LINK)
+
+    assert api.get(linked, by=site.member).status == 404
+    for rule, is_shadow in ((deletes, False), (warns, False), (records, True)):
+        (hit,) = hits(api, rule, site.owner, 1)
+        assert (hit["href"], hit["shadow"]) == (linked, is_shadow)
+
+
+def test_an_action_whose_record_is_forgotten_is_recorded_no_second_time(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    rule = saved(api, site.owner, event="comment.edited", action="hold")
+    texts = [said(api, chat, site.newcomer, f"No link {number}") for number in range(2)]
+    first, second = texts
+    assert api.put(first, {"markdown": LINK}, by=site.newcomer).status == 302
+    (hit,) = hits(api, rule, site.owner, 1)
+    undone = api.post(f"/api/v1/actions/{hit['actionId']}/undo", {}, by=site.moderator)
+    assert undone.status == 200, undone.body
+    make.sql("DELETE FROM rule_hits WHERE site_id = %(s)s", s=site.id)
+    make.sql(
+        "UPDATE actions SET created = created - interval '181 days' WHERE site_id = %(s)s",
+        s=site.id,
+    )
+    assert api.put(first, {"markdown": "None again"}, by=site.newcomer).status == 302
+    assert api.put(second, {"markdown": LINK}, by=site.newcomer).status == 302
+
+    (hit,) = hits(api, rule, site.owner, 1)
+    assert hit["href"] == second
+
+
 def test_writing_costs_no_statement_without_a_rule_that_hides(
     api: Api, make: Factory, site: Site
 ) -> None:
