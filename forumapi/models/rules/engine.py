@@ -220,8 +220,8 @@ def _act(
     """Carry the rule's action out on the locked thing `target`, or on its author `author_id`; return the action's id.
     Raises Conflict if the thing is gone or the rule may not change it.
 
-    Returns 0, and does nothing, if the author of the thing is the site's owner or moderates its microcosm and the
-    action is on the author; and for a restriction outside of all microcosms.
+    Returns 0, and does nothing, if the author of the thing is the site's owner or moderates its microcosm, or
+    one below it, and the action is on the author; and for a restriction outside of all microcosms.
     """
     definition = rule.definition
     ref = target.ref
@@ -229,7 +229,7 @@ def _act(
         place_id = target.microcosm_id
         if definition.days and not place_id:
             return 0
-        if sanction.protected(tx, site_id, tree, [author_id], place_id):
+        if sanction.protected(tx, site_id, tree, [author_id], place_id, is_below_too=True):
             return 0
         ref = ItemRef(itemtypes.PROFILE, author_id)
     author = Author(site_id, 0, "")

@@ -172,10 +172,17 @@ def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bo
 
 
 def protected(
-    tx: Reader, site_id: int, tree: Tree, profile_ids: Sequence[int], place_id: int
+    tx: Reader,
+    site_id: int,
+    tree: Tree,
+    profile_ids: Sequence[int],
+    place_id: int,
+    *,
+    is_below_too: bool = False,
 ) -> int:
     """Return the first of these profile ids that is the site's owner's or that of a moderator of the microcosm
-    `place_id`; with 0, of whoever moderates anything on the site. 0 if none is.
+    `place_id`, with `is_below_too` also of one below it; with place 0, of whoever moderates anything on the site. 0 if
+    none is.
     """
     for profile_id in profile_ids:
         found = identities.of_profile(tx, site_id, profile_id)
@@ -188,10 +195,12 @@ def protected(
             if evaluator.moderates(principal, tree):
                 return profile_id
             continue
-        target = Target(itemtypes.MICROCOSM, node.id, node.id, (node.owned_by, node.created_by))
-        can = evaluator.effective(principal, target, tree)
-        if can & (evaluator.MODERATOR | evaluator.SITE_OWNER):
-            return profile_id
+        for id in node.subtree if is_below_too else (node.id,):
+            one = tree.nodes[id]
+            target = Target(itemtypes.MICROCOSM, id, id, (one.owned_by, one.created_by))
+            can = evaluator.effective(principal, target, tree)
+            if can & (evaluator.MODERATOR | evaluator.SITE_OWNER):
+                return profile_id
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api import Api, Response
-from tests.factories import Factory, Person, Site, Thing
+from tests.factories import RIGHTS, Factory, Person, Site, Thing
 
 DRY_RUN = "/api/v1/rules/dry-run"
 RULES = "/api/v1/rules"
@@ -385,6 +385,23 @@ def test_a_rule_shortens_no_longer_restriction(
         id=site.newcomer.id,
     )
     assert days == 29
+
+
+def test_a_rule_passes_over_moderators_of_places_below(api: Api, make: Factory, site: Site) -> None:
+    chat = make.conversation(site, by=site.owner)
+    below = make.microcosm(site, by=site.owner)
+    role = make.role(site, below.id, "Below", moderator=True, rights=RIGHTS)
+    keeper = make.person(site)
+    make.join(role, keeper)
+    rule = saved(api, site.owner, action="ban", restrictDays=3)
+    said(api, chat, keeper, LINK)
+    said(api, chat, site.newcomer, LINK)
+
+    (hit,) = hits(api, rule, site.owner, 1)
+    done = api.get(f"/api/v1/actions/{hit['actionId']}", by=site.owner).data
+    assert [one["itemId"] for one in done["targets"]] == [site.newcomer.id]
+    again = {"itemType": "conversation", "itemId": chat.id, "markdown": "Am I heard?"}
+    assert api.post("/api/v1/comments", again, by=keeper).status == 302
 
 
 def test_what_a_rule_deletes_counts_for_rules_on_its_author(
