@@ -10,6 +10,9 @@ import pytest
 from forumapi.command import cli
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal.journal import Author
+from forumapi.models.trust.action import Action, ActionGrounds
 from forumapi.porting.loading import counters, undoing
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
@@ -67,6 +70,27 @@ def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
     ) == [(4,)]
     assert moved.rows("SELECT count(*) FROM huddles WHERE site_id = %(s)s") == [(0,)]
     assert moved.rows("SELECT is_resolved FROM import_origins WHERE site_id = %(s)s") == [(False,)]
+
+
+def test_people_whose_marks_a_merge_has_copied_go_too(moved: Moved) -> None:
+    make, site = moved.make, moved.site
+    other, into = (make.conversation(site, by=site.owner) for _ in range(2))
+    follow = """
+        INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
+        VALUES (%(s)s, %(p)s, 6, %(i)s, false, false) RETURNING 1"""
+    moved.rows(follow, p=moved.ids(3)["1"], i=other.id)
+    author = Author(site.id, site.owner.id, "")
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="One is enough")
+    with make.database.write() as tx:
+        action = Action.insert(tx, author, "merge", grounds, into=ItemRef(6, into.id))
+        assert action.plan(tx, site.id, [ItemRef(6, other.id)], [site.root_id])
+        action.start(tx, author, [site.root_id])
+    carried = "SELECT count(*) FROM carried_marks WHERE site_id = %(s)s AND profile_id = %(p)s"
+    profile_id = moved.ids(3)["1"]
+    assert moved.rows(carried, p=profile_id) == [(1,)]
+
+    assert undoing.undo(make.database, moved.origin).left == 0
+    assert moved.rows(carried, p=profile_id) == [(0,)]
 
 
 def test_the_command_removes_nothing_while_somebody_has_written_there(
