@@ -516,7 +516,7 @@ class Action:
         rows = tx.rows(WAITING, site_id=site_id, action_id=self.id, limit=limit)
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
         others = self.does.others(self.into_id, None)
-        held, items = targets.lock_with(tx, site_id, list(refs.values()), others, self.place_id)
+        held, items = self._lock(tx, site_id, list(refs.values()), others)
         options = self._options(allowed, items)
         reached = {
             place: held[ref]
@@ -602,7 +602,7 @@ class Action:
         )
         refs = {row[0]: ItemRef(row[1], row[2]) for row in rows}
         others = {id for row in rows for id in self.does.others(self.into_id, row[4])}
-        held, items = targets.lock_with(tx, site_id, list(refs.values()), others, self.place_id)
+        held, items = self._lock(tx, site_id, list(refs.values()), others)
         options = self._options(allowed, items)
         undone: dict[int, UndoneChange] = {}
         steps = []
@@ -629,6 +629,14 @@ class Action:
     def _batch(self, tx: Transaction, site_id: int, limit: int) -> int:
         """Return how many of the action's things, `limit` at most, one transaction changes."""
         return 1 if self.does.is_large(tx, site_id, self.id) else limit
+
+    def _lock(
+        self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], others: Collection[int]
+    ) -> targets.LockedThings:
+        """Lock things of the action, and the items with the ids `others`."""
+        return targets.lock_with(
+            *(tx, site_id, refs, others, self.place_id), with_comments=self.does.moves_comments
+        )
 
     def _options(
         self, allowed: Collection[int], items: Mapping[int, targets.HeldItem]

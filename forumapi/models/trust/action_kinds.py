@@ -117,13 +117,15 @@ class ActionKind(ABC):
     `inverse`, or is `final`.
 
     `takes`: types of things that it is done to. `decision`: its name in the DSA's database; "": authors get no
-    statement. `final`: it can never be undone.
+    statement. `final`: it can never be undone. `moves_comments`: it moves comments between items, all of whose comments
+    are locked then.
     """
 
     name: ClassVar[str]
     takes: ClassVar[frozenset[int]]
     decision: ClassVar[str]
     final: ClassVar[bool]
+    moves_comments: ClassVar[bool] = False
 
     def __init_subclass__(
         cls,
@@ -232,7 +234,7 @@ class FlagKind(ActionKind):
             if getattr(target.thing, self.column) is self.becomes:
                 changes.append(None)
                 continue
-            if self.column == "is_deleted" and target.is_merged:
+            if self.column == "is_deleted" and not self.becomes and target.is_merged:
                 changes.append(Refusal(MERGED))
                 continue
             before: dict[str, Any] = {self.column: not self.becomes}
@@ -258,7 +260,7 @@ class FlagKind(ActionKind):
             batch.read_latest(one.target for one in undone)
         shown, hidden, edited, conflicts = [], [], [], []
         for target, change in undone:
-            is_fixed = self.column == "is_deleted" and target.is_merged
+            is_fixed = self.column == "is_deleted" and self.becomes and target.is_merged
             if getattr(target.thing, self.column) is not self.becomes or is_fixed:
                 conflicts.append(CHANGED_SINCE)
                 continue

@@ -175,6 +175,8 @@ def comment_states(
 class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATION,))):
     """Kind that moves all comments of conversations into another item, to which the conversations then lead on."""
 
+    moves_comments = True
+
     def is_large(self, tx: Transaction, site_id: int, action_id: int) -> bool:
         return bool(tx.value(LEFT, site_id=site_id, action_id=action_id) > IN_REQUEST)
 
@@ -272,6 +274,8 @@ class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATIO
 
 class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,))):
     """Kind that makes a new conversation of comments of an item, in the microcosm of its options, with their title."""
+
+    moves_comments = True
 
     def others(self, into_id: int, before: State | None) -> set[int]:
         return {before["item_id"]} if before else set()

@@ -59,6 +59,17 @@ LOCK_COMMENTS: Final = Query(
      ORDER BY c.comment_id
        FOR NO KEY UPDATE""",
 )
+# All comments of items, before some of them move: other writers of many comments lock them in this order too.
+LOCK_ALL_COMMENTS: Final = Query(
+    "targets.lock_all_comments",
+    """
+    SELECT count(*)
+      FROM (SELECT c.comment_id
+              FROM comments c
+             WHERE c.site_id = %(site_id)s AND c.item_id = ANY(%(item_ids)s::bigint[])
+             ORDER BY c.comment_id
+               FOR NO KEY UPDATE) held""",
+)
 
 
 _BEGINNING: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
@@ -159,9 +170,11 @@ def lock_with(
     refs: Sequence[ItemRef],
     others: Collection[int],
     place_id: int = 0,
+    *,
+    with_comments: bool = False,
 ) -> LockedThings:
     """Lock what `lock` locks, and the items with the ids `others`, all items in one order; return the targets as `lock`
-    does, and every locked item.
+    does, and every locked item. `with_comments`: lock all comments of all these items too.
     """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}
@@ -171,6 +184,8 @@ def lock_with(
     item_ids = {ref.id for ref in refs if ref.type in ITEMS}
     item_ids |= {item_id for item_id, _ in parents.values() if item_id} | set(others)
     items = _items(tx, site_id, item_ids)
+    if with_comments and items:
+        tx.rows(LOCK_ALL_COMMENTS, site_id=site_id, item_ids=sorted(items))
     found: dict[ItemRef, ActionTarget] = {}
     for ref in sorted(refs, key=lambda one: (TYPES.index(one.type), one.id)):
         if ref.type in ITEMS:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
@@ -354,6 +355,49 @@ def test_a_write_that_waits_for_a_split_does_not_count_in_the_old_place(
         assert write(going).status < 400
 
 
+def test_a_split_locks_comments_in_the_order_of_other_writers(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    said = make.comments(chat, 3, by=site.member)
+    number = """
+        UPDATE comments SET seq = %(n)s WHERE site_id = %(s)s AND comment_id = %(c)s RETURNING 1"""
+    lock = "SELECT 1 FROM comments WHERE site_id = %(s)s AND comment_id = %(c)s FOR NO KEY UPDATE"
+    # The first comes last, as after a merge: it gets another number when the second goes.
+    for at, seq in ((0, 9), (1, 1), (2, 2), (0, 3)):
+        make.sql(number, n=seq, s=site.id, c=said[at].id)
+    held = Query("test_merging.lock_comment", lock)
+    with ThreadPoolExecutor(1) as pool:
+        with make.database.write() as tx:
+            tx.rows(held, s=site.id, c=said[0].id)
+            waiting = pool.submit(split, api, site.owner, chat_place(site), "New", said[1])
+            make.wait_for_locks(1)
+            tx.rows(held, s=site.id, c=said[1].id)
+        assert done(waiting.result())["counts"]["done"] == 1
+    assert shown(api, chat, None) == [said[2].id, said[0].id]
+
+
+def chat_place(site: Site) -> Thing:
+    """The site's root microcosm."""
+    return Thing(site, 2, site.root_id)
+
+
+def test_a_merged_conversation_that_an_earlier_release_restored_can_be_deleted(
+    api: Api, make: Factory, site: Site
+) -> None:
+    into, other = (make.conversation(site, by=site.member) for _ in range(2))
+    done(merge(api, site.owner, into, other))
+    restored = (
+        "UPDATE items SET is_deleted = false WHERE site_id = %(s)s AND item_id = %(i)s RETURNING 1"
+    )
+    make.sql(restored, s=site.id, i=other.id)
+    sent = {"kind": "delete", "reason": "R", "targets": [named(other)]}
+    deleted = done(api.request("POST", ACTIONS, by=site.owner, json=sent))
+    assert deleted["counts"]["done"] == 1
+    assert api.get(other.path, site=site).location == into.path
+    assert undo(api, site.owner, deleted["id"])["counts"]["conflict"] == 1
+
+
 def test_others_comments_keep_what_a_split_has_made(api: Api, make: Factory, site: Site) -> None:
     place = make.microcosm(site, "There")
     chat = make.conversation(site, by=site.owner)
@@ -412,7 +456,7 @@ def test_the_statements_of_a_merge_do_not_grow_with_what_is_merged(
         assert done(back)["counts"]["undone"] == many
         counted.append((answer.statements, back.statements))
     # The first one also reads what the process then knows of the site.
-    assert counted[1] == counted[2] == (34, 31), counted
+    assert counted[1] == counted[2] == (35, 32), counted
 
 
 def test_followers_are_told_by_the_event_log_and_the_audit_has_every_thing(
