@@ -84,13 +84,14 @@ class ActionBody(Body):
     dryRun: bool | UnsetType = UNSET
 
 
-def _document(ctx: Context, found: ShownAction) -> bytes:
+def _document(ctx: Context, found: ShownAction, moderated: list[int]) -> bytes:
     people = profile_summary.summaries(
         ctx.reader, ctx.app.documents, ctx.site.id, sorted(found.people)
     )
     data = found.document(people)
     meta = data.pop("meta")
-    return dumps(data | action_page.changes(ctx.reader, ctx.site.id, found.id) | {"meta": meta})
+    changes = action_page.changes(ctx.reader, ctx.site.id, found.id, moderated)
+    return dumps(data | changes | {"meta": meta})
 
 
 def _shown(ctx: Context, id: int, moderated: list[int]) -> ShownAction:
@@ -153,7 +154,7 @@ class ActionsHandler(Handler):
         else:
             action = _planned(ctx, sent, moderated)
         if body.given(sent.dryRun, False):
-            return Data(_document(ctx, _shown(ctx, action.id, moderated)))
+            return Data(_document(ctx, _shown(ctx, action.id, moderated), moderated))
         action.start(ctx.writer, ctx.author, moderated)
         if action.case_id:
             # After the things, which are locked before their cases.
@@ -161,7 +162,7 @@ class ActionsHandler(Handler):
             case.decide(ctx.writer, ctx.site.id, ctx.identity.profile_id, ACTED)
         if action.state == RUNNING:
             ctx.writer.after_commit(ctx.app.actions.wake)
-        return Data(_document(ctx, _shown(ctx, action.id, moderated)))
+        return Data(_document(ctx, _shown(ctx, action.id, moderated), moderated))
 
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
@@ -442,7 +443,7 @@ class ActionHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The action with its progress and its targets: first those that it could not change, then the others."""
         moderated = moderated_microcosms.required(ctx)
-        return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated)))
+        return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated), moderated))
 
 
 class ActionUndoHandler(Handler):
@@ -463,4 +464,4 @@ class ActionUndoHandler(Handler):
         found.undo(ctx.writer, ctx.author, moderated)
         if found.state == UNDOING:
             ctx.writer.after_commit(ctx.app.actions.wake)
-        return Data(_document(ctx, _shown(ctx, found.id, moderated)))
+        return Data(_document(ctx, _shown(ctx, found.id, moderated), moderated))

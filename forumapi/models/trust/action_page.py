@@ -56,16 +56,23 @@ CONCERNING = Query(
      ORDER BY a.action_id DESC
      LIMIT %(limit)s""",
 )
+# The text is that of now: it is left out where the viewer does not moderate what the thing is in now.
 CHANGES = Query(
     "action_page.changes",
     f"""
     SELECT x.item_type_id, x.item_id, x.state, x.conflict,
            CASE x.item_type_id
-                WHEN {itemtypes.COMMENT} THEN (SELECT left(c.markdown, {EXCERPT}) FROM comments c
-                                                WHERE c.site_id = x.site_id AND c.comment_id = x.item_id)
+                WHEN {itemtypes.COMMENT} THEN (SELECT left(c.markdown, {EXCERPT})
+                                                 FROM comments c
+                                                 LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
+                                                WHERE c.site_id = x.site_id AND c.comment_id = x.item_id
+                                                  AND CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END
+                                                      = ANY(%(moderated)s::bigint[]))
                 WHEN {itemtypes.PROFILE} THEN (SELECT p.profile_name FROM profiles p
                                                 WHERE p.site_id = x.site_id AND p.profile_id = x.item_id)
-                ELSE (SELECT i.title FROM items i WHERE i.site_id = x.site_id AND i.item_id = x.item_id) END
+                ELSE (SELECT i.title FROM items i
+                       WHERE i.site_id = x.site_id AND i.item_id = x.item_id
+                         AND i.microcosm_id = ANY(%(moderated)s::bigint[])) END
       FROM action_changes x
      WHERE x.site_id = %(site_id)s AND x.action_id = %(id)s
      ORDER BY x.state NOT IN ('conflict', 'refused'), x.place
@@ -206,12 +213,14 @@ class ShownAction(NamedTuple):
         return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
 
 
-def changes(tx: Reader, site_id: int, id: int) -> dict[str, Any]:
+def changes(tx: Reader, site_id: int, id: int, moderated: Collection[int]) -> dict[str, Any]:
     """Return the things of the action `id` as JSON members: `counts` by state, and `targets`, the first MOST_CHANGES
-    things of the plan, with what changed of each. The caller has checked that the viewer may see the action.
+    things of the plan, with what changed of each. The caller has checked that the viewer, who moderates the microcosms
+    `moderated` (0: outside of all), may see the action; a thing that is in none of them now has no text.
     """
     counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
-    rows = tx.rows(CHANGES, site_id=site_id, id=id, limit=MOST_CHANGES)
+    named = {"site_id": site_id, "id": id, "limit": MOST_CHANGES}
+    rows = tx.rows(CHANGES, moderated=list(moderated), **named)
     return {
         "counts": {state: counted.get(state, 0) for state in STATES},
         "targets": [_change(row) for row in rows],

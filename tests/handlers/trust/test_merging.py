@@ -398,6 +398,27 @@ def test_a_merged_conversation_that_an_earlier_release_restored_can_be_deleted(
     assert undo(api, site.owner, deleted["id"])["counts"]["conflict"] == 1
 
 
+def test_actions_do_not_show_a_text_that_was_moved_out_of_reach(
+    api: Api, make: Factory, site: Site
+) -> None:
+    theirs, staff = make.microcosm(site, "Theirs"), make.microcosm(site, "Staff")
+    keeper = make.person(site)
+    rights = ("read", "update")
+    make.join(make.role(site, theirs.id, "Keep", moderator=True, rights=rights), keeper)
+    make.role(site, staff.id, "Nobody", rights=())
+    chat = make.conversation(site, microcosm=theirs)
+    said = make.comment(chat)
+    sent = {"kind": "hide", "reason": "R", "targets": [named(said)]}
+    action = done(api.request("POST", ACTIONS, by=keeper, json=sent))
+    assert action["targets"][0]["text"]
+    into = make.conversation(site, by=site.owner, microcosm=staff)
+    done(merge(api, site.owner, into, chat))
+    path = f"{ACTIONS}/{action['id']}"
+    (hidden,) = api.get(path, by=keeper).data["targets"]
+    assert (hidden["itemId"], "text" in hidden) == (said.id, False)
+    assert api.get(path, by=site.owner).data["targets"][0]["text"]
+
+
 def test_others_comments_keep_what_a_split_has_made(api: Api, make: Factory, site: Site) -> None:
     place = make.microcosm(site, "There")
     chat = make.conversation(site, by=site.owner)
