@@ -71,7 +71,7 @@ class Website:
         self.is_secure = is_secure
         self.address_of = address_of
         self.kept = KeptPages()
-        self._upload_limit = upload_limit
+        self.upload_limit = upload_limit
         self._upload_timeout_s = upload_timeout_s
         prefix = "__Host-" if is_secure else ""
         self.session_cookie = f"{prefix}session"
@@ -134,7 +134,7 @@ class Website:
             text = visit.language.gettext(
                 "At most %(num)d MB can be sent at a time, and 1 MB without files."
             )
-            limit = {"num": self._upload_limit // 1_000_000}
+            limit = {"num": self.upload_limit // 1_000_000}
             return self._refuse(visit, 413, text=text % limit)
         except Moved as moved:
             if not visit.path.startswith("/conversations/"):
@@ -159,7 +159,7 @@ class Website:
         if visit.method == "POST":
             if handler.takes_files and (clock := visit.environ.get("forumapi.time_limit")):
                 clock(self._upload_timeout_s)
-            self._read_form(visit, FORM_BYTES if not handler.takes_files else self._upload_limit)
+            self._read_form(visit, FORM_BYTES if not handler.takes_files else self.upload_limit)
         answer: Answer = handler().answer(visit, args)
         return answer
 

@@ -66,4 +66,5 @@ def test_nobody_else_sees_the_pages(visitor: Visitor, site: Site) -> None:
     for page in (PAGE, LEFTOVERS):
         assert member.get(page).status == 403
     assert owner.get(PAGE).status == 200
+    assert "At most 104 MB can be sent at a time" in owner.get(PAGE).text
     assert owner.get(LEFTOVERS).status == 404

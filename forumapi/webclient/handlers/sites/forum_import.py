@@ -78,6 +78,7 @@ class ImportView(View):
             status=failure.status if failure else 200,
             failure=failure,
             found=_latest(visit),
+            megabytes=visit.website.upload_limit // 1_000_000,
             has_factor=visit.api.get("/auth/totp")["enabled"],
             typed={name: visit.field(name) for name in ("product", "title", *_LISTS)}
             if failure
