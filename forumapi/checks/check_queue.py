@@ -45,15 +45,21 @@ BEHIND = Query(
      ORDER BY h.site_id""",
     scope=PLATFORM,
 )
+# What was held as it was written has its verdict: it is not judged again once a moderator has shown it. Such a row is
+# done at the time at which it was made, that of its event.
 INSERT = Query(
     "check_queue.insert",
     f"""
     INSERT INTO content_checks (site_id, item_type_id, item_id, author_id)
     SELECT %(site_id)s, n.item_type, n.item_id, coalesce(c.created_by, i.created_by)
-      FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[]) AS n (item_type, item_id)
+      FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[], %(times)s::timestamptz[])
+           AS n (item_type, item_id, written)
       LEFT JOIN comments c ON n.item_type = {itemtypes.COMMENT} AND c.site_id = %(site_id)s AND c.comment_id = n.item_id
       LEFT JOIN items i ON n.item_type <> {itemtypes.COMMENT} AND i.site_id = %(site_id)s AND i.item_id = n.item_id
-     WHERE coalesce(c.created_by, i.created_by) IS NOT NULL""",
+     WHERE coalesce(c.created_by, i.created_by) IS NOT NULL
+       AND NOT EXISTS (SELECT FROM content_checks k
+                        WHERE k.site_id = %(site_id)s AND k.item_type_id = n.item_type AND k.item_id = n.item_id
+                          AND k.state = 'held' AND k.done = k.created AND k.created >= n.written)""",
 )
 # The lease: no other process takes the row meanwhile.
 CLAIM = Query(
@@ -158,10 +164,10 @@ FORGET = Query(
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Queue the comments and items that these events created or changed, to be checked; leave out comments in huddles,
-    and events of an import.
+    events of an import, and what was held as it was written.
     """
-    refs = {
-        ItemRef(event.item_type, event.item_id)
+    written = {
+        ItemRef(event.item_type, event.item_id): event.created
         for event in events
         if event.kind in (journal.CREATED, journal.REPLACED)
         and not event.is_import
@@ -170,9 +176,15 @@ def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
             or (event.item_type == itemtypes.COMMENT and event.parent_type != itemtypes.HUDDLE)
         )
     }
-    if refs:
-        types, ids = zip(*sorted(refs), strict=True)
-        tx.run(INSERT, site_id=site_id, item_types=list(types), item_ids=list(ids))
+    if written:
+        refs = sorted(written)
+        tx.run(
+            INSERT,
+            site_id=site_id,
+            item_types=[ref.type for ref in refs],
+            item_ids=[ref.id for ref in refs],
+            times=[written[ref] for ref in refs],
+        )
 
 
 class ContentCheck(NamedTuple):

@@ -176,6 +176,26 @@ def test_checks_before_things_are_shown_hold_in_the_request(box: Postbox, site: 
     assert not is_held(box, site.member, later)
 
 
+def test_what_a_moderator_has_shown_is_not_held_again_by_the_background(
+    box: Postbox, site: Site
+) -> None:
+    chat = box.make.conversation(site, by=site.owner)
+    put(box, site, domains=["bad.example"], beforeShown=True)
+    said = write(box, site.newcomer, chat, "See https://bad.example/now")
+    assert is_held(box, site.member, said)
+    target = {"itemType": "comment", "itemId": said.id}
+    shown = {"kind": "show", "reason": "Harmless", "targets": [target]}
+    assert box.stage.post("/actions", shown, by=site.moderator).status == 200
+
+    work(box)
+
+    assert not is_held(box, site.member, said)
+    # An edit is looked at anew, in the request.
+    change = {"markdown": "www.bad.example"}
+    assert box.stage.put(f"/comments/{said.id}", change, by=site.newcomer).status == 302
+    assert is_held(box, site.member, said)
+
+
 def test_items_count_as_first_things_and_what_is_said_in_huddles_does_not(
     box: Postbox, site: Site
 ) -> None:
