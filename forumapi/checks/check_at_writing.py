@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from forumapi.checks.check import HOLD
-from forumapi.checks.check_queue import HELD, ContentCheck
+from forumapi.checks.check_queue import HELD, ContentCheck, text_hash
 from forumapi.checks.check_settings import CheckSettings
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
@@ -18,8 +18,9 @@ from forumapi.wire.json_fragments import dumps
 INSERT_HELD: Final = Query(
     "check_at_writing.insert_held",
     """
-    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, state, verdicts, done)
-    VALUES (%(site_id)s, %(item_type)s, %(item_id)s, %(author_id)s, %(state)s, %(verdicts)s::jsonb, now())""",
+    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, state, verdicts, done, text_hash)
+    VALUES (%(site_id)s, %(item_type)s, %(item_id)s, %(author_id)s, %(state)s, %(verdicts)s::jsonb, now(),
+            %(text_hash)s)""",
 )
 
 
@@ -51,6 +52,7 @@ def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
         author_id=author_id,
         state=HELD,
         verdicts=dumps(verdicts).decode(),
+        text_hash=text_hash(found[0].text),
     )
     written.hold(tx, "; ".join(f"{name}: {one.reason}" for name, one in judged if one.word == HOLD))
     return True

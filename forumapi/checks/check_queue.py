@@ -223,7 +223,7 @@ class ContentCheck(NamedTuple):
             return None
         text = unescape(row[4])
         elsewhere = 0
-        said = _said(text)
+        said = text_hash(text)
         if said is not None:
             elsewhere = tx.value(SAME_TEXT, site_id=self.site_id, id=self.id, text_hash=said)
         checked = CheckedText(
@@ -309,7 +309,7 @@ def forget(tx: Transaction) -> int:
     return tx.run(FORGET, days=KEPT_DAYS)
 
 
-def _said(text: str) -> bytes | None:
+def text_hash(text: str) -> bytes | None:
     """Return the hash of the letters and digits of a text, whatever their case and what stands between them, by which
     the same text is found on other sites; None for a text of fewer than _SAYING.
     """

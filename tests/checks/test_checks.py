@@ -266,6 +266,19 @@ def test_the_same_text_on_several_sites(box: Postbox, site: Site) -> None:
     assert not is_held(box, site.newcomer, short)
 
 
+def test_a_text_that_was_held_as_it_was_written_counts_for_other_sites(
+    box: Postbox, site: Site
+) -> None:
+    text = "Buy the finest saddles of the world here today!"
+    for one in (box.make.site(), box.make.site()):
+        put(box, one, firstPosts=1, beforeShown=True)
+        held = write(box, one.member, box.make.conversation(one, by=one.owner), text)
+        assert is_held(box, one.newcomer, held)
+    put(box, site, sameText=2, beforeShown=True)
+    said = write(box, site.member, box.make.conversation(site, by=site.owner), text)
+    assert is_held(box, site.newcomer, said)
+
+
 def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service) -> None:
     chat = box.make.conversation(site, by=site.owner)
     put(box, site, akismetKey="k3y")
