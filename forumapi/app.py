@@ -17,7 +17,7 @@ from forumapi.database.standby import StandbyPool
 from forumapi.errors import Unavailable
 from forumapi.events.readers import EventReader, Readers
 from forumapi.events.sequencer import Sequencer
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender

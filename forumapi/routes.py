@@ -129,7 +129,6 @@ from forumapi.handlers.notifications.webhooks import (
 )
 from forumapi.handlers.people.bans import BanHandler, BansHandler
 from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
-from forumapi.handlers.people.effective_role_members import HeldRolesHandler, RoleMembersHandler
 from forumapi.handlers.people.erasures import (
     AccountErasureHandler,
     ProfileErasureHandler,
@@ -148,6 +147,7 @@ from forumapi.handlers.people.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
+from forumapi.handlers.people.role_membership import HeldRolesHandler, RoleMembersHandler
 from forumapi.handlers.people.roles import (
     DefaultRolesHandler,
     RoleHandler,

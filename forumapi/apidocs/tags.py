@@ -87,7 +87,7 @@ TAGS: Final = (
     Tag(
         "Roles",
         "Roles of a microcosm or of the whole site, their members and criteria.",
-        ("roles", "effective_role_members", "criteria"),
+        ("roles", "role_membership", "criteria"),
     ),
     Tag(
         "Sites",

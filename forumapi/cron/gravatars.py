@@ -14,7 +14,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import Invalid
 from forumapi.files import file_types
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file

@@ -37,7 +37,7 @@ from forumapi.models.sites.site_import import PLAN, RUN, UNDO, VERIFY, ImportCla
 from forumapi.observability.log import logger
 from forumapi.porting import readers
 from forumapi.porting.dumps import product_detection
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.layout import STREAMS, ForumReader
 from forumapi.porting.loading import attachments, planning, undoing, value_cleaning, verification
 from forumapi.porting.loading.imported_ids import Origin

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, Invalid
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import MissingError, Storage, StorageError
 from forumapi.models.content import file
 from forumapi.models.content.file import Variant

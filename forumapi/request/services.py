@@ -14,7 +14,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
 from forumapi.database.standby import StandbyPool
 from forumapi.events.sequencer import Sequencer
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import Storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender

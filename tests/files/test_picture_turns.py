@@ -13,7 +13,7 @@ from PIL import Image
 
 from forumapi.errors import Unavailable
 from forumapi.files.images.fair_queue import FairQueue
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from tests.factories import Factory, Site
 from tests.files.pictures import png, post
 from tests.fixtures import Server

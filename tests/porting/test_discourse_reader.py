@@ -12,7 +12,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.itemtypes import ATTACHMENT, COMMENT, HUDDLE
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup import discourse_text
 from forumapi.porting.markup.discourse_text import DiscourseText

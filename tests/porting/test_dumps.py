@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from forumapi.porting.dumps import dump_rows, mysql_dump, postgres_dump
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps import dump_types, mysql_dump, postgres_dump
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.source import DumpSource
 
 MYSQL = """-- MySQL dump 10.19
@@ -212,7 +212,7 @@ def test_rows_are_read_as_a_stream() -> None:
     rows = mysql_dump.read(io.BufferedReader(endless), lambda _: True)
     read = [next(rows) for _ in range(10)]
 
-    assert isinstance(read[9], dump_rows.DumpRow)
+    assert isinstance(read[9], dump_types.DumpRow)
     assert endless.sent < 5_000_000
 
 

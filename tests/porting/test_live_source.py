@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.live_source import LiveSource
 from forumapi.porting.layout import STREAMS, BaseReader
 from forumapi.porting.readers import open_reader

@@ -12,7 +12,7 @@ import pytest
 from forumapi.config import Config
 from forumapi.itemtypes import ATTACHMENT, COMMENT
 from forumapi.porting.dumps import mbox_file
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup import mail_text
 from forumapi.porting.readers import open_reader

@@ -31,7 +31,8 @@ _NAMES: Final = (
     r"|The platform's own site"
     r"|like|love|laugh|surprise|sad|thanks"
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
-    r"|Buys nothing|This was no spam|Too loud"
+    r"|Buys nothing|This was no spam|Too loud|Old board|Guests|Links of newcomers|We look at what new members write"
+    r"|Some \*words\*.*|lines of code .*"
     r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\d+"
 )
 

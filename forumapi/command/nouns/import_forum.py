@@ -265,7 +265,7 @@ def _refuse(args: argparse.Namespace, current: Config) -> int:
 @contextlib.contextmanager
 def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
     from forumapi.porting import readers
-    from forumapi.porting.dumps.dump_rows import DumpError
+    from forumapi.porting.dumps.dump_types import DumpError
     from forumapi.porting.readers.microcosm import LayoutError
 
     try:

@@ -30,7 +30,7 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import email
-from forumapi.updates import decision_link
+from forumapi.updates import link_without_sign_in
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.closed_values import closed, closed_types
@@ -271,7 +271,7 @@ class GuestReportsHandler(Handler):
                 thing_url=site.page(f"{thing}/"),
                 kind=itemtypes.name_of(ref.item_type),
                 hours=unconfirmed_guest_report.HOURS,
-                url=f"{site.origin}{decision_link.REPORT_PATH}?code={secret}",
+                url=f"{site.origin}{link_without_sign_in.REPORT_PATH}?code={secret}",
             )
         return Done()
 

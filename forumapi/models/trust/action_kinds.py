@@ -195,7 +195,9 @@ class ActionKind(ABC):
 
 
 class FlagKind(ActionKind):
-    """Base class of kinds that set one flag of a comment or item: `column`, its name, to the value `becomes`."""
+    """Base class of kinds that set one flag of a comment or item: `column`, its name, to the value `becomes`; both are
+    given as arguments of the class statement.
+    """
 
     column: ClassVar[str] = ""
     becomes: ClassVar[bool] = False

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from forumapi.porting.dumps.dump_rows import DumpError, Row, SkippedRow, Value
+from forumapi.porting.dumps.dump_types import DumpError, Row, SkippedRow, Value
 from forumapi.porting.dumps.source import tables_of_board
 
 _BATCH: Final = 500

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.source import MAX_DUMP, BoundedStream
 
 MAX_MESSAGE: Final = 32 * 1024 * 1024

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
+from forumapi.porting.dumps.dump_types import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
 
 _CHUNK: Final = 1 << 20
 # No statement but INSERT is longer than this, except for definitions of routines, which end the same way.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
+from forumapi.porting.dumps.dump_types import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
 from forumapi.porting.dumps.mysql_dump import ENCODINGS
 
 _MAX_LINE: Final = 4 * MAX_VALUE

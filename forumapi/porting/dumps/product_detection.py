@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from forumapi.porting.dumps import mysql_dump, postgres_dump
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.source import BoundedStream
 from forumapi.porting.readers import NAMES
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol, Self
 
 from forumapi.porting.dumps import mysql_dump, postgres_dump, sqlite_dump
-from forumapi.porting.dumps.dump_rows import DumpError, DumpTable, Row, SkippedRow, Value
+from forumapi.porting.dumps.dump_types import DumpError, DumpTable, Row, SkippedRow, Value
 
 MAX_DUMP: Final = 256 * 1024**3
 """Bytes of a dump after decompression, against files made to fill the disk."""

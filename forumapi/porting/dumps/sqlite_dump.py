@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
+from forumapi.porting.dumps.dump_types import MAX_VALUE, DumpError, DumpRow, DumpTable, Value
 
 _MAGIC: Final = b"SQLite format 3\0"
 _TABLES: Final = """

@@ -25,7 +25,7 @@ from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import ApiError
 from forumapi.files import file_types
-from forumapi.files.images.image_worker_process import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
 from forumapi.models.content import file

@@ -30,24 +30,26 @@ def plain(text: str) -> str:
 
 
 def line(text: str, fallback: str = "") -> str:
-    """Return a text as a title is stored: one line, HTML-escaped, cut to MAX_LINE characters; `fallback` for an empty
-    one. Unlike a typed title, it keeps `<`, `&` and capitals.
+    """Return a text as a title is stored: one line, cut to MAX_LINE characters, then HTML-escaped; for an empty text
+    `fallback`, which is escaped too. Unlike a typed title, it keeps `<`, `&` and capitals.
     """
     cleaned = normalize("NFC", sentence_characters(" ".join(plain(text).split())))
     return short_text_cleaning.escape(cleaned[:MAX_LINE].strip() or fallback)
 
 
 def block(text: str, fallback: str = "") -> str:
-    """Return a text as a description is stored: several lines, HTML-escaped, cut to MAX_BLOCK characters; `fallback`
-    for an empty one.
+    """Return a text as a description is stored: several lines, cut to MAX_BLOCK characters, then HTML-escaped; for an
+    empty text `fallback`, which is escaped too.
     """
     cleaned = normalize("NFC", block_characters(plain(text))).strip()
     return short_text_cleaning.escape(cleaned[:MAX_BLOCK] or fallback)
 
 
 def name(text: str) -> str:
-    """Return a profile's name as it is stored: HTML-escaped, cut to MAX_NAME characters; spaces, `@` and `+`, at which
-    mentions end, become `_`; a name of one character or of digits alone gets `_` at its end. "" for an empty name.
+    """Return a profile's name as it is stored: cut to MAX_NAME characters, then HTML-escaped; "" for an empty name.
+
+    Spaces, `@` and `+`, at which mentions end, become `_`; a name of one character or of digits alone gets `_` at its
+    end.
     """
     words = " ".join(plain(text).split()).translate(_FORBIDDEN_IN_NAMES)
     cleaned = normalize("NFC", word_characters(words))[:MAX_NAME]

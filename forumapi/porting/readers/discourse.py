@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
-from forumapi.porting.dumps.dump_rows import Row
+from forumapi.porting.dumps.dump_types import Row
 from forumapi.porting.dumps.row_values import UNTITLED, as_number, as_text, as_utc
 from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (

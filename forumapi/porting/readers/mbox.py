@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from forumapi.porting.dumps import mbox_file
-from forumapi.porting.dumps.dump_rows import MAX_VALUE, DumpError
+from forumapi.porting.dumps.dump_types import MAX_VALUE, DumpError
 from forumapi.porting.dumps.row_values import UNTITLED
 from forumapi.porting.dumps.source import MAX_DUMP
 from forumapi.porting.layout import (

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from forumapi.porting.dumps.dump_rows import Row
+from forumapi.porting.dumps.dump_types import Row
 from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (

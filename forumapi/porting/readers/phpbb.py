@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
-from forumapi.porting.dumps.dump_rows import Row
+from forumapi.porting.dumps.dump_types import Row
 from forumapi.porting.dumps.row_values import (
     UNTITLED,
     as_number,

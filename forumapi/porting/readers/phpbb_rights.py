@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from forumapi.porting.dumps.dump_rows import Value
+from forumapi.porting.dumps.dump_types import Value
 from forumapi.porting.dumps.source import Source
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import MODERATOR, NOTHING, Grants, GroupRights, Rights

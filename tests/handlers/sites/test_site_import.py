@@ -29,7 +29,7 @@ from forumapi.errors import TooSlow
 from forumapi.handlers.sites import forum_import
 from forumapi.models.sites.site_import import CLAIM_S, MAX_ATTEMPTS
 from forumapi.porting.dumps import product_detection
-from forumapi.porting.dumps.dump_rows import DumpError
+from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.loading import loader, planning
 from forumapi.request import multipart
 from tests.api import Response
