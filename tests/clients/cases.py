@@ -136,7 +136,7 @@ def _shown(value: Any) -> str:
 def _answered(document: Mapping[str, Any], described: Schema) -> tuple[bytes, Any]:
     """The document's answer of success, and its data."""
     for status, response in sorted(described["responses"].items()):
-        if status not in ("101", "200", "201", "302", "307"):
+        if status not in ("101", "200", "201", "202", "302", "307"):
             continue
         if status in ("101",):
             return answer(200, None), None

@@ -26,14 +26,14 @@ _ATTRIBUTES: Final = ("aria-label", "placeholder", "title", "alt")
 _NAMES: Final = (
     r"[\w-]+:(read|write)|site\w+\.forum\.test|[\w.]*\.forum\.test"
     r"|Site site\w+|A site for tests|A place of its own|A place|Forums|Moderators|Spam|Reader|Mine|Backup|Club"
-    r"|(Conversation|Event|Poll|Huddle|Microcosm) \d+"
+    r"|(Conversation|Event|Poll|Huddle|Microcosm)\s+\d+"
     r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half|Another name"
     r"|The platform's own site"
     r"|like|love|laugh|surprise|sad|thanks"
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
     r"|Buys nothing|This was no spam|Too loud|Old board|Guests|Links of newcomers|We look at what new members write"
     r"|Some \*words\*.*|lines of code .*"
-    r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\d+"
+    r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\s*\d+"
 )
 
 
