@@ -484,7 +484,7 @@ ABOVE = """
     permissions.evaluator.Tree._access permissions.evaluator.Tree._views"""
 # As long as one request, connection, batch or start lasts.
 BRIEF = """
-    models.trust.comment_relocation.CommentRelocation._going
+    models.trust.comment_relocation.CommentRelocation._going models.trust.action_worker.ActionWorker._aside
     webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked

@@ -119,6 +119,7 @@ UNCOUNTED = Query(
       JOIN files f ON f.file_hash = kept.file_hash
      WHERE NOT EXISTS (SELECT FROM file_uploads u
                         WHERE u.site_id = %(site_id)s AND u.file_hash = kept.file_hash)""",
+    unrestricted="added up alone",
 )
 
 _AVATAR_URL_MAX: Final = 125

@@ -48,6 +48,7 @@ APART = (
     # Words to be learnt or forgotten, which a job works off.
     "search_gone",
     "site_changes",
+    "site_usage",
     # What the readers of the event log leave, in their own time.
     "mail_outbox",
     "updates",
