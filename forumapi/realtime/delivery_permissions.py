@@ -191,7 +191,8 @@ class DeliveryPolicy:
         if moderates or not (fact.is_deleted or fact.is_moderated or fact.is_gone_above):
             return WHOLE
         is_own = can & evaluator.OWNER and target.item_type != itemtypes.MICROCOSM
-        return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE
+        is_gone_above = fact.is_gone_above and not fact.is_in_own_held
+        return WHOLE if is_own and not (fact.is_deleted or is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
         """Return True if a caller sees the thing of `fact` and may write comments on it; False for guests."""

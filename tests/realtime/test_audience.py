@@ -63,7 +63,7 @@ MUTATIONS = {
         "if principal.profile_id not in fact.insiders and not principal.is_site_owner:",
     ),
     "what is hidden is told of as it is": (
-        "return WHOLE if is_own and not (fact.is_deleted or fact.is_gone_above) else GONE",
+        "return WHOLE if is_own and not (fact.is_deleted or is_gone_above) else GONE",
         "return WHOLE",
     ),
     "what is below something hidden is shown": (

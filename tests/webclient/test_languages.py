@@ -33,7 +33,7 @@ _NAMES: Final = (
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
     r"|Buys nothing|This was no spam|Too loud|Old board|Guests|Links of newcomers|We look at what new members write"
     r"|Some \*words\*.*|lines of code .*"
-    r"|Members|Banned|A sentence that is quoted|Comment\s+number|fapi\w+|[A-Z]\w+/[\w/+-]+|:\s*\d+"
+    r"|Members|Banned|A sentence that is quoted|Comment\s+number(\s+\d+)?|fapi\w+|[A-Z]\w+/[\w/+-]+"
 )
 
 
@@ -44,6 +44,8 @@ def unmarked(text: str, called: Iterable[str]) -> str:
         text = text.replace(name, "")
     while before != text:
         before, text = text, re.sub(r"⟦[^⟦⟧]*⟧", "", text)
+    # What has neither a title nor a page is called by its kind and number.
+    text = re.sub(r":\s*\d+\b", "", text)
     return re.sub(rf"\b({_NAMES})(?!\w)", "", text)
 
 

@@ -90,7 +90,8 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 # ---------------------------------------------------------------- what an event is about
 
 # Facts about comments, items, profiles, attendees, updates and roles: microcosm, owners, own state, state of the
-# parent, the parent's type and id, version, and the profiles that alone may know of it (null: no such limit).
+# parent, the parent's type and id, version, the profiles that alone may know of it (null: no such limit), and, for
+# comments, true if the parent is a held item of the comment's author.
 FACTS = Query(
     "live_event_queries.facts",
     f"""
@@ -101,7 +102,7 @@ FACTS = Query(
            false, 0::smallint, 0::bigint, i.version,
            CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN
                 ARRAY(SELECT h.profile_id FROM huddle_participants h
-                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
+                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END, false
       FROM asked a
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
      UNION ALL
@@ -110,14 +111,16 @@ FACTS = Query(
            coalesce(c.item_id, c.on_profile_id), c.version,
            CASE i.item_type_id WHEN {itemtypes.HUDDLE} THEN
                 ARRAY(SELECT h.profile_id FROM huddle_participants h
-                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END
+                       WHERE h.site_id = i.site_id AND h.item_id = i.item_id) END,
+           coalesce(i.created_by = c.created_by AND i.is_moderated AND NOT i.is_deleted
+                    AND i.microcosm_id IS NOT NULL, false)
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE a.type = {itemtypes.COMMENT}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[p.profile_id], false, false, false, 0::smallint, 0::bigint, p.version,
-           NULL::bigint[]
+           NULL::bigint[], false
       FROM asked a
       JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id
      WHERE a.type = {itemtypes.PROFILE}
@@ -126,19 +129,20 @@ FACTS = Query(
            ARRAY[a.id, coalesce((SELECT t.created_by FROM attendees t WHERE t.site_id = i.site_id
                                                                        AND t.item_id = i.item_id
                                                                        AND t.profile_id = a.id), a.id)],
-           false, false, i.is_deleted OR i.is_moderated, i.item_type_id, i.item_id, 0, NULL::bigint[]
+           false, false, i.is_deleted OR i.is_moderated, i.item_type_id, i.item_id, 0, NULL::bigint[],
+           false
       FROM asked a
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.parent_id AND i.item_type_id = {itemtypes.EVENT}
      WHERE a.type = {itemtypes.ATTENDEE}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[x.profile_id], false, false, false, 0::smallint, 0::bigint, 0,
-           ARRAY[x.profile_id]
+           ARRAY[x.profile_id], false
       FROM asked a
       JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
      WHERE a.type = {itemtypes.UPDATE}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[coalesce(r.created_by, 0)], false, false, false,
-           {itemtypes.MICROCOSM}::smallint, r.microcosm_id, 0, NULL::bigint[]
+           {itemtypes.MICROCOSM}::smallint, r.microcosm_id, 0, NULL::bigint[], false
       FROM asked a
       JOIN roles r ON r.site_id = %(site_id)s AND r.role_id = a.id
      WHERE a.type = {itemtypes.ROLE}""",
@@ -153,6 +157,8 @@ class Fact(NamedTuple):
 
     `is_deleted`, `is_moderated`: the thing itself is; `is_gone_above`: its parent, or the microcosm above, is hidden or
     gone. `insiders`: ids of the profiles that alone may know that the thing exists; None: no such limit.
+    `is_in_own_held`: a comment whose author also wrote its item, which is moderated and is all that hides it from
+    above.
     """
 
     target: Target
@@ -163,6 +169,7 @@ class Fact(NamedTuple):
     parent_id: int = 0
     version: int = 0
     insiders: frozenset[int] | None = None
+    is_in_own_held: bool = False
 
 
 def facts(
@@ -217,6 +224,7 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
         parent_id,
         row[10],
         insiders,
+        row[12] and not is_nowhere,
     )
 
 
