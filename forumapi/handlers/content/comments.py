@@ -312,15 +312,19 @@ class CommentsHandler(Handler):
             raise Forbidden("This is closed", code=NO_CREATE)
         config = ctx.app.config
         comment = Comment(parent, located.source, max(body.given(sent.inReplyTo, 0), 0))
+        may_be_held = not parent.is_huddle and holding.is_possible(
+            ctx, itemtypes.COMMENT, journal.CREATED
+        )
         is_new = comment.insert(
             ctx.writer,
             ctx.author,
             finish(ctx, prepared, parent),
             window_s=config.duplicate_window_s,
             per_minute=0 if is_moderator else config.comment_rate_per_minute,
+            may_be_held=may_be_held,
         )
         if is_new:
-            if not parent.is_huddle:
+            if may_be_held:
                 ref = ItemRef(itemtypes.COMMENT, comment.id)
                 holding.hold(ctx, ref, journal.CREATED, comment.author_id)
             microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, comment.id)

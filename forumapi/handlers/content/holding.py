@@ -9,6 +9,15 @@ from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 
 
+def is_possible(ctx: Context, item_type: int, kind: str) -> bool:
+    """Return True if `hold` may hide a thing of this type after an event of this `kind`, and so has to be called. Asks
+    what the process knows of the site alone.
+    """
+    if engine.hides_at_writing(ctx.site, item_type, kind):
+        return True
+    return bool(ctx.site.first_checks) and not ctx.can & evaluator.MODERATOR
+
+
 def hold(ctx: Context, ref: ItemRef, kind: str, author_id: int) -> None:
     """Let the site's rules and local checks hide the comment or item `ref`, which the request has just stored, in its
     transaction. The thing must not be in a huddle.

@@ -310,7 +310,9 @@ def create(
     )
     check_place(ctx, microcosm_id, item_type)
     item = model(item_type, microcosm_id, title)
-    if item.insert(ctx.writer, ctx.author, window_s=ctx.app.config.duplicate_window_s):
+    window_s = ctx.app.config.duplicate_window_s
+    may_be_held = holding.is_possible(ctx, item_type, journal.CREATED)
+    if item.insert(ctx.writer, ctx.author, window_s=window_s, may_be_held=may_be_held):
         me = ctx.identity.profile_id
         holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED, me)
         microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, item.id)

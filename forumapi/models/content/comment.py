@@ -320,12 +320,14 @@ class Comment:
         *,
         window_s: int,
         per_minute: int,
+        may_be_held: bool = False,
     ) -> bool:
         """Store the new comment on its locked parent, with `rendered` made of its `markdown`; return False, and store
         nothing, if its author wrote an equal one there within `window_s` seconds.
 
         `id` is set in both cases: to that of the new comment, or of the earlier one. Raises TooMany if the author has
-        written `per_minute` comments within a minute (0: no limit).
+        written `per_minute` comments within a minute (0: no limit). `may_be_held`: the transaction may hide the comment
+        next, so the counters of its microcosm are locked before those of its author.
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
@@ -379,7 +381,8 @@ class Comment:
         self.id = id
         self.author_id = self.editor_id = me
         journal.count(tx, journal.CREATED, itemtypes.COMMENT)
-        self._count_author(tx, site_id, 1, read_at=created)
+        place_id = parent.microcosm_id if may_be_held else 0
+        self._count_author(tx, site_id, 1, read_at=created, place_id=place_id)
         return True
 
     def update(
@@ -456,14 +459,16 @@ class Comment:
         delta: int,
         *,
         read_at: datetime.datetime | None = None,
+        place_id: int = 0,
     ) -> None:
         """Add `delta` to the author's count of comments; in a huddle also count the unread huddles of each participant
         anew (discovery 7.5).
 
-        `read_at`: time up to which the author has now read the huddle, None to leave the read mark.
+        `read_at`: time up to which the author has now read the huddle, None to leave the read mark. `place_id`:
+        microcosm whose counters are locked first, 0 for none.
         """
         if not self.parent.is_huddle:
-            profile_counters.add_comments(tx, site_id, self.author_id, delta)
+            profile_counters.add_comments(tx, site_id, self.author_id, delta, place_id=place_id)
             return
         rows = tx.rows(
             LOCK_PARTICIPANTS,

@@ -141,12 +141,20 @@ class Huddle(Item):
         row = tx.row(LOCK, site_id=site_id, item_id=ref.id, me=me)
         return cls(*row) if row else None
 
-    def insert(self, tx: Transaction, author: Author, *, window_s: int = DUPLICATE_S) -> bool:
+    def insert(
+        self,
+        tx: Transaction,
+        author: Author,
+        *,
+        window_s: int = DUPLICATE_S,
+        may_be_held: bool = False,
+    ) -> bool:
         """Store the new huddle with its author and `participants` in it; return False, and store nothing, if its author
         began one with the same title within `window_s` seconds.
 
         `id` is set in both cases: to that of the new huddle, or of the earlier one. Participants who ignore the author
-        are left out. Raises NotFound for an unknown profile, Invalid for too many participants.
+        are left out. Raises NotFound for an unknown profile, Invalid for too many participants. `may_be_held` changes
+        nothing: no rule and no check looks into huddles.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")

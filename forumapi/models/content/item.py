@@ -194,11 +194,14 @@ class Item:
             is_participant=self.item_type == itemtypes.HUDDLE,
         )
 
-    def insert(self, tx: Transaction, author: Author, *, window_s: int) -> bool:
+    def insert(
+        self, tx: Transaction, author: Author, *, window_s: int, may_be_held: bool = False
+    ) -> bool:
         """Store the new item; return False, and store nothing, if its author made an equal one, with the same title in
         the same microcosm, within `window_s` seconds (C-15).
 
-        `id` is set in both cases: to that of the new item, or of the earlier one.
+        `id` is set in both cases: to that of the new item, or of the earlier one. `may_be_held`: the transaction may
+        hide the item next, so the counters of its microcosm are locked before those of its author.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")
@@ -218,7 +221,8 @@ class Item:
         self._insert_details(tx, site_id)
         self._record(tx, author, journal.CREATED)
         if self.item_type == itemtypes.CONVERSATION:
-            profile_counters.add_items(tx, site_id, me, 1)
+            place_id = self.microcosm_id if may_be_held else 0
+            profile_counters.add_items(tx, site_id, me, 1, place_id=place_id)
         return True
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:

@@ -41,6 +41,30 @@ COUNT_ITEMS = Query(
  RETURNING {ITEMS_CROSS}""",
 )
 
+# The same for a new thing that the transaction may hide next. The counters of its microcosm, which this would change,
+# are locked before the row of the author: the inner query runs first.
+_LOCK_PLACE: Final = """
+       AND (SELECT count(*)
+              FROM (SELECT FROM microcosm_counts c
+                     WHERE c.site_id = %(site_id)s AND c.microcosm_id = %(place_id)s
+                       FOR NO KEY UPDATE) place) >= 0"""
+COUNT_COMMENTS_IN = Query(
+    "profile_counters.comments_in",
+    f"""
+    UPDATE profile_counters n
+       SET comment_count = n.comment_count + %(by)s
+     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s{_LOCK_PLACE}
+ RETURNING {COMMENTS_CROSS}""",
+)
+COUNT_ITEMS_IN = Query(
+    "profile_counters.items_in",
+    f"""
+    UPDATE profile_counters n
+       SET item_count = n.item_count + %(by)s
+     WHERE n.site_id = %(site_id)s AND n.profile_id = %(profile_id)s{_LOCK_PLACE}
+ RETURNING {ITEMS_CROSS}""",
+)
+
 LOCK_EACH = Query(
     "profile_counters.lock_each",
     """
@@ -63,18 +87,31 @@ COUNT_EACH = Query(
 )
 
 
-def add_comments(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
-    """Add `by`, which may be negative, to a profile's number of comments."""
-    _count(tx, COUNT_COMMENTS, site_id, profile_id, by)
+def add_comments(
+    tx: Transaction, site_id: int, profile_id: int, by: int, *, place_id: int = 0
+) -> None:
+    """Add `by`, which may be negative, to a profile's number of comments. `place_id`: microcosm whose counters are
+    locked before those of the profile, because the transaction may change them later; 0 for none.
+    """
+    query = COUNT_COMMENTS_IN if place_id else COUNT_COMMENTS
+    _count(tx, query, site_id, profile_id, by, place_id)
 
 
-def add_items(tx: Transaction, site_id: int, profile_id: int, by: int) -> None:
-    """Add `by`, which may be negative, to a profile's number of visible conversations."""
-    _count(tx, COUNT_ITEMS, site_id, profile_id, by)
+def add_items(
+    tx: Transaction, site_id: int, profile_id: int, by: int, *, place_id: int = 0
+) -> None:
+    """Add `by`, which may be negative, to a profile's number of visible conversations. `place_id`: as in
+    `add_comments`.
+    """
+    query = COUNT_ITEMS_IN if place_id else COUNT_ITEMS
+    _count(tx, query, site_id, profile_id, by, place_id)
 
 
-def _count(tx: Transaction, query: Query, site_id: int, profile_id: int, by: int) -> None:
-    if tx.value(query, site_id=site_id, profile_id=profile_id, by=by):
+def _count(
+    tx: Transaction, query: Query, site_id: int, profile_id: int, by: int, place_id: int
+) -> None:
+    place = {"place_id": place_id} if place_id else {}
+    if tx.value(query, site_id=site_id, profile_id=profile_id, by=by, **place):
         role_recomputation.recompute_roles(tx, site_id, [profile_id])
 
 

@@ -84,14 +84,7 @@ def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: 
 
     The thing must not be hidden. Comments in huddles fit no rule.
     """
-    if not site.hiding_rules:
-        return False
-    if site.decoded_rules is None:
-        site.decoded_rules = ModerationRule.decoded(site.hiding_rules)
-    for rule in site.decoded_rules:
-        on = rule.definition.on
-        if ref.type not in on.takes or kind != on.kind:
-            continue
+    for rule in hides_at_writing(site, ref.type, kind):
         if not matching.of_events(tx, site.id, rule.definition, tree, [ref.id]):
             continue
         target = targets.lock(tx, site.id, [ref]).get(ref)
@@ -99,6 +92,21 @@ def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: 
             _act(tx, site.id, rule, target, target.author_id, tree)
             return True
     return False
+
+
+def hides_at_writing(site: Site, item_type: int, kind: str) -> list[ModerationRule]:
+    """Return the active rules of the site that hide things and wait for an event of this `kind` of a thing of this
+    type, the oldest first; empty without one.
+    """
+    if not site.hiding_rules:
+        return []
+    if site.decoded_rules is None:
+        site.decoded_rules = ModerationRule.decoded(site.hiding_rules)
+    return [
+        rule
+        for rule in site.decoded_rules
+        if item_type in rule.definition.on.takes and kind == rule.definition.on.kind
+    ]
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:

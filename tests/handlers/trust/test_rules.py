@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.api import Api, Response
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
+from tests.fixtures import Server
 
 DRY_RUN = "/api/v1/rules/dry-run"
 RULES = "/api/v1/rules"
@@ -323,6 +326,36 @@ def test_a_rule_that_hides_acts_before_anybody_can_read(
         assert (hit["href"], hit["shadow"]) == (thing, False)
         assert _done(make, site, thing) == [(kind, True)]
         assert api.get(f"/api/v1/actions/{hit['actionId']}", by=site.owner).data["total"] == 1
+
+
+@pytest.mark.parametrize("is_item", [False, True])
+def test_what_is_held_as_it_is_written_waits_for_its_microcosm_before_its_author(
+    api: Api, make: Factory, site: Site, server: Server, database_url: str, is_item: bool
+) -> None:
+    chat, other = (make.conversation(site, by=site.owner) for _ in range(2))
+    thread = make.conversation(site, by=site.newcomer)
+    earlier = said(api, other, site.newcomer, "No link")
+    saved(api, site.owner, event="item.created" if is_item else "comment.created")
+    path = "/api/v1/comments"
+    sent: dict[str, Any] = {"itemType": "conversation", "itemId": chat.id, "markdown": LINK}
+    if is_item:
+        path, sent = "/api/v1/conversations", {"microcosmId": site.root_id, "title": LINK}
+    with psycopg.connect(database_url) as held, ThreadPoolExecutor(2) as pool:
+        # The author's row is taken, so the writer waits there, holding what comes before it.
+        held.execute(
+            "SELECT 1 FROM profile_counters WHERE profile_id = %s FOR UPDATE", [site.newcomer.id]
+        )
+        written = pool.submit(lambda: server.api().post(path, sent, by=site.newcomer))
+        make.wait_for_locks(1)
+        changed = thread.path if is_item else earlier
+        flagged = pool.submit(
+            lambda: server.api().patch(changed, ("deleted", True), by=site.moderator)
+        )
+        make.wait_for_locks(2)
+        held.rollback()
+        answers = written.result(), flagged.result()
+    assert [answer.status for answer in answers] == [302, 200]
+    assert api.get(str(answers[0].location), by=site.member).status == 404
 
 
 def test_a_rule_that_was_switched_off_holds_nothing_of_the_next_request(
