@@ -17,6 +17,7 @@ from forumapi.checks import check_queue, check_settings
 from forumapi.checks.check_worker import CheckWorker
 from forumapi.events.readers import EventReader, Readers
 from tests.factories import RIGHTS, Person, Site, Thing
+from tests.files import pictures
 from tests.postbox import Postbox
 from tests.updates.test_dispatch import number
 
@@ -385,3 +386,51 @@ def test_a_bad_setting_names_its_field(
     assert refused.status == 400 and refused.error.startswith(field)
     assert box.stage.put(AT, {"firstPosts": 1}, by=site.moderator).status == 403
     assert box.stage.get(AT, by=site.moderator).status == 403
+
+
+def upload(box: Postbox, by: Person, text: str) -> str:
+    """The hash of a file that was just uploaded."""
+    sent = pictures.form(("wheel.txt", text.encode(), "text/plain"))
+    kind = f"multipart/form-data; boundary={pictures.BOUNDARY}"
+    answer = box.stage.request("POST", "/files", by=by, raw=(sent, kind))
+    return str(answer.data[0]["fileHash"])
+
+
+def test_files_come_with_a_text_that_was_held_and_nobody_else_sees_them(
+    box: Postbox, site: Site
+) -> None:
+    stage, me = box.stage, site.newcomer
+    put(box, site, domains=["bad.example"], beforeShown=True)
+    said = write(box, me, box.make.conversation(site), "See https://bad.example/now")
+    title = {"microcosmId": site.root_id, "title": "https://bad.example/titles"}
+    begun = stage.post("/conversations", title, by=me).location
+    thread = Thing(site, 6, int(str(begun).rpartition("/")[2]))
+    inside = write(box, me, thread, "Its first text")
+    for comment, name in ((said, "one"), (inside, "two")):
+        hung = f"/comments/{comment.id}/attachments"
+        hash = upload(box, me, f"{name} of {site.key}")
+        sent = {"fileHash": hash, "fileName": "wheel.txt"}
+        assert stage.post(hung, sent, by=me).status == 302
+        assert stage.get(hung, by=me).data["attachments"]["total"] == 1
+        # Their files are refused to others as those of no comment at all.
+        theirs = {"fileHash": upload(box, site.member, "theirs"), "fileName": "a.txt"}
+        assert stage.post(hung, theirs, by=site.member).status == 400
+        for path in (hung, f"/files/{hash}"):
+            for by in (site.member, site.owner, me):
+                expected = 404 if by is site.member else 200
+                assert stage.get(path, by=by).status == expected, (path, by)
+            assert stage.get(path, site=site).status == 404
+        # For others it is deleted already, whatever is there.
+        assert stage.request("DELETE", f"{hung}/{hash}", by=site.member).status == 200
+        assert stage.get(hung, by=me).data["attachments"]["total"] == 1
+        assert stage.request("DELETE", f"{hung}/{hash}", by=me).status == 200
+        assert stage.post(hung, sent, by=me).status == 302
+    target = {"itemType": "comment", "itemId": said.id}
+    shown = {"kind": "show", "reason": "Harmless", "targets": [target]}
+    assert stage.post("/actions", shown, by=site.moderator).status == 200
+    path = f"/comments/{said.id}/attachments"
+    (file,) = stage.get(path, by=site.member).data["attachments"]["items"]
+    assert stage.get(f"/files/{file['fileHash']}", by=site.member).status == 200
+    # What was deleted is gone for its author too.
+    assert stage.request("DELETE", f"/comments/{said.id}", by=me).status == 200
+    assert stage.post(path, {"fileHash": file["fileHash"]}, by=me).status == 400

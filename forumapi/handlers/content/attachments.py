@@ -49,6 +49,9 @@ class CarrierHandler(Handler):
     def locate(self, ctx: Context) -> LocatedCarrier:
         """Find the comment or profile in the address; a write locks its row.
 
+        A comment that a moderator, a rule or a check hides counts as shown for its author, whose files come after its
+        text in requests of their own.
+
         On the platform's host the caller's own profile alone is accepted. Raises Forbidden there for another id.
         """
         item = ctx.args["item"]
@@ -60,7 +63,8 @@ class CarrierHandler(Handler):
         place = permission_target.find(
             ctx.reader, ctx.site.id, ctx.tree, principal, item.type, item.id
         )
-        located = LocatedCarrier(place.target, is_hidden=place.is_hidden, version=place.version)
+        is_hidden = place.is_hidden and not place.is_own_held
+        located = LocatedCarrier(place.target, is_hidden=is_hidden, version=place.version)
         located.place = place
         return located
 

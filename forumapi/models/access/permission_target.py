@@ -36,7 +36,10 @@ COMMENT = Query(
     f"""
     SELECT coalesce(i.microcosm_id, 0), c.created_by,
            c.is_deleted OR c.is_moderated OR coalesce(i.is_deleted OR i.is_moderated, false), c.version,
-           coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(i.item_type_id = {itemtypes.HUDDLE}, false)
+           coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
+           coalesce(i.item_type_id = {itemtypes.HUDDLE}, false),
+           NOT c.is_deleted AND (i.item_id IS NULL
+                                 OR NOT i.is_deleted AND (NOT i.is_moderated OR i.created_by = c.created_by))
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}""",
@@ -167,13 +170,15 @@ class PermissionTarget(NamedTuple):
     """Target of a permission. `exists` False: there is no such thing on this site, or none for the caller.
 
     `is_hidden`: the thing, or one above it, is deleted or moderated. `version`: that of the thing's row, 0 where it was
-    not read.
+    not read. `is_own_held`: a comment of the caller that is hidden only because it, or the caller's own item that it is
+    on, is moderated; False from all functions but `find`.
     """
 
     target: Target
     exists: bool = False
     is_hidden: bool = False
     version: int = 0
+    is_own_held: bool = False
 
 
 def find(
@@ -196,7 +201,7 @@ def find(
     if item_type == itemtypes.MICROCOSM:
         return _microcosm(tree, item_id)
     if item_type == itemtypes.COMMENT:
-        return _comment(tx, site_id, tree, principal.participant_id, item_id)
+        return _comment(tx, site_id, tree, principal, item_id)
     if item_type == itemtypes.HUDDLE or item_type in itemtypes.IN_MICROCOSM:
         return _item(tx, site_id, tree, principal.participant_id, item_type, item_id)
     if item_type == itemtypes.PROFILE:
@@ -290,12 +295,22 @@ def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarg
     return PermissionTarget(target, True, is_hidden or not is_live(tree, microcosm_id), version)
 
 
-def _comment(tx: Reader, site_id: int, tree: Tree, me: int, id: int) -> PermissionTarget:
-    return comment_at(tree, id, tx.row(COMMENT, site_id=site_id, id=id, me=me))
+def _comment(
+    tx: Reader, site_id: int, tree: Tree, principal: Principal, id: int
+) -> PermissionTarget:
+    row = tx.row(COMMENT, site_id=site_id, id=id, me=principal.participant_id)
+    found = comment_at(tree, id, row[:-1] if row else None)
+    if row is None or not found.is_hidden:
+        return found
+    is_own = bool(principal.profile_id) and principal.profile_id in found.target.owner_ids
+    is_held = row[-1] and is_live(tree, found.target.microcosm_id)
+    return found._replace(is_own_held=is_own and is_held)
 
 
 def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
-    """Return the target for the comment `id`, made of `row`, its COMMENT row; with None the target does not exist."""
+    """Return the target for the comment `id`, made of `row`, its COMMENT row without the last column; with None the
+    target does not exist.
+    """
     if row is None:
         return PermissionTarget(Target(itemtypes.COMMENT, id))
     microcosm_id, author_id, is_hidden, version, parent_type, is_participant = row
