@@ -211,6 +211,9 @@ class ContentCheck(NamedTuple):
     def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:
         """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
         text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
+
+        What a rule has taken away, or its author deleted, was written all the same: it counts for `sites_with_text` of
+        other sites as soon as its row, with `id`, was looked at.
         """
         row = tx.row(
             FACTS,
@@ -219,13 +222,15 @@ class ContentCheck(NamedTuple):
             item_id=self.item_id,
             author_id=self.author_id,
         )
-        if row is None or row[9]:
+        if row is None:
             return None
         text = unescape(row[4])
         elsewhere = 0
         said = text_hash(text)
         if said is not None:
             elsewhere = tx.value(SAME_TEXT, site_id=self.site_id, id=self.id, text_hash=said)
+        if row[9]:
+            return None
         checked = CheckedText(
             self.site_id,
             site_url,

@@ -280,6 +280,31 @@ def test_a_text_that_was_held_as_it_was_written_counts_for_other_sites(
     assert is_held(box, site.newcomer, said)
 
 
+@pytest.mark.parametrize("action", ["hide", "delete"])
+def test_a_text_that_a_rule_took_away_counts_for_other_sites(
+    box: Postbox, site: Site, action: str
+) -> None:
+    text = f"Buy the finest helmets of the world here today, and {action}!"
+    rule = {
+        "title": "All",
+        "mode": "active",
+        "event": "comment.created",
+        "action": action,
+        "reason": "Spam",
+    }
+    for one in (box.make.site(), box.make.site()):
+        put(box, one, sameText=2)
+        plan = box.stage.post("/rules/dry-run", rule, by=one.owner).data
+        sent = {"ticket": plan["ticket"]}
+        assert box.stage.post("/rules", sent, by=one.owner).status == 302
+        taken = write(box, one.member, box.make.conversation(one, by=one.owner), text)
+        assert is_held(box, one.newcomer, taken)
+    work(box)
+    put(box, site, sameText=2, beforeShown=True)
+    said = write(box, site.member, box.make.conversation(site, by=site.owner), text)
+    assert is_held(box, site.newcomer, said)
+
+
 def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service) -> None:
     chat = box.make.conversation(site, by=site.owner)
     put(box, site, akismetKey="k3y")
