@@ -355,7 +355,7 @@ def _chosen(options: list[dict[str, Any]], value: Any) -> dict[str, Any]:
         if isinstance(value, dict) and not set(value) <= set(option.get("properties", ())):
             continue
         if (value is None) == (option.get("type") == "null"):
-            tag = option.get("properties", {}).get("itemType", {})
+            tag = _resolved(option.get("properties", {}).get("itemType", {}))
             tags = [tag["const"]] if "const" in tag else tag.get("enum")
             if tags is None or value.get("itemType") in tags:
                 return option

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import cleandoc
 from itertools import takewhile
 from pathlib import Path
@@ -20,6 +21,7 @@ from werkzeug.routing import BaseConverter, MapAdapter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, errors, itemtypes
+from forumapi.apidocs.closed_lists import name_lists
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.operation_ids import operation_id
 from forumapi.apidocs.tags import BY_MODULE, TAGS
@@ -257,7 +259,7 @@ def table(adapter: MapAdapter) -> Routes:
 
 def _document(routes: Routes, servers: list[Schema]) -> Schema:
     endpoints = [_place(url, routes[url]) for url in sorted(routes)]
-    schemas = _Schemas(endpoint.handler for endpoint in endpoints)
+    schemas = _Schemas([endpoint.handler for endpoint in endpoints])
     # Envelopes and bodies become components while the operations are made.
     paths = {endpoint.template: _path(endpoint, schemas, routes) for endpoint in endpoints}
     shared = _responses(schemas)
@@ -266,6 +268,10 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
     responses = {name: shared[name] for name in shared if name in named}
     switches = [_PARAMETERS[name] for name in SWITCHES]
     taken = _references(paths, "parameters")
+    described = schemas.used_by(paths, responses, anywhere)
+    (paths, described), lists = name_lists([paths, described])
+    if same := lists.keys() & described.keys():
+        raise ValueError(f"two components have the name {min(same)}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -282,7 +288,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": schemas.used_by(paths, responses, anywhere),
+            "schemas": dict(sorted({**described, **lists}.items())),
             "parameters": {name: one for name, one in _PARAMETERS.items() if name in taken},
             "headers": http_headers.RESPONSE,
             "responses": responses,
@@ -778,7 +784,15 @@ class _Schemas:
     name, and references to them.
     """
 
-    def __init__(self, handlers: Iterable[type[Handler]]) -> None:
+    def __init__(self, handlers: Sequence[type[Handler]]) -> None:
+        """`handlers`: class of each address; one that has several comes as often."""
+        sent_by = Counter(
+            (repr(operation.body), required_keys(one, verb))
+            for one in handlers
+            for verb, operation in one.operations.items()
+        )
+        # Types with required keys that are sent to several operations alike.
+        self._shared = {kind for kind, times in sent_by.items() if times > 1}
         # Sorted, since components with the same name are numbered in this order; folders of handlers don't count.
         classes = sorted(set(handlers), key=lambda one: (_module(one), one.__qualname__))
         operations = [operation for one in classes for operation in one.operations.values()]
@@ -842,17 +856,21 @@ class _Schemas:
     def body(self, name: str, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
         """Return the `content`, by media type, of a body of the type `kind`: JSON, for a flat struct a form too.
 
-        With required `keys`, the body is a component of its own, named after the operation `name`, since they are the
-        operation's and not the type's.
+        With required `keys`, the body is a component of its own, since they are the operation's and not the type's. The
+        component is named after the operation `name`; after the type and its keys, such as `CodeBodyWithCode`, if
+        several operations take it.
         """
         schema: Schema = self._bodies[repr(kind)]
+        owner = _spoken(schema)
         if keys:
-            schema = self._requiring(f"{name}Body", schema, keys)
+            is_shared = (repr(kind), keys) in self._shared
+            owner = _with_keys(owner, keys) if is_shared else f"{name}Body"
+            schema = self._requiring(owner, schema, keys)
+            owner = owner if is_shared else name
         made = {JSON: {"schema": schema}}
         form = self._form(kind)
         if form is not None and not set(keys) - set(form["properties"]):
             whole = {**form, "required": list(keys)} if keys else form
-            owner = name if keys else _spoken(schema)
             made[FORM] = {"schema": self._add(f"{owner}Form", whole)}
         return made
 
@@ -878,7 +896,8 @@ class _Schemas:
 
     def _requiring(self, name: str, schema: Schema, keys: tuple[str, ...]) -> Schema:
         """Return a reference to a copy of an object's schema, by which `keys` are required and not null; `meta.x` is
-        `x` within `meta`. The copy is added as the component `name`, each object with keys in it as one more.
+        `x` within `meta`. The copy is added as the component `name`, each object with keys in it as one more,
+        named after its type and keys.
         """
         inner: dict[str, list[str]] = {}
         for key in keys:
@@ -889,8 +908,7 @@ class _Schemas:
         for key, rest in inner.items():
             value = _not_null(properties[key])
             if rest:
-                part = f"{name}{key[0].upper()}{key[1:]}"
-                value = self._requiring(part, value, tuple(rest))
+                value = self._requiring(_with_keys(_spoken(value), rest), value, tuple(rest))
             properties[key] = value
         required = list(dict.fromkeys((*whole.get("required", ()), *inner)))
         return self._add(name, {**whole, "required": required, "properties": properties})
@@ -940,6 +958,12 @@ def _spoken(schema: Schema) -> str:
     options = [_spoken(option) for option in schema.get("anyOf", ())]
     options.sort(key=lambda name: name == "Nothing")
     return "Or".join(options) if all(options) else ""
+
+
+def _with_keys(name: str, keys: Iterable[str]) -> str:
+    """Return the name of the component that is like the component `name`, but with required keys."""
+    words = (part[0].upper() + part[1:] for key in keys for part in key.split("."))
+    return f"{name}With{'And'.join(words)}"
 
 
 def _plain(schema: Any) -> Any:

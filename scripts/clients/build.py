@@ -12,7 +12,7 @@ from typing import Any
 
 from forumapi import routes
 from forumapi.apidocs import openapi
-from scripts.clients import python_source, typescript_source
+from scripts.clients import python_source, surface, typescript_source
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,7 +33,7 @@ def python(folder: Path, made_from: Mapping[str, Any]) -> Path:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name, text in python_source.sources(made_from).items():
+    for name, text in python_source.sources(surface.with_lists_in_place(made_from)).items():
         (folder / "forumapi_client" / f"{name}.py").write_text(text)
     return folder
 
@@ -46,7 +46,7 @@ def typescript(folder: Path, made_from: Mapping[str, Any]) -> Path:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("node_modules", "dist"),
     )
-    for name, text in typescript_source.sources(made_from).items():
+    for name, text in typescript_source.sources(surface.with_lists_in_place(made_from)).items():
         (folder / "src" / name).write_text(text)
     package = json.loads((folder / "package.json").read_text())
     package["version"] = made_from["info"]["version"]

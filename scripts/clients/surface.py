@@ -114,6 +114,31 @@ def name_of(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
+def with_lists_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the document with each list of closed values in place of the references to it."""
+    known = document["components"]["schemas"]
+    lists = {
+        f"#/components/schemas/{name}": {key: known[name][key] for key in ("type", "enum")}
+        for name in known
+        if "enum" in known[name]
+    }
+
+    def copied(part: Any) -> Any:
+        if isinstance(part, list):
+            return [copied(inner) for inner in part]
+        if not isinstance(part, dict):
+            return part
+        made = {key: copied(inner) for key, inner in part.items()}
+        found = lists.get(made["$ref"]) if isinstance(made.get("$ref"), str) else None
+        if found is not None:
+            del made["$ref"]
+            made |= found
+        return made
+
+    whole: dict[str, Any] = copied(document)
+    return whole
+
+
 def is_page(schema: Schema) -> bool:
     """Return True for the schema of a page of a list."""
     return {"items", "links", "limit"} <= set(schema.get("properties", ()))

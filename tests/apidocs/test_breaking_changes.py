@@ -72,12 +72,11 @@ def with_required_member(paths: Schema, schemas: Schema) -> None:
 
 
 def with_narrower_values(paths: Schema, schemas: Schema) -> None:
-    schemas["CreateCommentBody"]["properties"]["itemType"]["enum"].remove("poll")
+    schemas["CommentableType"]["enum"].remove("poll")
 
 
 def with_narrower_values_below(paths: Schema, schemas: Schema) -> None:
-    kinds = schemas["CreateWebhookBody"]["properties"]["kinds"]["anyOf"][0]["items"]
-    kinds["enum"].remove("deleted")
+    schemas["WebhookEventKind"]["enum"].remove("deleted")
 
 
 def with_another_type(paths: Schema, schemas: Schema) -> None:
@@ -106,8 +105,8 @@ BREAKING: dict[Change, str] = {
     without_received_member: "ErrorDetail: the received member siteId is gone",
     without_sent_member: "CreateCommentBody: the sent member inReplyTo is gone",
     with_required_member: "CreateCommentBody: the sent member mood is required",
-    with_narrower_values: "CreateCommentBody.itemType: the value poll is gone",
-    with_narrower_values_below: "CreateWebhookBody.kinds[]: the value deleted is gone",
+    with_narrower_values: "CommentableType: the value poll is gone",
+    with_narrower_values_below: "WebhookEventKind: the value deleted is gone",
     with_another_type: "ErrorDetail.siteId: the type is string, not integer",
     with_member_that_may_be_absent: "ErrorDetail: the received member code may be absent",
     with_required_parameter: "POST /api/v1/comments: the parameter mood is required",
@@ -130,7 +129,7 @@ def with_sent_member(paths: Schema, schemas: Schema) -> None:
 
 
 def with_wider_values(paths: Schema, schemas: Schema) -> None:
-    schemas["CreateCommentBody"]["properties"]["itemType"]["enum"].append("album")
+    schemas["CommentableType"]["enum"].append("album")
     schemas["ErrorDetail"]["properties"]["code"]["enum"].append("mood")
 
 

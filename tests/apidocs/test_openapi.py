@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -19,7 +20,7 @@ import pytest
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import errors, routes
-from forumapi.apidocs import api_reference_page, openapi, operation_ids, tags
+from forumapi.apidocs import api_reference_page, closed_lists, openapi, operation_ids, tags
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import Schema
 from forumapi.config import resource
@@ -206,11 +207,49 @@ def test_closed_values_are_enumerations_in_bodies_and_parameters() -> None:
     types = schemas["CreateCommentBody"]["properties"]["itemType"]
     kinds = schemas["WebhookBody"]["properties"]["kinds"]["anyOf"][0]["items"]
     of_cases = DOCUMENT["paths"]["/api/v1/cases"]["get"]["parameters"]
-    priority = next(one["schema"] for one in of_cases if one.get("name") == "priority")
+    queried = {one["name"]: one["schema"] for one in of_cases if "name" in one}
 
-    assert types["enum"] == ["profile", "huddle", "conversation", "poll", "event"]
-    assert kinds["enum"] == ["created", "replaced", "patched", "deleted", "reminded"]
-    assert priority["enum"] == ["urgent", "high", "normal"]
+    assert types == {"$ref": "#/components/schemas/CommentableType"}
+    assert schemas["CommentableType"]["enum"] == [
+        *("profile", "huddle", "conversation", "poll", "event")
+    ]
+    assert kinds == {"$ref": "#/components/schemas/WebhookEventKind"}
+    assert queried["priority"] == {"$ref": "#/components/schemas/CasePriority"}
+    assert schemas["CasePriority"]["enum"] == ["urgent", "high", "normal"]
+    assert queried["source"]["enum"] == ["reports", "hold", "appeal"]
+
+
+def test_a_list_of_closed_values_that_repeats_has_a_name() -> None:
+    """A list that is written out twice needs a line in closed_lists.NAMES; one that is used once needs none."""
+    named = {name: frozenset(values) for name, values in closed_lists.NAMES.items()}
+    written_out = Counter(
+        values
+        for part in parts(DOCUMENT)
+        if part.get("type") == "string" and (values := frozenset(map(str, part.get("enum", ()))))
+    )
+    uses = Counter(str(part.get("$ref", "")).rpartition("/")[2] for part in parts(DOCUMENT))
+    # Generators name what is inline after its owner.
+    owned = {
+        f"{owner}{key[0].upper()}{key[1:]}"
+        for owner, schema in DOCUMENT["components"]["schemas"].items()
+        for key, inner in schema.get("properties", {}).items()
+        if "enum" in inner
+    }
+
+    assert len(set(named.values())) == len(named)
+    assert all(uses[name] > 1 for name in named)
+    assert written_out == Counter(written_out.keys())
+    assert not owned & DOCUMENT["components"]["schemas"].keys()
+
+
+def test_operations_that_take_the_same_share_a_body() -> None:
+    def body(path: str) -> str:
+        content = DOCUMENT["paths"][path]["put"]["requestBody"]["content"]
+        return str(content[openapi.JSON]["schema"]["$ref"]).rpartition("/")[2]
+
+    shared = {body(f"/api/v1/{kind}/{{id}}/attributes/{{key}}") for kind in ("comments", "polls")}
+    assert shared == {"ValueBodyWithValue"}
+    assert body("/api/v1/conversations/{id}") == "UpdateConversationBody"
 
 
 def test_every_envelope_is_a_component() -> None:

@@ -117,7 +117,7 @@ def _case(document: Mapping[str, Any], operation: Operation) -> Case:
 
 
 def _parameter(described: Schema) -> Any:
-    schema = described["schema"]
+    schema = surface.resolve(schema_check.document(), described["schema"])
     kind = schema["type"]
     if kind == "integer":
         return 25 if described["name"] in ("limit", "offset") else 7

@@ -1,0 +1,106 @@
+"""Names of lists of closed values: each is a component of the OpenAPI document, to which all places with these values
+refer.
+
+A generator makes one type of a component, and one type for each place where the same list is written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, get_args
+
+from forumapi import itemtypes
+from forumapi.auth.oauth_request_validator import GRANT_TYPES
+from forumapi.models.content import attendee, poll
+from forumapi.models.journal import audit_page
+from forumapi.models.notifications import watcher, webhook
+from forumapi.models.people import criterion, ignore, read_mark
+from forumapi.models.rules import definition
+from forumapi.models.trust import action_kinds, dsa_terms
+from forumapi.updates import digest
+from forumapi.wire.closed_values import COMMENTABLE, type_names
+from forumapi.wire.schemas.updates_mail_webhooks import UpdateTypeName
+
+Schema = dict[str, Any]
+
+_REPORTABLE: Final = (
+    itemtypes.PROFILE,
+    itemtypes.COMMENT,
+    itemtypes.CONVERSATION,
+    itemtypes.POLL,
+    itemtypes.EVENT,
+)
+# Name of the component by its values, in the order in which the document lists them.
+NAMES: Final[Mapping[str, Iterable[str]]] = {
+    "ActionKindName": action_kinds.KINDS,
+    "ActionState": ("planned", "running", "done", "undoing", "undone"),
+    "AppealOutcome": ("granted", "refused"),
+    "AppealState": ("open", "granted", "refused"),
+    "AuditAction": audit_page.ACTIONS.values(),
+    "CaseOutcome": ("acted", "dismissed"),
+    "CasePriority": ("urgent", "high", "normal"),
+    "CaseState": ("open", "decided"),
+    "CheckFailure": ("pass", "hold"),
+    "CommentableType": type_names(COMMENTABLE),
+    "CriterionColumn": criterion.COLUMNS,
+    "CriterionPredicate": criterion.PREDICATES,
+    "DecisionGround": dsa_terms.GROUNDS,
+    "DigestFrequency": digest.FREQUENCIES,
+    "EventStatus": ("proposed", "upcoming", "postponed", "cancelled", "past"),
+    "GrantType": GRANT_TYPES,
+    "IgnorableType": type_names(ignore.IGNORABLE),
+    "ImportTask": ("run", "verify", "undo", "switch"),
+    "ItemTypeName": type_names(itemtypes.ALL),
+    "MarkableType": type_names(read_mark.MARKABLE),
+    "MicrocosmChildType": type_names(itemtypes.MICROCOSM_CHILDREN),
+    "ModerationRuleAction": definition.ACTIONS,
+    "ModerationRuleEvent": definition.EVENTS,
+    "ModerationRuleMode": (definition.OFF, *definition.MODES),
+    "ReportableType": type_names(_REPORTABLE),
+    "ResultsVisibility": poll.RESULTS,
+    "Rsvp": attendee.STATES,
+    "SignInKind": ("code", "redirect", "assertion", "passkey", "development"),
+    "StatementCategory": dsa_terms.CATEGORIES,
+    "UpdateTypeName": get_args(UpdateTypeName),
+    "Visibility": ("public", "protected", "private"),
+    "WatchableType": type_names(watcher.WATCHABLE),
+    "WebhookActor": ("me", "guest"),
+    "WebhookEventKind": webhook.KINDS,
+    "WebhookItemType": type_names(webhook.ITEM_TYPES),
+    "WrittenWords": ("keep", "remove"),
+}
+_BY_VALUES: Final = {frozenset(values): name for name, values in NAMES.items()}
+
+
+def name_lists(part: Any) -> tuple[Any, dict[str, Schema]]:
+    """Return a copy of a part of the document, in which each list that has a name is a reference to its component, and
+    these components by name.
+
+    Two lists are the same if their values are, in any order. Values of examples are copied as they are.
+    """
+    found: dict[str, Schema] = {}
+    return _copied(part, found), dict(sorted(found.items()))
+
+
+def _copied(part: Any, found: dict[str, Schema]) -> Any:
+    if isinstance(part, list):
+        return [_copied(inner, found) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    name = _BY_VALUES.get(values) if (values := _values(part)) else None
+    if name is None:
+        return {
+            key: inner if key in ("example", "examples") else _copied(inner, found)
+            for key, inner in part.items()
+        }
+    found[name] = {"type": "string", "enum": [*NAMES[name]], "title": name}
+    others = {key: inner for key, inner in part.items() if key not in found[name]}
+    return {"$ref": f"#/components/schemas/{name}", **others}
+
+
+def _values(part: Schema) -> frozenset[str]:
+    """Return the values of a schema that is a list of closed texts; an empty set for others."""
+    values = part.get("enum")
+    if part.get("type") != "string" or not isinstance(values, list):
+        return frozenset()
+    return frozenset(values)
