@@ -43,9 +43,9 @@ from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.services import Services
 from forumapi.request.usage_counter import UsageCounter
-from forumapi.updates import dispatch, mail_queue, push_queue
+from forumapi.updates import dispatch, mail_enqueue, push_queue
 from forumapi.updates.mail_rendering import EmailWriter
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from forumapi.updates.push_sender import PushSender
 from forumapi.webhooks.sender import Deliverer
 from forumapi.wire import client_address, known_front_ends, legacy_urls, scopes
@@ -253,13 +253,15 @@ class App(Services):
         self.sites.wake()
 
     def _queue_mail(
-        self, tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]
+        self, tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]
     ) -> None:
-        mail_queue.queue(tx, site_id, mail_requests)
+        mail_enqueue.queue(tx, site_id, mail_requests)
         if mail_requests:
             tx.after_commit(self.mail.wake)
 
-    def _queue_push(self, tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
+    def _queue_push(
+        self, tx: Transaction, site_id: int, requests: Sequence[MessageRequest]
+    ) -> None:
         push_queue.queue(tx, site_id, requests)
         if requests:
             tx.after_commit(self.push.wake)

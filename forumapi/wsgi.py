@@ -10,7 +10,7 @@ from forumapi.app import App
 from forumapi.request import processor
 from forumapi.request.health import Health
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
-from forumapi.webclient import reserved_paths
+from forumapi.webclient import paths_left_to_api
 from forumapi.webclient.session import secrets_of
 from forumapi.webclient.transport import InProcess
 from forumapi.webclient.website import Website
@@ -46,7 +46,7 @@ class Application:
         """Return True if the website answers this request: if the address is a page of the website, and not asked for
         on `admin_listen`.
         """
-        return "forumapi.private" not in environ and reserved_paths.is_page(
+        return "forumapi.private" not in environ and paths_left_to_api.is_page(
             environ.get("PATH_INFO", "")
         )
 

@@ -15,8 +15,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from forumapi import itemtypes
 from forumapi.models.notifications import update_types
-from forumapi.updates import mail_queue as update_mail
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates import mail_enqueue as update_mail
+from forumapi.updates.message_request import MessageRequest
 from tests.auth.stage import Stage
 from tests.factories import Person, Thing
 from tests.services import free_port
@@ -79,7 +79,7 @@ class Postbox:
         self.receiver = receiver
         self.url = database_url
 
-    def queue(self, *mail_requests: MailRequest, site_id: int) -> None:
+    def queue(self, *mail_requests: MessageRequest, site_id: int) -> None:
         """Return what dispatch does."""
         with self.stage.app.database.write() as tx:
             update_mail.queue(tx, site_id, mail_requests)
@@ -90,7 +90,7 @@ class Postbox:
         self.stage.app.mail.drain()
         return self.receiver.mails[before:]
 
-    def states(self, *mail_requests: MailRequest) -> list[tuple[str, str]]:
+    def states(self, *mail_requests: MessageRequest) -> list[tuple[str, str]]:
         """(state, reason) of the mails of these requests."""
         rows = {
             row[0]: (row[1], row[2])
@@ -136,10 +136,10 @@ def mail_request(
     *,
     by: Person,
     comment: Thing | None = None,
-) -> MailRequest:
+) -> MessageRequest:
     """A request with a cause of its own."""
     kind = itemtypes.PROFILE if isinstance(about, Person) else about.type
-    return MailRequest(
+    return MessageRequest(
         f"test:{next(_numbers)}",
         to.id,
         type,
@@ -150,7 +150,7 @@ def mail_request(
     )
 
 
-def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> MailRequest:
+def reply(box: Postbox, to: Person, by: Person, markdown: str = "A *reply*") -> MessageRequest:
     """A request about a reply, in a conversation of the reader's own, that the reader wants mail of."""
     chat = box.make.conversation(to.site, by=to)
     first = box.make.comment(chat, by=to)

@@ -18,7 +18,7 @@ import jsonschema_rs
 from forumapi import routes
 from forumapi.apidocs import openapi
 from forumapi.request.handler import ANYTHING
-from forumapi.wire.http_headers import CORS_RESPONSE
+from forumapi.wire.documented_headers import CORS_RESPONSE
 
 OVERRIDES = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")

@@ -519,8 +519,9 @@ LISTENERS = """
     realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.subscription_index.LiveClient.follows
     realtime.subscription_index.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
-    realtime.presence.Presence._typing realtime.presence.Presence._heard realtime.live_connections.Pipe._queue
-    server.connection_counter.ConnectionCounter._count"""
+    realtime.presence.Presence._typing realtime.presence.Presence._heard
+    realtime.socket_and_stream_connections.Pipe._queue
+    server.address_connection_limit.AddressConnectionLimit._count"""
 # What the code itself names, or the settings, or a bound that stands where it is filled.
 FIXED = """
     wire.known_front_ends.FrontEnds._by_digest wire.body._fields
@@ -540,7 +541,7 @@ FIXED = """
     webclient.languages.language webclient.languages.number webclient.site_colours._sheet
     webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
-    outbound.web_push.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
+    outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused
     apidocs.openapi.recorded request.handler.Handler.form_fields

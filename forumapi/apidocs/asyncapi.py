@@ -1,4 +1,4 @@
-"""AsyncAPI 3 document of a site's live events over WebSocket, made of the structs in realtime/protocol.py."""
+"""AsyncAPI 3 document of a site's live events over WebSocket, made of the structs in realtime/message_schemas.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from forumapi import __version__
-from forumapi.realtime.protocol import PROTOCOL, RECEIVED, SENT
+from forumapi.realtime.message_schemas import PROTOCOL, RECEIVED, SENT
 
 Schema = dict[str, Any]
 

@@ -18,7 +18,7 @@ from forumapi.models.people import criterion, ignore, read_mark
 from forumapi.models.rules import definition
 from forumapi.models.trust import action_kinds, dsa_terms
 from forumapi.updates import digest
-from forumapi.wire.closed_values import COMMENTABLE, type_names
+from forumapi.wire.openapi_enums import COMMENTABLE, type_names
 from forumapi.wire.schemas.updates_mail_webhooks import UpdateTypeName
 
 Schema = dict[str, Any]

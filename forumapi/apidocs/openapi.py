@@ -27,7 +27,7 @@ from forumapi.apidocs.operation_ids import operation_id
 from forumapi.apidocs.tags import BY_MODULE, TAGS
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
 from forumapi.request.routing import CONVERTERS, NumberConverter
-from forumapi.wire import http_headers, scopes
+from forumapi.wire import documented_headers, scopes
 from forumapi.wire.paging import DEFAULT_LIMIT, MAX_LIMIT, STEP
 from forumapi.wire.schemas.access import OAuthError
 from forumapi.wire.schemas.parts import ErrorDetail
@@ -158,7 +158,7 @@ _PARAMETERS: Final[dict[str, Schema]] = {
     },
     **{
         name: {"name": name, "in": "header", **described}
-        for name, described in http_headers.REQUEST.items()
+        for name, described in documented_headers.REQUEST.items()
     },
 }
 # Statuses that every address may answer with, also one that the document does not have.
@@ -290,7 +290,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "components": {
             "schemas": dict(sorted({**described, **lists}.items())),
             "parameters": {name: one for name, one in _PARAMETERS.items() if name in taken},
-            "headers": http_headers.RESPONSE,
+            "headers": documented_headers.RESPONSE,
             "responses": responses,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token"},

@@ -28,7 +28,7 @@ from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.people import role_members_page
 from forumapi.models.sites import platform_health
 from forumapi.outbound import geocoders
-from forumapi.server import node_status
+from forumapi.server import health_client
 
 PYTHON: Final = (3, 11)
 POSTGRES: Final = (15, 18)
@@ -181,10 +181,10 @@ def _listen(config: Config) -> Finding:
         if not os.access(folder, os.W_OK):
             return Finding("listen", f"{folder} is not writable", "make the folder, or set listen")
         return Finding("listen", config.listen)
-    status, _ = node_status.ask(config.listen, config.platform_domain, "/api/v1/site")
+    status, _ = health_client.ask(config.listen, config.platform_domain, "/api/v1/site")
     if status:
         return Finding("listen", f"{config.listen} answers already ({status})")
-    host, port = node_status.address(config.listen)
+    host, port = health_client.address(config.listen)
     try:
         with socket.create_connection((host, port), timeout=1):
             mend = "stop what listens there, or set listen (FORUMAPI_LISTEN)"

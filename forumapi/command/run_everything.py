@@ -32,7 +32,7 @@ from forumapi.concurrency import signals
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, embedded_environ
 from forumapi.database import embedded_postgres, migrations
-from forumapi.server import listener_holder, node_status
+from forumapi.server import health_client, listener_holder
 
 DEMO_SITES: Final = ("bikes", "trains")
 SHOWN_CAST: Final = ("owner", "moderator", "member")
@@ -233,7 +233,7 @@ class Supervisor:
             for child in self.children:
                 if not child.is_running:
                     raise RunError(f"{child.name} ended: see {child.log}\n{child.last_words()}")
-            status, _ = node_status.ask(self.config.listen, host, "/api/v1/site")
+            status, _ = health_client.ask(self.config.listen, host, "/api/v1/site")
             if status == 200:
                 self.progress("ready")
                 return
@@ -416,7 +416,7 @@ def invitation(config: Config, url: str) -> str:
             f"  {'A conversation, live:':24} {config.scheme}://{config.platform_domain}{config.port_suffix}/live"
         )
     if sites and not config.listen.startswith("unix:"):
-        host, port = node_status.address(config.listen)
+        host, port = health_client.address(config.listen)
         key = f"{sites[0][0]}.{config.platform_domain}"
         lines.append(f"  {'Where that is not known:':24} curl --resolve {key}:{port}:{host} …")
         lines.append(f"  {'':24} or http://{host}:{port} with the header 'Host: {key}'")
@@ -445,7 +445,9 @@ def invitation(config: Config, url: str) -> str:
 
 
 def _site_url(config: Config, key: str) -> str:
-    port = "" if config.listen.startswith("unix:") else f":{node_status.address(config.listen)[1]}"
+    port = (
+        "" if config.listen.startswith("unix:") else f":{health_client.address(config.listen)[1]}"
+    )
     return f"http://{key}.{config.platform_domain}{port}"
 
 

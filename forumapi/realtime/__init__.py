@@ -1,1 +1,1 @@
-"""Live events over WebSocket and server-sent events."""
+"""Live events over WebSocket, server-sent events and long polling."""

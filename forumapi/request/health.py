@@ -104,8 +104,8 @@ class Check:
 class Health:
     """Health of this web process, as load balancers and operators ask for it.
 
-    After `drain`, and while the machine is out of service (node_status.py), it reports that the process is draining;
-    the process goes on serving requests meanwhile.
+    After `drain`, and while the machine is out of service (server/health_client.py), it reports that the process is
+    draining; the process goes on serving requests meanwhile.
     """
 
     def __init__(self, app: Services) -> None:

@@ -11,7 +11,14 @@ from werkzeug.routing import RequestRedirect
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.observability.log import logger
-from forumapi.request import answers, caller, permission, query_and_site, response, routing
+from forumapi.request import (
+    answer_conversion,
+    caller,
+    permission,
+    query_and_site,
+    response,
+    routing,
+)
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
 from forumapi.request.response import NO_CACHE, Answered, Data, Done, Found, Page, Result
@@ -113,7 +120,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
         result = permission.read_document(inner, handler, operation)
         if not isinstance(result, Data | Page):
             return None
-        found = answers.finish(app, inner, result, "GET", status)
+        found = answer_conversion.finish(app, inner, result, "GET", status)
     finally:
         inner.reader.end()
         ctx.reader.statements += inner.reader.statements

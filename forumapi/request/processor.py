@@ -15,9 +15,9 @@ from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import idempotency
 from forumapi.observability.log import logger
 from forumapi.request import (
-    access_log,
-    answers,
+    answer_conversion,
     caller,
+    metrics_and_access_log,
     patch,
     permission,
     preferred_answer,
@@ -77,7 +77,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
         text = error.message
         if error.reason:
             logger.warning("request %s: %s", ctx.request_id, error.reason)
-        answer = answers.refuse(ctx, error, handler, method)
+        answer = answer_conversion.refuse(ctx, error, handler, method)
     except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer
         text = "Internal error"
         logger.exception(
@@ -85,13 +85,13 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
             ctx.request_id,
             method,
             type(handler).__name__,
-            extra={"context": access_log.place(ctx, method)},
+            extra={"context": metrics_and_access_log.place(ctx, method)},
         )
-        answer = answers.refuse(ctx, ApiError(text), handler, method)
-    size, sealed = answers.seal(app, ctx, method, answer)
+        answer = answer_conversion.refuse(ctx, ApiError(text), handler, method)
+    size, sealed = answer_conversion.seal(app, ctx, method, answer)
     if trace is not None:
-        trace.end(f"{method} {ctx.route}", answer[0], access_log.place(ctx, method))
-    access_log.record(ctx, method, answer[0], size, time.perf_counter() - started, text)
+        trace.end(f"{method} {ctx.route}", answer[0], metrics_and_access_log.place(ctx, method))
+    metrics_and_access_log.record(ctx, method, answer[0], size, time.perf_counter() - started, text)
     return sealed
 
 
@@ -99,7 +99,7 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
     """Answer a request whose handler is known: count it for the rate limit, then read or write. Raises ApiError."""
     if method == "OPTIONS":
         caller.count_address(app, ctx)
-        return 200, answers.options_headers(handler.allow), b""
+        return 200, answer_conversion.options_headers(handler.allow), b""
     verb = "GET" if method == "HEAD" else method
     operation = handler.operations.get(verb)
     if operation is None:
@@ -118,7 +118,7 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
         ctx.reader.end()
         answer = _receive(app, ctx, handler, operation, verb)
     if not handler.takes_idempotency_key:
-        answers.forbid_storing(answer[1])
+        answer_conversion.forbid_storing(answer[1])
     return answer
 
 
@@ -127,7 +127,7 @@ def _read(
 ) -> Answered:
     caller.identify(app, ctx, handler, "GET")
     result = permission.read_document(ctx, handler, operation)
-    return answers.finish(app, ctx, result, method)
+    return answer_conversion.finish(app, ctx, result, method)
 
 
 def _receive(
@@ -207,7 +207,7 @@ def _write(
         else:
             done = None
         result = handler.replay(ctx, done) if done else _work(ctx, handler, operation, verb)
-        answer = answers.finish(app, ctx, result, verb)
+        answer = answer_conversion.finish(app, ctx, result, verb)
         if scope is not None and done is None:
             location = result.location if isinstance(result, Found) else ""
             idempotency.finish(tx, scope, answer[0], location)

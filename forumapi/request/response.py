@@ -1,7 +1,7 @@
 """Results that handlers return (Data, Page, Found, ...), and the parts of answers: envelope, entity tags, headers
 (platform 1.4 to 1.7).
 
-`answers.py` joins the two. HTTP status lines stand in this module alone.
+`answer_conversion.py` joins the two. HTTP status lines stand in this module alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from forumapi.errors import (
     InvalidRows,
     PreconditionFailed,
 )
-from forumapi.wire.http_headers import CORS_RESPONSE
+from forumapi.wire.documented_headers import CORS_RESPONSE
 from forumapi.wire.json_fragments import dumps
 
 Headers = list[tuple[str, str]]

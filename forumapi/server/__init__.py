@@ -1,1 +1,3 @@
-"""Web processes: gunicorn's worker and master, and the process that keeps their listeners."""
+"""Web processes: gunicorn's worker and master, the process that keeps their listeners, the website's own process, and
+the client by which operators ask for a machine's health.
+"""

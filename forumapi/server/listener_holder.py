@@ -39,7 +39,7 @@ from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config, load
 from forumapi.errors import ConfigError
 from forumapi.observability import log
-from forumapi.server import node_status
+from forumapi.server import health_client
 
 # Environment of a web process below: its listening sockets, and the pipe on which its workers report that they serve.
 ENV_LISTENERS: Final = "HELD_SOCKETS"
@@ -413,10 +413,10 @@ class Probe:
             with contextlib.ExitStack() as open_ones:
                 # Connections that stay open lead the next one to another worker.
                 for _ in range(connections):
-                    one = node_status.connect(f"unix:{self._socket_path}")
+                    one = health_client.connect(f"unix:{self._socket_path}")
                     open_ones.callback(one.close)
-                    status, _ = node_status.get(one, self._host, self._page)
-                    if status not in node_status.ANSWERED:
+                    status, _ = health_client.get(one, self._host, self._page)
+                    if status not in health_client.ANSWERED:
                         return status, ""
         except (OSError, http.client.HTTPException) as error:
             return 0, f"it does not answer: {error}"

@@ -35,7 +35,7 @@ from forumapi.observability import log, metrics
 from forumapi.request import response
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
-from forumapi.server.connection_counter import ConnectionCounter
+from forumapi.server.address_connection_limit import AddressConnectionLimit
 from forumapi.server.fair_accept import LISTENER, FairServer
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self._header_s = 10
         self._drain_s = 0
         self._private: Any = None
-        self._connections_by_address = ConnectionCounter()
+        self._connections_by_address = AddressConnectionLimit()
         if isinstance(settings := getattr(self.app, "settings", None), Settings):
             self._take_over(settings.current)
             self._drain_s = settings.current.drain_s

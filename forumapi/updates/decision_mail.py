@@ -28,8 +28,8 @@ from forumapi.models.notifications.update_types import (
 from forumapi.models.trust import decision_words, statement_of_reasons
 from forumapi.models.trust.appeal import GRANTED
 from forumapi.models.trust.case import ACTED
-from forumapi.updates import link_without_sign_in
-from forumapi.updates.link_without_sign_in import AppealLink
+from forumapi.updates import appeal_and_report_links
+from forumapi.updates.appeal_and_report_links import AppealLink
 
 if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
@@ -189,7 +189,7 @@ def _about_report(secret: bytes, site: Site, context: DecisionContext) -> dict[s
     return {
         "kind": itemtypes.name_of(context.item_type),
         "thing_url": site.page(f"{thing}/"),
-        "url": link_without_sign_in.report_url(secret, site, context.id) if is_guest else own,
+        "url": appeal_and_report_links.report_url(secret, site, context.id) if is_guest else own,
         "due": decision_words.date(context.due),
         "settings_url": "" if is_guest else site.page("/updates/settings/"),
     }

@@ -34,14 +34,14 @@ from forumapi.models.notifications.update_types import (
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.updates import recipients
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from forumapi.updates.recipients import Recipient, SiteState, Subject
 
 # The name of its cursors.
 NAME: Final = "updates"
 
-# Queues mail, or messages of web push, in the transaction that decides on them (updates/mail_queue.py, push_queue.py).
-Queue = Callable[[Transaction, int, Sequence[MailRequest]], None]
+# Queues mail, or messages of web push, in the transaction that decides on them (mail_enqueue.py, push_queue.py).
+Queue = Callable[[Transaction, int, Sequence[MessageRequest]], None]
 
 # Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
 # profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
@@ -379,9 +379,9 @@ class _EventDispatch:
 
     def _of_comment(
         self, comment: LiveComment, type: int, wanted: Sequence[Recipient]
-    ) -> list[MailRequest]:
+    ) -> list[MessageRequest]:
         return [
-            MailRequest(
+            MessageRequest(
                 # One mail for each comment and person, whatever the reason (U-09).
                 f"comment:{self._site_id}:{comment.id}:{one.profile_id}",
                 one.profile_id,
@@ -502,9 +502,9 @@ class _EventDispatch:
 
     def _of_item(
         self, item: LiveItem, type: int, wanted: Sequence[Recipient], cause: str, actor: int
-    ) -> list[MailRequest]:
+    ) -> list[MessageRequest]:
         return [
-            MailRequest(
+            MessageRequest(
                 f"{cause}:{self._site_id}:{item.id}:{one.profile_id}",
                 one.profile_id,
                 type,
@@ -526,7 +526,7 @@ class _EventDispatch:
         for some in self._watchers(target, subject, [(itemtypes.PROFILE, 0)]):
             wanted = [one for one in some if one.profile_id != new and _is_mailed(one)]
             mail_requests = [
-                MailRequest(
+                MessageRequest(
                     f"profile:{self._site_id}:{new}:{one.profile_id}",
                     one.profile_id,
                     NEW_USER,
@@ -634,16 +634,16 @@ class _EventDispatch:
         if ids:
             recipients.notified(self._tx, self._site_id, ids, moment)
 
-    def _mail(self, mail_requests: Sequence[MailRequest]) -> None:
+    def _mail(self, mail_requests: Sequence[MessageRequest]) -> None:
         if mail_requests:
             self._queue(self._tx, self._site_id, mail_requests)
 
-    def _pushed(self, mail_requests: Sequence[MailRequest]) -> None:
+    def _pushed(self, mail_requests: Sequence[MessageRequest]) -> None:
         if mail_requests:
             self._push(self._tx, self._site_id, mail_requests)
 
 
-def _no_push(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
+def _no_push(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> None:
     """Queue nothing: the default of `push` in Dispatch."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 
 # Messages of one subscription in an hour, sent or not.
 MOST_AN_HOUR: Final = 30
@@ -136,7 +136,7 @@ class PushOutcome(NamedTuple):
     is_gone: bool = False
 
 
-def queue(tx: Transaction, site_id: int, requests: Sequence[MailRequest]) -> None:
+def queue(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> None:
     """Queue a message for each of `requests`, of one site, to each subscription of its profile, once for its cause; a
     subscription that has had MOST_AN_HOUR is left out. One statement, none without requests.
     """

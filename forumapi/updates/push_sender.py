@@ -28,9 +28,9 @@ from forumapi.models.people import role_recomputation
 from forumapi.models.sites import site_usage
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
-from forumapi.outbound import web_push
+from forumapi.outbound import web_push_crypto
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
-from forumapi.outbound.web_push import VapidKey
+from forumapi.outbound.web_push_crypto import VapidKey
 from forumapi.text import sanitise
 from forumapi.updates import mail_context, push_queue
 from forumapi.updates.mail_context import MailContext
@@ -144,7 +144,9 @@ class PushSender(PollingThread):
             config = self._config()
             given = config.push_private_key
             secret = (
-                web_push.decode(given) if given else platform_secret.find(tx, platform_secret.PUSH)
+                web_push_crypto.decode(given)
+                if given
+                else platform_secret.find(tx, platform_secret.PUSH)
             )
             self._key = VapidKey(secret, f"mailto:{config.operator_email or config.sender}")
         return self._key
@@ -288,7 +290,7 @@ class PushSender(PollingThread):
         try:
             got = outbound.fetch(
                 message.endpoint,
-                body=web_push.encrypt(text, message.public_key, message.auth_secret),
+                body=web_push_crypto.encrypt(text, message.public_key, message.auth_secret),
                 headers=_HEADERS | {"Authorization": key.authorization(message.endpoint)},
                 max_bytes=_MOST_ANSWER,
             )

@@ -43,7 +43,7 @@ from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.realtime.delivery_permissions import GONE, NOTHING, WHOLE, DeliveryPolicy
-from forumapi.request.render_as_identity import render_as
+from forumapi.request.document_for_webhook import render_as
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 

@@ -270,12 +270,12 @@ def group_of(module: str, operator: str, site_operator: str) -> str:
 
 
 def modules(root: Path) -> list[str]:
-    """Return every module that is mutated. (realtime/protocol.py only declares structs, and is not.)"""
+    """Return every module that is mutated. (realtime/message_schemas.py only declares structs, and is not.)"""
     return sorted(
         str(path.relative_to(root))
         for pattern in (*_PERMISSIONS, *_DELIVERY, *_MODELS)
         for path in root.glob(pattern)
-        if path.name not in ("__init__.py", "protocol.py")
+        if path.name not in ("__init__.py", "message_schemas.py")
     )
 
 

@@ -12,7 +12,7 @@ import sys
 from urllib.parse import urlsplit
 
 from forumapi.config import load
-from forumapi.server import node_status
+from forumapi.server import health_client
 from scripts.smoke import access, conversations, notifications
 from scripts.smoke.forum import Forum, SmokeError, say
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them")
     # As the platform itself reads them: FORUMAPI_LISTEN, FORUMAPI_DATA_DIR, the settings file.
     config = load()
-    port = node_status.address(config.listen)[1]
+    port = health_client.address(config.listen)[1]
     domain = f"{config.platform_domain}:{port}"
     parser.add_argument("--site", default=f"http://bikes.{domain}", help="address of a demo site")
     parser.add_argument("--other", default=f"http://trains.{domain}", help="address of another one")

@@ -29,7 +29,7 @@ from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import Done, Result
 from forumapi.server import worker
-from forumapi.wire import http_headers
+from forumapi.wire import documented_headers
 from forumapi.wire.body import Meta
 from tests import schema_check
 from tests.api import Api
@@ -498,7 +498,7 @@ class Answer:
             "Content-Type": "application/json",
             "Content-Length": str(len(self.body)),
             "Access-Control-Allow-Origin": "*",
-            "Access-Control-Expose-Headers": http_headers.CORS_RESPONSE,
+            "Access-Control-Expose-Headers": documented_headers.CORS_RESPONSE,
             "Vary": VARY,
             "X-Content-Type-Options": "nosniff",
             "X-Request-Id": "1",

@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from forumapi import routes
-from forumapi.wire import http_headers
+from forumapi.wire import documented_headers
 from tests import schema_check
 from tests.api import Api
 from tests.browser.conftest import Callback
@@ -217,7 +217,7 @@ def test_each_described_header_may_be_sent_and_read_from_elsewhere(
     values = {**HEADERS, "Prefer": "return=minimal", "Idempotency-Key": "of-a-page"}
     # A part of what it has kept is made by the browser itself.
     values["Range"] = "bytes=0-,5-"
-    assert values.keys() == http_headers.REQUEST.keys()
+    assert values.keys() == documented_headers.REQUEST.keys()
     calls = [
         {"method": "GET", "path": chat.path, "headers": {name: value}}
         for name, value in values.items()

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.wire.http_headers import CORS_RESPONSE
+from forumapi.wire.documented_headers import CORS_RESPONSE
 from tests import services
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing

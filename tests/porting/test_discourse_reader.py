@@ -15,8 +15,8 @@ from forumapi.itemtypes import ATTACHMENT, COMMENT, HUDDLE
 from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup import discourse_text
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.discourse_text import DiscourseText
-from forumapi.porting.markup.phpbb_text import PostFile
 from forumapi.porting.readers import open_reader
 from tests.factories import Factory
 from tests.porting.boards import PNG

@@ -9,10 +9,11 @@ import pytest
 
 from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.markup import discourse_text, foreign_markdown, mail_text
-from forumapi.porting.markup.bbcode_text import BbcodeText
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.discourse_text import DiscourseText
-from forumapi.porting.markup.phpbb_text import PhpbbText, PostFile
+from forumapi.porting.markup.phpbb_text import PhpbbText
 from forumapi.porting.markup.smf_text import SmfText
+from forumapi.porting.markup.xenforo_vbulletin_text import XenforoVbulletinText
 from forumapi.wire import legacy_urls
 
 SIZE = 100_000
@@ -41,7 +42,7 @@ def _markdown(text: str) -> None:
 
 
 def _bbcode(text: str) -> None:
-    BbcodeText().convert(text)
+    XenforoVbulletinText().convert(text)
 
 
 def _plain_mail(text: str) -> None:

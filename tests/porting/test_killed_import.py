@@ -22,7 +22,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.verification import Verifier
-from forumapi.porting.readers.microcosm import MicrocosmReader
+from forumapi.porting.readers.layout_files import LayoutReader
 from tests.factories import Factory
 from tests.fixtures import PROJECT
 from tests.porting import boards
@@ -87,9 +87,9 @@ def test_an_import_killed_again_and_again_is_the_same_as_one_that_was_not(
     make: Factory, config: Config, tmp_path: Path
 ) -> None:
     boards.write(large(), tmp_path / "board")
-    straight = Moved(make, config, make.site(), MicrocosmReader(tmp_path / "board"))
+    straight = Moved(make, config, make.site(), LayoutReader(tmp_path / "board"))
     straight.load()
-    killed = Moved(make, config, make.site(), MicrocosmReader(tmp_path / "board"))
+    killed = Moved(make, config, make.site(), LayoutReader(tmp_path / "board"))
     command = [
         *(sys.executable, "-m", "forumapi", "import", "run", "microcosm", str(tmp_path / "board")),
         *("--site", killed.site.key),

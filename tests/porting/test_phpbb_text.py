@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from forumapi.porting.dumps.row_values import decoded
-from forumapi.porting.markup.phpbb_text import PhpbbText, PostFile, custom_tag
+from forumapi.porting.markup.converted_text import PostFile
+from forumapi.porting.markup.phpbb_text import PhpbbText, custom_tag
 
 SPOILER = custom_tag(
     "spoiler",

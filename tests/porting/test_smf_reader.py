@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from forumapi.porting.layout import ForumReader, Unreadable
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.smf_text import SmfText
 from forumapi.porting.markup.smilies import EMOJI
 from forumapi.porting.readers.smf import SmfReader, open_smf

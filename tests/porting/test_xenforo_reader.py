@@ -10,8 +10,8 @@ import pytest
 from forumapi.config import Config
 from forumapi.itemtypes import COMMENT, CONVERSATION, HUDDLE
 from forumapi.porting.layout import ForumReader, PortedAttachment, Unreadable
-from forumapi.porting.markup.bbcode_text import BbcodeText
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
+from forumapi.porting.markup.xenforo_vbulletin_text import XenforoVbulletinText
 from forumapi.porting.readers import open_reader
 from tests.factories import Factory
 from tests.porting.boards import PNG
@@ -157,7 +157,7 @@ def test_talks_are_seen_by_who_is_in_them(reader: ForumReader) -> None:
     ],
 )  # fmt: skip
 def test_tags(typed: str, markdown: str) -> None:
-    found = BbcodeText().convert(typed, [PostFile("5", "a.pdf", False)]).markdown
+    found = XenforoVbulletinText().convert(typed, [PostFile("5", "a.pdf", False)]).markdown
 
     assert found.replace("&#91;", "\\[").replace("\\]", "]") == markdown.replace(
         "&#91;", "\\["

@@ -14,7 +14,7 @@ from gunicorn.app.base import BaseApplication  # noqa: E402
 
 from forumapi.config import Config  # noqa: E402
 from forumapi.realtime import websocket  # noqa: E402
-from forumapi.realtime.live_connections import SocketConnection  # noqa: E402
+from forumapi.realtime.socket_and_stream_connections import SocketConnection  # noqa: E402
 from forumapi.realtime.websocket import Ended, Socket  # noqa: E402
 from forumapi.request.response import ConnectionUpgrade  # noqa: E402
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from forumapi.realtime.protocol import RECEIVED
+from forumapi.realtime.message_schemas import RECEIVED
 from tests.factories import Person, Site
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from forumapi.apidocs import asyncapi
-from forumapi.realtime.protocol import RECEIVED, SENT
+from forumapi.realtime.message_schemas import RECEIVED, SENT
 from tests.api import Api
 from tests.factories import Site
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from forumapi.wire import http_headers
+from forumapi.wire import documented_headers
 from tests import schema_check
 from tests.api import Api, Response
 from tests.factories import Factory, Site, Thing
@@ -210,4 +210,4 @@ def test_cors_lists_what_the_api_document_names(api: Api, bikes: Site) -> None:
     exposed = set(asked.headers["Access-Control-Expose-Headers"].split(", "))
 
     assert allowed == sent | {"Authorization", "Content-Type"}
-    assert exposed == read == set(http_headers.RESPONSE)
+    assert exposed == read == set(documented_headers.RESPONSE)

@@ -14,7 +14,7 @@ import pytest
 
 from forumapi import routes
 from forumapi.request.handler import METHODS
-from forumapi.wire import http_headers
+from forumapi.wire import documented_headers
 from tests.api import Api, Headers, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
@@ -284,7 +284,7 @@ def test_options_says_what_a_route_takes_before_any_token_is_looked_at(
         assert answer.headers["Content-Length"] == "0"
         assert answer.headers["Allow"] == answer.headers["Access-Control-Allow-Methods"] == allow
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert answer.headers["Access-Control-Allow-Headers"] == http_headers.CORS_REQUEST
+        assert answer.headers["Access-Control-Allow-Headers"] == documented_headers.CORS_REQUEST
         assert answer.headers["Access-Control-Max-Age"] == "86400"
         # Only the host was looked up, and that is in memory.
         assert answer.statements == 0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from forumapi.models.access import platform_secret
-from forumapi.updates.link_without_sign_in import AppealLink
+from forumapi.updates.appeal_and_report_links import AppealLink
 from tests.api import Response
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox

@@ -18,10 +18,10 @@ from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
 from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.journal.journal import Author
-from forumapi.updates import mail_queue as update_mail
+from forumapi.updates import mail_enqueue as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from tests import services
 from tests.factories import Factory, Person, Site
 from tests.updates.stage import crowd
@@ -40,14 +40,16 @@ class Stage:
     def __init__(self, url: str) -> None:
         self.database = Database(url)
         self.make = Factory(self.database, "forum.test")
-        self.mail_requests: list[MailRequest] = []
+        self.mail_requests: list[MessageRequest] = []
         self.reader = EventReader(NAME, Dispatch(self._queue).work)
 
-    def _queue(self, tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+    def _queue(
+        self, tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]
+    ) -> None:
         update_mail.queue(tx, site_id, mail_requests)
         tx.after_commit(lambda: self.mail_requests.extend(mail_requests))
 
-    def read(self) -> list[MailRequest]:
+    def read(self) -> list[MessageRequest]:
         """Let the reader read all there is; what mail it asked for."""
         self.mail_requests = []
         number(self.database)
@@ -727,7 +729,7 @@ def test_a_reader_that_dies_while_it_tells_has_told_nobody_and_tells_all_later(
     comment = make.comment(make.conversation(site), by=bob, markdown=f"@{ana.name}")
     number(stage.database)
 
-    def die(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+    def die(tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]) -> None:
         raise KeyboardInterrupt
 
     dying = EventReader(NAME, Dispatch(die).work)

@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.models.notifications import update_types
 from forumapi.templates import DARK, LIGHT
 from forumapi.updates import unsubscribe
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, mail_request, reply
 
@@ -310,7 +310,7 @@ class Scene:
         box.watch(self.reader, self.chat)
 
     @property
-    def mail_request(self) -> MailRequest:
+    def mail_request(self) -> MessageRequest:
         return mail_request(
             self.reader, update_types.NEW_COMMENT, self.chat, by=self.writer, comment=self.comment
         )

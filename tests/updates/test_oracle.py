@@ -13,7 +13,7 @@ from forumapi.database.query import Query
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.journal import journal
 from forumapi.updates.dispatch import Dispatch
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from tests.api import Api
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
@@ -277,7 +277,7 @@ def tell(
     make: Factory, world: World, event: LoggedEvent, named: Sequence[int] = ()
 ) -> tuple[set[int], set[int]]:
     """(who got a row, who gets a mail) for one event, with these people named in its comment; nothing of it stays."""
-    mail_requests: list[MailRequest] = []
+    mail_requests: list[MessageRequest] = []
     rows: list[tuple[int]] = []
     dispatch = Dispatch(lambda tx, site_id, some: mail_requests.extend(some))
     with pytest.raises(Undone), make.database.write() as tx:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forumapi import itemtypes
 from forumapi.models.notifications import push_subscription
-from forumapi.outbound import web_push
+from forumapi.outbound import web_push_crypto
 from forumapi.updates import push_queue
 from forumapi.updates.push_sender import CircuitBreaker
 from tests.api import Api
@@ -386,7 +386,7 @@ def test_the_specifications_own_message_is_encrypted_as_it_says() -> None:
         int.from_bytes(unb64("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw")), ec.SECP256R1()
     )
 
-    made = web_push._encrypt(
+    made = web_push_crypto._encrypt(
         b"When I grow up, I want to be a watermelon",
         unb64(
             "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"

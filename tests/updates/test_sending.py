@@ -16,7 +16,7 @@ from forumapi.mail import bounces, outbox
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.mail_suppression import Suppression
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 from tests import postbox
 from tests.factories import Person, Site
 from tests.postbox import Postbox, mail_request, reply
@@ -30,7 +30,7 @@ def site(box: Postbox) -> Site:
     return box.make.site()
 
 
-def many(box: Postbox, site: Site, count: int) -> list[MailRequest]:
+def many(box: Postbox, site: Site, count: int) -> list[MessageRequest]:
     """Notices of one comment for so many people, taken up."""
     chat = box.make.conversation(site, by=site.member)
     comment = box.make.comment(chat, by=site.member)

@@ -12,12 +12,12 @@ from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.events.readers import EventReader, Readers
 from forumapi.updates.dispatch import NAME, Dispatch
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 
 TAKE = Query("test.take", "INSERT INTO taken (cause) SELECT unnest(%(causes)s::text[])")
 
 
-def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]) -> None:
     """Keep the causes, and say so."""
     tx.run(TAKE, causes=[mail_request.cause for mail_request in mail_requests])
     sys.stdout.write("taken\n")

@@ -16,7 +16,7 @@ import pytest
 
 from forumapi.concurrency.child_process import end_with_parent
 from forumapi.config import Config
-from forumapi.server import listener_holder, node_status
+from forumapi.server import health_client, listener_holder
 from tests import services
 from tests.fixtures import PLATFORM_DOMAIN, PROJECT
 from tests.nginx.stage import nginx
@@ -329,7 +329,7 @@ def test_a_bad_release_is_rolled_back_and_goes_no_further(
     assert machines[1].local + ": switching" not in done.stdout
     for machine in machines:
         assert (machine.held.build(), machine.link("current")) == ("first", "first")
-        assert node_status.health_problem(machine.config) == ""
+        assert health_client.health_problem(machine.config) == ""
         assert not machine.is_out
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from forumapi.config import Config
-from forumapi.server import listener_holder, node_status
+from forumapi.server import health_client, listener_holder
 from tests.fixtures import PROJECT
 from tests.services import free_port
 
@@ -115,7 +115,7 @@ def test_a_machine_is_not_to_blame_for_too_many_checks(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, answering(listening, [200, status]):
         config = Config(listen=f"127.0.0.1:{listening.getsockname()[1]}")
-        assert node_status.health_problem(config, is_out=True) == wrong
+        assert health_client.health_problem(config, is_out=True) == wrong
 
 
 # A web process that answers for the domain of the settings. It serves once no file `slow` is there, says that its

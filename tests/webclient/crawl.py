@@ -13,7 +13,7 @@ from selectolax.lexbor import LexborNode
 from werkzeug.exceptions import HTTPException
 
 import forumapi.webclient
-from forumapi.webclient import reserved_paths
+from forumapi.webclient import paths_left_to_api
 from forumapi.webclient.routes import MAP, ROUTES
 from tests.factories import Factory, Person, Site, Thing
 from tests.webclient.visitor import Page, Visitor
@@ -150,7 +150,7 @@ def crawl(address: tuple[str, int], town: Town, person: Person | None) -> Crawl:
         for link in page.tree.css("a[href]"):
             href = urljoin(path, link.attributes["href"] or "")
             plain = href.partition("#")[0]
-            if plain.startswith("/") and reserved_paths.is_page(plain.partition("?")[0]):
+            if plain.startswith("/") and paths_left_to_api.is_page(plain.partition("?")[0]):
                 waiting.append(plain)
         for form in forms_of(path, page):
             made.forms.setdefault(form.kind, form)

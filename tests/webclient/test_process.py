@@ -67,7 +67,7 @@ def test_it_shows_pages_and_takes_what_is_written(
 
 def test_it_is_started_without_a_database_and_imports_none() -> None:
     code = (
-        "import sys, forumapi.server.webclient_process;"
+        "import sys, forumapi.server.standalone_website;"
         "print(sorted(m for m in sys.modules if m.split('.')[0] in ('psycopg', 'boto3')"
         " or m.startswith(('forumapi.models', 'forumapi.handlers', 'forumapi.database', 'forumapi.permissions'))))"
     )

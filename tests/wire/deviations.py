@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from forumapi.wire.http_headers import CORS_REQUEST
+from forumapi.wire.documented_headers import CORS_REQUEST
 
 from .compare import Expected, Kind
 from .recording import Body, Recording, take_apart

@@ -34,19 +34,19 @@ def _in(args: argparse.Namespace, current: Config) -> int:
 
 
 def _put(current: Config, *, is_out: bool) -> int:
-    from forumapi.server import node_status
+    from forumapi.server import health_client
 
     try:
-        node_status.put(current, is_out=is_out)
+        health_client.put(current, is_out=is_out)
     except OSError as error:
         raise CommandError(str(error)) from None
     return OK
 
 
 def _check(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.server import node_status
+    from forumapi.server import health_client
 
-    if found := node_status.check(current, args.build, is_out=args.out, wait_s=args.wait):
+    if found := health_client.check(current, args.build, is_out=args.out, wait_s=args.wait):
         raise CommandError(found)
     return OK
 

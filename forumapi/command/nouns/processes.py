@@ -79,11 +79,11 @@ def _webclient(args: argparse.Namespace, current: Config) -> int:
     from gevent import monkey
 
     monkey.patch_all()
-    from forumapi.server import master, webclient_process
+    from forumapi.server import master, standalone_website
     from forumapi.server.worker import StartError
 
     try:
-        master.serve(own, webclient_process.WebsiteProcess)
+        master.serve(own, standalone_website.WebsiteProcess)
     except StartError as error:
         raise CommandError(str(error)) from None
     return OK

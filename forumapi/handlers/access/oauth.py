@@ -17,8 +17,8 @@ from forumapi.auth.oauth_request_validator import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result
-from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import access as schemas
 
 _JSON = "application/json"

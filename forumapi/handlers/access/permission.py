@@ -16,7 +16,7 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire.body import UNSET, Body, UnsetType, given
-from forumapi.wire.closed_values import closed_types
+from forumapi.wire.openapi_enums import closed_types
 from forumapi.wire.schemas import parts as schemas
 
 _BIGINT: Final = 2**63 - 1

@@ -35,7 +35,7 @@ from forumapi.request.handler import CREATE, READ, Handler, Param, needs
 from forumapi.request.response import Done, Found, Page, RawResponse, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import Body
-from forumapi.wire.closed_values import closed
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import events as schemas
 
 MAX_BATCH: Final = 1000

@@ -24,7 +24,7 @@ from forumapi.request.handler import CREATE, DELETE, READ, UPDATE, Handler, need
 from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
-from forumapi.wire.closed_values import COMMENTABLE, closed_types
+from forumapi.wire.openapi_enums import COMMENTABLE, closed_types
 from forumapi.wire.schemas import comments as schemas
 
 _PATHS: Final = (patch.DELETED, patch.MODERATED)

@@ -15,8 +15,8 @@ from forumapi.request.handler import CREATE, LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed_types
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed_types
 from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
 
 _MAX_VERSION = 2**31 - 1

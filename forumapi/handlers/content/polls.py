@@ -29,7 +29,7 @@ from forumapi.request.handler import CREATE, READ, UPDATE, Handler, needs
 from forumapi.request.response import Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import polls as schemas
 
 

@@ -15,7 +15,7 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
 from forumapi.request.response import Data, Result
 from forumapi.wire import body, json_fragments
-from forumapi.wire.closed_values import COMMENTABLE, closed_types
+from forumapi.wire.openapi_enums import COMMENTABLE, closed_types
 from forumapi.wire.schemas import comments as schemas
 
 

@@ -28,7 +28,7 @@ from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handl
 from forumapi.request.response import Done, Found, Page, Result, check_match
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
-from forumapi.wire.closed_values import closed, closed_types
+from forumapi.wire.openapi_enums import closed, closed_types
 from forumapi.wire.schemas import microcosms as schemas
 
 

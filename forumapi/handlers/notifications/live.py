@@ -13,7 +13,7 @@ from forumapi.errors import OUT_OF_RANGE, ApiError, Forbidden, Invalid
 from forumapi.models.access.identity import IDENTITY, OF_STREAM, WITH_TICKET, IdentityQuery, shaped
 from forumapi.models.notifications import live_event_queries
 from forumapi.observability import metrics
-from forumapi.realtime import live_connections, long_polling, websocket
+from forumapi.realtime import long_polling, socket_and_stream_connections, websocket
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.event_pump import check_topics, parse_topic
@@ -80,7 +80,9 @@ class LiveHandler(Handler):
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
-            connection = live_connections.SocketConnection(client, app.live, config, left)
+            connection = socket_and_stream_connections.SocketConnection(
+                client, app.live, config, left
+            )
             metrics.SOCKETS.add(1)
             try:
                 connection.serve(site, identity, config)
@@ -133,7 +135,9 @@ class LiveEventsHandler(Handler):
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
-            connection = live_connections.StreamConnection(client, app.live, config, proof)
+            connection = socket_and_stream_connections.StreamConnection(
+                client, app.live, config, proof
+            )
             try:
                 connection.serve(site, identity, config, follows, cursor)
             finally:
@@ -247,8 +251,8 @@ def _protocol(environ: dict[str, Any]) -> str:
     """
     offered = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(",")
     return (
-        live_connections.PROTOCOL
-        if live_connections.PROTOCOL in (one.strip() for one in offered)
+        socket_and_stream_connections.PROTOCOL
+        if socket_and_stream_connections.PROTOCOL in (one.strip() for one in offered)
         else ""
     )
 

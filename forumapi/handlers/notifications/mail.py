@@ -19,7 +19,7 @@ from forumapi.updates.digest import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _TEMPLATES: Final = "/api/v1/site/mail"

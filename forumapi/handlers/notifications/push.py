@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound
 from forumapi.models.notifications.push_subscription import MOST_ENDPOINT, PushSubscription
-from forumapi.outbound import web_push
+from forumapi.outbound import web_push_crypto
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
@@ -69,12 +69,12 @@ class PushSubscriptionsHandler(Handler):
             raise Invalid("endpoint", f"must have 1 to {MOST_ENDPOINT} characters")
         keys = given(sent.keys, PushKeys())
         public_key = _bytes("keys.p256dh", keys.p256dh)
-        if not web_push.is_public_key(public_key):
+        if not web_push_crypto.is_public_key(public_key):
             raise Invalid(
                 "keys.p256dh", "must be a point of P-256, uncompressed", code=OUT_OF_RANGE
             )
         auth_secret = _bytes("keys.auth", keys.auth)
-        if len(auth_secret) != web_push.AUTH_SECRET_BYTES:
+        if len(auth_secret) != web_push_crypto.AUTH_SECRET_BYTES:
             raise Invalid("keys.auth", "must be 16 bytes", code=OUT_OF_RANGE)
         # Resolving a name may take seconds: the connection is free for others meanwhile. Nothing was written yet.
         ctx.writer.end()
@@ -106,6 +106,6 @@ class PushSubscriptionHandler(Handler):
 def _bytes(field: str, text: str | UnsetType) -> bytes:
     """Decode the base64url text of the field `field` of a body; b"" for UNSET. Raises Invalid for any other text."""
     try:
-        return web_push.decode(given(text, ""))
+        return web_push_crypto.decode(given(text, ""))
     except ValueError:
         raise Invalid(field, "must be base64url", code=OUT_OF_RANGE) from None

@@ -26,7 +26,7 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Done, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, parse
-from forumapi.wire.closed_values import closed_types, type_names
+from forumapi.wire.openapi_enums import closed_types, type_names
 from forumapi.wire.schemas import watchers_and_ignored as schemas
 
 PATH: Final = "/api/v1/watchers"

@@ -29,8 +29,8 @@ from forumapi.request.handler import OWNER, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed, closed_types
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed, closed_types
 from forumapi.wire.schemas import updates_mail_webhooks as schemas
 
 _PATH: Final = "/api/v1/webhooks"

@@ -18,7 +18,7 @@ from forumapi.request.handler import MODERATE, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, given
-from forumapi.wire.closed_values import closed
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import roles as schemas
 
 # People shown on either side of a dry run.

@@ -15,7 +15,7 @@ from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.response import Done, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.closed_values import closed_types
+from forumapi.wire.openapi_enums import closed_types
 from forumapi.wire.schemas import watchers_and_ignored as schemas
 
 PATH = "/api/v1/ignored"

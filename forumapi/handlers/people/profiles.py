@@ -27,7 +27,7 @@ from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler
 from forumapi.request.response import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed_types
+from forumapi.wire.openapi_enums import closed_types
 from forumapi.wire.schemas import people as schemas
 
 MEMBER: Final = "/member"

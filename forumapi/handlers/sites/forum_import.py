@@ -44,7 +44,7 @@ from forumapi.request.multipart import UploadLimits
 from forumapi.request.response import Accepted, Data, Done, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
-from forumapi.wire.closed_values import closed
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import sites as schemas
 
 _IMPORT: Final = "/api/v1/site/import"

@@ -34,8 +34,8 @@ from forumapi.request.response import Data, Result
 from forumapi.text import rfc3339
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.closed_values import closed, closed_types, type_names
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed, closed_types, type_names
 from forumapi.wire.schemas import trust as schemas
 
 _MOST_TEXT: Final = 2_000

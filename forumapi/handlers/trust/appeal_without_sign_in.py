@@ -16,7 +16,7 @@ from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Result
-from forumapi.updates import link_without_sign_in
+from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 
 _CODE = (Param("code", str, "What the mail's link carries; signed."),)
@@ -89,7 +89,7 @@ class MailedAppealHandler(Handler):
 def _linked(ctx: Context) -> _Linked | None:
     tx, site_id = ctx.reader, ctx.site.id
     secret = platform_secret.find(tx, platform_secret.MAIL)
-    link = link_without_sign_in.read_appeal(secret, site_id, ctx.query.get("code", ""))
+    link = appeal_and_report_links.read_appeal(secret, site_id, ctx.query.get("code", ""))
     if link is None or not link.is_still(tx, site_id):
         return None
     found = Statement.find(tx, site_id, link.profile_id, link.statement_id)

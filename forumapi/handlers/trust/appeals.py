@@ -20,8 +20,8 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Found, Result
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import trust as schemas
 
 _MOST_TEXT = 2_000

@@ -22,8 +22,8 @@ from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.closed_values import closed, type_names
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed, type_names
 from forumapi.wire.schemas import trust as schemas
 
 _MOST_NOTE: Final = 2_000

@@ -16,8 +16,8 @@ from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
 from forumapi.request.response import Data, Done, Result
 from forumapi.wire.body import Body, given
-from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import trust as schemas
 
 _SERVICES: Final = "Stop Forum Spam (stopforumspam.com)", "Akismet (akismet.com)"

@@ -19,7 +19,7 @@ from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Result
-from forumapi.updates import link_without_sign_in
+from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 from forumapi.wire.body import UNSET, Body, UnsetType, given
 
@@ -92,7 +92,7 @@ class MailedReportHandler(Handler):
 
 def _made(ctx: Context, code: str) -> OwnReport | None:
     secret = platform_secret.find(ctx.reader, platform_secret.MAIL)
-    id = link_without_sign_in.read_report(secret, ctx.site.id, code)
+    id = appeal_and_report_links.read_report(secret, ctx.site.id, code)
     return OwnReport.of_guest(ctx.reader, ctx.site.id, id) if id else None
 
 

@@ -30,11 +30,11 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import email
-from forumapi.updates import link_without_sign_in
+from forumapi.updates import appeal_and_report_links
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.closed_values import closed, closed_types
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed, closed_types
 from forumapi.wire.schemas import trust as schemas
 
 _MOST_TEXT = 2_000
@@ -271,7 +271,7 @@ class GuestReportsHandler(Handler):
                 thing_url=site.page(f"{thing}/"),
                 kind=itemtypes.name_of(ref.item_type),
                 hours=unconfirmed_guest_report.HOURS,
-                url=f"{site.origin}{link_without_sign_in.REPORT_PATH}?code={secret}",
+                url=f"{site.origin}{appeal_and_report_links.REPORT_PATH}?code={secret}",
             )
         return Done()
 

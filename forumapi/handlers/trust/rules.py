@@ -30,8 +30,8 @@ from forumapi.request.handler import OWNER, Handler, needs
 from forumapi.request.response import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import UNSET, Body, UnsetType, given
-from forumapi.wire.closed_values import closed
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import rules as schemas
 
 _MOST_TITLE: Final = 100

@@ -13,10 +13,10 @@ from forumapi.errors import Invalid
 from forumapi.models.people.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
-from forumapi.porting.loading import rights, value_cleaning
+from forumapi.porting.loading import role_conversion, value_cleaning
 from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
-from forumapi.porting.loading.rights import Grant, Rights
+from forumapi.porting.loading.role_conversion import Grant, Rights
 
 # The site's owner is who made them: whoever owns a microcosm has every right in it.
 INSERT = Query(
@@ -196,7 +196,7 @@ class ForumWriter:
                     "include_guests": grant.include_guests,
                     "include_users": grant.include_users,
                     "members": sorted(members),
-                    **rights.columns(grant),
+                    **role_conversion.columns(grant),
                 }
             )
         self._origin.run(tx, INSERT_ROLES, rows)

@@ -49,7 +49,7 @@ from forumapi.porting.loading.items import ItemWriter
 from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.reactions_follows_bans import ExtrasWriter
-from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.role_conversion import Rights
 from forumapi.wire import legacy_urls
 from forumapi.wire.legacy_urls import RuleSet
 

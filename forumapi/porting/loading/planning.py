@@ -25,7 +25,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.loading import forums, value_cleaning
 from forumapi.porting.loading.comments import TOO_LONG, is_too_long
 from forumapi.porting.loading.people import person_key
-from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.role_conversion import Rights
 
 # Posts a second that the estimate counts on.
 PACE: Final = 1_000

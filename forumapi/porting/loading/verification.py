@@ -40,7 +40,7 @@ from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople, person_key
 from forumapi.porting.loading.reactions_follows_bans import field_key, left_out_as
-from forumapi.porting.loading.rights import Rights
+from forumapi.porting.loading.role_conversion import Rights
 from forumapi.porting.loading.visible_text import visible_text
 
 T = TypeVar("T")

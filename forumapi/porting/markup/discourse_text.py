@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from forumapi.porting.markup import foreign_markdown
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.text_tree import Unsaid
 from forumapi.text.markdown_preprocessing import outside_code
 

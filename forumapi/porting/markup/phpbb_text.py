@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from xml.parsers import expat
 
 from forumapi.porting.dumps.row_values import decoded
+from forumapi.porting.markup.converted_text import Converted, PostFile
 from forumapi.porting.markup.smilies import EMOJI
 from forumapi.porting.markup.text_tree import TextNode, Unsaid, to_markdown
 
@@ -23,16 +24,6 @@ _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _TAG = re.compile(r"<[^>]*>")
 
 
-class PostFile(NamedTuple):
-    """File attached to a post or private message. phpBB's texts refer to it by its position in the list of the post's
-    files, texts of XenForo, vBulletin and SMF by `id`.
-    """
-
-    id: str
-    name: str
-    is_picture: bool
-
-
 class CustomTag(NamedTuple):
     """BBCode that the board has defined. `tokens`: for each placeholder of the template, such as `TEXT1`, the name of
     the attribute that fills it; `template`: its HTML.
@@ -40,16 +31,6 @@ class CustomTag(NamedTuple):
 
     tokens: Mapping[str, str]
     template: str
-
-
-class Converted(NamedTuple):
-    """Text as Markdown. `answered`: old ids of the posts that the outermost quotations name; `shown`: ids of the files
-    that the text shows in place.
-    """
-
-    markdown: str
-    answered: tuple[str, ...] = ()
-    shown: frozenset[str] = frozenset()
 
 
 class PhpbbText:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from forumapi.porting.dumps.row_values import decoded
-from forumapi.porting.markup.phpbb_text import Converted, PostFile
+from forumapi.porting.markup.converted_text import Converted, PostFile
 from forumapi.porting.markup.smilies import EMOJI
 from forumapi.porting.markup.text_tree import TextNode, Unsaid, to_markdown
 

@@ -1,4 +1,6 @@
-"""Readers of other forums' storage as documents of the layout, one module a product; modules of rights beside some."""
+"""Readers of other forums' storage as documents of the layout, one module a product, and one for the layout itself;
+modules of rights beside some.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ def open_reader(
     may have after decompression, None for MAX_DUMP.
     """
     if product == "microcosm":
-        from forumapi.porting.readers.microcosm import MicrocosmReader
+        from forumapi.porting.readers.layout_files import LayoutReader
 
-        return MicrocosmReader(Path(source))
+        return LayoutReader(Path(source))
     if product == "mbox":
         from forumapi.porting.readers.mbox import MboxReader
 

@@ -46,8 +46,8 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.markup import discourse_text
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.discourse_text import DiscourseText
-from forumapi.porting.markup.phpbb_text import PostFile
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 from forumapi.porting.readers.table_reader import TableReader, data_url, followed, parents_first

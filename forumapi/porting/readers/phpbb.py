@@ -52,7 +52,8 @@ from forumapi.porting.layout import (
     PortedWarning,
     Unreadable,
 )
-from forumapi.porting.markup.phpbb_text import Converted, PhpbbText, PostFile, custom_tag
+from forumapi.porting.markup.converted_text import Converted, PostFile
+from forumapi.porting.markup.phpbb_text import PhpbbText, custom_tag
 from forumapi.porting.readers.phpbb_rights import GUESTS, REGISTERED, PhpbbRights
 from forumapi.porting.readers.table_reader import TableReader, followed
 

@@ -56,7 +56,7 @@ from forumapi.porting.layout import (
     PortedWarning,
     Unreadable,
 )
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.smf_text import SmfText
 from forumapi.porting.markup.text_tree import TextNode, to_markdown
 from forumapi.porting.readers import group_rights

@@ -50,8 +50,8 @@ from forumapi.porting.layout import (
     PortedVersion,
     Unreadable,
 )
-from forumapi.porting.markup.bbcode_text import BbcodeText
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
+from forumapi.porting.markup.xenforo_vbulletin_text import XenforoVbulletinText
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 from forumapi.porting.readers.table_reader import TableReader, data_url, parents_first
@@ -144,7 +144,7 @@ class VbulletinReader(TableReader):
             as_text(row["varname"]): as_text(row["value"])
             for row in source.rows("setting", ("varname", "value"))
         }
-        self._texts = BbcodeText()
+        self._texts = XenforoVbulletinText()
         self._rights = VbulletinRights(source)
 
     def board(self) -> Board:

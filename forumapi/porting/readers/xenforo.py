@@ -44,8 +44,8 @@ from forumapi.porting.layout import (
     PortedVersion,
     Unreadable,
 )
-from forumapi.porting.markup.bbcode_text import BbcodeText
-from forumapi.porting.markup.phpbb_text import PostFile
+from forumapi.porting.markup.converted_text import PostFile
+from forumapi.porting.markup.xenforo_vbulletin_text import XenforoVbulletinText
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 from forumapi.porting.readers.table_reader import TableReader, parents_first
@@ -141,7 +141,7 @@ class XenforoReader(TableReader):
             as_text(row["option_id"]): as_text(row["option_value"])
             for row in source.rows("option", ("option_id", "option_value"))
         }
-        self._texts = BbcodeText()
+        self._texts = XenforoVbulletinText()
         self._rights = XenforoRights(source)
 
     def board(self) -> Board:

@@ -23,7 +23,7 @@ from forumapi.request.response import (
     Result,
     StoredBytes,
 )
-from forumapi.wire.http_headers import CORS_REQUEST, CORS_RESPONSE
+from forumapi.wire.documented_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from forumapi.config import Config
 from forumapi.server.master import ForumApplication
 from forumapi.server.worker import StartResponse
-from forumapi.webclient import reserved_paths
+from forumapi.webclient import paths_left_to_api
 from forumapi.webclient.session import secrets_of
 from forumapi.webclient.transport import OverHttp
 from forumapi.webclient.website import Website
@@ -47,7 +47,7 @@ class WebsiteApplication:
         )
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if reserved_paths.is_page(environ.get("PATH_INFO", "")):
+        if paths_left_to_api.is_page(environ.get("PATH_INFO", "")):
             return self.website(environ, start_response)
         status, state = "404 Not Found", "website"
         if environ["PATH_INFO"] == READY:

@@ -9,10 +9,10 @@ from typing import Final
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.updates.mail_request import MailRequest
+from forumapi.updates.message_request import MessageRequest
 
 QUEUE: Final = Query(
-    "mail_queue.queue",
+    "mail_enqueue.queue",
     """
     INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_type_id, item_id, comment_id,
                              by_profile_id)
@@ -26,7 +26,7 @@ QUEUE: Final = Query(
 )
 
 
-def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MailRequest]) -> None:
+def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]) -> None:
     """Queue the requested mails of one site, each once for its cause; one statement, none without requests.
 
     Rows name what a mail is about and hold no text, so that a reader who has lost the right to it when it is sent gets

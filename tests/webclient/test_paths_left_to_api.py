@@ -7,7 +7,7 @@ import re
 import pytest
 
 from forumapi import routes
-from forumapi.webclient import reserved_paths
+from forumapi.webclient import paths_left_to_api
 from forumapi.webclient.routes import ROUTES
 from tests.nginx.stage import ETC
 
@@ -18,7 +18,7 @@ def test_nginx_sends_exactly_these_paths_to_the_api() -> None:
     (pattern,) = re.findall(r"location ~ \^/\(\?:([^)]*)\)\(\?:/\|\$\) \{", SITE)
     named = [f"/{path}" for path in pattern.replace("\\", "").split("|")]
 
-    assert tuple(named) == reserved_paths.API_PATHS
+    assert tuple(named) == paths_left_to_api.API_PATHS
 
 
 def test_each_other_place_of_nginx_is_the_api_s_or_its_own() -> None:
@@ -30,7 +30,7 @@ def test_each_other_place_of_nginx_is_the_api_s_or_its_own() -> None:
     for how, path in others:
         if how != "~":
             assert how in ("^~", "="), path
-            assert path == "/_files/" or not reserved_paths.is_page(path), path
+            assert path == "/_files/" or not paths_left_to_api.is_page(path), path
     blocks = re.findall(r"^location (.*?) \{\n(.*?)^\}", SITE, re.M | re.S)
     to_website = [name for name, text in blocks if "http://forumapi_website;" in text]
     assert to_website == ["/"]
@@ -39,12 +39,12 @@ def test_each_other_place_of_nginx_is_the_api_s_or_its_own() -> None:
 def test_no_address_of_the_api_is_a_page() -> None:
     for path in [*routes.ROOT, *routes.SITE]:
         # The front page alone is both: the API's where there is no website.
-        assert path == "/" or not reserved_paths.is_page(path), path
+        assert path == "/" or not paths_left_to_api.is_page(path), path
 
 
 def test_no_page_is_an_address_of_the_api() -> None:
     for path in list(ROUTES):
-        assert reserved_paths.is_page(path), path
+        assert paths_left_to_api.is_page(path), path
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,4 @@ def test_no_page_is_an_address_of_the_api() -> None:
     ],
 )
 def test_what_only_begins_like_one_is_a_page(path: str) -> None:
-    assert reserved_paths.is_page(path)
+    assert paths_left_to_api.is_page(path)

@@ -20,7 +20,7 @@ import msgspec
 from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
 from forumapi.realtime.event_pump import CODES, Live, bye_frame, parse_topic, topic_name
-from forumapi.realtime.protocol import PROTOCOL, Subscribe, Typing, Unsubscribe
+from forumapi.realtime.message_schemas import PROTOCOL, Subscribe, Typing, Unsubscribe
 from forumapi.realtime.subscription_index import Follow, Frame, LiveClient
 from forumapi.realtime.websocket import Ended, Socket
 

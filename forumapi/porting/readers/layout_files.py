@@ -157,7 +157,7 @@ class _Files:
             self._zip.close()
 
 
-class MicrocosmReader(BaseReader):
+class LayoutReader(BaseReader):
     """Reader of a layout in a folder or ZIP file. Raises LayoutError for one without any stream."""
 
     name = "microcosm"

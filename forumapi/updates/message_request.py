@@ -1,11 +1,13 @@
-"""Request for one mail about an update: updates/dispatch.py makes it, updates/mail_queue.py queues it."""
+"""Request for one mail or web push message about an update: dispatch.py makes it; mail_enqueue.py and push_queue.py
+queue it.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class MailRequest(NamedTuple):
+class MessageRequest(NamedTuple):
     """Request for one mail, or one web push message, to the profile `profile_id`, whose rights are checked again when
     it is sent.
 

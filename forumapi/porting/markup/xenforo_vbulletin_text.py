@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from forumapi.porting.markup import foreign_markdown
-from forumapi.porting.markup.phpbb_text import Converted, PostFile
+from forumapi.porting.markup.converted_text import Converted, PostFile
 from forumapi.porting.markup.text_tree import TextNode, Unsaid, linked, to_markdown
 
 _TAG = re.compile(
@@ -66,7 +66,7 @@ _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?![0-9])")
 _MAX_OPEN: Final = 100
 
 
-class BbcodeText:
+class XenforoVbulletinText:
     """Converter of one board's texts from BBCode into Markdown; `unsaid` counts over all of them what Markdown can't
     express.
     """

@@ -11,7 +11,7 @@ from forumapi.wire.client_address import Proxies
 from forumapi.wire.known_front_ends import FrontEnds
 
 
-class ConnectionCounter:
+class AddressConnectionLimit:
     """Counter of this worker's connections by the client's network: an IPv4 address, or the /64 of an IPv6 address.
 
     Not counted, under the network "": peers without an address (Unix sockets), trusted proxies, front ends.

@@ -27,7 +27,7 @@ _APPEAL: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})" + _SI
 _REPORT: Final = re.compile(r"([0-9]{1,18})" + _SIGNATURE)
 
 IS_STILL = Query(
-    "link_without_sign_in.is_still",
+    "appeal_and_report_links.is_still",
     """
     SELECT true
       FROM profiles p

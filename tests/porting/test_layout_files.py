@@ -18,7 +18,7 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.loading.planning import Planner
-from forumapi.porting.readers.microcosm import LayoutError, MicrocosmReader
+from forumapi.porting.readers.layout_files import LayoutError, LayoutReader
 from tests.porting import boards
 
 
@@ -38,7 +38,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
                 zipped.write(path, path.relative_to(tmp_path / "bikes").as_posix())
 
     for root in (tmp_path / "bikes", archive):
-        reader = MicrocosmReader(root)
+        reader = LayoutReader(root)
         assert dict(boards.streams_of(reader)) == dict(boards.streams_of(board))
         assert reader.board() == board.about
         file = reader.open(PortedAttachment(id="50", path="oil.png"))
@@ -76,7 +76,7 @@ def test_documents_of_older_drafts_are_taken(tmp_path: Path) -> None:
         {"id": 1, "forumPermissions": {"canView": True, "canPostNew": True}},
     )
     put(tmp_path, "attachments/5.json", {"id": 5, "onType": "user", "onId": 7, "name": "a.png"})
-    reader = MicrocosmReader(tmp_path)
+    reader = LayoutReader(tmp_path)
 
     (person,) = reader.profiles()
     assert isinstance(person, PortedProfile)
@@ -106,7 +106,7 @@ def test_an_index_lists_files_below_the_root_or_its_folder(tmp_path: Path) -> No
     ]
     put(tmp_path, "comments/index.json", {"type": "comments", "files": files})
 
-    found = list(MicrocosmReader(tmp_path).comments())
+    found = list(LayoutReader(tmp_path).comments())
 
     assert [one.id for one in found] == ["2", "12", "30"]
     assert isinstance(found[2], Unreadable)
@@ -127,7 +127,7 @@ def test_a_bad_document_is_told_and_the_others_come(tmp_path: Path, text: str, r
     put(tmp_path, "comments/2.json", {"onId": 1})
     (tmp_path / "comments/1.json").write_bytes(text.encode("latin-1"))
 
-    bad, good = MicrocosmReader(tmp_path).comments()
+    bad, good = LayoutReader(tmp_path).comments()
 
     assert isinstance(bad, Unreadable)
     assert bad.id == "1"
@@ -137,10 +137,10 @@ def test_a_bad_document_is_told_and_the_others_come(tmp_path: Path, text: str, r
 
 def test_what_is_no_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="none of the folders"):
-        MicrocosmReader(tmp_path)
+        LayoutReader(tmp_path)
     (tmp_path / "x.zip").write_bytes(b"PK no")
     with pytest.raises(LayoutError, match="no ZIP file"):
-        MicrocosmReader(tmp_path / "x.zip")
+        LayoutReader(tmp_path / "x.zip")
 
 
 def test_a_plan_says_what_comes_and_what_stays() -> None:
