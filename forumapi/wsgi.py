@@ -11,12 +11,10 @@ from forumapi.request import processor
 from forumapi.request.health import Health
 from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.webclient import paths_left_to_api
-from forumapi.webclient.session import secrets_of
-from forumapi.webclient.transport import InProcess
-from forumapi.webclient.website import Website
 
 if TYPE_CHECKING:
     from forumapi.config import Config
+    from forumapi.webclient.website import Website
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -73,6 +71,11 @@ class Application:
         return body if isinstance(body, (StreamedBody, ConnectionUpgrade)) else (body,)
 
     def _make_website(self) -> Website:
+        # Lazy: an eighth of the time in which a web process starts, for nothing where no website is shown.
+        from forumapi.webclient.session import secrets_of
+        from forumapi.webclient.transport import InProcess
+        from forumapi.webclient.website import Website
+
         config = self.app.config
         return Website(
             InProcess(self.api),

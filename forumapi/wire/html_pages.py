@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from typing import Final
 
 from markupsafe import Markup
 
 from forumapi import templates
 
-_STYLE: Final = templates.render("pages/page.css")
-
 _SELF: Final = "'self'"
 
 TYPE: Final = "text/html; charset=utf-8"
+
+
+@cache
+def _style() -> str:
+    return templates.render("pages/page.css")
 
 
 def _script(name: str) -> str:
@@ -35,7 +39,7 @@ def page(name: str, site_title: Markup, *, script: str = "", **values: object) -
     return templates.render(
         f"pages/{name}.html",
         site_title=site_title,
-        style=Markup(_STYLE),
+        style=Markup(_style()),
         script=Markup(_script(script)),
         **values,
     ).encode()
@@ -51,7 +55,7 @@ def headers(
     """
     scripts = f"script-src {_hash(_script(script))}; connect-src {connects_to}; " if script else ""
     policy = (
-        f"default-src 'none'; style-src {_hash(_STYLE)}; {scripts}base-uri 'none'; "
+        f"default-src 'none'; style-src {_hash(_style())}; {scripts}base-uri 'none'; "
         f"form-action {' '.join(filter(None, (_SELF, form_targets)))}; frame-ancestors 'none'"
     )
     return (
