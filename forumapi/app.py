@@ -1,4 +1,4 @@
-"""Composition of one web process: makes the database pool, caches, site directory, background threads and routes, and
+"""Composition of one web process: makes the database pool, caches, site cache, background threads and routes, and
 joins them.
 """
 
@@ -30,7 +30,7 @@ from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_recomputation_worker import Settler
 from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.sites import platform_health
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability import log
 from forumapi.observability.log import logger
@@ -99,7 +99,7 @@ class App(Services):
         self.answers = Lru(
             config.memory_cache_mb * 1024 * 1024 // 2, lambda _, data: len(data) + OVERHEAD
         )
-        self.sites = SiteDirectory(
+        self.sites = SiteCache(
             self.database,
             config.platform_domain,
             poll_ms=config.site_poll_ms,

@@ -134,7 +134,6 @@ from forumapi.handlers.people.erasures import (
     ProfileErasureHandler,
     QuotationsHandler,
 )
-from forumapi.handlers.people.gravatar import SiteAvatarsHandler
 from forumapi.handlers.people.ignored import IgnoredBatchHandler, IgnoredHandler
 from forumapi.handlers.people.personal_exports import (
     PersonalExportFileHandler,
@@ -147,7 +146,10 @@ from forumapi.handlers.people.profiles import (
     ProfileReadHandler,
     ProfilesHandler,
 )
-from forumapi.handlers.people.role_membership import HeldRolesHandler, RoleMembersHandler
+from forumapi.handlers.people.role_members_and_held_roles import (
+    HeldRolesHandler,
+    RoleMembersHandler,
+)
 from forumapi.handlers.people.roles import (
     DefaultRolesHandler,
     RoleHandler,
@@ -160,6 +162,7 @@ from forumapi.handlers.people.whoami import WhoamiHandler
 from forumapi.handlers.sites.api_docs import AsyncapiHandler, DocsHandler, OpenapiHandler
 from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
+from forumapi.handlers.sites.avatar_source import SiteAvatarsHandler
 from forumapi.handlers.sites.configuration_checks import StatusHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler

@@ -38,7 +38,7 @@ from forumapi.models.people.user import User
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule, RulePlan
 from forumapi.models.sites.site import Site as SiteRow
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
 from forumapi.models.sites.site_validation import SiteBody
 from forumapi.models.trust import appeal
@@ -526,7 +526,7 @@ class Factory:
         reply_to: Thing | None,
     ) -> int:
         markdown = markdown or f"Comment number {next(_number)}"
-        site = SiteDirectory(self.database, self.platform_domain).by_id(on.site.id, tx)
+        site = SiteCache(self.database, self.platform_domain).by_id(on.site.id, tx)
         assert site is not None
         draft = text_rendering.prepare(tx, site, markdown, short_links="http://localhost/out/")
         if isinstance(on, Person):

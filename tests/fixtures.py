@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import embedded_environ
 from forumapi.database.connections import Database
 from tests import services

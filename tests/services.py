@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import Config, resource
 from forumapi.database import embedded_postgres, migrations
 

@@ -28,13 +28,13 @@ from forumapi.database.connections import Database
 from forumapi.handlers.sites import configuration_checks
 from forumapi.handlers.sites.configuration_checks import Examiner
 from forumapi.models.access.identity import GUEST
-from forumapi.models.content.comment_page import CommentRow
+from forumapi.models.content.comment_documents import CommentRow
 from forumapi.models.content.file import StoredFile
 from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.page_cache import CachedPage, PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.sites.site import Site as SiteSnapshot
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.observability import log
 from forumapi.outbound.safe_http_client import Fetched, Outbound
 from forumapi.permissions import evaluator
@@ -163,7 +163,7 @@ def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
 
 def test_of_many_sites_some_are_held_and_all_are_answered(make: Factory) -> None:
     sites = [make.site() for _ in range(5)]
-    directory = SiteDirectory(make.database, make.platform_domain, most=2)
+    directory = SiteCache(make.database, make.platform_domain, most=2)
     trees = weakref.WeakSet[Tree]()
     reader = make.database.read()
     try:
@@ -441,9 +441,9 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),
     "updates.mail_rendering.EmailWriter._templates": (forms, 5 * MIB),
     "updates.dispatch.Dispatch._trees": (trees, 8 * MIB),
-    "models.sites.site_directory.SiteDirectory._by_id models.sites.site_directory.SiteDirectory._ids"
-    " models.sites.site_directory.SiteDirectory._seen models.sites.site_directory.SiteDirectory._written"
-    " models.sites.site.Site._finished": (sites, SiteDirectory.MOST_BYTES),
+    "models.sites.site_cache.SiteCache._by_id models.sites.site_cache.SiteCache._ids"
+    " models.sites.site_cache.SiteCache._seen models.sites.site_cache.SiteCache._written"
+    " models.sites.site.Site._finished": (sites, SiteCache.MOST_BYTES),
     "models.journal.activity_buffers.Activity._views models.journal.activity_buffers.Activity._hits"
     " models.journal.activity_buffers.Activity._active models.journal.activity_buffers.Activity._used"
     " models.journal.activity_buffers.Activity._noted models.journal.activity_buffers.Activity._used_noted": (
@@ -493,10 +493,14 @@ BRIEF = """
     models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
     files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
     models.journal.audit_check._Check._faults models.journal.audit_check._Check._erased
-    models.trust.target_changes.TargetChanges._changed models.trust.target_changes.TargetChanges._comment_writers
-    models.trust.target_changes.TargetChanges._item_writers models.trust.target_changes.TargetChanges._wrote
-    models.trust.target_changes.TargetChanges._bios models.trust.target_changes.TargetChanges._counts
-    models.trust.target_changes.TargetChanges._refreshed models.trust.target_changes.TargetChanges._activities
+    models.trust.target_batch_writer.TargetBatchWriter._changed
+    models.trust.target_batch_writer.TargetBatchWriter._comment_writers
+    models.trust.target_batch_writer.TargetBatchWriter._item_writers
+    models.trust.target_batch_writer.TargetBatchWriter._wrote
+    models.trust.target_batch_writer.TargetBatchWriter._bios
+    models.trust.target_batch_writer.TargetBatchWriter._counts
+    models.trust.target_batch_writer.TargetBatchWriter._refreshed
+    models.trust.target_batch_writer.TargetBatchWriter._activities
     text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine

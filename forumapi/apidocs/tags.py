@@ -87,7 +87,7 @@ TAGS: Final = (
     Tag(
         "Roles",
         "Roles of a microcosm or of the whole site, their members and criteria.",
-        ("roles", "role_membership", "criteria"),
+        ("roles", "role_members_and_held_roles", "criteria"),
     ),
     Tag(
         "Sites",
@@ -99,7 +99,7 @@ TAGS: Final = (
             "legal",
             "configuration_checks",
             "usage",
-            "gravatar",
+            "avatar_source",
             "forum_import",
             "erasure_rule",
         ),

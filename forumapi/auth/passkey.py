@@ -17,7 +17,7 @@ from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
     from forumapi.database.connections import Transaction
-    from forumapi.models.access.account_owner import AccountOwner
+    from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
     from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
@@ -95,7 +95,7 @@ class PasskeyBackend(Backend):
         return Verified(known.email, is_platforms=not _has_own(site), has_second_factor=True)
 
 
-def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
+def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
     """Begin to register a passkey of `owner`; return the flow's secret and the argument of
     `navigator.credentials.create`.
     """
@@ -111,7 +111,7 @@ def offer(tx: Transaction, site: Site, owner: AccountOwner) -> Begun:
 def register(
     tx: Transaction,
     site: Site,
-    owner: AccountOwner,
+    owner: UnlimitedTokenUser,
     flow: str,
     credential: dict[str, Any],
     name: str,

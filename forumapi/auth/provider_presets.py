@@ -101,7 +101,7 @@ class MicrosoftBackend(OpenidBackend):
 
 class Auth0Backend(OpenidBackend):
     """Sign-in through an Auth0 tenant, by OpenID Connect. `POST /auth0` of v1 is another method, with settings of its
-    own (auth0.py).
+    own (auth0_v1_exchange.py).
     """
 
     name = "auth0"

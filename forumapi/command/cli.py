@@ -15,7 +15,6 @@ from typing import Final
 
 from forumapi import __version__, build, config
 from forumapi.command.nouns import (
-    api,
     audit,
     backup,
     ban,
@@ -29,6 +28,7 @@ from forumapi.command.nouns import (
     migrate,
     node,
     processes,
+    routes_openapi_docs,
     settings,
     sign_in_methods,
     site,
@@ -43,7 +43,7 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
     processes.add,
     cron.add,
     migrate.add,
-    api.add_routes,
+    routes_openapi_docs.add_routes,
     node.add,
     backup.add,
     install_seed_doctor_shell.add_install,
@@ -60,7 +60,7 @@ _ALL: Final[tuple[Callable[[Commands], None], ...]] = (
     sign_in_methods.add,
     webhooks.add,
     install_seed_doctor_shell.add_seed,
-    api.add,
+    routes_openapi_docs.add,
     install_seed_doctor_shell.add,
 )
 

@@ -29,7 +29,7 @@ import psycopg
 
 from forumapi import itemtypes
 from forumapi.concurrency import signals
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import Config, embedded_environ
 from forumapi.database import embedded_postgres, migrations
 from forumapi.server import health_client, listener_holder

@@ -9,7 +9,7 @@ from typing import Final
 
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
-from forumapi.models.journal import audit, audit_chain, audit_hash
+from forumapi.models.journal import audit_chain, audit_hash, audit_log_retention
 from forumapi.models.journal.audit_hash import Head
 from forumapi.observability.log import logger
 
@@ -26,7 +26,7 @@ def audit_heads(tx: Transaction, config: Config) -> str:
     """
     keys = audit_hash.keys(config.audit_key, config.data_path)
     adopted = audit_chain.adopt(tx, AT_ONCE)
-    forgotten = audit.forget(tx, config.audit_retention_days, AT_ONCE)
+    forgotten = audit_log_retention.forget(tx, config.audit_retention_days, AT_ONCE)
     for site_id in audit_chain.aged(tx, config.audit_retention_days):
         while forgotten < MOST:
             found = audit_chain.forget(tx, site_id, config.audit_retention_days, keys, AT_ONCE)

@@ -19,7 +19,7 @@ from forumapi.config import Config
 from forumapi.cron import file_cleanup
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
-from forumapi.models.content import comment_page
+from forumapi.models.content import comment_documents
 from forumapi.models.people import profile_summary
 from forumapi.models.privacy import erasure_steps
 from forumapi.models.privacy.erasure_steps import Erasing
@@ -29,7 +29,7 @@ WORKING_S: Final = 20.0
 
 # Documents by what `Erasing.stale` calls them.
 _KINDS: Final = {
-    "comment": (comment_page.SUMMARY.name, comment_page.DETAIL.name),
+    "comment": (comment_documents.SUMMARY.name, comment_documents.DETAIL.name),
     "profile": (profile_summary.SUMMARY.name,),
 }
 

@@ -21,7 +21,7 @@ from forumapi.files.thumbnails import scratch
 from forumapi.mail import outbox
 from forumapi.models.content import file
 from forumapi.models.sites import site_export
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.sites.site_export import ExportClaim
 from forumapi.observability.log import logger
 from forumapi.porting.exports import exporting
@@ -178,7 +178,7 @@ def _notify(
 ) -> None:
     if not outbox.is_possible(config):
         return
-    directory = SiteDirectory(
+    directory = SiteCache(
         database,
         config.platform_domain,
         scheme=config.scheme,

@@ -32,7 +32,7 @@ from forumapi.mail import outbox
 from forumapi.models.content import file
 from forumapi.models.sites import site_import
 from forumapi.models.sites.site import Site
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.sites.site_import import PLAN, RUN, UNDO, VERIFY, ImportClaim
 from forumapi.observability.log import logger
 from forumapi.porting import readers
@@ -371,7 +371,7 @@ class _ImportRun:
     def _site(self) -> Site:
         tx = self._database.read()
         try:
-            directory = SiteDirectory(self._database, self._config.platform_domain)
+            directory = SiteCache(self._database, self._config.platform_domain)
             site = directory.by_id(self._claim.site_id, tx)
         finally:
             tx.end()
@@ -497,7 +497,7 @@ def _notify(
 ) -> None:
     if not emails or not outbox.is_possible(config):
         return
-    directory = SiteDirectory(
+    directory = SiteCache(
         database,
         config.platform_domain,
         scheme=config.scheme,

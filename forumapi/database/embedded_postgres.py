@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 
 if TYPE_CHECKING:
     from forumapi.config import Config

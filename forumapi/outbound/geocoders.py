@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from forumapi.concurrency.offload import offload
+from forumapi.concurrency.blocking_disk_calls import offload
 from forumapi.config import Config
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, is_public
 

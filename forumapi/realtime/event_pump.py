@@ -32,7 +32,7 @@ from forumapi.errors import (
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
-from forumapi.models.content import attendee, comment_page, huddle_page, item_page
+from forumapi.models.content import attendee, comment_documents, huddle_page, item_page
 from forumapi.models.notifications import live_event_queries
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.models.people import role_recomputation
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.pages.document_reader import Documents
     from forumapi.models.sites.site import Site
-    from forumapi.models.sites.site_directory import SiteDirectory
+    from forumapi.models.sites.site_cache import SiteCache
     from forumapi.permissions.evaluator import Tree
     from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 
@@ -209,7 +209,7 @@ class Live:
     def __init__(
         self,
         database: Database,
-        sites: SiteDirectory,
+        sites: SiteCache,
         documents: Documents,
         config: Callable[[], Config],
         url: str,
@@ -892,7 +892,7 @@ class Live:
         site_id, kept = listeners.site.id, self._documents
         found: dict[ThingKey, bytes] = {}
         for item_type, read in (
-            (itemtypes.COMMENT, comment_page.by_ids),
+            (itemtypes.COMMENT, comment_documents.by_ids),
             (itemtypes.HUDDLE, huddle_page.by_ids),
         ):
             ids = sorted(id for _, id, _ in wanted.get(item_type, ()))

@@ -24,7 +24,7 @@ from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_recomputation_worker import Settler
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
@@ -65,7 +65,7 @@ class Services:
     small_files: Lru[str, bytes]
     # Finished answers, by site and entity tag, which covers every byte.
     answers: Lru[tuple[int, str], bytes]
-    sites: SiteDirectory
+    sites: SiteCache
     activity: Activity
     old_sites: Mapping[str, RuleSet]
     profile_marks: KeysetMarks

@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import Config, load
 from forumapi.errors import ConfigError
 from forumapi.observability import log

@@ -31,7 +31,7 @@ from forumapi.updates.mail_templates import CompiledTemplate, RenderedMail
 if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.sites.site import Site
-    from forumapi.models.sites.site_directory import SiteDirectory
+    from forumapi.models.sites.site_cache import SiteCache
     from forumapi.permissions.evaluator import Tree
 
 # Bytes of the cache of compiled templates.
@@ -46,13 +46,11 @@ _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)
 
 
 class EmailWriter:
-    """Renderer of queued mails, one for each process, called by the outbox. `sites`: directory of sites, for present
+    """Renderer of queued mails, one for each process, called by the outbox. `sites`: cache of sites, for present
     titles, addresses and rights; `config()` returns the present settings.
     """
 
-    def __init__(
-        self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
-    ) -> None:
+    def __init__(self, database: Database, sites: SiteCache, config: Callable[[], Config]) -> None:
         self._database = database
         self._sites = sites
         self._config = config

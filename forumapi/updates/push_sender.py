@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from forumapi.config import Config
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
-    from forumapi.models.sites.site_directory import SiteDirectory
+    from forumapi.models.sites.site_cache import SiteCache
     from forumapi.permissions.evaluator import Tree
 
 BATCH: Final = 40
@@ -119,9 +119,7 @@ class PushSender(PollingThread):
 
     POLL_S = 5.0
 
-    def __init__(
-        self, database: Database, sites: SiteDirectory, config: Callable[[], Config]
-    ) -> None:
+    def __init__(self, database: Database, sites: SiteCache, config: Callable[[], Config]) -> None:
         super().__init__("push", "messages of web push are delayed")
         self._database = database
         self._sites = sites

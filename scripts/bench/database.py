@@ -14,7 +14,7 @@ from psycopg import sql
 
 from forumapi import config
 from forumapi.command import seed
-from forumapi.command.seed.random_site_shape import SIZES, SizeName
+from forumapi.command.seed.simulated_activity import SIZES, SizeName
 from forumapi.cron import runner
 from forumapi.database import embedded_postgres, migrations
 from scripts.bench import searches

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from scripts.bench import proc
 from scripts.chaos.scenarios import SCENARIOS
 from scripts.chaos.stage import LeftOut, Wrong, prepare, stage

@@ -607,7 +607,7 @@ def cold_page(stage: Stage, server: embedded_postgres.Server) -> None:
     stage.at_most("not answered with 200", failed, 0, "{:.0f}")
     if failed:
         stage.missed.append(f"answered {dict(statuses)}")
-    for name in ("item_page.page", "comment_page.load"):
+    for name in ("item_page.page", "comment_documents.load"):
         most = max(int(one.get(name, 0)) for one in fills)
         stage.at_most(f"fills a node ({name})", most, 1, "{:.0f}")
         for number, one in enumerate(fills, 1):

@@ -122,7 +122,7 @@ TESTS: Final = (
     ("forumapi/models/access/passkey.py", "tests/auth/test_passkeys.py"),
     ("forumapi/models/access/totp.py", "tests/auth/test_second_factor.py"),
     (
-        "forumapi/models/access/account_owner.py",
+        "forumapi/models/access/unlimited_token_user.py",
         "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
     ),
     (
@@ -219,7 +219,7 @@ TESTS: Final = (
         "forumapi/models/access/identity.py",
         "tests/permissions/test_limited_tokens.py tests/handlers/people/test_ignored.py",
     ),
-    ("forumapi/models/people/gravatar.py", "tests/handlers/people/test_gravatar.py"),
+    ("forumapi/models/people/gravatar.py", "tests/cron/test_gravatars.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
     ("forumapi/models/notifications/mail_suppression.py", "tests/updates/test_sending.py"),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),

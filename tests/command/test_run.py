@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from PIL import Image
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.database import embedded_postgres
 from tests.fixtures import PROJECT
 from tests.services import free_port

@@ -13,7 +13,7 @@ from forumapi.cron import maintenance_jobs
 from forumapi.cron.audit_chain_maintenance import audit_heads
 from forumapi.cron.schedule import JOBS
 from forumapi.database.query import Query
-from forumapi.models.journal import audit
+from forumapi.models.journal import audit_page
 from forumapi.models.microcosms import microcosm_counters
 from tests.factories import Factory
 from tests.services import wait_until
@@ -168,7 +168,7 @@ def test_addresses_in_the_audit_become_hashes_after_a_while(make, site):
     assert "0 addresses hashed" in perform(make, maintenance_jobs.expired_credentials)
 
     with make.database.write() as tx:
-        entries = audit.of_profile(tx, site.id, site.member.id)
+        entries = audit_page.of_profile(tx, site.id, site.member.id)
     shown = {entry.item_id: entry.ip for entry in entries if entry.item_type_id == 6}
     assert shown[4] == "192.0.2.1"
     assert shown[1] == shown[2] != shown[3]

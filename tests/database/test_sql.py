@@ -259,7 +259,7 @@ def _without_readable(queries: dict[str, Query]) -> Iterator[tuple[str, str, str
 
 
 # Its rows stand on the caller's own comments too; tests/handlers/people/test_erasures.py holds the condition.
-ANCHORED = frozenset(("quotation.page",))
+ANCHORED = frozenset(("quotation_page.page",))
 
 
 def test_a_list_that_loses_its_condition_on_what_is_readable_is_found() -> None:

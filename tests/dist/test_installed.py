@@ -20,7 +20,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from tests import services
 from tests.dist import one_file
 from tests.fixtures import PROJECT

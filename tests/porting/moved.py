@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forumapi.config import Config
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.porting.layout import ForumReader
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import Loader, Outcome
@@ -41,7 +41,7 @@ class Moved:
     def load(self, *granted: str) -> Outcome:
         """Load what did not come yet."""
         tx = self.make.database.read()
-        site = SiteDirectory(self.make.database, self.make.platform_domain).by_id(self.site.id, tx)
+        site = SiteCache(self.make.database, self.make.platform_domain).by_id(self.site.id, tx)
         tx.end()
         assert site is not None
         return Loader(
@@ -88,7 +88,7 @@ def move_in(make: Factory, config: Config, reader: ForumReader) -> tuple[Moved, 
     made = Moved(make, config, make.site(), reader)
     made.load()
     with make.database.write() as tx:
-        site = SiteDirectory(make.database, make.platform_domain).by_id(made.site.id, tx)
+        site = SiteCache(make.database, make.platform_domain).by_id(made.site.id, tx)
         assert site is not None
         report = Verifier(tx, config, site, made.origin, reader).run()
     text = "\n".join(table(report))

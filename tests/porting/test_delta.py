@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from forumapi.config import Config
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.porting.layout import PortedBan, PortedReaction
 from forumapi.porting.loading.verification import Verifier
 from tests.factories import Factory
@@ -37,7 +37,7 @@ def test_a_later_dump_adds_what_is_new(make: Factory, config: Config) -> None:
         assert moved.rows(count) == straight.rows(count), table
     assert moved.rows("SELECT count(*) FROM import_leftouts WHERE site_id = %(s)s") == [(7,)]
     tx = make.database.read()
-    site = SiteDirectory(make.database, make.platform_domain).by_id(moved.site.id, tx)
+    site = SiteCache(make.database, make.platform_domain).by_id(moved.site.id, tx)
     assert site is not None
     report = Verifier(tx, config, site, moved.origin, moved.reader).run()
     tx.end()

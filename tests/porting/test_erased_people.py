@@ -8,7 +8,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import erasures
-from forumapi.models.privacy.erasure import ErasureRequest
+from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forumapi.config import Config, embedded_environ
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.porting.layout import (
     PortedComment,
     PortedConversation,
@@ -123,7 +123,7 @@ def test_an_import_killed_again_and_again_is_the_same_as_one_that_was_not(
     assert counted(killed) == counted(straight)
     for moved in (straight, killed):
         tx = make.database.read()
-        site = SiteDirectory(make.database, make.platform_domain).by_id(moved.site.id, tx)
+        site = SiteCache(make.database, make.platform_domain).by_id(moved.site.id, tx)
         origin = Origin.find(tx, moved.site.id, "import")
         assert site is not None
         assert origin is not None

@@ -13,7 +13,7 @@ from forumapi.command.seed import counter_verification
 from forumapi.config import Config
 from forumapi.cron import erasures
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.privacy.erasure import ErasureRequest
+from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.permissions import evaluator
 from forumapi.porting.layout import (
     PortedAlias,

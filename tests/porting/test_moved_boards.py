@@ -13,7 +13,7 @@ from forumapi.config import Config
 from forumapi.itemtypes import ATTACHMENT, COMMENT, CONVERSATION, HUDDLE, MICROCOSM, PROFILE
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites import legacy_ids
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.permissions import evaluator
 from forumapi.porting.dumps.row_values import decoded
 from forumapi.porting.loading.verification import Verifier, table
@@ -132,7 +132,7 @@ def test_a_board_of_the_product_moves_in(
     assert not wrong, (len(wrong), wrong[:5])
 
     with make.database.write() as writing:
-        directory = SiteDirectory(make.database, make.platform_domain)
+        directory = SiteCache(make.database, make.platform_domain)
         site = directory.by_id(moved.site.id, writing)
         assert site is not None
         report = Verifier(writing, config, site, moved.origin, reader).run()

@@ -6,14 +6,14 @@ import pytest
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.porting.loading.verification import ImportReport, Verifier, table
 from tests.porting.moved import Moved
 
 
 def verified(moved: Moved, tx: Transaction) -> ImportReport:
     """The report on an import, as a transaction sees it."""
-    site = SiteDirectory(moved.make.database, moved.make.platform_domain).by_id(moved.site.id, tx)
+    site = SiteCache(moved.make.database, moved.make.platform_domain).by_id(moved.site.id, tx)
     assert site is not None
     return Verifier(tx, moved.config, site, moved.origin, moved.reader).run()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import kosoku
 import pytest
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from tests.fixtures import PROJECT
 from tests.services import free_port
 

@@ -18,7 +18,7 @@ from forumapi.events import event_log
 from forumapi.models.access import identity
 from forumapi.models.notifications import live_event_queries
 from forumapi.models.pages.document_reader import Documents
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from forumapi.realtime.event_pump import Live
 from forumapi.realtime.subscription_index import Follow, Frame, Topic
 from forumapi.wsgi import create_app
@@ -212,7 +212,7 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
     app = create_app(
         Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
     ).app
-    directory = SiteDirectory(database, PLATFORM_DOMAIN)
+    directory = SiteCache(database, PLATFORM_DOMAIN)
     documents: Documents = app.documents
     nowhere = "postgresql:///nothing?host=/nonexistent"  # nothing is heard
     pushing = Still(database, directory, documents, lambda: app.config, nowhere)
@@ -348,7 +348,7 @@ def test_what_a_poll_that_failed_left_undone_is_done_by_the_next_one(
         Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
     ).app
     database = Failing(database_url)
-    directory = SiteDirectory(database, PLATFORM_DOMAIN)
+    directory = SiteCache(database, PLATFORM_DOMAIN)
     documents: Documents = app.documents
     pushing = Still(
         database,

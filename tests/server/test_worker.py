@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import config
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.request.response import NO_CACHE
 from forumapi.server.worker import _last_answer
 from tests import services

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forumapi import itemtypes
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.database.connections import Database
 from forumapi.events import event_log
 from tests import services

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from tests.fixtures import PLATFORM_DOMAIN
 from tests.nginx.stage import Nginx
 from tests.services import free_port

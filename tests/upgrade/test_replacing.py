@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import Config
 from tests import services
 from tests.api import Api

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from forumapi.concurrency.child_process import end_with_parent
+from forumapi.concurrency.end_with_parent import end_with_parent
 from tests import services
 from tests.factories import Factory
 from tests.fixtures import Server

@@ -100,10 +100,10 @@ def _verify(args: argparse.Namespace, current: Config) -> int:
 def _list(args: argparse.Namespace, current: Config) -> int:
     from forumapi import itemtypes
     from forumapi.command import admin
-    from forumapi.models.journal import audit
+    from forumapi.models.journal import audit_page
 
     with reading(current) as tx:
-        found = audit.of_profile(tx, admin.site_id(tx, args.site), args.profile, args.limit)
+        found = audit_page.of_profile(tx, admin.site_id(tx, args.site), args.profile, args.limit)
     rows = [
         {
             "created": one.created,

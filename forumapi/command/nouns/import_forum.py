@@ -306,11 +306,11 @@ def _site_id(tx: Transaction, args: argparse.Namespace, current: Config) -> int:
 
 
 def _site(database: Database, current: Config, site_id: int) -> Site:
-    from forumapi.models.sites.site_directory import SiteDirectory
+    from forumapi.models.sites.site_cache import SiteCache
 
     tx = database.read()
     try:
-        site = SiteDirectory(database, current.beside_run.platform_domain).by_id(site_id, tx)
+        site = SiteCache(database, current.beside_run.platform_domain).by_id(site_id, tx)
     finally:
         tx.end()
     if site is None:

@@ -1,6 +1,6 @@
 """Data sets for demonstration, tests and measurements.
 
-`corpus` makes the source texts, `random_site_shape` decides who writes what, where and when, `rendered_texts` renders
+`corpus` makes the source texts, `simulated_activity` decides who writes what, where and when, `rendered_texts` renders
 the texts, `site_rows` turns a shape into rows, `bulk_loader` loads the rows, `counter_verification` counts all stored
 counters again. `demonstration` holds the sites `bikes` and `trains`, `sized_data_set` loads the sizes S, M and L.
 """

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from forumapi.command.seed.corpus import SEED
-from forumapi.command.seed.random_site_shape import (
+from forumapi.command.seed.simulated_activity import (
     BENCH_KEY,
     BENCH_MEMBERS,
     DEEP,

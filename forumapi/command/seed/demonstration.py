@@ -8,10 +8,11 @@ from random import Random
 from typing import Final
 
 from forumapi.command import admin
-from forumapi.command.seed import random_site_shape as shapes
+from forumapi.command.seed import simulated_activity as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress
 from forumapi.command.seed.corpus import SEED, Corpus
-from forumapi.command.seed.random_site_shape import (
+from forumapi.command.seed.rendered_texts import Texts
+from forumapi.command.seed.simulated_activity import (
     DAY,
     HOUR,
     PRIVATE,
@@ -20,7 +21,6 @@ from forumapi.command.seed.random_site_shape import (
     Shape,
     SitePlan,
 )
-from forumapi.command.seed.rendered_texts import Texts
 from forumapi.command.seed.site_rows import SiteWriter
 from forumapi.command.seed.sized_data_set import filling
 from forumapi.config import Config

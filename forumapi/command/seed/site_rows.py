@@ -16,11 +16,12 @@ from datetime import timedelta
 from random import Random
 from typing import Final, NamedTuple
 
-from forumapi.command.seed import random_site_shape as shapes
+from forumapi.command.seed import simulated_activity as shapes
 from forumapi.command.seed.bench_landmarks import bench_tokens
 from forumapi.command.seed.bulk_loader import Bar, Store, field
 from forumapi.command.seed.corpus import SEED
-from forumapi.command.seed.random_site_shape import (
+from forumapi.command.seed.rendered_texts import Texts
+from forumapi.command.seed.simulated_activity import (
     DAY,
     DELETED,
     HOUR,
@@ -32,7 +33,6 @@ from forumapi.command.seed.random_site_shape import (
     Conversation,
     Shape,
 )
-from forumapi.command.seed.rendered_texts import Texts
 from forumapi.itemtypes import CONVERSATION, MICROCOSM, PROFILE
 from forumapi.text import email, short_text_cleaning
 from forumapi.text.render import RENDERER_VERSION

@@ -8,11 +8,11 @@ from typing import Final
 
 import psycopg
 
-from forumapi.command.seed import random_site_shape as shapes
+from forumapi.command.seed import simulated_activity as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress, Store, vacuum_analyze
 from forumapi.command.seed.corpus import Corpus, SeedError
-from forumapi.command.seed.random_site_shape import SIZES, SizeName
 from forumapi.command.seed.rendered_texts import Texts
+from forumapi.command.seed.simulated_activity import SIZES, SizeName
 from forumapi.command.seed.site_rows import SeededUser, SiteWriter
 from forumapi.config import Config
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
-from forumapi.files.images import ProcessedImage, metadata
+from forumapi.files.images import ProcessedImage, metadata_removal
 
 FORMATS: Final = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
 _OPTIONS: Final[dict[str, dict[str, int]]] = {
@@ -84,8 +84,8 @@ def make(
             return _written(data, target, image.size, width * height, is_animated=False)
     data = source.read_bytes()
     try:
-        kept = metadata.stripped(data, kind)
-    except metadata.BrokenError as error:
+        kept = metadata_removal.stripped(data, kind)
+    except metadata_removal.BrokenError as error:
         raise RefusedError(f"this image is damaged: {error}") from None
     if kept is data:
         return ProcessedImage(

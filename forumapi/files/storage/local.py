@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from forumapi.concurrency.offload import offload
+from forumapi.concurrency.blocking_disk_calls import offload
 from forumapi.files.storage.base import PIECE, MissingError, Served, StorageError
 
 

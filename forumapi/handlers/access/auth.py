@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from forumapi.auth import auth0, backend_list, backends, sign_in
+from forumapi.auth import auth0_v1_exchange, backend_list, backends, sign_in
 from forumapi.auth.backends import Begin, SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
@@ -165,7 +165,7 @@ class Auth0Handler(Handler):
         400 while the site lacks one of its three Auth0 settings. 401 if the tenant refuses, if the tenant does not call
         the address verified, if the access token is another client's, and for people with a second factor.
         """
-        tenant = auth0.tenant(ctx.reader, ctx.site.id)
+        tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")
         if not code and not (given_token and sent.TokenType):
             raise Invalid("Code", "or AccessToken with TokenType is required")
@@ -176,9 +176,9 @@ class Auth0Handler(Handler):
         ctx.end_writer()
         app, site = ctx.app, ctx.site
         if code:
-            email = auth0.email_of_code(app.config, tenant, code, site.url)
+            email = auth0_v1_exchange.email_of_code(app.config, tenant, code, site.url)
         else:
-            email = auth0.email_of_token(app.config, tenant, given_token)
+            email = auth0_v1_exchange.email_of_token(app.config, tenant, given_token)
         # The site's owner chose the tenant: what it says counts there.
         verified = Verified(email, client_id, is_platforms=site.is_root)
         agent = ctx.environ.get("HTTP_USER_AGENT", "")

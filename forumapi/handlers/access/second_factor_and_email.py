@@ -14,8 +14,8 @@ from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
 from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
-from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri
+from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.models.journal import journal
 from forumapi.models.people import email_change
 from forumapi.models.people.email_change import EmailChange
@@ -44,7 +44,7 @@ class OneTimeHandler(Handler):
     @needs(LOGIN, answer=schemas.OneTime)
     def get(self, ctx: Context) -> Result:
         """The state of the second factor: `since` when it is on, and the number of unused recovery codes."""
-        owner = AccountOwner.find(ctx.reader, ctx.identity)
+        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
         factor = Totp.find(ctx.reader, owner.user_id)
         since = factor.confirmed if factor else None
         return Data(
@@ -63,7 +63,7 @@ class OneTimeHandler(Handler):
 
         409 if it is on already.
         """
-        owner = AccountOwner.lock(ctx.writer, ctx.identity)
+        owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
         if secret is None:
             raise Conflict("You have a second factor already; DELETE it first")
@@ -126,15 +126,17 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany, and
     Forbidden for a token with limited scopes.
     """
-    user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
+    user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
     with ctx.app.database.write() as tx:
         count_try(tx, user_id)
     return ctx.app.database.write()
 
 
-def _proven(ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False) -> AccountOwner:
-    owner = AccountOwner.lock(tx, ctx.identity)
+def _proven(
+    ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False
+) -> UnlimitedTokenUser:
+    owner = UnlimitedTokenUser.lock(tx, ctx.identity)
     if not Totp.use_code(tx, owner.user_id, given(sent.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or expired")
     return owner
@@ -168,7 +170,7 @@ class EmailAddressHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The caller's e-mail address."""
         return Data(
-            json_fragments.dumps({"email": AccountOwner.find(ctx.reader, ctx.identity).email})
+            json_fragments.dumps({"email": UnlimitedTokenUser.find(ctx.reader, ctx.identity).email})
         )
 
     @needs(LOGIN, body=AddressBody)
@@ -179,7 +181,7 @@ class EmailAddressHandler(Handler):
         mail is sent.
         """
         app = ctx.app
-        owner = AccountOwner.find(ctx.reader, ctx.identity)
+        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
         address = email_change.checked(given(sent.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
@@ -211,7 +213,7 @@ class EmailAddressHandler(Handler):
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
         wrong, used or expired.
         """
-        user_id = AccountOwner.find(ctx.reader, ctx.identity).user_id
+        user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()
         database = ctx.app.database
         with database.write() as tx:
@@ -221,7 +223,7 @@ class EmailAddressHandler(Handler):
         if change is None:
             raise Invalid("code", "is wrong, used or expired")
         with database.write() as tx:
-            owner = AccountOwner.lock(tx, ctx.identity)
+            owner = UnlimitedTokenUser.lock(tx, ctx.identity)
             if Totp.is_on_for(tx, user_id):
                 code = given(sent.secondFactor, "")
                 if not Totp.use_code(tx, user_id, code, is_new=False):
@@ -241,7 +243,9 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
     note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
 
 
-def notify(ctx: Context, owner: AccountOwner, text: str, tx: Transaction | None = None) -> None:
+def notify(
+    ctx: Context, owner: UnlimitedTokenUser, text: str, tx: Transaction | None = None
+) -> None:
     """Queue a mail with the subject `text` to the owner of an account, if mail is configured, so that a change by
     somebody else is noticed.
 

@@ -9,9 +9,9 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, huddle_page, item, item_page, text_rendering
+from forumapi.models.content import comment_documents, huddle_page, item, item_page, text_rendering
 from forumapi.models.content.comment import Comment, CommentParent
-from forumapi.models.content.comment_page import CommentPage
+from forumapi.models.content.comment_documents import CommentPage
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
@@ -51,7 +51,7 @@ class ShownComment(LocatedObject[CommentPage]):
 
 def locate_for_reading(ctx: Context) -> ShownComment:
     """Read the comment that the address names, as the caller sees it; `object` is None if there is no such comment."""
-    page = comment_page.page(
+    page = comment_documents.page(
         ctx.reader,
         ctx.site.id,
         ctx.args["item"].id,
@@ -141,7 +141,7 @@ class CommentHandler(Handler):
         permission = evaluator.as_json(ctx.can)
 
         def build() -> bytes:
-            return comment_page.detail(
+            return comment_documents.detail(
                 ctx.reader, ctx.app.documents, ctx.site.id, page, href, permission
             )
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import items
-from forumapi.models.content import comment_page, huddle_page, text_rendering
+from forumapi.models.content import comment_documents, huddle_page, text_rendering
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.huddle_page import HuddleView, Participants
 from forumapi.permissions import evaluator
@@ -199,7 +199,7 @@ class HuddleHandler(Handler):
                 huddle_page.mark_read(tx, site_id, view, me, at)
         is_ignored = page.id in ctx.identity.ignored_items
         permission = evaluator.as_json(ctx.can)
-        rights = comment_page.CommentRights.of(
+        rights = comment_documents.CommentRights.of(
             ctx.identity.principal, page.target, ctx.tree, page.reacted, view.viewer.bookmarked
         )
 

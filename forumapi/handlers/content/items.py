@@ -1,7 +1,7 @@
 """Base handlers of conversations, events and polls (content 3). Wire: docs/api/conversations.md.
 
 A type subclasses `ItemHandler` and `ItemsHandler` and adds its body, its answer, and its model, which stores more than
-title and place. Its own members of answers come from models/content/item_details.py.
+title and place. Its own members of answers come from models/content/type_specific_fields.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, item_page, reaction, text_rendering
+from forumapi.models.content import comment_documents, item_page, reaction, text_rendering
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.journal import journal
@@ -101,7 +101,7 @@ def show(ctx: Context) -> Result:
     is_ignored = page.id in ctx.identity.ignored_items
     reacted = reaction.own_of_comments(view.viewer.reacted if view.viewer else None)
     bookmarked = view.viewer.bookmarked if view.viewer else ()
-    rights = comment_page.CommentRights.of(
+    rights = comment_documents.CommentRights.of(
         ctx.identity.principal, page.target, tree, reacted, bookmarked
     )
 

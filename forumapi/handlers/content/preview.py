@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid
 from forumapi.models.access import permission_target
-from forumapi.models.content import comment_page, text_rendering
+from forumapi.models.content import comment_documents, text_rendering
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
@@ -75,4 +75,4 @@ class PreviewHandler(Handler):
             body.given(sent.markdown, ""),
             short_links=ctx.app.config.short_links,
         )
-        return Data(json_fragments.dumps({"html": html or comment_page.NOTHING}))
+        return Data(json_fragments.dumps({"html": html or comment_documents.NOTHING}))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
 from forumapi.handlers.content import comments
 from forumapi.handlers.content.comments import LockedComment, ShownComment
-from forumapi.models.content import revision
+from forumapi.models.content import revision_page
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import UPDATE, Handler, Param, needs
@@ -43,17 +43,17 @@ class RevisionsHandler(Handler):
         """Author and time of each revision, newest first, without its text."""
         shown = ctx.located_as(ShownComment).required()
         id, at = shown.comment.id, ctx.paging
-        total, revisions = revision.page(ctx.reader, ctx.site.id, id, at)
+        total, revisions = revision_page.page(ctx.reader, ctx.site.id, id, at)
         paging.check(total, at)
         permission = evaluator.as_json(ctx.can)
 
         def build() -> bytes:
-            entries = revision.documents(
+            entries = revision_page.documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, id, revisions, total, with_text=False
             )
             page = ctx.page(b"[%b]" % b",".join(entries), total)
             meta = {
-                "links": revision.links(id, ctx.path),
+                "links": revision_page.links(id, ctx.path),
                 "permissions": json_fragments.raw(permission),
             }
             return b'{"revisions":%b,"meta":%b}' % (page, json_fragments.dumps(meta))
@@ -71,7 +71,7 @@ class RevisionsHandler(Handler):
         number = body.given(sent.revision, 0)
         if number < 1:
             raise Invalid("revision", "must be the number of a revision", code=OUT_OF_RANGE)
-        revisions = revision.find(ctx.writer, ctx.site.id, comment.id, [number])
+        revisions = revision_page.find(ctx.writer, ctx.site.id, comment.id, [number])
         wanted = known(revisions.get(number), "revision")
         comments.change_text(ctx, comment, wanted.markdown)
         return Found(comment.href)
@@ -88,11 +88,13 @@ class RevisionHandler(Handler):
         """The revision with its Markdown; 404 if there is no such revision."""
         shown = ctx.located_as(ShownComment).required()
         id, number = shown.comment.id, ctx.args["revision"]
-        wanted = known(revision.find(ctx.reader, ctx.site.id, id, [number]).get(number), "revision")
+        wanted = known(
+            revision_page.find(ctx.reader, ctx.site.id, id, [number]).get(number), "revision"
+        )
         current = shown.revisions
 
         def build() -> bytes:
-            (document,) = revision.documents(
+            (document,) = revision_page.documents(
                 ctx.reader, ctx.app.documents, ctx.site.id, id, [wanted], current, with_text=True
             )
             return document
@@ -122,12 +124,12 @@ class DifferenceHandler(Handler):
         shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]
         old = ctx.number("from", max(new - 1, 0))
-        revisions = revision.find(ctx.reader, ctx.site.id, id, [old, new])
+        revisions = revision_page.find(ctx.reader, ctx.site.id, id, [old, new])
         if new not in revisions or (old and old not in revisions):
             raise NotFound("There is no such revision")
         before = revisions[old].markdown if old else ""
 
         def build() -> bytes:
-            return revision.difference_document(id, old, new, before, revisions[new].markdown)
+            return revision_page.difference_document(id, old, new, before, revisions[new].markdown)
 
         return Page(shown.comment.version, (old, new), build)

@@ -11,9 +11,9 @@ from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
 from forumapi.models.content import text_rendering
 from forumapi.models.microcosms import (
     microcosm_links,
+    microcosm_moderators,
     microcosm_page,
     microcosm_summary,
-    named_moderators,
 )
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.microcosm_page import MicrocosmScope, MicrocosmView
@@ -79,7 +79,7 @@ def show(ctx: Context) -> Result:
     # One statement, on sites that choose it alone.
     moderators: list[int] = []
     if ctx.site.names_moderators:
-        moderators = named_moderators.find(ctx.reader, site_id, tree, head.id)
+        moderators = microcosm_moderators.find(ctx.reader, site_id, tree, head.id)
     named = profile_summary.summaries(ctx.reader, ctx.app.documents, site_id, moderators)
 
     def build() -> bytes:

@@ -9,12 +9,12 @@ from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, SIGN_IN, Forbidden, NotFound
 from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
-from forumapi.models.access.account_owner import AccountOwner
 from forumapi.models.access.fresh_sign_in import FreshSignIn
+from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.models.journal import journal
-from forumapi.models.privacy import erasure
-from forumapi.models.privacy.erasure import ErasureRequest
-from forumapi.models.privacy.quotation import Quotation
+from forumapi.models.privacy import erasure_request
+from forumapi.models.privacy.erasure_request import ErasureRequest
+from forumapi.models.privacy.quotation_page import Quotation
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.response import Data, Done, Result
@@ -26,7 +26,7 @@ WORDS: Final = (
         "words",
         str,
         "keep (default): what was written stays, without its author; or remove.",
-        erasure.WORDS,
+        erasure_request.WORDS,
     ),
 )
 
@@ -38,7 +38,7 @@ def request(ctx: Context) -> Result:
     sign-in within the last ten minutes.
     """
     check_own(ctx)
-    words = erasure.checked_words(ctx.query.get("words", ""))
+    words = erasure_request.checked_words(ctx.query.get("words", ""))
     person = _fresh(ctx)
     ErasureRequest.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, words)
     _notify(ctx, person, f"Your profile on {outbox.plain(ctx.site.title)} is going to be erased")
@@ -52,7 +52,7 @@ def request_account(ctx: Context) -> Result:
     sign-in within the last ten minutes.
     """
     _check_own_account(ctx)
-    words = erasure.checked_words(ctx.query.get("words", ""))
+    words = erasure_request.checked_words(ctx.query.get("words", ""))
     person = _fresh(ctx)
     ErasureRequest.insert_account(ctx.writer, person.user_id, words)
     _notify(ctx, person, "Your account is going to be erased on all sites")
@@ -90,7 +90,7 @@ def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
         recipient=person.email,
         subject=text,
         what=text,
-        days=erasure.DAYS,
+        days=erasure_request.DAYS,
         site_title=outbox.plain(ctx.site.title),
     )
     ctx.writer.after_commit(ctx.app.mail.wake)
@@ -167,7 +167,7 @@ def _check_own_account(ctx: Context) -> None:
         raise Forbidden("Sign in to do this", code=SIGN_IN)
     if ctx.args["item"].id != ctx.identity.user_id:
         raise Forbidden("Only the user may do this", code=NO_DELETE)
-    AccountOwner.find(ctx.reader, ctx.identity)
+    UnlimitedTokenUser.find(ctx.reader, ctx.identity)
 
 
 _NEWEST: Final = 2**62

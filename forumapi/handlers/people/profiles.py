@@ -11,8 +11,8 @@ from forumapi import itemtypes
 from forumapi.errors import NO_READ, OUT_OF_RANGE, Forbidden, Invalid, known
 from forumapi.handlers.people import erasures
 from forumapi.models.access import permission_target_batch
-from forumapi.models.content import comment_page
-from forumapi.models.content.comment_page import CommentRow, ParentLink
+from forumapi.models.content import comment_documents
+from forumapi.models.content.comment_documents import CommentRow, ParentLink
 from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.models.people import profile, profile_list, profile_page, profile_summary, read_mark
 from forumapi.models.people.profile import Profile
@@ -286,17 +286,19 @@ def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
         ctx.reader,
         ctx.site.id,
         {
-            comment_page.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
-            profile_summary.SUMMARY: comment_page.profiles_of(list(stubs.values())),
+            comment_documents.SUMMARY: {stub.id: stub.version for stub in stubs.values()},
+            profile_summary.SUMMARY: comment_documents.profiles_of(list(stubs.values())),
         },
     )
-    people, texts = found[profile_summary.SUMMARY], found[comment_page.SUMMARY]
+    people, texts = found[profile_summary.SUMMARY], found[comment_documents.SUMMARY]
     made = {}
     for detail in details:
         stub = stubs.get(detail.id)
         if stub and stub.id in texts and {stub.author_id, stub.editor_id} <= people.keys():
-            links = comment_page.parent_links(ParentLink(itemtypes.PROFILE, detail.id, detail.name))
-            made[detail.id] = comment_page.summary(
+            links = comment_documents.parent_links(
+                ParentLink(itemtypes.PROFILE, detail.id, detail.name)
+            )
+            made[detail.id] = comment_documents.summary(
                 texts[stub.id], stub, people, links, stub.is_unread
             )
     return made

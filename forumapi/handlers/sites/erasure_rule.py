@@ -6,7 +6,7 @@ from msgspec import Struct, UnsetType
 
 from forumapi.errors import Invalid
 from forumapi.handlers.sites.sites import SiteSettingHandler
-from forumapi.models.privacy import erasure
+from forumapi.models.privacy import erasure_request
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
 from forumapi.request.response import Data, Found, Result
@@ -27,7 +27,7 @@ class SitePrivacyHandler(SiteSettingHandler):
     @needs(OWNER, answer=schemas.SitePrivacy)
     def get(self, ctx: Context) -> Result:
         """`keepsWords`: true if what erased people wrote stays, whatever they choose; false if each person chooses."""
-        return Data(dumps({"keepsWords": erasure.keeps_words(ctx.reader, ctx.site.id)}))
+        return Data(dumps({"keepsWords": erasure_request.keeps_words(ctx.reader, ctx.site.id)}))
 
     @needs(OWNER, body=SitePrivacyBody, status=302)
     def put(self, ctx: Context, sent: SitePrivacyBody) -> Result:
@@ -36,5 +36,5 @@ class SitePrivacyHandler(SiteSettingHandler):
         """
         if isinstance(sent.keepsWords, UnsetType):
             raise Invalid("keepsWords", "is required")
-        erasure.set_rule(ctx.writer, ctx.author, keeps=sent.keepsWords)
+        erasure_request.set_rule(ctx.writer, ctx.author, keeps=sent.keepsWords)
         return Found(ctx.path)

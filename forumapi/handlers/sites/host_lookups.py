@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from forumapi.errors import NotFound
-from forumapi.models.sites import reserved_subdomains
+from forumapi.models.sites import subdomain_availability
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.response import RawResponse, Result
@@ -49,7 +49,7 @@ class ReservedHandler(Handler):
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):
             raise NotFound("There is nothing at this address")
-        is_taken = reserved_subdomains.is_taken(ctx.reader, key)
+        is_taken = subdomain_availability.is_taken(ctx.reader, key)
         # A subdomain that is free now may be taken in a moment.
         return RawResponse(
             b'{"reserved":true}' if is_taken else b'{"reserved":false}',

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Conflict, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.content.items import check_place
-from forumapi.handlers.trust import cases, moderated_microcosms
+from forumapi.handlers.trust import cases, moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import text_rendering
@@ -122,7 +122,7 @@ class ActionsHandler(Handler):
 
         Actions on the caller's own content are left out; 403 for callers who moderate nothing.
         """
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit
         me, site_id = ctx.identity.profile_id, ctx.site.id
@@ -148,7 +148,7 @@ class ActionsHandler(Handler):
 
         Up to 250 targets are changed before the answer, more in the background. 403 for callers who moderate nothing.
         """
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):
             action = _ticketed(ctx, sent.ticket, moderated)
         else:
@@ -167,7 +167,7 @@ class ActionsHandler(Handler):
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
     """Lock the action that an earlier dry run of the caller stored, and return it. In this and the next functions
-    `moderated` are the microcosms that the caller moderates, as in moderated_microcosms.py.
+    `moderated` are the microcosms that the caller moderates, as in moderation_reach.py.
 
     Raises Invalid for a text that is no ticket, NotFound for another's ticket, Conflict for one that is used or too
     old.
@@ -386,8 +386,8 @@ def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated
 
     Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
     """
-    place_id = body.given(sent.microcosmId, moderated_microcosms.OUTSIDE)
-    if place_id == moderated_microcosms.OUTSIDE and kind.name == "silence":
+    place_id = body.given(sent.microcosmId, moderation_reach.OUTSIDE)
+    if place_id == moderation_reach.OUTSIDE and kind.name == "silence":
         # Silence is within microcosms: of the whole site in its root.
         place_id = ctx.tree.root_id
     if place_id not in moderated:
@@ -442,7 +442,7 @@ class ActionHandler(Handler):
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
         """The action with its progress and its targets: first those that it could not change, then the others."""
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated), moderated))
 
 
@@ -456,7 +456,7 @@ class ActionUndoHandler(Handler):
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
         again; 409 if there are none.
         """
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         me = ctx.identity.profile_id
         found = Action.lock(ctx.writer, ctx.site.id, ctx.args["action"], me, moderated)
         if found is None or found.state == PLANNED:

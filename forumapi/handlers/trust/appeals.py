@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, known
-from forumapi.handlers.trust import moderated_microcosms
+from forumapi.handlers.trust import moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_chain
@@ -39,7 +39,7 @@ def message_text(sent: AppealBody | AppealDecisionBody) -> str:
 
 
 def _locked(ctx: Context) -> tuple[Appeal, list[int]]:
-    moderated = moderated_microcosms.find(ctx)
+    moderated = moderation_reach.find(ctx)
     me = ctx.identity.profile_id
     found = Appeal.lock(ctx.writer, ctx.site.id, ctx.args["appeal"], me, moderated)
     return known(found, "appeal"), moderated
@@ -89,7 +89,7 @@ class AppealsHandler(Handler):
         403 with `toDecide` for callers who moderate nothing.
         """
         to_decide = bool(ctx.flag("toDecide"))
-        moderated = moderated_microcosms.required(ctx) if to_decide else []
+        moderated = moderation_reach.required(ctx) if to_decide else []
         ctx.check_paging()
         limit, before = ctx.paging.limit, ctx.number("before")
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
@@ -118,7 +118,7 @@ class AppealHandler(Handler):
         The profile that made it sees which messages are a moderator's, but no names.
         """
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
-        moderated = moderated_microcosms.find(ctx)
+        moderated = moderation_reach.find(ctx)
         found = known(Appeal.find(tx, site_id, ctx.args["appeal"], me, moderated), "appeal")
         messages = found.messages(tx, site_id)
         is_own = found.profile_id == me
@@ -159,7 +159,7 @@ class AppealDecisionHandler(Handler):
         The text becomes a message of the appeal. The moderator who took the action may not decide if there is another
         one.
         """
-        moderated_microcosms.required(ctx)
+        moderation_reach.required(ctx)
         found, moderated = _locked(ctx)
         tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
         if found.profile_id == me:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from forumapi import itemtypes
 from forumapi.checks import check_queue
 from forumapi.errors import OUT_OF_RANGE, Invalid, known
-from forumapi.handlers.trust import moderated_microcosms
+from forumapi.handlers.trust import moderation_reach
 from forumapi.handlers.trust.reports import LIMIT, REPORTABLE
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_chain
@@ -35,7 +35,7 @@ def locked(ctx: Context, id: int) -> Case:
     Raises Forbidden for callers who moderate nothing, NotFound for a case that does not exist or that the caller may
     not decide.
     """
-    moderated = moderated_microcosms.required(ctx)
+    moderated = moderation_reach.required(ctx)
     identity = ctx.identity
     case = Case.lock(
         ctx.writer, ctx.site.id, id, identity.profile_id, moderated, sorted(identity.kinds)
@@ -86,7 +86,7 @@ class CasesHandler(Handler):
 
         403 for callers who moderate nothing.
         """
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         query = ctx.query
         filters = CaseFilters(
             case_page.is_decided(query.get("state", "")),
@@ -156,7 +156,7 @@ class CaseHandler(Handler):
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
         """The case with its reports, its notes and the ids of the actions on it."""
-        moderated = moderated_microcosms.required(ctx)
+        moderated = moderation_reach.required(ctx)
         tx, site_id = ctx.reader, ctx.site.id
         shown = found(ctx, ctx.args["case"], moderated)
         parts = case_page.parts(tx, site_id, shown.id)
@@ -202,7 +202,7 @@ class CaseAssignmentHandler(Handler):
         """Assign the case to somebody who may decide it; others may still take it. 409 when it is decided."""
         case = locked(ctx, ctx.args["case"])
         to = body.given(sent.profileId, 0)
-        moderated = moderated_microcosms.of_profile(ctx, to) if to > 0 else []
+        moderated = moderation_reach.of_profile(ctx, to) if to > 0 else []
         if not case.is_for(to, moderated):
             raise Invalid("profileId", "must be somebody who may decide this case")
         case.assign(ctx.writer, ctx.site.id, to)

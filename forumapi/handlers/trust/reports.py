@@ -22,7 +22,7 @@ from forumapi.models.access import permission_target, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
 from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.models.people import user
-from forumapi.models.trust import dsa_terms, report_kinds, unconfirmed_guest_report
+from forumapi.models.trust import dsa_terms, site_report_kinds, unconfirmed_guest_report
 from forumapi.models.trust.report import PATH, OwnReport, Report, ReportedThing
 from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import Target
@@ -135,7 +135,7 @@ def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
     it is required: for illegal content, and with `is_guest` always.
     """
     name = body.given(sent.kind, "other")
-    kinds = {kind.name: kind for kind in report_kinds.find(ctx.reader, ctx.site.id)}
+    kinds = {kind.name: kind for kind in site_report_kinds.find(ctx.reader, ctx.site.id)}
     if name not in kinds:
         raise Invalid("kind", f"must be one of {', '.join(kinds)}")
     text = dsa_terms.checked_text(body.given(sent.text, ""), "text", _MOST_TEXT)
@@ -282,7 +282,7 @@ class ReportKindsHandler(Handler):
     @needs(ANYONE, answer=list[schemas.ReportKind])
     def get(self, ctx: Context) -> Result:
         """The kinds, in the order that the site's owner chose; the platform's kinds if the owner has set none."""
-        kinds = report_kinds.find(ctx.reader, ctx.site.id)
+        kinds = site_report_kinds.find(ctx.reader, ctx.site.id)
         return Data(dumps([kind.document for kind in kinds]))
 
     @needs(OWNER, body=list[ReportKindBody])
@@ -299,11 +299,11 @@ class ReportKindsHandler(Handler):
             }
             for one in sent
         ]
-        report_kinds.put(ctx.writer, ctx.author, report_kinds.checked(given))
+        site_report_kinds.put(ctx.writer, ctx.author, site_report_kinds.checked(given))
         return Done()
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Delete the site's own kinds, so that the platform's apply again."""
-        report_kinds.delete(ctx.writer, ctx.author)
+        site_report_kinds.delete(ctx.writer, ctx.author)
         return Done()

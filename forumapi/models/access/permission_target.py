@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page
+from forumapi.models.content import comment_documents
 from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import Principal, Target, Tree
 
@@ -28,7 +28,7 @@ ITEM = Query(
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
      WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND i.item_type_id = %(item_type)s
-       AND {comment_page.HUDDLE_ACCESS}""",
+       AND {comment_documents.HUDDLE_ACCESS}""",
 )
 
 COMMENT = Query(
@@ -42,7 +42,7 @@ COMMENT = Query(
                                  OR NOT i.is_deleted AND (NOT i.is_moderated OR i.created_by = c.created_by))
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}""",
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_documents.HUDDLE_ACCESS}""",
 )
 
 PROFILE = Query(
@@ -128,7 +128,7 @@ LOCK_ITEM = Query(
     f"""
     SELECT i.item_id
       FROM items i
-     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment_page.HUDDLE_ACCESS}
+     WHERE i.site_id = %(site_id)s AND i.item_id = %(id)s AND {comment_documents.HUDDLE_ACCESS}
        FOR NO KEY UPDATE OF i""",
 )
 
@@ -138,7 +138,7 @@ LOCK_COMMENT = Query(
     SELECT c.comment_id
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_page.HUDDLE_ACCESS}
+     WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND {comment_documents.HUDDLE_ACCESS}
        FOR NO KEY UPDATE OF c""",
 )
 

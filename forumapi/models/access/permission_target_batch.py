@@ -11,7 +11,7 @@ from forumapi.database.query import Query
 from forumapi.errors import NotFound
 from forumapi.models.access import permission_target
 from forumapi.models.access.permission_target import PermissionTarget
-from forumapi.models.content import comment_page
+from forumapi.models.content import comment_documents
 from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effective, unseen_comment
 
 # Each branch is the statement of models/access/permission_target.py for its types: (type, id, microcosm, owner, if
@@ -27,7 +27,7 @@ MANY = Query(
       JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
       LEFT JOIN item_authors mine ON mine.site_id = i.site_id AND mine.item_id = i.item_id
                                  AND mine.profile_id = i.created_by
-     WHERE {comment_page.HUDDLE_ACCESS}
+     WHERE {comment_documents.HUDDLE_ACCESS}
      UNION ALL
     SELECT a.type, a.id, coalesce(i.microcosm_id, 0), c.created_by, true,
            coalesce(i.item_type_id = {itemtypes.HUDDLE}, false),
@@ -35,7 +35,7 @@ MANY = Query(
       FROM asked a
       JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-     WHERE a.type = {itemtypes.COMMENT} AND {comment_page.HUDDLE_ACCESS}
+     WHERE a.type = {itemtypes.COMMENT} AND {comment_documents.HUDDLE_ACCESS}
      UNION ALL
     SELECT a.type, a.id, 0, p.profile_id, true, false, 0::smallint
       FROM asked a

@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Replica, Row
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
-from forumapi.models.content import item_details, item_page
+from forumapi.models.content import item_page, type_specific_fields
 from forumapi.models.content.event import Event
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -103,7 +103,7 @@ _ATTENDED: Final = """
 EVENTS = Query(
     "attendee.events",
     f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.UNREAD}, {item_details.MINE}
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.UNREAD}, {type_specific_fields.MINE}
       FROM (SELECT i.* {_ATTENDED}
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i

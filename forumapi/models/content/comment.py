@@ -1,4 +1,6 @@
-"""Comments as clients write them: create, edit with revisions, hide, show (content 7). comment_page.py reads them."""
+"""Comments as clients write them: create, edit with revisions, hide, show (content 7). comment_documents.py
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from forumapi.database.query import Query
 from forumapi.errors import Conflict, TooMany
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import draft, short_link
-from forumapi.models.content.comment_page import HUDDLE_ACCESS
+from forumapi.models.content.comment_documents import HUDDLE_ACCESS
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.item import SERIALISE, Item
 from forumapi.models.content.text_rendering import RenderedText

@@ -15,7 +15,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_details import ItemTypeDetails
+from forumapi.models.content.type_specific_fields_interface import TypeSpecificFields
 from forumapi.models.journal.journal import Author
 from forumapi.text import rfc3339, short_text_cleaning
 from forumapi.wire import json_fragments
@@ -96,7 +96,7 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
 
 def _flags(mine: str | None) -> dict[str, bool | None]:
     """Return the member `attending` of meta.flags: True if the viewer answered yes; None for a guest. `mine`: the
-    viewer's part of the details (item_details.py).
+    viewer's part of the details (type_specific_fields.py).
     """
     return {"attending": None if mine is None else mine == "true"}
 
@@ -112,7 +112,7 @@ def _until(text: str) -> datetime.datetime | None:
     return over.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeDetails(_SQL, _members, _MINE, _flags, until=_until)
+SPEC: Final = TypeSpecificFields(_SQL, _members, _MINE, _flags, until=_until)
 
 
 # ---------------------------------------------------------------- writing

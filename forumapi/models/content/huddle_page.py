@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Replica, Row
-from forumapi.models.content import bookmark, comment_page, draft, item_page
-from forumapi.models.content.comment_page import CommentRow
+from forumapi.models.content import bookmark, comment_documents, draft, item_page
+from forumapi.models.content.comment_documents import CommentRow
 from forumapi.models.content.item_page import ViewerState
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.document_reader import Documents
@@ -70,7 +70,7 @@ PAGE = Query(
           JOIN items i ON i.site_id = me.site_id AND i.item_id = me.item_id
          WHERE me.site_id = %(site_id)s AND me.item_id = %(item_id)s AND me.profile_id = %(me)s),
     picked AS MATERIALIZED ({item_page.PICKED})
-    SELECT {comment_page.COLUMNS.format(unread="false")}, c.created, {_PARENT}
+    SELECT {comment_documents.COLUMNS.format(unread="false")}, c.created, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       {_WATCHED.strip()}
@@ -79,7 +79,7 @@ PAGE = Query(
       LEFT JOIN LATERAL (
             SELECT c.* FROM comments c
              WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
-      LEFT {comment_page.JOINS.lstrip()}
+      LEFT {comment_documents.JOINS.lstrip()}
      ORDER BY c.seq""",
 )
 
@@ -185,10 +185,10 @@ def page(
     )
     if not rows:
         return None
-    *parent, snapshot, _ = rows[0][comment_page.WIDTH + 1 :]
+    *parent, snapshot, _ = rows[0][comment_documents.WIDTH + 1 :]
     shown = [row for row in rows if row[0] is not None]
-    comments = [CommentRow(*row[: comment_page.WIDTH]) for row in shown]
-    times = [row[comment_page.WIDTH] for row in shown]
+    comments = [CommentRow(*row[: comment_documents.WIDTH]) for row in shown]
+    times = [row[comment_documents.WIDTH] for row in shown]
     reacted = {row[0]: row[-1] for row in shown if row[-1]}
     covered = (parent[:_PARENT_STAMPED], [tuple(comment) for comment in comments])
     fresh = HuddlePage._make(
@@ -254,7 +254,7 @@ def detail(
     permissions: bytes,
     *,
     is_ignored: bool,
-    rights: comment_page.CommentRights | None,
+    rights: comment_documents.CommentRights | None,
 ) -> bytes:
     """Render the detail of a huddle as JSON (content 8.4). `permissions`: JSON of the viewer's permissions on it;
     `is_ignored`: the viewer ignores the huddle; `rights`: the viewer's on its comments.
@@ -262,21 +262,21 @@ def detail(
     `comments_page` turns the JSON array of the comments into the JSON of their page.
     """
     page, viewer = view
-    people = comment_page.profiles_of(page.comments)
+    people = comment_documents.profiles_of(page.comments)
     people.update(zip(page.participant_ids, page.participant_versions, strict=True))
     people[page.author_id] = page.author_version
     fetched = documents.fetch(
         tx,
         site_id,
         {
-            comment_page.SUMMARY: {row.id: row.version for row in page.comments},
+            comment_documents.SUMMARY: {row.id: row.version for row in page.comments},
             profile_summary.SUMMARY: people,
         },
     )
     known = fetched[profile_summary.SUMMARY]
-    parent = comment_page.ParentLink(itemtypes.HUDDLE, page.id, page.title)
-    comments = comment_page.summaries(
-        fetched[comment_page.SUMMARY], page.comments, known, parent, view.unread, rights
+    parent = comment_documents.ParentLink(itemtypes.HUDDLE, page.id, page.title)
+    comments = comment_documents.summaries(
+        fetched[comment_documents.SUMMARY], page.comments, known, parent, view.unread, rights
     )
     return dumps(
         {

@@ -15,14 +15,20 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import bookmark, comment_page, draft, item_details, reaction
-from forumapi.models.content.comment_page import CommentRow
+from forumapi.models.content import (
+    bookmark,
+    comment_documents,
+    draft,
+    reaction,
+    type_specific_fields,
+)
+from forumapi.models.content.comment_documents import CommentRow
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages import page_cache
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import CachedPage, PageCache, digest
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import statement_link
+from forumapi.models.trust import latest_statement_link
 from forumapi.permissions.evaluator import Target, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments, paging
@@ -108,12 +114,12 @@ PAGE = Query(
                ARRAY(SELECT x.profile_id FROM item_authors x
                       WHERE x.site_id = i.site_id AND x.item_id = i.item_id AND x.live > 0
                       LIMIT {_MAX_AUTHORS + 1}) AS authors,
-               {item_details.COLUMN} AS details
+               {type_specific_fields.COLUMN} AS details
           FROM items i
          WHERE i.site_id = %(site_id)s AND i.item_id = %(item_id)s
            AND i.item_type_id = %(item_type)s),
     picked AS MATERIALIZED ({PICKED})
-    SELECT {comment_page.COLUMNS.format(unread="false")}, c.created, {_PARENT}
+    SELECT {comment_documents.COLUMNS.format(unread="false")}, c.created, {_PARENT}
       FROM one i
       JOIN profiles ia ON ia.site_id = i.site_id AND ia.profile_id = i.created_by
       LEFT JOIN profiles ie ON ie.site_id = i.site_id AND ie.profile_id = i.edited_by
@@ -121,12 +127,12 @@ PAGE = Query(
       LEFT JOIN LATERAL (
             SELECT c.* FROM comments c
              WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.seq = picked.seq LIMIT 1) c ON true
-      LEFT {comment_page.JOINS.lstrip()}
+      LEFT {comment_documents.JOINS.lstrip()}
      ORDER BY c.seq""",
     replica=Replica.ACKNOWLEDGED,
 )
 
-_STATEMENT: Final = statement_link.LATEST.format(
+_STATEMENT: Final = latest_statement_link.LATEST.format(
     site="%(site_id)s", item_type="i.item_type_id", item="i.item_id"
 ).strip()
 
@@ -135,7 +141,7 @@ VIEWER = Query(
     "item_page.viewer",
     f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({READ_TIME}, '-infinity'), w.send_email, w.send_sms,
-           {item_details.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
+           {type_specific_fields.MINE}, {reaction.OWN_OF_COMMENTS.strip()},
            {bookmark.IS_OWN.strip()},
            {bookmark.OWN_OF_COMMENTS.strip()},
            {draft.IS_THERE.strip()}, {_STATEMENT}
@@ -174,8 +180,8 @@ class ItemPage(NamedTuple):
 
     `total`: number of the item's comments that such viewers see; `comments` and `times`, at which they were written,
     are in the same order; `authors`: profiles that wrote visible comments in the item, None if they are too many;
-    `reactions`: JSON, number by name; `details`: those of its type, as item_details.py reads them; `stamp`: hash of all
-    that is shown.
+    `reactions`: JSON, number by name; `details`: those of its type, as type_specific_fields.py reads them; `stamp`:
+    hash of all that is shown.
     """
 
     item_type: int
@@ -198,7 +204,7 @@ class ItemPage(NamedTuple):
     edited: datetime.datetime | None
     last_activity: datetime.datetime
     reactions: str | None  # how many of each, as JSON
-    details: str | None  # of its type (models/content/item_details.py)
+    details: str | None  # of its type (models/content/type_specific_fields.py)
     authors: frozenset[int] | None  # None: more than _MAX_AUTHORS
     comments: list[CommentRow]
     times: list[datetime.datetime]  # when each of them was written
@@ -225,7 +231,7 @@ class ViewerState(NamedTuple):
     read_time: datetime.datetime | None  # None: nothing was read
     send_email: bool | None  # None: not watched
     send_sms: bool | None
-    mine: str | None  # of its type (models/content/item_details.py)
+    mine: str | None  # of its type (models/content/type_specific_fields.py)
     reacted: str | None  # to which of the comments, and how (models/content/reaction.py)
     is_bookmarked: bool
     bookmarked: list[int]  # which of the comments
@@ -360,10 +366,10 @@ def _relevant(page: ItemPage, ignored: Sequence[int]) -> Sequence[int]:
 
 
 def _read(tx: Reader, item_type: int, rows: list[Row]) -> CachedPage[ItemPage]:
-    parent = rows[0][comment_page.WIDTH + 1 :]
+    parent = rows[0][comment_documents.WIDTH + 1 :]
     *columns, authors, snapshot = parent
     shown = [row for row in rows if row[0] is not None]
-    comments = [CommentRow(*row[: comment_page.WIDTH]) for row in shown]
+    comments = [CommentRow(*row[: comment_documents.WIDTH]) for row in shown]
     covered = (parent[:_PARENT_STAMPED], columns[-2:], [tuple(comment) for comment in comments])
     page = ItemPage._make(
         (
@@ -371,11 +377,11 @@ def _read(tx: Reader, item_type: int, rows: list[Row]) -> CachedPage[ItemPage]:
             *columns,
             frozenset(authors) if len(authors) <= _MAX_AUTHORS else None,
             comments,
-            [row[comment_page.WIDTH] for row in shown],
+            [row[comment_documents.WIDTH] for row in shown],
             digest(covered),
         )
     )
-    until = item_details.until(item_type, page.details)
+    until = type_specific_fields.until(item_type, page.details)
     return CachedPage(tx.snapshot or snapshot, page, until.timestamp() if until else None)
 
 
@@ -458,7 +464,7 @@ def flags(view: ItemView, *, is_ignored: bool) -> dict[str, bool]:
         shown |= profile_summary.relation(viewer.send_email, viewer.send_sms, is_ignored=is_ignored)
         shown |= viewer.flags
     mine = viewer.mine if viewer is not None else None
-    for name, value in item_details.flags(page.item_type, page.details, mine).items():
+    for name, value in type_specific_fields.flags(page.item_type, page.details, mine).items():
         if value is not None:
             shown[name] = value
     return shown
@@ -468,12 +474,12 @@ def wanted(page: ItemPage) -> dict[Any, dict[int, int]]:
     """Return the documents that the detail of `page` is made of, as `Documents.fetch` takes them: by kind of document,
     version by id.
     """
-    people = comment_page.profiles_of(page.comments)
+    people = comment_documents.profiles_of(page.comments)
     people[page.author_id] = page.author_version
     if page.editor_id:
         people[page.editor_id] = page.editor_version
     return {
-        comment_page.SUMMARY: {row.id: row.version for row in page.comments},
+        comment_documents.SUMMARY: {row.id: row.version for row in page.comments},
         profile_summary.SUMMARY: people,
     }
 
@@ -489,7 +495,7 @@ def detail(
     readable: ReadableMicrocosms,
     *,
     is_ignored: bool,
-    rights: comment_page.CommentRights | None,
+    rights: comment_documents.CommentRights | None,
 ) -> bytes:
     """Render the detail of an item as JSON (content 3.2). `permissions`: JSON of the viewer's permissions on it;
     `readable`: microcosms of `tree` that the viewer may list, for breadcrumb and links; `is_ignored`: the viewer
@@ -500,9 +506,9 @@ def detail(
     page, viewer = view
     fetched = documents.fetch(tx, site_id, wanted(page))
     people = fetched[profile_summary.SUMMARY]
-    parent = comment_page.ParentLink(page.item_type, page.id, page.title)
-    comments = comment_page.summaries(
-        fetched[comment_page.SUMMARY], page.comments, people, parent, view.unread, rights
+    parent = comment_documents.ParentLink(page.item_type, page.id, page.title)
+    comments = comment_documents.summaries(
+        fetched[comment_documents.SUMMARY], page.comments, people, parent, view.unread, rights
     )
     meta: dict[str, Any] = {
         "created": json_fragments.format_time(page.created),
@@ -518,7 +524,7 @@ def detail(
         json_fragments.raw(microcosm_links.microcosm_link(tree, readable, page.microcosm_id)),
     ]
     if view.statement_id:
-        meta["links"].append(statement_link.link(view.statement_id))
+        meta["links"].append(latest_statement_link.link(view.statement_id))
     meta["permissions"] = json_fragments.raw(permissions)
     if page.reactions:
         meta["reactions"] = json_fragments.raw(page.reactions.encode())
@@ -529,7 +535,9 @@ def detail(
         "breadcrumb": json_fragments.raw(
             microcosm_links.breadcrumb(tree, readable, page.microcosm_id, with_itself=True)
         ),
-        **item_details.members(page.item_type, page.details, viewer.mine if viewer else None),
+        **type_specific_fields.members(
+            page.item_type, page.details, viewer.mine if viewer else None
+        ),
         "comments": json_fragments.raw(comments_page(comments)),
         "meta": meta,
     }
@@ -542,7 +550,8 @@ def detail(
 SUMMARY_COLUMNS: Final = f"""
            i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
            coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
-           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated, {item_details.COLUMN}"""
+           coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
+           {type_specific_fields.COLUMN}"""
 SUMMARY_TIMES: Final = "i.created, i.last_comment_at, i.last_activity"
 SUMMARY_JOINS: Final = """
       JOIN profiles a ON a.site_id = i.site_id AND a.profile_id = i.created_by
@@ -583,8 +592,8 @@ def summary(
     `people`: documents of the profiles of `summary_people`, by id; `view`: microcosms of `tree` that the viewer may
     list.
 
-    `unread` None: the flag is left out. `mine`: the viewer's part of the details (item_details.py). `whole`: the
-    members that only the type has are those of a detail.
+    `unread` None: the flag is left out. `mine`: the viewer's part of the details (type_specific_fields.py). `whole`:
+    the members that only the type has are those of a detail.
     """
     (
         item_id,
@@ -606,7 +615,7 @@ def summary(
         own,
     ) = row
     last = b""
-    if last_id and last_by in people and item_details.has_last_comment(item_type):
+    if last_id and last_by in people and type_specific_fields.has_last_comment(item_type):
         last = b',"lastComment":{"id":%d,"created":"%b","createdBy":%b}' % (
             last_id,
             json_fragments.format_time(times[1]).encode(),
@@ -621,7 +630,7 @@ def summary(
         dumps(title),
         microcosm_id,
         microcosm_links.breadcrumb(tree, view, microcosm_id, with_itself=True),
-        item_details.inline(item_type, own, mine, whole=whole),
+        type_specific_fields.inline(item_type, own, mine, whole=whole),
         comment_count,
         views,
         last,
@@ -635,7 +644,7 @@ def summary(
         b"" if unread is None else b',"unread":' + _JSON[unread],
         b"".join(
             b',"%b":%b' % (name.encode(), _JSON[bool(value)])
-            for name, value in item_details.flags(item_type, own, mine).items()
+            for name, value in type_specific_fields.flags(item_type, own, mine).items()
         ),
         itemtypes.href(item_type, item_id).encode(),
         microcosm_links.microcosm_link(tree, view, microcosm_id),
@@ -729,7 +738,7 @@ def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
 LIST = Query(
     "item_page.list",
     f"""
-    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {UNREAD}, {item_details.MINE}
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {UNREAD}, {type_specific_fields.MINE}
       FROM (SELECT i.* FROM items i
              WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
                AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])

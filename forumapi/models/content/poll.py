@@ -17,7 +17,7 @@ from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.content import text_rendering
 from forumapi.models.content.item import Item, ItemChange
-from forumapi.models.content.item_type_details import ItemTypeDetails
+from forumapi.models.content.type_specific_fields_interface import TypeSpecificFields
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import given
@@ -89,7 +89,7 @@ def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
 
 def _summary_members(text: str, _: str | None) -> dict[str, Any]:
     """Return the members of a poll's summary that other items lack (content 3.1), by name. `text`: the poll's details
-    (item_details.py).
+    (type_specific_fields.py).
     """
     poll = _decode(text)
     shown: dict[str, Any] = {
@@ -104,7 +104,7 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
 
 def _members(text: str, mine: str | None) -> dict[str, Any]:
     """Return the members of a poll's detail that other items lack (content 6.4), by name. `text`: the poll's details
-    (item_details.py); `mine`: the viewer's ballot, None if the viewer has not voted.
+    (type_specific_fields.py); `mine`: the viewer's ballot, None if the viewer has not voted.
     """
     poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
@@ -145,7 +145,7 @@ def _until(text: str) -> datetime.datetime | None:
     return poll.closes.replace(tzinfo=datetime.UTC)
 
 
-SPEC: Final = ItemTypeDetails(
+SPEC: Final = TypeSpecificFields(
     _SQL, _members, _MINE, has_last_comment=False, until=_until, summary=_summary_members
 )
 

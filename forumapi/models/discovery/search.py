@@ -15,8 +15,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
-from forumapi.models.content import comment_page, huddle_page, item_details, item_page
-from forumapi.models.content.comment_page import CommentRow
+from forumapi.models.content import comment_documents, huddle_page, item_page, type_specific_fields
+from forumapi.models.content.comment_documents import CommentRow
 from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import ParsedSearch, SearchScope, Word, scope
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
@@ -67,13 +67,13 @@ _FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parent
 # (p).
 _SHOWN: Final = f"""
     SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
-           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item_page.READ_TIME}, false), {item_details.MINE},
-           {{highlights}},
-           {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_page.COLUMNS.format(unread="false")},
+           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item_page.READ_TIME}, false),
+           {type_specific_fields.MINE}, {{highlights}},
+           {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_documents.COLUMNS.format(unread="false")},
            coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
       FROM found f
       LEFT JOIN comments c ON f.item_type_id = {COMMENT} AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
-      LEFT {comment_page.JOINS.lstrip()}
+      LEFT {comment_documents.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s
                        AND i.item_id = CASE WHEN f.item_type_id = {COMMENT} THEN c.item_id
                                             WHEN f.item_type_id IN ({HUDDLE}, {CONVERSATION}, {POLL}, {EVENT})
@@ -195,7 +195,7 @@ SUGGEST: Final = Query(
 _HEAD: Final = 11
 _TIMES: Final = _HEAD + item_page.SUMMARY_WIDTH
 _COMMENT: Final = _TIMES + item_page.TIMES_WIDTH
-_PERSON: Final = _COMMENT + comment_page.WIDTH
+_PERSON: Final = _COMMENT + comment_documents.WIDTH
 
 
 class Viewer(NamedTuple):
@@ -246,11 +246,11 @@ class Hit(NamedTuple):
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
 
     @property
-    def parent(self) -> comment_page.ParentLink:
+    def parent(self) -> comment_documents.ParentLink:
         """Return the item or profile that the comment stands on."""
         if self.person_id:
-            return comment_page.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
-        return comment_page.ParentLink(self.item[1], self.item[0], self.item[4])
+            return comment_documents.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
+        return comment_documents.ParentLink(self.item[1], self.item[0], self.item[4])
 
 
 class SearchResult(NamedTuple):
@@ -551,7 +551,7 @@ def entries(
     """
     people = item_page.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
-    people |= comment_page.profiles_of(stubs)
+    people |= comment_documents.profiles_of(stubs)
     people |= {hit.person_id: hit.person_version for hit in hits if hit.person_id}
     for child in rest.microcosms.values():
         people[child.author_id] = child.author_version
@@ -563,7 +563,7 @@ def entries(
         tx,
         who.site_id,
         {
-            comment_page.SUMMARY: {stub.id: stub.version for stub in stubs},
+            comment_documents.SUMMARY: {stub.id: stub.version for stub in stubs},
             microcosm_summary.SUMMARY: {
                 child.id: child.version for child in rest.microcosms.values()
             },
@@ -581,13 +581,13 @@ def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: byt
     if hit.stub is not None:
         above = hit.parent
         holder = _thing(above.type, above.id, hit, who, rest, fetched, site)
-        if holder is None or hit.id not in fetched[comment_page.SUMMARY]:
+        if holder is None or hit.id not in fetched[comment_documents.SUMMARY]:
             return None
-        shown: bytes | None = comment_page.summary(
-            fetched[comment_page.SUMMARY][hit.id],
+        shown: bytes | None = comment_documents.summary(
+            fetched[comment_documents.SUMMARY][hit.id],
             hit.stub,
             people,
-            comment_page.parent_links(above),
+            comment_documents.parent_links(above),
             unread,
         )
         parent = b',"parentItemType":%b,"parentItem":%b' % (

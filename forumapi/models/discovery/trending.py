@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
-from forumapi.models.content import item_details, item_page
+from forumapi.models.content import item_page, type_specific_fields
 
 SHOWN: Final = 25
 
@@ -16,7 +16,7 @@ HOTTEST = Query(
     "trending.hottest",
     f"""
     SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           {item_page.UNREAD}, {item_details.MINE}
+           {item_page.UNREAD}, {type_specific_fields.MINE}
       FROM (SELECT i.*, t.score
               FROM trending_scores t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id

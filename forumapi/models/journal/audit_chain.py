@@ -18,8 +18,8 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.events.event_log import LoggedEvent
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_hash
-from forumapi.models.journal.audit import SECRET
 from forumapi.models.journal.audit_hash import BASE, ERASED, HEAD, SIGNED, ChainEntry, Head, Keys
+from forumapi.models.journal.audit_log_retention import SECRET
 from forumapi.models.journal.journal import Author
 
 NAME: Final = "audit"  # of the reader
@@ -297,7 +297,7 @@ def record(
 ) -> None:
     """Record that the author did `action` to the thing `ref`, an action that has no event, such as an export: a row of
     the audit, and its entry in the chain at once. `subject_id`: profile that the action concerned, 0 for none;
-    `detail`: keys of audit_detail.py.
+    `detail`: keys of audit_detail_encoding.py.
 
     The head of the site's chain stays locked until the transaction ends: take no other lock afterwards.
     """

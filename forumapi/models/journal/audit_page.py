@@ -1,7 +1,7 @@
-"""Pages of the audit: for the site's owner, and for each person the entries that concern them.
+"""Pages of the audit: for the site's owner, for each person the entries that concern them, for operators a profile's.
 
-Owners do not see entries about huddles or sign-ins. Nobody sees client addresses, and persons do not see who acted on
-them or their things.
+Owners do not see entries about huddles or sign-ins. Only the operator sees client addresses, and persons do not see who
+acted on them or their things.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_hash
 from forumapi.wire import json_fragments
 
+# Changes of a profile in one list for the command line.
+MAX_ENTRIES: Final = 1000
 # Key of the first page.
 NEWEST: Final = 2**63 - 1
 
@@ -114,6 +116,30 @@ OF_PERSON = Query(
      LIMIT %(limit)s""",
 )
 
+# With client addresses: for the command line alone.
+OF_PROFILE = Query(
+    "audit_page.of_profile",
+    """
+    SELECT a.created, a.action, a.item_type_id, a.item_id,
+           coalesce(host(a.ip), '#' || encode(a.ip_hash, 'hex'), '')
+      FROM audit_log a
+     WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s
+     ORDER BY a.created DESC
+     LIMIT %(limit)s""",
+)
+
+
+class AuditEntry(NamedTuple):
+    """Change in `audit_log`. `action`: C (create), R (read), U (update) or D (delete); `ip`: the client address, or,
+    once the row is old, `#` and the address's hash; "" if unknown.
+    """
+
+    created: datetime.datetime
+    action: str
+    item_type_id: int
+    item_id: int
+    ip: str
+
 
 class EntryFilter(NamedTuple):
     """Filter of the owner's list. `actor` and `subject`: profile ids; 0, type 0 and None: any. `since` is inclusive,
@@ -129,7 +155,7 @@ class EntryFilter(NamedTuple):
 
 class ListedEntry(NamedTuple):
     """Entry of the audit on a page. `actor_id`: profile that acted; `subject_id`: profile that the action concerned;
-    `detail_text`: JSON with keys of audit_detail.py; `is_erased`: it was erased.
+    `detail_text`: JSON with keys of audit_detail_encoding.py; `is_erased`: it was erased.
     """
 
     id: int
@@ -224,3 +250,11 @@ def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> lis
     """
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]
+
+
+def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[AuditEntry]:
+    """Return up to `limit` changes that a profile has made, newest first: for tracing abuse from the command line."""
+    rows = tx.rows(
+        OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
+    )
+    return [AuditEntry(*row) for row in rows]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.journal import audit_detail
+from forumapi.models.journal import audit_detail_encoding
 from forumapi.observability import metrics
 
 CREATED: Final = "created"
@@ -25,7 +25,7 @@ class Author(NamedTuple):
     """Author of a write, with the client address: for rows, audit and events.
 
     `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: for the
-    audit, keys of audit_detail.py that belong to every write of this author object.
+    audit, keys of audit_detail_encoding.py that belong to every write of this author object.
     """
 
     site_id: int
@@ -40,7 +40,7 @@ class Author(NamedTuple):
         """
         if not (more or self.detail or self.operator):
             return None
-        return audit_detail.encode({**(self.detail or {}), **(more or {})}, self.operator)
+        return audit_detail_encoding.encode({**(self.detail or {}), **(more or {})}, self.operator)
 
 
 _EVENT: Final = """
@@ -134,7 +134,7 @@ def record(
     The lock makes event ids follow the commit order of each thing. `version`: the thing's after the write, None if it
     has none; `parent`: (type, id) of what it is on; `microcosm_id`: microcosm that it is in, None or 0 for none;
     `moved_from`: id of the microcosm that it has left, 0 for none. `audit` False: only the event, since platform 7.1
-    keeps no address for this type. `detail`: for the audit, keys of audit_detail.py.
+    keeps no address for this type. `detail`: for the audit, keys of audit_detail_encoding.py.
     """
     tx.run(
         RECORD,
@@ -202,7 +202,7 @@ def record_many(
     the order of `ids`; without them each thing has version 1, as a new one has.
 
     An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
-    `detail`: for the audit of each, keys of audit_detail.py.
+    `detail`: for the audit of each, keys of audit_detail_encoding.py.
     """
     if ids:
         tx.run(

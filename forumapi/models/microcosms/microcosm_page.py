@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Encoded, Query, Replica, Row, encoded
-from forumapi.models.content import item_details, item_page
+from forumapi.models.content import item_page, type_specific_fields
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
 from forumapi.models.microcosms.microcosm_summary import (
@@ -107,7 +107,7 @@ _VIEWER: Final = f"""
                     SELECT r.read_at FROM read_marks r
                      WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
                        AND r.item_type_id = (k.key & 31)::smallint AND r.item_id = k.key >> 5 LIMIT 1) r) m
-     CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg({item_details.MINE}) AS mine
+     CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg({type_specific_fields.MINE}) AS mine
                    FROM (SELECT (k.key & 31)::smallint AS item_type_id, k.key >> 5 AS item_id
                            FROM unnest(%(typed)s::bigint[]) AS k (key)) i) t
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
@@ -320,7 +320,7 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
             (head[:_HEAD_STAMPED], items, [tuple(child[:8]) for child in found.values()], total)
         ),
     )
-    moments = [item_details.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
+    moments = [type_specific_fields.until(row[1], row[_DETAILS]) for row in (*items, *latest)]
     until = min((one.timestamp() for one in moments if one is not None), default=None)
     return CachedPage(tx.snapshot or snapshot, MicrocosmHead._make(made), until)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Encoded, Query, Replica, Row
-from forumapi.models.content import item_details, item_page
+from forumapi.models.content import item_page, type_specific_fields
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
 from forumapi.models.pages.document_reader import Documents, Kind, Loaded
@@ -139,7 +139,7 @@ CHILDREN = Query(
 )
 CHILDREN_OF_MINE = Query(
     "microcosm_summary.children_of_mine",
-    _CHILDREN.format(mine=item_details.MINE),
+    _CHILDREN.format(mine=type_specific_fields.MINE),
     replica=Replica.ACKNOWLEDGED,
     unrestricted="the newest item is that of counters of named microcosms",
 )
@@ -161,7 +161,7 @@ LATEST = Query(
 )
 LATEST_OF_MINE = Query(
     "microcosm_summary.latest_of_mine",
-    _LATEST.format(mine=item_details.MINE),
+    _LATEST.format(mine=type_specific_fields.MINE),
     replica=Replica.ACKNOWLEDGED,
 )
 
@@ -215,7 +215,9 @@ class ChildMicrocosm(NamedTuple):
     children: list[int]  # by own comment count
     latest: Row | None  # SUMMARY_COLUMNS of the most recently active item
     times: Row
-    mine: str | None = None  # the viewer's part of that item (models/content/item_details.py)
+    mine: str | None = (
+        None  # the viewer's part of that item (models/content/type_specific_fields.py)
+    )
 
 
 class LatestItem(NamedTuple):

@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.errors import Invalid
-from forumapi.models.content import comment_page
+from forumapi.models.content import comment_documents
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
@@ -169,7 +169,7 @@ def documents(
     out.
     """
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
-    comments = comment_page.by_ids(tx, cache, site_id, ids)
+    comments = comment_documents.by_ids(tx, cache, site_id, ids)
     versions = {one.author_id: one.author_version for one in found.entries}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
     made = []

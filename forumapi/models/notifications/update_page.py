@@ -17,8 +17,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
-from forumapi.models.content import comment_page, huddle_page, item_details, item_page
-from forumapi.models.content.comment_page import CommentRow, ParentLink
+from forumapi.models.content import comment_documents, huddle_page, item_page, type_specific_fields
+from forumapi.models.content.comment_documents import CommentRow, ParentLink
 from forumapi.models.notifications.update_types import (
     APPEAL_DECIDED,
     DECISIONS,
@@ -271,14 +271,14 @@ LIST = Query(
           FROM wanted i
          ORDER BY i.created DESC, i.update_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT n.total, {_ENTRY}, {comment_page.COLUMNS.format(unread="false")}, {item_page.SUMMARY_COLUMNS},
-           {item_details.MINE}, {item_page.SUMMARY_TIMES}, e.created
+    SELECT n.total, {_ENTRY}, {comment_documents.COLUMNS.format(unread="false")}, {item_page.SUMMARY_COLUMNS},
+           {type_specific_fields.MINE}, {item_page.SUMMARY_TIMES}, e.created
       FROM (SELECT count(*) AS total FROM wanted) n
       LEFT JOIN page e ON true
       LEFT JOIN profiles x ON x.site_id = %(site_id)s AND x.profile_id = e.created_by
       LEFT JOIN profiles o ON o.site_id = %(site_id)s AND o.profile_id = e.on_profile_id
       LEFT JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.comment_id
-      LEFT {comment_page.JOINS.lstrip()}
+      LEFT {comment_documents.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id
       LEFT {item_page.SUMMARY_JOINS.lstrip()}
       LEFT JOIN LATERAL (
@@ -348,7 +348,7 @@ class UpdateEntry(NamedTuple):
         if self.participant_ids and self.participant_versions:
             found.update(zip(self.participant_ids, self.participant_versions, strict=True))
         if self.stub.id:
-            found |= comment_page.profiles_of([self.stub])
+            found |= comment_documents.profiles_of([self.stub])
         return found | item_page.summary_people([self.row])
 
 
@@ -457,8 +457,8 @@ _DECIDED: Final = {
 
 def _entry(row: Row) -> UpdateEntry:
     at = _WIDTH
-    stub = CommentRow(*row[at : at + comment_page.WIDTH])
-    at += comment_page.WIDTH
+    stub = CommentRow(*row[at : at + comment_documents.WIDTH])
+    at += comment_documents.WIDTH
     summary = row[at : at + item_page.SUMMARY_WIDTH]
     at += item_page.SUMMARY_WIDTH
     return UpdateEntry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
@@ -483,7 +483,7 @@ def documents(
         people |= one.people
     comments = {one.stub.id: one.stub.version for one in entries if one.stub.id}
     fetched = documents.fetch(
-        tx, site_id, {comment_page.SUMMARY: comments, profile_summary.SUMMARY: people}
+        tx, site_id, {comment_documents.SUMMARY: comments, profile_summary.SUMMARY: people}
     )
     known = fetched[profile_summary.SUMMARY]
     made = []
@@ -492,9 +492,9 @@ def documents(
             if one.id in decisions and one.actor_id in known:
                 made.append(_whole(one, decisions[one.id], known))
         elif all(id in known for id in one.people) and (
-            not one.stub.id or one.stub.id in fetched[comment_page.SUMMARY]
+            not one.stub.id or one.stub.id in fetched[comment_documents.SUMMARY]
         ):
-            made.append(_document(one, fetched[comment_page.SUMMARY], known, tree, view))
+            made.append(_document(one, fetched[comment_documents.SUMMARY], known, tree, view))
     return b"[%b]" % b",".join(made)
 
 
@@ -518,10 +518,10 @@ def _document(
             )
     data: dict[str, Any] = {}
     if one.stub.id:
-        links = comment_page.parent_links(ParentLink(parent_type, parent_id, one.title))
+        links = comment_documents.parent_links(ParentLink(parent_type, parent_id, one.title))
         data["itemType"] = itemtypes.name_of(itemtypes.COMMENT)
         data["item"] = json_fragments.raw(
-            comment_page.summary(comments[one.stub.id], one.stub, people, links, False)
+            comment_documents.summary(comments[one.stub.id], one.stub, people, links, False)
         )
         data["parentItemType"] = itemtypes.name_of(parent_type)
         data["parentItem"] = json_fragments.raw(parent)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
-from forumapi.models.content import huddle_page, item_details, item_page
+from forumapi.models.content import huddle_page, item_page, type_specific_fields
 from forumapi.models.content.huddle_page import HuddleRow
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
@@ -53,8 +53,8 @@ PAGE = Query(
          ORDER BY m.last_notified DESC NULLS FIRST, m.item_type_id, m.item_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
     SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           (SELECT count(*) FROM mine), people.ids, people.versions, {item_details.MINE}, w.watcher_id, w.item_type_id,
-           w.item_id, w.last_notified, w.send_email, w.send_sms, coalesce(p.version, 0)
+           (SELECT count(*) FROM mine), people.ids, people.versions, {type_specific_fields.MINE}, w.watcher_id,
+           w.item_type_id, w.item_id, w.last_notified, w.send_email, w.send_sms, coalesce(p.version, 0)
       FROM (SELECT 1) AS one
       LEFT JOIN page w ON true
       LEFT JOIN profiles p ON p.site_id = w.site_id AND p.profile_id = w.item_id
@@ -89,7 +89,7 @@ class WatcherEntry(NamedTuple):
     version: int  # of a profile; else 0
     row: Row  # SUMMARY_COLUMNS of an item
     times: Row
-    mine: str | None  # the part that only the viewer sees (models/content/item_details.py)
+    mine: str | None  # the part that only the viewer sees (models/content/type_specific_fields.py)
     huddle: HuddleRow | None  # its own entry, for a huddle
 
     @property

@@ -27,7 +27,7 @@ from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import role_recomputation
-from forumapi.models.privacy import erasure
+from forumapi.models.privacy import erasure_request
 from forumapi.text.name_skeletons import looks
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.
@@ -754,7 +754,7 @@ def _bios(tx: Transaction, work: Erasing) -> bool:
 
 
 def _words(tx: Transaction, work: Erasing) -> bool:
-    if work.words != erasure.REMOVE:
+    if work.words != erasure_request.REMOVE:
         return True
     rows = tx.rows(WORDS, upto_time=work.upto_time, removed=REMOVED, most=MOST, **work.where)
     ids = [row[0] for row in rows]
@@ -767,7 +767,7 @@ def _words(tx: Transaction, work: Erasing) -> bool:
 
 
 def _titles(tx: Transaction, work: Erasing) -> bool:
-    if work.words != erasure.REMOVE:
+    if work.words != erasure_request.REMOVE:
         return True
     ids = [
         row[0]
@@ -780,7 +780,7 @@ def _titles(tx: Transaction, work: Erasing) -> bool:
 
 
 def _reasons(tx: Transaction, work: Erasing) -> bool:
-    if work.words == erasure.REMOVE:
+    if work.words == erasure_request.REMOVE:
         for query in REASONS:
             tx.run(query, **work.where)
     return True

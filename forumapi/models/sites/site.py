@@ -1,6 +1,6 @@
 """Sites: snapshots of their rows with the site document, and their creation and change (platform 2.3).
 
-site_directory.py finds and holds the snapshots.
+site_cache.py finds and holds the snapshots.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, profile_summary
 from forumapi.models.people.profile import Profile
-from forumapi.models.sites import reserved_subdomains, site_validation
+from forumapi.models.sites import site_validation, subdomain_availability
 from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
@@ -444,7 +444,7 @@ class Site:
         settings = site_validation.merged(
             body, SiteSettings(), platform_domain, (f"{key}.{platform_domain}",)
         )
-        if reserved_subdomains.is_reserved(tx, key):
+        if subdomain_availability.is_reserved(tx, key):
             raise Invalid("subdomainKey", "is reserved")
         email = tx.value(OWNER, user_id=user_id)
         if email is None:

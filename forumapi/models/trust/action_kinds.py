@@ -15,10 +15,10 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import last_activity_undo, redaction, sanction, targets
-from forumapi.models.trust.last_activity_undo import RehiddenComment, UnhiddenComment
+from forumapi.models.trust import kept_last_activity, redaction, sanction, targets
+from forumapi.models.trust.kept_last_activity import RehiddenComment, UnhiddenComment
 from forumapi.models.trust.sanction import Sanction
-from forumapi.models.trust.target_changes import TargetChanges
+from forumapi.models.trust.target_batch_writer import TargetBatchWriter
 from forumapi.models.trust.targets import ActionTarget, HeldItem
 
 State = Mapping[str, Any]
@@ -228,7 +228,7 @@ class FlagKind(ActionKind):
         held: Sequence[ActionTarget],
         options: ActionOptions,
     ) -> list[Applied]:
-        batch = TargetChanges(tx, author)
+        batch = TargetBatchWriter(tx, author)
         if not self._hides:
             batch.read_latest(held)
         changes: list[Applied] = []
@@ -257,7 +257,7 @@ class FlagKind(ActionKind):
         undone: Sequence[UndoneChange],
         options: ActionOptions,
     ) -> list[str]:
-        batch = TargetChanges(tx, author)
+        batch = TargetBatchWriter(tx, author)
         if self._hides:
             batch.read_latest(one.target for one in undone)
         shown, hidden, edited, conflicts = [], [], [], []
@@ -280,8 +280,8 @@ class FlagKind(ActionKind):
                 edited.append((target, change))
             conflicts.append("")
         batch.write(journal.PATCHED)
-        last_activity_undo.carry(tx, author.site_id, shown)
-        last_activity_undo.skip(tx, author.site_id, hidden)
+        kept_last_activity.carry(tx, author.site_id, shown)
+        kept_last_activity.skip(tx, author.site_id, hidden)
         for target, change in edited:
             _restore_edit(tx, author, target, change)
         return conflicts
@@ -371,7 +371,7 @@ class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
         held: Sequence[ActionTarget],
         options: ActionOptions,
     ) -> list[Applied]:
-        batch = TargetChanges(tx, author)
+        batch = TargetBatchWriter(tx, author)
         changes: list[Applied] = []
         for target in held:
             was = target.place_id
@@ -390,7 +390,7 @@ class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
         undone: Sequence[UndoneChange],
         options: ActionOptions,
     ) -> list[str]:
-        batch = TargetChanges(tx, author)
+        batch = TargetBatchWriter(tx, author)
         conflicts = []
         for target, change in undone:
             back = change.before["microcosm_id"]
@@ -424,7 +424,7 @@ class RedactKind(
     ) -> list[Applied]:
         redacted = redaction.redacted(tx, author.site_id, held)
         redaction.remove(tx, author.site_id, [one for one in held if one.ref not in redacted])
-        batch = TargetChanges(tx, author)
+        batch = TargetBatchWriter(tx, author)
         changes: list[Applied] = []
         for target in held:
             if target.ref in redacted:

@@ -1,7 +1,7 @@
 """Redaction: removal of texts for good, because of a law, from wherever the platform keeps them.
 
 What stands in tables is gone with the transaction: texts, revisions, titles, drafts, mail that waits or was sent, and
-archives that hold it. Files and cached documents follow in the background (cron/redactions.py).
+archives that hold it. Files and cached documents follow in the background (cron/redacted_files.py).
 """
 
 from __future__ import annotations

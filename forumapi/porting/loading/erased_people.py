@@ -14,7 +14,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.models.content.text_removal import REMOVED
-from forumapi.models.privacy import erasure
+from forumapi.models.privacy import erasure_request
 from forumapi.models.privacy.erasure_steps import ERASED_IMPORT
 from forumapi.porting.layout import (
     PortedAlias,
@@ -64,7 +64,7 @@ class ErasedPeople:
             old for old, thing in came.items() if thing.detail == ERASED_IMPORT or thing.id in words
         )
         self._silent = frozenset(
-            old for old, thing in came.items() if words.get(thing.id) == erasure.REMOVE
+            old for old, thing in came.items() if words.get(thing.id) == erasure_request.REMOVE
         )
         self.names = {id: unescape(name) for id, _, name in rows}
 

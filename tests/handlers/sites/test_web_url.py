@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forumapi.command import cli
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from tests.factories import Factory, Site
 from tests.handlers.platform import Platform, platform
 
@@ -52,7 +52,7 @@ def test_where_the_website_runs_a_site_s_own_address_is_that_of_its_pages(
     has_website: bool, make: Factory
 ) -> None:
     site = make.site()
-    directory = SiteDirectory(
+    directory = SiteCache(
         make.database, make.platform_domain, port_suffix=":8080", has_website=has_website
     )
     with make.database.write() as tx:

@@ -11,7 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.cron import file_cleanup, personal_exports, redactions
+from forumapi.cron import file_cleanup, personal_exports, redacted_files
 from forumapi.database.connections import Database
 from tests import services
 from tests.api import Api, Response
@@ -157,7 +157,7 @@ def test_a_redacted_text_is_nowhere(own: OwnServer, memcached: str) -> None:
     database = Database(own.url)
     try:
         with database.write() as tx:
-            assert redactions.redactions(tx, config) == "1 redactions"
+            assert redacted_files.redactions(tx, config) == "1 redactions"
         with database.write() as tx:
             file_cleanup.stray_objects(tx, config)
     finally:

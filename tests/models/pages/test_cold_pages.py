@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.cache.document_cache import Cache
 from forumapi.database.connections import Database, Reader
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_page, item_page
+from forumapi.models.content import comment_documents, item_page
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.wire.paging import Paging
@@ -93,13 +93,13 @@ def test_its_documents_are_loaded_once(
 ) -> None:
     made = make.comment(make.conversation(bikes))
     documents = Documents(Cache(), lambda tx, site_id, place, id, text: (0, ""))
-    before = comment_page.LOAD.calls
+    before = comment_documents.LOAD.calls
 
     def fetch(tx: Reader) -> object:
-        return documents.fetch(tx, bikes.id, {comment_page.SUMMARY: {made.id: 1}})
+        return documents.fetch(tx, bikes.id, {comment_documents.SUMMARY: {made.id: 1}})
 
     found = at_once(database, database_url, "comments", fetch)
 
-    assert comment_page.LOAD.calls - before == 1
+    assert comment_documents.LOAD.calls - before == 1
     assert all(one == found[0] for one in found)
-    assert made.id in found[0][comment_page.SUMMARY]  # type: ignore[index]
+    assert made.id in found[0][comment_documents.SUMMARY]  # type: ignore[index]

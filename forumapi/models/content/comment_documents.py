@@ -13,7 +13,7 @@ from forumapi.database.query import Query, Replica, Row
 from forumapi.models.content import attachment, reaction
 from forumapi.models.pages.document_reader import Documents, Kind, Loaded
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import statement_link
+from forumapi.models.trust import latest_statement_link
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import PermissionSet, Principal, Target, Tree
 from forumapi.text.render import RENDERER_VERSION
@@ -23,7 +23,7 @@ from forumapi.wire.json_fragments import Fragment, Hole, dumps
 # ---------------------------------------------------------------- documents
 
 LOAD = Query(
-    "comment_page.load",
+    "comment_documents.load",
     f"""
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            coalesce(c.item_id, c.on_profile_id), c.revisions, coalesce(c.in_reply_to, 0), c.attachments,
@@ -335,7 +335,7 @@ def summaries(
 
 
 BY_IDS = Query(
-    "comment_page.by_ids",
+    "comment_documents.by_ids",
     f"""
     SELECT {COLUMNS.format(unread="false")}, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            coalesce(c.item_id, c.on_profile_id), coalesce(i.title, pp.profile_name, '')
@@ -383,7 +383,7 @@ HUDDLE_ACCESS: Final = f"""(i.item_type_id IS DISTINCT FROM {itemtypes.HUDDLE}
 # summary; and of the first what permission, parent and read mark need. Comments that a split has moved elsewhere are
 # left out: the viewer's permission is checked where the comment itself is.
 PAGE = Query(
-    "comment_page.page",
+    "comment_documents.page",
     f"""
     WITH one AS (
         SELECT c.*, i.item_type_id, i.microcosm_id, i.title, i.is_deleted OR i.is_moderated AS parent_hidden,
@@ -433,7 +433,7 @@ PAGE = Query(
                               AND h.created_by = ANY(%(ignored)s::bigint[]) AND %(ignored)s::bigint[] <> '{{}}')
                 ELSE 1 END,
            CASE WHEN f.kind = 0 AND one.created_by = %(me)s AND (one.is_deleted OR one.is_moderated) THEN {
-        statement_link.LATEST.format(
+        latest_statement_link.LATEST.format(
             site="one.site_id", item_type=itemtypes.COMMENT, item="one.comment_id"
         ).strip()
     } END
@@ -541,7 +541,11 @@ def detail(
                 (
                     _links(links, page.comment),
                     dumps({"rel": "commentPage", "href": page_href}),
-                    *([dumps(statement_link.link(page.statement_id))] if page.statement_id else ()),
+                    *(
+                        [dumps(latest_statement_link.link(page.statement_id))]
+                        if page.statement_id
+                        else ()
+                    ),
                 )
             ),
             b"permissions": permissions + reaction.shown(page.comment.reactions),

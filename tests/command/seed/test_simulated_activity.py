@@ -4,15 +4,15 @@ from random import Random
 
 import pytest
 
-from forumapi.command.seed import bench_tokens, random_site_shape
+from forumapi.command.seed import bench_tokens, simulated_activity
 from forumapi.command.seed.corpus import Corpus
 
 
 @pytest.mark.parametrize(
-    "size", random_site_shape.SIZES.values(), ids=random_site_shape.SIZES.keys()
+    "size", simulated_activity.SIZES.values(), ids=simulated_activity.SIZES.keys()
 )
 def test_the_sites_of_a_size_add_up_to_it(size):
-    plans = random_site_shape.plan(size)
+    plans = simulated_activity.plan(size)
 
     assert len(plans) == size.sites
     assert sum(plan.profiles for plan in plans) == size.profiles
@@ -24,7 +24,7 @@ def test_the_sites_of_a_size_add_up_to_it(size):
 def test_the_sizes_are_those_that_were_asked_for():
     assert {
         name: (s.sites, s.profiles, s.conversations, s.comments, s.longest)
-        for name, s in random_site_shape.SIZES.items()
+        for name, s in simulated_activity.SIZES.items()
     } == {
         "S": (3, 500, 2_500, 12_000, 300),
         "M": (20, 20_000, 40_000, 500_000, 10_000),
@@ -33,7 +33,7 @@ def test_the_sizes_are_those_that_were_asked_for():
 
 
 def test_half_of_everything_is_on_the_site_to_measure_on():
-    bench = random_site_shape.plan(random_site_shape.SIZES["M"])[0]
+    bench = simulated_activity.plan(simulated_activity.SIZES["M"])[0]
 
     assert bench.key == "bench"
     assert (bench.profiles, bench.conversations, bench.comments) == (10_000, 20_000, 250_000)
@@ -41,14 +41,14 @@ def test_half_of_everything_is_on_the_site_to_measure_on():
 
 
 def test_parts_are_exact_and_near_to_their_weights():
-    parts = random_site_shape.apportion(101, [1, 1, 2], least=1)
+    parts = simulated_activity.apportion(101, [1, 1, 2], least=1)
 
     assert sum(parts) == 101
     assert parts == [26, 25, 50]
 
 
 def test_most_conversations_are_short_and_few_are_long():
-    sizes = random_site_shape.sizes(20_000, 220_000)
+    sizes = simulated_activity.sizes(20_000, 220_000)
 
     assert sum(sizes) == 220_000
     assert sizes.count(0) == 200
@@ -57,7 +57,7 @@ def test_most_conversations_are_short_and_few_are_long():
 
 
 def test_names_are_unique_whatever_their_case_and_fit():
-    names = random_site_shape.names(20_000, {3: "owner"}, Random(1))
+    names = simulated_activity.names(20_000, {3: "owner"}, Random(1))
 
     assert names[3] == "owner"
     assert len({name.lower() for name in names}) == 20_000
@@ -79,9 +79,9 @@ def test_tokens_of_the_benchmark_are_always_the_same_and_look_like_tokens():
 @pytest.mark.slow
 def test_a_site_has_the_same_shape_every_time():
     corpus = Corpus.read()
-    plan = random_site_shape.plan(random_site_shape.SIZES["S"])[1]
+    plan = simulated_activity.plan(simulated_activity.SIZES["S"])[1]
 
-    assert random_site_shape.site(plan, corpus) == random_site_shape.site(plan, corpus)
+    assert simulated_activity.site(plan, corpus) == simulated_activity.site(plan, corpus)
 
 
 @pytest.mark.wide

@@ -1,4 +1,4 @@
-"""Directory of sites by host name, held in memory and at most a second older than the database.
+"""Cache of sites by host name, held in memory and at most a second older than the database.
 
 A signed-in request compares a `Site` with the version that its identity statement read. A guest's request relies on the
 poll here, and asks PostgreSQL itself where the last poll is older than a second.
@@ -27,23 +27,23 @@ from forumapi.wire.paging import Paging
 _HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
 
 BY_KEY = Query(
-    "site_directory.by_key",
+    "site_cache.by_key",
     f"SELECT {COLUMNS} {FROM} WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
     scope=PLATFORM,
 )
 BY_DOMAIN = Query(
-    "site_directory.by_domain",
+    "site_cache.by_domain",
     f"SELECT {COLUMNS} {FROM} WHERE s.domain = %(domain)s AND NOT s.is_deleted",
     scope=PLATFORM,
 )
-BY_ID = Query("site_directory.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
+BY_ID = Query("site_cache.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
 
 # Title as people read it, in small letters: it is stored with HTML entities (`clean.escape`).
 _TITLE: Final = """lower(replace(replace(replace(replace(replace(
            s.title, '&lt;', '<'), '&gt;', '>'), '&#34;', '"'), '&#39;', ''''), '&amp;', '&'))"""
 # Lists of the root host, without the root site and deleted ones.
 COUNT = Query(
-    "site_directory.count",
+    "site_cache.count",
     f"""
     SELECT count(*)
       FROM sites s
@@ -54,7 +54,7 @@ COUNT = Query(
     scope=PLATFORM,
 )
 PAGE = Query(
-    "site_directory.page",
+    "site_cache.page",
     f"""
     SELECT {COLUMNS} {FROM}
      WHERE s.site_id <> 1 AND NOT s.is_deleted
@@ -65,7 +65,7 @@ PAGE = Query(
     scope=PLATFORM,
 )
 HOST = Query(
-    "site_directory.host",
+    "site_cache.host",
     """
     SELECT s.subdomain_key
       FROM sites s
@@ -75,7 +75,7 @@ HOST = Query(
 
 # Versions and figures of the sites that this process holds, for the poll: a few bytes a site.
 VERSIONS = Query(
-    "site_directory.versions",
+    "site_cache.versions",
     """
     SELECT s.site_id, s.version, s.acl_version, s.is_deleted,
            coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0), x.active_profiles,
@@ -87,7 +87,7 @@ VERSIONS = Query(
 )
 
 
-class SiteDirectory(PollingThread):
+class SiteCache(PollingThread):
     """Cache of sites by host name; its thread polls their versions.
 
     `poll_ms`: time between polls, unless a write wakes the thread. A guest's site is at most that old, and never older

@@ -1,8 +1,8 @@
-"""Details that some types of item have beyond what all items share: one column in the statements of pages and lists.
+"""Fields that only some types of item have (events, polls): one column in the statements of pages and lists.
 
-The column is the text of a JSON array, so that a page or list of mixed types costs one statement, an item without
-details costs nothing, and an entry is decoded only when it is rendered. Each type with details has an
-`ItemTypeDetails`.
+The column is the text of a JSON array, so that a page or list of mixed types costs one statement, an item of a type
+without such fields costs nothing, and an entry is decoded only when it is rendered. Each type that has some is listed
+in SPECS with its `TypeSpecificFields` (type_specific_fields_interface.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.models.content import event, poll
-from forumapi.models.content.item_type_details import ItemTypeDetails
+from forumapi.models.content.type_specific_fields_interface import TypeSpecificFields
 from forumapi.wire.json_fragments import dumps
 
-SPECS: Final[Mapping[int, ItemTypeDetails]] = {
+SPECS: Final[Mapping[int, TypeSpecificFields]] = {
     itemtypes.EVENT: event.SPEC,
     itemtypes.POLL: poll.SPEC,
 }
@@ -34,7 +34,7 @@ MINE: Final = "CASE i.item_type_id {} END".format(
 def members(item_type: int, text: str | None, mine: str | None) -> dict[str, Any]:
     """Return the members of an item's detail that only its type has, in wire order; {} for a type without details.
 
-    `text` and `mine`: results of the type's `sql` and `mine` (see ItemTypeDetails), as in all functions below.
+    `text` and `mine`: results of the type's `sql` and `mine` (see TypeSpecificFields), as in all functions below.
     """
     return SPECS[item_type].members(text, mine) if text else {}
 

@@ -12,7 +12,7 @@ from forumapi.permissions.evaluator import Tree
 MOST: Final = 100
 
 FIND = Query(
-    "named_moderators.find",
+    "microcosm_moderators.find",
     """
     SELECT p.profile_id
       FROM profiles p

@@ -27,7 +27,7 @@ _ALL: Final = """
          WHERE r.site_id = %(site_id)s AND r.comment_id = %(comment_id)s"""
 
 LIST = Query(
-    "revision.list",
+    "revision_page.list",
     f"""
     WITH found AS ({_ALL.format(current="''", older="''")})
     SELECT f.revision, f.created, f.created_by, p.version, f.markdown, (SELECT count(*) FROM found)
@@ -38,7 +38,7 @@ LIST = Query(
 )
 
 FIND = Query(
-    "revision.find",
+    "revision_page.find",
     f"""
     WITH found AS ({_ALL.format(current="c.markdown", older="r.markdown")})
     SELECT f.revision, f.created, f.created_by, p.version, f.markdown

@@ -12,7 +12,7 @@ from forumapi.database.query import Query
 from forumapi.wire import json_fragments
 
 PAGE = Query(
-    "quotation.page",
+    "quotation_page.page",
     """
     SELECT c.comment_id, c.created, c.in_reply_to
       FROM comments m

@@ -21,7 +21,7 @@ from forumapi.models.people import profile_counters, role_recomputation
 from forumapi.models.trust.targets import ActionTarget, HeldItem
 
 LATEST = Query(
-    "target_changes.latest",
+    "target_batch_writer.latest",
     """
     SELECT u.id, l.seq, l.created
       FROM unnest(%(item_ids)s::bigint[]) AS u (id)
@@ -32,7 +32,7 @@ LATEST = Query(
              ORDER BY c.seq DESC LIMIT 1) l""",
 )
 SET_ITEMS = Query(
-    "target_changes.set_items",
+    "target_batch_writer.set_items",
     """
     UPDATE items i
        SET microcosm_id = w.microcosm_id, is_sticky = w.is_sticky, is_open = w.is_open, is_deleted = w.is_deleted,
@@ -44,7 +44,7 @@ SET_ITEMS = Query(
  RETURNING i.item_id, i.version""",
 )
 FLAG_COMMENTS = Query(
-    "target_changes.flag_comments",
+    "target_batch_writer.flag_comments",
     """
     UPDATE comments c
        SET is_deleted = w.is_deleted, is_moderated = w.is_moderated, version = c.version + 1
@@ -55,7 +55,7 @@ FLAG_COMMENTS = Query(
 )
 # As comment.RECOUNT_ITEM, of many items. Their rows are locked, so nobody else writes those of their authors.
 RECOUNT_ITEMS = Query(
-    "target_changes.recount_items",
+    "target_batch_writer.recount_items",
     """
     WITH wrote AS (
         SELECT w.item_id, w.profile_id, w.by
@@ -84,7 +84,7 @@ RECOUNT_ITEMS = Query(
      WHERE i.site_id = %(site_id)s AND i.item_id = n.item_id""",
 )
 RESTORE_ACTIVITIES = Query(
-    "target_changes.restore_activities",
+    "target_batch_writer.restore_activities",
     """
     UPDATE items i
        SET last_activity = w.activity
@@ -93,7 +93,7 @@ RESTORE_ACTIVITIES = Query(
 )
 # As comment.RECOUNT_BIO, of many profiles.
 RECOUNT_BIOS = Query(
-    "target_changes.recount_bios",
+    "target_batch_writer.recount_bios",
     """
     WITH held AS MATERIALIZED (
         SELECT p.profile_id
@@ -111,7 +111,7 @@ RECOUNT_BIOS = Query(
 )
 
 
-class TargetChanges:
+class TargetBatchWriter:
     """Batch of changes that one author makes to locked targets. A target may be changed once, and all targets are
     hidden or all are shown.
 

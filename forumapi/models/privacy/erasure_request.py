@@ -25,12 +25,12 @@ MOST_NAMED: Final = 20
 
 # The site's rule; without one, each person chooses.
 RULE = Query(
-    "erasure.rule",
+    "erasure_request.rule",
     "SELECT s.value ->> 'words' FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'erasure'",
 )
 
 SET_RULE = Query(
-    "erasure.set_rule",
+    "erasure_request.set_rule",
     """
     INSERT INTO site_settings AS s (site_id, key, value)
     VALUES (%(site_id)s, 'erasure', jsonb_build_object('words', %(words)s::text))
@@ -38,7 +38,7 @@ SET_RULE = Query(
 )
 
 OWNED_HERE = Query(
-    "erasure.owned_here",
+    "erasure_request.owned_here",
     """
     SELECT s.site_id, s.title
       FROM sites s
@@ -46,7 +46,7 @@ OWNED_HERE = Query(
 )
 
 OWNED_BY_USER = Query(
-    "erasure.owned_by_user",
+    "erasure_request.owned_by_user",
     """
     SELECT s.site_id, s.title
       FROM sites s
@@ -59,7 +59,7 @@ OWNED_BY_USER = Query(
 
 # A request that waits already gets the new choice and a new time; one that runs stays as it is.
 INSERT = Query(
-    "erasure.insert",
+    "erasure_request.insert",
     """
     INSERT INTO erasures AS e (site_id, profile_id, words, due)
     VALUES (%(site_id)s, %(profile_id)s, %(words)s, now() + make_interval(days => %(days)s::int))
@@ -69,7 +69,7 @@ INSERT = Query(
 )
 
 INSERT_ACCOUNT = Query(
-    "erasure.insert_account",
+    "erasure_request.insert_account",
     """
     INSERT INTO account_erasures AS e (user_id, words, due)
     VALUES (%(user_id)s, %(words)s, now() + make_interval(days => %(days)s::int))
@@ -79,19 +79,19 @@ INSERT_ACCOUNT = Query(
 
 # A row that is due and locked by whoever begins it is waited for, and is not waiting any more then.
 CANCEL = Query(
-    "erasure.cancel",
+    "erasure_request.cancel",
     """
     DELETE FROM erasures e
      WHERE e.site_id = %(site_id)s AND e.profile_id = %(profile_id)s AND e.state = 'waiting'""",
 )
 
 CANCEL_ACCOUNT = Query(
-    "erasure.cancel_account",
+    "erasure_request.cancel_account",
     "DELETE FROM account_erasures e WHERE e.user_id = %(user_id)s AND e.state = 'waiting'",
 )
 
 FIND = Query(
-    "erasure.find",
+    "erasure_request.find",
     """
     SELECT e.words, e.requested, e.due
       FROM erasures e
@@ -99,7 +99,7 @@ FIND = Query(
 )
 
 FIND_ACCOUNT = Query(
-    "erasure.find_account",
+    "erasure_request.find_account",
     "SELECT e.words, e.requested, e.due FROM account_erasures e WHERE e.user_id = %(user_id)s AND e.state = 'waiting'",
 )
 

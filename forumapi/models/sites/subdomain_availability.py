@@ -8,12 +8,12 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
 
 IS_RESERVED: Final = Query(
-    "reserved_subdomains.is_reserved",
+    "subdomain_availability.is_reserved",
     "SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)",
 )
 
 IS_TAKEN: Final = Query(
-    "reserved_subdomains.is_taken",
+    "subdomain_availability.is_taken",
     """
     SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)
         OR EXISTS (SELECT FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted)""",

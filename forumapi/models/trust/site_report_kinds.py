@@ -20,17 +20,17 @@ MOST_TITLE: Final = 100
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 FIND = Query(
-    "report_kinds.find",
+    "site_report_kinds.find",
     "SELECT s.value::text FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'report_kinds'",
 )
 PUT = Query(
-    "report_kinds.put",
+    "site_report_kinds.put",
     """
     INSERT INTO site_settings (site_id, key, value) VALUES (%(site_id)s, 'report_kinds', %(value)s::jsonb)
         ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
 )
 DELETE = Query(
-    "report_kinds.delete",
+    "site_report_kinds.delete",
     "DELETE FROM site_settings s WHERE s.site_id = %(site_id)s AND s.key = 'report_kinds'",
 )
 

@@ -9,7 +9,7 @@ from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
 from forumapi.cron import file_cleanup
 from forumapi.database.connections import Transaction
-from forumapi.models.content import comment_page
+from forumapi.models.content import comment_documents
 from forumapi.models.trust import redaction
 
 MOST: Final = 100
@@ -34,7 +34,7 @@ def redactions(tx: Transaction, config: Config) -> str:
         (site_id, name, id, version)
         for site_id, item_type, id, newest, _ in rows
         for version in range(1, newest + 1)
-        for name in (comment_page.SUMMARY.name, comment_page.DETAIL.name)
+        for name in (comment_documents.SUMMARY.name, comment_documents.DETAIL.name)
         if item_type == itemtypes.COMMENT
     )
     for site_id, item_type, id, _, _ in rows:

@@ -1,22 +1,19 @@
-"""Audit of changes: author, change, client address and texts of each (platform 7.1).
+"""Retention of `audit_log`: after some days client addresses are replaced by keyed hashes, after more the rows are
+deleted (platform 7.1).
 
 `journal.record` writes these rows; audit_chain.py gives each its entry in the site's chain, which outlives the row.
 """
 
 from __future__ import annotations
 
-import datetime
 import secrets
-from typing import Final, NamedTuple
 
-from forumapi.database.connections import Reader, Transaction
+from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
-
-MAX_ENTRIES: Final = 1000
 
 # Rows without an entry: those of the chain go with it (audit_chain.py).
 FORGET = Query(
-    "audit.forget",
+    "audit_log_retention.forget",
     """
     DELETE FROM audit_log a
      WHERE a.audit_id IN (SELECT o.audit_id
@@ -30,7 +27,7 @@ FORGET = Query(
 
 # One secret for good: the same address has the same hash in every row.
 SECRET = Query(
-    "audit.secret",
+    "audit_log_retention.secret",
     """
     INSERT INTO platform_secrets (name, secret) VALUES ('audit-addresses', %(secret)s)
         ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
@@ -38,36 +35,13 @@ SECRET = Query(
 )
 
 HASH = Query(
-    "audit.hash",
+    "audit_log_retention.hash",
     """
     UPDATE audit_log a
        SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
      WHERE a.created < now() - make_interval(days => %(days)s) AND a.ip IS NOT NULL""",
     scope=PLATFORM,
 )
-
-OF_PROFILE = Query(
-    "audit.of_profile",
-    """
-    SELECT a.created, a.action, a.item_type_id, a.item_id,
-           coalesce(host(a.ip), '#' || encode(a.ip_hash, 'hex'), '')
-      FROM audit_log a
-     WHERE a.site_id = %(site_id)s AND a.profile_id = %(profile_id)s
-     ORDER BY a.created DESC
-     LIMIT %(limit)s""",
-)
-
-
-class AuditEntry(NamedTuple):
-    """Change in the audit. `action`: C (create), R (read), U (update) or D (delete); `ip`: the client address, or, once
-    the row is old, `#` and the address's hash; "" if unknown.
-    """
-
-    created: datetime.datetime
-    action: str
-    item_type_id: int
-    item_id: int
-    ip: str
 
 
 def forget(tx: Transaction, days: int, most: int) -> int:
@@ -83,11 +57,3 @@ def hash_addresses(tx: Transaction, days: int) -> int:
     """
     secret = tx.value(SECRET, secret=secrets.token_bytes(32))
     return tx.run(HASH, secret=secret, days=days)
-
-
-def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[AuditEntry]:
-    """Return up to `limit` changes that a profile has made, newest first: for tracing abuse from the command line."""
-    rows = tx.rows(
-        OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
-    )
-    return [AuditEntry(*row) for row in rows]

@@ -1,14 +1,14 @@
-"""Directory of sites: sites that a process holds, by name."""
+"""Cache of sites: sites that a process holds, by name."""
 
 from __future__ import annotations
 
-from forumapi.models.sites.site_directory import SiteDirectory
+from forumapi.models.sites.site_cache import SiteCache
 from tests.factories import Factory
 
 
 def test_an_evicted_site_takes_its_own_names_along(make: Factory) -> None:
     gone, kept = make.site(), make.site()
-    directory = SiteDirectory(make.database, make.platform_domain)
+    directory = SiteCache(make.database, make.platform_domain)
     reader = make.database.read()
     try:
         for site in (gone, kept):

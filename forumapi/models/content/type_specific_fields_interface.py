@@ -1,6 +1,6 @@
-"""Struct by which a type of item describes its details: SQL columns, and members of JSON, that only this type has.
+"""Interface by which a type of item describes the fields that only it has: SQL columns, and members of JSON.
 
-For reading only; item_details.py lists the types that have one.
+For reading only; type_specific_fields.py lists the types that have one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def _never(_: str) -> datetime.datetime | None:
     return None
 
 
-class ItemTypeDetails(NamedTuple):
-    """Details of one type of item, for reading.
+class TypeSpecificFields(NamedTuple):
+    """Fields that only one type of item has, for reading.
 
     `sql` selects what everybody sees as the text of a JSON array, given the item `i`. `mine` selects what only the
     viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; it is selected for

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forumapi.config import Config
 
 SETTINGS = Query(
-    "auth0.settings",
+    "auth0_v1_exchange.settings",
     """
     SELECT s.auth0_domain, s.auth0_client_id, s.auth0_client_secret
       FROM sites s

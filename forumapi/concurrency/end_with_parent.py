@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, however it ends."""
+"""End of a child process with its parent, however that ends: the function that a child calls before its program."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from forumapi.models.trust.targets import ActionTarget
 
 # Changes of comments of an item that keep a last activity.
 KEEPING = Query(
-    "last_activity_undo.keeping",
+    "kept_last_activity.keeping",
     f"""
     SELECT y.action_id, y.place, c.item_id, y.applied, (y.before ->> 'last_activity')::timestamptz
       FROM comments c
@@ -30,7 +30,7 @@ KEEPING = Query(
 )
 # Changes that showed one of these comments while it was hidden otherwise: they keep none.
 SHOWING = Query(
-    "last_activity_undo.showing",
+    "kept_last_activity.showing",
     f"""
     SELECT y.action_id, y.place, y.item_id, y.applied
       FROM action_changes y
@@ -40,7 +40,7 @@ SHOWING = Query(
        AND (y.before @> '{{"is_deleted": true}}' OR y.before @> '{{"is_moderated": true}}')""",
 )
 EARLIEST = Query(
-    "last_activity_undo.earliest",
+    "kept_last_activity.earliest",
     f"""
     SELECT u.id, e.applied, e.activity
       FROM unnest(%(item_ids)s::bigint[]) AS u (id)
@@ -54,7 +54,7 @@ EARLIEST = Query(
              ORDER BY z.applied LIMIT 1) e""",
 )
 KEEP = Query(
-    "last_activity_undo.keep",
+    "kept_last_activity.keep",
     """
     UPDATE action_changes y
        SET before = y.before || jsonb_build_object('last_activity', w.before),
