@@ -1,6 +1,6 @@
 """Errors of the API: one exception for each status, with the stable codes of platform 1.6.
 
-Models and handlers raise these; only request/response.py turns them into answers.
+Models and handlers raise these; only request/answer_conversion.py turns them into answers.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from forumapi import routes
 from forumapi.app import App
 from forumapi.request import processor
+from forumapi.request.handler_results import ConnectionUpgrade, StreamedBody
 from forumapi.request.health import Health
-from forumapi.request.response import ConnectionUpgrade, StreamedBody
 from forumapi.webclient import paths_left_to_api
 
 if TYPE_CHECKING:

@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING
 from forumapi.errors import ApiError
 from forumapi.models.people import profile_summary
 from forumapi.observability import metrics
-from forumapi.request import response
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
-from forumapi.request.response import (
-    NO_CACHE,
+from forumapi.request.handler_results import (
     Answer,
     Answered,
     ConnectionUpgrade,
     Data,
     Found,
-    Headers,
     Page,
     RawResponse,
     Result,
     StoredBytes,
 )
+from forumapi.wire import entity_tags, json_envelope, status_and_base_headers
 from forumapi.wire.documented_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.status_and_base_headers import NO_CACHE, Headers
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -41,14 +40,14 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     if isinstance(result, RawResponse):
         return _raw(app, ctx, result, is_read)
     if isinstance(result, ConnectionUpgrade):
-        return result.status, response.plain_headers() + result.headers, result
+        return result.status, status_and_base_headers.plain_headers() + result.headers, result
     if isinstance(result, StoredBytes):
         return result.status, result.headers, result.body
-    headers = response.base_headers(ctx.switches)
+    headers = status_and_base_headers.base_headers(ctx.switches)
     if isinstance(result, Found):
         headers += [("Cache-Control", NO_CACHE), ("Location", result.location)]
         status = 303 if _repeats_on_302(ctx, result, method) else result.status
-        return status, headers, response.envelope(status, b"null", b"null", ctx.switches)
+        return status, headers, json_envelope.envelope(status, b"null", b"null", ctx.switches)
     is_cachable = is_read and ctx.identity.is_guest and not ctx.token
     if isinstance(result, Page) and not result.is_kept:
         is_cachable = False
@@ -68,14 +67,18 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     me = ctx.identity
     if me.profile_id:
         data = profile_summary.own_user(data, ctx.site.id, me.profile_id, me.user_id)
-    return status, headers, response.envelope(status, data, b"null", ctx.switches)
+    return status, headers, json_envelope.envelope(status, data, b"null", ctx.switches)
 
 
 def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Answered:
     """Convert a result without the envelope; 304 under GET and HEAD (`is_read`) if it has an entity tag that the client
     sent.
     """
-    headers = [*response.plain_headers(), ("Content-Type", result.content_type), *result.headers]
+    headers = [
+        *status_and_base_headers.plain_headers(),
+        ("Content-Type", result.content_type),
+        *result.headers,
+    ]
     own = dict(result.headers)
     if "Cache-Control" not in own:
         headers.append(
@@ -83,7 +86,7 @@ def _raw(app: Services, ctx: Context, result: RawResponse, is_read: bool) -> Ans
         )
     tag = own.get("ETag")
     known = ctx.environ.get("HTTP_IF_NONE_MATCH", "")
-    if is_read and tag is not None and response.none_match(known, tag):
+    if is_read and tag is not None and entity_tags.none_match(known, tag):
         return 304, headers, b""
     return result.status, headers, result.body
 
@@ -96,11 +99,11 @@ def _built(
 
     Adds the entity tag to `headers` in any case.
     """
-    key = response.etag(page, ctx.switches, ctx.path, ctx.query_string)
+    key = entity_tags.etag(page.version, page.stamp, ctx.switches, ctx.path, ctx.query_string)
     # Members see their own user's id where others see the profile's.
     tag = f'{key[:-1]}.{ctx.identity.profile_id}"' if ctx.identity.profile_id else key
     headers.append(("ETag", tag))
-    if is_read and response.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
+    if is_read and entity_tags.none_match(ctx.environ.get("HTTP_IF_NONE_MATCH", ""), tag):
         return None
     # The key covers every byte but that id, so an answer that is kept under the key is this one.
     data = app.answers.get((ctx.site.id, key))
@@ -140,7 +143,7 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
     line = 200 if ctx.switches.always200 and status not in (101, 206, 304) else status
     if method == "HEAD" or status == 304:
         data = b""
-    return size, (response.STATUS_LINES[line], headers, data)
+    return size, (status_and_base_headers.STATUS_LINES[line], headers, data)
 
 
 def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
@@ -188,16 +191,16 @@ def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) 
         and error.status in (429, 503)
         and "text/event-stream" in ctx.environ.get("HTTP_ACCEPT", "")
     ):
-        headers = response.plain_headers()
+        headers = status_and_base_headers.plain_headers()
         headers += [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")]
         wait_ms = 1000 * max(3, int(dict(error.headers).get("Retry-After", "3")))
         return 200, headers, b"retry: %d\n\n" % wait_ms
     site = getattr(ctx, "site", None)
-    data = response.error_data(error, site.id if site else 0, ctx.identity.profile_id)
+    data = json_envelope.error_data(error, site.id if site else 0, ctx.identity.profile_id)
     if method == "POST" and getattr(handler, "errors_without_data", False):
         data = b"null"
-    headers = response.base_headers(ctx.switches)
+    headers = status_and_base_headers.base_headers(ctx.switches)
     headers.append(("Cache-Control", NO_CACHE))
     headers.extend(error.headers)
     text = dumps([error.message])
-    return error.status, headers, response.envelope(error.status, data, text, ctx.switches)
+    return error.status, headers, json_envelope.envelope(error.status, data, text, ctx.switches)

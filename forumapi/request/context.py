@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
     from forumapi.request.rate_limit import Allowance
-    from forumapi.request.response import EnvelopeSwitches
     from forumapi.request.services import Services
+    from forumapi.wire.json_envelope import EnvelopeSwitches
 
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from forumapi import errors
 from forumapi.errors import Forbidden, NotFound
-from forumapi.request import permission, routing
+from forumapi.request import routing, steps_of_get
 from forumapi.request.context import Context
-from forumapi.request.response import PLAIN, Data, Page
+from forumapi.request.handler_results import Data, Page
+from forumapi.wire.json_envelope import PLAIN
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
@@ -32,7 +33,7 @@ def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes
         handler, ctx.args = routing.route(app, ctx)
         if identity.ban_reason is not None and not handler.admits_banned(ctx):
             raise Forbidden(identity.ban_reason, code=errors.BANNED)
-        result = permission.read_document(ctx, handler, handler.operations["GET"])
+        result = steps_of_get.read_document(ctx, handler, handler.operations["GET"])
         if isinstance(result, Page):
             return result.build()
         if isinstance(result, Data):

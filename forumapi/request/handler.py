@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar, overload
 from forumapi.models.access.identity import IDENTITY, IdentityQuery, shaped
 from forumapi.models.journal.idempotency import Finished
 from forumapi.request.context import Context, Located
-from forumapi.request.response import Done, Found, Result
+from forumapi.request.handler_results import Done, Found, Result
 
 H = TypeVar("H", bound="Handler")
 B = TypeVar("B")

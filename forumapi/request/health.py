@@ -22,8 +22,9 @@ from forumapi.files.storage import StorageError
 from forumapi.models.sites import platform_health
 from forumapi.observability import metrics
 from forumapi.observability.metrics_push import Point
-from forumapi.request.response import PLAIN, STATUS_LINES, Headers, base_headers, envelope
+from forumapi.wire.json_envelope import PLAIN, envelope
 from forumapi.wire.json_fragments import dumps
+from forumapi.wire.status_and_base_headers import STATUS_LINES, Headers, base_headers
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from forumapi.request.context import Context
-from forumapi.request.response import RawResponse
+from forumapi.request.handler_results import RawResponse
 from forumapi.wire import html_pages
 
 

@@ -1,10 +1,10 @@
-"""Check of the caller's permission on the located object, and the steps of a GET around that check."""
+"""Check of the caller's permission on the located object, and of its visibility to the caller."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from forumapi import errors, itemtypes
+from forumapi import errors
 from forumapi.errors import Forbidden, NotFound
 from forumapi.models.access import identity as identities
 from forumapi.models.access import permission_target
@@ -20,12 +20,8 @@ from forumapi.request.handler import (
     READ,
     REMOVE,
     UPDATE,
-    Handler,
-    HandlerOperation,
     Need,
 )
-from forumapi.request.response import PermanentRedirect, Result
-from forumapi.wire import paging
 
 # The right that a need asks for, and the code that its refusal carries (platform 1.6).
 _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
@@ -43,22 +39,6 @@ _RIGHTS: Final[dict[Need, tuple[int, int, str]]] = {
 }
 
 _CHANGING: Final = frozenset((CREATE, UPDATE, DELETE, REMOVE, MODERATE))
-
-
-def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -> Result:
-    """Answer a GET by its handler: locate the object, check permission, visibility and paging, run the method.
-
-    Raises Forbidden, NotFound, Invalid.
-    """
-    located = ctx.located = handler.locate(ctx)
-    permit(ctx, operation.need)
-    if located is not None:
-        if located.is_hidden and (moved := _merged(ctx, located)):
-            return moved
-        refuse_hidden(ctx, located, is_get=True)
-    if operation.paged:
-        ctx.check_paging()
-    return handler.call("GET", ctx)
 
 
 def permit(ctx: Context, need: Need) -> None:
@@ -89,27 +69,6 @@ def permit(ctx: Context, need: Need) -> None:
         if ctx.can & evaluator.BANNED:
             raise Forbidden(identities.DEFAULT_BAN, code=errors.BANNED)
         raise Forbidden(text, code=code)
-
-
-def _merged(ctx: Context, located: Located) -> PermanentRedirect | None:
-    """Return a redirect from a merged item to the same address of the item that has its comments now; None if there is
-    no such item that the caller may read.
-    """
-    target = located.target
-    tx, tree, principal = ctx.reader, ctx.tree, ctx.identity.principal
-    ref = permission_target.merged_into(tx, ctx.site.id, target.item_type, target.item_id)
-    if ref is None or not ctx.can & evaluator.READ:
-        return None
-    found = permission_target.find(tx, ctx.site.id, tree, principal, *ref)
-    can = evaluator.effective(principal, found.target, tree)
-    if not found.exists or not can & evaluator.READ:
-        return None
-    if found.is_hidden and not can & evaluator.MODERATOR:
-        return None
-    own = itemtypes.href(target.item_type, target.item_id)
-    rest = ctx.path.removeprefix(own)
-    # Its pages are others now.
-    return PermanentRedirect(paging.href(f"{ref.href}{rest}", ctx.pairs, offset=None))
 
 
 def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -11,17 +12,12 @@ from werkzeug.routing import RequestRedirect
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.observability.log import logger
-from forumapi.request import (
-    answer_conversion,
-    caller,
-    permission,
-    query_and_site,
-    response,
-    routing,
-)
+from forumapi.request import answer_conversion, caller, query_and_site, routing, steps_of_get
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
-from forumapi.request.response import NO_CACHE, Answered, Data, Done, Found, Page, Result
+from forumapi.request.handler_results import Answered, Data, Done, Found, Page, Result
+from forumapi.wire import json_envelope
+from forumapi.wire.status_and_base_headers import NO_CACHE
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -30,6 +26,10 @@ if TYPE_CHECKING:
 _OF_THE_WRITE: Final = frozenset(
     ("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "QUERY_STRING")
 )
+
+REPRESENTATION: Final = "return=representation"
+MINIMAL: Final = "return=minimal"
+_RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*)?', re.IGNORECASE)
 
 
 def apply(
@@ -40,17 +40,17 @@ def apply(
     `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
     or changed, read anew; `answer` if there is none. The header Preference-Applied says that the wish was met.
     """
-    form = response.preferred(ctx.environ.get("HTTP_PREFER", ""))
+    form = preferred(ctx.environ.get("HTTP_PREFER", ""))
     if not form or not isinstance(result, Data | Page | Done | Found):
         return answer
     applied = ("Preference-Applied", form)
-    if form == response.MINIMAL:
+    if form == MINIMAL:
         # A secret is shown once, so an answer that holds a token is never minimal.
         if isinstance(result, Data | Page) and not handler.takes_idempotency_key:
             return answer
         headers = [*answer[1], applied]
         if ctx.switches.always200:
-            return 204, headers, response.envelope(204, b"null", b"null", ctx.switches)
+            return 204, headers, json_envelope.envelope(204, b"null", b"null", ctx.switches)
         return 204, [pair for pair in headers if pair[0] != "Content-Type"], b""
     if isinstance(result, Found):
         location = result.location
@@ -117,7 +117,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
         handler, inner.args = routing.route(app, inner)
         operation = handler.operations["GET"]
         caller.identify(app, inner, handler, "GET")
-        result = permission.read_document(inner, handler, operation)
+        result = steps_of_get.read_document(inner, handler, operation)
         if not isinstance(result, Data | Page):
             return None
         found = answer_conversion.finish(app, inner, result, "GET", status)
@@ -128,3 +128,15 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
         ctx.reader.cache_trips += inner.reader.cache_trips
     headers = [pair for pair in found[1] if pair[0] != "Cache-Control"]
     return status, [*headers, ("Cache-Control", NO_CACHE)], found[2]
+
+
+def preferred(header: str) -> str:
+    """Return the form that the value of a header Prefer asks for as the answer to a write: REPRESENTATION, MINIMAL or
+    "" (RFC 7240).
+
+    The first of several wishes counts; unknown preferences are ignored, as the RFC demands.
+    """
+    for one in header.split(","):
+        if found := _RETURN.fullmatch(one.strip()):
+            return f"return={found[1].lower()}"
+    return ""

@@ -22,13 +22,14 @@ from forumapi.request import (
     permission,
     preferred_answer,
     query_and_site,
-    response,
     routing,
+    steps_of_get,
 )
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, MODERATE, OWNER, READ, Handler, HandlerOperation
-from forumapi.request.response import PLAIN, Answer, Answered, Done, Found, Result
-from forumapi.wire import body, client_address
+from forumapi.request.handler_results import Answer, Answered, Done, Found, Result
+from forumapi.wire import body, client_address, entity_tags
+from forumapi.wire.json_envelope import PLAIN
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -126,7 +127,7 @@ def _read(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, method: str
 ) -> Answered:
     caller.identify(app, ctx, handler, "GET")
-    result = permission.read_document(ctx, handler, operation)
+    result = steps_of_get.read_document(ctx, handler, operation)
     return answer_conversion.finish(app, ctx, result, method)
 
 
@@ -245,5 +246,5 @@ def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
                 permission.refuse_hidden(ctx, located)
     wanted = ctx.environ.get("HTTP_IF_MATCH")
     if wanted is not None and located is not None and located.version:
-        response.check_match(wanted, located.version)
+        entity_tags.check_match(wanted, located.version)
     return handler.call(verb, ctx)

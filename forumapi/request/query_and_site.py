@@ -11,9 +11,12 @@ from urllib.parse import parse_qsl, quote
 
 from forumapi import errors
 from forumapi.errors import Invalid
-from forumapi.request import caller, response
+from forumapi.request import caller
 from forumapi.request.context import Context
-from forumapi.request.response import NO_CACHE, Answered, EnvelopeSwitches
+from forumapi.request.handler_results import Answered
+from forumapi.wire import json_envelope, status_and_base_headers
+from forumapi.wire.json_envelope import EnvelopeSwitches
+from forumapi.wire.status_and_base_headers import NO_CACHE
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -64,7 +67,7 @@ def read_query(ctx: Context) -> None:
         ctx.switches.depends_on_cookies = "callback" in query
         carries_credentials = bool(environ.get("HTTP_AUTHORIZATION")) or "access_token" in query
         if "callback" in query and not carries_credentials and not environ.get("HTTP_COOKIE"):
-            ctx.switches.callback = response.check_callback(query["callback"])
+            ctx.switches.callback = json_envelope.check_callback(query["callback"])
 
 
 def overridden(ctx: Context, method: str) -> str:
@@ -124,6 +127,6 @@ def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
     parts = ctx.query_string.split("&") if ctx.query_string else []
     if query := "&".join(part for part in parts if not _TOKEN_PART.match(part)):
         location += f"?{query}"
-    headers = response.base_headers(ctx.switches)
+    headers = status_and_base_headers.base_headers(ctx.switches)
     headers += [("Cache-Control", NO_CACHE), ("Location", location)]
-    return 301, headers, response.envelope(301, b"null", b"null", ctx.switches)
+    return 301, headers, json_envelope.envelope(301, b"null", b"null", ctx.switches)

@@ -18,7 +18,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.util import unquote_to_wsgi_str
 
 from forumapi.errors import UNPARSABLE, Invalid
-from forumapi.request.response import ConnectionUpgrade, StreamedBody
+from forumapi.request.handler_results import ConnectionUpgrade, StreamedBody
 
 Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]

@@ -32,11 +32,11 @@ from forumapi import config
 from forumapi.config import Config, Settings
 from forumapi.errors import NAMES, RATE_LIMITED, ApiError, ConfigError, OutcomeUnknown, Unavailable
 from forumapi.observability import log, metrics
-from forumapi.request import response
-from forumapi.request.response import ConnectionUpgrade, StreamedBody
+from forumapi.request.handler_results import ConnectionUpgrade, StreamedBody
 from forumapi.server import http_exchange, listener_holder
 from forumapi.server.address_connection_limit import AddressConnectionLimit
 from forumapi.server.fair_accept import LISTENER, FairServer
+from forumapi.wire import json_envelope, status_and_base_headers
 
 if TYPE_CHECKING:
     from forumapi.wsgi import Application as Wsgi
@@ -437,17 +437,17 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             headers = [*_headers(body), *error.headers]
             if request_id := environ.get("forumapi.request_id"):
                 headers.append(("X-Request-Id", request_id))
-            start_response(response.STATUS_LINES[error.status], headers)
+            start_response(status_and_base_headers.STATUS_LINES[error.status], headers)
             return [body]
         finally:
             timer.close()
 
 
-def _headers(body: bytes) -> response.Headers:
+def _headers(body: bytes) -> status_and_base_headers.Headers:
     """Return the headers of an answer that this module makes itself, with the length of `body`."""
     return [
-        *response.base_headers(response.PLAIN),
-        ("Cache-Control", response.NO_CACHE),
+        *status_and_base_headers.base_headers(json_envelope.PLAIN),
+        ("Cache-Control", status_and_base_headers.NO_CACHE),
         ("Content-Length", str(len(body))),
     ]
 

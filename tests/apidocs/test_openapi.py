@@ -27,7 +27,7 @@ from forumapi.config import resource
 from forumapi.errors import ApiError
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Done, Result
+from forumapi.request.handler_results import Done, Result
 from forumapi.server import worker
 from forumapi.wire import documented_headers
 from forumapi.wire.body import Meta

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from forumapi.request.response import NO_CACHE, VARY
+from forumapi.wire.status_and_base_headers import NO_CACHE, VARY
 from tests.api import Response
 from tests.chaos.stage import own_database, wait_for
 from tests.fixtures import factory, start_server

@@ -16,7 +16,7 @@ from forumapi.config import Config  # noqa: E402
 from forumapi.realtime import websocket  # noqa: E402
 from forumapi.realtime.socket_and_stream_connections import SocketConnection  # noqa: E402
 from forumapi.realtime.websocket import Ended, Socket  # noqa: E402
-from forumapi.request.response import ConnectionUpgrade  # noqa: E402
+from forumapi.request.handler_results import ConnectionUpgrade  # noqa: E402
 
 # The cases send up to 16 MB.
 LIMITS = Config(

@@ -20,8 +20,8 @@ import pytest
 
 from forumapi import config
 from forumapi.concurrency.end_with_parent import end_with_parent
-from forumapi.request.response import NO_CACHE
 from forumapi.server.worker import _last_answer
+from forumapi.wire.status_and_base_headers import NO_CACHE
 from tests import services
 from tests.fixtures import PROJECT, Server, start_server
 from tests.schema_check import ALWAYS

@@ -16,7 +16,7 @@ from forumapi.models.access.api_keys_sessions import (
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas

@@ -18,7 +18,7 @@ from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas

@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
-from forumapi.request.response import Data
+from forumapi.request.handler_results import Data
 from forumapi.wire import paging
 
 T = TypeVar("T")

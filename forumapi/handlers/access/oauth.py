@@ -16,7 +16,7 @@ from forumapi.auth.oauth_provider import OAuthAnswer, OAuthProvider, Pairs
 from forumapi.auth.oauth_request_validator import GRANT_TYPES
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import access as schemas

@@ -17,7 +17,7 @@ from forumapi.models.access.oauth_grant import GrantedClient, OAuthGrant
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import scopes
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

@@ -30,7 +30,7 @@ from forumapi.models.access.rate_counters import Limit
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire import html_pages, scopes
 from forumapi.wire.body import given
 

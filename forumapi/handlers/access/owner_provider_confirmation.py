@@ -10,7 +10,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
-from forumapi.request.response import Done, Result
+from forumapi.request.handler_results import Done, Result
 from forumapi.wire import html_pages
 
 _CODE = Param("code", str, "What the mail's link carries; signed.")

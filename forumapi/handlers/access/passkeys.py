@@ -13,7 +13,7 @@ from forumapi.models.access.passkey import Passkey, checked_name
 from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas

@@ -14,7 +14,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, unseen_comment
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.openapi_enums import closed_types
 from forumapi.wire.schemas import parts as schemas

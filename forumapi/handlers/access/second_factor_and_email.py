@@ -21,7 +21,7 @@ from forumapi.models.people import email_change
 from forumapi.models.people.email_change import EmailChange
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas

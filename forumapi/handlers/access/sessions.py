@@ -8,7 +8,7 @@ from forumapi.models.access.api_keys_sessions import Session
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Done, Result
+from forumapi.request.handler_results import Done, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas
 

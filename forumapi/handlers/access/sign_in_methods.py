@@ -15,7 +15,7 @@ from forumapi.models.access.auth_backend_settings import SiteAuthBackend
 from forumapi.models.access.totp import Totp
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import access as schemas

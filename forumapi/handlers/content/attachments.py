@@ -27,7 +27,7 @@ from forumapi.models.content.attachment import Attachment
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 from forumapi.request.handler import READ, UPDATE, Handler, needs
-from forumapi.request.response import Done, Found, Page, Result
+from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
 from forumapi.wire.schemas import files as schemas

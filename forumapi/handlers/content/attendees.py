@@ -32,7 +32,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import MODERATOR, OWNER, SITE_OWNER, Target
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import CREATE, READ, Handler, Param, needs
-from forumapi.request.response import Done, Found, Page, RawResponse, Result
+from forumapi.request.handler_results import Done, Found, Page, RawResponse, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import Body
 from forumapi.wire.openapi_enums import closed

@@ -16,7 +16,7 @@ from forumapi.models.people import role_recomputation
 from forumapi.permissions.evaluator import SITE_OWNER
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, REMOVE, UPDATE, Handler, needs
-from forumapi.request.response import Done, Found, Page, Result
+from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import attributes as schemas

@@ -9,7 +9,7 @@ from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content.bookmark import Bookmark
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Page, Result
+from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.wire import scopes
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas

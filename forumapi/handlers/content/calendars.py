@@ -12,7 +12,7 @@ from forumapi.models.access import permission_target
 from forumapi.models.content import calendar
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, Handler, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.text import icalendar as ical
 
 _MEDIA: Final = "text/calendar; charset=utf-8"

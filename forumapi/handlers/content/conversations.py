@@ -10,7 +10,7 @@ from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content.item import Item
 from forumapi.request.context import Context
 from forumapi.request.handler import CREATE, READ, UPDATE, needs
-from forumapi.request.response import Found, Result
+from forumapi.request.handler_results import Found, Result
 from forumapi.wire.schemas import items as schemas
 
 

@@ -12,7 +12,7 @@ from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content.draft import Draft
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Found, Page, Result
+from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

@@ -14,7 +14,7 @@ from forumapi.models.content import attendee
 from forumapi.models.content.event import Event, EventDetails, after_put, checked
 from forumapi.request.context import Context
 from forumapi.request.handler import CREATE, READ, UPDATE, Param, needs
-from forumapi.request.response import Found, Result
+from forumapi.request.handler_results import Found, Result
 from forumapi.wire.schemas import events as schemas
 
 

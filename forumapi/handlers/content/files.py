@@ -23,20 +23,20 @@ from forumapi.request import multipart
 from forumapi.request.byte_range import byte_range
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, ANYTHING, LOGIN, Handler, Param, needs
-from forumapi.request.multipart import Part, UploadLimits
-from forumapi.request.response import (
+from forumapi.request.handler_results import (
     Data,
     Result,
     StoredBytes,
     StreamedBody,
     TemporaryRedirect,
-    none_match,
-    plain_headers,
 )
+from forumapi.request.multipart import Part, UploadLimits
 from forumapi.text import avatar
 from forumapi.wire import client_address
+from forumapi.wire.entity_tags import none_match
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import files as schemas
+from forumapi.wire.status_and_base_headers import plain_headers
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 # Objects up to this size are cached in the process once they were requested (Services.small_files).

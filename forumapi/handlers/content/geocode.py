@@ -9,7 +9,7 @@ from forumapi.models.content import geocode_cache
 from forumapi.outbound.geocoders import GeocoderError
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 
 MAX_PLACE: Final = 200

@@ -16,7 +16,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, Param, needs
-from forumapi.request.response import Done, Found, Page, Result
+from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import huddles as schemas

@@ -28,7 +28,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import DELETE, READ, UPDATE, Handler, Param, needs
-from forumapi.request.response import Done, Found, Page, Result, TemporaryRedirect
+from forumapi.request.handler_results import Done, Found, Page, Result, TemporaryRedirect
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 

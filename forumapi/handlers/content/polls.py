@@ -26,7 +26,7 @@ from forumapi.models.people import profile_summary
 from forumapi.permissions.evaluator import MODERATOR
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, READ, UPDATE, Handler, needs
-from forumapi.request.response import Found, Page, Result
+from forumapi.request.handler_results import Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
 from forumapi.wire.openapi_enums import closed

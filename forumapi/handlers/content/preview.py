@@ -13,7 +13,7 @@ from forumapi.models.content import comment_documents, text_rendering
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire import body, json_fragments
 from forumapi.wire.openapi_enums import COMMENTABLE, closed_types
 from forumapi.wire.schemas import comments as schemas

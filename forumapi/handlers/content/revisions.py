@@ -15,7 +15,7 @@ from forumapi.models.content import revision_page
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import UPDATE, Handler, Param, needs
-from forumapi.request.response import Found, Page, Result
+from forumapi.request.handler_results import Found, Page, Result
 from forumapi.wire import body, json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.schemas import comments as schemas

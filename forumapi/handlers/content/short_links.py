@@ -16,7 +16,7 @@ from forumapi.models.content import short_link
 from forumapi.models.content.short_link import LinkUse, PlatformLink
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
-from forumapi.request.response import Data, Result, TemporaryRedirect
+from forumapi.request.handler_results import Data, Result, TemporaryRedirect
 from forumapi.wire import json_fragments
 from forumapi.wire.schemas import short_links as schemas
 

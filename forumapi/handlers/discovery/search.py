@@ -17,7 +17,7 @@ from forumapi.models.discovery.search_language import SearchLanguage
 from forumapi.models.discovery.search_query import SEARCHABLE, ParsedSearch
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, Param, needs
-from forumapi.request.response import Found, Page, Result
+from forumapi.request.handler_results import Found, Page, Result
 from forumapi.text import email
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, UnsetType

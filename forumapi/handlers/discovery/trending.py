@@ -7,7 +7,7 @@ from forumapi.models.discovery import trending
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Page, Result
+from forumapi.request.handler_results import Page, Result
 from forumapi.wire import paging
 from forumapi.wire.schemas import discovery as schemas
 

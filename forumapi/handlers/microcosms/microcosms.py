@@ -25,9 +25,10 @@ from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handler, needs
-from forumapi.request.response import Done, Found, Page, Result, check_match
+from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
+from forumapi.wire.entity_tags import check_match
 from forumapi.wire.openapi_enums import closed, closed_types
 from forumapi.wire.schemas import microcosms as schemas
 

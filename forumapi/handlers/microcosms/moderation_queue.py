@@ -9,7 +9,7 @@ from forumapi.models.microcosms.moderation_queue import KINDS, Cursor
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.schemas import microcosms as schemas
 

@@ -20,7 +20,7 @@ from forumapi.realtime.event_pump import check_topics, parse_topic
 from forumapi.realtime.subscription_index import Follow
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
-from forumapi.request.response import ConnectionUpgrade, Data, RawResponse, Result
+from forumapi.request.handler_results import ConnectionUpgrade, Data, RawResponse, Result
 from forumapi.wire import client_address
 from forumapi.wire.json_fragments import dumps, raw
 from forumapi.wire.schemas import updates_mail_webhooks as schemas

@@ -6,7 +6,7 @@ from forumapi.errors import NotFound
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Result
+from forumapi.request.handler_results import Result
 from forumapi.wire import html_pages
 
 

@@ -13,7 +13,7 @@ from forumapi.models.journal import journal
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.updates import digest, mail_templates, unsubscribe
 from forumapi.updates.digest import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind

@@ -11,7 +11,7 @@ from forumapi.models.notifications.push_subscription import MOST_ENDPOINT, PushS
 from forumapi.outbound import web_push_crypto
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import updates_mail_webhooks as schemas

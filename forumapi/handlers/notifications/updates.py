@@ -11,7 +11,7 @@ from forumapi.models.notifications import update_page, update_types
 from forumapi.models.notifications.update_options import UpdatePreference
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Found, Page, Result
+from forumapi.request.handler_results import Data, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

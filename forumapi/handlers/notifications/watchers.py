@@ -23,7 +23,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import DELETE
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Done, Page, Result
+from forumapi.request.handler_results import Data, Done, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, parse
 from forumapi.wire.openapi_enums import closed_types, type_names

@@ -26,7 +26,7 @@ from forumapi.models.notifications.webhook import (
 from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps

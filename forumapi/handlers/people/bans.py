@@ -11,7 +11,7 @@ from forumapi.models.people import ban, profile_summary
 from forumapi.models.people.ban import Ban
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.schemas import people as schemas
 

@@ -15,7 +15,7 @@ from forumapi.models.people.role_members_page import MemberChange
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import MODERATE, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Page, Result
+from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.openapi_enums import closed

@@ -17,7 +17,7 @@ from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.models.privacy.quotation_page import Quotation
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import people as schemas
 

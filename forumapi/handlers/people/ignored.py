@@ -12,7 +12,7 @@ from forumapi.models.people import ignore_page
 from forumapi.models.people.ignore import IGNORABLE, MOST_AT_ONCE, Ignore
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Done, Page, Result
+from forumapi.request.handler_results import Done, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.openapi_enums import closed_types

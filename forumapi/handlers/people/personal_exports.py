@@ -16,9 +16,10 @@ from forumapi.models.journal import journal
 from forumapi.models.privacy.personal_export import READY, PersonalExport
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, needs
-from forumapi.request.response import Data, Done, Result, StoredBytes, StreamedBody, plain_headers
+from forumapi.request.handler_results import Data, Done, Result, StoredBytes, StreamedBody
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import people as schemas
+from forumapi.wire.status_and_base_headers import plain_headers
 
 EXPORTS_PER_USER: Final = Limit("personal-export", 5, DAY_S)
 

@@ -24,7 +24,7 @@ from forumapi.permissions.evaluator import SITE_OWNER, PermissionSet, Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, UPDATE, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Page, Result
+from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
 from forumapi.wire.openapi_enums import closed_types

@@ -15,7 +15,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import MODERATE, UPDATE, Handler, Param, needs
-from forumapi.request.response import Page, Result
+from forumapi.request.handler_results import Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.schemas import roles as schemas
 

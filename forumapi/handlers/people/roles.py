@@ -19,10 +19,11 @@ from forumapi.permissions.evaluator import Target, Tree
 from forumapi.request import patch
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import MODERATE, OWNER, READ, Handler, needs
-from forumapi.request.response import Data, Done, Found, Page, Result, check_match
+from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType, given
+from forumapi.wire.entity_tags import check_match
 from forumapi.wire.schemas import parts
 from forumapi.wire.schemas import roles as schemas
 

@@ -28,7 +28,7 @@ from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, Param, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.text import email
 from forumapi.updates import site_invitation_mail
 from forumapi.wire import json_fragments

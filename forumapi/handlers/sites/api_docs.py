@@ -11,7 +11,7 @@ from forumapi.apidocs import api_reference_page, asyncapi, openapi
 from forumapi.apidocs.openapi import JSON, Schema
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 
 _HTML: Final = "text/html; charset=utf-8"

@@ -13,7 +13,7 @@ from forumapi.models.journal.audit_page import EntryFilter, ListedEntry
 from forumapi.models.people import profile_summary
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, OWNER, Handler, Param, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire.schemas import audit as schemas
 
 _LIMIT: Final = Param("limit", int, "Entries on a page: 5 to 250, a multiple of 5.")

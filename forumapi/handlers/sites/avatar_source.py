@@ -9,7 +9,7 @@ from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.people import gravatar
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
-from forumapi.request.response import Found, Page, Result
+from forumapi.request.handler_results import Found, Page, Result
 from forumapi.wire.body import UNSET
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas

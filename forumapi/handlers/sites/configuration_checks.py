@@ -17,7 +17,7 @@ from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas

@@ -21,19 +21,12 @@ from forumapi.models.sites.site_export import DONE, FAILED, SiteExport
 from forumapi.request.byte_range import byte_range
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYTHING, OWNER, needs
-from forumapi.request.response import (
-    Data,
-    Done,
-    Found,
-    Result,
-    StoredBytes,
-    StreamedBody,
-    none_match,
-    plain_headers,
-)
+from forumapi.request.handler_results import Data, Done, Found, Result, StoredBytes, StreamedBody
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.entity_tags import none_match
 from forumapi.wire.schemas import sites as schemas
+from forumapi.wire.status_and_base_headers import plain_headers
 
 _EXPORT: Final = "/api/v1/site/export"
 _ARCHIVE: Final = f"{_EXPORT}/archive"

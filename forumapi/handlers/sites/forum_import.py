@@ -40,8 +40,8 @@ from forumapi.porting.loading.imported_ids import Origin
 from forumapi.request import multipart, permission
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import OWNER, needs
+from forumapi.request.handler_results import Accepted, Data, Done, Result
 from forumapi.request.multipart import UploadLimits
-from forumapi.request.response import Accepted, Data, Done, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
 from forumapi.wire.openapi_enums import closed

@@ -11,7 +11,7 @@ from forumapi.errors import NotFound
 from forumapi.models.sites import subdomain_availability
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import RawResponse, Result
+from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire.schemas import sites as schemas
 
 _HOST: Final = re.compile(r"[0-9a-zA-Z.-]+")

@@ -14,7 +14,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import READ
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.schemas import legacy_urls as schemas
 

@@ -10,7 +10,7 @@ from forumapi.models.sites import legal
 from forumapi.models.sites.legal import LegalText, Operator
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
-from forumapi.request.response import Data, Page, Result
+from forumapi.request.handler_results import Data, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
 

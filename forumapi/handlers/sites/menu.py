@@ -7,7 +7,7 @@ from forumapi.models.sites.menu import EntryBody, Menu
 from forumapi.models.sites.site import Site
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, needs
-from forumapi.request.response import Done, Page, Result
+from forumapi.request.handler_results import Done, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
 

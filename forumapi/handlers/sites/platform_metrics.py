@@ -6,7 +6,7 @@ from forumapi.errors import NEEDS_OWNER, Forbidden
 from forumapi.models.sites import platform_growth
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.schemas import sites as schemas
 

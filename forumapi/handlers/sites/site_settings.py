@@ -22,7 +22,7 @@ from forumapi.models.sites.site_options import SiteOptions
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, OWNER, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.updates import site_invitation_mail
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given

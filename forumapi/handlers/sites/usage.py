@@ -11,7 +11,7 @@ from forumapi.models.content import file
 from forumapi.models.sites.site_usage import PERIODS, SiteUsage
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, RawResponse, Result
+from forumapi.request.handler_results import Data, RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
 

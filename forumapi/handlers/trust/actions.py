@@ -30,7 +30,7 @@ from forumapi.models.trust.action_page import ShownAction
 from forumapi.models.trust.case import ACTED
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.text import rfc3339
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType

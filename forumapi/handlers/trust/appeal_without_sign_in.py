@@ -15,7 +15,7 @@ from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import Result
+from forumapi.request.handler_results import Result
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 

@@ -17,7 +17,7 @@ from forumapi.models.trust.appeal import GRANTED, PATH, REFUSED, Appeal
 from forumapi.models.trust.case import ACTED, DISMISSED, Case
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Found, Result
+from forumapi.request.handler_results import Data, Found, Result
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.json_fragments import dumps

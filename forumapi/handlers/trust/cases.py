@@ -19,7 +19,7 @@ from forumapi.models.trust.case import DISMISSED, PATH, Case
 from forumapi.models.trust.case_page import PRIORITIES, SOURCES, CaseFilters, QueueCursor, ShownCase
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
 from forumapi.wire.json_fragments import dumps

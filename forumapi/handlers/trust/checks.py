@@ -14,7 +14,7 @@ from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.sites import legal
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs
-from forumapi.request.response import Data, Done, Result
+from forumapi.request.handler_results import Data, Done, Result
 from forumapi.wire.body import Body, given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.openapi_enums import closed

@@ -18,7 +18,7 @@ from forumapi.permissions.evaluator import effective
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
-from forumapi.request.response import Result
+from forumapi.request.handler_results import Result
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 from forumapi.wire.body import UNSET, Body, UnsetType, given

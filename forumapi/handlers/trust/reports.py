@@ -28,7 +28,7 @@ from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.text import email
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import body

@@ -27,7 +27,7 @@ from forumapi.models.trust import dsa_terms
 from forumapi.models.trust.action import ActionGrounds
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, needs
-from forumapi.request.response import Data, Done, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
 from forumapi.wire.body import UNSET, Body, UnsetType, given
 from forumapi.wire.json_fragments import dumps

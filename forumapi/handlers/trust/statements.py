@@ -8,7 +8,7 @@ from forumapi.models.trust import appeal, statement_of_reasons
 from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.response import Data, Result
+from forumapi.request.handler_results import Data, Result
 from forumapi.wire.json_fragments import dumps, format_time
 from forumapi.wire.schemas import trust as schemas
 

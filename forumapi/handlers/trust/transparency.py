@@ -9,7 +9,7 @@ from forumapi.handlers.sites.sites import SiteSettingHandler
 from forumapi.models.trust.transparency import TransparencyReport
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Param, needs
-from forumapi.request.response import Data, RawResponse, Result
+from forumapi.request.handler_results import Data, RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import trust as schemas
 
