@@ -88,6 +88,7 @@ def test_everybody_is_shown_what_they_may_read_and_nothing_else(
                 site.view(who.principal),
                 who.ignored_microcosms,
                 who.ignored_items,
+                who.ignored_profiles,
                 WHOLE,
                 kinds=who.kinds,
             )

@@ -47,7 +47,8 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
         {"parentId", "breadcrumb", "children", "mostRecentUpdate"}
     ),  # a microcosm, content 2.5
     "totalViews": frozenset({"lastComment"}),  # an item, content 3.1
-    "createdBy": frozenset({"edited"}),  # meta of a comment, content 7.3
+    # meta of a comment, content 7.3; of an item, discovery R-13 (ours)
+    "createdBy": frozenset({"edited", "newComments"}),
     "siteURL": frozenset(  # a site, platform 2.2
         {
             "forceSSL",

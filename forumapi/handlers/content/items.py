@@ -321,7 +321,7 @@ def create(
 
 class Listing(NamedTuple):
     """Statements of one list of items: `rows` reads a page of summaries, `total` counts the whole list. Both get
-    site_id, item_type, `readable` and `ignored` (ids) and `me`; `rows` also limit and offset.
+    site_id, item_type, `readable`, `ignored` and `ignored_people` (ids) and `me`; `rows` also limit and offset.
     """
 
     rows: Query
@@ -349,6 +349,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
         "item_type": item_type,
         "readable": readable,
         "ignored": ctx.identity.ignored_items,
+        "ignored_people": ctx.identity.ignored_profiles,
         "me": ctx.identity.profile_id,
     }
     total = int(ctx.reader.value(listing.total, **scope))
@@ -370,7 +371,8 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
                 people[PEOPLE],
                 tree,
                 view,
-                unread=row[-2] if is_member else None,
+                unread=row[-2] is not None if is_member else None,
+                new=row[-2] or 0,
                 mine=row[-1],
             )
             for row in rows

@@ -31,6 +31,7 @@ class TrendingHandler(Handler):
             identity.profile_id,
             ctx.listable.ids,
             identity.ignored_items,
+            identity.ignored_profiles,
             identity.kinds,
         )
         paging.check(len(found), at)
@@ -41,14 +42,21 @@ class TrendingHandler(Handler):
             people = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: wanted})[PEOPLE]
             entries = [
                 item_page.entry(
-                    hot.row, hot.times, people, tree, view, unread=hot.unread, mine=hot.mine
+                    hot.row,
+                    hot.times,
+                    people,
+                    tree,
+                    view,
+                    unread=hot.new is not None,
+                    new=hot.new or 0,
+                    mine=hot.mine,
                 )
                 for hot in shown
             ]
             return ctx.listed("items", b"[%b]" % b",".join(entries), len(found), "items")
 
         stamp = (
-            [(hot.row, hot.unread, hot.mine) for hot in shown],
+            [(hot.row, hot.new, hot.mine) for hot in shown],
             len(found),
             ctx.path,
             ctx.query_string,

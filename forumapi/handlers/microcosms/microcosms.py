@@ -55,6 +55,7 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
         id,
         identity.profile_id,
         identity.ignored_items,
+        identity.ignored_profiles,
         identity.ignored_in(id),
         tree,
         ctx.listable,

@@ -150,6 +150,7 @@ class WatchersHandler(Handler):
             view,
             identity.ignored_microcosms,
             identity.ignored_items,
+            identity.ignored_profiles,
             at,
             kinds=identity.kinds,
         )

@@ -103,7 +103,8 @@ _ATTENDED: Final = """
 EVENTS = Query(
     "attendee.events",
     f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.UNREAD}, {type_specific_fields.MINE}
+    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.new_comments()},
+           {type_specific_fields.MINE}
       FROM (SELECT i.* {_ATTENDED}
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i

@@ -50,9 +50,6 @@ READ_TIME: Final = f"""greatest(
                        AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = i.microcosm_id),
                    '-infinity'::timestamptz)"""
 
-# SQL: whether the viewer `me`, 0 for guests, has not read all of an item `i`.
-UNREAD: Final = f"%(me)s::bigint <> 0 AND i.last_activity > {READ_TIME}"
-
 # Columns of the item that the page statement returns on every row; the first _PARENT_STAMPED are for the entity tag.
 _PARENT: Final = f"""
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
@@ -73,6 +70,36 @@ TOTAL: Final = """i.comment_count - coalesce((
                    SELECT sum(x.live) FROM item_authors x
                     WHERE x.site_id = i.site_id AND x.item_id = i.item_id
                       AND x.profile_id = ANY(%(ignored)s::bigint[])), 0)::int"""
+
+# Most comments that are counted as new; the number stands for more as well.
+MOST_NEW: Final = 100
+
+# SQL: times of the comments of an item `i` that the viewer sees, newest first.
+_NEWEST: Final = """SELECT n.created FROM comments n
+                      WHERE n.site_id = %(site_id)s AND n.item_id = i.item_id AND NOT n.is_deleted
+                        AND NOT n.is_moderated AND n.created_by <> ALL(%(ignored_people)s::bigint[])
+                      ORDER BY n.seq DESC"""
+_FEW: Final = 10
+
+
+def new_comments(read_time: str = READ_TIME, only: str = "true") -> str:
+    """Return an SQL expression: how many comments of an item `i` are new to the viewer `me` (discovery 7.3), at most
+    MOST_NEW; null if nothing in the item is unread, and for guests.
+
+    `read_time`: SQL of the time up to which the viewer has read the item; `only`: SQL of the condition under which
+    comments are counted, otherwise the number is 0. Mostly few are new: more than _FEW are read only where all of
+    these are new.
+    """
+
+    def new(most: int) -> str:
+        return f"SELECT count(*)::int FROM ({_NEWEST} LIMIT {most}) n WHERE n.created > r.read_at"
+
+    return f"""(
+        SELECT CASE WHEN few.new < {_FEW} THEN few.new ELSE ({new(MOST_NEW)}) END
+          FROM (SELECT {read_time} AS read_at OFFSET 0) r
+         CROSS JOIN LATERAL (SELECT CASE WHEN {only} THEN ({new(_FEW)}) ELSE 0 END AS new OFFSET 0) few
+         WHERE %(me)s::bigint <> 0 AND i.last_activity > r.read_at)"""
+
 
 # Page k of a thread is `seq > offset` while nothing in it is hidden from this viewer. Otherwise the
 # numbers are walked, in the index alone, from the nearer end, so that the last page costs what the
@@ -585,6 +612,7 @@ def summary(
     view: ReadableMicrocosms,
     *,
     unread: bool | None,
+    new: int = 0,
     mine: str | None = None,
     whole: bool = False,
 ) -> bytes:
@@ -592,8 +620,8 @@ def summary(
     `people`: documents of the profiles of `summary_people`, by id; `view`: microcosms of `tree` that the viewer may
     list.
 
-    `unread` None: the flag is left out. `mine`: the viewer's part of the details (type_specific_fields.py). `whole`:
-    the members that only the type has are those of a detail.
+    `unread` None: the flag is left out. `new`: number of comments that are new to the viewer. `mine`: the viewer's part
+    of the details (type_specific_fields.py). `whole`: the members that only the type has are those of a detail.
     """
     (
         item_id,
@@ -624,7 +652,7 @@ def summary(
     return (
         b'{"id":%d,"title":%b,"microcosmId":%d,"breadcrumb":%b%b,"totalComments":%d,"totalViews":%d%b,'
         b'"meta":{"created":"%b","createdBy":%b,"flags":{"sticky":%b,"open":%b,"deleted":%b,"moderated":%b,'
-        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]}}'
+        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]%b}}'
     ) % (
         item_id,
         dumps(title),
@@ -648,6 +676,7 @@ def summary(
         ),
         itemtypes.href(item_type, item_id).encode(),
         microcosm_links.microcosm_link(tree, view, microcosm_id),
+        b',"newComments":%d' % new if new else b"",
     )
 
 
@@ -697,18 +726,20 @@ def entry(
     view: ReadableMicrocosms,
     *,
     unread: bool,
+    new: int,
     mine: str | None,
 ) -> bytes:
     """Return the JSON of an item in a list, wrapped by `container`; parameters as in `summary`. The JSON is kept with
-    `view`, the readable microcosms, and made anew if row, times, `unread` or `mine` differ.
+    `view`, the readable microcosms, and made anew if row, times, `unread`, `new` or `mine` differ.
     """
-    key = ("item", row[0], unread, mine)
+    key = ("item", row[0], unread, new, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
     if made is not None and made[0] == row and made[1] == times:
         return made[2]
-    new = container(row[1], summary(row, times, people, tree, view, unread=unread, mine=mine))
-    view.keep(key, (row, times, new))
-    return new
+    made_now = summary(row, times, people, tree, view, unread=unread, new=new, mine=mine)
+    wrapped = container(row[1], made_now)
+    view.keep(key, (row, times, wrapped))
+    return wrapped
 
 
 _CONTAINER: Final = {
@@ -738,7 +769,7 @@ def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
 LIST = Query(
     "item_page.list",
     f"""
-    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {UNREAD}, {type_specific_fields.MINE}
+    SELECT {SUMMARY_COLUMNS}, {SUMMARY_TIMES}, {new_comments()}, {type_specific_fields.MINE}
       FROM (SELECT i.* FROM items i
              WHERE i.site_id = %(site_id)s AND i.item_type_id = %(item_type)s AND NOT i.is_deleted
                AND NOT i.is_moderated AND i.microcosm_id = ANY(%(readable)s::bigint[])

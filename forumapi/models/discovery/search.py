@@ -67,7 +67,7 @@ _FILTERS: Final = """%(kinds)s::smallint[], %(with_comments)s::boolean, %(parent
 # (p).
 _SHOWN: Final = f"""
     SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
-           %(me)s::bigint <> 0 AND coalesce(i.last_activity > {item_page.READ_TIME}, false),
+           {item_page.new_comments(only=f"f.item_type_id IN ({CONVERSATION}, {POLL}, {EVENT})")},
            {type_specific_fields.MINE}, {{highlights}},
            {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_documents.COLUMNS.format(unread="false")},
            coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
@@ -218,17 +218,18 @@ class Viewer(NamedTuple):
 class Hit(NamedTuple):
     """Row of a result: a thing that matches, and all that its entry shows.
 
-    `modified`: time shown as `lastModified`; `highlight`: excerpt as safe HTML; `item` and `times`: columns for
-    item_page.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's details. `stub`:
-    row of the comment, None for another thing; `person_…`: the profile found, or on which the comment stands, 0 for
-    none.
+    `modified`: time shown as `lastModified`; `new`: number of comments of an item that are new to the viewer, None if
+    nothing in it, or in what the comment is on, is unread; `highlight`: excerpt as safe HTML; `item` and `times`:
+    columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's
+    details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on which the comment
+    stands, 0 for none.
     """
 
     item_type: int
     id: int
     rank: float
     modified: datetime.datetime
-    is_unread: bool
+    new: int | None
     mine: str | None
     highlight: str
     item: Row
@@ -576,7 +577,7 @@ def entries(
 
 def _entry(hit: Hit, who: Viewer, rest: More, fetched: dict[Any, Any], site: bytes) -> bytes | None:
     people = fetched[profile_summary.SUMMARY]
-    unread = hit.is_unread or (hit.id in rest.unread and hit.item_type == itemtypes.MICROCOSM)
+    unread = hit.new is not None or (hit.id in rest.unread and hit.item_type == itemtypes.MICROCOSM)
     parent = b""
     if hit.stub is not None:
         above = hit.parent
@@ -632,7 +633,14 @@ def _thing(
             )
     else:
         summary = item_page.summary(
-            hit.item, hit.times, people, who.tree, who.view, unread=None, mine=hit.mine
+            hit.item,
+            hit.times,
+            people,
+            who.tree,
+            who.view,
+            unread=None,
+            new=hit.new or 0,
+            mine=hit.mine,
         )
     return summary
 

@@ -16,7 +16,7 @@ HOTTEST = Query(
     "trending.hottest",
     f"""
     SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           {item_page.UNREAD}, {type_specific_fields.MINE}
+           {item_page.new_comments()}, {type_specific_fields.MINE}
       FROM (SELECT i.*, t.score
               FROM trending_scores t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
@@ -32,13 +32,13 @@ HOTTEST = Query(
 
 
 class Hot(NamedTuple):
-    """Trending item. `row` and `times`: columns for item_page.summary; `unread`: the viewer has not read it; `mine`:
-    the viewer's part of its details.
+    """Trending item. `row` and `times`: columns for item_page.summary; `new`: number of comments that are new to the
+    viewer, None if nothing in it is unread; `mine`: the viewer's part of its details.
     """
 
     row: Row
     times: Row
-    unread: bool
+    new: int | None
     mine: str | None
 
 
@@ -48,10 +48,12 @@ def hottest(
     me: int,
     readable: Sequence[int],
     ignored: Sequence[int],
+    ignored_people: Sequence[int],
     kinds: Collection[int],
 ) -> list[Hot]:
     """Return the items of the types `kinds` in `readable` microcosms with the highest scores, highest first, at most
-    25, without the items `ignored`; as the profile `me` sees them (0: a guest).
+    25, without the items `ignored` and
+    without comments of the profiles `ignored_people`; as the profile `me` sees them (0: a guest).
     """
     rows = tx.rows(
         HOTTEST,
@@ -59,6 +61,7 @@ def hottest(
         me=me,
         readable=readable,
         ignored=ignored,
+        ignored_people=ignored_people,
         kinds=sorted(kinds),
         shown=SHOWN,
     )

@@ -96,11 +96,21 @@ PAGE = Query(
 _HEAD: Final = item_page.SUMMARY_WIDTH + item_page.TIMES_WIDTH
 _HEAD_STAMPED: Final = 10
 
+# As item_page.READ_TIME for items `i` of the microcosm, whose own mark is looked up once.
+_READ_TIME: Final = f"""greatest({ALL_READ},
+                     (SELECT r.read_at FROM read_marks r
+                       WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                         AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = %(id)s),
+                     (SELECT r.read_at FROM read_marks r
+                       WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+                         AND r.item_type_id = i.item_type_id AND r.item_id = i.item_id),
+                     '-infinity'::timestamptz)"""
+
 # The part of a page that belongs to the viewer `me`: read marks of its entries (each key is id * 32 + type), the
-# watcher, the viewer's columns of item types; and whether the cached page is still current.
+# watcher, the viewer's columns of item types, how many comments are new; and whether the cached page is still current.
 _VIEWER: Final = f"""
     SELECT {page_cache.IS_CURRENT}, {page_cache.SNAPSHOT}, nullif({ALL_READ}, '-infinity'), w.send_email, w.send_sms,
-           m.marked, m.read, t.ids, t.mine, {{unread}}
+           m.marked, m.read, t.ids, t.mine, n.ids, n.new, {{unread}}
       FROM (SELECT array_agg(k.key) AS marked, array_agg(r.read_at) AS read
               FROM unnest(%(keys)s::bigint[]) AS k (key)
              CROSS JOIN LATERAL (
@@ -110,6 +120,12 @@ _VIEWER: Final = f"""
      CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg({type_specific_fields.MINE}) AS mine
                    FROM (SELECT (k.key & 31)::smallint AS item_type_id, k.key >> 5 AS item_id
                            FROM unnest(%(typed)s::bigint[]) AS k (key)) i) t
+     CROSS JOIN (SELECT array_agg(i.item_id) AS ids, array_agg(i.new) AS new
+                   FROM (SELECT i.item_id, {item_page.new_comments(_READ_TIME)} AS new
+                           FROM items i
+                          WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(shown)s::bigint[])
+                            AND i.last_activity > coalesce({ALL_READ}, '-infinity') OFFSET 0) i
+                  WHERE i.new > 0) n
       LEFT JOIN watchers w ON w.site_id = %(site_id)s AND w.profile_id = %(me)s
                           AND w.item_type_id = {itemtypes.MICROCOSM} AND w.item_id = %(id)s"""
 VIEWER = Query("microcosm_page.viewer", _VIEWER.format(unread="NULL::boolean"))
@@ -125,8 +141,8 @@ class MicrocosmHead(NamedTuple):
 
     `item_total` and `sticky_total`: numbers of items, and of sticky ones among them, that such callers see; `total`:
     entries of the whole list. On the page are `items` with `times`, in the same order, and the child microcosms with
-    the ids `sticky` and `others`, found in `children` by id. `keys` and `typed`: SQL arrays for `_viewer`; `stamp`:
-    hash of all that is shown.
+    the ids `sticky` and `others`, found in `children` by id. `keys`, `typed` and `commented`: SQL arrays for `_viewer`;
+    `stamp`: hash of all that is shown.
     """
 
     id: int
@@ -151,6 +167,7 @@ class MicrocosmHead(NamedTuple):
     children: dict[int, ChildMicrocosm]
     keys: Encoded  # of the marks that say what on the page is unread
     typed: Encoded  # keys of the items with details
+    commented: Encoded  # ids of the items
     stamp: bytes
 
     @property
@@ -164,7 +181,8 @@ class MicrocosmViewer(NamedTuple):
 
     `all_read`: time up to which the member has marked all of the site as read; `send_email` and `send_sms` None: the
     microcosm is not followed; `marks`: read marks of items and microcosms on the page, by id * 32 + type; `mine`: the
-    member's part of items' details, by item id; `has_unread`: anything in the microcosm is unread, None: not looked
+    member's part of items' details, by item id; `new`: numbers of comments that are new to the member, by item id, of
+    the page's items that have some; `has_unread`: anything in the microcosm is unread, None: not looked
     for.
     """
 
@@ -173,6 +191,7 @@ class MicrocosmViewer(NamedTuple):
     send_sms: bool | None = None
     marks: dict[int, datetime.datetime] = {}
     mine: dict[int, str] = {}
+    new: dict[int, int] = {}
     # True if anything in the microcosm is unread, on the page or not; None: not asked with this statement.
     has_unread: bool | None = None
 
@@ -190,14 +209,15 @@ class MicrocosmViewer(NamedTuple):
 
 class MicrocosmScope(NamedTuple):
     """Request of the caller `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
-    all items that the caller ignores, `ignored_here`: of those in this microcosm; `listable`: live microcosms that the
-    caller may read and does not ignore.
+    all items that the caller ignores, `ignored_people`: of profiles, `ignored_here`: of those items in this microcosm;
+    `listable`: live microcosms that the caller may read and does not ignore.
     """
 
     site_id: int
     id: int
     me: int
     ignored: list[int]  # items
+    ignored_people: Sequence[int]
     ignored_here: tuple[int, ...]  # the ignored items that are in this microcosm
     tree: Tree
     listable: ReadableMicrocosms  # readable, live, not ignored
@@ -232,6 +252,7 @@ class MicrocosmView(NamedTuple):
             self.viewer.send_email,
             self.viewer.send_sms,
             sorted(self.viewer.mine.items()),
+            sorted(self.viewer.new.items()),
             [(id, one.latest, one.mine) for id, one in sorted(self.latest.items())],
         )
 
@@ -316,6 +337,7 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
         found,
         encoded(sorted(keys)),
         encoded(typed),
+        encoded([row[0] for row in items if row[_COMMENTS]]),
         digest(
             (head[:_HEAD_STAMPED], items, [tuple(child[:8]) for child in found.values()], total)
         ),
@@ -339,6 +361,8 @@ def _viewer(
         "concerns": page_cache.ANYTHING,
         "keys": head.keys,
         "typed": head.typed,
+        "shown": head.commented,
+        "ignored_people": scope.ignored_people,
     }
     # Entries behind the first page are older and mostly read, so the rest of the microcosm has to be looked at as well.
     if scope.at.offset and not head.shown:
@@ -348,10 +372,14 @@ def _viewer(
     else:
         row = found.revalidate(tx, VIEWER, **given)
     assert row is not None
-    current, _, all_read, send_email, send_sms, marked, read, typed, mine, has_unread = row
+    current, _, all_read, send_email, send_sms, marked, read, typed, mine, *counted = row
+    with_new, new, has_unread = counted
     marks = dict(zip(marked, read, strict=True)) if marked else {}
     shown = dict(zip(typed, mine, strict=True)) if typed else {}
-    return current, MicrocosmViewer(all_read, send_email, send_sms, marks, shown, has_unread)
+    counts = dict(zip(with_new, new, strict=True)) if with_new else {}
+    return current, MicrocosmViewer(
+        all_read, send_email, send_sms, marks, shown, counts, has_unread
+    )
 
 
 def _view(
@@ -494,6 +522,7 @@ def entries(
     whose document is missing is left out.
     """
     head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
+    new = seen.viewer.new if seen.viewer else {}
 
     def microcosms(ids: Sequence[int]) -> list[bytes]:
         return [
@@ -512,7 +541,16 @@ def entries(
 
     def items(sticky: bool) -> list[bytes]:
         return [
-            item_page.entry(row, times, people, tree, view, unread=unread, mine=mine.get(row[0]))
+            item_page.entry(
+                row,
+                times,
+                people,
+                tree,
+                view,
+                unread=unread,
+                new=new.get(row[0], 0) if unread else 0,
+                mine=mine.get(row[0]),
+            )
             for row, times, unread in zip(head.items, head.times, seen.unread_items, strict=True)
             if row[_STICKY] is sticky
         ]
@@ -521,6 +559,7 @@ def entries(
     return b"[%b]" % b",".join(parts)
 
 
+_COMMENTS: Final = 7  # comment_count in SUMMARY_COLUMNS
 _STICKY: Final = 12  # is_sticky in SUMMARY_COLUMNS
 _DETAILS: Final = 16  # the item type's own columns in SUMMARY_COLUMNS
 

@@ -22,6 +22,8 @@ from forumapi.wire.paging import Paging
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 
+_NEW: Final = item_page.new_comments(only=f"i.item_type_id <> {itemtypes.HUDDLE}")
+
 # Things that are gone, hidden or not readable any more are neither listed nor counted (G-01, G-02); a page without
 # entries has one row with the total. Each look-up has a whole key, so that it never becomes a scan.
 PAGE = Query(
@@ -53,7 +55,7 @@ PAGE = Query(
          ORDER BY m.last_notified DESC NULLS FIRST, m.item_type_id, m.item_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
     SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
-           (SELECT count(*) FROM mine), people.ids, people.versions, {type_specific_fields.MINE}, w.watcher_id,
+           (SELECT count(*) FROM mine), people.ids, people.versions, {type_specific_fields.MINE}, {_NEW}, w.watcher_id,
            w.item_type_id, w.item_id, w.last_notified, w.send_email, w.send_sms, coalesce(p.version, 0)
       FROM (SELECT 1) AS one
       LEFT JOIN page w ON true
@@ -77,7 +79,8 @@ _OWN: Final = _TIMES + item_page.TIMES_WIDTH
 class WatcherEntry(NamedTuple):
     """Entry of the list of followed things: a watcher, with what is shown of the thing that it follows. `last_notified`
     None: never; `version`: of a profile, else 0; `row` and `times`: SUMMARY_COLUMNS and SUMMARY_TIMES of an item;
-    `mine`: the viewer's part of the item's details; `huddle`: of a huddle, else None.
+    `new`: number of the item's comments that are new to the viewer; `mine`: the viewer's part of the item's details;
+    `huddle`: of a huddle, else None.
     """
 
     id: int
@@ -89,6 +92,7 @@ class WatcherEntry(NamedTuple):
     version: int  # of a profile; else 0
     row: Row  # SUMMARY_COLUMNS of an item
     times: Row
+    new: int
     mine: str | None  # the part that only the viewer sees (models/content/type_specific_fields.py)
     huddle: HuddleRow | None  # its own entry, for a huddle
 
@@ -96,7 +100,7 @@ class WatcherEntry(NamedTuple):
     def stamp(self) -> tuple[Any, ...]:
         """Return all values that the entry shows, for the entity tag."""
         notified = self.last_notified and json_fragments.format_time(self.last_notified)
-        shown = self.huddle.stamp if self.huddle else (self.row, self.mine)
+        shown = self.huddle.stamp if self.huddle else (self.row, self.new, self.mine)
         return (*self[:3], notified, *self[4:7], shown)
 
 
@@ -144,6 +148,7 @@ class WatcherPage(NamedTuple):
         view: ReadableMicrocosms,
         ignored_microcosms: list[int],
         ignored_items: Sequence[int],
+        ignored_people: Sequence[int],
         at: Paging,
         *,
         kinds: Collection[int],
@@ -159,11 +164,12 @@ class WatcherPage(NamedTuple):
             site_id=site_id,
             me=me,
             readable=view.ids,
+            ignored_people=ignored_people,
             kinds=sorted(kinds),
             limit=at.limit,
             offset=at.offset,
         )
-        entries = [_entry(row) for row in rows if row[_OWN + 4] is not None]
+        entries = [_entry(row) for row in rows if row[_OWN + 5] is not None]
         tops = [entry.item_id for entry in entries if entry.item_type == itemtypes.MICROCOSM]
         children = microcosm_summary.watched(
             tx, site_id, tree, view, tops, me, ignored_microcosms, ignored_items
@@ -200,7 +206,14 @@ class WatcherPage(NamedTuple):
             if entry.huddle is not None:
                 return huddle_page.summary(entry.huddle, people)
             return item_page.summary(
-                entry.row, entry.times, people, tree, view, unread=None, mine=entry.mine
+                entry.row,
+                entry.times,
+                people,
+                tree,
+                view,
+                unread=None,
+                new=entry.new,
+                mine=entry.mine,
             )
 
         made = []
@@ -225,7 +238,7 @@ class WatcherPage(NamedTuple):
 
 
 def _entry(row: Row) -> WatcherEntry:
-    _, ids, versions, mine, id, kind, item_id, notified, email, sms, version = row[_OWN:]
+    _, ids, versions, mine, new, id, kind, item_id, notified, email, sms, version = row[_OWN:]
     summary, times, huddle = row[:_TIMES], row[_TIMES:_OWN], None
     if kind == itemtypes.HUDDLE:
         # id, version, title, author and comments as SUMMARY_COLUMNS has them; a huddle has no views.
@@ -237,5 +250,5 @@ def _entry(row: Row) -> WatcherEntry:
     elif summary[0] is None:
         summary = ()
     return WatcherEntry(
-        id, kind, item_id, notified, email, sms, version, summary, times, mine, huddle
+        id, kind, item_id, notified, email, sms, version, summary, times, new or 0, mine, huddle
     )

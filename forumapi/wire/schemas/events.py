@@ -8,7 +8,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta
 from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.items import DetailFlags, DetailMeta, Item, LastComment, SummaryFlags
+from forumapi.wire.schemas.items import (
+    DetailFlags,
+    DetailMeta,
+    Item,
+    LastComment,
+    NewComments,
+    SummaryFlags,
+)
 from forumapi.wire.schemas.parts import Link, ListMeta, Paged, Permissions, ProfileSummary
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 
@@ -19,8 +26,10 @@ class EventSummaryFlags(SummaryFlags, kw_only=True):
     attending: bool
 
 
-class EventSummaryMeta(FlaggedMeta[EventSummaryFlags]):
+class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
     """`meta` of an event in a list."""
+
+    newComments: NewComments | UnsetType = UNSET
 
 
 class EventBase(Item, kw_only=True):

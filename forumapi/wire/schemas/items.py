@@ -30,6 +30,22 @@ class SummaryMeta(FlaggedMeta[SummaryFlags]):
     """`meta` of an item in a list."""
 
 
+NewComments = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=100,
+        description="Comments that are new to the caller; 100 stands for more as well.",
+    ),
+]
+
+
+class ItemSummaryMeta(SummaryMeta, kw_only=True):
+    """`meta` of an item in a list that tells a signed-in caller how many comments are new."""
+
+    newComments: NewComments | UnsetType = UNSET
+
+
 class DetailFlags(StateFlags, kw_only=True):
     """The state of an item that is read by itself, and the caller's own relation to it (platform 1.12)."""
 
@@ -81,7 +97,7 @@ class ConversationSummary(Item, kw_only=True):
     totalComments: Count
     totalViews: Count
     lastComment: LastComment | UnsetType = UNSET
-    meta: SummaryMeta
+    meta: ItemSummaryMeta
 
 
 class ConversationEntry(Entry[ConversationSummary], tag="conversation"):

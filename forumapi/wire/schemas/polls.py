@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import Entry
 from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.items import DetailMeta, Item, SummaryMeta
+from forumapi.wire.schemas.items import DetailMeta, Item, ItemSummaryMeta
 from forumapi.wire.schemas.parts import LinksMeta, ListMeta, Paged, ProfileSummary
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 
@@ -55,7 +55,7 @@ class PollSummary(Item, kw_only=True):
     pollCloses: Time | UnsetType = UNSET
     totalComments: Count
     totalViews: Count
-    meta: SummaryMeta
+    meta: ItemSummaryMeta
 
 
 class Polls(Struct, kw_only=True):
