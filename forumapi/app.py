@@ -29,6 +29,7 @@ from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.people.role_recomputation_worker import Settler
 from forumapi.models.rules import engine, moderation_rule
+from forumapi.models.rules.report_worker import ReportRulesWorker
 from forumapi.models.sites import platform_health
 from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.trust.action_worker import ActionWorker
@@ -143,6 +144,9 @@ class App(Services):
         self.actions = ActionWorker(
             self.database, lambda: self.sequencer.leads, self.sequencer.hint
         )
+        self.report_rules = ReportRulesWorker(
+            self.database, lambda: self.sequencer.leads, self.sequencer.hint
+        )
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.usage = UsageCounter(self.database, self.live.connections_by_site)
         self.storage = open_storage(config)
@@ -209,6 +213,7 @@ class App(Services):
         self.deliverer.start()
         self.settler.start()
         self.actions.start()
+        self.report_rules.start()
         self.checks.start()
         self.sequencer.start()
         self.live.start()
@@ -232,6 +237,7 @@ class App(Services):
         self.deliverer.stop()
         self.settler.stop()
         self.actions.stop()
+        self.report_rules.stop()
         self.checks.stop()
         self.sites.stop()
         self.activity.stop()

@@ -185,6 +185,31 @@ def test_a_rule_that_was_changed_after_its_dry_run_is_tried_again(
     assert refused.find("#title").attributes["value"] == "Links & newcomers"
 
 
+def test_a_rule_on_reports_keeps_its_terms(
+    site: Site, api: Api, visitor: Visitor, make: Factory
+) -> None:
+    _, role = make.role(site, site.root_id, "Regulars", rights=("read",))
+    owner = visitor.of(site, site.owner)
+    sent = {name: text for name, text in RULE.items() if name != "hasLink"}
+    sent |= {"event": "comment.reported", "minReports": "3", "reporterRoleIds": str(role)}
+    tried = owner.post("/admin/rules/create/", sent)
+    assert tried.status == 200, tried.text
+    saved = owner.post("/admin/rules/create/", sent | _fields(tried) | {"do": "save"})
+    assert saved.status == 303, saved.text
+    (rule,) = api.get("/api/v1/rules", by=site.owner).data["rules"]["items"]
+    assert (rule["event"], rule["minReports"], rule["reporterRoleIds"]) == (
+        "comment.reported",
+        3,
+        [role],
+    )
+    assert "3 (Regulars)" in owner.get(f"/admin/rules/{rule['id']}/").main
+    form = owner.get(f"/admin/rules/{rule['id']}/edit/")
+    assert form.find("#minReports").attributes["value"] == "3"
+    assert "checked" in form.find(f"#reporterRoleIds{role}").attributes
+    switched = owner.post(f"/admin/rules/{rule['id']}/", {"do": "shadow"})
+    assert switched.status == 200 and "Save it in shadow mode" in switched.text
+
+
 @pytest.mark.parametrize(
     "path", ["checks/", "rules/", "rules/create/", "rules/1/", "rules/1/edit/"]
 )

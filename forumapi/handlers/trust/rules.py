@@ -39,6 +39,7 @@ _MOST_TEXT: Final = 2_000
 _MOST_RULE: Final = 500
 _MOST_IDS: Final = 50
 _MOST_DAYS: Final = 365
+_MOST_REPORTS: Final = 100
 _MOST_LENGTH: Final = 1_000_000
 
 
@@ -59,6 +60,8 @@ class ModerationRuleBody(Body):
     action: Annotated[str, closed(ACTIONS)] | UnsetType = UNSET
     toMicrocosmId: int | UnsetType = UNSET
     restrictDays: int | UnsetType = UNSET
+    minReports: int | UnsetType = UNSET
+    reporterRoleIds: list[int] | UnsetType = UNSET
     ground: Annotated[str, closed(dsa_terms.GROUNDS)] | UnsetType = UNSET
     category: Annotated[str, closed(dsa_terms.CATEGORIES)] | UnsetType = UNSET
     rule: str | UnsetType = UNSET
@@ -109,8 +112,12 @@ class ModerationRuleDryRunHandler(Handler):
             raise Invalid("mode", f"must be one of {', '.join(MODES)}")
         base_version = 0
         if rule_id := given(sent.ruleId, 0):
-            base_version = known(ModerationRule.find(ctx.reader, site_id, rule_id), "rule").version
+            base = known(ModerationRule.find(ctx.reader, site_id, rule_id), "rule")
+            base_version = base.version
         definition = _definition(ctx, sent)
+        # Its record has the numbers of reports, or those of events.
+        if rule_id and base.definition.is_on_report != definition.is_on_report:
+            raise Invalid("event", "can't change to or from reports: make a new rule")
         matching.check_loops(ctx.reader, site_id, definition)
         found = matching.of_the_past(ctx.writer, site_id, definition, ctx.tree)
         plan = RulePlan(rule_id, base_version, mode, definition, found.total)
@@ -237,6 +244,8 @@ def _definition(ctx: Context, sent: ModerationRuleBody) -> RuleDefinition:
         _ids(sent.microcosmIds, "microcosmIds"),
         given(sent.toMicrocosmId, 0),
         _days(sent),
+        _reports(sent),
+        _ids(sent.reporterRoleIds, "reporterRoleIds"),
     )
     made.check()
     _check_ids(ctx, made)
@@ -258,6 +267,13 @@ def _days(sent: ModerationRuleBody) -> int:
     elif days:
         raise Invalid("restrictDays", f"can be given for {' and '.join(RESTRICTS)} alone")
     return days
+
+
+def _reports(sent: ModerationRuleBody) -> int:
+    least = given(sent.minReports, 0)
+    if sent.minReports is not UNSET and not 1 <= least <= _MOST_REPORTS:
+        raise Invalid("minReports", f"must be 1 to {_MOST_REPORTS}", code=OUT_OF_RANGE)
+    return least
 
 
 def _length(sent: int | UnsetType, field: str) -> int:
@@ -291,9 +307,13 @@ def _check_ids(ctx: Context, made: RuleDefinition) -> None:
         check_place(ctx, made.to_place, itemtypes.CONVERSATION)
     elif made.to_place:
         raise Invalid("toMicrocosmId", f"can't be given for {made.action}")
-    roles = {*made.roles, *made.other_roles}
+    roles = {*made.roles, *made.other_roles, *made.reporters}
     missing = missing_roles(ctx.reader, ctx.site.id, roles)
-    for field, ids in (("roleIds", made.roles), ("notRoleIds", made.other_roles)):
+    for field, ids in (
+        ("roleIds", made.roles),
+        ("notRoleIds", made.other_roles),
+        ("reporterRoleIds", made.reporters),
+    ):
         if missing.intersection(ids):
             raise Invalid(field, "must be roles of this site")
 

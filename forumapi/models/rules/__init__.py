@@ -1,1 +1,1 @@
-"""Rules of moderation: what is done by itself when somebody writes, its dry run, its versions, and its record."""
+"""Rules of moderation: what is done by itself when somebody writes, reports or joins; dry runs, versions, records."""

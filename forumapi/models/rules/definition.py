@@ -22,11 +22,13 @@ MODES: Final = (SHADOW, ACTIVE)
 
 # Hides the thing and opens its case, so that a moderator decides.
 HOLD: Final = "hold"
+# Of a report, which stands in no event log: the reporter stays unknown to everybody who reads it.
+REPORTED: Final = "reported"
 _COMMENTS: Final = frozenset((itemtypes.COMMENT,))
 
 
 class RuleEvent(NamedTuple):
-    """Event that rules wait for: `kind`, of journal.py, of a thing of one of the types `takes`."""
+    """Event that rules wait for: `kind`, of journal.py or REPORTED, of a thing of one of the types `takes`."""
 
     takes: frozenset[int]
     kind: str
@@ -37,6 +39,9 @@ EVENTS: Final = {
     "comment.edited": RuleEvent(_COMMENTS, journal.REPLACED),
     "item.created": RuleEvent(targets.ITEMS, journal.CREATED),
     "item.edited": RuleEvent(targets.ITEMS, journal.REPLACED),
+    "comment.reported": RuleEvent(_COMMENTS, REPORTED),
+    "item.reported": RuleEvent(targets.ITEMS, REPORTED),
+    "profile.joined": RuleEvent(frozenset((itemtypes.PROFILE,)), journal.CREATED),
 }
 # Actions that restrict the author in the thing's microcosm and below it, for some days.
 RESTRICTS: Final = ("silence", "ban")
@@ -67,7 +72,9 @@ class RuleDefinition(NamedTuple):
     of these microcosms; empty tuples restrict nothing. `has_link` None: with or without one.
 
     `least_length`, `most_length`: of the text, 0: no limit; `to_place`: microcosm into which `move` moves, else 0;
-    `days`: for how long RESTRICTS last, else 0.
+    `days`: for how long RESTRICTS last, else 0. `least_reports`: number of people whose reports the open case of the
+    thing must have, of those in one of the roles `reporters` (empty: of all, guests too); 0 for other events. A profile
+    that joins is its own author, and has no text and no place.
     """
 
     title: str
@@ -83,6 +90,8 @@ class RuleDefinition(NamedTuple):
     places: tuple[int, ...] = ()
     to_place: int = 0
     days: int = 0
+    least_reports: int = 0
+    reporters: tuple[int, ...] = ()
 
     @property
     def on(self) -> RuleEvent:
@@ -107,6 +116,14 @@ class RuleDefinition(NamedTuple):
         if self.event in self.effects:
             raise Invalid("action", f"{self.action} would set off {self.event}, and so the rule")
 
+        if self.is_on_joining and (
+            self.places or self.has_link is not None or self.least_length or self.most_length
+        ):
+            raise Invalid("event", "profile.joined has neither a place nor a text")
+        if self.is_on_report != bool(self.least_reports) or (
+            self.reporters and not self.is_on_report
+        ):
+            raise Invalid("minReports", "must be given for reports, and for nothing else")
         if self.hides and any(_shrinks(one) for one in self.criteria):
             raise Invalid(
                 "criteria", "may not ask for few comments or items: what is hidden does not count"
@@ -122,6 +139,16 @@ class RuleDefinition(NamedTuple):
         """Return True if the action is on the author of the thing, not on the thing."""
         return itemtypes.PROFILE in self.does.takes
 
+    @property
+    def is_on_report(self) -> bool:
+        """Return True if the rule waits for reports."""
+        return self.on.kind == REPORTED
+
+    @property
+    def is_on_joining(self) -> bool:
+        """Return True if the rule waits for profiles that join."""
+        return itemtypes.PROFILE in self.on.takes
+
     def ends(self) -> datetime.datetime | None:
         """Return the end of a restriction that begins now; None for other actions."""
         if not self.days:
@@ -134,8 +161,12 @@ class RuleDefinition(NamedTuple):
         return _SETS_OFF.get(self.action, frozenset())
 
     def encoded(self) -> str:
-        """Return the definition as JSON; its decoded form is what `of` takes."""
+        """Return the definition as JSON; its decoded form is what `of` takes. What only reports have is left out
+        without it, so that an earlier release reads the others.
+        """
         data: dict[str, Any] = self._asdict()
+        if not self.is_on_report:
+            del data["least_reports"], data["reporters"]
         data["grounds"] = self.grounds._asdict()
         data["criteria"] = [one._asdict() for one in self.criteria]
         return json.dumps(data, ensure_ascii=False)
@@ -143,7 +174,8 @@ class RuleDefinition(NamedTuple):
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Make the definition from what `encoded` stored, decoded from JSON."""
-        lists = {name: tuple(data[name]) for name in ("roles", "other_roles", "places")}
+        names = ("roles", "other_roles", "places", "reporters")
+        lists = {name: tuple(data.get(name, ())) for name in names}
         return cls(
             **{
                 **data,
@@ -195,4 +227,6 @@ class RuleDefinition(NamedTuple):
             data["restrictDays"] = self.days
         if self.has_link is not None:
             data["hasLink"] = self.has_link
+        if self.is_on_report:
+            data |= {"minReports": self.least_reports, "reporterRoleIds": list(self.reporters)}
         return data

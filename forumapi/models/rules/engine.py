@@ -1,4 +1,5 @@
-"""Carrying out of rules: those that hide things in the transaction that writes, others by a reader of the event log.
+"""Carrying out of rules: those that hide things in the transaction that writes, others by a reader of the event log,
+and those on reports by report_worker.py.
 
 A rule acts on what people do: what rules did has no actor, and is passed over. The reader records what was done in the
 transaction that wrote, once the event has its number, and does it where a worker did not know the rule yet.
@@ -19,7 +20,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.rules import matching
-from forumapi.models.rules.definition import ACTIVE, HOLD, RuleDefinition
+from forumapi.models.rules.definition import ACTIVE, HOLD, REPORTED, SHADOW, RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule
 from forumapi.models.sites.site import Site
 from forumapi.models.trust import dsa_terms, sanction, targets
@@ -128,6 +129,44 @@ def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
         for rule in rules
         for hit in _hits(tx, site_id, rule, tree, numbers[rule.id], taken[rule.id], changed)
     ]
+    _carry_out(tx, site_id, tree, hits)
+
+
+def work_report(
+    tx: Transaction, site_id: int, ref: ItemRef, number: int, created: datetime.datetime
+) -> bool:
+    """Carry the rules of a site out on a thing that somebody reported at the time `created`; return True if one of them
+    acted, or recorded that it would. `number`: the report's id, under which records name it.
+
+    The caller lets no other process do this for the same report.
+    """
+    in_force = [
+        rule
+        for rule in ModerationRule.in_force(tx, site_id)
+        if rule.definition.on.kind == REPORTED and created >= rule.since
+    ]
+    rules = [rule for rule in in_force if ref.type in rule.definition.on.takes]
+    if not rules:
+        return False
+    tree = load_tree(tx, site_id, tx.value(ACL_VERSION, site_id=site_id))
+    hits = []
+    for rule in rules:
+        definition = rule.definition
+        is_shadow = rule.mode == SHADOW
+        if not matching.of_reports(tx, site_id, rule.id, definition, [ref], is_shadow=is_shadow):
+            continue
+        found = matching.of_events(tx, site_id, definition, tree, [ref.id])
+        hits += [
+            _Hit(rule, ref, author_id, number)
+            for thing, author_id in found
+            if thing == ref and _fits_place(definition, ref, tree)
+        ]
+    _carry_out(tx, site_id, tree, hits)
+    return bool(hits)
+
+
+def _carry_out(tx: Transaction, site_id: int, tree: Tree, hits: Sequence[_Hit]) -> None:
+    """Act on the things of those hits whose rule is active and has not acted yet, and store the record of all hits."""
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
     held = targets.lock(tx, site_id, sorted(acted)) if acted else {}
@@ -229,12 +268,13 @@ def _act(
     Raises Conflict if the thing is gone or the rule may not change it.
 
     Returns 0, and does nothing, if the author of the thing is the site's owner or moderates its microcosm, or
-    one below it, and the action is on the author; and for a restriction outside of all microcosms.
+    one below it, and the action is on the author; and for a restriction outside of all microcosms. Whoever joins is
+    restricted in the root microcosm, so everywhere.
     """
     definition = rule.definition
     ref = target.ref
+    place_id = tree.root_id if definition.is_on_joining else target.microcosm_id
     if definition.is_on_author:
-        place_id = target.microcosm_id
         if definition.days and not place_id:
             return 0
         if sanction.protected(tx, site_id, tree, [author_id], place_id, is_below_too=True):
@@ -248,7 +288,7 @@ def _act(
         definition.does.name,
         definition.grounds,
         case_id=_case(tx, site_id, definition, target) if definition.action == HOLD else 0,
-        place_id=definition.to_place if not definition.is_on_author else target.microcosm_id,
+        place_id=place_id if definition.is_on_author else definition.to_place,
         ends=definition.ends(),
         is_automated=True,
         rule_id=rule.id,

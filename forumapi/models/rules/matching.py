@@ -74,6 +74,12 @@ _ITEMS: Final = """
           FROM asked i
          WHERE i.microcosm_id IS NOT NULL"""
 
+# Of a profile that joined: it is its own author. What nobody reads as a text is tested neither for links nor length.
+_PROFILES: Final = f"""
+        SELECT {itemtypes.PROFILE}::smallint AS type, p.profile_id AS id, p.profile_id AS author_id,
+               0::bigint AS microcosm_id, p.created AS happened, p.profile_name::text AS text
+          FROM asked p"""
+
 _NEW: Final = """
     SELECT w.type, w.id, w.author_id
       FROM fit w
@@ -103,6 +109,44 @@ NEW_ITEMS = Query(
     written AS MATERIALIZED ({_ITEMS}),
     {_FIT}
     {_NEW}""",
+)
+
+NEW_PROFILES = Query(
+    "matching.new_profiles",
+    f"""
+    WITH asked AS (
+        SELECT o.profile_id, o.created, o.profile_name
+          FROM profiles o
+         WHERE o.site_id = %(site_id)s AND o.profile_id = ANY(%(ids)s::bigint[])),
+    written AS MATERIALIZED ({_PROFILES}),
+    {_FIT}
+    {_NEW}""",
+)
+
+# SQL: people whose reports `r` a case has, each once, whatever they reported as: a guest by the address, and a member
+# by theirs. `reporter` and `person` are the member's rows, null for guests.
+_REPORTERS: Final = """
+      LEFT JOIN profiles reporter ON reporter.site_id = r.site_id AND reporter.profile_id = r.reporter_id
+      LEFT JOIN users person ON person.user_id = reporter.user_id
+     WHERE r.site_id = %(site_id)s
+       AND (cardinality(%(reporters)s::bigint[]) = 0 OR reporter.role_ids && %(reporters)s::bigint[])"""
+_PEOPLE: Final = "count(DISTINCT coalesce(person.person_key, r.guest_key, r.report_id::text))"
+# Things that the rule has not acted on since their case was opened: what a moderator shows again is not hidden again by
+# the next report. What the rule only recorded does not count once it acts.
+REPORTED = Query(
+    "matching.reported",
+    f"""
+    SELECT r.item_type_id, r.item_id
+      FROM reports r
+      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id AND k.state = 'open'{_REPORTERS}
+       AND (r.item_type_id, r.item_id) IN (SELECT w.type, w.id
+                                             FROM unnest(%(types)s::smallint[], %(ids)s::bigint[]) AS w (type, id))
+       AND NOT EXISTS (SELECT FROM rule_hits h
+                        WHERE h.site_id = %(site_id)s AND h.rule_id = %(rule_id)s
+                          AND h.item_type_id = r.item_type_id AND h.item_id = r.item_id AND h.created >= k.opened
+                          AND (h.is_shadow IS FALSE OR %(is_shadow)s::boolean))
+     GROUP BY r.item_type_id, r.item_id
+    HAVING {_PEOPLE} >= %(least_reports)s::int""",
 )
 
 _PAST: Final = f"""
@@ -161,6 +205,70 @@ PAST_ITEMS = Query(
 )
 
 
+PAST_PROFILES = Query(
+    "matching.past_profiles",
+    f"""
+    WITH newest AS (
+        SELECT o.profile_id, o.created, o.profile_name
+          FROM profiles o
+         WHERE o.site_id = %(site_id)s
+         ORDER BY o.profile_id DESC
+         LIMIT %(most)s),
+    asked AS (
+        SELECT n.profile_id, n.created, n.profile_name
+          FROM newest n
+         WHERE n.created >= now() - make_interval(days => %(days)s::int)),
+    written AS MATERIALIZED ({_PROFILES}),
+    {_FIT}
+    {_PAST}""",
+)
+
+# The things of cases with a report of the last days, by so many people; open or decided.
+_PAST_REPORTS: Final = f"""
+    recent AS (
+        SELECT n.case_id
+          FROM (SELECT n.case_id, n.created
+                  FROM reports n
+                 WHERE n.site_id = %(site_id)s AND n.item_type_id = ANY(%(types)s::smallint[])
+                 ORDER BY n.report_id DESC
+                 LIMIT %(most)s) n
+         WHERE n.created >= now() - make_interval(days => %(days)s::int)),
+    counted AS (
+        SELECT r.item_id, max(r.created) AS happened
+          FROM reports r{_REPORTERS}
+           AND r.case_id IN (SELECT recent.case_id FROM recent)
+         GROUP BY r.case_id, r.item_id
+        HAVING {_PEOPLE} >= %(least_reports)s::int),
+    reported AS (
+        SELECT c.item_id, max(c.happened) AS happened FROM counted c GROUP BY c.item_id)"""
+PAST_REPORTED_COMMENTS = Query(
+    "matching.past_reported_comments",
+    f"""
+    WITH {_PAST_REPORTS},
+    asked AS (
+        SELECT c.comment_id, c.item_id, c.created_by, c.markdown, e.happened
+          FROM reported e
+          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.item_id),
+    written AS MATERIALIZED ({_COMMENTS}),
+    {_FIT}
+    {_PAST}""",
+    unrestricted=_UNRESTRICTED,
+)
+PAST_REPORTED_ITEMS = Query(
+    "matching.past_reported_items",
+    f"""
+    WITH {_PAST_REPORTS},
+    asked AS (
+        SELECT i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.title, e.happened
+          FROM reported e
+          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id),
+    written AS MATERIALIZED ({_ITEMS}),
+    {_FIT}
+    {_PAST}""",
+    unrestricted=_UNRESTRICTED,
+)
+
+
 class PastThing(NamedTuple):
     """Thing that a dry run found, with its author, the time of its event, and the beginning of its text."""
 
@@ -204,10 +312,13 @@ def of_events(
     ids: Collection[int],
     deleted_too: Collection[int] = (),
 ) -> Sequence[tuple[ItemRef, int]]:
-    """Return (thing, its author's profile id) of each of the comments or items `ids` that fits the rule and is not
-    deleted, in any order. The rule's event says if the ids are those of comments or of items; `tree`: the site's
-    microcosms; `deleted_too`: ids of those that may be deleted.
+    """Return (thing, its author's profile id) of each of the comments, items or profiles `ids` that fits the rule and
+    is not deleted, in any order. The rule's event says what the ids are those of; `tree`: the site's microcosms;
+    `deleted_too`: ids of those that may be deleted. The number of reports is not looked at: `of_reports` does.
     """
+    if rule.is_on_joining:
+        found = tx.rows(NEW_PROFILES, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
+        return [(ItemRef(type, id), author_id) for type, id, author_id in found]
     query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
     rows = tx.rows(
         query,
@@ -217,6 +328,35 @@ def of_events(
         **_params(rule, tree),
     )
     return [(ItemRef(type, id), author_id) for type, id, author_id in rows]
+
+
+def of_reports(
+    tx: Reader,
+    site_id: int,
+    rule_id: int,
+    rule: RuleDefinition,
+    refs: Collection[ItemRef],
+    *,
+    is_shadow: bool,
+) -> set[ItemRef]:
+    """Return those of the things `refs` that as many people have reported, in the case that is open, as the rule wants;
+    without those that the rule has acted on in this case already, or, with `is_shadow`, recorded.
+
+    People are told apart by the addresses that they sign in with, guests by the address that they have confirmed.
+    """
+    if not refs:
+        return set()
+    rows = tx.rows(
+        REPORTED,
+        site_id=site_id,
+        rule_id=rule_id,
+        types=[ref.type for ref in refs],
+        ids=[ref.id for ref in refs],
+        least_reports=rule.least_reports,
+        reporters=list(rule.reporters),
+        is_shadow=is_shadow,
+    )
+    return {ItemRef(*row) for row in rows}
 
 
 def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
@@ -232,16 +372,23 @@ def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
 
 def of_the_past(tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree) -> DryRun:
     """Return what the rule would have fitted in the last DAYS days, by its authors as they are now; deleted and hidden
-    things too. Of more than MOST_EXAMINED things the newest are examined.
+    things too. Of more than MOST_EXAMINED things the newest are examined. For reports: the things whose case, open or
+    decided, has a report of these days and so many people in all.
     """
-    query = PAST_COMMENTS if itemtypes.COMMENT in rule.on.takes else PAST_ITEMS
-    rows = tx.rows(
-        query,
-        site_id=site_id,
-        kind=rule.on.kind,
-        days=DAYS,
-        most=MOST_EXAMINED,
-        **_params(rule, tree),
-    )
+    params = {"site_id": site_id, "days": DAYS, "most": MOST_EXAMINED, **_params(rule, tree)}
+    is_on_comments = itemtypes.COMMENT in rule.on.takes
+    if rule.is_on_joining:
+        rows = tx.rows(PAST_PROFILES, **params)
+    elif rule.is_on_report:
+        rows = tx.rows(
+            PAST_REPORTED_COMMENTS if is_on_comments else PAST_REPORTED_ITEMS,
+            types=sorted(rule.on.takes),
+            least_reports=rule.least_reports,
+            reporters=list(rule.reporters),
+            **params,
+        )
+    else:
+        query = PAST_COMMENTS if is_on_comments else PAST_ITEMS
+        rows = tx.rows(query, kind=rule.on.kind, **params)
     things = [PastThing(ItemRef(row[2], row[3]), *row[4:]) for row in rows if row[2] is not None]
     return DryRun(rows[0][0], rows[0][1], things)

@@ -83,9 +83,12 @@ INSERT = Query(
                due = least(k.due, EXCLUDED.due)
      RETURNING k.case_id)
     INSERT INTO reports (site_id, case_id, item_type_id, item_id, reporter_id, kind, category, text, shown_ids,
-                         guest_email, guest_name, guest_key)
+                         guest_email, guest_name, guest_key, awaits_rules)
     SELECT %(site_id)s, o.case_id, %(item_type)s, %(item_id)s, nullif(%(me)s::bigint, 0), %(kind)s, %(category)s,
-           %(text)s, %(shown_ids)s::bigint[], %(guest_email)s, %(guest_name)s, %(guest_key)s
+           %(text)s, %(shown_ids)s::bigint[], %(guest_email)s, %(guest_name)s, %(guest_key)s,
+           EXISTS (SELECT FROM rules q
+                    WHERE q.site_id = %(site_id)s AND q.mode <> 'off'
+                      AND q.event IN ('comment.reported', 'item.reported'))
       FROM opened o
  RETURNING report_id""",
 )

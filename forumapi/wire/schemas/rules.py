@@ -25,7 +25,15 @@ class ModerationRuleTerms(Struct, kw_only=True):
     """The terms of a rule: its event, its conditions, and what is done then."""
 
     title: Text
-    event: Literal["comment.created", "comment.edited", "item.created", "item.edited"]
+    event: Literal[
+        "comment.created",
+        "comment.edited",
+        "item.created",
+        "item.edited",
+        "comment.reported",
+        "item.reported",
+        "profile.joined",
+    ]
     roleIds: Annotated[list[Id], Meta(description="The author is in one of these roles.")]
     notRoleIds: Annotated[list[Id], Meta(description="The author is in none of these roles.")]
     criteria: list[ModerationRuleCriterion]
@@ -40,6 +48,12 @@ class ModerationRuleTerms(Struct, kw_only=True):
     toMicrocosmId: Id | UnsetType = UNSET
     restrictDays: Annotated[int, Meta(description="Of `silence` and `ban`.")] | UnsetType = UNSET
     hasLink: bool | UnsetType = UNSET
+    minReports: Annotated[int, Meta(description="So many people have reported it.")] | UnsetType = (
+        UNSET
+    )
+    reporterRoleIds: (
+        Annotated[list[Id], Meta(description="Only people in one of these count.")] | UnsetType
+    ) = UNSET
 
 
 class ModerationRule(ModerationRuleTerms, kw_only=True):

@@ -14,7 +14,15 @@ from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
-EVENTS: Final = ("comment.created", "comment.edited", "item.created", "item.edited")
+REPORTED: Final = ("comment.reported", "item.reported")
+EVENTS: Final = (
+    "comment.created",
+    "comment.edited",
+    "item.created",
+    "item.edited",
+    *REPORTED,
+    "profile.joined",
+)
 ACTIONS: Final = (
     "hold",
     "hide",
@@ -35,6 +43,7 @@ MODES: Final = (SHADOW, "active")
 # Fields of each criterion; those of the criterion in the first row end with 1.
 _CRITERION: Final = ("column", "key", "predicate", "value", "group")
 _MOST_CRITERIA: Final = 50
+_ROLES: Final = ("roleIds", "notRoleIds", "reporterRoleIds")
 _TEXTS: Final = ("title", "reason", "rule")
 _REFUSALS: Final = (*FORM_REFUSALS, 404)
 _NEW: Final[dict[str, Any]] = {
@@ -42,6 +51,7 @@ _NEW: Final[dict[str, Any]] = {
     "event": EVENTS[0],
     "roleIds": [],
     "notRoleIds": [],
+    "reporterRoleIds": [],
     "criteria": [],
     "microcosmIds": [],
     "minLength": 0,
@@ -134,7 +144,7 @@ class RuleFormView(View):
             actions=ACTIONS,
             modes=MODES,
             places=visit.api.get("/microcosms/tree"),
-            roles=site_roles(visit, [*typed["roleIds"], *typed["notRoleIds"]]),
+            roles=site_roles(visit, [id for name in _ROLES for id in typed.get(name, ())]),
         )
 
 
@@ -179,7 +189,7 @@ def _terms(found: dict[str, Any]) -> dict[str, Any]:
     """Return the terms and mode of the rule `found`, which is as the API shows it, in the form in which the API takes
     them in a dry run; a mode that is none of MODES becomes SHADOW.
     """
-    names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink")
+    names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink", "minReports")
     terms = {name: found[name] for name in names if name in found}
     terms |= {name: str(plain(found[name])) for name in _TEXTS}
     terms["mode"] = found["mode"] if found["mode"] in MODES else SHADOW
@@ -207,6 +217,10 @@ def _typed(visit: Visit) -> dict[str, Any]:
         body[name] = sorted({number(one) for one in sent})
     if visit.field("hasLink") in ("yes", "no"):
         body["hasLink"] = visit.field("hasLink") == "yes"
+    if body["event"] in REPORTED:
+        sent = visit.form.getlist("reporterRoleIds") if visit.form is not None else []
+        body["reporterRoleIds"] = sorted({number(one) for one in sent})
+        body["minReports"] = number(visit.field("minReports"))
     if body["action"] == "move":
         body["toMicrocosmId"] = number(visit.field("toMicrocosmId"))
     if body["action"] in ("silence", "ban"):
