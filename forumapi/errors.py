@@ -175,6 +175,16 @@ class Conflict(ApiError):
     own_name = "conflict"
 
 
+class SiteMoved(ApiError):
+    """410: a write to a site that has moved to another platform. `address`: of the site there."""
+
+    status = 410
+    own_name = "site_moved"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"This site has moved to {address}")
+
+
 class PreconditionFailed(ApiError):
     """412: the header `If-Match` names a version that is not the present one."""
 
@@ -259,6 +269,16 @@ class OutcomeUnknown(BadGateway):
             "The answer of the database was lost, and what was asked for may have been done:"
             " send it again with the same Idempotency-Key"
         )
+
+
+class ReadOnly(Unavailable):
+    """503: the site takes no writes for at most `seconds`, since it is being moved to another platform; reads work."""
+
+    own_name = "read_only"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("This site is being moved, and takes writes again within a minute")
+        self.headers = (("Retry-After", str(max(1, seconds))),)
 
 
 class NoRoom(Unavailable):

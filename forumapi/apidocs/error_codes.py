@@ -81,6 +81,11 @@ _UNNUMBERED: Final = {
         "A copy of the request is still under way, or the state has changed.",
         "After `Retry-After` send it again; without, read again first.",
     ),
+    "site_moved": (
+        410,
+        "The site has moved to another platform.",
+        "Use the address that a read redirects to; sign in there.",
+    ),
     "precondition_failed": (
         412,
         "`If-Match` names another version.",
@@ -103,6 +108,7 @@ _UNNUMBERED: Final = {
     "outcome_unknown": (502, "What was asked for may have been done.", _SAME_KEY),
     "unavailable": (503, "A dependency is away; nothing was written.", _AGAIN),
     "no_room": (503, "The disk is full; nothing was written.", "Read on; write later."),
+    "read_only": (503, "The site is being moved; nothing was written.", _AGAIN),
     "too_slow": (503, "It took too long; nothing was written.", "Ask for less, or later."),
 }
 

@@ -83,7 +83,8 @@ change the form of the answer, or the method that is meant, so they are describe
 are those without them. What any address may answer, also one that is not listed, stands under `x-anywhere`."""
 
 _DESCRIPTIONS: Final[dict[int, str]] = {
-    301: "The same address is meant without double slashes, at `Location`; only of reads.",
+    301: "The same address is meant without double slashes, or the site has moved to another platform: at `Location`;"
+    " only of reads.",
     303: "A page goes on at `Location`.",
     304: "The client holds the current answer.",
     400: "Something sent breaks a rule; the text names the field and the rule (codes 1 to 4, 17 to 19, 21 to 23).",
@@ -92,6 +93,7 @@ _DESCRIPTIONS: Final[dict[int, str]] = {
     404: "No such site, address or resource here (codes 14 and 15).",
     405: "The method that the request means, after override, is not supported here.",
     409: "A copy of this request, with the same Idempotency-Key, is still under way; or a draft has another version.",
+    410: "The site has moved to another platform; only of writes.",
     412: "If-Match named another version than the current one.",
     413: "The body or the upload is too large.",
     416: "The range lies beyond the end of the file.",
@@ -162,7 +164,7 @@ _PARAMETERS: Final[dict[str, Schema]] = {
     },
 }
 # Statuses that every address may answer with, also one that the document does not have.
-ANYWHERE: Final = (301, 400, 404, 429, 500, 503)
+ANYWHERE: Final = (301, 400, 404, 410, 429, 500, 503)
 SWITCHES: Final = (
     "always200",
     "X-Always-200",

@@ -17,6 +17,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
+from forumapi.models.sites import site_move
 from forumapi.observability import metrics
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def complete(
             flow = second_factor.begin(tx, site.id, person.id, verified)
             tx.commit()
             raise SecondFactorNeeded(flow)
+        if site.is_moving:
+            site_move.check_writable(tx, site.id)
         # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
         by_site = not verified.is_platforms and not verified.has_second_factor
         profile_id = Profile.find_or_create(

@@ -85,7 +85,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     see it.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,
-    InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany.
+    InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany, ReadOnly to a newcomer.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -109,7 +109,13 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     if not found.profile_id or found.needs_roles:
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.reader.end()
-        caller_profile.ensure(app.database, ctx.site.id, found, is_root=ctx.site.is_root)
+        caller_profile.ensure(
+            app.database,
+            ctx.site.id,
+            found,
+            is_root=ctx.site.is_root,
+            is_moving=ctx.site.is_moving,
+        )
         found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
     ctx.site = _known(

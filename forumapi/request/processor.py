@@ -13,6 +13,7 @@ from forumapi.models.access import rate_counters
 from forumapi.models.access.identity import GUEST
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import idempotency
+from forumapi.models.sites import site_move
 from forumapi.observability.log import logger
 from forumapi.request import (
     answer_conversion,
@@ -65,8 +66,10 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
             ctx.ip = app.proxies.client_ip(environ)
             query_and_site.read_query(ctx)
             method = query_and_site.overridden(ctx, method)
-            query_and_site.find_site(app, ctx)
-            if "//" in ctx.path and method in ("GET", "HEAD"):
+            moved_to = query_and_site.find_site(app, ctx)
+            if moved_to:
+                answer = query_and_site.redirect_moved(ctx, method, moved_to)
+            elif "//" in ctx.path and method in ("GET", "HEAD"):
                 answer = query_and_site.redirect_double_slashes(app, ctx)
             else:
                 handler, ctx.args = routing.route(app, ctx)
@@ -201,6 +204,8 @@ def _write(
         tx.steps = ctx.reader.steps
         ctx.reader = ctx.writer = tx
         caller.identify(app, ctx, handler, verb)
+        if ctx.site.is_moving:
+            site_move.check_writable(tx, ctx.site.id)
         scope = None
         if key is not None and not ctx.identity.is_guest:
             scope = idempotency.KeyScope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)

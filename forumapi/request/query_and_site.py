@@ -7,10 +7,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from forumapi import errors
-from forumapi.errors import Invalid
+from forumapi.errors import Invalid, NotFound, SiteMoved, Unavailable
 from forumapi.request import caller
 from forumapi.request.context import Context
 from forumapi.request.handler_results import Answered
@@ -82,22 +82,31 @@ def overridden(ctx: Context, method: str) -> str:
     return method
 
 
-def find_site(app: Services, ctx: Context) -> None:
+def find_site(app: Services, ctx: Context) -> str:
     """Set `ctx.site` by the header Host; `ctx.head` to the number of the site's newest event that this process knows;
-    and `ctx.ip` to the address of the visitor, if a front end asks on behalf of one.
+    and `ctx.ip` to the address of the visitor, if a front end asks on behalf of one. Return "".
 
-    A request for a host that is not in memory is counted by its address first. Raises NotFound, Invalid, TooMany.
+    For a site that has moved to another platform, return its address there, without a slash at its end, and set
+    nothing. A request for a host that is not in memory is counted by its address first. Raises NotFound, Invalid,
+    TooMany.
     """
     host = ctx.environ.get("HTTP_HOST", "")
     found = app.sites.cached(host)
     if found is None:
         caller.count_address(app, ctx)
-        found = app.sites.by_host(host, ctx.reader)
+        try:
+            found = app.sites.by_host(host, ctx.reader)
+        except NotFound:
+            moved_to = app.sites.moved_to(host, ctx.reader)
+            if not moved_to:
+                raise
+            return moved_to
     ctx.site = found
     if "HTTP_X_FORUMAPI_VISITOR" in ctx.environ:
         _believe_front_end(app, ctx)
     # The event cursor is taken before any read, so that the answer is never older than the cursor it returns.
     ctx.head = ctx.site.head
+    return ""
 
 
 def _believe_front_end(app: Services, ctx: Context) -> None:
@@ -122,8 +131,29 @@ def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
     It begins with one slash, so that it can't name another host. Raises TooMany.
     """
     caller.count_address(app, ctx)
+    return _redirect(ctx, "")
+
+
+def redirect_moved(ctx: Context, method: str, address: str) -> Answered:
+    """Answer a read with 301 to the same path of the site at `address`, on the platform to which it has moved, without
+    an access token in its query.
+
+    Raises SiteMoved for a write, and Unavailable where `address` has the host of this request, which leads here until
+    its DNS records lead to the other platform.
+    """
+    if urlsplit(address).netloc.lower() == ctx.environ.get("HTTP_HOST", "").lower():
+        raise Unavailable("This site is being moved; its address will lead to it soon")
+    if method not in ("GET", "HEAD"):
+        raise SiteMoved(address)
+    return _redirect(ctx, address)
+
+
+def _redirect(ctx: Context, origin: str) -> Answered:
+    """Answer with 301 to the request's address at `origin`, "" for the same host, with single slashes and without an
+    access token.
+    """
     # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
-    location = quote(_SLASHES.sub("/", ctx.path))
+    location = origin + quote(_SLASHES.sub("/", ctx.path))
     parts = ctx.query_string.split("&") if ctx.query_string else []
     if query := "&".join(part for part in parts if not _TOKEN_PART.match(part)):
         location += f"?{query}"

@@ -46,8 +46,8 @@ class Failure(Exception):
 
 
 class Moved(Exception):
-    """Answer 301: what was asked for is at `location` below the API's host now. Only conversations that moderators have
-    merged into another one move.
+    """Answer 301: what was asked for is at `location` now: below the API's host for a conversation that moderators have
+    merged into another one, a whole address for a site that has moved to another platform.
     """
 
     def __init__(self, location: str) -> None:

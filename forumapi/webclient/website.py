@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -19,7 +19,7 @@ from forumapi.webclient import routes, template_environment
 from forumapi.webclient.api import Failure, Moved
 from forumapi.webclient.guest_page_cache import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
-from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
+from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit, own_path
 
 if TYPE_CHECKING:
     from forumapi.webclient.transport import ApiTransport
@@ -137,6 +137,8 @@ class Website:
             limit = {"num": self.upload_limit // 1_000_000}
             return self._refuse(visit, 413, text=text % limit)
         except Moved as moved:
+            if "://" in moved.location:
+                return self._moved_away(visit, moved.location)
             if not visit.path.startswith("/conversations/"):
                 return self._refuse(visit, 404)
             path = template_environment.page_address(moved.location.partition("?")[0])
@@ -230,6 +232,17 @@ class Website:
 
     # ------------------------------------------------------------ refusals
 
+    def _moved_away(self, visit: Visit, location: str) -> Answer:
+        """Redirect to the same page of the site on the platform to which it has moved. `location`: any address there;
+        what is sent in a form gets 410.
+        """
+        if visit.method not in ("GET", "HEAD"):
+            visit.forget_site()
+            return self._refuse(visit, 410)
+        there = urlsplit(location)
+        path = own_path(visit.path) + (f"?{visit.query_string}" if visit.query_string else "")
+        return Answer(301, [("Location", f"{there.scheme}://{there.netloc}{path}")], b"")
+
     def _sign_in_first(self, visit: Visit, need: SignInFirst) -> Answer:
         if visit.sent_to:
             visit.method, visit.path = "POST", visit.sent_to
@@ -282,6 +295,9 @@ class Website:
         except Failure as again:
             if again.code == 14:
                 status, failure = 404, again
+        except Moved:
+            # The site has moved to another platform; a page about it is made without it.
+            visit.forget_site()
         made = template_environment.environment(visit.language.code).get_template("error.html")
         page = made.render(
             visit=visit,

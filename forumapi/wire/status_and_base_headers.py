@@ -28,6 +28,7 @@ STATUS_LINES: Final = {
     405: "405 Method Not Allowed",
     408: "408 Request Timeout",
     409: "409 Conflict",
+    410: "410 Gone",
     412: "412 Precondition Failed",
     413: "413 Content Too Large",
     416: "416 Range Not Satisfiable",

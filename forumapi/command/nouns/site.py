@@ -1,4 +1,4 @@
-"""Command `site`: list and create sites, and set their owners, options and legal texts."""
+"""Command `site`: list, create and move sites, and set their owners, options and legal texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forumapi.command.nouns import site_move
 from forumapi.command.nouns.common import (
     OK,
     CommandError,
@@ -87,6 +88,7 @@ def add(commands: Commands) -> None:
         "--period", choices=("hour", "day", "month"), default="day", help="what a row sums up"
     )
     usage.add_argument("--csv", action="store_true")
+    site_move.add(sites)
 
 
 def _create(args: argparse.Namespace, current: Config) -> int:

@@ -8,6 +8,7 @@ from forumapi.database.connections import Database
 from forumapi.database.query import Query
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
+from forumapi.models.sites import site_move
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
@@ -27,9 +28,18 @@ INTRODUCE = Query(
 )
 
 
-def ensure(database: Database, site_id: int, identity: Identity, *, is_root: bool) -> None:
+def ensure(
+    database: Database,
+    site_id: int,
+    identity: Identity,
+    *,
+    is_root: bool,
+    is_moving: bool = False,
+) -> None:
     """Make the caller's profile on this site, or, if there is one, recompute its roles, in a transaction of its own
-    (platform 4.4). `is_root`: the site is the root site.
+    (platform 4.4). `is_root`: the site is the root site; `is_moving`: it is being moved to another platform.
+
+    Raises ReadOnly where the profile is to be made while the site takes no writes.
     """
     with database.write() as tx:
         if identity.profile_id:
@@ -37,6 +47,8 @@ def ensure(database: Database, site_id: int, identity: Identity, *, is_root: boo
             if identity.is_introduced:
                 tx.run(INTRODUCE, site_id=site_id, profile_id=identity.profile_id)
         else:
+            if is_moving:
+                site_move.check_writable(tx, site_id)
             email = tx.value(FIND_USER, user_id=identity.user_id)
             Profile.find_or_create(
                 tx,

@@ -720,6 +720,7 @@ NOBODYS_TABLES: Final = {
     "site_domains": "domains of the site",
     "site_usage": "counts of requests, bytes and time by hour",
     "site_gravatar": "how far the import of pictures is",
+    "site_moves": "how far a move of a site to another platform is",
     "site_options": "settings of the site",
     "site_people": "counts",
     "site_settings": "settings of the site",

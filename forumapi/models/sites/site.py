@@ -22,7 +22,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, profile_summary
 from forumapi.models.people.profile import Profile
-from forumapi.models.sites import site_validation, subdomain_availability
+from forumapi.models.sites import site_move, site_validation, subdomain_availability
 from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
@@ -57,7 +57,8 @@ COLUMNS: Final = """
        FROM rules r
       WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete')),
     (SELECT v.value::text FROM site_settings v
-      WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}')"""
+      WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}'),
+    EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id)"""
 
 FROM: Final = """
       FROM sites s
@@ -254,6 +255,8 @@ class Site:
         # JSON of the active rules that hide things, and of the checks that judge at writing; "" for none.
         self.hiding_rules: str = row[45] or ""
         self.first_checks: str = row[46] or ""
+        # Each write asks whether the site takes it (models/sites/site_move.py).
+        self.is_moving: bool = row[47]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -470,7 +473,10 @@ class Site:
     def lock(tx: Transaction, site_id: int) -> LockedSite | None:
         """Lock the site's row for a change and return it, even of a deleted site; None if there never was one with this
         id.
+
+        Raises ReadOnly and SiteMoved as site_move.check_writable does.
         """
+        site_move.check_writable(tx, site_id)
         row = tx.row(LOCK, site_id=site_id)
         if row is None:
             return None

@@ -18,6 +18,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
+from forumapi.models.sites import site_move
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
 from forumapi.observability.log import logger
 from forumapi.permissions.evaluator import Tree
@@ -228,6 +229,13 @@ class SiteCache(PollingThread):
         if key is None:
             raise NotFound("No site has this domain", code=NO_SITE)
         return f"{key}.{self.domain}"
+
+    def moved_to(self, host: str, tx: Reader) -> str:
+        """Return the address, without a slash at its end, to which the site of a Host header has moved on another
+        platform; "" if none has.
+        """
+        name = _name(host)
+        return site_move.address_of(tx, name, self.domain) if name else ""
 
     # ---------------------------------------------------------------- freshness
 

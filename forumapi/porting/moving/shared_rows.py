@@ -1,0 +1,174 @@
+"""Users, short links and files to which a site's rows refer: rows that belong to no site, and are found or made on the
+other platform.
+
+A user there who has the same address is the same person, and keeps what is known of them there. A new one comes with an
+unverified address and without anything that signs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg.sql import SQL, Composed, Literal
+
+from forumapi.files.storage import MissingError, Storage
+from forumapi.files.thumbnails import scratch
+from forumapi.porting.moving.carried_tables import moved_key
+from forumapi.porting.moving.table_copy import Connection, SiteCopy
+from forumapi.text import short_link_code
+
+_READ: Final = 5_000
+
+_USERS: Final = SQL(
+    """
+    SELECT u.user_id, u.email, u.canonical_email, {key} AS person_key, u.language, u.gender, u.state, u.dob_day,
+           u.dob_month, u.dob_year, u.created
+      FROM users u
+     WHERE u.user_id IN (SELECT p.user_id FROM profiles p WHERE p.site_id = {site}
+                          UNION SELECT b.user_id FROM poll_ballots b WHERE b.site_id = {site}
+                          UNION SELECT b.user_id FROM bans b WHERE b.site_id = {site})"""
+)
+_MAKE_USERS: Final = """
+    INSERT INTO users (email, canonical_email, person_key, language, gender, state, dob_day, dob_month, dob_year,
+                       created)
+    SELECT CASE WHEN n.is_nobody AND n.email <> '' THEN n.person_key ELSE n.email END,
+           CASE WHEN n.is_nobody AND n.email <> '' THEN n.person_key ELSE n.canonical_email END,
+           n.person_key, n.language, n.gender, n.state, n.dob_day, n.dob_month, n.dob_year, n.created
+      FROM (SELECT m.*, m.person_key ~ '^(erased-.*@erased[.]invalid$|imported:)' AS is_nobody FROM moving_users m) n
+     WHERE NOT EXISTS (SELECT FROM users u WHERE u.person_key = n.person_key)
+     ORDER BY n.person_key
+        ON CONFLICT (person_key) DO NOTHING"""
+
+_LINKS: Final = SQL(
+    """
+    SELECT DISTINCT l.url_hash, l.url, l.host
+      FROM link_uses n
+      JOIN links l ON l.link_id = n.link_id
+     WHERE n.site_id = {site}"""
+)
+_MAKE_LINKS: Final = """
+    INSERT INTO links (url_hash, url, host, code, has_old_code, lead)
+    SELECT n.url_hash, n.url, n.host, n.code, false, left(n.code, 1)
+      FROM unnest(%s::bytea[], %s::text[], %s::text[], %s::text[]) AS n (url_hash, url, host, code)
+     WHERE NOT EXISTS (SELECT FROM links l WHERE l.url_hash = n.url_hash)
+     ORDER BY n.url_hash
+        ON CONFLICT (url_hash) DO NOTHING"""
+
+_FILES: Final = SQL(
+    """
+    SELECT f.file_hash, f.file_ext, f.file_size, f.mime_type, f.width, f.height, f.is_animated
+      FROM files f
+     WHERE f.file_hash IN (SELECT a.file_hash FROM attachments a WHERE a.site_id = {site}
+                            UNION SELECT u.file_hash FROM file_uploads u WHERE u.site_id = {site})
+     ORDER BY f.file_hash"""
+)
+_HAS_FILE: Final = "SELECT f.file_hash FROM files f WHERE f.file_hash = ANY(%s)"
+# Until its attachment comes, nothing refers to a file: were the copy to end here, the clean-up would find it.
+_ANNOUNCE: Final = """
+    INSERT INTO file_strays (file_hash) VALUES (%s) ON CONFLICT (file_hash) DO UPDATE SET since = now()"""
+_MAKE_FILE: Final = """
+    INSERT INTO files AS f (file_hash, file_name, file_ext, file_size, mime_type, width, height, is_animated)
+    VALUES (%s, '', %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (file_hash) DO UPDATE SET file_size = f.file_size"""
+COUNT_ATTACHMENTS: Final = """
+    UPDATE files f
+       SET attach_count = n.hung
+      FROM (SELECT k.file_hash, (SELECT count(*) FROM attachments a WHERE a.file_hash = k.file_hash) AS hung
+              FROM (SELECT a.file_hash FROM attachments a WHERE a.site_id = %(there)s
+                     UNION SELECT u.file_hash FROM file_uploads u WHERE u.site_id = %(there)s) k
+             ORDER BY k.file_hash) n
+     WHERE f.file_hash = n.file_hash AND f.attach_count <> n.hung"""
+_SETTLE: Final = """
+    DELETE FROM file_strays s
+     WHERE s.file_hash IN (SELECT u.file_hash FROM file_uploads u WHERE u.site_id = %(there)s)"""
+
+
+def make_users(site: SiteCopy) -> None:
+    """Make those users there that the site's rows refer to and that are missing. Raises psycopg.Error."""
+    query = _USERS.format(key=moved_key(site.there), site=Literal(site.site_id))
+    with site.writer.transaction():
+        site.writer.execute(
+            "CREATE TEMPORARY TABLE moving_users ON COMMIT DROP AS"
+            " SELECT u.email, u.canonical_email, u.person_key, u.language, u.gender, u.state, u.dob_day, u.dob_month,"
+            " u.dob_year, u.created FROM users u WHERE false"
+        )
+        read = SQL(
+            "COPY (SELECT w.email, w.canonical_email, w.person_key, w.language, w.gender, w.state, w.dob_day,"
+            " w.dob_month, w.dob_year, w.created FROM ({}) w) TO STDOUT"
+        ).format(query)
+        with (
+            site.reader.cursor().copy(read) as source,
+            site.writer.cursor().copy("COPY moving_users FROM STDIN") as target,
+        ):
+            for piece in source:
+                target.write(piece)
+        site.writer.execute(_MAKE_USERS)
+
+
+def make_links(site: SiteCopy) -> None:
+    """Make those short links there that the site's texts hold and that are missing, each with a code of its own.
+    Raises psycopg.Error.
+    """
+    for rows in _pages(site.reader, "moving_links", _LINKS.format(site=Literal(site.site_id))):
+        site.writer.execute(
+            _MAKE_LINKS,
+            [
+                [row[0] for row in rows],
+                [row[1] for row in rows],
+                [row[2] for row in rows],
+                [short_link_code.draw() for _ in rows],
+            ],
+        )
+
+
+def copy_files(site: SiteCopy, source: Storage, target: Storage) -> tuple[int, int]:
+    """Copy the site's files that are missing there; return how many, and how many are missing here. Raises
+    StorageError, psycopg.Error.
+    """
+    copied = missing = 0
+    for rows in _pages(site.reader, "moving_files", _FILES.format(site=Literal(site.site_id))):
+        found = site.writer.execute(_HAS_FILE, [[row[0] for row in rows]]).fetchall()
+        there = {row[0] for row in found}
+        for hash, *columns in rows:
+            mime_type = columns[2]
+            if target.size(hash) is None:
+                with _fetched(source, target, hash) as path:
+                    if path is None:
+                        missing += 1
+                    else:
+                        site.writer.execute(_ANNOUNCE, [hash])
+                        target.put(hash, path, mime_type)
+                        copied += 1
+            if hash not in there:
+                site.writer.execute(_MAKE_FILE, [hash, *columns])
+    return copied, missing
+
+
+def settle_files(site: SiteCopy) -> None:
+    """Count the attachments of the site's files there. Raises psycopg.Error."""
+    with site.writer.transaction():
+        site.writer.execute(COUNT_ATTACHMENTS, {"there": site.there})
+        site.writer.execute(_SETTLE, {"there": site.there})
+
+
+@contextmanager
+def _fetched(source: Storage, target: Storage, hash: str) -> Iterator[Path | None]:
+    """Yield the path of a copy of a file in the scratch folder of `target`; None if `source` does not have the file."""
+    with scratch(target) as folder:
+        path = folder / hash
+        try:
+            source.fetch(hash, path)
+        except MissingError:
+            yield None
+        else:
+            yield path
+
+
+def _pages(connection: Connection, name: str, query: Composed) -> Iterator[list[tuple[Any, ...]]]:
+    with connection.cursor(name) as cursor:
+        cursor.execute(query)
+        while found := cursor.fetchmany(_READ):
+            yield found

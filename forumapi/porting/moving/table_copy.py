@@ -1,0 +1,315 @@
+"""Copy of a table's rows of one site to another platform: what differs there is inserted, updated and deleted, so that
+the same call copies a whole table, brings what has changed since, and goes on where a killed one ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from forumapi.porting.moving.carried_tables import LATE, MAILED, CarriedTable, Destination
+
+Connection = psycopg.Connection[Any]
+Key = tuple[int | str, ...]
+# Called with the number of rows compared since the last call; may raise to end the copy.
+Step = Callable[[int], None]
+
+# Rows that are compared at a time, and written in one transaction.
+_COMPARED: Final = 10_000
+_WRITTEN: Final = 2_000
+
+
+class SiteCopy(NamedTuple):
+    """Site here and there. `reader`: a transaction here that sees one moment; `compared`: one there; `writer`: a
+    connection there, in autocommit. `site_id`: the site's id here.
+    """
+
+    reader: Connection
+    compared: Connection
+    writer: Connection
+    site_id: int
+    to: Destination
+
+    @property
+    def there(self) -> int:
+        """Return the site's id there."""
+        return self.to.site_id
+
+
+class Fingerprint(NamedTuple):
+    """Number of a table's rows and the SHA-256 of their keys and digests, in the order of the keys."""
+
+    rows: int
+    digest: str
+
+
+class TableChanges(NamedTuple):
+    """Result of a copy. `here`: fingerprint of what stands here; `written`: rows inserted or updated there; `gone`:
+    keys of rows that are there alone, to be deleted once nothing refers to them.
+    """
+
+    here: Fingerprint
+    written: int
+    gone: list[Key]
+
+
+def copy(site: SiteCopy, table: CarriedTable, step: Step, *, is_late: bool = False) -> TableChanges:
+    """Write what differs of a table to the other platform, in transactions of up to 2,000 rows. `is_late`: missing rows
+    alone, without the reference that LATE names.
+
+    Raises psycopg.Error, and what `step` raises.
+    """
+    there = _Rows(digests(site.compared, table, site.there, None, step))
+    hashed = hashlib.sha256()
+    rows = written = 0
+    gone: list[Key] = []
+    batch: list[Key] = []
+    writer = _RowWriter(site, table, is_late=is_late)
+    for key, digest in digests(site.reader, table, site.site_id, site.to, step):
+        rows += 1
+        hashed.update(_line(key, digest))
+        while there.key is not None and there.key < key:
+            gone.append(there.key)
+            there.advance()
+        if there.key == key:
+            is_equal = is_late or there.digest == digest
+            there.advance()
+            if is_equal:
+                continue
+        batch.append(key)
+        if len(batch) == _WRITTEN:
+            written += writer.write(batch)
+            batch = []
+    while there.key is not None:
+        gone.append(there.key)
+        there.advance()
+    if batch:
+        written += writer.write(batch)
+    writer.end()
+    return TableChanges(Fingerprint(rows, hashed.hexdigest()), written, gone)
+
+
+def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
+    """Delete the rows with these keys, the newest first, in transactions of up to 2,000 rows. Raises psycopg.Error."""
+    gone = sorted(gone, reverse=True)
+    for start in range(0, len(gone), _WRITTEN):
+        site.writer.execute(
+            SQL("DELETE FROM {} t USING {} WHERE t.site_id = {} AND {}").format(
+                Identifier(table.name),
+                _wanted(table, gone[start : start + _WRITTEN]),
+                Literal(site.there),
+                _matches(table, None),
+            )
+        )
+
+
+def fingerprint(
+    connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
+) -> Fingerprint:
+    """Return the fingerprint of a table's rows of a site. `to`: as in CarriedTable.read."""
+    hashed = hashlib.sha256()
+    rows = 0
+    for key, digest in digests(connection, table, site_id, to, step):
+        rows += 1
+        hashed.update(_line(key, digest))
+    return Fingerprint(rows, hashed.hexdigest())
+
+
+def digests(
+    connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
+) -> Iterator[tuple[Key, str]]:
+    """Yield key and digest of each of a site's rows, by ascending key; of equal ones the first. The connection is in a
+    transaction. `to`: as in CarriedTable.read.
+    """
+    keys = table.keys(to)
+    order = [SQL(str(place)) for place in range(1, len(keys) + 1)]
+    statement = SQL("SELECT {}{} FROM {} t WHERE t.site_id = {}{}").format(
+        SQL("").join(SQL("{}, ").format(key) for key in keys),
+        table.digest(to),
+        Identifier(table.name),
+        Literal(site_id),
+        SQL(" ORDER BY {}").format(SQL(", ").join(order)) if order else SQL(""),
+    )
+    last: Key | None = None
+    with connection.cursor(f"moving_{table.name}") as cursor:
+        cursor.execute(statement)
+        while found := cursor.fetchmany(_COMPARED):
+            step(len(found))
+            for *key, digest in found:
+                if tuple(key) != last or not key:
+                    last = tuple(key)
+                    yield last, digest
+
+
+def _line(key: Key, digest: str) -> bytes:
+    return f"{key!r} {digest}\n".encode()
+
+
+class _Rows:
+    """Keys and digests of one side, one at a time; `key` is None behind the last one."""
+
+    def __init__(self, found: Iterator[tuple[Key, str]]) -> None:
+        self._found = found
+        self.key: Key | None = None
+        self.digest = ""
+        self.advance()
+
+    def advance(self) -> None:
+        """Go on to the next row."""
+        self.key, self.digest = next(self._found, (None, ""))
+
+
+def _wanted(table: CarriedTable, keys: list[Key]) -> sql.Composable:
+    """Return the rows of these keys as an item of a FROM list, `w` with the columns k0, k1 ….; one row without columns
+    for a table that has one row a site.
+    """
+    if not table.key_types:
+        return SQL("(SELECT 1) AS w")
+    arrays = [
+        SQL("{}::{}[]").format(Literal([key[place] for key in keys]), SQL(kind))
+        for place, kind in enumerate(table.key_types)
+    ]
+    names = [Identifier(f"k{place}") for place in range(len(arrays))]
+    return SQL("unnest({}) AS w ({})").format(SQL(", ").join(arrays), SQL(", ").join(names))
+
+
+def _matches(table: CarriedTable, to: Destination | None) -> sql.Composable:
+    """Return the condition that a row `t` is that of the keys `w`."""
+    kinds = dict(table.carried)
+    conditions: list[sql.Composable] = []
+    for place, key in enumerate(table.keys(to)):
+        wanted = Identifier("w", f"k{place}")
+        column = "" if table.is_renumbered else table.key[place]
+        if kinds.get(column) == "text" and dict(table.columns)[column] == "text":
+            # In the column's own collation, by its index.
+            key = SQL("t.{}").format(Identifier(column))
+        conditions.append(SQL("{} = {}").format(key, wanted))
+    return SQL(" AND ").join(conditions) if conditions else SQL("true")
+
+
+class _RowWriter:
+    """Writer of rows, through a temporary table of the other platform, made at the first row."""
+
+    def __init__(self, site: SiteCopy, table: CarriedTable, *, is_late: bool) -> None:
+        self._site = site
+        self._table = table
+        self._is_late = is_late
+        self._is_begun = False
+
+    def write(self, keys: list[Key]) -> int:
+        """Insert or update the rows with these keys, in one transaction; return their number."""
+        site, table = self._site, self._table
+        if not self._is_begun:
+            self._begin()
+        with site.writer.transaction():
+            read = SQL("COPY (SELECT {}{} FROM {} t JOIN {} ON {} WHERE t.site_id = {}) TO STDOUT")
+            names = SQL(", ").join(Identifier(name) for name, _ in table.carried)
+            statement = read.format(
+                SQL("DISTINCT ") if table.is_renumbered else SQL(""),
+                SQL(", ").join(table.read(name, site.to) for name, _ in table.carried),
+                Identifier(table.name),
+                _wanted(table, keys),
+                _matches(table, site.to),
+                Literal(site.site_id),
+            )
+            into = SQL("COPY moving_rows ({}) FROM STDIN").format(names)
+            with (
+                site.reader.cursor().copy(statement) as source,
+                site.writer.cursor().copy(into) as target,
+            ):
+                for piece in source:
+                    target.write(piece)
+            self._make_way()
+            count: int = site.writer.execute(self._upsert()).rowcount
+            if table.name in MAILED:
+                site.writer.execute("DELETE FROM mail_outbox m WHERE m.site_id = %s", [site.there])
+        return count
+
+    def _begin(self) -> None:
+        self._is_begun = True
+        self._site.writer.execute("DROP TABLE IF EXISTS moving_rows")
+        columns = SQL(", ").join(
+            SQL("{} {}").format(Identifier(name), SQL(kind)) for name, kind in self._table.carried
+        )
+        self._site.writer.execute(
+            SQL("CREATE TEMPORARY TABLE moving_rows ({}) ON COMMIT DELETE ROWS").format(columns)
+        )
+
+    def end(self) -> None:
+        """Drop the temporary table."""
+        if self._is_begun:
+            self._site.writer.execute("DROP TABLE IF EXISTS moving_rows")
+
+    def _make_way(self) -> None:
+        """Take away from rows there what the new ones have and is unique: they are written or deleted in the same
+        copy.
+        """
+        site, table = self._site, self._table
+        if table.name == "comments":
+            site.writer.execute(
+                """UPDATE comments t SET seq = -1 - (t.comment_id %% 2000000000)::int
+                     FROM moving_rows r
+                    WHERE t.site_id = %s AND t.item_id = r.item_id AND t.seq = r.seq
+                      AND t.comment_id <> r.comment_id""",
+                [site.there],
+            )
+        elif table.name == "profiles":
+            site.writer.execute(
+                """UPDATE profiles t SET profile_name = 'moving~' || t.profile_id
+                     FROM moving_rows r
+                    WHERE t.site_id = %s AND lower(t.profile_name) = lower(r.profile_name)
+                      AND t.profile_id <> r.profile_id""",
+                [site.there],
+            )
+        elif table.is_leaf and not table.is_renumbered:
+            for columns in table.unique:
+                same = SQL(" AND ").join(
+                    SQL("t.{0} = r.{0}").format(Identifier(name)) for name in columns
+                )
+                other = SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in table.key)
+                own = SQL(", ").join(SQL("r.{}").format(Identifier(name)) for name in table.key)
+                site.writer.execute(
+                    SQL(
+                        "DELETE FROM {} t USING moving_rows r"
+                        " WHERE t.site_id = {} AND {} AND ({}) IS DISTINCT FROM ({})"
+                    ).format(Identifier(table.name), Literal(site.there), same, other, own)
+                )
+
+    def _upsert(self) -> Composed:
+        table = self._table
+        late = LATE.get(table.name) if self._is_late else None
+        names = [name for name, _ in table.carried if name != late]
+        insert = SQL("INSERT INTO {} (site_id, {}) SELECT {}, {} FROM moving_rows r{} {}")
+        order = (
+            SQL(" ORDER BY {}").format(
+                SQL(", ").join(SQL("r.{}").format(Identifier(name)) for name in table.key)
+            )
+            if table.key and not table.is_renumbered
+            else SQL("")
+        )
+        changed = [name for name in names if name not in table.key]
+        conflict: sql.Composable
+        if table.is_renumbered:
+            conflict = SQL("")
+        elif not changed or late:
+            conflict = SQL("ON CONFLICT DO NOTHING")
+        else:
+            conflict = SQL("ON CONFLICT ({}) DO UPDATE SET {}").format(
+                SQL(", ").join(Identifier(name) for name in ("site_id", *table.key)),
+                SQL(", ").join(
+                    SQL("{0} = EXCLUDED.{0}").format(Identifier(name)) for name in changed
+                ),
+            )
+        return insert.format(
+            Identifier(table.name),
+            SQL(", ").join(Identifier(name) for name in names),
+            Literal(self._site.there),
+            SQL(", ").join(table.stored(name) for name in names),
+            order,
+            conflict,
+        )

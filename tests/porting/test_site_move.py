@@ -1,0 +1,286 @@
+"""Moves of a site to another platform, by the command, between two databases with web processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from forumapi.config import Config
+from forumapi.files.storage import open_storage
+from forumapi.porting.exports import exporting
+from forumapi.porting.exports.site_reader import SiteReader
+from forumapi.porting.moving import carried_tables, site_moving
+from forumapi.porting.moving.site_moving import FinishedMove, MoveError, Platform, SiteMove
+from tests import services
+from tests.factories import Factory
+from tests.fixtures import PLATFORM_DOMAIN, PROJECT, factory, running
+from tests.porting.everything import everything
+
+THERE = "there.test"
+
+# What goes along to another platform.
+CARRIED = sorted(
+    """
+    action_changes actions appeal_messages appeals attachments attendees attributes bans bookmarks
+    carried_marks case_notes cases comment_mentions comment_revisions comments content_checks criteria drafts
+    erasures event_cursors event_heads events file_uploads file_usage huddle_participants huddles ignores
+    import_leftouts import_marks import_origins imported_items imported_profiles item_authors item_views items
+    link_uses menus microcosm_counts microcosm_deltas microcosms poll_ballots poll_choices polls
+    profile_counters profile_options profiles reactions read_marks reports role_profiles role_settlings roles
+    rule_hits rule_plans rule_versions rules sanctions site_gravatar site_offers site_options site_settings
+    site_stats site_templates statements update_options updates watchers
+    """.split()  # noqa: SIM905
+)
+
+
+class Platforms:
+    """Two platforms: each has a database, a folder of files, a settings file and a web process."""
+
+    def __init__(self, here: str, there: str, folder: Path) -> None:
+        self.urls = {"here": here, "there": there}
+        self.folder = folder
+        for name, domain in (("here", PLATFORM_DOMAIN), ("there", THERE)):
+            (folder / name).mkdir()
+            self.settings(name).write_text(
+                f'database_url = "{self.urls[name]}"\n'
+                f'data_dir = "{folder / name}"\n'
+                f'platform_domain = "{domain}"\n'
+            )
+
+    def settings(self, name: str) -> Path:
+        return self.folder / f"{name}.toml"
+
+    def config(self, name: str) -> Config:
+        from forumapi import config
+
+        return config.load(self.settings(name), {})
+
+    def begin(self, key: str, *options: str) -> subprocess.Popen[str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("FORUMAPI_")}
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "forumapi",
+                "site",
+                "move",
+                key,
+                "--to",
+                str(self.settings("there")),
+                *options,
+            ],
+            cwd=PROJECT,
+            env=kept | {"FORUMAPI_CONFIG": str(self.settings("here"))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def move(self, key: str, *options: str) -> str:
+        process = self.begin(key, *options)
+        out, said = process.communicate(timeout=120)
+        assert process.returncode == 0, out + said
+        return out
+
+    def refused(self, key: str, *options: str) -> str:
+        process = self.begin(key, *options)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 1, said
+        return said
+
+    def rows(self, name: str, query: str, *params: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.urls[name], autocommit=True) as connection:
+            return connection.execute(query, params).fetchall()
+
+    def site_id(self, name: str, key: str) -> int:
+        found = self.rows(name, "SELECT site_id FROM sites WHERE subdomain_key = %s", key)
+        return int(found[0][0]) if found else 0
+
+    def hash(self, name: str, key: str, folder: Path) -> str:
+        """The canonical hash of docs/export.md."""
+        config = self.config(name)
+        site_id = self.site_id(name, key)
+        with exporting.snapshot(config.database_url) as tx:
+            reader = SiteReader(tx, site_id, config.platform_domain, open_storage(config))
+            return exporting.to_folder(reader, folder, lambda _: None).hash
+
+
+@pytest.fixture
+def platforms(postgres_url: str, worker_id: str, tmp_path: Path) -> Iterator[Platforms]:
+    with (
+        services.database(postgres_url, f"{worker_id}_here") as here,
+        services.database(postgres_url, f"{worker_id}_there") as there,
+    ):
+        yield Platforms(here, there, tmp_path)
+
+
+@pytest.fixture
+def moving(platforms: Platforms) -> Iterator[Factory]:
+    with factory(platforms.urls["here"]) as made:
+        yield made
+
+
+# Since the first copy: edited, moved in its thread, renamed the other way round, deleted, new.
+CHANGES = (
+    "UPDATE comments SET markdown = replace(markdown, %(host)s, '') WHERE strpos(markdown, %(host)s) > 0",
+    """UPDATE comments c SET seq = o.seq
+         FROM (SELECT comment_id, -seq AS seq FROM comments WHERE site_id = %(site)s AND item_id IS NOT NULL) o
+        WHERE c.comment_id = o.comment_id""",
+    """UPDATE comments c SET seq = o.seq
+         FROM (SELECT comment_id, row_number() OVER (PARTITION BY item_id ORDER BY seq) AS seq
+                 FROM comments WHERE site_id = %(site)s AND item_id IS NOT NULL) o
+        WHERE c.comment_id = o.comment_id""",
+    "UPDATE profiles SET profile_name = 'passing' WHERE site_id = %(site)s AND profile_name = 'member'",
+    "UPDATE profiles SET profile_name = 'member' WHERE site_id = %(site)s AND profile_name = 'newcomer'",
+    "UPDATE profiles SET profile_name = 'newcomer' WHERE site_id = %(site)s AND profile_name = 'passing'",
+    "DELETE FROM reactions WHERE site_id = %(site)s",
+    "DELETE FROM watchers WHERE watcher_id = (SELECT min(watcher_id) FROM watchers WHERE site_id = %(site)s)",
+    "DELETE FROM bans WHERE site_id = %(site)s",
+    """INSERT INTO bans (site_id, user_id, display_reason)
+       SELECT site_id, user_id, 'Again' FROM profiles WHERE site_id = %(site)s AND profile_name = 'newcomer'""",
+    """UPDATE items SET microcosm_id = (SELECT max(microcosm_id) FROM microcosms WHERE site_id = %(site)s)
+        WHERE site_id = %(site)s AND title = 'Meeting'""",
+)
+
+
+def counts(platforms: Platforms, name: str, *tables: str) -> list[int]:
+    site_id = platforms.site_id(name, "bikes")
+    return [
+        platforms.rows(name, f"SELECT count(*) FROM {table} WHERE site_id = %s", site_id)[0][0]
+        for table in tables
+    ]
+
+
+def begun(platforms: Platforms) -> SiteMove:
+    here, there = (
+        Platform(platforms.config(name), platforms.urls[name]) for name in ("here", "there")
+    )
+    return SiteMove(here, there, "bikes", lambda _: None, lambda name, rows: None)
+
+
+def moved_in_process(platforms: Platforms, *, is_copy_only: bool = False) -> FinishedMove | None:
+    with begun(platforms) as move:
+        return move.run(is_copy_only=is_copy_only)
+
+
+def test_every_table_with_a_site_goes_along_or_has_a_reason(platforms: Platforms) -> None:
+    with psycopg.connect(platforms.urls["here"]) as connection:
+        names = {table.name for table in carried_tables.all_with_a_site(connection)}
+
+    assert set(carried_tables.LEFT_BEHIND) <= names
+    assert sorted(names - set(carried_tables.LEFT_BEHIND)) == CARRIED
+
+
+def test_copies_bring_what_has_changed_and_an_undone_one_leaves_nothing(
+    platforms: Platforms, moving: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No web process has to see that the site moves, and none reads its events.
+    monkeypatch.setattr(site_moving, "_SEEN_S", 0.0)
+    monkeypatch.setattr(site_moving, "_READERS_S", 0.0)
+    monkeypatch.setattr(site_moving, "_MOST_COPIES", 1)
+    with factory(platforms.urls["there"], THERE) as others:
+        others.site("neighbours")
+    site = everything(moving, platforms.config("here").files_folder, "bikes")
+    sizes = (
+        "SELECT count(*) FROM users",
+        "SELECT count(*) FROM comments",
+        "SELECT count(*) FROM sites",
+    )
+    empty = [platforms.rows("there", query) for query in sizes]
+
+    assert moved_in_process(platforms, is_copy_only=True) is None
+    assert [platforms.rows("there", query) for query in sizes] != empty
+    with begun(platforms) as move:
+        assert move.undo() > 0
+    assert [platforms.rows("there", query) for query in sizes] == empty
+
+    assert moved_in_process(platforms, is_copy_only=True) is None
+    for change in CHANGES:
+        assert moving.sql(change + " RETURNING 1", site=site.id, host=f"https://{site.host}")
+    before = platforms.hash("here", "bikes", tmp_path / "before")
+    moved = moved_in_process(platforms)
+
+    assert moved is not None and moved.missing_files == 0
+    assert [one for one in moved.compared if one.here != one.there] == []
+    assert platforms.hash("there", "bikes", tmp_path / "after") == before
+    with begun(platforms) as move, pytest.raises(MoveError, match="has moved"):
+        move.undo()
+    # Ids that are drawn there from now on are behind those that came.
+    with factory(platforms.urls["there"], THERE) as others:
+        there = platforms.site_id("there", "bikes")
+        others.sql(
+            """INSERT INTO comments (site_id, item_id, seq, created_by, edited_by, markdown, html)
+               SELECT site_id, item_id, 1000, created_by, edited_by, '', '' FROM comments
+                WHERE site_id = %(site)s AND item_id IS NOT NULL LIMIT 1 RETURNING 1""",
+            site=there,
+        )
+
+
+@pytest.mark.wide
+def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_path: Path) -> None:
+    with factory(platforms.urls["there"], THERE) as others:
+        # Users and ids there are others' already.
+        others.site("neighbours")
+    site = everything(moving, platforms.config("here").files_folder, "bikes")
+    private = ("huddle_participants", "drafts", "bookmarks", "ignores", "watchers")
+    ((linking, text),) = moving.sql(
+        "SELECT comment_id, markdown FROM comments WHERE strpos(markdown, %(host)s) > 0",
+        host=site.host,
+    )
+    plan = platforms.move("bikes", "--dry-run")
+    assert platforms.site_id("there", "bikes") == 0
+    assert "huddle_participants" in plan and "https://bikes.there.test" in plan
+    platforms.move("bikes", "--copy-only")
+    hidden = "SELECT is_deleted FROM sites WHERE subdomain_key = 'bikes'"
+    assert platforms.rows("there", hidden) == [(True,)]
+    assert platforms.rows("here", hidden) == [(False,)]
+    copied = platforms.rows("there", "SELECT markdown FROM comments WHERE comment_id = %s", linking)
+    assert copied == [(text.replace(site.host, "bikes.there.test"),)]
+    # An address that is shown as such names the host, which counts in the hash.
+    for change in CHANGES:
+        assert moving.sql(change + " RETURNING 1", site=site.id, host=f"https://{site.host}")
+    had = counts(platforms, "here", *private)
+    before = platforms.hash("here", "bikes", tmp_path / "before")
+    out = platforms.move("bikes")
+
+    assert platforms.hash("there", "bikes", tmp_path / "after") == before
+    assert float(re.findall(r"read-only for ([0-9.]+) s", out)[0]) < 60
+    assert " no\n" not in out
+    assert counts(platforms, "there", *private) == had and all(had)
+    assert (
+        counts(platforms, "there", "access_tokens", "webhooks", "audit_log", "mail_outbox")
+        == [0] * 4
+    )
+    with (
+        running(platforms.urls["here"], tmp_path / "web-here", webclient="true") as old,
+        running(platforms.urls["there"], tmp_path / "web-there", platform_domain=THERE) as new,
+    ):
+        api = old.api()
+        api.checks_schema = False
+        gone = api.get("/api/v1/conversations/7?limit=25&access_token=x", site=site)
+        assert (gone.status, gone.location.partition("://")[2]) == (
+            301,
+            "bikes.there.test/api/v1/conversations/7?limit=25",
+        )
+        page = api.get("/conversations/7/?offset=25", site=site)
+        assert (page.status, page.location.partition("://")[2]) == (
+            301,
+            "bikes.there.test/conversations/7/?offset=25",
+        )
+        assert api.post("/api/v1/conversations", {}, site=site).status == 410
+        api.close()
+        api = new.api()
+        ((talk,),) = moving.sql("SELECT item_id FROM items WHERE title LIKE 'Hello%%'")
+        shown = api.get(f"/api/v1/conversations/{talk}", host=f"bikes.{THERE}")
+        assert (shown.status, shown.data["id"]) == (200, talk)
+        assert "<strong>words</strong>" in shown.body.decode()
+        api.close()
+    assert "moved to" in platforms.move("bikes")
