@@ -178,6 +178,7 @@ from forumapi.handlers.sites.legal import (
 )
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.platform_metrics import MetricsHandler
+from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.site_settings import (
     SiteLegalDocumentHandler,
     SiteLegalHandler,
@@ -460,6 +461,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/privacy": SitePrivacyHandler,
     "/api/v1/site/reactions": ReactionKindsHandler,
     "/api/v1/site/report-kinds": ReportKindsHandler,
+    "/api/v1/site/retention": SiteRetentionHandler,
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,

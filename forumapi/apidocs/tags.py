@@ -102,6 +102,7 @@ TAGS: Final = (
             "avatar_source",
             "forum_import",
             "erasure_rule",
+            "retention",
         ),
     ),
     Tag("Audit", "Who did what, and the transparency report.", ("audit", "transparency")),

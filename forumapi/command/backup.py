@@ -27,7 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from forumapi import __version__
 from forumapi.config import Config
-from forumapi.cron import erasures
+from forumapi.cron import erasures, retention
 from forumapi.database import embedded_postgres
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError
@@ -292,14 +292,16 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
 
 
 def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
-    """Erase in a restored database, and in the store, the profiles and accounts that these journals of erasures name;
-    return the number of profiles erased. `config`: settings with the restored database.
+    """Erase in a restored database, and in the store, the profiles and accounts that these journals of erasures name,
+    and remove again what the retention periods of sites had removed; return the number of profiles erased. `config`:
+    settings with the restored database.
 
     A database of an earlier release has to be migrated first. Raises OSError, ValueError, BackupError.
     """
     entries = list(erasures.read_journal(journals))
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=600_000)
     try:
+        retention.replay(database, config, journals)
         return erasures.replay(database, config, entries)
     except ApiError as error:
         raise BackupError(f"people who were erased are in the database again: {error}") from error

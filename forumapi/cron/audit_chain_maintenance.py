@@ -11,6 +11,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Transaction
 from forumapi.models.journal import audit_chain, audit_hash, audit_log_retention
 from forumapi.models.journal.audit_hash import Head
+from forumapi.models.privacy import retention
 from forumapi.observability.log import logger
 
 # Entries that one statement deletes, and that one run deletes or appends in all.
@@ -19,17 +20,23 @@ MOST: Final = 200_000
 
 
 def audit_heads(tx: Transaction, config: Config) -> str:
-    """Chain audit rows that are not in a chain yet, delete entries older than `audit_retention_days`, sign the head of
-    each chain that has grown, and log the heads after the commit (P-60).
+    """Chain audit rows that are not in a chain yet, delete entries older than `audit_retention_days`, or than the
+    shorter period that their site has set, sign the head of each chain that has grown, and log the heads after the
+    commit (P-60).
 
     Return the result in words.
     """
     keys = audit_hash.keys(config.audit_key, config.data_path)
     adopted = audit_chain.adopt(tx, AT_ONCE)
-    forgotten = audit_log_retention.forget(tx, config.audit_retention_days, AT_ONCE)
-    for site_id in audit_chain.aged(tx, config.audit_retention_days):
+    most_days = config.audit_retention_days
+    forgotten = audit_log_retention.forget(tx, most_days, AT_ONCE)
+    aged = dict.fromkeys(audit_chain.aged(tx, most_days), most_days)
+    for site in retention.of_sites(tx):
+        if site.days.get(retention.AUDIT, most_days) < most_days:
+            aged[site.site_id] = site.days[retention.AUDIT]
+    for site_id, days in sorted(aged.items()):
         while forgotten < MOST:
-            found = audit_chain.forget(tx, site_id, config.audit_retention_days, keys, AT_ONCE)
+            found = audit_chain.forget(tx, site_id, days, keys, AT_ONCE)
             forgotten += found
             if found < AT_ONCE:
                 break

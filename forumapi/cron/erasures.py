@@ -10,9 +10,9 @@ import datetime
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
@@ -158,13 +158,7 @@ def _note(tx: Transaction, path: Path) -> None:
     written.
     """
     entries = [JournalEntry(*row) for row in tx.rows(erasure_steps.UNJOURNALED)]
-    if not entries:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as journal:
-        journal.writelines(f"{entry.line}\n" for entry in entries)
-        journal.flush()
-        os.fsync(journal.fileno())
+    append(path, [entry.line for entry in entries])
     for entry in entries:
         if entry.site_id:
             tx.run(erasure_steps.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
@@ -172,24 +166,51 @@ def _note(tx: Transaction, path: Path) -> None:
             tx.run(erasure_steps.JOURNALED_ACCOUNT, user_id=entry.id)
 
 
+def append(path: Path, lines: Sequence[str]) -> None:
+    """Append lines of JSON to the journal at `path` and sync it to disk; nothing happens for no lines."""
+    if not lines:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as journal:
+        journal.writelines(f"{line}\n" for line in lines)
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the lines of the journal at `path`, each as (place, for messages; the line's object). A last line without a
+    newline was cut off by a crash and is left out. Raises OSError, and ValueError for a line that is no object.
+    """
+    lines = path.read_text().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if number == len(lines) and not line.endswith("\n"):
+            continue
+        place = f"{path}, line {number}"
+        try:
+            known = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{place}: no entry of a journal: {error}") from None
+        if not isinstance(known, dict):
+            raise ValueError(f"{place}: no entry of a journal")
+        yield place, known
+
+
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
-    """Yield the entries of the journals at `paths`, each once. A last line without a newline was cut off by a crash and
-    is left out.
+    """Yield the entries of the journals at `paths`, each once, without the lines about retention periods
+    (cron/retention.py).
 
     Raises OSError, and ValueError for a line that is no entry.
     """
     seen = set()
     for path in paths:
-        lines = path.read_text().splitlines(keepends=True)
-        for number, line in enumerate(lines, 1):
-            if number == len(lines) and not line.endswith("\n"):
+        for place, known in read_lines(path):
+            if "retention" in known:
                 continue
             try:
-                known = json.loads(line)
                 created = datetime.datetime.fromisoformat(known["created"])
                 entry = JournalEntry(known["site"], known["id"], created, known["words"])
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {number}: no entry of a journal: {error}") from None
+                raise ValueError(f"{place}: no entry of a journal: {error}") from None
             if entry not in seen:
                 seen.add(entry)
                 yield entry

@@ -25,6 +25,7 @@ from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
 from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.ban import Ban
+from forumapi.models.privacy import retention
 from forumapi.models.rules import moderation_rule
 from forumapi.models.sites import platform_growth, site_usage
 from forumapi.models.trust import action, report, sanction
@@ -40,7 +41,7 @@ MOST_DUE: Final = 500
 # Names whose looks one run computes, in some tenths of a second.
 MOST_NAMES: Final = 2_000
 
-# Days for which sent mail and runs of jobs are kept.
+# Days for which runs of jobs are kept.
 KEEP_DAYS: Final = 30
 
 # Microcosms of live sites that are not hidden, nor any of their ancestors.
@@ -402,7 +403,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     bans = Ban.delete_expired(tx)
     hashed = audit_log_retention.hash_addresses(tx, config.audit_address_days)
     spam_check.forget(tx, config.audit_retention_days)
-    tx.run(FORGET_MAIL, days=KEEP_DAYS)
+    tx.run(FORGET_MAIL, days=retention.MAIL_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)
     letters = webhook_delivery.forget_old(tx, EVENT_DAYS)
     push_queue.forget_old(tx)

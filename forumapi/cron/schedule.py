@@ -18,6 +18,7 @@ from forumapi.cron import (
     orphaned_huddles,
     redacted_files,
     reminders,
+    retention,
     search_indexing,
     site_exports,
     site_imports,
@@ -72,6 +73,7 @@ JOBS: Final = (
     Job("due_roles", "* * * * * 50", "every minute", maintenance_jobs.due_roles),
     Job("name_looks", "* * * * * 10", "every minute", maintenance_jobs.name_looks),
     Job("digests", "*/5 * * * * 20", "every five minutes", maintenance_jobs.digests),
+    Job("retention", "*/10 * * * * 35", "every ten minutes", retention.retention),
     Job(
         "site_statistics",
         "30 * * * * 0",

@@ -44,6 +44,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/updates/email"): {"digest": "daily"},
     ("PUT", "/api/v1/site/avatars"): {"gravatar": False},
     ("PUT", "/api/v1/site/privacy"): {"keepsWords": False},
+    ("PUT", "/api/v1/site/retention"): {"mail": 0},
     ("PUT", "/api/v1/site/search"): {"language": "german"},
     ("PUT", "/api/v1/site/reactions"): [{"name": "like", "text": "+1"}],
     ("PUT", "/api/v1/site/report-kinds"): [{"kind": "illegal", "title": "Against the law"}],

@@ -43,6 +43,20 @@ HASH = Query(
     scope=PLATFORM,
 )
 
+HASH_OF_SITE = Query(
+    "audit_log_retention.hash_of_site",
+    """
+    UPDATE audit_log a
+       SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
+     WHERE a.site_id = %(site_id)s
+       AND a.audit_id IN (SELECT o.audit_id
+                            FROM audit_log o
+                           WHERE o.site_id = %(site_id)s AND o.created < now() - make_interval(days => %(days)s)
+                             AND o.ip IS NOT NULL
+                           ORDER BY o.created
+                           LIMIT %(most)s)""",
+)
+
 
 def forget(tx: Transaction, days: int, most: int) -> int:
     """Delete rows of the audit older than `days` whose entry in the chain is gone, of all sites, `most` at most (P-60);
@@ -57,3 +71,11 @@ def hash_addresses(tx: Transaction, days: int) -> int:
     """
     secret = tx.value(SECRET, secret=secrets.token_bytes(32))
     return tx.run(HASH, secret=secret, days=days)
+
+
+def hash_addresses_of(tx: Transaction, site_id: int, days: int, most: int) -> int:
+    """Replace the client addresses in rows of a site older than `days`, `most` at most, by keyed hashes; return the
+    number of rows.
+    """
+    secret = tx.value(SECRET, secret=secrets.token_bytes(32))
+    return tx.run(HASH_OF_SITE, site_id=site_id, secret=secret, days=days, most=most)

@@ -687,6 +687,7 @@ NOBODYS_TABLES: Final = {
     "audit_heads": "hashes and signatures of the audit",
     "blocked_link_domains": "domains that the operator blocks",
     "criteria": "rules of the site",
+    "deletions": "which comments and items are deleted, and since when",
     "event_cursors": "how far readers are",
     "event_heads": "numbers of events",
     "rule_hits": "ids of things that rules fitted",

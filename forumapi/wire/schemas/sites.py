@@ -369,6 +369,44 @@ class SitePrivacy(Struct, kw_only=True):
     ]
 
 
+class RetentionPeriod(Struct, kw_only=True):
+    """A retention period of a site and its bounds, in days."""
+
+    days: Annotated[int | UnsetType, Meta(description="In force; absent: for good.")] = UNSET
+    lowest: Annotated[int, Meta(description="That the owner may set.")]
+    highest: Annotated[int, Meta(description="That the owner may set.")]
+    default: Annotated[
+        int | UnsetType, Meta(description="Where the owner sets none; absent: for good.")
+    ] = UNSET
+
+
+class SiteRetention(Struct, kw_only=True):
+    """Retention periods of a site."""
+
+    addresses: Annotated[RetentionPeriod, Meta(description="Of machines, in the audit.")]
+    audit: Annotated[RetentionPeriod, Meta(description="Who changed what.")]
+    deletedTexts: Annotated[RetentionPeriod, Meta(description="Of deleted comments and items.")]
+    mail: Annotated[RetentionPeriod, Meta(description="That was sent.")]
+
+
+class RetentionLoss(Struct, kw_only=True):
+    """Number of things of one kind that a retention period would remove."""
+
+    count: Count
+    oldest: Annotated[Time | UnsetType, Meta(description="Of these, or its deletion.")] = UNSET
+
+
+class RetentionPreview(Struct, kw_only=True):
+    """Numbers of things that retention periods would remove now."""
+
+    addresses: RetentionLoss
+    audit: Annotated[RetentionLoss, Meta(description="Entries.")]
+    mail: RetentionLoss
+    comments: Annotated[RetentionLoss, Meta(description="Deleted, or on deleted items.")]
+    revisions: Annotated[RetentionLoss, Meta(description="Earlier texts of these comments.")]
+    items: Annotated[RetentionLoss, Meta(description="Deleted.")]
+
+
 class SiteAvatars(Struct, kw_only=True):
     """The source of pictures for profiles that uploaded none."""
 

@@ -1,0 +1,207 @@
+"""Steps that carry out the retention periods of a site, each a batch in a transaction: addresses are hashed, mail that
+was sent is deleted, and texts of things that were deleted long ago are removed.
+
+A batch finds what is left by itself, so that nothing is stored of how far the work is: a process that is killed loses
+one batch. The audit has a job of its own (cron/audit_chain_maintenance.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content import text_removal
+from forumapi.models.content.text_removal import REMOVED
+from forumapi.models.privacy.retention import AGED, HELD
+
+# Rows of a batch, whose locks others wait for.
+MOST: Final = 500
+MOST_TRACES: Final = 5_000
+MOST_ITEMS: Final = 20
+
+FORGET_MAIL = Query(
+    "retention_steps.forget_mail",
+    """
+    DELETE FROM mail_outbox m
+     WHERE m.site_id = %(site_id)s
+       AND m.mail_id IN (SELECT o.mail_id
+                           FROM mail_outbox o
+                          WHERE o.site_id = %(site_id)s AND o.state IN ('sent', 'dropped', 'dead')
+                            AND coalesce(o.sent, o.created) < now() - make_interval(days => %(days)s::int)
+                          ORDER BY coalesce(o.sent, o.created)
+                          LIMIT %(most)s
+                            FOR UPDATE SKIP LOCKED)""",
+)
+
+DUE_COMMENTS = Query(
+    "retention_steps.due_comments",
+    f"""
+    WITH {HELD}
+    SELECT d.item_id {AGED} AND d.item_type_id = {itemtypes.COMMENT}
+     ORDER BY d.deleted
+     LIMIT %(most)s""",
+    unrestricted="numbers of comments whose texts are removed",
+)
+# One that was restored meanwhile is not deleted any more when its lock is granted.
+LOCK_COMMENTS = Query(
+    "retention_steps.lock_comments",
+    """
+    SELECT c.comment_id, c.version, c.created, c.markdown = %(removed)s
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[]) AND c.is_deleted
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE""",
+)
+DUE_ITEMS = Query(
+    "retention_steps.due_items",
+    f"""
+    WITH {HELD}
+    SELECT d.item_id {AGED} AND d.item_type_id <> {itemtypes.COMMENT}
+     ORDER BY d.deleted
+     LIMIT %(most)s""",
+    unrestricted="numbers of items whose texts are removed",
+)
+LOCK_ITEMS = Query(
+    "retention_steps.lock_items",
+    """
+    SELECT i.item_id, i.item_type_id, i.created, i.title = %(removed)s
+      FROM items i
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.is_deleted
+     ORDER BY i.item_id
+       FOR NO KEY UPDATE""",
+)
+COMMENTS_ON = Query(
+    "retention_steps.comments_on",
+    """
+    SELECT c.comment_id, c.version, c.created
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.item_id = ANY(%(ids)s::bigint[]) AND c.markdown <> %(removed)s
+     ORDER BY c.comment_id
+     LIMIT %(most)s
+       FOR NO KEY UPDATE""",
+)
+# The texts of `done` are gone. Of the others in `ids` those go that are not deleted any more.
+FINISH = Query(
+    "retention_steps.finish",
+    f"""
+    DELETE FROM deletions d
+     WHERE d.site_id = %(site_id)s AND (d.item_type_id = {itemtypes.COMMENT}) = %(is_comment)s::boolean
+       AND d.item_id = ANY(%(ids)s::bigint[])
+       AND (d.item_id = ANY(%(done)s::bigint[])
+            OR %(is_comment)s::boolean
+               AND NOT EXISTS (SELECT FROM comments c
+                                WHERE c.site_id = %(site_id)s AND c.comment_id = d.item_id AND c.is_deleted)
+            OR NOT %(is_comment)s::boolean
+               AND NOT EXISTS (SELECT FROM items i
+                                WHERE i.site_id = %(site_id)s AND i.item_id = d.item_id AND i.is_deleted))""",
+)
+
+# The same things in a restored database; others with their numbers were made at another time.
+SAME_COMMENTS = Query(
+    "retention_steps.same_comments",
+    """
+    SELECT c.comment_id, c.version, c.created
+      FROM comments c
+      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (id, created) ON n.id = c.comment_id
+                                                                               AND n.created = c.created
+     WHERE c.site_id = %(site_id)s AND c.markdown <> %(removed)s
+     ORDER BY c.comment_id
+       FOR NO KEY UPDATE OF c""",
+)
+SAME_ITEMS = Query(
+    "retention_steps.same_items",
+    """
+    SELECT i.item_id
+      FROM items i
+      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (id, created) ON n.id = i.item_id
+                                                                               AND n.created = i.created
+     WHERE i.site_id = %(site_id)s AND i.title <> %(removed)s
+     ORDER BY i.item_id
+       FOR NO KEY UPDATE OF i""",
+)
+
+
+class Gone(NamedTuple):
+    """Comment or item whose texts are about to be removed. `version`: of a comment's document, 0 for an item."""
+
+    ref: ItemRef
+    created: datetime.datetime
+    version: int
+
+
+# Called with what is about to go, before it does.
+Note = Callable[[Sequence[Gone]], None]
+
+
+def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
+    """Delete up to MOST_TRACES mails of a site that were sent or given up longer than `days` ago; return their
+    number.
+    """
+    return tx.run(FORGET_MAIL, site_id=site_id, days=days, most=MOST_TRACES)
+
+
+def remove_comments(tx: Transaction, site_id: int, days: int, note: Note) -> tuple[int, list[Gone]]:
+    """Remove the texts of up to MOST comments that were deleted longer than `days` ago. Return how many were looked
+    at, 0 at the end, and those whose texts went.
+    """
+    ids = [row[0] for row in tx.rows(DUE_COMMENTS, site_id=site_id, days=days, most=MOST)]
+    if not ids:
+        return 0, []
+    rows = tx.rows(LOCK_COMMENTS, site_id=site_id, ids=ids, removed=REMOVED)
+    gone = [
+        Gone(ItemRef(itemtypes.COMMENT, id), created, version)
+        for id, version, created, is_removed in rows
+        if not is_removed
+    ]
+    _remove(tx, site_id, gone, note)
+    done = [row[0] for row in rows]
+    return tx.run(FINISH, site_id=site_id, ids=ids, done=done, is_comment=True), gone
+
+
+def remove_items(tx: Transaction, site_id: int, days: int, note: Note) -> tuple[int, list[Gone]]:
+    """Remove the texts of up to MOST comments on items that were deleted longer than `days` ago; when there are no more
+    on up to MOST_ITEMS of these, their titles. Return and `note` as for `remove_comments`.
+    """
+    ids = [row[0] for row in tx.rows(DUE_ITEMS, site_id=site_id, days=days, most=MOST_ITEMS)]
+    if not ids:
+        return 0, []
+    items = tx.rows(LOCK_ITEMS, site_id=site_id, ids=ids, removed=REMOVED)
+    done = [row[0] for row in items]
+    rows = tx.rows(COMMENTS_ON, site_id=site_id, ids=done, removed=REMOVED, most=MOST)
+    gone = [Gone(ItemRef(itemtypes.COMMENT, id), created, version) for id, version, created in rows]
+    if len(rows) == MOST:
+        _remove(tx, site_id, gone, note)
+        return len(rows), gone
+    gone += [Gone(ItemRef(type, id), at, 0) for id, type, at, is_removed in items if not is_removed]
+    _remove(tx, site_id, gone, note)
+    finished = tx.run(FINISH, site_id=site_id, ids=ids, done=done, is_comment=False)
+    return len(rows) + finished, gone
+
+
+def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> int:
+    """Remove the texts of those of `gone` that a restored database has; return the number of these."""
+    comments = [one for one in gone if one.ref.type == itemtypes.COMMENT]
+    items = [one for one in gone if one.ref.type != itemtypes.COMMENT]
+    found = []
+    for query, ones in ((SAME_COMMENTS, comments), (SAME_ITEMS, items)):
+        ids, times = [one.ref.id for one in ones], [one.created for one in ones]
+        rows = tx.rows(query, site_id=site_id, ids=ids, times=times, removed=REMOVED)
+        found.append([row[0] for row in rows])
+    text_removal.remove_comments(tx, site_id, found[0])
+    text_removal.remove_items(tx, site_id, found[1])
+    return len(found[0]) + len(found[1])
+
+
+def _remove(tx: Transaction, site_id: int, gone: Sequence[Gone], note: Note) -> None:
+    if not gone:
+        return
+    note(gone)
+    comments = [one.ref.id for one in gone if one.ref.type == itemtypes.COMMENT]
+    text_removal.remove_comments(tx, site_id, comments)
+    items = [one.ref.id for one in gone if one.ref.type != itemtypes.COMMENT]
+    text_removal.remove_items(tx, site_id, items)
