@@ -38,6 +38,7 @@ from forumapi.webclient.handlers.sites import (
     integrations,
     legal,
     platform,
+    retention,
     static_files,
 )
 from forumapi.webclient.handlers.trust import (
@@ -174,6 +175,7 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/sign-in/": administration.SignInMethodsView,
     "/admin/sign-in/<method>/": administration.SignInMethodView,
     "/admin/figures/": administration.FiguresView,
+    "/admin/retention/": retention.RetentionView,
     "/admin/export/": export.ExportView,
     "/admin/export/archive/": export.ExportArchiveView,
     "/admin/import/": forum_import.ImportView,

@@ -34,6 +34,7 @@ PAGES: Final = (
     ("figures", marked("Figures")),
     ("audit", marked("Audit")),
     ("transparency", marked("Transparency report")),
+    ("retention", marked("How long things are kept")),
     ("export", marked("Export of everything")),
     ("import", marked("Import of a forum")),
 )
