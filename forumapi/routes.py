@@ -76,7 +76,10 @@ from forumapi.handlers.content.huddles import (
     ParticipantHandler,
     ParticipantsHandler,
 )
-from forumapi.handlers.content.items import LastCommentHandler, NewCommentHandler
+from forumapi.handlers.content.last_and_new_comment_redirects import (
+    LastCommentHandler,
+    NewCommentHandler,
+)
 from forumapi.handlers.content.polls import PollHandler, PollsHandler, VotesHandler
 from forumapi.handlers.content.preview import PreviewHandler
 from forumapi.handlers.content.reactions import (
@@ -101,11 +104,13 @@ from forumapi.handlers.notifications.live import (
     TicketsHandler,
 )
 from forumapi.handlers.notifications.live_demo import LivePageHandler
-from forumapi.handlers.notifications.mail import (
+from forumapi.handlers.notifications.mail_settings_and_unsubscribe import (
     EmailSettingsHandler,
+    UnsubscribeHandler,
+)
+from forumapi.handlers.notifications.mail_template_settings import (
     MailTemplateHandler,
     MailTemplatesHandler,
-    UnsubscribeHandler,
 )
 from forumapi.handlers.notifications.push import PushSubscriptionHandler, PushSubscriptionsHandler
 from forumapi.handlers.notifications.updates import (
@@ -176,15 +181,12 @@ from forumapi.handlers.sites.legal import (
     ServiceHandler,
     TermsHandler,
 )
+from forumapi.handlers.sites.legal_editing import SiteLegalDocumentHandler, SiteLegalHandler
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
+from forumapi.handlers.sites.ownership_transfer import SiteOfferHandler
 from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
-from forumapi.handlers.sites.site_settings import (
-    SiteLegalDocumentHandler,
-    SiteLegalHandler,
-    SiteOfferHandler,
-    SiteOptionsHandler,
-)
+from forumapi.handlers.sites.site_options import SiteOptionsHandler
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.sites.usage import UsageCsvHandler, UsageHandler
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler

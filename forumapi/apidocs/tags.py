@@ -44,7 +44,11 @@ TAGS: Final = (
         "Private conversations among their participants.",
         ("huddles", "owner_provider_confirmation"),
     ),
-    Tag("Items", "What conversations, events, polls and huddles have in common.", ("items",)),
+    Tag(
+        "Items",
+        "What conversations, events, polls and huddles have in common.",
+        ("last_and_new_comment_redirects",),
+    ),
     Tag(
         "Composing",
         "Drafts, previews, and the coordinates of a place by its name.",
@@ -67,7 +71,7 @@ TAGS: Final = (
     Tag(
         "Updates",
         "Notifications: their list, what the caller follows, mail and push.",
-        ("updates", "watchers", "mail", "push"),
+        ("updates", "watchers", "mail_settings_and_unsubscribe", "mail_template_settings", "push"),
     ),
     Tag(
         "Live",
@@ -94,7 +98,9 @@ TAGS: Final = (
         "This host's site with its settings and legal texts; on the platform's host all sites.",
         (
             "sites",
-            "site_settings",
+            "site_options",
+            "legal_editing",
+            "ownership_transfer",
             "menu",
             "legal",
             "configuration_checks",

@@ -1,1 +1,1 @@
-"""Threads, and limits on what is worked on at a time."""
+"""Threads, the end of children with their parent, signals, and limits on what is worked on at a time."""

@@ -1,1 +1,3 @@
-"""Scheduled jobs, and the process that runs them."""
+"""Scheduled jobs, a module a job and small ones in `maintenance_jobs`; some do only the last step of what models began;
+and the process that runs them.
+"""

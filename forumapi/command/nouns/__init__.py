@@ -1,1 +1,3 @@
-"""Definitions of the commands, one module a noun; few modules hold several small commands."""
+"""Definitions of the commands, one module a noun as typed; a module of several small commands is named after them
+all.
+"""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
+from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
-from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import (
     DEFAULT_DAYS,
     MOST_NAME,
@@ -17,6 +17,7 @@ from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.handler_results import Data, Done, Result
+from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas
@@ -43,7 +44,8 @@ class KeysHandler(Handler):
         """The caller's API keys for this site, newest first, without their secrets."""
         keys, total = ApiKey.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         items = dumps([key.document() for key in keys])
-        return listed(ctx, "keys", items, total, _PATH)
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("keys", items, total, _PATH))
 
     @needs(LOGIN, body=ApiKeyBody, answer=schemas.ApiKey)
     def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
@@ -64,7 +66,7 @@ class KeysHandler(Handler):
         new = ApiKey.insert(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
         key = ApiKey.find(ctx.reader, ctx.site.id, me, new.id)
         assert key is not None  # made just now
-        note(ctx, journal.CREATED, key.id)
+        journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, key.id)
         return Data(dumps(key.document(new.secret)))
 
 
@@ -83,5 +85,5 @@ class KeyHandler(Handler):
         id: int = ctx.args["key_id"]
         if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such key")
-        note(ctx, journal.DELETED, id)
+        journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, id)
         return Done()

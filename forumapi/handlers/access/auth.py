@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from forumapi import itemtypes
 from forumapi.auth import auth0_v1_exchange, backend_list, backends, sign_in
 from forumapi.auth.backends import Begin, SignIn, Verified
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import Invalid, NotFound
-from forumapi.handlers.access.credential_helpers import note
 from forumapi.models.access import access_token
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.operator_application import OperatorApplication
@@ -137,7 +137,7 @@ def _revoke(ctx: Context) -> Result:
     user_id = AccessToken.delete(ctx.writer, ctx.token) if ctx.token else 0
     if not user_id:
         raise NotFound("There is no such token")
-    note(ctx, journal.DELETED, user_id)
+    journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, user_id)
     return Done()
 
 

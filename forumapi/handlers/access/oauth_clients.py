@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct, UnsetType
 
+from forumapi import itemtypes
 from forumapi.errors import Invalid, NotFound, known
-from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import checked_name, checked_scopes
 from forumapi.models.access.oauth_client import (
     MOST_NAME,
@@ -18,7 +18,7 @@ from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
-from forumapi.wire import scopes
+from forumapi.wire import paging, scopes
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas
@@ -48,7 +48,8 @@ class ClientsHandler(Handler):
         """The site's OAuth clients, oldest first, without their secrets."""
         clients, total = OAuthClient.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([client.document() for client in clients])
-        return listed(ctx, "clients", items, total, _CLIENTS)
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("clients", items, total, _CLIENTS))
 
     @needs(OWNER, body=ClientBody, answer=schemas.OAuthClient)
     def post(self, ctx: Context, sent: ClientBody) -> Result:
@@ -62,7 +63,7 @@ class ClientsHandler(Handler):
             _settings(ctx, sent, None),
             is_confidential=given(sent.confidential, True),
         )
-        note(ctx, journal.CREATED, client.id)
+        journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, client.id)
         return Data(dumps(client.document(secret)))
 
 
@@ -83,7 +84,7 @@ class ClientHandler(Handler):
         """
         client = _lock(ctx)
         client.update(ctx.writer, _settings(ctx, sent, client))
-        note(ctx, journal.REPLACED, client.id)
+        journal.record(ctx.writer, ctx.author, journal.REPLACED, itemtypes.AUTH, client.id)
         return Found(f"{_CLIENTS}/{client.id}")
 
     @needs(OWNER)
@@ -91,7 +92,7 @@ class ClientHandler(Handler):
         """Delete the client and all tokens that were issued to it."""
         client = _lock(ctx)
         client.delete(ctx.writer)
-        note(ctx, journal.DELETED, client.id)
+        journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, client.id)
         return Done()
 
 
@@ -110,7 +111,7 @@ class ClientSecretHandler(Handler):
         if not client.is_confidential:
             raise Invalid("", "A public client has no secret")
         secret = client.rotate_secret(ctx.writer)
-        note(ctx, journal.PATCHED, client.id)
+        journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, client.id)
         return Data(dumps(client.document(secret)))
 
 
@@ -124,7 +125,8 @@ class GrantsHandler(Handler):
             ctx.reader, ctx.site.id, ctx.identity.user_id, ctx.paging
         )
         items = dumps([grant.document() for grant in grants])
-        return listed(ctx, "grants", items, total, _GRANTS)
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("grants", items, total, _GRANTS))
 
 
 class GrantHandler(Handler):
@@ -138,7 +140,7 @@ class GrantHandler(Handler):
         id: int = ctx.args["grant_id"]
         if not OAuthGrant.delete_own(ctx.writer, ctx.site.id, ctx.identity.user_id, id):
             raise NotFound("There is no such grant")
-        note(ctx, journal.DELETED, id)
+        journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, id)
         return Done()
 
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
+from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
-from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri
 from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
@@ -240,7 +240,9 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
     """Record in the audit that the caller changed a way to sign in. `tx`: transaction of the change; None: the
     request's.
     """
-    note(ctx, journal.PATCHED, ctx.identity.profile_id, tx)
+    journal.record(
+        tx or ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id
+    )
 
 
 def notify(

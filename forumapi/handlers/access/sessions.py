@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from forumapi import itemtypes
 from forumapi.errors import NotFound
-from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.access.api_keys_sessions import Session
 from forumapi.models.journal import journal
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
-from forumapi.request.handler_results import Done, Result
+from forumapi.request.handler_results import Data, Done, Result
+from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import access as schemas
 
@@ -27,7 +28,8 @@ class SessionsHandler(Handler):
         sessions, total = Session.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([session.document(current) for session in sessions])
-        return listed(ctx, "sessions", items, total, _PATH)
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("sessions", items, total, _PATH))
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
@@ -37,7 +39,9 @@ class SessionsHandler(Handler):
         """
         but = ctx.identity.token_id if ctx.flag("others") else 0
         Session.delete_all(ctx.writer, ctx.site.id, ctx.identity, but=but)
-        note(ctx, journal.DELETED, ctx.identity.user_id)
+        journal.record(
+            ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, ctx.identity.user_id
+        )
         return Done()
 
 
@@ -50,5 +54,5 @@ class SessionHandler(Handler):
         id: int = ctx.args["session_id"]
         if not Session.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such session")
-        note(ctx, journal.DELETED, id)
+        journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, id)
         return Done()

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi.auth import backend_list, backends
 from forumapi.auth.backends import Backend, State
 from forumapi.errors import Invalid, NotFound
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.access import second_factor_rule
 from forumapi.models.access.auth_backend_settings import SiteAuthBackend
 from forumapi.models.access.totp import Totp

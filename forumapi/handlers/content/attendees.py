@@ -22,7 +22,7 @@ from forumapi.errors import (
     NotFound,
     known,
 )
-from forumapi.handlers.content import items
+from forumapi.handlers.content import item_base
 from forumapi.models.access import permission_target
 from forumapi.models.content import attendee, item_page
 from forumapi.models.content.attendee import EventAttendance, Rsvp
@@ -56,7 +56,7 @@ def _locate_event(ctx: Context) -> Located:
     It is located without its version, which is not that of the attendees, so that If-Match is ignored.
     """
     if ctx.is_write:
-        located: Located = items.locate_locked(ctx, Event)
+        located: Located = item_base.locate_locked(ctx, Event)
         located.version = 0
         return located
     named = ctx.args["item"]
@@ -86,7 +86,7 @@ def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
 
 def _open_event(ctx: Context) -> Event:
     """Return the locked event with its details. Raises Invalid if it is closed or over (C-12, content 5.5)."""
-    event = items.required(ctx, Event)
+    event = item_base.required(ctx, Event)
     event.load_details(ctx.writer, ctx.site.id)
     if not event.is_open and not ctx.can & MODERATOR:
         raise Invalid("", "This event is closed", code=CLOSED)
@@ -223,7 +223,7 @@ class AttendeeHandler(Handler):
         For the profile itself, and for those who may delete its answer; others get 403.
         """
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
-        items.required(ctx, Event)
+        item_base.required(ctx, Event)
         attendance = attendee.find(ctx.reader, ctx.site.id, event_id, profile_id)
         assert attendance is not None  # its item is locked
         if not self._can(ctx, attendance) & evaluator.DELETE:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from forumapi import itemtypes
-from forumapi.handlers.content import items
-from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
+from forumapi.handlers.content import item_base
+from forumapi.handlers.content.item_base import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content.item import Item
 from forumapi.request.context import Context
 from forumapi.request.handler import CREATE, READ, UPDATE, needs
@@ -24,14 +24,14 @@ class ConversationHandler(ItemHandler):
     @needs(READ, answer=schemas.Conversation, paged=True)
     def get(self, ctx: Context) -> Result:
         """The conversation and a page of its comments, oldest first; marks the comments of that page as read."""
-        return items.show(ctx)
+        return item_base.show(ctx)
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
         """Change the conversation's title, or move it to another microcosm; meta.editReason is required."""
-        conversation = items.required(ctx, Item)
-        conversation.update(ctx.writer, ctx.author, items.change(ctx, sent))
-        items.hold_edited(ctx, conversation)
+        conversation = item_base.required(ctx, Item)
+        conversation.update(ctx.writer, ctx.author, item_base.change(ctx, sent))
+        item_base.hold_edited(ctx, conversation)
         return Found(conversation.href)
 
 
@@ -41,10 +41,10 @@ class ConversationsHandler(ItemsHandler):
     required_keys: ClassVar = {"POST": ("microcosmId", "title")}
     item_type = itemtypes.CONVERSATION
 
-    @needs(READ, answer=schemas.Conversations, paged=True, params=(items.IN_MICROCOSM,))
+    @needs(READ, answer=schemas.Conversations, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Conversations that the caller may read and does not ignore: sticky ones first, then by last activity."""
-        return items.list_items(ctx, self.item_type, "conversations")
+        return item_base.list_items(ctx, self.item_type, "conversations")
 
     @needs(CREATE, body=ConversationBody, status=302)
     def post(self, ctx: Context, sent: ConversationBody) -> Result:
@@ -52,4 +52,4 @@ class ConversationsHandler(ItemsHandler):
 
         One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
         """
-        return items.create(ctx, sent, self.item_type)
+        return item_base.create(ctx, sent, self.item_type)

@@ -8,8 +8,8 @@ from typing import ClassVar
 from msgspec import UNSET, UnsetType
 
 from forumapi import itemtypes
-from forumapi.handlers.content import items
-from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
+from forumapi.handlers.content import item_base
+from forumapi.handlers.content.item_base import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content import attendee
 from forumapi.models.content.event import Event, EventDetails, after_put, checked
 from forumapi.request.context import Context
@@ -44,7 +44,7 @@ class EventHandler(ItemHandler):
     @needs(READ, answer=schemas.Event, paged=True)
     def get(self, ctx: Context) -> Result:
         """The event and a page of its comments, oldest first; marks the comments of that page as read."""
-        return items.show(ctx)
+        return item_base.show(ctx)
 
     @needs(UPDATE, body=EventBody, status=302)
     def put(self, ctx: Context, sent: EventBody) -> Result:
@@ -53,13 +53,13 @@ class EventHandler(ItemHandler):
         Attendees on the waiting list get places if there are more than before.
         """
         tx, author = ctx.writer, ctx.author
-        event = items.required(ctx, Event)
-        change = items.change(ctx, sent)
+        event = item_base.required(ctx, Event)
+        change = item_base.change(ctx, sent)
         event.load_details(tx, ctx.site.id)
         event.details = after_put(sent, event.details)
         event.update(tx, author, change)
         attendee.promote_waiting(tx, author, event)
-        items.hold_edited(ctx, event)
+        item_base.hold_edited(ctx, event)
         return Found(event.href)
 
 
@@ -75,16 +75,16 @@ class EventsHandler(ItemsHandler):
         answer=schemas.Events,
         paged=True,
         params=(
-            items.IN_MICROCOSM,
+            item_base.IN_MICROCOSM,
             Param("isAttending", bool, "Only the events that the caller said yes to."),
         ),
     )
     def get(self, ctx: Context) -> Result:
         """Events that the caller may read and does not ignore: sticky ones first, then by last activity."""
-        listing = items.ALL
+        listing = item_base.ALL
         if ctx.flag("isAttending"):
-            listing = items.Listing(attendee.EVENTS, attendee.COUNT_EVENTS)
-        return items.list_items(ctx, self.item_type, "events", listing)
+            listing = item_base.Listing(attendee.EVENTS, attendee.COUNT_EVENTS)
+        return item_base.list_items(ctx, self.item_type, "events", listing)
 
     @needs(CREATE, body=EventBody, status=302)
     def post(self, ctx: Context, sent: EventBody) -> Result:
@@ -93,4 +93,6 @@ class EventsHandler(ItemsHandler):
         One of the same title there, by the same author within minutes, is not announced again: the answer leads to it.
         """
         details = checked(sent, EventDetails())
-        return items.create(ctx, sent, self.item_type, functools.partial(Event, details=details))
+        return item_base.create(
+            ctx, sent, self.item_type, functools.partial(Event, details=details)
+        )

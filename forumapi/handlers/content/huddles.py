@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
-from forumapi.handlers.content import items
+from forumapi.handlers.content.last_and_new_comment_redirects import LastCommentHandler
 from forumapi.models.content import comment_documents, huddle_page, text_rendering
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.huddle_page import HuddleView, Participants
@@ -314,7 +314,7 @@ class ParticipantHandler(Handler):
 # ---------------------------------------------------------------- where to go on reading
 
 
-class HuddleLastCommentHandler(items.LastCommentHandler):
+class HuddleLastCommentHandler(LastCommentHandler):
     """Redirect to the page of a huddle that holds its last comment."""
 
     def locate(self, ctx: Context) -> Located:

@@ -9,8 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NO_READ, Forbidden, Invalid
-from forumapi.handlers.content import carrier_lookup, items
-from forumapi.handlers.content.items import ItemBody, ItemHandler, ItemsHandler
+from forumapi.handlers.content import carrier_lookup, item_base
+from forumapi.handlers.content.item_base import ItemBody, ItemHandler, ItemsHandler
 from forumapi.models.content.poll import (
     MAX_CHOICES,
     RESULTS,
@@ -60,7 +60,7 @@ class PollHandler(ItemHandler):
     @needs(READ, answer=schemas.Poll, paged=True)
     def get(self, ctx: Context) -> Result:
         """The poll and a page of its comments, oldest first; marks the comments of that page as read."""
-        return items.show(ctx)
+        return item_base.show(ctx)
 
     @needs(UPDATE, body=PollBody, status=302)
     def put(self, ctx: Context, sent: PollBody) -> Result:
@@ -68,12 +68,12 @@ class PollHandler(ItemHandler):
 
         A stored choice that is not among the sent choices is removed, with its votes.
         """
-        poll = items.required(ctx, Poll)
-        change = items.change(ctx, sent)
+        poll = item_base.required(ctx, Poll)
+        change = item_base.change(ctx, sent)
         before = read_details(ctx.writer, ctx.site.id, poll.id)
         poll.details = checked(sent, before)
         poll.update(ctx.writer, ctx.author, change)
-        items.hold_edited(ctx, poll)
+        item_base.hold_edited(ctx, poll)
         return Found(poll.href)
 
 
@@ -84,10 +84,10 @@ class PollsHandler(ItemsHandler):
     required_keys: ClassVar = {"POST": ("microcosmId", "title", "question", "choices")}
     item_type = itemtypes.POLL
 
-    @needs(READ, answer=schemas.Polls, paged=True, params=(items.IN_MICROCOSM,))
+    @needs(READ, answer=schemas.Polls, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Polls that the caller may read and does not ignore: sticky ones first, then by last activity."""
-        return items.list_items(ctx, self.item_type, "polls")
+        return item_base.list_items(ctx, self.item_type, "polls")
 
     @needs(CREATE, body=PollBody, status=302)
     def post(self, ctx: Context, sent: PollBody) -> Result:
@@ -96,7 +96,7 @@ class PollsHandler(ItemsHandler):
         One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
         """
         details = checked(sent, PollDetails(), is_new=True)
-        return items.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
+        return item_base.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
 
 
 class VotesHandler(Handler):
@@ -105,7 +105,7 @@ class VotesHandler(Handler):
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 
     def locate(self, ctx: Context) -> Located:
-        return items.locate_locked(ctx, Poll) if ctx.is_write else carrier_lookup.find(ctx)
+        return item_base.locate_locked(ctx, Poll) if ctx.is_write else carrier_lookup.find(ctx)
 
     @needs(READ, answer=schemas.Votes, paged=True)
     def get(self, ctx: Context) -> Result:
@@ -149,7 +149,7 @@ class VotesHandler(Handler):
 
         403 for guests, 400 once voting is closed.
         """
-        poll = items.required(ctx, Poll)
+        poll = item_base.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)
         chosen = [given(vote.id, 0) for vote in sent]
         if len(chosen) > MAX_CHOICES:

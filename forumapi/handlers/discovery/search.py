@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.itemtypes import PROFILE, SITE
 from forumapi.models.discovery import search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer

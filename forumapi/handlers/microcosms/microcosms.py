@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
-from forumapi.handlers.content.items import edit_reason
+from forumapi.handlers.content.item_base import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
 from forumapi.models.content import text_rendering
 from forumapi.models.microcosms import (

@@ -8,7 +8,6 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, InsufficientScope, Invalid, NotFound, known
-from forumapi.handlers.access.credential_helpers import listed, note
 from forumapi.models.journal import journal
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.webhook import (
@@ -28,6 +27,7 @@ from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.text import short_text_cleaning
+from forumapi.wire import paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.openapi_enums import closed, closed_types
@@ -80,7 +80,8 @@ class WebhooksHandler(Handler):
         """The site's webhooks, oldest first, without their secrets."""
         webhooks, total = Webhook.page(ctx.reader, ctx.site.id, ctx.paging)
         items = dumps([_document(ctx, webhook) for webhook in webhooks])
-        return listed(ctx, "webhooks", items, total, _PATH)
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("webhooks", items, total, _PATH))
 
     @needs(OWNER, body=WebhookBody, answer=schemas.Webhook)
     def post(self, ctx: Context, sent: WebhookBody) -> Result:
@@ -91,7 +92,7 @@ class WebhooksHandler(Handler):
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)
         webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
-        note(ctx, journal.CREATED, webhook.id)
+        journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, webhook.id)
         return Data(dumps(_document(ctx, webhook, secret)))
 
 
@@ -117,7 +118,7 @@ class WebhookHandler(Handler):
         webhook = _lock(ctx)
         # Another request may have changed it while the address was resolved: settings that it set stay.
         webhook.update(ctx.writer, _settings(ctx, sent, webhook))
-        note(ctx, journal.REPLACED, webhook.id)
+        journal.record(ctx.writer, ctx.author, journal.REPLACED, itemtypes.AUTH, webhook.id)
         return Found(f"{_PATH}/{webhook.id}")
 
     @needs(OWNER)
@@ -125,7 +126,7 @@ class WebhookHandler(Handler):
         """Delete the webhook, with its deliveries that have not been sent."""
         webhook = _lock(ctx)
         webhook.delete(ctx.writer)
-        note(ctx, journal.DELETED, webhook.id)
+        journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, webhook.id)
         return Done()
 
 
@@ -142,7 +143,7 @@ class WebhookSecretHandler(Handler):
         """
         webhook = _lock(ctx)
         secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
-        note(ctx, journal.PATCHED, webhook.id)
+        journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, webhook.id)
         return Data(dumps(_document(ctx, webhook, secret)))
 
 
@@ -191,7 +192,8 @@ class WebhookDeliveriesHandler(Handler):
             ctx.reader, state, ctx.paging, viewer=ctx.identity.principal.participant_id
         )
         items = dumps([webhook_delivery.document(row, _cursor(ctx, row[1])) for row in rows])
-        return listed(ctx, "deliveries", items, total, f"{_PATH}/{webhook.id}/deliveries")
+        paging.check(total, ctx.paging)
+        return Data(ctx.listed("deliveries", items, total, f"{_PATH}/{webhook.id}/deliveries"))
 
 
 class WebhookReplayHandler(Handler):

@@ -7,7 +7,6 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, SIGN_IN, Forbidden, NotFound
-from forumapi.handlers.access.credential_helpers import note
 from forumapi.mail import outbox
 from forumapi.models.access.fresh_sign_in import FreshSignIn
 from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
@@ -79,7 +78,7 @@ def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
     """Record a request of erasure in the audit, and queue a mail with the subject `text` to the person concerned, since
     somebody else may have made the request with the person's session.
     """
-    note(ctx, journal.PATCHED, ctx.identity.profile_id)
+    journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):
         return
     outbox.queue_notice(
@@ -135,7 +134,9 @@ class ProfileErasureHandler(Handler):
         check_own(ctx)
         if not ErasureRequest.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("No erasure is waiting")
-        note(ctx, journal.PATCHED, ctx.identity.profile_id)
+        journal.record(
+            ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id
+        )
         return Done()
 
 
@@ -158,7 +159,9 @@ class AccountErasureHandler(Handler):
         _check_own_account(ctx)
         if not ErasureRequest.delete_account(ctx.writer, ctx.identity.user_id):
             raise NotFound("No erasure is waiting")
-        note(ctx, journal.PATCHED, ctx.identity.profile_id)
+        journal.record(
+            ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id
+        )
         return Done()
 
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NotFound, known
 from forumapi.files.storage import MissingError
-from forumapi.handlers.access.credential_helpers import note
 from forumapi.handlers.people.erasures import check_own
 from forumapi.models.access import rate_counters
 from forumapi.models.access.fresh_sign_in import FreshSignIn
@@ -52,7 +51,7 @@ class PersonalExportHandler(Handler):
         me = ctx.identity.profile_id
         if PersonalExport.insert(ctx.writer, ctx.site.id, me):
             rate_counters.take(ctx.writer, EXPORTS_PER_USER, str(person.user_id))
-            note(ctx, journal.CREATED, me)
+            journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, me)
         return _show(ctx)
 
     @needs(ANYONE)
@@ -61,7 +60,9 @@ class PersonalExportHandler(Handler):
         check_own(ctx)
         if not PersonalExport.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("There is no such export")
-        note(ctx, journal.DELETED, ctx.identity.profile_id)
+        journal.record(
+            ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, ctx.identity.profile_id
+        )
         return Done()
 
 

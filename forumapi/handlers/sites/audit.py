@@ -6,7 +6,7 @@ from typing import Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_page
 from forumapi.models.journal.audit_page import EntryFilter, ListedEntry

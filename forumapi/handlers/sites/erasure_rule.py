@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, UnsetType
 
 from forumapi.errors import Invalid
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.privacy import erasure_request
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Conflict, Invalid, NotFound, known
 from forumapi.files.storage import MissingError
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters
 from forumapi.models.access.fresh_sign_in import FreshSignIn

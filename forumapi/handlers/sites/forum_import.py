@@ -16,7 +16,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.errors import FILE_TOO_LARGE, OUT_OF_RANGE, Conflict, Invalid, TooLarge, known
 from forumapi.files.thumbnails import scratch
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.mail import outbox
 from forumapi.models.access import rate_counters
 from forumapi.models.access.fresh_sign_in import FreshSignIn

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from forumapi.handlers.sites.sites import LocatedSite, check_owner, find_named, lock_named, lock_own
+from forumapi.handlers.sites.site_setting_base import LocatedSite, lock_own
+from forumapi.handlers.sites.sites import check_owner, find_named, lock_named
 from forumapi.models.sites.menu import EntryBody, Menu
 from forumapi.models.sites.site import Site
 from forumapi.request.context import Context, Located

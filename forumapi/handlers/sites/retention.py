@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from msgspec import Struct, UnsetType
 
 from forumapi.errors import Invalid
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.privacy import retention
 from forumapi.models.privacy.retention import Period
 from forumapi.request.context import Context

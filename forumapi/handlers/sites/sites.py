@@ -6,14 +6,19 @@ from html import unescape
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import NEEDS_OWNER, NO_SITE, SIGN_IN, Forbidden, InsufficientScope, NotFound
+from forumapi.errors import NEEDS_OWNER, SIGN_IN, Forbidden, InsufficientScope
+from forumapi.handlers.sites.site_setting_base import (
+    LocatedSite,
+    SiteSettingHandler,
+    located,
+    no_site,
+)
 from forumapi.mail import outbox
 from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
-from forumapi.models.sites.site import LockedSite, Site
+from forumapi.models.sites.site import Site
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
-from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Found, Page, Result
@@ -24,34 +29,6 @@ from forumapi.wire.schemas import sites as schemas
 _COLLECTION: Final = "/api/v1/sites"
 
 
-class LocatedSite(Located):
-    """Site that a write locked. `locked`: its row."""
-
-    __slots__ = ("locked",)
-
-    locked: LockedSite
-
-
-def _located(locked: LockedSite) -> LocatedSite:
-    located = LocatedSite(
-        Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
-    )
-    located.locked = locked
-    return located
-
-
-def _no_site() -> NotFound:
-    return NotFound("There is no such site", code=NO_SITE)
-
-
-def lock_own(ctx: Context) -> LocatedSite:
-    """Lock the site of this host until the transaction ends. Raises NotFound for a deleted site."""
-    locked = Site.lock(ctx.writer, ctx.site.id)
-    if locked is None or locked.is_deleted:
-        raise _no_site()
-    return _located(locked)
-
-
 def lock_named(ctx: Context) -> LocatedSite:
     """Lock the site that the address names, on the platform's host, until the transaction ends.
 
@@ -59,8 +36,8 @@ def lock_named(ctx: Context) -> LocatedSite:
     """
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
-        raise _no_site()
-    return _located(locked)
+        raise no_site()
+    return located(locked)
 
 
 def find_named(ctx: Context) -> Site:
@@ -70,7 +47,7 @@ def find_named(ctx: Context) -> Site:
     """
     found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
     if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
-        raise _no_site()
+        raise no_site()
     return found
 
 
@@ -126,15 +103,6 @@ def _change(ctx: Context, sent: SiteBody) -> None:
     locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
     # This process reads the site again at once; the others poll several times a second.
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(locked.site_id))
-
-
-class SiteSettingHandler(Handler):
-    """Base class of handlers of this host's site and its settings: permission is asked on the site, a write locks its
-    row.
-    """
-
-    def locate(self, ctx: Context) -> Located:
-        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
 
 
 class OwnSiteHandler(SiteSettingHandler):

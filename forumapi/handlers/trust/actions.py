@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Conflict, Forbidden, Invalid, NotFound, known
-from forumapi.handlers.content.items import check_place
+from forumapi.handlers.content.item_base import check_place
 from forumapi.handlers.trust import cases, moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef

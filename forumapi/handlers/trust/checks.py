@@ -10,7 +10,7 @@ from forumapi.checks import check_settings
 from forumapi.checks.check import HOLD, PASS
 from forumapi.checks.check_settings import CheckSettings, RoleRate
 from forumapi.errors import Invalid
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.sites import legal
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, needs

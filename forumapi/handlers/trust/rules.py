@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid, NotFound, known
-from forumapi.handlers.content.items import check_place
+from forumapi.handlers.content.item_base import check_place
 from forumapi.handlers.people.criteria import CriterionBody
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.models.people import profile_summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from forumapi.handlers.sites.sites import SiteSettingHandler
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.trust.transparency import TransparencyReport
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Param, needs

@@ -1,1 +1,3 @@
-"""Personal data: what each table holds of people, copies of it, and its erasing."""
+"""Personal data: what each table holds of people, copies of it, its erasing (requests, then steps), and the list of
+quotations that stay.
+"""

@@ -27,8 +27,8 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch
 from forumapi.request.context import Context, Located, LocatedObject
-from forumapi.request.handler import DELETE, READ, UPDATE, Handler, Param, needs
-from forumapi.request.handler_results import Done, Found, Page, Result, TemporaryRedirect
+from forumapi.request.handler import DELETE, UPDATE, Handler, Param, needs
+from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 
@@ -390,41 +390,3 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
         view.stamp,
     )
     return Page(0, stamp, build)
-
-
-# ---------------------------------------------------------------- finding the page of a comment (content 3.4)
-
-
-class LastCommentHandler(Handler):
-    """Redirect to the page of an item's comments that holds the last comment."""
-
-    is_newest = True
-
-    def locate(self, ctx: Context) -> Located:
-        return locate_page(ctx)
-
-    @needs(READ, status=307, paged=True)
-    def get(self, ctx: Context) -> Result:
-        """Redirect (307) to the page of the item or huddle that holds the comment; to the first page if it has no
-        comments.
-        """
-        ctx.located_as(LocatedObject).required()
-        href = item_page.redirect(
-            ctx.reader,
-            ctx.site.id,
-            ctx.args["item"],
-            ctx.identity.profile_id,
-            ctx.identity.ignored_profiles,
-            ctx.paging.limit,
-            ctx.pairs,
-            newest=self.is_newest,
-        )
-        return TemporaryRedirect(href)
-
-
-class NewCommentHandler(LastCommentHandler):
-    """Redirect to the page of an item that holds the first comment that the caller has not read; to the page with the
-    last one if all are read.
-    """
-
-    is_newest = False

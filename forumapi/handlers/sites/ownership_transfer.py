@@ -1,24 +1,19 @@
-"""Settings of a site that are not in its document: options, legal texts, its offer to a new owner. Wire:
-docs/api/sites.md.
-"""
+"""Transfer of a site: its offer to a new owner, who accepts or declines it. Wire: docs/api/sites.md."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
 from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound, known
-from forumapi.handlers.sites.sites import SiteSettingHandler, lock_own
+from forumapi.handlers.sites.site_setting_base import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
-from forumapi.models.sites import legal
-from forumapi.models.sites.legal import LegalText
 from forumapi.models.sites.ownership_transfer import OfferParty, SiteOffer
-from forumapi.models.sites.site_options import SiteOptions
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, OWNER, Handler, needs
@@ -28,128 +23,7 @@ from forumapi.wire import json_fragments
 from forumapi.wire.body import given
 from forumapi.wire.schemas import sites as schemas
 
-_OPTIONS: Final = "/api/v1/site/options"
-_LEGAL: Final = "/api/v1/site/legal"
 _OFFER: Final = "/api/v1/site/offer"
-
-
-# ---------------------------------------------------------------- options
-
-
-class SiteOptionsBody(Struct):
-    """Body of PUT /site/options; keys that are not sent stay."""
-
-    membersCreateMicrocosms: bool | UnsetType = UNSET
-    sendEmail: bool | UnsetType = UNSET
-    sendSMS: bool | UnsetType = UNSET
-
-
-class SiteOptionsHandler(SiteSettingHandler):
-    """The site's options, for its owner."""
-
-    allow = "OPTIONS,HEAD,GET,PUT"
-
-    @needs(OWNER, answer=schemas.SiteOptions)
-    def get(self, ctx: Context) -> Result:
-        """The options: who may create microcosms, and the initial switches of mail and SMS for new profiles."""
-        options = SiteOptions.find(ctx.reader, ctx.site.id)
-        return Data(
-            json_fragments.dumps(
-                {
-                    "membersCreateMicrocosms": options.members_create_microcosms,
-                    "sendEmail": options.send_email,
-                    "sendSMS": options.send_sms,
-                }
-            )
-        )
-
-    @needs(OWNER, body=SiteOptionsBody, status=302)
-    def put(self, ctx: Context, sent: SiteOptionsBody) -> Result:
-        """Set options; those that are not sent stay.
-
-        `membersCreateMicrocosms`: every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`:
-        initial values for new profiles.
-        """
-        SiteOptions.update(
-            ctx.writer,
-            ctx.author,
-            members_create=given(sent.membersCreateMicrocosms, None),
-            send_email=given(sent.sendEmail, None),
-            send_sms=given(sent.sendSMS, None),
-        )
-        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return Found(_OPTIONS)
-
-
-# ---------------------------------------------------------------- legal texts
-
-
-class LegalBody(Struct):
-    """Body of PUT /site/legal/{document}: either `html`, the text, or `link`, its address elsewhere."""
-
-    html: str | UnsetType = UNSET
-    link: str | UnsetType = UNSET
-
-
-class SiteLegalHandler(SiteSettingHandler):
-    """The site's legal documents in the form in which its owner edits them."""
-
-    allow = "OPTIONS,HEAD,GET"
-
-    @needs(OWNER, answer=schemas.LegalTemplates)
-    def get(self, ctx: Context) -> Result:
-        """Every legal document as a template, with the names of the placeholders that it may hold."""
-        shown = [_template(ctx, name) for name in legal.SITE_DOCUMENTS]
-        return Data(json_fragments.dumps({"documents": shown}))
-
-
-class SiteLegalDocumentHandler(SiteSettingHandler):
-    """One legal document in the form in which the site's owner edits it; 404 for an unknown document."""
-
-    allow = "OPTIONS,HEAD,GET,PUT,DELETE"
-
-    @needs(OWNER, answer=schemas.LegalTemplate)
-    def get(self, ctx: Context) -> Result:
-        """The document as a template; the software's own text if the owner has set none."""
-        return Data(json_fragments.dumps(_template(ctx, _document(ctx))))
-
-    @needs(OWNER, body=LegalBody, status=302)
-    def put(self, ctx: Context, sent: LegalBody) -> Result:
-        """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it."""
-        name = _document(ctx)
-        html, link = legal.checked(given(sent.html, None), given(sent.link, None))
-        LegalText.upsert(ctx.writer, ctx.author, name, html, link)
-        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return Found(f"{_LEGAL}/{name}")
-
-    @needs(OWNER)
-    def delete(self, ctx: Context) -> Result:
-        """Delete the site's own text, so that the software's text applies again; 200 also if there is none."""
-        LegalText.delete(ctx.writer, ctx.author, _document(ctx))
-        ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
-        return Done()
-
-
-def _document(ctx: Context) -> str:
-    name: str = ctx.args["document"]
-    if name not in legal.SITE_DOCUMENTS:
-        raise NotFound("There is no such document")
-    return name
-
-
-def _template(ctx: Context, name: str) -> dict[str, Any]:
-    text = LegalText.find(ctx.reader, ctx.site.id, name)
-    return {
-        "name": name,
-        "own": text.is_own,
-        "html": text.body,
-        "link": text.link,
-        "lastModified": json_fragments.format_time(text.modified),
-        "names": list(legal.NAMES),
-    }
-
-
-# ---------------------------------------------------------------- who is to own it
 
 
 class OfferBody(Struct):

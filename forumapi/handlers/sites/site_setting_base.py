@@ -1,0 +1,49 @@
+"""Base of handlers of this host's site and its settings, and the lock of the site's row that their writes take."""
+
+from __future__ import annotations
+
+from forumapi import itemtypes
+from forumapi.errors import NO_SITE, NotFound
+from forumapi.models.sites.site import LockedSite, Site
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
+from forumapi.request.handler import Handler
+
+
+class LocatedSite(Located):
+    """Site that a write locked. `locked`: its row."""
+
+    __slots__ = ("locked",)
+
+    locked: LockedSite
+
+
+def located(locked: LockedSite) -> LocatedSite:
+    """Return what permission on the locked site is asked of."""
+    located = LocatedSite(
+        Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
+    )
+    located.locked = locked
+    return located
+
+
+def no_site() -> NotFound:
+    """Return the error of a site that is unknown or deleted."""
+    return NotFound("There is no such site", code=NO_SITE)
+
+
+def lock_own(ctx: Context) -> LocatedSite:
+    """Lock the site of this host until the transaction ends. Raises NotFound for a deleted site."""
+    locked = Site.lock(ctx.writer, ctx.site.id)
+    if locked is None or locked.is_deleted:
+        raise no_site()
+    return located(locked)
+
+
+class SiteSettingHandler(Handler):
+    """Base class of handlers of this host's site and its settings: permission is asked on the site, a write locks its
+    row.
+    """
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_own(ctx) if ctx.is_write else Located(Target(itemtypes.SITE, ctx.site.id))
