@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,8 @@ from forumapi.porting.exports.site_reader import SiteReader
 from forumapi.porting.moving import carried_tables, site_moving
 from forumapi.porting.moving.site_moving import FinishedMove, MoveError, Platform, SiteMove
 from tests import services
-from tests.factories import Factory
-from tests.fixtures import PLATFORM_DOMAIN, PROJECT, factory, running
+from tests.factories import Factory, Person, Thing
+from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server, factory, running
 from tests.porting.everything import everything
 
 THERE = "there.test"
@@ -213,6 +217,14 @@ def test_copies_bring_what_has_changed_and_an_undone_one_leaves_nothing(
     assert platforms.hash("there", "bikes", tmp_path / "after") == before
     with begun(platforms) as move, pytest.raises(MoveError, match="has moved"):
         move.undo()
+    # Killed between the two commits of the switch, it is closed on both platforms until it is run again.
+    platforms.rows("there", "UPDATE site_moves SET state = 'copying' RETURNING 1")
+    platforms.rows(
+        "there", "UPDATE sites SET is_deleted = true WHERE subdomain_key = 'bikes' RETURNING 1"
+    )
+    moved_in_process(platforms)
+    opened = platforms.rows("there", "SELECT is_deleted FROM sites WHERE subdomain_key = 'bikes'")
+    assert opened == [(False,)]
     # Ids that are drawn there from now on are behind those that came.
     with factory(platforms.urls["there"], THERE) as others:
         there = platforms.site_id("there", "bikes")
@@ -284,3 +296,110 @@ def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_p
         assert "<strong>words</strong>" in shown.body.decode()
         api.close()
     assert "moved to" in platforms.move("bikes")
+
+
+class Writer(threading.Thread):
+    """Member who comments, edits and deletes over HTTP until the site is gone. `said`: text of each comment that the
+    platform has acknowledged last, None for a deleted one; `refused`: times at which the site was read-only.
+    """
+
+    def __init__(self, server: Server, talk: Thing, person: Person) -> None:
+        super().__init__(daemon=True)
+        self.api = server.api()
+        self.api.checks_schema = False
+        self.talk = talk
+        self.person = person
+        self.said: dict[int, str | None] = {}
+        self.refused: list[float] = []
+        self.stopped = 0
+
+    def run(self) -> None:
+        body = {"itemType": "conversation", "itemId": self.talk.id}
+        for number in range(100_000):
+            text = f"{self.person.name} says {number}"
+            mine = [id for id, said in self.said.items() if said is not None]
+            if number % 5 == 3 and mine:
+                id = mine[number % len(mine)]
+                sent = {"markdown": text, "meta": {"editReason": "Better"}}
+                answer = self.api.put(f"/api/v1/comments/{id}", sent, by=self.person)
+            elif number % 11 == 7 and mine:
+                id, text = mine[0], ""
+                answer = self.api.delete(f"/api/v1/comments/{id}", by=self.person)
+            else:
+                id = 0
+                answer = self.api.post(
+                    "/api/v1/comments", body | {"markdown": text}, by=self.person
+                )
+            if answer.status in (200, 302, 303):
+                self.said[id or int(answer.location.rpartition("/")[2])] = text or None
+            elif answer.status == 503 and answer.data["code"] == "read_only":
+                self.refused.append(time.monotonic())
+                time.sleep(0.05)
+            else:
+                self.stopped = answer.status
+                break
+            time.sleep(0.01)
+        self.api.close()
+
+
+@pytest.mark.wide
+def test_nothing_that_was_acknowledged_is_lost_however_often_the_command_is_killed(
+    platforms: Platforms, moving: Factory, tmp_path: Path
+) -> None:
+    site = moving.site("bikes")
+    talk = moving.conversation(site)
+
+    def is_read_only() -> bool:
+        return bool(
+            platforms.rows("here", "SELECT 1 FROM site_moves WHERE read_only_until > now()")
+        )
+
+    def has_copied() -> bool:
+        rows = platforms.rows("there", "SELECT 1 FROM comments LIMIT 1")
+        return bool(rows)
+
+    with (
+        running(platforms.urls["here"], tmp_path / "web-here") as old,
+        running(platforms.urls["there"], tmp_path / "web-there", platform_domain=THERE) as new,
+    ):
+        writers = [Writer(old, talk, who) for who in (site.owner, site.member, site.newcomer)]
+        for writer in writers:
+            writer.start()
+        services.wait_until(lambda: all(len(one.said) > 20 for one in writers), "nobody writes")
+        for point in (has_copied, is_read_only, is_read_only):
+            process = platforms.begin("bikes")
+            services.wait_until(point, "the command does not get there", limit_s=60)
+            time.sleep(random.Random(len(writers[0].said)).random() / 5)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        began = time.monotonic()
+        out = platforms.move("bikes")
+        for writer in writers:
+            writer.join(20)
+
+        assert {writer.stopped for writer in writers} <= {404, 410}
+        (read_only,) = re.findall(r"read-only for ([0-9.]+) s", out)
+        refused = [at for one in writers for at in one.refused if at > began]
+        sys.stdout.write(
+            f"read-only for {read_only} s, refused for {max(refused) - min(refused):.1f} s\n"
+        )
+        assert float(read_only) < 60
+        there = platforms.site_id("there", "bikes")
+        found = {
+            id: None if is_deleted else text
+            for id, text, is_deleted in platforms.rows(
+                "there",
+                "SELECT comment_id, markdown, is_deleted FROM comments WHERE site_id = %s",
+                there,
+            )
+        }
+        said = {id: text for one in writers for id, text in one.said.items()}
+        lost = {id: text for id, text in said.items() if found.get(id, "lost") != text}
+        assert lost == {}
+        assert len(said) > 100
+        assert platforms.hash("there", "bikes", tmp_path / "there-out") == platforms.hash(
+            "here", "bikes", tmp_path / "here-out"
+        )
+        api = new.api()
+        assert api.get(talk.path, host=f"bikes.{THERE}").status == 200
+        api.close()
