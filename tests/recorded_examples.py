@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from forumapi.apidocs import openapi
 from tests import schema_check
@@ -30,14 +30,18 @@ _ID_IN_TEXT: Final = re.compile(r"(?<=/)\d+(?=[/?#\"]|$)|(?<=[iI]d=)\d+")
 _SECRET: Final = re.compile(
     r"[A-Za-z0-9_-]{24,}\.[A-Za-z0-9_.-]{24,}|(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}|\b[0-9a-f]{8,}\b"
 )
+_SECRET_IN_QUERY: Final = re.compile(r"(?<=[?&])((?:\w+_)?(?:code|token|ticket|csrf)=)[^&\s\"]+")
 # Members that hold secrets, whatever their form.
 _NAME: Final = re.compile("[a-z]+(?:_[a-z]+)*")
-_SECRET_KEY: Final = re.compile("secret|token|recoveryCodes|^code$|password", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(
+    "secret|token(?!_type)|recoveryCodes|^code$|_code$|verifier|assertion|csrf|password",
+    re.IGNORECASE,
+)
 _HEX: Final = re.compile("[0-9a-f]+")
 _NUMBERED: Final = re.compile(r"\b([A-Z][a-z]+ (?:number )?|profile-)\d+\b")
 _ADDRESS: Final = re.compile(r"[\w.+-]+@[\w.-]+")
 _SWITCHES: Final = ("always200", "disableBoiler", "callback", "method=", "access_token")
-_best: dict[str, tuple[int, int]] = {}
+_best: dict[str, tuple[int, ...]] = {}
 
 
 class Scrubber:
@@ -55,8 +59,9 @@ class Scrubber:
         if isinstance(value, list):
             return [self.scrubbed(one, key) for one in value[:_ENTRIES]]
         if isinstance(value, str):
-            # A name such as the `code` of an error stays as it is.
-            if _SECRET_KEY.search(key) and not _NAME.fullmatch(value):
+            # The `code` of an error is a name, which stays as it is.
+            is_name = key == "code" and _NAME.fullmatch(value)
+            if _SECRET_KEY.search(key) and not is_name:
                 return "x" * 16
             return self.text(value)
         if isinstance(value, int) and not isinstance(value, bool) and _ID_KEY.search(key):
@@ -72,7 +77,10 @@ class Scrubber:
         if self._site:
             text = text.replace(self._site, "bikes")
         text = text.replace(self._domain, "forum.example")
-        text = re.sub(r"(?:127\.0\.0\.1|localhost)(?::\d+)?", "forum.example", text)
+        text = _SECRET_IN_QUERY.sub(r"\g<1>xxxxxxxxxxxxxxxx", text)
+        text = re.sub(
+            r"(?:127\.0\.0\.1|localhost|(?<=\.)forum\.example)(?::\d+)?", "forum.example", text
+        )
         text = _ADDRESS.sub("ada@example.com", text)
         text = _NUMBERED.sub(r"\g<1>1", text)
         text = _SECRET.sub(_blank, text)
@@ -85,8 +93,12 @@ class Scrubber:
 def record(
     method: str, path: str, headers: Mapping[str, str], body: bytes | None, answer: Any
 ) -> None:
-    """Keep an exchange if it is a success and smaller than what is kept of its operation."""
-    if not 200 <= answer.status < 400 or any(switch in path for switch in _SWITCHES):
+    """Keep an exchange if it is a success, which 304 is not, and smaller than what is kept of its operation."""
+    if (
+        not 200 <= answer.status < 400
+        or answer.status == 304
+        or any(switch in path for switch in _SWITCHES)
+    ):
         return
     if any(name.lower().startswith(("x-http", "x-always", "x-disable")) for name in headers):
         return
@@ -98,13 +110,18 @@ def record(
     if operation is None or str(answer.status) not in operation["responses"]:
         return
     name = operation["operationId"]
-    sent = _json(body, headers.get("Content-Type", ""))
+    kind = headers.get("Content-Type", "")
+    sent = _json(body, kind)
+    form = dict(parse_qsl((body or b"").decode())) if kind.startswith(openapi.FORM) else None
     got = _json(answer.body, dict(answer.headers).get("content-type", ""))
-    if (body and sent is None) or faults(name, {"body": sent, "status": answer.status}):
+    if body and sent is None and form is None and not kind.startswith("multipart/"):
+        return
+    if faults(name, {"body": sent, "form": form, "status": answer.status}):
         return
     size = len(body or b"") + len(answer.body) + len(path)
-    score = (_poverty(got), size)
-    if score >= _best.get(name, (9, 0)):
+    # JSON shows more than a form does.
+    score = (_poverty(got), int(form is not None), size)
+    if score >= _best.get(name, (9,)):
         return
     _best[name] = score
     scrubber = Scrubber(headers["Host"])
@@ -112,6 +129,7 @@ def record(
         "score": score,
         "request": f"{method} {unquote(scrubber.text(path))}",
         **({} if sent is None else {"body": scrubber.scrubbed(sent)}),
+        **({} if form is None else {"form": scrubber.scrubbed(form)}),
         "status": answer.status,
         **({} if got is None else {"answer": scrubber.scrubbed(got)}),
     }
@@ -156,14 +174,18 @@ def _operations() -> dict[str, Any]:
 
 
 def faults(name: str, example: Mapping[str, Any]) -> list[str]:
-    """Return what keeps an example's `body` and `answer` from being what the operation `name` takes and answers."""
+    """Return what keeps an example's `body` or `form`, and `answer`, from being what the operation `name` takes and
+    answers.
+    """
     found: list[str] = []
     operation = _operations()[name]
-    taken = operation.get("requestBody", {}).get("content", {}).get(openapi.JSON)
-    if example.get("body") is not None:
-        if taken is None:
-            return ["the operation takes no JSON"]
-        said = schema_check.faults(taken["schema"], example["body"])
+    content = operation.get("requestBody", {}).get("content", {})
+    for key, kind in (("body", openapi.JSON), ("form", openapi.FORM)):
+        if example.get(key) is None:
+            continue
+        if kind not in content:
+            return [f"the operation takes no {kind}"]
+        said = schema_check.faults(content[kind]["schema"], example[key])
         # The order of what is sent does not count.
         found += [fault for fault in said if "the keys are" not in fault]
     if "answer" in example:

@@ -444,8 +444,9 @@ def _form(handler: type[Handler]) -> Schema:
 
 @functools.cache
 def recorded() -> dict[str, Schema]:
-    """Return the recorded exchanges by operation id, from examples.json: `request` (method and address), `status`, and
-    `body` (as sent) and `answer`, each of which is absent unless it is JSON.
+    """Return the recorded exchanges by operation id, from examples.json: `request` (method and address), `status`,
+    `body` (as sent) and `answer`, each of which is absent unless it is JSON, and `form`, the fields of a body that was
+    sent as a form.
     """
     file = Path(__file__).with_name("examples.json")
     found: dict[str, Schema] = json.loads(file.read_bytes())
@@ -457,6 +458,8 @@ def _exemplify(operation: Schema, example: Schema) -> None:
     operation["x-example-request"] = example["request"]
     if "body" in example:
         operation["requestBody"]["content"][JSON]["example"] = example["body"]
+    if "form" in example:
+        operation["requestBody"]["content"][FORM]["example"] = example["form"]
     if "answer" in example:
         operation["responses"][str(example["status"])]["content"][JSON]["example"] = example[
             "answer"

@@ -6,8 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from forumapi.apidocs import openapi
 from tests import recorded_examples, schema_check
+from tests.api import Headers, Response
 from tests.recorded_examples import Scrubber
 
 DATA = Path(openapi.__file__).with_name("examples.json")
@@ -68,6 +71,31 @@ def test_the_document_has_request_and_answer() -> None:
     assert (body, answer) == (recorded["body"], recorded["answer"])
 
 
+def test_a_form_is_recorded_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded_examples, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(recorded_examples, "_best", {})
+    body = b"token=abcdefgh&token_type_hint=refresh_token&client_secret=short"
+    headers = {"Host": "s7f2.forum.test", "Content-Type": openapi.FORM}
+    answer = Response(200, Headers([("Content-Type", openapi.JSON)]), b"{}")
+
+    recorded_examples.record("POST", "/api/v1/oauth/revoke", headers, body, answer)
+
+    (made,) = recorded_examples.collected(tmp_path).values()
+    assert made["form"] == {
+        "token": "x" * 16,
+        "token_type_hint": "refresh_token",
+        "client_secret": "x" * 16,
+    }
+    operation: openapi.Schema = {
+        "requestBody": {"content": {openapi.FORM: {}}},
+        "responses": {"200": {"content": {openapi.JSON: {}}}},
+    }
+    openapi._exemplify(operation, made)
+    assert operation["requestBody"]["content"][openapi.FORM]["example"] == made["form"]
+
+
 def test_examples_hold_no_secret() -> None:
     assert "whsec_" not in DATA.read_text(encoding="utf-8")
     scrubber = Scrubber("s7f2.forum.test")
@@ -82,6 +110,9 @@ def test_examples_hold_no_secret() -> None:
         "code": "x" * 16,
     }
     assert scrubber.scrubbed({"code": "not_found"}) == {"code": "not_found"}
+    assert scrubber.scrubbed({"password": "lower"}) == {"password": "x" * 16}
+    assert scrubber.text("/mail/appeal?code=5.9.--aBc&x=1") == f"/mail/appeal?code={'x' * 16}&x=1"
+    assert scrubber.text("/oauth/device?user_code=TJTJ-LSSR").endswith(f"_code={'x' * 16}")
 
 
 def test_what_differs_from_run_to_run_is_scrubbed() -> None:

@@ -21,7 +21,7 @@ from forumapi import itemtypes, routes
 from forumapi.app import App
 from forumapi.config import Config
 from forumapi.request.processor import respond
-from tests import schema_check
+from tests import recorded_examples, schema_check
 from tests.api import Headers, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import PROJECT
@@ -170,6 +170,9 @@ class Stage:
         whole = data if isinstance(data, bytes) else b"".join(data)
         answer = Response(int(line[:3]), Headers(given), whole)
         schema_check.check(answer, method, f"{below}{path}", headers=headers or {})
+        if recorded_examples.FOLDER:
+            sent = {"Host": host or where.host, "Content-Type": kind, **(headers or {})}
+            recorded_examples.record(method, f"{below}{path}", sent, body or None, answer)
         return answer
 
     def get(self, path: str, **how: Any) -> Response:

@@ -43,6 +43,14 @@ def test_it_is_made_shown_and_taken_away(api: Api, make: Factory, bikes: Site, m
     assert _titles(api, me) == ["member", "Keep this"]
 
 
+def test_each_kind_of_item_has_one(api: Api, make: Factory, bikes: Site, me: Person) -> None:
+    made = (make.conversation(bikes), make.event(bikes), make.poll(bikes), make.huddle(me))
+    for thing in made:
+        assert api.put(f"{thing.path}/bookmark", by=me).status == 302
+        shown = api.get(f"{thing.path}/bookmark", by=me).data
+        assert (f"/{shown['itemType']}s/" in thing.path, shown["itemId"]) == (True, thing.id)
+
+
 def test_the_list_goes_on_by_key(api: Api, make: Factory, bikes: Site, me: Person) -> None:
     chats = [make.conversation(bikes, title=f"Number {n}") for n in range(12)]
     for chat in chats:

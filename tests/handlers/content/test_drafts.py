@@ -187,6 +187,15 @@ def test_a_comment_in_a_huddle_has_a_draft(api: Api, make: Factory, bikes: Site)
     assert api.get(f"{huddle.path}/draft", by=bikes.member).status == 404
 
 
+def test_each_kind_of_place_has_one(api: Api, make: Factory, bikes: Site) -> None:
+    person = make.person(bikes)
+    for place in (make.event(bikes), make.poll(bikes), make.huddle(person), person):
+        assert _save(api, place.path, person) == 302
+        shown = api.get(f"{place.path}/draft", by=person).data
+        assert (shown["itemType"], shown["placeId"]) == ("comment", place.id)
+        assert shown["content"] == TEXT
+
+
 def test_a_place_to_write_is_needed(api: Api, make: Factory) -> None:
     site = make.site()
     place = make.microcosm(site)
