@@ -32,7 +32,7 @@ from forumapi.errors import (
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
-from forumapi.models.content import attendee, comment_documents, huddle_page, item_page
+from forumapi.models.content import attendee, comment_documents, huddle_page, item_summary
 from forumapi.models.notifications import live_event_queries
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.models.people import role_recomputation
@@ -907,7 +907,7 @@ class Live:
             for item_type in itemtypes.IN_MICROCOSM
             for _, id, _ in wanted.get(item_type, ())
         }
-        for id, render in item_page.by_ids(reader, kept, site_id, sorted(kinds)).items():
+        for id, render in item_summary.by_ids(reader, kept, site_id, sorted(kinds)).items():
             shown[kinds[id], id, 0] = render
         return shown
 

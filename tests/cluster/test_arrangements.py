@@ -239,7 +239,7 @@ def test_the_script_starts_all_of_it(open_folder: Path) -> None:
             get("/api/v1/conversations")
             with psycopg.connect(pair.standby.url) as standby:
                 row = standby.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* item_page.list */%'"
+                    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* item_summary.list */%'"
                 ).fetchone()
             return row != (0,)
 

@@ -184,7 +184,7 @@ def load(scene: Scene, *, threads: int = 1) -> Iterator[list[int]]:
 READS = [
     ("/api/v1/conversations/{chat}", "item_page.page"),
     ("/api/v1/microcosms", "microcosm_page.page"),
-    ("/api/v1/conversations", "item_page.list"),
+    ("/api/v1/conversations", "item_summary.list"),
     ("/api/v1/profiles", "profile_list.page"),
     ("/api/v1/search?q=type:conversation", "search.filtered"),
     ("/api/v1/search?q=hello", "search.text"),
@@ -316,7 +316,7 @@ def test_a_member_sees_an_own_comment_at_once_two_hundred_times_under_load(
     assert not missed
     assert guest == 200
     assert set(statuses) == {302}
-    answered = on_standby.ran()["item_page.page"] + on_standby.ran()["item_page.list"]
+    answered = on_standby.ran()["item_page.page"] + on_standby.ran()["item_summary.list"]
     assert (answered == 0) if is_paused else (answered > 20)
 
 
@@ -677,7 +677,7 @@ def test_no_request_fails_when_the_standby_is_killed_freezes_or_comes_back(scene
             on_standby = Log(again)
             scene.make.conversation(scene.site)
             services.wait_until(
-                lambda: on_standby.ran()["item_page.list"] > 0, "it is not read from"
+                lambda: on_standby.ran()["item_summary.list"] > 0, "it is not read from"
             )
         finally:
             readers.stop()

@@ -24,7 +24,7 @@ from forumapi.errors import (
 )
 from forumapi.handlers.content import item_base
 from forumapi.models.access import permission_target
-from forumapi.models.content import attendee, item_page
+from forumapi.models.content import attendee, item_summary
 from forumapi.models.content.attendee import EventAttendance, Rsvp
 from forumapi.models.content.event import Event
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
@@ -130,7 +130,7 @@ class AttendeesHandler(Handler):
             entries = [attendee.document(event_id, answer, people) for answer in attendees]
             page = ctx.page(b"[%b]" % b",".join(entries), total, "/api/v1/events/0/attendees")
             here = paging.href(ctx.path, ctx.pairs)
-            return item_page.listed("attendees", page, here, permission)
+            return item_summary.listed("attendees", page, here, permission)
 
         return Page(
             0, ([answer.stamp for answer in attendees], total, ctx.can, ctx.query_string), build

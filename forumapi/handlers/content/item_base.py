@@ -16,7 +16,13 @@ from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_documents, item_page, reaction, text_rendering
+from forumapi.models.content import (
+    comment_documents,
+    item_page,
+    item_summary,
+    reaction,
+    text_rendering,
+)
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.journal import journal
@@ -329,7 +335,7 @@ class Listing(NamedTuple):
 
 
 IN_MICROCOSM: Final = Param("microcosmId", int, "Only what stands in this microcosm itself.")
-ALL: Final = Listing(item_page.LIST, item_page.COUNT)
+ALL: Final = Listing(item_summary.LIST, item_summary.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
@@ -355,17 +361,17 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     total = int(ctx.reader.value(listing.total, **scope))
     paging.check(total, at)
     rows = ctx.reader.rows(listing.rows, limit=at.limit, offset=at.offset, **scope)
-    width = item_page.SUMMARY_WIDTH
-    times = slice(width, width + item_page.TIMES_WIDTH)
+    width = item_summary.SUMMARY_WIDTH
+    times = slice(width, width + item_summary.TIMES_WIDTH)
     is_member = ctx.identity.profile_id != 0
     permission = evaluator.as_json(ctx.can)
 
     def build() -> bytes:
         people = ctx.app.documents.fetch(
-            ctx.reader, site_id, {PEOPLE: item_page.summary_people(rows)}
+            ctx.reader, site_id, {PEOPLE: item_summary.summary_people(rows)}
         )
         entries = [
-            item_page.summary(
+            item_summary.summary(
                 row[:width],
                 row[times],
                 people[PEOPLE],
@@ -378,7 +384,7 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
             for row in rows
         ]
         page = ctx.page(b"[%b]" % b",".join(entries), total)
-        return item_page.listed(key, page, ctx.own_href, permission)
+        return item_summary.listed(key, page, ctx.own_href, permission)
 
     stamp = (
         [(row[:width], *row[-2:]) for row in rows],

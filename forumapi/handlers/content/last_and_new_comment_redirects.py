@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from forumapi.handlers.content.item_base import locate_page
-from forumapi.models.content import item_page
+from forumapi.models.pages import page_of_comment
 from forumapi.request.context import Context, Located, LocatedObject
 from forumapi.request.handler import READ, Handler, needs
 from forumapi.request.handler_results import Result, TemporaryRedirect
@@ -25,7 +25,7 @@ class LastCommentHandler(Handler):
         comments.
         """
         ctx.located_as(LocatedObject).required()
-        href = item_page.redirect(
+        href = page_of_comment.redirect(
             ctx.reader,
             ctx.site.id,
             ctx.args["item"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.models.content import item_page
+from forumapi.models.content import item_summary
 from forumapi.models.discovery import trending
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.request.context import Context
@@ -38,10 +38,10 @@ class TrendingHandler(Handler):
         shown = found[at.offset : at.offset + at.limit]
 
         def build() -> bytes:
-            wanted = item_page.summary_people([hot.row for hot in shown])
+            wanted = item_summary.summary_people([hot.row for hot in shown])
             people = ctx.app.documents.fetch(ctx.reader, site_id, {PEOPLE: wanted})[PEOPLE]
             entries = [
-                item_page.entry(
+                item_summary.entry(
                     hot.row,
                     hot.times,
                     people,

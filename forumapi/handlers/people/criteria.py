@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.people import roles
-from forumapi.models.people import role_members_page
+from forumapi.models.people import criterion_preview
 from forumapi.models.people.criterion import COLUMNS, PREDICATES, Criterion
 from forumapi.models.people.role import Role
 from forumapi.models.people.role_members_page import MemberChange
@@ -81,7 +81,7 @@ def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
     found = roles.find(ctx)
-    sides = role_members_page.preview(
+    sides = criterion_preview.preview(
         ctx.reader,
         ctx.site.id,
         found.id,

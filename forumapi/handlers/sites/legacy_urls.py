@@ -7,7 +7,7 @@ from typing import Any
 from forumapi import itemtypes
 from forumapi.errors import Invalid
 from forumapi.models.access import permission_target
-from forumapi.models.content import item_page
+from forumapi.models.pages import page_of_comment
 from forumapi.models.sites import legacy_ids
 from forumapi.models.sites.legacy_ids import LegacyMatch
 from forumapi.permissions import evaluator
@@ -60,7 +60,7 @@ def _target(ctx: Context, found: LegacyMatch) -> dict[str, Any] | None:
     if not _may_read(ctx, kind, id):
         return None
     if kind == itemtypes.CONVERSATION and old.go:
-        comment = item_page.target_comment(
+        comment = page_of_comment.target_comment(
             ctx.reader,
             ctx.site.id,
             id,

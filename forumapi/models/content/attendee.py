@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Replica, Row
 from forumapi.errors import EVENT_FULL, Invalid, NotFound
-from forumapi.models.content import item_page, type_specific_fields
+from forumapi.models.content import item_page, item_summary, type_specific_fields
 from forumapi.models.content.event import Event
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
@@ -92,7 +92,7 @@ CSV = Query(
      ORDER BY lower(p.profile_name), p.profile_id""",
 )
 
-# The events that somebody said yes to, as item_page.LIST and item_page.COUNT list all of them.
+# The events that somebody said yes to, as item_summary.LIST and item_summary.COUNT list all of them.
 _ATTENDED: Final = """
               FROM attendees t
               JOIN items i ON i.site_id = t.site_id AND i.item_id = t.item_id
@@ -103,12 +103,12 @@ _ATTENDED: Final = """
 EVENTS = Query(
     "attendee.events",
     f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {item_page.new_comments()},
+    SELECT {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES}, {item_page.new_comments()},
            {type_specific_fields.MINE}
       FROM (SELECT i.* {_ATTENDED}
              ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC
              LIMIT %(limit)s OFFSET %(offset)s) i
-      {item_page.SUMMARY_JOINS}
+      {item_summary.SUMMARY_JOINS}
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
     replica=Replica.ALL,
 )

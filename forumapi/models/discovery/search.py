@@ -15,7 +15,13 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE
-from forumapi.models.content import comment_documents, huddle_page, item_page, type_specific_fields
+from forumapi.models.content import (
+    comment_documents,
+    huddle_page,
+    item_page,
+    item_summary,
+    type_specific_fields,
+)
 from forumapi.models.content.comment_documents import CommentRow
 from forumapi.models.discovery import search_query
 from forumapi.models.discovery.search_query import ParsedSearch, SearchScope, Word, scope
@@ -69,7 +75,8 @@ _SHOWN: Final = f"""
     SELECT f.total, f.is_partial, {{is_more}}, f.item_type_id, f.item_id, f.rank, f.modified,
            {item_page.new_comments(only=f"f.item_type_id IN ({CONVERSATION}, {POLL}, {EVENT})")},
            {type_specific_fields.MINE}, {{highlights}},
-           {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {comment_documents.COLUMNS.format(unread="false")},
+           {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES},
+           {comment_documents.COLUMNS.format(unread="false")},
            coalesce(p.profile_id, 0), coalesce(p.version, 0), coalesce(p.profile_name, '')
       FROM found f
       LEFT JOIN comments c ON f.item_type_id = {COMMENT} AND c.site_id = %(site_id)s AND c.comment_id = f.item_id
@@ -193,8 +200,8 @@ SUGGEST: Final = Query(
 )
 
 _HEAD: Final = 11
-_TIMES: Final = _HEAD + item_page.SUMMARY_WIDTH
-_COMMENT: Final = _TIMES + item_page.TIMES_WIDTH
+_TIMES: Final = _HEAD + item_summary.SUMMARY_WIDTH
+_COMMENT: Final = _TIMES + item_summary.TIMES_WIDTH
 _PERSON: Final = _COMMENT + comment_documents.WIDTH
 
 
@@ -220,7 +227,7 @@ class Hit(NamedTuple):
 
     `modified`: time shown as `lastModified`; `new`: number of comments of an item that are new to the viewer, None if
     nothing in it, or in what the comment is on, is unread; `highlight`: excerpt as safe HTML; `item` and `times`:
-    columns for item_page.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's
+    columns for item_summary.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's
     details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on which the comment
     stands, 0 for none.
     """
@@ -550,14 +557,14 @@ def entries(
     """Render the hits as a JSON array (discovery 8.7), in their order. A hit that is gone meanwhile is left out.
     `rest`: result of `more` for these hits; `site`: JSON document of the site.
     """
-    people = item_page.summary_people([hit.item for hit in hits])
+    people = item_summary.summary_people([hit.item for hit in hits])
     stubs = [hit.stub for hit in hits if hit.stub is not None]
     people |= comment_documents.profiles_of(stubs)
     people |= {hit.person_id: hit.person_version for hit in hits if hit.person_id}
     for child in rest.microcosms.values():
         people[child.author_id] = child.author_version
         if child.latest is not None:
-            people |= item_page.summary_people([child.latest])
+            people |= item_summary.summary_people([child.latest])
     for entry in rest.huddles.values():
         people |= entry.people
     fetched = documents.fetch(
@@ -632,7 +639,7 @@ def _thing(
                 places_found[id], child, people, who.tree, who.view, who.site_id, unread=None
             )
     else:
-        summary = item_page.summary(
+        summary = item_summary.summary(
             hit.item,
             hit.times,
             people,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
-from forumapi.models.content import item_page, type_specific_fields
+from forumapi.models.content import item_page, item_summary, type_specific_fields
 
 SHOWN: Final = 25
 
@@ -15,7 +15,7 @@ SHOWN: Final = 25
 HOTTEST = Query(
     "trending.hottest",
     f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
+    SELECT {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES},
            {item_page.new_comments()}, {type_specific_fields.MINE}
       FROM (SELECT i.*, t.score
               FROM trending_scores t
@@ -25,14 +25,14 @@ HOTTEST = Query(
                AND i.item_id <> ALL(%(ignored)s::bigint[]) AND i.item_type_id = ANY(%(kinds)s::smallint[])
              ORDER BY t.score DESC, t.item_id DESC
              LIMIT %(shown)s) i
-      {item_page.SUMMARY_JOINS}
+      {item_summary.SUMMARY_JOINS}
      ORDER BY i.score DESC, i.item_id DESC""",
     replica=Replica.ALL,
 )
 
 
 class Hot(NamedTuple):
-    """Trending item. `row` and `times`: columns for item_page.summary; `new`: number of comments that are new to the
+    """Trending item. `row` and `times`: columns for item_summary.summary; `new`: number of comments that are new to the
     viewer, None if nothing in it is unread; `mine`: the viewer's part of its details.
     """
 
@@ -65,5 +65,5 @@ def hottest(
         kinds=sorted(kinds),
         shown=SHOWN,
     )
-    width = item_page.SUMMARY_WIDTH
+    width = item_summary.SUMMARY_WIDTH
     return [Hot(row[:width], row[width:-2], row[-2], row[-1]) for row in rows]

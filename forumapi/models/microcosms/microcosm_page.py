@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Encoded, Query, Replica, Row, encoded
-from forumapi.models.content import item_page, type_specific_fields
+from forumapi.models.content import item_page, item_summary, type_specific_fields
 from forumapi.models.microcosms import microcosm_links, microcosm_summary
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
 from forumapi.models.microcosms.microcosm_summary import (
@@ -69,8 +69,8 @@ PAGE = Query(
                                  WHEN %(offset)s + %(limit)s <= a + sticky + b THEN sticky
                                  ELSE %(offset)s + %(limit)s - a - b END) AS past
           FROM head, (SELECT %(a)s::bigint AS a, %(b)s::bigint AS b) AS known)
-    SELECT {item_page.SUMMARY_COLUMNS},
-           {item_page.SUMMARY_TIMES},
+    SELECT {item_summary.SUMMARY_COLUMNS},
+           {item_summary.SUMMARY_TIMES},
            h.microcosm_id, h.version, h.title, h.created_by, ha.version, coalesce(h.edited_by, 0),
            coalesce(he.version, 0), h.edit_reason, h.items::int, h.sticky::int,
            h.created, h.edited, h.description, h.visibility, {page_cache.SNAPSHOT}
@@ -93,7 +93,7 @@ PAGE = Query(
      ORDER BY i.is_sticky DESC, i.last_activity DESC, i.item_id DESC""",
     replica=Replica.ACKNOWLEDGED,
 )
-_HEAD: Final = item_page.SUMMARY_WIDTH + item_page.TIMES_WIDTH
+_HEAD: Final = item_summary.SUMMARY_WIDTH + item_summary.TIMES_WIDTH
 _HEAD_STAMPED: Final = 10
 
 # As item_page.READ_TIME for items `i` of the microcosm, whose own mark is looked up once.
@@ -316,8 +316,8 @@ def _read(tx: Reader, scope: MicrocosmScope) -> CachedPage[MicrocosmHead] | None
         return None
     *head, snapshot = rows[0][_HEAD:]
     shown = [row for row in rows if row[0] is not None]
-    items = [row[: item_page.SUMMARY_WIDTH] for row in shown]
-    times = [row[item_page.SUMMARY_WIDTH : _HEAD] for row in shown]
+    items = [row[: item_summary.SUMMARY_WIDTH] for row in shown]
+    times = [row[item_summary.SUMMARY_WIDTH : _HEAD] for row in shown]
     item_total, sticky_total = head[8], head[9]
     before = len(sticky) + sticky_total
     start, end = at.offset, at.offset + at.limit
@@ -466,7 +466,7 @@ def _entry(
     *,
     unread: bool,
 ) -> bytes:
-    """Return the JSON of a child microcosm as a list entry, wrapped by item_page.container; parameters as in
+    """Return the JSON of a child microcosm as a list entry, wrapped by item_summary.container; parameters as in
     microcosm_summary.summary. The JSON is kept with `view`, and made anew if the child's row differs.
     """
     key = ("entry", child.id, unread, child.mine)
@@ -474,7 +474,7 @@ def _entry(
     if made is not None and made[0] == child:
         return made[1]
     new = microcosm_summary.summary(fragment, child, people, tree, view, site_id, unread=unread)
-    entry = item_page.container(itemtypes.MICROCOSM, new)
+    entry = item_summary.container(itemtypes.MICROCOSM, new)
     view.keep(key, (child, entry))
     return entry
 
@@ -495,7 +495,7 @@ def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
     version by id.
     """
     head = seen.head
-    people = item_page.summary_people(head.items)
+    people = item_summary.summary_people(head.items)
     people[head.author_id] = head.author_version
     if head.editor_id:
         people[head.editor_id] = head.editor_version
@@ -505,7 +505,7 @@ def wanted(seen: MicrocosmView) -> dict[Any, dict[int, int]]:
         microcosms[child.id] = child.version
         people[child.author_id] = child.author_version
         if child.latest is not None:
-            people.update(item_page.summary_people([child.latest]))
+            people.update(item_summary.summary_people([child.latest]))
     return {microcosm_summary.SUMMARY: microcosms, profile_summary.SUMMARY: people}
 
 
@@ -541,7 +541,7 @@ def entries(
 
     def items(sticky: bool) -> list[bytes]:
         return [
-            item_page.entry(
+            item_summary.entry(
                 row,
                 times,
                 people,

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Encoded, Query, Replica, Row
-from forumapi.models.content import item_page, type_specific_fields
+from forumapi.models.content import item_summary, type_specific_fields
 from forumapi.models.microcosms import microcosm_links
 from forumapi.models.microcosms.microcosm_counters import LISTED_TYPES
 from forumapi.models.pages.document_reader import Documents, Kind, Loaded
@@ -89,7 +89,7 @@ SUMMARY: Final = Kind("microcosm/1", _load_summaries)
 # ---------------------------------------------------------------- children, and what is unread in them
 
 NOT_IGNORED: Final = "i.item_id <> ALL(%(ignored)s::bigint[])"
-_WIDTH: Final = item_page.SUMMARY_WIDTH + item_page.TIMES_WIDTH
+_WIDTH: Final = item_summary.SUMMARY_WIDTH + item_summary.TIMES_WIDTH
 
 # Child microcosms with the sums of their subtrees, one row each, from base counters and unfolded deltas. The last
 # column belongs to the viewer: null in the cached part of a page.
@@ -119,8 +119,8 @@ _CHILDREN: Final = f"""
                         ARRAY[]::bigint[]) AS children
           FROM counted c
          GROUP BY c.top)
-    SELECT {item_page.SUMMARY_COLUMNS},
-           {item_page.SUMMARY_TIMES},
+    SELECT {item_summary.SUMMARY_COLUMNS},
+           {item_summary.SUMMARY_TIMES},
            g.top, m.version, m.created_by, ma.version, g.items, g.comments, g.children,
            g.item_id IS NOT NULL AND i.item_id IS NULL, {{mine}}
       FROM grouped g
@@ -146,7 +146,7 @@ CHILDREN_OF_MINE = Query(
 
 # The most recently active item of each subtree for a viewer who ignores the one that the counters name.
 _LATEST: Final = f"""
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES}, {{mine}}, i.top
+    SELECT {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES}, {{mine}}, i.top
       FROM (SELECT DISTINCT ON (u.top) u.top, one.*
               FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
               CROSS JOIN LATERAL (
@@ -155,7 +155,7 @@ _LATEST: Final = f"""
                      AND i.item_type_id IN ({LISTED_TYPES}) AND {NOT_IGNORED}
                    ORDER BY i.last_activity DESC LIMIT 1) one
              ORDER BY u.top, one.last_activity DESC) i
-      {item_page.SUMMARY_JOINS}"""
+      {item_summary.SUMMARY_JOINS}"""
 LATEST = Query(
     "microcosm_summary.latest", _LATEST.format(mine="NULL::text"), replica=Replica.ACKNOWLEDGED
 )
@@ -251,8 +251,8 @@ def children(
     rows = tx.rows(CHILDREN_OF_MINE, me=me, **given) if me else tx.rows(CHILDREN, **given)
     for row in rows:
         *columns, is_hidden, mine = row[_WIDTH:]
-        latest: Row | None = row[: item_page.SUMMARY_WIDTH] if row[0] is not None else None
-        times = row[item_page.SUMMARY_WIDTH : _WIDTH]
+        latest: Row | None = row[: item_summary.SUMMARY_WIDTH] if row[0] is not None else None
+        times = row[item_summary.SUMMARY_WIDTH : _WIDTH]
         if is_hidden:
             hidden.append(columns[0])
         found[columns[0]] = ChildMicrocosm._make((*columns, latest, times, mine))
@@ -306,7 +306,7 @@ def latest_items(
     if not tops:
         return {}
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
-    width = item_page.SUMMARY_WIDTH
+    width = item_summary.SUMMARY_WIDTH
     given = {"site_id": site_id, "ids": ids, "tops": owners, "ignored": ignored}
     rows = tx.rows(LATEST_OF_MINE, me=me, **given) if me else tx.rows(LATEST, **given)
     return {row[-1]: LatestItem(row[:width], row[width:-2], row[-2]) for row in rows}
@@ -388,10 +388,10 @@ def summary(
     links = b",".join([microcosm_links.child_link(tree, view, id) for id in below])
     recent = b""
     if child.latest is not None:
-        latest = item_page.summary(
+        latest = item_summary.summary(
             child.latest, child.times, people, tree, view, unread=None, mine=child.mine
         )
-        recent = b',"mostRecentUpdate":' + item_page.container(child.latest[1], latest)
+        recent = b',"mostRecentUpdate":' + item_summary.container(child.latest[1], latest)
     flag = b"" if unread is None else b',"unread":true' if unread else b',"unread":false'
     return json_fragments.fill(
         fragment,

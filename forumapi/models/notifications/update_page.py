@@ -17,7 +17,13 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
-from forumapi.models.content import comment_documents, huddle_page, item_page, type_specific_fields
+from forumapi.models.content import (
+    comment_documents,
+    huddle_page,
+    item_page,
+    item_summary,
+    type_specific_fields,
+)
 from forumapi.models.content.comment_documents import CommentRow, ParentLink
 from forumapi.models.notifications.update_types import (
     APPEAL_DECIDED,
@@ -271,8 +277,8 @@ LIST = Query(
           FROM wanted i
          ORDER BY i.created DESC, i.update_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT n.total, {_ENTRY}, {comment_documents.COLUMNS.format(unread="false")}, {item_page.SUMMARY_COLUMNS},
-           {type_specific_fields.MINE}, {item_page.SUMMARY_TIMES}, e.created
+    SELECT n.total, {_ENTRY}, {comment_documents.COLUMNS.format(unread="false")}, {item_summary.SUMMARY_COLUMNS},
+           {type_specific_fields.MINE}, {item_summary.SUMMARY_TIMES}, e.created
       FROM (SELECT count(*) AS total FROM wanted) n
       LEFT JOIN page e ON true
       LEFT JOIN profiles x ON x.site_id = %(site_id)s AND x.profile_id = e.created_by
@@ -280,7 +286,7 @@ LIST = Query(
       LEFT JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.comment_id
       LEFT {comment_documents.JOINS.lstrip()}
       LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id
-      LEFT {item_page.SUMMARY_JOINS.lstrip()}
+      LEFT {item_summary.SUMMARY_JOINS.lstrip()}
       LEFT JOIN LATERAL (
             SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
                    array_agg((SELECT p.version FROM profiles p
@@ -323,9 +329,9 @@ class UpdateEntry(NamedTuple):
     participant_ids: list[int] | None
     participant_versions: list[int] | None
     stub: CommentRow
-    row: Row  # item_page.SUMMARY_COLUMNS
+    row: Row  # item_summary.SUMMARY_COLUMNS
     mine: str | None
-    times: Row  # item_page.SUMMARY_TIMES
+    times: Row  # item_summary.SUMMARY_TIMES
     created: datetime.datetime
 
     @property
@@ -349,7 +355,7 @@ class UpdateEntry(NamedTuple):
             found.update(zip(self.participant_ids, self.participant_versions, strict=True))
         if self.stub.id:
             found |= comment_documents.profiles_of([self.stub])
-        return found | item_page.summary_people([self.row])
+        return found | item_summary.summary_people([self.row])
 
 
 def page(
@@ -459,8 +465,8 @@ def _entry(row: Row) -> UpdateEntry:
     at = _WIDTH
     stub = CommentRow(*row[at : at + comment_documents.WIDTH])
     at += comment_documents.WIDTH
-    summary = row[at : at + item_page.SUMMARY_WIDTH]
-    at += item_page.SUMMARY_WIDTH
+    summary = row[at : at + item_summary.SUMMARY_WIDTH]
+    at += item_summary.SUMMARY_WIDTH
     return UpdateEntry._make((*row[:_WIDTH], stub, summary, row[at], row[at + 1 : -1], row[-1]))
 
 
@@ -513,7 +519,7 @@ def _document(
         if parent_type == itemtypes.HUDDLE:
             parent = huddle_page.summary(_huddle(one), people)
         else:
-            parent = item_page.summary(
+            parent = item_summary.summary(
                 one.row, one.times, people, tree, view, unread=None, mine=one.mine
             )
     data: dict[str, Any] = {}

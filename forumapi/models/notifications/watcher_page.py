@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
-from forumapi.models.content import huddle_page, item_page, type_specific_fields
+from forumapi.models.content import huddle_page, item_page, item_summary, type_specific_fields
 from forumapi.models.content.huddle_page import HuddleRow
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
@@ -54,7 +54,7 @@ PAGE = Query(
         SELECT m.* FROM mine m
          ORDER BY m.last_notified DESC NULLS FIRST, m.item_type_id, m.item_id DESC
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
+    SELECT {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES},
            (SELECT count(*) FROM mine), people.ids, people.versions, {type_specific_fields.MINE}, {_NEW}, w.watcher_id,
            w.item_type_id, w.item_id, w.last_notified, w.send_email, w.send_sms, coalesce(p.version, 0)
       FROM (SELECT 1) AS one
@@ -72,8 +72,8 @@ PAGE = Query(
      ORDER BY w.last_notified DESC NULLS FIRST, w.item_type_id, w.item_id DESC""",
     replica=Replica.ACKNOWLEDGED,
 )
-_TIMES: Final = item_page.SUMMARY_WIDTH
-_OWN: Final = _TIMES + item_page.TIMES_WIDTH
+_TIMES: Final = item_summary.SUMMARY_WIDTH
+_OWN: Final = _TIMES + item_summary.TIMES_WIDTH
 
 
 class WatcherEntry(NamedTuple):
@@ -130,11 +130,11 @@ class WatcherPage(NamedTuple):
                 people[entry.item_id] = entry.version
             elif entry.huddle is not None:
                 people |= entry.huddle.people
-        people |= item_page.summary_people([entry.row for entry in self.entries if entry.row])
+        people |= item_summary.summary_people([entry.row for entry in self.entries if entry.row])
         for child in self.microcosms.values():
             people[child.author_id] = child.author_version
         latest = [child.latest for child in self.microcosms.values() if child.latest]
-        people |= item_page.summary_people(latest)
+        people |= item_summary.summary_people(latest)
         places = {child.id: child.version for child in self.microcosms.values()}
         return {microcosm_summary.SUMMARY: places, profile_summary.SUMMARY: people}
 
@@ -205,7 +205,7 @@ class WatcherPage(NamedTuple):
                 )
             if entry.huddle is not None:
                 return huddle_page.summary(entry.huddle, people)
-            return item_page.summary(
+            return item_summary.summary(
                 entry.row,
                 entry.times,
                 people,

@@ -1,1 +1,1 @@
-"""Pages of lists: their totals, their cache and its revalidation."""
+"""Pages of lists: their totals, their cache and its revalidation; and which page of an item holds a comment."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
-from forumapi.models.content import item_page
+from forumapi.models.content import item_summary
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.microcosms.microcosm_summary import ChildMicrocosm
 from forumapi.models.people import profile_summary
@@ -44,7 +44,7 @@ PAGE = Query(
          WHERE s.title IS NOT NULL
          ORDER BY place
          LIMIT %(limit)s OFFSET %(offset)s)
-    SELECT {item_page.SUMMARY_COLUMNS}, {item_page.SUMMARY_TIMES},
+    SELECT {item_summary.SUMMARY_COLUMNS}, {item_summary.SUMMARY_TIMES},
            (SELECT count(*) FROM seen s WHERE s.title IS NOT NULL), coalesce(g.item_type_id, 0::smallint),
            coalesce(g.item_id, 0), coalesce(p.version, 0)
       FROM (SELECT 1) AS one
@@ -58,8 +58,8 @@ PAGE = Query(
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
      ORDER BY g.place""",
 )
-_TIMES: Final = item_page.SUMMARY_WIDTH
-_ENTRY: Final = _TIMES + item_page.TIMES_WIDTH
+_TIMES: Final = item_summary.SUMMARY_WIDTH
+_ENTRY: Final = _TIMES + item_summary.TIMES_WIDTH
 
 
 class IgnoredPage(NamedTuple):
@@ -87,7 +87,9 @@ class IgnoredPage(NamedTuple):
         """Return the documents that the entries are made of, as `Documents.fetch` takes them: by kind of document,
         version by id.
         """
-        people = self.profiles | item_page.summary_people([row for row, _ in self.items.values()])
+        people = self.profiles | item_summary.summary_people(
+            [row for row, _ in self.items.values()]
+        )
         people |= {child.author_id: child.author_version for child in self.microcosms.values()}
         places = {child.id: child.version for child in self.microcosms.values()}
         return {microcosm_summary.SUMMARY: places, profile_summary.SUMMARY: people}
@@ -151,7 +153,7 @@ def entries(
             summary = _place(found.microcosms.get(id), places, people, tree, view, site_id)
         else:
             row, times = found.items[id]
-            summary = item_page.summary(row, times, people, tree, view, unread=None)
+            summary = item_summary.summary(row, times, people, tree, view, unread=None)
         if summary is not None:
             head = dumps({"itemType": itemtypes.name_of(kind), "itemId": id})[:-1]
             made.append(b'%b,"item":%b}' % (head, summary))
