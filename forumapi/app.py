@@ -11,7 +11,7 @@ from forumapi.cache.document_cache import OVERHEAD, Cache
 from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.checks import check_queue, check_settings
 from forumapi.checks.check_worker import CheckWorker
-from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
+from forumapi.config import site_weights
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.standby import StandbyPool
 from forumapi.errors import Unavailable
@@ -39,6 +39,7 @@ from forumapi.observability.metrics_push import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.realtime.event_pump import Live
 from forumapi.request import routing, tracing
+from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.handler import Handler
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
@@ -161,9 +162,10 @@ class App(Services):
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )
         self.templates = {url: routing.template(url) for url in (*root, *site)}
+        self.gate = AdmissionGate(config.database_connections)
         self.reporter = Reporter(
             lambda: self.config,
-            sample=ProcessGauges(self.database, self.live).sample,
+            sample=ProcessGauges(self.database, self.live, self.gate).sample,
             platform=lambda: platform_health.collect(self.database, self.config.backup_status_path),
             leads=lambda: self.sequencer.leads,
         )
@@ -187,7 +189,13 @@ class App(Services):
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
-        self.guest_semaphore = KeyedSemaphore(config.guest_concurrency_per_address)
+        self.gate.apply(
+            percent=config.database_percent_per_site,
+            address_limit=config.guest_concurrency_per_address,
+            queue=config.queue_per_site,
+            wait_s=config.queue_wait_s,
+            weights=site_weights(config.site_weights),
+        )
 
     def start(self) -> bool:
         """Open connections and start the background threads of this process; return False if the database can't be

@@ -143,6 +143,19 @@ def _front_end(value: str) -> str | None:
     return None
 
 
+_WEIGHT: Final = re.compile(r"([a-z0-9-]+) ([1-9][0-9]{0,2})")
+
+
+def _site_weight(value: str) -> str | None:
+    return None if _WEIGHT.fullmatch(value) else "must look like: bikes 3"
+
+
+def site_weights(texts: tuple[str, ...]) -> dict[str, int]:
+    """Return the weights of sites by key, from the setting `site_weights`; of a site named twice the last counts."""
+    pairs = (text.split(" ") for text in texts)
+    return {key: int(weight) for key, weight in pairs}
+
+
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
@@ -605,6 +618,34 @@ class Config:
         "Reads of one guest address that a worker is busy with at a time, others wait; 0: no limit.",
         reload=True,
         rule=_between(0, 10_000),
+    )
+    database_percent_per_site: int = _setting(
+        75,
+        "percent",
+        "Part of a worker's database_connections that requests of one site may hold at a time; others wait.",
+        reload=True,
+        rule=_between(1, 100),
+    )
+    queue_per_site: int = _setting(
+        500,
+        "requests",
+        "Requests of one site that wait in a busy worker, of members and of guests so many each; more are 503.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
+    queue_wait_s: int = _setting(
+        10,
+        "seconds",
+        "How long a request waits for the turn of its site in a busy worker; then 503.",
+        reload=True,
+        rule=_between(1, 600),
+    )
+    site_weights: tuple[str, ...] = _setting(
+        (),
+        "names",
+        "Share of each site in a busy worker, as 'bikes 3': three times that of a site not named, whose weight is 1.",
+        reload=True,
+        rule=_each(_site_weight),
     )
     comment_rate_per_minute: int = _setting(
         60,

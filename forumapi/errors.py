@@ -256,6 +256,18 @@ class Unavailable(ApiError):
         super().__init__(message, code=code, headers=(("Retry-After", "1"),))
 
 
+class SiteBusy(Unavailable):
+    """503: requests of this site alone wait for so long that no further one may; nothing was written.
+    `retry_after_s`: seconds for the header Retry-After.
+    """
+
+    own_name = "site_busy"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many requests of this site are waiting")
+        self.headers = (("Retry-After", str(retry_after_s)),)
+
+
 class OutcomeUnknown(BadGateway):
     """502: the database did not answer a commit in time, so that the write may or may not have happened.
 

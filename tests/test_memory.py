@@ -509,7 +509,14 @@ BRIEF = """
     models.people.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.tracing.Trace.steps
-    concurrency.keyed_semaphore._Entry.waiting concurrency.keyed_semaphore.KeyedSemaphore._entries
+    request.admission.deficit_round_robin.SiteQueue.members request.admission.deficit_round_robin.SiteQueue.guests
+    request.admission.deficit_round_robin.SiteQueue.lanes
+    request.admission.deficit_round_robin.DeficitRoundRobin.sites
+    request.admission.deficit_round_robin.DeficitRoundRobin._new
+    request.admission.deficit_round_robin.DeficitRoundRobin._old
+    request.admission.deficit_round_robin.DeficitRoundRobin._held
+    request.admission.deficit_round_robin.DeficitRoundRobin._parked
+    request.admission.admission_gate.AdmissionGate._refused request.admission.admission_gate.AdmissionGate._in_work
     updates.dispatch._EventDispatch._passed_over
     checks.check_settings.CheckSettings.domains checks.check_settings.CheckSettings.rates
 

@@ -410,6 +410,17 @@ DATABASE_CONNECTIONS: Final = Gauge(
 DATABASE_WAITING: Final = Gauge(
     "forumapi_database_waiting", "Requests that wait for a connection now."
 )
+ADMISSION_RUNNING: Final = Gauge("forumapi_admission_running", "Requests in work now.")
+ADMISSION_WAITING: Final = Gauge(
+    "forumapi_admission_waiting", "Requests that wait for their site's turn now."
+)
+ADMISSION_SITES: Final = Gauge("forumapi_admission_sites", "Sites of which some wait, by worker.")
+ADMISSION_WAIT: Final = Timing(
+    "forumapi_admission_wait_seconds", "Time that a request waited for its site's turn."
+)
+ADMISSION_REFUSED: Final = Counter(
+    "forumapi_admission_refused_total", "Requests that got no turn.", "reason"
+)
 REPLICA_READS: Final = Counter(
     "forumapi_replica_reads_total",
     "Statements that a standby may answer, and how they fared.",

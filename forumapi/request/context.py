@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from forumapi.database.connections import Reader, Transaction
     from forumapi.models.access.identity import Identity
     from forumapi.models.sites.site import Site
+    from forumapi.request.admission.admission_gate import Admission
     from forumapi.request.rate_limit import Allowance
     from forumapi.request.services import Services
     from forumapi.wire.json_envelope import EnvelopeSwitches
@@ -109,6 +110,7 @@ class Context:
     __slots__ = (
         "_paging",
         "_paging_error",
+        "admission",
         "allowance",
         "app",
         "args",
@@ -137,6 +139,7 @@ class Context:
         "writer",
     )
 
+    admission: Admission | None
     allowance: Allowance | None
     app: Services
     args: dict[str, Any]
@@ -174,6 +177,7 @@ class Context:
         self.body = None
         self.can = 0
         self.located = None
+        self.admission = None
         self.raw_body = b""
         self.route = ""
         self.allowance = None
@@ -211,12 +215,15 @@ class Context:
         self.reader.seconds += tx.seconds
 
     def end_writer(self) -> None:
-        """Roll back the request's transaction and give its connection back: call it before anything is written.
+        """Roll back the request's transaction, give its connection and its place among requests in work back: call it
+        before anything is written.
 
         For methods that commit transactions of their own, or wait for other servers. The request's time limit no longer
         answers that nothing was written.
         """
         self.writer.end()
+        if self.admission is not None:
+            self.admission.end()
         self.environ["forumapi.is_committing"] = True
 
     @property

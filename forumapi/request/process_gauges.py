@@ -1,4 +1,4 @@
-"""Gauges of this web process: CPU, memory, sockets, connections to the database, lines lost by the log."""
+"""Gauges of this web process: CPU, memory, sockets, connections to the database, waiting requests, lost log lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from forumapi.database.connections import Database
 from forumapi.observability import log, metrics
 from forumapi.observability.log import logger
 from forumapi.realtime.event_pump import Live
+from forumapi.request.admission.admission_gate import AdmissionGate
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -17,8 +18,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class ProcessGauges:
     """Gauges of this web process; `sample` is called once a second."""
 
-    def __init__(self, database: Database, live: Live) -> None:
+    def __init__(self, database: Database, live: Live, gate: AdmissionGate) -> None:
         self._database = database
+        self._gate = gate
         self._live = live
         self._cpu_s = 0.0
         self._lines_lost = 0
@@ -33,6 +35,7 @@ class ProcessGauges:
         metrics.WORKER_MEMORY.set(pages * _PAGE)
         metrics.SOCKETS.set(self._live.connections)
         self._database.sample_gauges()
+        self._gate.sample_gauges()
         lost = log.lost() - self._lines_lost
         if lost:
             self._lines_lost += lost

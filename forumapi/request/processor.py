@@ -26,10 +26,11 @@ from forumapi.request import (
     routing,
     steps_of_get,
 )
+from forumapi.request.admission import request_admission
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, MODERATE, OWNER, READ, Handler, HandlerOperation
 from forumapi.request.handler_results import Answer, Answered, Done, Found, Result
-from forumapi.wire import body, client_address, entity_tags
+from forumapi.wire import body, entity_tags
 from forumapi.wire.json_envelope import PLAIN
 
 if TYPE_CHECKING:
@@ -111,15 +112,12 @@ def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answe
     ctx.is_head = method == "HEAD"
     ctx.is_write = verb != "GET"
     caller.count(app, ctx, handler)
-    if verb == "GET" and (ctx.token or not handler.is_limited_per_guest):
-        answer = _read(app, ctx, handler, operation, method)
-    elif verb == "GET":
-        # A request that waits holds no connection: the one that asked for the site is given back.
-        ctx.reader.end()
-        with app.guest_semaphore.hold(client_address.network(ctx.ip)):
+    # A request that waits holds no connection: the one that asked for the site is given back.
+    ctx.reader.end()
+    if verb == "GET":
+        with request_admission.admit(app, ctx, handler, verb):
             answer = _read(app, ctx, handler, operation, method)
     else:
-        ctx.reader.end()
         answer = _receive(app, ctx, handler, operation, verb)
     if not handler.takes_idempotency_key:
         answer_conversion.forbid_storing(answer[1])
@@ -150,13 +148,16 @@ def _receive(
                 rate_counters.take(tx, most, ctx.front_end)
         if not handler.receive(ctx):
             _read_body(app, ctx)
-        return _write(app, ctx, handler, operation, verb)
+        # After the body: a client that sends slowly holds no place.
+        with request_admission.admit(app, ctx, handler, verb):
+            return _write(app, ctx, handler, operation, verb)
     if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
         clock(app.config.upload_timeout_s)
     caller.identify(app, ctx, handler, verb)
     with handler.take_files(ctx):
         ctx.reader.end()
-        return _write(app, ctx, handler, operation, verb)
+        with request_admission.admit(app, ctx, handler, verb):
+            return _write(app, ctx, handler, operation, verb)
 
 
 def _read_body(app: Services, ctx: Context) -> None:

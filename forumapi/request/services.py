@@ -9,7 +9,6 @@ from werkzeug.routing import MapAdapter
 
 from forumapi.cache.document_cache import Cache
 from forumapi.cache.lru_cache import Lru
-from forumapi.concurrency.keyed_semaphore import KeyedSemaphore
 from forumapi.config import Config
 from forumapi.database.connections import Database, Reader
 from forumapi.database.standby import StandbyPool
@@ -29,6 +28,7 @@ from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.event_pump import Live
+from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
 from forumapi.request.usage_counter import UsageCounter
@@ -87,6 +87,7 @@ class Services:
     # Addresses of the routing tables as logs show them.
     templates: Mapping[str, str]
     tracer: Tracer | None
+    gate: AdmissionGate
     # Settings that a reload applies at once.
     access: AccessLog | None
     server_timing_header: bool
@@ -97,4 +98,3 @@ class Services:
     cache_control: str
     token_buckets: Buckets
     address_buckets: AddressBuckets
-    guest_semaphore: KeyedSemaphore

@@ -6,12 +6,15 @@ so this module serves our application alone, whose answers are whole.
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Final
 
+from gevent.monkey import get_original
 from gunicorn.http import errors
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
@@ -27,6 +30,11 @@ Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 # Errors of a body that ends early, and of any malformed body.
 _CUT_OFF: Final = (errors.NoMoreData, ConnectionError)
 _BROKEN: Final = (errors.ParseException, *_CUT_OFF)
+
+# gevent's own would switch to other requests.
+_poll: Final = get_original("select", "poll")
+# State of a TCP connection whose other end was closed (tcp_info.tcpi_state of Linux).
+_CLOSE_WAIT: Final = 8
 
 # Statuses whose answer has no body (RFC 9110).
 _BARE: Final = ("204", "304")
@@ -130,6 +138,7 @@ def environ(
         "wsgi.url_scheme": request.scheme,
         "wsgi.input": Input(request.body),
         "gunicorn.socket": client,
+        "forumapi.is_gone": partial(is_gone, client),
         "REQUEST_METHOD": request.method,
         "QUERY_STRING": request.query,
         "RAW_URI": request.uri,
@@ -151,6 +160,20 @@ def environ(
         key = "HTTP_" + name.replace("-", "_")
         made[key] = f"{made[key]},{value}" if key in made else value
     return made
+
+
+def is_gone(client: Any) -> bool:
+    """Return True if the client has closed its end of this socket; False after our own end alone was shut down."""
+    try:
+        poller = _poll()
+        poller.register(client.fileno(), 0)  # hang-ups and errors are reported unasked
+        if poller.poll(0):
+            return True
+        if client.family == socket.AF_UNIX:
+            return False
+        return int(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]) == _CLOSE_WAIT
+    except (OSError, ValueError):
+        return True
 
 
 _date: tuple[int, str] = (0, "")

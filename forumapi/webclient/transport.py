@@ -113,11 +113,13 @@ class InProcess:
             "wsgi.multithread": True,
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
+            "forumapi.is_page": True,
         }
         if "HTTP_X_FORWARDED_FOR" in outer:
             environ["HTTP_X_FORWARDED_FOR"] = outer["HTTP_X_FORWARDED_FOR"]
-        if "forumapi.time_limit" in outer:
-            environ["forumapi.time_limit"] = outer["forumapi.time_limit"]
+        for key in ("forumapi.time_limit", "forumapi.is_gone"):
+            if key in outer:
+                environ[key] = outer[key]
         for name, value in headers.items():
             if name not in HEADERS:
                 raise ValueError(f"{name} is no header of the website's calls")

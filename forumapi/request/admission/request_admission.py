@@ -1,0 +1,35 @@
+"""Admission of one request: its price, its class and its client, as the gate needs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forumapi.request.admission import route_prices
+from forumapi.request.admission.admission_gate import Admission
+from forumapi.wire import client_address
+
+if TYPE_CHECKING:
+    from forumapi.request.context import Context
+    from forumapi.request.handler import Handler
+    from forumapi.request.services import Services
+
+
+def admit(app: Services, ctx: Context, handler: Handler, verb: str) -> Admission:
+    """Wait until the request may begin, and return its place, which `ctx.admission` is too.
+
+    A caller is a member here if this process has accepted the token before. Handlers whose answers take long without
+    much work wait for their turn and hold no place. Raises SiteBusy, TooMany, Unavailable.
+    """
+    is_member = bool(ctx.token) and app.token_buckets.knows(ctx.token)
+    is_limited = verb == "GET" and not ctx.token and handler.is_limited_per_guest
+    place = ctx.admission = app.gate.enter(
+        ctx.site.id,
+        ctx.site.key,
+        route_prices.price(verb, ctx.route, is_page="forumapi.is_page" in ctx.environ),
+        address=client_address.network(ctx.ip) if is_limited else "",
+        is_member=is_member,
+        is_gone=ctx.environ.get("forumapi.is_gone"),
+    )
+    if not handler.is_limited_per_guest:
+        place.end()
+    return place

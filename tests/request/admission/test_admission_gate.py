@@ -1,0 +1,175 @@
+"""The gate lets requests through, has them wait in turns, and refuses those of the site that asks too much."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from forumapi.errors import SiteBusy, TooMany, Unavailable
+from forumapi.request.admission.admission_gate import Admission, AdmissionGate
+
+
+def gate(most: int = 1, **settings: object) -> AdmissionGate:
+    made = AdmissionGate(most)
+    given = {
+        "percent": 100,
+        "address_limit": 0,
+        "queue": 100,
+        "wait_s": 10,
+        "weights": {},
+    } | settings
+    made.apply(**given)  # type: ignore[arg-type]
+    return made
+
+
+@contextmanager
+def waiting(
+    at: AdmissionGate, *requests: tuple[str, dict[str, object]]
+) -> Iterator[list[tuple[str, Admission | Exception]]]:
+    """Have requests wait in this order, each in a thread; yields what became of them, in the order in which it did."""
+    results: list[tuple[str, Admission | Exception]] = []
+
+    def ask(name: str, given: dict[str, object]) -> None:
+        number = ord(name[0])
+        try:
+            place: Admission | Exception = at.enter(number, name[0], 1.0, **given)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            place = error
+        results.append((name, place))
+        if isinstance(place, Admission):
+            place.end()
+
+    threads: list[threading.Thread] = []
+    for name, given in requests:
+        before = at._queue.count
+        threads.append(threading.Thread(target=ask, args=(name, given)))
+        threads[-1].start()
+        until(lambda: at._queue.count > before or not threads[-1].is_alive())  # noqa: B023
+    yield results
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_sites_and_members_have_their_turns() -> None:
+    at = gate(weights={"b": 3})
+    place = at.enter(ord("a"), "a", 1.0)
+    asked: list[tuple[str, dict[str, object]]] = [
+        ("a1", {}),
+        ("a2", {}),
+        ("a3", {}),
+        ("a4", {"is_member": True}),
+        ("b1", {}),
+        ("b2", {}),
+    ]
+    with waiting(at, *asked) as results:
+        assert not results
+        place.end()
+    assert [name for name, _ in results][:4] in (["a4", "b1", "a1", "b2"], ["a4", "b1", "b2", "a1"])
+    assert all(isinstance(result, Admission) for _, result in results)
+    at.enter(1, "c", 1.0).end()
+    assert not at._queue.sites
+    assert not at._queue.running
+
+
+def test_a_full_queue_refuses_the_site_that_filled_it_alone() -> None:
+    at = gate(queue=2)
+    place = at.enter(ord("a"), "a", 1.0)
+    with waiting(at, ("a1", {}), ("a2", {})):
+        with pytest.raises(SiteBusy) as refused:
+            at.enter(ord("a"), "a", 1.0)
+        with waiting(at, ("b1", {}), ("a3", {"is_member": True})) as others:
+            place.end()
+    assert ("Retry-After", "1") in refused.value.headers
+    assert all(isinstance(result, Admission) for _, result in others)
+
+
+def test_who_would_wait_too_long_is_refused_at_once_and_who_does_leaves_nothing_behind() -> None:
+    at = gate(wait_s=1)
+    place = at.enter(ord("a"), "a", 1.0)
+    began = time.monotonic()
+    with pytest.raises(SiteBusy):
+        at.enter(ord("a"), "a", 60_000.0)
+    assert time.monotonic() - began < 0.5
+    at._wait_s = 0.02
+    with pytest.raises(SiteBusy):
+        at.enter(ord("b"), "b", 1.0)
+    place.end()
+    at.enter(1, "c", 1.0).end()
+    assert not at._queue.sites
+
+
+def test_an_address_at_its_limit_waits_and_others_do_not() -> None:
+    at = gate(most=4, address_limit=1, wait_s=10)
+    with at.enter(1, "a", 1.0, address="x"):
+        with at.enter(1, "a", 1.0, address="y"), at.enter(1, "a", 1.0), at.enter(2, "b", 1.0):
+            pass
+        at._wait_s = 0.02
+        with pytest.raises(TooMany) as refused:
+            at.enter(1, "a", 1.0, address="x")
+    assert ("Retry-After", "1") in refused.value.headers
+    at.enter(1, "a", 1.0, address="x").end()
+    assert not at._queue.sites
+
+
+def test_clients_that_hang_up_free_their_places_and_cost_nobody_a_turn() -> None:
+    at = gate(queue=2)
+    gone = threading.Event()
+    place = at.enter(ord("a"), "a", 1.0)
+    with waiting(at, ("a1", {"is_gone": gone.is_set}), ("a2", {"is_gone": gone.is_set})) as results:
+        gone.set()
+        with ThreadPoolExecutor(1) as pool:
+            last = pool.submit(at.enter, ord("a"), "a", 1.0)
+            until(lambda: len(results) == 2)
+            place.end()
+            last.result(10).end()
+    assert [type(result).__base__ for _, result in results] == [Unavailable, Unavailable]
+    assert not at._queue.running
+
+
+def test_a_place_ends_once_with_whatever_is_raised_in_it() -> None:
+    at = gate()
+    for _ in range(3):
+        with pytest.raises(KeyError), at.enter(1, "a", 1.0) as place:
+            place.end()
+            raise KeyError
+    assert not at._queue.running
+    assert not at._queue.sites
+
+
+def test_settings_change_while_requests_wait() -> None:
+    at = gate(most=4, percent=25)
+    place = at.enter(1, "a", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(at.enter, 1, "a", 1.0)
+        until(lambda: at._queue.count == 1)
+        at.apply(percent=100, address_limit=0, queue=10, wait_s=10, weights={})
+        second.result(10).end()
+    place.end()
+    assert not at._queue.running
+
+
+def test_requests_that_are_stuck_hold_up_no_other_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = gate(most=2, percent=50)
+    stuck = [at.enter(1, "a", 1.0), at.enter(2, "b", 1.0)]
+    with ThreadPoolExecutor(1) as pool:
+        third = pool.submit(at.enter, 3, "c", 1.0)
+        until(lambda: at._queue.count == 1)
+        monkeypatch.setattr("forumapi.request.admission.admission_gate._STUCK_S", 0.0)
+        at.sample_gauges()
+        third.result(10).end()
+    for place in stuck:
+        place.end()
+    assert not at._in_work

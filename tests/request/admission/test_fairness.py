@@ -1,0 +1,76 @@
+"""Over HTTP: a site that is flooded takes no more than its share of a worker."""
+
+from __future__ import annotations
+
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.api import Api
+from tests.factories import Factory, Site
+from tests.fixtures import Server, running
+from tests.request.admission.flood import Client, Flood
+
+FLOODING = 48
+
+
+def test_a_flooded_site_keeps_requests_of_another_waiting_for_few_of_its_own(
+    api: Api, server: Server, make: Factory, bikes: Site, trains: Site
+) -> None:
+    flooded, other = make.conversation(bikes), make.conversation(trains)
+    head = f"GET {other.path} HTTP/1.1\r\nHost: {trains.host}\r\n"
+    passed = []
+    with Flood(server, bikes.host, flooded.path, FLOODING) as flood:
+        client = Client(server, head, "127.2.0.1")
+        flood.begin()
+        for _ in range(20):
+            client.ask()
+            status, before = flood.until(client)
+            assert status == 200
+            passed.append(before)
+        client.raw.close()
+    assert set(flood.statuses) == {200}
+    # First come, first served would be about as many as there are connections.
+    assert statistics.median(passed) <= FLOODING / 4
+
+
+def read(server: Server, site: Site, path: str, *, source: str, token: str = "") -> int:
+    """The status of one read from an address of this machine."""
+    connection = HTTPConnection(*server.address, timeout=30, source_address=(source, 0))
+    headers = {"Host": site.host} | ({"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+def test_a_guest_who_waits_for_the_database_holds_up_nobody_else(
+    database_url: str, make: Factory, bikes: Site, tmp_path: Path
+) -> None:
+    chat, search = make.conversation(bikes), "/api/v1/search?q=bolt"
+    with running(database_url, tmp_path, guest_concurrency_per_address="1") as server:
+        for path in (search, chat.path):  # what a process reads once is read
+            assert read(server, bikes, path, source="127.0.0.2") == 200
+        make.comment(chat)
+        with ThreadPoolExecutor(2) as pool, psycopg.connect(database_url) as locking:
+            locking.execute("LOCK TABLE search_documents IN ACCESS EXCLUSIVE MODE")
+            stuck = pool.submit(read, server, bikes, search, source="127.0.0.2")
+            while not locking.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'search_documents'::regclass"
+            ).fetchone():
+                assert not stuck.done()
+            behind = pool.submit(read, server, bikes, chat.path, source="127.0.0.2")
+
+            assert read(server, bikes, chat.path, source="127.0.0.3") == 200
+            token = bikes.member.token
+            assert read(server, bikes, chat.path, source="127.0.0.2", token=token) == 200
+            assert not behind.done()
+
+            locking.rollback()
+            assert stuck.result(20) == behind.result(20) == 200
