@@ -548,8 +548,9 @@ FIXED = """
     database.standby.StandbyPool._idle database.standby._NOTHING
     database.standby.StandbyPool._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
-    server.master.ForumMaster._leaving webclient.languages._dated webclient.languages._parsed
-    webclient.languages.language webclient.languages.number webclient.site_colours._sheet
+    server.master.ForumMaster._leaving webclient.dates_and_numbers._dated
+    webclient.dates_and_numbers._parsed webclient.dates_and_numbers.number webclient.languages.language
+    webclient.site_colours._sheet
     webclient.template_environment._text
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing

@@ -17,7 +17,7 @@ from forumapi.models.notifications import watcher, webhook
 from forumapi.models.people import criterion, ignore, read_mark
 from forumapi.models.rules import definition
 from forumapi.models.trust import action_kinds, dsa_terms
-from forumapi.updates import digest
+from forumapi.updates import digest_settings
 from forumapi.wire.openapi_enums import COMMENTABLE, type_names
 from forumapi.wire.schemas.updates_mail_webhooks import UpdateTypeName
 
@@ -45,7 +45,7 @@ NAMES: Final[Mapping[str, Iterable[str]]] = {
     "CriterionColumn": criterion.COLUMNS,
     "CriterionPredicate": criterion.PREDICATES,
     "DecisionGround": dsa_terms.GROUNDS,
-    "DigestFrequency": digest.FREQUENCIES,
+    "DigestFrequency": digest_settings.FREQUENCIES,
     "EventStatus": ("proposed", "upcoming", "postponed", "cancelled", "past"),
     "GrantType": GRANT_TYPES,
     "IgnorableType": type_names(ignore.IGNORABLE),

@@ -1,6 +1,7 @@
 """Digests: mail once a day or week, in the morning of the reader's time zone, with what is new and may be read.
 
-Not in v1. One statement queues all that are due; their content is read when they are sent.
+Not in v1. One statement queues all that are due; their content is read when they are sent. Profiles choose them in
+digest_settings.py.
 """
 
 from __future__ import annotations
@@ -10,45 +11,21 @@ import zoneinfo
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from psycopg import errors as pgerrors
-
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query, Row
-from forumapi.errors import Invalid
-from forumapi.models.content import event
-from forumapi.models.notifications import mail_suppression
-from forumapi.models.notifications.mail_suppression import Suppression
-from forumapi.updates.mail_context import MailContext
+from forumapi.updates.digest_settings import NOW, next_due
+from forumapi.updates.message_context import MessageContext
 
 if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
     from forumapi.permissions.evaluator import Tree
-
-NONE: Final = "none"
-FREQUENCIES: Final = (NONE, "daily", "weekly")
 
 # Digests queued by one run of the job; the next one queues the rest.
 MOST: Final = 20_000
 # Newest items of a site from which digests choose, and items in one digest.
 CANDIDATES: Final = 500
 SHOWN: Final = 20
-
-# First 07:00 after a time, of any day or of a Monday, in the reader's zone, correct across clock changes. By the
-# database's clock; tests pass a time.
-_NOW: Final = "coalesce(%(now)s::timestamptz, now())"
-_LOCAL: Final = f"({_NOW} AT TIME ZONE {{zone}})"
-_NEXT: Final = f"""
-           ((date_trunc({{unit}}, {_LOCAL}) + interval '7 hours'
-             + CASE WHEN {_LOCAL} >= date_trunc({{unit}}, {_LOCAL}) + interval '7 hours' THEN {{step}}
-                    ELSE interval '0' END) AT TIME ZONE {{zone}})"""
-
-
-def _next(frequency: str, zone: str) -> str:
-    unit = f"CASE {frequency} WHEN 'weekly' THEN 'week' ELSE 'day' END"
-    step = f"CASE {frequency} WHEN 'weekly' THEN interval '7 days' ELSE interval '1 day' END"
-    return _NEXT.format(zone=zone, unit=unit, step=step)
-
 
 # A zone unknown to the server is UTC. Due times that were missed are merged into one digest, which reaches back to the
 # last one.
@@ -59,7 +36,7 @@ QUEUE_DUE = Query(
     due AS MATERIALIZED (
         SELECT o.site_id, o.profile_id, o.digest, o.digest_due, o.send_email, o.time_zone
           FROM profile_options o
-         WHERE o.digest_due <= {_NOW}
+         WHERE o.digest_due <= {NOW}
          ORDER BY o.digest_due
          LIMIT %(limit)s
            FOR UPDATE SKIP LOCKED),
@@ -69,7 +46,7 @@ QUEUE_DUE = Query(
           LEFT JOIN zones z ON z.name = d.time_zone),
     moved AS (
         UPDATE profile_options o
-           SET digest_due = CASE WHEN k.digest <> 'none' THEN {_next("k.digest", "k.zone")} END
+           SET digest_due = CASE WHEN k.digest <> 'none' THEN {next_due("k.digest", "k.zone")} END
           FROM known k
          WHERE o.site_id = k.site_id AND o.profile_id = k.profile_id)
     INSERT INTO mail_outbox (site_id, cause, state, profile_id, since, created)
@@ -78,34 +55,12 @@ QUEUE_DUE = Query(
            'unwritten', k.profile_id,
            (k.digest_due AT TIME ZONE k.zone
             - CASE k.digest WHEN 'weekly' THEN interval '7 days' ELSE interval '1 day' END) AT TIME ZONE k.zone,
-           {_NOW}
+           {NOW}
       FROM known k
       JOIN sites s ON s.site_id = k.site_id AND NOT s.is_deleted
      WHERE k.digest <> 'none' AND k.send_email
         ON CONFLICT (cause) DO NOTHING""",
     scope=PLATFORM,
-)
-
-FIND = Query(
-    "digest.find",
-    f"""
-    SELECT coalesce(o.digest, 'none'), coalesce(o.time_zone, 'UTC'), o.digest_due, u.email, x.reason, x.detail,
-           x.created
-      FROM profiles p
-      JOIN users u ON u.user_id = p.user_id
-      LEFT JOIN profile_options o ON o.site_id = p.site_id AND o.profile_id = p.profile_id
-      LEFT JOIN mail_suppressions x ON x.address_hash = {mail_suppression.HASH}
-     WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s""",
-)
-
-CHOOSE = Query(
-    "digest.choose",
-    f"""
-    INSERT INTO profile_options AS o (site_id, profile_id, digest, time_zone, digest_due)
-    VALUES (%(site_id)s, %(profile_id)s, %(digest)s, %(zone)s,
-            CASE WHEN %(digest)s::text <> 'none' THEN {_next("%(digest)s::text", "%(zone)s::text")} END)
-        ON CONFLICT (site_id, profile_id) DO UPDATE
-       SET digest = EXCLUDED.digest, time_zone = EXCLUDED.time_zone, digest_due = EXCLUDED.digest_due""",
 )
 
 # Newest items of a site: the beginning of the index for each type, pinned items too.
@@ -145,20 +100,6 @@ UNREAD = Query(
 )
 
 
-class DigestSettings(NamedTuple):
-    """Digest settings of one profile. `digest`: none, daily or weekly; `time_zone`: its name, such as Europe/Berlin;
-    `due`: time of the next digest, None if there is none.
-
-    `bounce`: why the address `email`, the profile's, gets no mail; None if mail is sent to it.
-    """
-
-    digest: str
-    time_zone: str
-    due: datetime.datetime | None
-    email: str
-    bounce: Suppression | None
-
-
 class DigestItem(NamedTuple):
     """Item in a digest, with titles as stored (HTML-escaped). `is_new`: made since the reader's last digest, by others;
     False: others have only commented since.
@@ -169,37 +110,6 @@ class DigestItem(NamedTuple):
     title: str
     microcosm_title: str
     is_new: bool
-
-
-def find(tx: Reader, site_id: int, profile_id: int) -> DigestSettings:
-    """Return the digest settings of a profile, which must exist; those that are not stored are the defaults."""
-    row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
-    assert row is not None, "profiles ask for their own"
-    bounce = Suppression(*row[4:]) if row[4] else None
-    return DigestSettings._make((*row[:4], bounce))
-
-
-def choose(
-    tx: Transaction,
-    site_id: int,
-    profile_id: int,
-    digest: str,
-    time_zone: str,
-    now: datetime.datetime | None = None,
-) -> None:
-    """Set a profile's digest (`daily`, `weekly` or `none`) and time zone (by name), and thereby the time of the next
-    digest. Raises Invalid for another digest or an unknown time zone. `now`: for tests; None: the database's time.
-    """
-    if digest not in FREQUENCIES:
-        raise Invalid("digest", f"must be one of: {', '.join(FREQUENCIES)}")
-    if time_zone not in event.zones():
-        raise Invalid("timeZone", "must be the name of a time zone, such as Europe/Berlin")
-    try:
-        tx.run(
-            CHOOSE, site_id=site_id, profile_id=profile_id, digest=digest, zone=time_zone, now=now
-        )
-    except pgerrors.InvalidParameterValue:
-        raise Invalid("timeZone", "is not known to the database") from None
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
@@ -223,8 +133,8 @@ def local(when: datetime.datetime, zone: str) -> str:
 
 
 def read(
-    tx: Reader, site: Site, tree: Tree, readers: Sequence[MailContext]
-) -> Iterator[tuple[MailContext, list[DigestItem]]]:
+    tx: Reader, site: Site, tree: Tree, readers: Sequence[MessageContext]
+) -> Iterator[tuple[MessageContext, list[DigestItem]]]:
     """Yield (reader, items for the reader's digest) for each of `readers`, the contexts of digests on one site (`tree`:
     its microcosms): items by latest activity, newest first, SHOWN at most; two statements for all.
 
@@ -245,7 +155,7 @@ def read(
         yield context, [one for one in chosen[me] if (me, one.id) in unread][:SHOWN]
 
 
-def _readable(context: MailContext, tree: Tree, newest: Sequence[Row]) -> Iterator[DigestItem]:
+def _readable(context: MessageContext, tree: Tree, newest: Sequence[Row]) -> Iterator[DigestItem]:
     since = context.since or context.created
     me = context.profile_id
     ignored = set(context.ignored)

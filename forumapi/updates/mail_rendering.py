@@ -24,9 +24,16 @@ from forumapi.models.content import text_rendering
 from forumapi.models.notifications import update_types
 from forumapi.models.people import role_recomputation
 from forumapi.text.render import RENDERER_VERSION
-from forumapi.updates import decision_mail, digest, mail_context, mail_templates, unsubscribe
-from forumapi.updates.mail_context import MailContext
+from forumapi.updates import (
+    decision_mail,
+    digest,
+    mail_templates,
+    message_context,
+    sending_decision,
+    unsubscribe,
+)
 from forumapi.updates.mail_templates import CompiledTemplate, RenderedMail
+from forumapi.updates.message_context import MessageContext
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -89,7 +96,7 @@ class EmailWriter:
             site = self._sites.at(decision.site_id, decision.site_version, decision.acl_version, tx)
             made[decision.mail_id] = decision_mail.write(self._secret, site, decision)
         others = sorted(set(mail_ids) - {decision.mail_id for decision in decisions})
-        by_site: dict[int, list[MailContext]] = {}
+        by_site: dict[int, list[MessageContext]] = {}
         for context in self._contexts(tx, others) if others else ():
             by_site.setdefault(context.site_id, []).append(context)
         for site_id, found in by_site.items():
@@ -102,11 +109,11 @@ class EmailWriter:
             made |= self._of_site(tx, site, self._sites.tree(site, tx), found)
         return made
 
-    def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
+    def _contexts(self, tx: Reader, mail_ids: Sequence[int]) -> list[MessageContext]:
         """Read the contexts of the mails with these ids, in any order; mails whose reader is gone are left out. Roles
         of readers that are due to change with time are recomputed before, in transactions of their own.
         """
-        found = mail_context.read(tx, mail_ids)
+        found = message_context.read(tx, mail_ids)
         due: dict[int, set[int]] = {}
         for context in found:
             if context.is_due:
@@ -117,15 +124,15 @@ class EmailWriter:
         for site_id in sorted(due):
             with self._database.write() as writing:
                 role_recomputation.recompute_roles(writing, site_id, sorted(due[site_id]))
-        return mail_context.read(tx, mail_ids)
+        return message_context.read(tx, mail_ids)
 
     def _of_site(
-        self, tx: Reader, site: Site, tree: Tree, found: Iterable[MailContext]
+        self, tx: Reader, site: Site, tree: Tree, found: Iterable[MessageContext]
     ) -> dict[int, Written | Dropped]:
         made: dict[int, Written | Dropped] = {}
         digests = []
         for context in found:
-            reason = mail_context.objection(context, tree)
+            reason = sending_decision.objection(context, tree)
             if reason:
                 made[context.mail_id] = Dropped(reason)
             elif context.type == update_types.DIGEST:
@@ -139,7 +146,7 @@ class EmailWriter:
 
     # ------------------------------------------------------------ one mail
 
-    def _update(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> Written:
+    def _update(self, tx: Reader, site: Site, tree: Tree, context: MessageContext) -> Written:
         kind = mail_templates.KINDS[context.type]
         links = _Links(site, kind.name)
         values = {
@@ -164,7 +171,7 @@ class EmailWriter:
             html["body"] = self._body(tx, site, tree, context)
         return self._rendered(tx, site, context, values, {}, html)
 
-    def _body(self, tx: Reader, site: Site, tree: Tree, context: MailContext) -> str:
+    def _body(self, tx: Reader, site: Site, tree: Tree, context: MessageContext) -> str:
         """Return the HTML of the comment that a mail quotes, with links in place of frames; it is rendered anew if
         another version of the renderer made what is stored (C-36).
         """
@@ -186,7 +193,7 @@ class EmailWriter:
         return _FRAME.sub(r'<a href="\1">\1</a>', made)
 
     def _digest(
-        self, tx: Reader, site: Site, context: MailContext, news: list[digest.DigestItem]
+        self, tx: Reader, site: Site, context: MessageContext, news: list[digest.DigestItem]
     ) -> Written | Dropped:
         if not news and not context.unread_huddles:
             return Dropped("nothing is new")
@@ -215,7 +222,7 @@ class EmailWriter:
         self,
         tx: Reader,
         site: Site,
-        context: MailContext,
+        context: MessageContext,
         values: dict[str, str],
         words: dict[str, str],
         html: dict[str, str],
@@ -288,7 +295,7 @@ class _Links:
         return self._site.page(path) + self._mark
 
 
-def _title(context: MailContext) -> str:
+def _title(context: MessageContext) -> str:
     """Return the title of what the mail is about, HTML-escaped as stored."""
     title: str = context.title
     if context.type == update_types.NEW_USER:
@@ -298,7 +305,7 @@ def _title(context: MailContext) -> str:
     return title
 
 
-def _path(context: MailContext) -> str:
+def _path(context: MessageContext) -> str:
     """Return the path of the page that the mail links to (discovery 4.3)."""
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
@@ -307,7 +314,7 @@ def _path(context: MailContext) -> str:
     return itemtypes.href(context.item_type, context.item_id).removeprefix("/api/v1") + "/"
 
 
-def _thread(context: MailContext) -> str:
+def _thread(context: MessageContext) -> str:
     """Return a key that is the same for all mails about one item, so that mail programs group them; "" if there is no
     item.
     """

@@ -32,8 +32,8 @@ from forumapi.outbound import web_push_crypto
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.outbound.web_push_crypto import VapidKey
 from forumapi.text import sanitise
-from forumapi.updates import mail_context, push_queue
-from forumapi.updates.mail_context import MailContext
+from forumapi.updates import message_context, push_queue, sending_decision
+from forumapi.updates.message_context import MessageContext
 from forumapi.updates.push_queue import DueMessage, PushOutcome
 from forumapi.wire.json_fragments import dumps
 
@@ -230,12 +230,12 @@ class PushSender(PollingThread):
 
     def _contexts(
         self, tx: Reader, messages: Sequence[DueMessage]
-    ) -> Mapping[tuple[int, int], MailContext]:
+    ) -> Mapping[tuple[int, int], MessageContext]:
         """Return the contexts of messages by (site id, message id), without messages that are gone. Roles of readers
         that are due to change with time are recomputed before, in transactions of their own.
         """
         keys = [message.site_id for message in messages], [message.id for message in messages]
-        found = mail_context.of_messages(tx, *keys)
+        found = message_context.of_messages(tx, *keys)
         due: dict[int, set[int]] = {}
         for context in found:
             if context.is_due:
@@ -245,11 +245,11 @@ class PushSender(PollingThread):
             for site_id in sorted(due):
                 with self._database.write() as writing:
                     role_recomputation.recompute_roles(writing, site_id, sorted(due[site_id]))
-            found = mail_context.of_messages(tx, *keys)
+            found = message_context.of_messages(tx, *keys)
         return {(context.site_id, context.mail_id): context for context in found}
 
     def _text(
-        self, tx: Reader, context: MailContext | None, reader: Identity | None
+        self, tx: Reader, context: MessageContext | None, reader: Identity | None
     ) -> bytes | str:
         """Return the text of a message (JSON) as bytes, or as str the reason why the message must not be sent.
         `context` None: the message is gone. `reader`: present identity of the subscription's token, None if the token
@@ -271,7 +271,7 @@ class PushSender(PollingThread):
         )
         if not kinds <= reader.kinds:
             return "the token may not read it"
-        reason = mail_context.objection(context, tree)
+        reason = sending_decision.objection(context, tree)
         return reason or dumps(document(site, tree, context))
 
     # ------------------------------------------------------------ sending
@@ -314,7 +314,7 @@ def _later(message: DueMessage, error: str) -> PushOutcome:
     return PushOutcome(message, "dead", error)
 
 
-def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
+def document(site: Site, tree: Tree, context: MessageContext) -> dict[str, Any]:
     """Return the members of a message's JSON (docs/api/updates.md); `title`, `by` and `text` are left out if guests may
     not read what the message is about.
     """
@@ -329,7 +329,7 @@ def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
     }
     if context.type in update_types.COMMENTED:
         made["commentId"] = context.comment_id
-    if not mail_context.is_public(context, tree):
+    if not sending_decision.is_public(context, tree):
         return made
     title = plain(context.title if context.item is not None else context.on_profile[1])
     made["title"] = title if len(title) <= _MOST_TITLE else title[: _MOST_TITLE - 1] + "…"
@@ -339,7 +339,7 @@ def document(site: Site, tree: Tree, context: MailContext) -> dict[str, Any]:
     return made
 
 
-def _path(context: MailContext) -> str:
+def _path(context: MessageContext) -> str:
     """Return the path of the website's page that a message leads to."""
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"

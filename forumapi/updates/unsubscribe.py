@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.notifications import mail_suppression, update_types
-from forumapi.updates.mail_context import MailContext
+from forumapi.updates.message_context import MessageContext
 
 if TYPE_CHECKING:
     from forumapi.models.sites.site import Site
@@ -123,7 +123,7 @@ class MailKind(NamedTuple):
 INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
-def kind_of(context: MailContext) -> MailKind:
+def kind_of(context: MessageContext) -> MailKind:
     """Return the kind of mail that the unsubscribe link in this mail turns off."""
     if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)

@@ -8,7 +8,7 @@ from typing import Final
 
 from werkzeug.routing import Map, Rule
 
-from forumapi.webclient.handlers.access import account, sign_in
+from forumapi.webclient.handlers.access import account, sign_in, sign_in_methods
 from forumapi.webclient.handlers.content import (
     comments,
     conversations,
@@ -26,8 +26,8 @@ from forumapi.webclient.handlers.microcosms import (
     microcosms,
     moderation,
 )
-from forumapi.webclient.handlers.notifications import live, updates
-from forumapi.webclient.handlers.people import own_data, own_profile, people, roles
+from forumapi.webclient.handlers.notifications import live, read_marks, updates, watchers
+from forumapi.webclient.handlers.people import bans, ignored, own_data, own_profile, people, roles
 from forumapi.webclient.handlers.sites import (
     administration,
     crawlers,
@@ -37,8 +37,10 @@ from forumapi.webclient.handlers.sites import (
     installable_app,
     integrations,
     legal,
+    own_legal_and_mail_texts,
     platform,
     retention,
+    site_settings,
     static_files,
 )
 from forumapi.webclient.handlers.trust import (
@@ -49,6 +51,7 @@ from forumapi.webclient.handlers.trust import (
     reports,
     rules,
     statements,
+    transparency_report,
 )
 from forumapi.webclient.view import View
 
@@ -84,13 +87,13 @@ ROUTES: Final[dict[str, type[View]]] = {
     f"/drafts/<{drafts.DRAFTED}:place>/<int:id>/delete/": drafts.DiscardDraftView,
     f"/<{reactions_and_bookmarks.REACTED}:things>/<int:item>/react/": reactions_and_bookmarks.ReactView,
     f"/<{reactions_and_bookmarks.BOOKMARKED}:things>/<int:item>/bookmark/": reactions_and_bookmarks.BookmarkView,
-    f"/<{reactions_and_bookmarks.FOLLOWED}:things>/<int:item>/follow/": reactions_and_bookmarks.FollowView,
-    f"/<{reactions_and_bookmarks.IGNORED}:things>/<int:item>/ignore/": reactions_and_bookmarks.IgnoreView,
-    f"/<{reactions_and_bookmarks.READ}:things>/<int:item>/read/": reactions_and_bookmarks.ReadView,
-    "/read/": reactions_and_bookmarks.ReadAllView,
+    f"/<{watchers.FOLLOWED}:things>/<int:item>/follow/": watchers.FollowView,
+    f"/<{ignored.IGNORED}:things>/<int:item>/ignore/": ignored.IgnoreView,
+    f"/<{read_marks.READ}:things>/<int:item>/read/": read_marks.ReadView,
+    "/read/": read_marks.ReadAllView,
     "/bookmarks/": reactions_and_bookmarks.BookmarkListView,
-    "/watchers/": reactions_and_bookmarks.WatcherListView,
-    "/ignored/": reactions_and_bookmarks.IgnoredListView,
+    "/watchers/": watchers.WatcherListView,
+    "/ignored/": ignored.IgnoredListView,
     "/events/": events.EventsView,
     "/events/<int:item>/": events.EventView,
     "/events/<int:item>/edit/": events.EditEventView,
@@ -131,8 +134,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/rules/create/": rules.RuleFormView,
     "/admin/rules/<int:rule>/": rules.RuleView,
     "/admin/rules/<int:rule>/edit/": rules.RuleFormView,
-    "/admin/transparency/": audit.TransparencyView,
-    "/admin/transparency/transparency.csv": audit.TransparencyFileView,
+    "/admin/transparency/": transparency_report.TransparencyView,
+    "/admin/transparency/transparency.csv": transparency_report.TransparencyFileView,
     "/microcosms/<int:microcosm>/edit/": microcosm_forms.EditMicrocosmView,
     "/microcosms/<int:microcosm>/create/microcosm/": microcosm_forms.CreateMicrocosmView,
     "/microcosms/<int:microcosm>/roles/": roles.RolesView,
@@ -161,19 +164,19 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/login/passkey/": sign_in.BeginPasskeyView,
     "/logout/": sign_in.SignOutView,
     "/admin/": administration.AdminView,
-    "/admin/site/": administration.SiteView,
-    "/admin/menu/": administration.MenuView,
+    "/admin/site/": site_settings.SiteView,
+    "/admin/menu/": site_settings.MenuView,
     "/admin/roles/": roles.OwnRolesView,
-    "/admin/reactions/": administration.ReactionsView,
-    "/admin/reports/": administration.ReportKindsView,
-    "/admin/legal/": administration.OwnLegalTextsView,
-    "/admin/legal/<name>/": administration.OwnLegalTextView,
-    "/admin/mail/": administration.MailTextsView,
-    "/admin/mail/<name>/": administration.MailTextView,
-    "/admin/bans/": administration.BansView,
-    "/admin/bans/<int:ban>/lift/": administration.LiftBanView,
-    "/admin/sign-in/": administration.SignInMethodsView,
-    "/admin/sign-in/<method>/": administration.SignInMethodView,
+    "/admin/reactions/": site_settings.ReactionsView,
+    "/admin/reports/": site_settings.ReportKindsView,
+    "/admin/legal/": own_legal_and_mail_texts.OwnLegalTextsView,
+    "/admin/legal/<name>/": own_legal_and_mail_texts.OwnLegalTextView,
+    "/admin/mail/": own_legal_and_mail_texts.MailTextsView,
+    "/admin/mail/<name>/": own_legal_and_mail_texts.MailTextView,
+    "/admin/bans/": bans.BansView,
+    "/admin/bans/<int:ban>/lift/": bans.LiftBanView,
+    "/admin/sign-in/": sign_in_methods.SignInMethodsView,
+    "/admin/sign-in/<method>/": sign_in_methods.SignInMethodView,
     "/admin/figures/": administration.FiguresView,
     "/admin/retention/": retention.RetentionView,
     "/admin/export/": export.ExportView,

@@ -12,7 +12,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefin
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
-from forumapi.webclient import languages, page_metadata, static
+from forumapi.webclient import dates_and_numbers, languages, page_metadata, static
 from forumapi.webclient.api import PREFIX
 
 plain = page_metadata.plain
@@ -137,9 +137,9 @@ def environment(code: str) -> Environment:
     made.filters["marked_in"] = marked_in
     made.filters["page"] = page_address
     made.filters["when"] = lambda text, now: _when(code, text, now)
-    made.filters["date"] = lambda text, form="minute": languages.dated(code, text, form)
+    made.filters["date"] = lambda text, form="minute": dates_and_numbers.dated(code, text, form)
     made.filters["device"] = device
-    made.filters["count"] = lambda value: languages.number(code, value)
+    made.filters["count"] = lambda value: dates_and_numbers.number(code, value)
     return made
 
 
@@ -237,5 +237,5 @@ def page_address(href: Any) -> str:
 
 
 def _when(code: str, text: str, now: datetime) -> Markup:
-    said = escape(languages.ago(code, text, now))
+    said = escape(dates_and_numbers.ago(code, text, now))
     return Markup(f'<time datetime="{escape(text)}" data-ago>{said}</time>')

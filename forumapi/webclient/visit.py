@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
-from forumapi.webclient import languages, site_colours, template_environment
+from forumapi.webclient import dates_and_numbers, languages, site_colours, template_environment
 from forumapi.webclient.api import Api, Failure
 from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
 from forumapi.webclient.text_form import Writing, comment_form
@@ -79,7 +79,7 @@ class Visit:
         self._cookies = website.cookies(environ)
         self.form: MultiDict[str, str] | None = None
         self.files: MultiDict[str, FileStorage] | None = None
-        self.now = languages.now()
+        self.now = dates_and_numbers.now()
         # The page holds what is for this visitor alone, so that no cache may keep it.
         self.is_personal = False
         # Address that a form was sent to, and what stands in it when its page is shown again.

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from forumapi.updates import digest
+from forumapi.updates import digest, digest_settings
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
 from tests.postbox import Postbox
@@ -26,13 +26,13 @@ def at(text: str) -> datetime.datetime:
 def choose(box: Postbox, person: Person, often: str, zone: str, now: datetime.datetime) -> None:
     """Let a person want digests from `now` on."""
     with box.stage.app.database.write() as tx:
-        digest.choose(tx, person.site.id, person.id, often, zone, now)
+        digest_settings.choose(tx, person.site.id, person.id, often, zone, now)
 
 
 def due(box: Postbox, person: Person) -> datetime.datetime | None:
     """Return when a person's next digest is due."""
     with box.stage.app.database.write() as tx:
-        return digest.find(tx, person.site.id, person.id).due
+        return digest_settings.find(tx, person.site.id, person.id).due
 
 
 def take_up(box: Postbox, now: datetime.datetime, limit: int = 100) -> int:

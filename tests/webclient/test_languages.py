@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from forumapi.webclient import languages
+from forumapi.webclient import dates_and_numbers, languages
 from forumapi.webclient.languages import PSEUDO
 from scripts import catalogs
 from tests.factories import Factory
@@ -108,11 +108,11 @@ def test_a_language_writes_dates_and_numbers_its_way() -> None:
     text, number = "2026-03-09T14:05:00Z", 12_345
     written = {
         code: (
-            languages.dated(code, text, "day"),
-            languages.dated(code, text, "weekday"),
-            languages.dated(code, text),
-            languages.number(code, number),
-            languages.number(code, 1.5),
+            dates_and_numbers.dated(code, text, "day"),
+            dates_and_numbers.dated(code, text, "weekday"),
+            dates_and_numbers.dated(code, text),
+            dates_and_numbers.number(code, number),
+            dates_and_numbers.number(code, 1.5),
         )
         for code in languages.NAMES
     }
@@ -135,7 +135,7 @@ def test_a_language_says_how_long_ago_its_way() -> None:
     now = datetime(2026, 3, 9, 14, 5, tzinfo=UTC)
     ages = (timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=3), timedelta(days=2))
     said = {
-        code: [languages.ago(code, (now - age).isoformat(), now) for age in ages]
+        code: [dates_and_numbers.ago(code, (now - age).isoformat(), now) for age in ages]
         for code in ("de", "fr", "es")
     }
     assert said == {

@@ -11,8 +11,8 @@ from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Found, Result
-from forumapi.updates import digest, unsubscribe
-from forumapi.updates.digest import FREQUENCIES
+from forumapi.updates import digest_settings, unsubscribe
+from forumapi.updates.digest_settings import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind
 from forumapi.wire import html_pages, json_fragments
 from forumapi.wire.body import given
@@ -40,7 +40,7 @@ class EmailSettingsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The caller's address, why mail to it bounced (null unless it did), and when digests are sent."""
         me = ctx.identity.profile_id
-        choice = digest.find(ctx.reader, ctx.site.id, me)
+        choice = digest_settings.find(ctx.reader, ctx.site.id, me)
         off = choice.bounce
         bounce: dict[str, Any] | None = None
         if off is not None:
@@ -63,8 +63,8 @@ class EmailSettingsHandler(Handler):
     def put(self, ctx: Context, sent: EmailBody) -> Result:
         """Set how often digests are sent, `daily`, `weekly` or `none`, and the time zone in whose mornings they are."""
         site_id, me = ctx.site.id, ctx.identity.profile_id
-        now = digest.find(ctx.reader, site_id, me)
-        digest.choose(
+        now = digest_settings.find(ctx.reader, site_id, me)
+        digest_settings.choose(
             ctx.writer,
             site_id,
             me,

@@ -1,1 +1,1 @@
-"""Pages of updates, and what live pages ask for."""
+"""Pages of updates, watchers and read marks, and what live pages ask for."""

@@ -1,1 +1,1 @@
-"""Pages of people, of one's own profile, and of roles."""
+"""Pages of people, of one's own profile, of roles, bans and ignored people."""

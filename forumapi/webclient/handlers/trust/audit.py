@@ -1,10 +1,10 @@
-"""Pages of the audit, the site's for its owner and a person's own, and of the transparency report."""
+"""Pages of the audit: the site's for its owner, and a person's own."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.handlers.trust import keyset_lists
@@ -51,55 +51,6 @@ class OwnRecordView(View):
         """List the member's entries, newest first. Raises SignInFirst for guests."""
         visit.member()
         return visit.page("record.html", found=keyset_lists.read(visit, "/audit/me", "entries"))
-
-
-class TransparencyView(View):
-    """Transparency report of the site for a period; for the owner."""
-
-    def get(self, visit: Visit) -> Answer:
-        """Show the report from the day `since` to the day `until`, both included; by default the last 365 days. Raises
-        Refused for all but the site's owner.
-        """
-        owner(visit)
-        since, until = _period(visit)
-        asked = {"since": day(since), "until": day(until, after=1)}
-        return visit.page(
-            "admin_transparency.html",
-            report=visit.api.get("/site/transparency", **asked),
-            since=since,
-            until=until,
-            table=f"/admin/transparency/transparency.csv?{urlencode({'since': since, 'until': until})}",
-        )
-
-
-class TransparencyFileView(View):
-    """Transparency report of the site as a file for spreadsheets; for the owner."""
-
-    def get(self, visit: Visit) -> Answer:
-        """Send the report of the period from `since` to `until` in the query, by default the last 365 days, as a CSV
-        file. Raises Refused for all but the site's owner.
-        """
-        owner(visit)
-        since, until = _period(visit)
-        asked = {"since": day(since), "until": day(until, after=1)}
-        reply = visit.api.document("/site/transparency/csv", **asked)
-        name = f'attachment; filename="transparency-{since}-{until}.csv"'
-        return visit.send(
-            reply.body, "text/csv; charset=utf-8", headers={"Content-Disposition": name}
-        )
-
-
-def _period(visit: Visit) -> tuple[str, str]:
-    """Return the days (`since`, `until`) of the query in ISO 8601; for a missing or wrong `since` the day 365 days ago,
-    for such an `until` today.
-    """
-    today = datetime.now(UTC).date()
-    since, until = visit.query.get("since", ""), visit.query.get("until", "")
-    if not day(since):
-        since = (today - timedelta(days=365)).isoformat()
-    if not day(until):
-        until = today.isoformat()
-    return since, until
 
 
 def day(text: str, *, after: int = 0) -> str:

@@ -1,9 +1,7 @@
-"""Decision on sending a notification about an update, by mail or web push, and the variables of its text; from one
-statement for a batch.
+"""Context of queued mails and web push messages about updates: what the decision on sending (sending_decision.py) and
+the text need.
 
-The mails of a batch may be of any sites. The decision is made when a mail is sent, by the evaluator that answers
-requests, on one snapshot of reader, roles, preferences, item and comment. If any of these is missing, the mail is
-dropped.
+One statement reads a batch, of any sites, on one snapshot of reader, roles, preferences, item and comment.
 """
 
 from __future__ import annotations
@@ -15,21 +13,15 @@ from typing import Any, Final
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
-from forumapi.models.access import permission_target
 from forumapi.models.notifications import mail_suppression
 from forumapi.models.notifications.update_types import (
-    COMMENTED,
-    DIGEST,
     EVENT_INVITATION,
-    EVENT_REMINDER,
-    NEW_ATTENDEE,
     NEW_COMMENT,
     NEW_ITEM,
     NEW_USER,
-    PREFERRED,
 )
 from forumapi.models.people import ban, user
-from forumapi.permissions.evaluator import READ, Principal, Target, Tree, effective
+from forumapi.permissions.evaluator import Principal
 
 # Watchers that lead to a mail: of the thing itself, its microcosm, the site, or all people. All of them must want mail;
 # the unsubscribe link ends the nearest.
@@ -61,7 +53,7 @@ def _contexts(
     wants: str,
 ) -> str:
     """Return the statement that reads the contexts of rows of an outbox. `table`: the outbox, `m` in SQL; `key`: the
-    column of its ids; `where`: condition for the rows; the others: SQL for the attributes of MailContext of these
+    column of its ids; `where`: condition for the rows; the others: SQL for the attributes of MessageContext of these
     names.
     """
     return f"""
@@ -119,7 +111,7 @@ def _contexts(
 
 _WANTS_MAIL: Final = "coalesce(o.send_email, so.send_email, po.send_email)"
 CONTEXTS = Query(
-    "mail_context.find",
+    "message_context.find",
     _contexts(
         "mail_outbox",
         "mail_id",
@@ -137,7 +129,7 @@ CONTEXTS = Query(
 # A preference decides on push, whatever leads to it; what is followed must be followed still.
 _WANTS_PUSH: Final = "coalesce(own.send_push, ut.send_push, false)"
 OF_MESSAGES = Query(
-    "mail_context.of_messages",
+    "message_context.of_messages",
     _contexts(
         "push_messages",
         "message_id",
@@ -152,7 +144,7 @@ OF_MESSAGES = Query(
 )
 
 
-class MailContext:
+class MessageContext:
     """Context of one queued mail or web push message, read on one snapshot: the mail's reader with rights and
     preferences, and the item, comment and actor that the mail is about. `row`: of CONTEXTS or OF_MESSAGES.
     """
@@ -259,99 +251,18 @@ class MailContext:
         )
 
 
-def read(tx: Reader, mail_ids: Sequence[int]) -> list[MailContext]:
+def read(tx: Reader, mail_ids: Sequence[int]) -> list[MessageContext]:
     """Read the contexts of the queued mails with these ids, in any order; a mail whose reader's profile is deleted is
     left out.
     """
-    return [MailContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
+    return [MessageContext(row) for row in tx.rows(CONTEXTS, ids=list(mail_ids))]
 
 
 def of_messages(
     tx: Reader, site_ids: Sequence[int], message_ids: Sequence[int]
-) -> list[MailContext]:
+) -> list[MessageContext]:
     """Read the contexts of queued web push messages, in any order; in a context `mail_id` is the message's id. Messages
     that are gone are left out. `site_ids`: the sites of the messages `message_ids`.
     """
     rows = tx.rows(OF_MESSAGES, site_ids=list(site_ids), ids=list(message_ids))
-    return [MailContext(row) for row in rows]
-
-
-def objection(context: MailContext, tree: Tree) -> str:
-    """Return in words, for the log, why a mail or web push message must not be sent: no right, no wish, nothing to
-    show; "" if it may be sent. `tree`: the microcosms of the context's site.
-    """
-    if context.is_site_deleted:
-        return "the site is gone"
-    if context.is_off:
-        return "the address is off: mail to it came back"
-    if context.principal.is_site_banned:
-        return "the reader is banned"
-    if not context.wants_any:
-        return "the reader wants no mail"
-    if context.type == DIGEST:
-        return "" if context.digest != "none" else "the reader wants no digest"
-    if not (context.prefers if context.type in PREFERRED else context.wants):
-        return "the reader wants no mail of this any more"
-    if context.actor_id == context.profile_id and context.type != EVENT_REMINDER:
-        return "the reader did it"
-    if context.type == NEW_ATTENDEE and not context.is_attending:
-        return "the attendee does not come any more"
-    if context.type == EVENT_INVITATION and not context.is_attending:
-        return "the reader has answered, or is invited no more"
-    places = _places(context, tree)
-    if not places or any(_is_closed(context.principal, place, tree) for place in places):
-        return "the reader may not read it"
-    if _ignores(context, tree):
-        return "the reader ignores it"
-    return ""
-
-
-def is_public(context: MailContext, tree: Tree) -> bool:
-    """Return True if guests may read all that a notification would show; False for anything in a huddle. `tree`: the
-    microcosms of the context's site.
-    """
-    if context.item_type == itemtypes.HUDDLE or context.participates:
-        return False
-    guest = Principal(0, None)
-    places = _places(context, tree)
-    return bool(places) and not any(_is_closed(guest, place, tree) for place in places)
-
-
-def _places(context: MailContext, tree: Tree) -> list[permission_target.PermissionTarget]:
-    """Return the permission targets of all that a mail shows; [] if one of these things does not exist."""
-    if context.type == NEW_USER:
-        target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
-        return [permission_target.PermissionTarget(target, bool(context.actor_id))]
-    places = []
-    if context.type in COMMENTED:
-        if context.comment is None:
-            return []
-        places.append(permission_target.comment_at(tree, context.comment_id, context.comment))
-        if context.on_profile[0]:
-            return places
-    if context.item is None:
-        return []
-    kind, id, row = context.item
-    return [*places, permission_target.item(tree, kind, id, row)]
-
-
-def _is_closed(principal: Principal, place: permission_target.PermissionTarget, tree: Tree) -> bool:
-    return (
-        not place.exists or place.is_hidden or not effective(principal, place.target, tree) & READ
-    )
-
-
-def _ignores(context: MailContext, tree: Tree) -> bool:
-    """Return True if the reader ignores the actor, the item, the profile that was commented on, or a microcosm above
-    the item (U-08).
-    """
-    if not context.ignored:
-        return False
-    kinds = [(itemtypes.PROFILE, context.actor_id), (itemtypes.PROFILE, context.on_profile[0])]
-    if context.item is not None:
-        kind, id, row = context.item
-        kinds.append((kind, id))
-        node = tree.nodes.get(row[0])
-        kinds += [(itemtypes.MICROCOSM, place) for place in node.path] if node else []
-    ignored = set(context.ignored)
-    return any(id * 32 + kind in ignored for kind, id in kinds)
+    return [MessageContext(row) for row in rows]

@@ -1,0 +1,95 @@
+"""Pages of the ways to sign in on the site, for its owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.sites.administration import marked, owner
+from forumapi.webclient.handlers.sites.settings_forms import FormField, SettingsView
+from forumapi.webclient.template_environment import plain
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+
+class SignInMethodsView(View):
+    """List of the ways to sign in on the site, and the choice that moderators need a second factor."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List the site's sign-in methods, those switched off included. Raises Refused for all but the site's
+        owner.
+        """
+        owner(visit)
+        return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
+
+    def post(self, visit: Visit) -> Answer:
+        """Store whether people who moderate need a second factor: the box `secondFactor`. Raises Refused for all but
+        the site's owner.
+        """
+        owner(visit)
+        try:
+            visit.api.put("/site/auth", {"secondFactor": bool(visit.field("secondFactor"))})
+        except Failure as failure:
+            if failure.status not in FORM_REFUSALS:
+                raise
+            found = visit.api.get("/site/auth")
+            return visit.page(
+                "admin_sign_in.html", status=failure.status, found=found, failure=failure
+            )
+        return visit.redirect("/admin/sign-in/")
+
+
+class SignInMethodView(SettingsView):
+    """Form of one way to sign in on the site: whether it is used, and the settings that the API lists for it."""
+
+    resets = True
+
+    def _found(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = visit.api.get(f"/site/auth/{args['method']}")
+        return found
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the sign-in method's name for people."""
+        return str(plain(self._found(visit, args)["title"]))
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+        """Return the box `enabled`, then a field for each setting that the API lists for the method."""
+        found = self._found(visit, args)
+        kinds = {"secret": "secret", "urls": "area"}
+        return [
+            FormField("enabled", marked("It is used"), "check"),
+            *(
+                FormField(
+                    one["name"], one["name"], kinds.get(one["kind"], "text"), one["description"]
+                )
+                for one in found["fields"]
+            ),
+        ]
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the method's settings by the fields' names, a list as lines; secrets are not among them, as the API
+        never shows them.
+        """
+        found = self._found(visit, args)
+        values = {
+            name: "\n".join(value) if isinstance(value, list) else value
+            for name, value in found["settings"].items()
+        }
+        return {"enabled": found["enabled"], **values}
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the method's settings for this site; a secret whose field is empty stays as it is. Raises Failure."""
+        kinds = {one["name"]: one["kind"] for one in self._found(visit, args)["fields"]}
+        settings: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            if kind == "urls":
+                settings[name] = typed[name].split()
+            elif kind != "secret" or typed[name]:
+                settings[name] = typed[name]
+        visit.api.put(
+            f"/site/auth/{args['method']}", {"enabled": typed["enabled"], "settings": settings}
+        )
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Delete the site's own settings of the method, so that the platform's are in force. Raises Failure."""
+        visit.api.delete(f"/site/auth/{args['method']}")

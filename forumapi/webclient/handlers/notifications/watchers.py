@@ -1,0 +1,40 @@
+"""Button and list for what a member watches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.webclient.redirect_back import back_to
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+FOLLOWED: Final = "any(conversations,events,huddles,microcosms,polls,profiles,sites)"
+
+
+class FollowView(View):
+    """Setting, change and removal of the member's watcher on an item, microcosm, profile or the site."""
+
+    def post(self, visit: Visit, things: str, item: int) -> Answer:
+        """Begin to watch the thing if `on` is "1", else stop; with the field `mail`, only set if the watcher sends mail
+        ("1": yes). Go `back_to` the page before. Raises SignInFirst for guests.
+        """
+        visit.member()
+        body = {"itemType": things[:-1], "itemId": item}
+        if visit.field("mail"):
+            is_wanted = visit.field("mail") == "1"
+            visit.api.write("PATCH", "/watchers/patch", {**body, "sendEmail": is_wanted})
+        elif visit.field("on") == "1":
+            visit.api.post("/watchers", body)
+        else:
+            visit.api.delete("/watchers/delete", itemType=things[:-1], itemId=item)
+        return back_to(visit, things, item)
+
+
+class WatcherListView(View):
+    """List of the member's watchers."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List what the member watches, from `offset` on. Raises SignInFirst for guests."""
+        visit.member()
+        found = visit.api.get("/watchers", offset=visit.query.get("offset"))["watchers"]
+        return visit.page("watchers.html", watchers=found)

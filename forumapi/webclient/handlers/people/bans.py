@@ -1,0 +1,64 @@
+"""Pages of the site's bans, for its owner: list, ban, and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+
+class BansView(View):
+    """List of the site's bans, and the form for a new one."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List the site's bans, newest first, from `offset` on; `profile` in the query fills an id into the form.
+        Raises Refused for all but the site's owner.
+        """
+        owner(visit)
+        return self._show(visit, {"profileId": visit.query.get("profile", "")})
+
+    def post(self, visit: Visit) -> Answer:
+        """Ban the profile with the id `profileId`, or the e-mail domain `domain`, and show the list; a refusal shows
+        the form again. Raises Refused for all but the site's owner.
+        """
+        owner(visit)
+        typed = {
+            name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")
+        }
+        body: dict[str, Any] = {"reason": typed["reason"], "note": typed["note"]}
+        if typed["profileId"].strip().isdecimal():
+            body["profileId"] = int(typed["profileId"])
+        if typed["domain"].strip():
+            body["domain"] = typed["domain"].strip()
+        if typed["expires"]:
+            body["expires"] = f"{typed['expires']}:00Z"
+        try:
+            visit.api.post("/bans", body, key=visit.field("key"))
+        except Failure as failure:
+            if failure.status not in (*FORM_REFUSALS, 404):
+                raise
+            return self._show(visit, typed, failure)
+        return visit.redirect("/admin/bans/")
+
+    def _show(self, visit: Visit, typed: dict[str, str], failure: Failure | None = None) -> Answer:
+        found = visit.api.get("/bans", offset=visit.query.get("offset"))
+        return visit.page(
+            "admin_bans.html",
+            status=failure.status if failure else 200,
+            bans=found["bans"],
+            typed=typed,
+            failure=failure,
+        )
+
+
+class LiftBanView(View):
+    """Ending of a ban before its time, by a button in the list of bans."""
+
+    def post(self, visit: Visit, ban: int) -> Answer:
+        """End the ban, and lead to the list of bans. Raises Refused for all but the site's owner."""
+        owner(visit)
+        visit.api.delete(f"/bans/{ban}")
+        return visit.redirect("/admin/bans/")

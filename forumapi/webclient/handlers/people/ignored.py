@@ -1,0 +1,34 @@
+"""Button and list for what a member ignores."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forumapi.webclient.redirect_back import back_to
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+IGNORED: Final = "any(conversations,events,huddles,microcosms,polls,profiles)"
+
+
+class IgnoreView(View):
+    """Start and end of ignoring an item, microcosm or profile, by the member."""
+
+    def post(self, visit: Visit, things: str, item: int) -> Answer:
+        """Ignore the thing if `on` is "1", else stop ignoring it, and go `back_to` the page before. Raises SignInFirst
+        for guests.
+        """
+        visit.member()
+        method = "PUT" if visit.field("on") == "1" else "DELETE"
+        visit.api.write(method, "/ignored", {"itemType": things[:-1], "itemId": item})
+        return back_to(visit, things, item)
+
+
+class IgnoredListView(View):
+    """List of what the member ignores."""
+
+    def get(self, visit: Visit) -> Answer:
+        """List what the member ignores, from `offset` on. Raises SignInFirst for guests."""
+        visit.member()
+        found = visit.api.get("/ignored", offset=visit.query.get("offset"))["ignored"]
+        return visit.page("ignored.html", ignored=found)

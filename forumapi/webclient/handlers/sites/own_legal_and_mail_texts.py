@@ -1,0 +1,116 @@
+"""Lists and forms of the legal texts and mail templates that a site has in place of the platform's, for its owner."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from forumapi.webclient.handlers.sites.administration import marked, owner
+from forumapi.webclient.handlers.sites.settings_forms import FormField, SettingsView
+from forumapi.webclient.view import View
+from forumapi.webclient.visit import Answer, Visit
+
+
+class TextsView(View):
+    """Base class of lists of texts that a site can have in place of the platform's; each entry says whose text is in
+    force. `kind`: last part of the list's address, /site/… of the API and /admin/… of the website; `key`: key of the
+    list in the API's answer; `title`: the page's, in English.
+    """
+
+    kind: ClassVar[str] = ""
+    key: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+
+    def get(self, visit: Visit) -> Answer:
+        """List the texts of this kind, each with a link to its form. Raises Refused for all but the site's owner."""
+        owner(visit)
+        found = visit.api.get(f"/site/{self.kind}")[self.key]
+        return visit.page(
+            "admin_texts.html",
+            heading=visit.language.gettext(self.title),
+            texts=found,
+            path=f"/admin/{self.kind}/",
+        )
+
+
+class OwnLegalTextsView(TextsView):
+    """List of the site's legal texts, for the owner to edit."""
+
+    kind, key, title = "legal", "documents", marked("Legal texts")
+
+
+class MailTextsView(TextsView):
+    """List of the site's mail templates, for the owner to edit."""
+
+    kind, key, title = "mail", "templates", marked("Mail templates")
+
+
+class OwnLegalTextView(SettingsView):
+    """Form of one legal text: HTML of the site's own, or a link to where it is kept; without either the platform's text
+    is in force.
+    """
+
+    title = marked("Legal text")
+    resets = True
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+        """Return the fields of the form, in their order."""
+        return [
+            FormField(
+                "html",
+                marked("Text, as HTML"),
+                "lines",
+                marked("Names with a $, such as $site_title, are replaced."),
+            ),
+            FormField("link", marked("Or the address where it is kept")),
+        ]
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the title of the page with the name of the legal text."""
+        return f"{visit.language.gettext(self.title)}: {args['name']}"
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the legal text that is in force, by the fields' names."""
+        found: dict[str, Any] = visit.api.get(f"/site/legal/{args['name']}")
+        return found
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the link if there is one, else the HTML. Raises Failure."""
+        body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
+        visit.api.put(f"/site/legal/{args['name']}", body)
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Delete the site's own legal text, so that the platform's is in force. Raises Failure."""
+        visit.api.delete(f"/site/legal/{args['name']}")
+
+
+class MailTextView(SettingsView):
+    """Form of one mail template, subject, text and HTML; without one of the site's own the platform's is in force."""
+
+    title = marked("Mail template")
+    resets = True
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+        """Return the fields of the form, in their order."""
+        hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
+        return [
+            FormField("subject", marked("Subject"), limit=200),
+            FormField("text", marked("Text"), "lines", hint),
+            FormField("html", marked("HTML"), "lines"),
+        ]
+
+    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+        """Return the title of the page with the name of the mail template."""
+        return f"{visit.language.gettext(self.title)}: {args['name']}"
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the mail template that is in force, by the fields' names."""
+        found: dict[str, Any] = visit.api.get(f"/site/mail/{args['name']}")
+        return found
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store subject, text and HTML as the site's own template. Raises Failure."""
+        visit.api.put(f"/site/mail/{args['name']}", typed)
+
+    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+        """Delete the site's own template, so that the platform's is in force. Raises Failure."""
+        visit.api.delete(f"/site/mail/{args['name']}")

@@ -1,0 +1,117 @@
+"""Forms of the site's title and look, of its menu, reactions and kinds of reports, for its owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forumapi.webclient import site_colours
+from forumapi.webclient.handlers.sites.administration import marked
+from forumapi.webclient.handlers.sites.settings_forms import FormField, RowsView, SettingsView
+from forumapi.webclient.template_environment import plain
+from forumapi.webclient.visit import Visit
+
+
+class SiteView(SettingsView):
+    """Form of the site's title, description, colour, logo and domain, and of the option that lets members create
+    microcosms.
+    """
+
+    title = marked("Title, description, look")
+
+    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+        """Return the fields of the form, in their order."""
+        return [
+            FormField("title", marked("Title"), limit=50),
+            FormField("description", marked("Description"), "area"),
+            FormField(
+                "linkColor",
+                marked("Colour of links and buttons"),
+                "text",
+                marked(
+                    "A name or #rrggbb. Where text in it could not be read, a darker or lighter one is shown."
+                ),
+            ),
+            FormField("logoUrl", marked("Address of the logo")),
+            FormField(
+                "domain", marked("Own domain"), "text", marked("It counts once it is proven.")
+            ),
+            FormField("membersCreateMicrocosms", marked("Members make places"), "check"),
+            FormField(
+                "namesModerators",
+                marked("Each place says who moderates it, and so do their comments there"),
+                "check",
+            ),
+        ]
+
+    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+        """Return the site's own values and its options, by the fields' names."""
+        names = ("title", "description", "linkColor", "logoUrl", "domain")
+        found = {name: plain(visit.site.get(name, "")) for name in names}
+        options: dict[str, Any] = visit.api.get("/site/options")
+        return found | options | {"namesModerators": visit.site.get("namesModerators", False)}
+
+    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the site, the domain only if it has changed, then the site's options. Raises Failure, after which the
+        site may be stored without its options.
+        """
+        makes = "membersCreateMicrocosms"
+        body = {name: value for name, value in typed.items() if name != makes}
+        if body["domain"] == visit.site.get("domain", ""):
+            del body["domain"]
+        visit.api.put("/site", body)
+        visit.api.put("/site/options", {makes: typed[makes]})
+
+    def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
+        """Return one sentence on the contrast of the colour `linkColor`, and on the colour shown in its place if the
+        contrast is too low; [] if `linkColor` is no colour.
+        """
+        colour = site_colours.parse(str(typed.get("linkColor", "")))
+        if colour is None:
+            return []
+        paper = site_colours.parse(site_colours.PAPER) or (255, 255, 255)
+        ratio = site_colours.legibility(colour, paper)
+        gettext = visit.language.gettext
+        if ratio >= site_colours.LEAST_CONTRAST:
+            return [
+                gettext("The colour’s contrast is %(ratio)s to 1: it can be read.")
+                % {"ratio": f"{ratio:.1f}"}
+            ]
+        shown = site_colours.written(site_colours.readable(colour, paper))
+        text = gettext(
+            "The colour’s contrast is %(ratio)s to 1, less than 4.5: %(shown)s is shown in its place."
+        )
+        return [text % {"ratio": f"{ratio:.1f}", "shown": shown}]
+
+
+class MenuView(RowsView):
+    """Form of the site's menu, the links beside its content."""
+
+    title = marked("Menu")
+    names = (
+        ("text", marked("Text")),
+        ("href", marked("Address")),
+        ("title", marked("Explanation")),
+    )
+    path = "/site/menu"
+
+
+class ReactionsView(RowsView):
+    """Form of the reactions that members can give on the site."""
+
+    title = marked("Reactions")
+    names = (("name", marked("Name")), ("text", marked("Sign")))
+    path = "/site/reactions"
+    most = 20
+
+
+class ReportKindsView(RowsView):
+    """Form of the kinds of reports among which people choose."""
+
+    title = marked("Kinds of reports")
+    names = (
+        ("kind", marked("Short name")),
+        ("title", marked("Title")),
+        ("category", marked("Category of the Digital Services Act")),
+    )
+    path = "/site/report-kinds"
+    most = 30

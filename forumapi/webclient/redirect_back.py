@@ -1,0 +1,16 @@
+"""Redirect, after a form, to the page that the form was on."""
+
+from __future__ import annotations
+
+from forumapi.webclient.visit import Answer, Visit
+
+
+def back_to(visit: Visit, things: str, item: int) -> Answer:
+    """Redirect to the page that the form's field `back` names; without that field to the page of the thing with the id
+    `item`, for a site or 0 to the member's list of watchers. After a form on a comment, the address ends with the
+    comment's anchor, except in the list of bookmarks. `things`: plural of the type, such as `conversations`.
+    """
+    address = visit.back(f"/{things}/{item}/" if things != "sites" and item else "/watchers/")
+    is_in_thread = things == "comments" and not address.startswith("/bookmarks/")
+    anchor = f"#comment{item}" if is_in_thread else ""
+    return visit.redirect(f"{address.partition('#')[0]}{anchor}")
