@@ -37,7 +37,7 @@ from forumapi.observability import log
 from forumapi.observability.log import logger
 from forumapi.observability.metrics_push import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
-from forumapi.realtime.event_pump import Live
+from forumapi.realtime.live_service import Live
 from forumapi.request import routing, tracing
 from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.handler import Handler

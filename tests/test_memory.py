@@ -524,10 +524,10 @@ BRIEF = """
 # By listener; how many there may be is a setting, and so is what waits for each.
 LISTENERS = """
     realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost
-    realtime.subscription_index.LiveClient.ended
-    realtime.event_pump.SiteListeners.clients realtime.event_pump.SiteListeners.callers
-    realtime.event_pump.Live._by_site realtime.event_pump.Live._threads
-    realtime.event_pump.Live._beats realtime.event_pump.Live._count realtime.subscription_index.LiveClient.follows
+    realtime.live_clients.LiveClient.ended
+    realtime.live_service.SiteListeners.clients realtime.live_service.SiteListeners.callers
+    realtime.live_service.Live._by_site realtime.live_service.Live._threads
+    realtime.live_service.Live._beats realtime.live_service.Live._count realtime.live_clients.LiveClient.follows
     realtime.subscription_index.Index._by_topic
     realtime.presence.Presence._own realtime.presence.Presence._others realtime.presence.Presence._shown
     realtime.presence.Presence._typing realtime.presence.Presence._heard

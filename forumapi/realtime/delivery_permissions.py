@@ -1,4 +1,5 @@
-"""Decision on which listeners receive which live event, by the same evaluator of rights as REST.
+"""Decision on who may follow which topic, and which listeners receive which live event, by the same evaluator of rights
+as REST.
 
 `deliveries` alone decides, from events, the present state of things and the present identities of listeners. It reads
 nothing; its arguments are read right before (models/notifications/live_event_queries.py).
@@ -6,17 +7,22 @@ nothing; its arguments are read right before (models/notifications/live_event_qu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
+from forumapi.database.connections import Reader
+from forumapi.errors import NO_READ, Forbidden
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
+from forumapi.models.notifications import live_event_queries
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey, before_move
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
-from forumapi.realtime.subscription_index import HUDDLES, SITE, UPDATES, Index, LiveClient, Topic
+from forumapi.realtime.live_clients import LiveClient
+from forumapi.realtime.subscription_index import Index
+from forumapi.realtime.topics import HUDDLES, SITE, UPDATES, Topic, topic_name
 
 # Visibility of a thing: not even its existence; only that it has gone; the thing itself.
 NOTHING: Final = 0
@@ -340,3 +346,22 @@ def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> boo
         and caller.has_scope(fact.target.item_type, fact.parent_type)
         and policy.visibility(caller.principal, fact) != NOTHING
     )
+
+
+def check_topics(
+    reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
+) -> None:
+    """Check that the caller may follow all of these topics. Raises Forbidden for one that they may not follow, also for
+    one that does not exist.
+    """
+    named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
+    found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}
+    policy = DeliveryPolicy(tree)
+    for topic in topics:
+        if topic.kind in (HUDDLES, UPDATES):
+            kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
+            is_allowed = bool(caller.principal.profile_id) and caller.has_scope(kind)
+        else:
+            is_allowed = topic not in named or may_follow(policy, caller, found.get(named[topic]))
+        if not is_allowed:
+            raise Forbidden(f"You may not follow {topic_name(topic)}", code=NO_READ)

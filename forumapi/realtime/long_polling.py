@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from forumapi.realtime.event_pump import Live
-from forumapi.realtime.subscription_index import Follow, Frame, LiveClient
+from forumapi.realtime.live_clients import Follow, Frame, LiveClient
+from forumapi.realtime.live_service import Live
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity

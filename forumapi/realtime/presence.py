@@ -16,10 +16,11 @@ import msgspec
 from forumapi.database.connections import Database
 from forumapi.database.query import Query
 from forumapi.observability.log import logger
-from forumapi.realtime.subscription_index import Frame, Topic
+from forumapi.realtime.live_clients import Frame
+from forumapi.realtime.topics import Topic
 
 if TYPE_CHECKING:
-    from forumapi.realtime.event_pump import SiteListeners
+    from forumapi.realtime.live_service import SiteListeners
 
 NOTIFY = Query("presence.notify", "SELECT pg_notify('forumapi_presence', %(text)s)")
 

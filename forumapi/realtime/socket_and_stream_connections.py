@@ -19,9 +19,10 @@ import msgspec
 
 from forumapi.errors import UNPARSABLE, ApiError, Invalid
 from forumapi.realtime import websocket
-from forumapi.realtime.event_pump import CODES, Live, bye_frame, parse_topic, topic_name
+from forumapi.realtime.live_clients import CODES, Follow, Frame, LiveClient, bye_frame
+from forumapi.realtime.live_service import Live
 from forumapi.realtime.message_schemas import PROTOCOL, Subscribe, Typing, Unsubscribe
-from forumapi.realtime.subscription_index import Follow, Frame, LiveClient
+from forumapi.realtime.topics import parse_topic, topic_name
 from forumapi.realtime.websocket import Ended, Socket
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from forumapi.database.connections import Database
 from forumapi.observability import log, metrics
 from forumapi.observability.log import logger
-from forumapi.realtime.event_pump import Live
+from forumapi.realtime.live_service import Live
 from forumapi.request.admission.admission_gate import AdmissionGate
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")

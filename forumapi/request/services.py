@@ -27,7 +27,7 @@ from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
-from forumapi.realtime.event_pump import Live
+from forumapi.realtime.live_service import Live
 from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer

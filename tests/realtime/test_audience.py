@@ -23,15 +23,9 @@ from forumapi.models.notifications import live_event_queries
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
-from forumapi.realtime.subscription_index import (
-    HUDDLES,
-    SITE,
-    UPDATES,
-    Follow,
-    Index,
-    LiveClient,
-    Topic,
-)
+from forumapi.realtime.live_clients import Follow, LiveClient
+from forumapi.realtime.subscription_index import Index
+from forumapi.realtime.topics import HUDDLES, SITE, UPDATES, Topic
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle

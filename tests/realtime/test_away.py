@@ -13,7 +13,7 @@ from gevent import socket
 from forumapi.config import Config
 from forumapi.models.access.identity import GUEST
 from forumapi.models.sites.site import Site
-from forumapi.realtime.event_pump import Live
+from forumapi.realtime.live_service import Live
 from forumapi.realtime.socket_and_stream_connections import SocketConnection, StreamConnection
 from forumapi.wsgi import create_app
 from tests.fixtures import PLATFORM_DOMAIN

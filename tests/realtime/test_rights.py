@@ -19,8 +19,9 @@ from forumapi.models.access import identity
 from forumapi.models.notifications import live_event_queries
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.sites.site_cache import SiteCache
-from forumapi.realtime.event_pump import Live
-from forumapi.realtime.subscription_index import Follow, Frame, Topic
+from forumapi.realtime.live_clients import Follow, Frame
+from forumapi.realtime.live_service import Live
+from forumapi.realtime.topics import Topic
 from forumapi.wsgi import create_app
 from tests.factories import Factory, Person, Site
 from tests.fixtures import PLATFORM_DOMAIN

@@ -15,9 +15,9 @@ from forumapi.models.notifications import live_event_queries
 from forumapi.observability import metrics
 from forumapi.realtime import long_polling, socket_and_stream_connections, websocket
 from forumapi.realtime.cursor import parted
-from forumapi.realtime.delivery_permissions import Caller
-from forumapi.realtime.event_pump import check_topics, parse_topic
-from forumapi.realtime.subscription_index import Follow
+from forumapi.realtime.delivery_permissions import Caller, check_topics
+from forumapi.realtime.live_clients import Follow
+from forumapi.realtime.topics import parse_topic
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import ConnectionUpgrade, Data, RawResponse, Result

@@ -12,7 +12,7 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
-from forumapi.porting.layout import Board, Unreadable
+from forumapi.porting.layout import Board, PortedAlias, Unreadable
 from forumapi.porting.loading import value_cleaning
 
 LOCK = Query(
@@ -349,6 +349,22 @@ class Origin(NamedTuple):
         if not rows:
             return []
         return tx.rows(query, site_id=self.site_id, rows=msgspec.json.encode(rows).decode())
+
+    def remember_aliases(self, tx: Transaction, aliases: Sequence[PortedAlias]) -> list[Unreadable]:
+        """Insert further old ids of things, by which old addresses find them; return those left out, whose thing does
+        not exist here.
+        """
+        found = self.find_items(tx, [(one.on_type, one.on_id) for one in aliases])
+        rows, left = [], []
+        for one in aliases:
+            thing = found.get((one.on_type, one.on_id))
+            if thing is None:
+                reason = f"{one.on_type} {one.on_id} did not come"
+                left.append(Unreadable(kind="alias", id=one.alias, reason=reason))
+            else:
+                rows.append((TYPES[one.on_type][0], one.alias, thing.id, "alias"))
+        self.remember(tx, rows)
+        return left
 
 
 def allocate(tx: Reader, sequence: str, count: int) -> list[int]:

@@ -40,6 +40,8 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading import attachments, counters, forums
 from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
+from forumapi.porting.loading.attributes import AttributeWriter
+from forumapi.porting.loading.bans import BanWriter
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
 from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.forums import ForumWriter
@@ -48,7 +50,7 @@ from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.items import ItemWriter
 from forumapi.porting.loading.links import OldLinks
 from forumapi.porting.loading.people import ImportedPeople
-from forumapi.porting.loading.reactions_follows_bans import ExtrasWriter
+from forumapi.porting.loading.reactions_bookmarks_follows import ReactionWriter
 from forumapi.porting.loading.role_conversion import Rights
 from forumapi.wire import legacy_urls
 from forumapi.wire.legacy_urls import RuleSet
@@ -131,7 +133,9 @@ class Loader:
         self._texts = TextWriter(
             origin, site, self.people, self._links, short_links=config.short_links
         )
-        self._extras = ExtrasWriter(origin, self.people, granted)
+        self._attributes = AttributeWriter(origin, self.people, granted)
+        self._reactions = ReactionWriter(origin, self.people)
+        self._ban_writer = BanWriter(origin, self.people)
         self._items = ItemWriter(origin, self.people)
         self._files = AttachmentWriter(origin, self.people, self._store, reader.open, room)
         self._totals = dict(reader.counts())
@@ -181,20 +185,20 @@ class Loader:
         self._set_stage("links")
         self._finish(comments)
         self._stage("files", self._attachments(), self._files.hang)
-        self._stage("reactions", source.reactions(), self._extras.insert_reactions)
+        self._stage("reactions", source.reactions(), self._reactions.insert_reactions)
         self._stage(
             "bookmarks",
             self.erased.without_theirs(source.bookmarks()),
-            self._extras.insert_bookmarks,
+            self._reactions.insert_bookmarks,
         )
         self._stage(
-            "follows", self.erased.without_theirs(source.follows()), self._extras.insert_follows
+            "follows", self.erased.without_theirs(source.follows()), self._reactions.insert_follows
         )
-        self._stage("bans", self._bans(), self._extras.insert_bans)
+        self._stage("bans", self._bans(), self._ban_writer.insert_bans)
         for name in ("warnings", "reports"):
             self._stage(name, getattr(source, name)(), _no_place(name))
         self._stage(
-            "aliases", self.erased.without_theirs(source.aliases()), self._extras.insert_aliases
+            "aliases", self.erased.without_theirs(source.aliases()), self._origin.remember_aliases
         )
         self._set_stage("counters")
         for counted in counters.count_all(self._database, self._origin, self.people):
@@ -294,7 +298,7 @@ class Loader:
         self, tx: Transaction, profiles: Sequence[PortedProfile]
     ) -> list[Unreadable]:
         left = self.people.insert(tx, profiles)
-        return left + self._extras.insert_attributes(
+        return left + self._attributes.insert_attributes(
             tx,
             (
                 (itemtypes.PROFILE, id, one.attributes, one.id)
@@ -316,7 +320,7 @@ class Loader:
                     for one in having
                     if (thing := found.get((kind, one.id)))
                 ]
-                left = left + self._extras.insert_attributes(tx, holders)
+                left = left + self._attributes.insert_attributes(tx, holders)
             return left
 
         return inserted

@@ -35,11 +35,12 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.loading import attachments, forums, huddles, loader, value_cleaning
+from forumapi.porting.loading.attributes import field_key
+from forumapi.porting.loading.bans import left_out_as
 from forumapi.porting.loading.comments import TextWriter
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople, person_key
-from forumapi.porting.loading.reactions_follows_bans import field_key, left_out_as
 from forumapi.porting.loading.role_conversion import Rights
 from forumapi.porting.loading.visible_text import visible_text
 

@@ -1,4 +1,5 @@
-"""Event pump: reads new events from the log and delivers them to the listeners of this process.
+"""Live events of one process: clients join, follow topics and catch up; new events are read from the log and delivered
+to them.
 
 One thread polls the database, when a notification wakes it and at a fixed interval. What rights depend on is read after
 the events, so that nobody receives an event after losing the right to it. Each site has one position,
@@ -19,16 +20,7 @@ import psycopg
 
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Reader
-from forumapi.errors import (
-    NO_CREATE,
-    NO_READ,
-    ApiError,
-    Forbidden,
-    Invalid,
-    NotFound,
-    TooMany,
-    Unavailable,
-)
+from forumapi.errors import NO_CREATE, ApiError, Forbidden, Invalid, NotFound, TooMany, Unavailable
 from forumapi.events import event_log
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access import identity as identities
@@ -37,29 +29,29 @@ from forumapi.models.notifications import live_event_queries
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey
 from forumapi.models.people import role_recomputation
 from forumapi.observability.log import logger
-from forumapi.realtime import websocket
 from forumapi.realtime.cursor import Cursors
 from forumapi.realtime.delivery_permissions import (
     Caller,
     Delivery,
     DeliveryPolicy,
+    check_topics,
     deliveries,
     may_follow,
     subject,
 )
-from forumapi.realtime.postgres_listener import Listener
-from forumapi.realtime.presence import Presence
-from forumapi.realtime.subscription_index import (
-    HUDDLES,
-    SITE,
-    UPDATES,
+from forumapi.realtime.live_clients import (
+    CODES,
+    RETRY_MS,
     Follow,
     Frame,
-    Index,
     LiveClient,
     LiveConnection,
-    Topic,
+    bye_frame,
 )
+from forumapi.realtime.postgres_listener import Listener
+from forumapi.realtime.presence import Presence
+from forumapi.realtime.subscription_index import Index
+from forumapi.realtime.topics import SITE, Topic, state_href, topic_name
 from forumapi.wire import json_fragments
 
 if TYPE_CHECKING:
@@ -83,96 +75,6 @@ PEOPLE: Final = 1000
 TYPING_S: Final = 3.0
 # Closed clients that may stay in the heartbeat queue, beside as many as are connected.
 _GONE: Final = 100
-# Clients are asked to reconnect at a random time within this.
-RETRY_MS: Final = 5_000
-
-# Codes of a close frame (4000 and above are an application's own), by the reason that `bye` gives.
-CODES: Final = {
-    "stopping": websocket.GOING_AWAY,
-    "away": 1013,
-    "slow": 4008,
-    "flooding": 4029,
-    "signedOut": 4001,
-    "banned": 4003,
-    "siteGone": 4004,
-}
-
-# Reasons after which a client should reconnect.
-_COME_BACK: Final = frozenset(("stopping", "away", "slow"))
-
-_HEALING: Final = {
-    SITE: "/api/v1/microcosms",
-    HUDDLES: "/api/v1/huddles",
-    UPDATES: "/api/v1/updates",
-}
-_NAMES: Final = {SITE: "site", HUDDLES: "huddles", UPDATES: "updates"}
-# What can be followed by its type and id.
-FOLLOWED: Final = {
-    itemtypes.name_of(kind): kind
-    for kind in (
-        itemtypes.MICROCOSM,
-        itemtypes.PROFILE,
-        itemtypes.HUDDLE,
-        itemtypes.CONVERSATION,
-        itemtypes.POLL,
-        itemtypes.EVENT,
-    )
-}
-
-
-def topic_name(topic: Topic) -> str:
-    """Return the name of a topic on the wire, such as `conversation/42`, `site`, `huddles` or `updates`."""
-    return _NAMES.get(topic.kind) or f"{itemtypes.name_of(topic.kind)}/{topic.id}"
-
-
-def parse_topic(text: str, profile_id: int) -> Topic:
-    """Parse the name of a topic on the wire; `huddles` and `updates` are those of the profile `profile_id`. Raises
-    Invalid.
-    """
-    if text == "site":
-        return Topic(SITE, 0)
-    if text in ("huddles", "updates"):
-        return Topic(HUDDLES if text == "huddles" else UPDATES, profile_id)
-    kind, _, id = text.partition("/")
-    if kind in FOLLOWED and id.isascii() and id.isdigit() and len(id) < 19 and int(id):
-        return Topic(FOLLOWED[kind], int(id))
-    raise Invalid(
-        "topic", f"must be site, huddles, updates or <type>/<id>, of: {', '.join(FOLLOWED)}"
-    )
-
-
-def state_href(topic: Topic) -> str:
-    """Return the address of the REST resource that shows the present state of a topic, for clients that missed
-    events.
-    """
-    return _HEALING.get(topic.kind) or itemtypes.href(topic.kind, topic.id)
-
-
-def check_topics(
-    reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
-) -> None:
-    """Check that the caller may follow all of these topics. Raises Forbidden for one that they may not follow, also for
-    one that does not exist.
-    """
-    named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
-    found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}
-    policy = DeliveryPolicy(tree)
-    for topic in topics:
-        if topic.kind in (HUDDLES, UPDATES):
-            kind = itemtypes.HUDDLE if topic.kind == HUDDLES else itemtypes.UPDATE
-            is_allowed = bool(caller.principal.profile_id) and caller.has_scope(kind)
-        else:
-            is_allowed = topic not in named or may_follow(policy, caller, found.get(named[topic]))
-        if not is_allowed:
-            raise Forbidden(f"You may not follow {topic_name(topic)}", code=NO_READ)
-
-
-def bye_frame(reason: str, cursor: str = "") -> Frame:
-    """Make the last frame of a connection. `reason`: a key of CODES; `cursor`: the client's position, by which it
-    resumes, "" if unknown.
-    """
-    retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
-    return Frame("bye", cursor, reason=reason, retryAfterMs=retry)
 
 
 class SiteListeners:
@@ -1011,15 +913,3 @@ def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple
     if after < upto:
         found.append((after, upto))
     return found
-
-
-__all__ = [
-    "CODES",
-    "Live",
-    "SiteListeners",
-    "ThingKey",
-    "Topic",
-    "parse_topic",
-    "state_href",
-    "topic_name",
-]

@@ -1,0 +1,106 @@
+"""Writing of the bans of an import."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from forumapi import itemtypes
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.porting.layout import PortedBan, Unreadable
+from forumapi.porting.loading import value_cleaning
+from forumapi.porting.loading.imported_ids import Origin
+from forumapi.porting.loading.people import ImportedPeople
+
+INSERT_BANS = Query(
+    "bans.insert_bans",
+    """
+    INSERT INTO bans (site_id, user_id, created, expires, display_reason, admin_reason)
+    SELECT %(site_id)s, r.user_id, r.created, r.expires, r.display_reason, r.admin_reason
+      FROM (SELECT DISTINCT ON (x.user_id) x.user_id, x.created, x.expires, x.display_reason, x.admin_reason
+              FROM json_to_recordset(%(rows)s::json)
+                   AS x (user_id bigint, created timestamptz, expires timestamptz, display_reason text,
+                         admin_reason text)
+             ORDER BY x.user_id, x.expires DESC NULLS FIRST) r
+     WHERE NOT EXISTS (SELECT FROM bans b WHERE b.site_id = %(site_id)s AND b.user_id = r.user_id)""",
+)
+INSERT_DOMAIN_BANS = Query(
+    "bans.insert_domain_bans",
+    """
+    INSERT INTO bans (site_id, email_domain, created, expires, display_reason, admin_reason)
+    SELECT %(site_id)s, r.domain, r.created, r.expires, r.display_reason, r.admin_reason
+      FROM json_to_recordset(%(rows)s::json)
+           AS r (domain text, created timestamptz, expires timestamptz, display_reason text, admin_reason text)
+        ON CONFLICT (site_id, email_domain) WHERE email_domain IS NOT NULL DO NOTHING
+ RETURNING email_domain, ban_id""",
+)
+
+# Prefix of the ids of domains' bans among imported things.
+BAN: Final = "ban:"
+_DOMAIN: Final = re.compile(r"\*@([a-z0-9.-]{1,253})")
+
+
+class BanWriter:
+    """Writer of bans of profiles that the import has inserted before, and of e-mail domains."""
+
+    def __init__(self, origin: Origin, people: ImportedPeople) -> None:
+        self._origin = origin
+        self._people = people
+        self._now = datetime.datetime.now(datetime.UTC)
+
+    def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
+        """Insert bans of profiles and of whole e-mail domains, without expired ones; return all other bans, which do
+        not exist here.
+        """
+        users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
+        people: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        domains: list[tuple[tuple[object, ...], dict[str, Any]]] = []
+        left: list[Unreadable] = []
+        for one in bans:
+            row = {
+                "created": value_cleaning.time(one.date_created, self._now),
+                "expires": value_cleaning.time(one.expires, self._now) if one.expires else None,
+                "display_reason": value_cleaning.line(one.reason),
+                "admin_reason": value_cleaning.line(one.note),
+            }
+            user_id = users.get(self._people.id(one.profile)) if one.profile else None
+            domain = _DOMAIN.fullmatch(one.email.strip().lower())
+            if one.expires and one.expires <= self._now:
+                continue
+            if one.is_exception:
+                reason = "isException: there are no exceptions from bans here"
+            elif user_id:
+                people.append((("ban", one), row | {"user_id": user_id}))
+                continue
+            elif domain:
+                domains.append((("ban", one), row | {"domain": domain[1]}))
+                continue
+            elif one.profile:
+                reason = f"profile: profile {one.profile} did not come"
+            elif one.email:
+                reason = "email: one address or a pattern is not banned here, a whole domain is"
+            else:
+                reason = "ipAddress: addresses of machines are not banned here"
+            left.append(Unreadable(kind="ban", id=left_out_as(one), reason=reason))
+        self._origin.run(tx, INSERT_BANS, self._origin.unwritten(tx, people))
+        made = self._origin.rows(tx, INSERT_DOMAIN_BANS, self._origin.unwritten(tx, domains))
+        # By these ids they are removed with the import; those of people go with the people.
+        self._origin.remember(
+            tx, [(itemtypes.USER, f"{BAN}{domain}", id, "ban") for domain, id in made]
+        )
+        return left
+
+
+def left_out_as(ban: PortedBan) -> str:
+    """Return the id under which a ban is listed as left out: the profile's, else the e-mail domain or the network,
+    never a whole address.
+    """
+    if ban.profile:
+        return ban.profile
+    if ban.email:
+        return f"*@{ban.email.rpartition('@')[2]}"
+    mark = ":" if ":" in ban.ip_address else "."
+    return f"{ban.ip_address.rpartition(mark)[0]}{mark}*"
