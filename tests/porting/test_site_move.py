@@ -34,7 +34,7 @@ THERE = "there.test"
 CARRIED = sorted(
     """
     action_changes actions appeal_messages appeals attachments attendees attributes bans bookmarks
-    carried_marks case_notes cases comment_mentions comment_revisions comments content_checks criteria drafts
+    carried_marks case_notes cases comment_mentions comment_revisions comments content_checks criteria deletions drafts
     erasures event_cursors event_heads events file_uploads file_usage huddle_participants huddles ignores
     import_leftouts import_marks import_origins imported_items imported_profiles item_authors item_views items
     link_uses menus microcosm_counts microcosm_deltas microcosms poll_ballots poll_choices polls
@@ -163,11 +163,15 @@ def counts(platforms: Platforms, name: str, *tables: str) -> list[int]:
     ]
 
 
-def begun(platforms: Platforms) -> SiteMove:
+def both(platforms: Platforms) -> tuple[Platform, Platform]:
     here, there = (
         Platform(platforms.config(name), platforms.urls[name]) for name in ("here", "there")
     )
-    return SiteMove(here, there, "bikes", lambda _: None, lambda name, rows: None)
+    return here, there
+
+
+def begun(platforms: Platforms) -> SiteMove:
+    return SiteMove(*both(platforms), "bikes", lambda _: None, lambda name, rows: None)
 
 
 def moved_in_process(platforms: Platforms, *, is_copy_only: bool = False) -> FinishedMove | None:
@@ -296,6 +300,21 @@ def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_p
         assert "<strong>words</strong>" in shown.body.decode()
         api.close()
     assert "moved to" in platforms.move("bikes")
+
+    # And back, where what stayed behind is closed; something was written meanwhile.
+    platforms.rows(
+        "there", "UPDATE items SET title = 'Written there' WHERE title = 'Meeting' RETURNING 1"
+    )
+    old_platform, new_platform = both(platforms)
+    with SiteMove(
+        new_platform, old_platform, "bikes", lambda _: None, lambda name, rows: None
+    ) as move:
+        assert move.run() is not None
+    assert platforms.rows("here", hidden) == [(False,)]
+    assert platforms.rows("there", hidden) == [(True,)]
+    assert platforms.hash("here", "bikes", tmp_path / "back") == platforms.hash(
+        "there", "bikes", tmp_path / "left"
+    )
 
 
 class Writer(threading.Thread):

@@ -21,7 +21,7 @@ _SECRET: Final = (
 )
 _TRACES: Final = "traces of what people did on this platform, chained to its key"
 _DERIVED: Final = "made of what is carried"
-_WAY: Final = "on its way: this platform sends it"
+_WAY: Final = "on its way: this platform sends what is written"
 _JOB: Final = "work of this platform"
 
 # Tables with a site that do not go along, and why.

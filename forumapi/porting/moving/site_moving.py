@@ -34,7 +34,7 @@ _SHORT_S: Final = 5.0
 # Time in which every process has seen that the site is being moved, from when on each write asks for the lease.
 _SEEN_S: Final = 2.5
 # Readers of events (updates, mail) get this long to finish with the site's last events.
-_READERS_S: Final = 3.0
+_READERS_S: Final = 5.0
 
 Say = Callable[[str], None]
 Progress = Callable[[str, int], None]
@@ -495,14 +495,15 @@ class SiteMove:
                 raise MoveError(f"the copy differs in {names}; the site takes writes again")
 
     def _wait_for_readers(self, until: float) -> None:
-        """Wait until what follows from the site's last events (updates, mail) is done here, at most until this
-        monotonic time; what is not done then is left to this platform, which does it after the move.
+        """Wait until what follows from the site's last events is done here, at most until this monotonic time: updates,
+        and mail that is to be written. What is not done then is not done at all.
         """
         while time.monotonic() < until:
             row = self.source.execute(
                 "SELECT 1 FROM event_heads h JOIN event_cursors c ON c.site_id = h.site_id"
-                " WHERE h.site_id = %s AND c.number < h.number LIMIT 1",
-                [self.site_id],
+                " WHERE h.site_id = %(site)s AND c.number < h.number"
+                " UNION ALL SELECT 1 FROM mail_outbox m WHERE m.site_id = %(site)s AND m.state = 'unwritten' LIMIT 1",
+                {"site": self.site_id},
             ).fetchone()
             if row is None:
                 return
@@ -567,13 +568,13 @@ class SiteMove:
     def _open_there(self) -> None:
         """Open the site there after a switch that was killed between its two commits; it may be open already."""
         row = self.target.execute(
-            "SELECT s.site_id, v.state FROM sites s JOIN site_moves v ON v.site_id = s.site_id AND v.direction = 'in'"
-            " WHERE s.subdomain_key = %s",
-            [self.key],
+            "SELECT s.site_id, v.direction = 'in' AND v.state = 'switched'"
+            " FROM sites s JOIN site_moves v ON v.site_id = s.site_id AND v.address = %s WHERE s.subdomain_key = %s",
+            [self.here.address(self.key), self.key],
         ).fetchone()
         if row is None:
             raise MoveError(f"{self.key} has moved, but not to this platform")
-        if row[1] != "switched":
+        if not row[1]:
             with self.target.transaction():
                 self._prepare_there(row[0])
 
