@@ -188,7 +188,12 @@ from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
-from forumapi.handlers.sites.usage import UsageCsvHandler, UsageHandler
+from forumapi.handlers.sites.usage import (
+    OwnUsageCsvHandler,
+    OwnUsageHandler,
+    UsageCsvHandler,
+    UsageHandler,
+)
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
 from forumapi.handlers.trust.appeal_without_sign_in import MailedAppealHandler
 from forumapi.handlers.trust.appeals import (
@@ -467,6 +472,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,
+    "/api/v1/site/usage": OwnUsageHandler,
+    "/api/v1/site/usage/csv": OwnUsageCsvHandler,
     "/api/v1/statements": StatementsHandler,
     "/api/v1/statements/<number:statement>": StatementHandler,
     "/api/v1/statements/<number:statement>/appeal": StatementAppealHandler,

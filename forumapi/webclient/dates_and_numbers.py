@@ -13,6 +13,7 @@ from forumapi.webclient.languages import PSEUDO, language
 
 # Dates by what is asked for: in most languages, and in those that write them otherwise.
 _FORMS: Final = {
+    "month": "LLLL y",
     "day": "d MMM y",
     "minute": "d MMM y, HH:mm",
     "weekday": "EEEE d MMMM y",
@@ -27,7 +28,11 @@ _FORMS_OF: Final = {
         "weekday": "EEEE, d. MMMM y",
         "whole": "EEEE, d. MMMM y, HH:mm",
     },
-    "es": {"weekday": "EEEE, d 'de' MMMM 'de' y", "whole": "EEEE, d 'de' MMMM 'de' y, HH:mm"},
+    "es": {
+        "month": "LLLL 'de' y",
+        "weekday": "EEEE, d 'de' MMMM 'de' y",
+        "whole": "EEEE, d 'de' MMMM 'de' y, HH:mm",
+    },
 }
 
 
@@ -74,8 +79,8 @@ def _own(code: str, text: str) -> str:
 
 
 def dated(code: str, text: str, form: str = "minute") -> str:
-    """Write the API's time `text` as a date in UTC, in the language `code`; `form`: `day`, `minute` (day and clock),
-    `weekday` (day with its weekday) or `whole` (`weekday` and clock).
+    """Write the API's time `text` as a date in UTC, in the language `code`; `form`: `month`, `day`, `minute` (day and
+    clock), `weekday` (day with its weekday) or `whole` (`weekday` and clock).
     """
     return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
 

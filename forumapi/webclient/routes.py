@@ -42,6 +42,7 @@ from forumapi.webclient.handlers.sites import (
     retention,
     site_settings,
     static_files,
+    usage,
 )
 from forumapi.webclient.handlers.trust import (
     actions,
@@ -179,6 +180,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/admin/sign-in/<method>/": sign_in_methods.SignInMethodView,
     "/admin/figures/": administration.FiguresView,
     "/admin/retention/": retention.RetentionView,
+    "/admin/usage/": usage.UsagePageView,
+    "/admin/usage/usage.csv": usage.UsageFileView,
     "/admin/export/": export.ExportView,
     "/admin/export/archive/": export.ExportArchiveView,
     "/admin/import/": forum_import.ImportView,

@@ -85,6 +85,12 @@ def build(make: Factory) -> Town:
     comments.append(make.comment(conversation, by=site.owner, reply_to=comments[0]))
     event = make.event(site, microcosm=microcosm)
     poll = make.poll(site, microcosm=microcosm)
+    make.sql(
+        """INSERT INTO site_usage (site_id, hour, guest_reads, member_reads, writes, refused, mails)
+           SELECT %(site)s, date_trunc('hour', now()) - n * interval '1 day', 50 * n, 20, 3, n, 1
+             FROM generate_series(1, 9) n""",
+        site=site.id,
+    )
     mine = [make.conversation(site, by=site.member), make.event(site, by=site.member)]
     mine.append(make.poll(site, by=site.member))
     huddle = make.huddle(site.member, site.owner, site.moderator)

@@ -173,6 +173,7 @@ SCENES: Final[dict[str, Scene]] = {
     "admin_sign_in.html": Scene("owner", "/admin/sign-in/", "Ways to sign in"),
     "admin_figures.html": Scene("owner", "/admin/figures/", "Figures"),
     "admin_retention.html": Scene("owner", "/admin/retention/", "How long things are kept"),
+    "admin_usage.html": Scene("owner", "/admin/usage/", "Usage"),
     "admin_export.html": Scene("owner", "/admin/export/", "Export of everything"),
     "admin_import.html": Scene("owner", "/admin/import/", "Import of a forum"),
     "admin_import_leftovers.html": Scene("owner", "/admin/import/leftovers/", "left out"),

@@ -222,6 +222,46 @@ def test_the_owner_reads_the_figures(hand: Hand, site: Site) -> None:
     hand.see("People")
 
 
+@step("owner sees what the site used and takes it out")
+def test_the_owner_sees_what_the_site_used(
+    hand: Hand, site: Site, make: Factory, visitor: Visitor
+) -> None:
+    make.sql(
+        """INSERT INTO site_usage (site_id, hour, guest_reads, member_reads, writes, refused, bytes_sent, cpu_ms, mails)
+           SELECT %(site)s, date_trunc('day', now(), 'UTC') - n * interval '1 day', 1000 * n, 20, 3, n, 2500000, 4200, n
+             FROM generate_series(1, 40) n""",
+        site=site.id,
+    )
+    enter(hand, site, "usage")
+
+    assert len(hand.driver.find_elements("css selector", "tbody tr")) == 30
+    plots = hand.driver.find_elements("css selector", ".plot svg")
+    said = plots[0].get_attribute("aria-label") or ""
+    assert len(plots) == 4 and said.startswith("Requests: at most 29,052, at ")
+    # Twenty-nine days with requests of four kinds, and today.
+    assert len(plots[0].find_elements("css selector", "rect")) >= 29 * 4
+    heights = [one.rect["height"] for one in plots[0].find_elements("css selector", "g")[:2]]
+    assert heights[0] > heights[1] > 50
+    hand.see("72.5")
+    link = (hand.find("a[download]").get_attribute("href") or "").split("/", 3)[3]
+    page = visitor.of(site, site.owner).get(f"/{link}")
+    assert page.headers["content-type"].startswith("text/csv")
+    assert page.text.startswith("since,guestReads,") and len(page.text.splitlines()) >= 30
+    hand.press("The last 12 months")
+    assert len(hand.driver.find_elements("css selector", "tbody tr")) == 12
+    hand.press("Today", within="main")
+    hand.see("00:00")
+
+
+def test_usage_is_for_the_owner_alone(site: Site, make: Factory, visitor: Visitor) -> None:
+    for path in ("/admin/usage/", "/admin/usage/usage.csv", "/admin/usage/?time=today"):
+        for person in (site.member, site.moderator):
+            assert visitor.of(site, person).get(path).status == 403
+        assert visitor.of(site).get(path).status == 303
+        assert visitor.of(site, site.owner).get(path).status == 200
+    assert visitor.of(site, site.owner).get("/admin/usage/?time='\"><b>").status == 200
+
+
 @step("administration asks for a fresh sign-in")
 def test_administration_asks_for_a_fresh_sign_in(
     hand: Hand, site: Site, monkeypatch: pytest.MonkeyPatch

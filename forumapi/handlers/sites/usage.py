@@ -6,11 +6,12 @@ import datetime
 from typing import Final
 
 from forumapi.errors import OUT_OF_RANGE, Invalid
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.handlers.sites.sites import check_owner, find_named
 from forumapi.models.content import file
 from forumapi.models.sites.site_usage import PERIODS, SiteUsage
 from forumapi.request.context import Context
-from forumapi.request.handler import LOGIN, Handler, Param, needs
+from forumapi.request.handler import LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Data, RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
@@ -28,13 +29,17 @@ _PERIODS: Final = (
 MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
 
 
-def _usage(ctx: Context) -> SiteUsage:
-    """Return the usage that the query names, for the site's owner and operators. Raises Forbidden, Invalid,
-    NotFound.
-    """
+def _site_of(ctx: Context) -> int:
+    """Return the id of the site that the address names, for its owner and operators. Raises Forbidden, NotFound."""
     site = find_named(ctx)
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
         check_owner(ctx, site.id, site.owner_user_id)
+    id: int = site.id
+    return id
+
+
+def _usage(ctx: Context, site_id: int) -> SiteUsage:
+    """Return the usage of a site in the time that the query names. Raises Invalid."""
     period = ctx.query.get("period") or "day"
     if period not in PERIODS:
         raise Invalid("period", f"must be one of {', '.join(PERIODS)}")
@@ -44,7 +49,23 @@ def _usage(ctx: Context) -> SiteUsage:
         raise Invalid(
             "since", f"must be at most {most} days before until for {period}s", code=OUT_OF_RANGE
         )
-    return SiteUsage.find(ctx.reader, site.id, period, since, until)
+    return SiteUsage.find(ctx.reader, site_id, period, since, until)
+
+
+def _shown(ctx: Context, site_id: int) -> Data:
+    """Return the usage of a site that the query names, with what the site's files take now. Raises Invalid."""
+    found = _usage(ctx, site_id).document()
+    stored, _ = file.usage(ctx.reader, site_id, 0)
+    return Data(dumps({**found, "storedBytes": stored}))
+
+
+def _csv(ctx: Context, site_id: int) -> RawResponse:
+    """Return the usage of a site that the query names as CSV. Raises Invalid."""
+    headers = (
+        ("Content-Disposition", "attachment; filename=usage.csv"),
+        ("Cache-Control", "no-cache, max-age=0"),
+    )
+    return RawResponse(_usage(ctx, site_id).csv().encode(), "text/csv", headers)
 
 
 class UsageHandler(Handler):
@@ -55,9 +76,7 @@ class UsageHandler(Handler):
         """Requests, bytes, processor and database time, live connections, mails and pushes of a site, by period; and
         the files that it stores now.
         """
-        found = _usage(ctx).document()
-        stored, _ = file.usage(ctx.reader, ctx.args["item"].id, 0)
-        return Data(dumps({**found, "storedBytes": stored}))
+        return _shown(ctx, _site_of(ctx))
 
 
 class UsageCsvHandler(Handler):
@@ -66,8 +85,24 @@ class UsageCsvHandler(Handler):
     @needs(LOGIN, media_type="text/csv", params=_PERIODS)
     def get(self, ctx: Context) -> Result:
         """The rows of a site's usage, one a line, for a spreadsheet."""
-        headers = (
-            ("Content-Disposition", "attachment; filename=usage.csv"),
-            ("Cache-Control", "no-cache, max-age=0"),
-        )
-        return RawResponse(_usage(ctx).csv().encode(), "text/csv", headers)
+        return _csv(ctx, _site_of(ctx))
+
+
+class OwnUsageHandler(SiteSettingHandler):
+    """Usage of this host's site, for its owner."""
+
+    @needs(OWNER, answer=schemas.SiteUsage, params=_PERIODS)
+    def get(self, ctx: Context) -> Result:
+        """Requests, bytes, processor and database time, live connections, mails and pushes of this site, by period; and
+        the files that it stores now.
+        """
+        return _shown(ctx, ctx.site.id)
+
+
+class OwnUsageCsvHandler(SiteSettingHandler):
+    """Usage of this host's site as CSV, for its owner."""
+
+    @needs(OWNER, media_type="text/csv", params=_PERIODS)
+    def get(self, ctx: Context) -> Result:
+        """The rows of this site's usage, one a line, for a spreadsheet."""
+        return _csv(ctx, ctx.site.id)

@@ -1,4 +1,4 @@
-"""How many comments of each item in a list are new to the caller (discovery 7.3)."""
+"""Number of comments that are new to the caller, of each item in a list (discovery 7.3)."""
 
 from __future__ import annotations
 

@@ -144,6 +144,22 @@ def test_rows_are_summed_by_period_and_shown_to_owner_and_operators(
     assert empty.data["usage"] == [] and set(empty.data["totals"].values()) == {0}
 
 
+def test_the_owner_reads_it_on_the_sites_own_host(platform: Platform) -> None:
+    make, api = platform.make, platform.api
+    site, other = make.site(), make.site()
+    platform.app.usage.poll()
+    for path in ("/api/v1/site/usage", "/api/v1/site/usage/csv"):
+        for person in (site.moderator, site.member):
+            assert api.get(path, by=person).status == 403
+        assert api.get(path, site=site).status in (401, 403)
+        assert api.get(path, by=other.owner, site=site).status in (401, 403)
+        assert api.get(path, by=site.owner).status == 200
+    there = api.get(f"{path_to(site)}?period=hour", by=site.owner, host=platform.domain).data
+    here = api.get("/api/v1/site/usage?period=hour", by=site.owner).data
+    assert list(here) == list(there) and here["totals"] == there["totals"]
+    assert api.get("/api/v1/site/usage?period=year", by=site.owner).status == 400
+
+
 def test_nobody_else_reads_it(platform: Platform) -> None:
     make, api = platform.make, platform.api
     site, other = make.site(), make.site()

@@ -31,6 +31,7 @@ PAGES: Final = (
     ("webhooks", marked("Webhooks")),
     ("clients", marked("Programs of others")),
     ("figures", marked("Figures")),
+    ("usage", marked("Usage")),
     ("audit", marked("Audit")),
     ("transparency", marked("Transparency report")),
     ("retention", marked("How long things are kept")),
