@@ -25,8 +25,8 @@ from forumapi.request.admission.deficit_round_robin import (
     WaitingRequest,
 )
 
-# Requests in work that let another one begin at once.
-AT_ONCE: Final = 2
+# While sites share the worker, so many requests begin at once; with two, twice as many of others come before each.
+AT_ONCE: Final = 1
 # For so long after its last request a site counts as one with which others share the worker.
 _SHARED_S: Final = 1.0
 # A request in work for longer awaits something else than the processor: for it one more may be in work.

@@ -19,11 +19,9 @@ class Client:
         self.head = head
         self.raw = socket.create_connection(server.address, source_address=(source, 0))
         self.data = bytearray()
-        self.asked = 0.0
 
     def ask(self, more: str = "") -> None:
         """Send the request, with the header lines `more`."""
-        self.asked = time.perf_counter()
         self.raw.sendall(f"{self.head}{more}\r\n".encode())
 
     def answer(self) -> int:

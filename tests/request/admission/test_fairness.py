@@ -38,6 +38,35 @@ def test_a_flooded_site_keeps_requests_of_another_waiting_for_few_of_its_own(
     assert statistics.median(passed) <= FLOODING / 4
 
 
+@pytest.mark.wide
+def test_ten_thousand_addresses_of_one_site_take_no_more_than_it(
+    database_url: str, make: Factory, bikes: Site, trains: Site, tmp_path: Path
+) -> None:
+    flooded, other = make.conversation(bikes), make.conversation(trains)
+    for _ in range(25):
+        make.comment(flooded)
+        make.comment(other)
+    token = f"Authorization: Bearer {trains.member.token}\r\n"
+    head = f"GET {other.path} HTTP/1.1\r\nHost: {trains.host}\r\n{token}"
+    passed: list[int] = []
+    with (
+        running(database_url, tmp_path, trusted_proxies="127.0.0.1") as server,
+        Flood(server, bikes.host, flooded.path, 64, addresses=10_000) as flood,
+    ):
+        client = Client(server, head, "127.2.0.1")
+        flood.begin()
+        flood.run(0.5)
+        for _ in range(200):
+            client.ask()
+            status, before = flood.until(client)
+            assert status == 200
+            passed.append(before)
+        client.raw.close()
+    assert set(flood.statuses) == {200}
+    # First come, first served would be 64.
+    assert statistics.median(passed) <= 10
+
+
 def read(server: Server, site: Site, path: str, *, source: str, token: str = "") -> int:
     """The status of one read from an address of this machine."""
     connection = HTTPConnection(*server.address, timeout=30, source_address=(source, 0))
