@@ -36,6 +36,12 @@ def site(make: Factory) -> Site:
     return make.site()
 
 
+@pytest.fixture(autouse=True)
+def nothing_else_is_due(make: Factory, config: Config) -> None:
+    """Carry out what other tests have left, so that counts are those of one test."""
+    retention.work_off(make.database, config)
+
+
 def set_periods(api: Api, site: Site, **days: Any) -> None:
     assert api.put(PATH, days, by=site.owner).status == 302
 
