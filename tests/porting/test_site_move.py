@@ -292,6 +292,14 @@ def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_p
             "bikes.there.test/conversations/7/?offset=25",
         )
         assert api.post("/api/v1/conversations", {}, site=site).status == 410
+        sent = api.request(
+            "POST",
+            "/login/",
+            form={"email": "anna@example.org"},
+            site=site,
+            headers={"Origin": f"http://{site.host}"},
+        )
+        assert sent.status == 410
         api.close()
         api = new.api()
         ((talk,),) = moving.sql("SELECT item_id FROM items WHERE title LIKE 'Hello%%'")
