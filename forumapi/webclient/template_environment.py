@@ -6,9 +6,10 @@ import re
 from datetime import datetime
 from functools import lru_cache
 from html import unescape
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
@@ -67,14 +68,29 @@ class _Translator(NodeTransformer):
         return nodes.MarkSafe(said, lineno=node.lineno)
 
 
+class _Generator(CodeGenerator):
+    """Generator of templates' code in which a value is printed by `printed`."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape:
+            super()._output_child_pre(node, frame, finalize)
+            return
+        self.write("environment.printed(")
+        if finalize.src is not None:
+            self.write(finalize.src)
+
+
 class _Environment(Environment):
     """Jinja environment for the language `code`, in which `a.b` and `a['b']` of a dict are its values alone, never its
     methods. As `a.b` an absent key is false and prints nothing; as `a['b']` it raises, as other unknown names do.
     """
 
+    code_generator_class = _Generator
+
     def __init__(self, code: str, **options: Any) -> None:
         super().__init__(**options)
         self._code = code
+        self.printed = printed
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         return super()._generate(_Translator(self._code).visit(source), *args, **options)
@@ -82,7 +98,7 @@ class _Environment(Environment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if type(obj) is dict:
             value = obj.get(attribute, _ABSENT)
-            return ChainableUndefined(name=attribute) if value is _ABSENT else value
+            return _nothing(attribute) if value is _ABSENT else value
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -94,6 +110,34 @@ class _Environment(Environment):
 
 
 _ABSENT: Final = object()
+
+
+@lru_cache(1024)
+def _nothing(name: str) -> ChainableUndefined:
+    return ChainableUndefined(name=name)
+
+
+# Characters of a text whose escaped form is kept: names, addresses and times stand on a page dozens of times.
+_KEPT: Final = 100
+
+
+def printed(value: Any) -> str:
+    """Return the text that a template prints for a value, escaped as `markupsafe.escape` does it; faster for what pages
+    consist of.
+    """
+    kind = type(value)
+    if kind is Markup:
+        return cast("Markup", value)
+    if kind is int:
+        return str(value)
+    if kind is str and len(value) <= _KEPT:
+        return _escaped(value)
+    return escape(value)
+
+
+@lru_cache(8192)
+def _escaped(text: str) -> Markup:
+    return escape(text)
 
 
 @lru_cache
