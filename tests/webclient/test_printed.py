@@ -1,4 +1,4 @@
-"""What templates print for a value: the same as markupsafe.escape, by a faster way."""
+"""Values as templates print them: the same as markupsafe.escape gives, by a faster way."""
 
 from __future__ import annotations
 
