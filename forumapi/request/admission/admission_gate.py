@@ -31,6 +31,8 @@ AT_ONCE: Final = 1
 _SHARED_S: Final = 1.0
 # A request in work for longer awaits something else than the processor: for it one more may be in work.
 _STUCK_S: Final = 1.0
+# Times the database connections that a site may have in work while it is alone.
+_ALONE: Final = 8
 # How often the refusals of a site are logged, and how many sites are named then.
 _LOG_S: Final = 60.0
 _MOST_LOGGED: Final = 10
@@ -155,6 +157,11 @@ class AdmissionGate:
             if site_id != self._last:
                 self._last, self._changed = site_id, time.monotonic()
             if (
+                self._is_alone()
+                and not queue.count
+                and queue.running < _ALONE * self._most
+                and not queue.is_held_by_address(address)
+            ) or (
                 queue.running < self._at_once()
                 and (not queue.count or queue.is_empty)
                 and queue.has_room(site, address)
@@ -270,6 +277,14 @@ class AdmissionGate:
             self._queue.end(site, address)
             if self._queue.count:
                 self._pump()
+
+    def _is_alone(self) -> bool:
+        """Return True if no other site than the last one has asked lately: requests of it share look-ups and mostly
+        hold no connection, begin at once.
+        """
+        if self._has_loop is None:
+            self._has_loop = _is_gevent()
+        return self._has_loop and time.monotonic() - self._changed >= _SHARED_S
 
     def _at_once(self) -> int:
         """Return the number of requests in work below which another one begins at once."""

@@ -133,9 +133,12 @@ class DeficitRoundRobin:
         """Return True if the limits of site and address let one more request begin."""
         if self.site_limit and site.running >= self.site_limit:
             return False
-        return not (
-            address and self.address_limit and self._held.get(address, 0) >= self.address_limit
-        )
+        return not self.is_held_by_address(address)
+
+    def is_held_by_address(self, address: str) -> bool:
+        """Return True if as many requests of the address are in work as may be; False for ""."""
+        limit = self.address_limit
+        return bool(address and limit) and self._held.get(address, 0) >= limit
 
     def begin(self, site: SiteQueue, address: str) -> None:
         """Count one more request in work."""
