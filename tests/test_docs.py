@@ -65,6 +65,22 @@ def test_every_address_has_its_place() -> None:
         assert any(f"`{path}`" in content for content in PAGES.values()), path
 
 
+def test_caches_of_the_ledger_are_in_the_code() -> None:
+    text = (FOLDER.parent / "architecture.md").read_text()
+    table = text.partition("## In-process caches")[2].partition("\n## ")[0]
+    names = re.findall(r"^\| [^|]*?`(?:(\w+)\.)(\w+)(?:\.(\w+))?`", table, re.M)
+    code = {path.stem: path.read_text() for path in (FOLDER.parents[1] / "forumapi").rglob("*.py")}
+    absent = [
+        f"{module}.{name}"
+        for module, name, _ in names
+        if (module == "App" and f"self.{name} = " not in code["app"])
+        or (module != "App" and f"\nclass {name}" not in code.get(module, ""))
+    ]
+
+    assert len(names) > 8
+    assert absent == []
+
+
 def test_every_handler_module_names_its_page() -> None:
     modules = {
         handler.__module__ for table in (routes.ROOT, routes.SITE) for handler in table.values()

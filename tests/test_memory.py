@@ -374,7 +374,7 @@ def a_site(app: App, number: int) -> SiteSnapshot:
         (
             10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
             1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
-            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None, False, None, None,
+            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None, False, None, None, False,
         ),
         "forum.test",
     )  # fmt: skip
@@ -504,6 +504,7 @@ BRIEF = """
     text.render._Writer.parts
     text.render._Writer.names database.connections.Transaction._after
     models.microcosms.microcosm_page.MicrocosmViewer.marks models.microcosms.microcosm_page.MicrocosmViewer.mine
+    models.microcosms.microcosm_page.MicrocosmViewer.new
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
     realtime.delivery_permissions.DeliveryPolicy._known realtime.long_polling._Waiting.frames
     models.people.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
@@ -551,7 +552,9 @@ FIXED = """
     server.master.ForumMaster._leaving webclient.dates_and_numbers._dated
     webclient.dates_and_numbers._parsed webclient.dates_and_numbers.number webclient.languages.language
     webclient.site_colours._sheet
-    webclient.template_environment._text
+    webclient.template_environment._text webclient.template_environment._escaped
+    webclient.template_environment._nothing wire.html_pages._style
+    request.admission.admission_gate.AdmissionGate._weights
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS

@@ -147,13 +147,14 @@ def test_what_can_be_wrong(
     )
 
 
-def test_a_hidden_comment_takes_no_files_but_from_moderators(
+def test_a_hidden_comment_takes_files_from_its_author_and_moderators_alone(
     api: Api, make: Factory, bikes: Site, comment: Thing
 ) -> None:
     hash = make.file(bikes.member)
     api.patch(comment.path, ("moderated", True), by=bikes.moderator)
 
-    assert attach(api, comment, hash, by=bikes.member).code == 23
+    assert attach(api, comment, make.file(bikes.newcomer), by=bikes.newcomer).code == 23
+    assert attach(api, comment, hash, by=bikes.member).status == 302
     assert api.get(f"{comment.path}/attachments", by=bikes.newcomer).status == 404
     assert attach(api, comment, hash, by=bikes.moderator).status == 302
 

@@ -1,5 +1,5 @@
 """Redirects to the page of an item's comments that holds the last comment, or the first that the caller has not read
-(content 3.4).
+(content 3.4). Wire: docs/api/conversations.md.
 """
 
 from __future__ import annotations
