@@ -377,6 +377,9 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
     ("post", "/rules/dry-run", "roleIds.[]"): [{**_RULE, "roleIds": ["@role"]}],
     ("post", "/rules/dry-run", "notRoleIds.[]"): [{**_RULE, "notRoleIds": ["@role"]}],
     ("post", "/rules/dry-run", "microcosmIds.[]"): [{**_RULE, "microcosmIds": ["@microcosm"]}],
+    ("post", "/rules/dry-run", "reporterRoleIds.[]"): [
+        {**_RULE, "event": "item.reported", "minReports": 2, "reporterRoleIds": ["@role"]}
+    ],
     ("post", "/rules/dry-run", "toMicrocosmId"): [
         {**_RULE, "event": "item.created", "action": "move", "toMicrocosmId": "@microcosm"}
     ],
@@ -387,7 +390,7 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
 }
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = (
-    "addresses audit days deletedTexts duration firstPosts mail maxLength maxLinks minLength orGroup perHour"
+    "addresses audit days deletedTexts duration firstPosts mail maxLength maxLinks minLength minReports orGroup perHour"
     " restrictDays revision rsvpLimit sameText styleId themeId updateTypeId value version"
 )
 NO_ID_FIELDS = frozenset(_NO_IDS.split())

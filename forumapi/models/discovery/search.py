@@ -367,6 +367,7 @@ def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> 
         BY_EMAIL,
         site_id=who.site_id,
         me=who.me,
+        ignored_people=who.ignored_people,
         canonicals=canonicals,
         limit=at.limit,
         offset=at.offset,

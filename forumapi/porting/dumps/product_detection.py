@@ -45,7 +45,8 @@ def detect(path: Path, most: int) -> str:
     markers = {
         marker: name
         for name in NAMES
-        if (marker := getattr(import_module(f"forumapi.porting.readers.{name}"), "MARKER", ""))
+        if name != LAYOUT
+        and (marker := getattr(import_module(f"forumapi.porting.readers.{name}"), "MARKER", ""))
     }
     found = ""
 
