@@ -448,7 +448,11 @@ def test_files_come_with_a_text_that_was_held_and_nobody_else_sees_them(
         # For others it is deleted already, whatever is there.
         assert stage.request("DELETE", f"{hung}/{hash}", by=site.member).status == 200
         assert stage.get(hung, by=me).data["attachments"]["total"] == 1
-        assert stage.request("DELETE", f"{hung}/{hash}", by=me).status == 200
+        # What moderators decide on stays as it is, for its author too.
+        refused = stage.request("DELETE", f"{hung}/{hash}", by=me)
+        assert (refused.status, refused.data["code"]) == (403, "no_delete")
+        for by in (me, site.moderator):
+            assert stage.get(hung, by=by).data["attachments"]["total"] == 1
         assert stage.post(hung, sent, by=me).status == 302
     target = {"itemType": "comment", "itemId": said.id}
     shown = {"kind": "show", "reason": "Harmless", "targets": [target]}
@@ -459,3 +463,21 @@ def test_files_come_with_a_text_that_was_held_and_nobody_else_sees_them(
     # What was deleted is gone for its author too.
     assert stage.request("DELETE", f"/comments/{said.id}", by=me).status == 200
     assert stage.post(path, {"fileHash": file["fileHash"]}, by=me).status == 400
+
+
+def test_the_author_of_a_reported_text_that_was_hidden_cannot_take_its_files_off(
+    box: Postbox, site: Site
+) -> None:
+    stage, me = box.stage, site.member
+    said = box.make.comment(box.make.conversation(site, by=site.owner), by=me)
+    hung = f"/comments/{said.id}/attachments"
+    hash = upload(box, me, f"a picture of {site.key}")
+    assert stage.post(hung, {"fileHash": hash, "fileName": "wheel.txt"}, by=me).status == 302
+    named = {"itemType": "comment", "itemId": said.id}
+    assert stage.post("/reports", {**named, "kind": "abuse"}, by=site.newcomer).status == 302
+    acted = {"kind": "hide", "reason": "Rude", "targets": [named]}
+    assert stage.post("/actions", acted, by=site.moderator).status == 200
+    assert stage.request("DELETE", f"{hung}/{hash}", by=me).status == 403
+    assert stage.get(hung, by=site.moderator).data["attachments"]["total"] == 1
+    assert stage.get(f"/files/{hash}", site=site).status == 404
+    assert stage.request("DELETE", f"{hung}/{hash}", by=site.moderator).status == 200

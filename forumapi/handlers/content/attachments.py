@@ -142,10 +142,13 @@ class AttachmentHandler(CarrierHandler):
     def delete(self, ctx: Context) -> Result:
         """Detach the file: for the site's owner, moderators and the owner of the comment or profile; others get 403.
 
-        200 also if the file was not attached; 400 for the last picture of a profile. The file itself stays stored.
+        403 too for the author of a moderated comment, which moderators decide on as it was hidden. 200 also if the file
+        was not attached; 400 for the last picture of a profile. The file itself stays stored.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)
+        if ctx.located_as(LocatedCarrier).place.is_own_held and not ctx.can & evaluator.MODERATOR:
+            raise Forbidden("This is hidden, and keeps its files until it is shown", code=NO_DELETE)
         _required(ctx)
         hash = str(ctx.args["name"]).partition(".")[0]
         is_gone = Attachment(ctx.target, hash).delete(ctx.writer, ctx.author)
