@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.syntax import tree
+from tests.syntax import statements, tree
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "forumapi"
@@ -44,7 +44,7 @@ MODULES = _modules()
 def _imports(path: Path) -> set[str]:
     """Modules of the package that one imports anywhere, for types too."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in statements(tree(path)):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("forumapi."):
             above = str(node.module).removeprefix("forumapi").strip(".")
             for alias in node.names:
@@ -73,7 +73,7 @@ def test_imports_between_rooms_go_down() -> None:
 
 def _names(path: Path) -> Iterable[str]:
     """Modules that one imports, of any package."""
-    for node in ast.walk(tree(path)):
+    for node in statements(tree(path)):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):

@@ -50,6 +50,7 @@ from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from forumapi.wire import client_address, json_fragments
 from forumapi.wire.client_address import Proxies
 from tests.factories import Factory
+from tests.syntax import statements
 
 LIMIT = 1_000_000
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -615,7 +616,7 @@ def containers(tree: ast.Module) -> Iterator[str]:
     for statement in tree.body:
         if isinstance(found := begins_empty(statement), ast.Name):
             yield found.id
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.FunctionDef) and any(
             made_by(one) in MAKERS for one in node.decorator_list
         ):

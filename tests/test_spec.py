@@ -13,6 +13,7 @@ import pytest
 
 from forumapi import errors, itemtypes, routes
 from forumapi.config import Config
+from tests.syntax import statements
 
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "docs" / "spec"
@@ -111,7 +112,7 @@ def prose(source: str) -> str:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+    nodes = [node for node in statements(ast.parse(source)) if isinstance(node, kinds)]
     return "\n".join([*comments, *(ast.get_docstring(node) or "" for node in nodes)])
 
 

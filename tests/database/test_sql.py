@@ -206,7 +206,7 @@ def _unrestricted(query: Query, text: str) -> list[str]:
 def test_a_statement_is_named_after_its_module() -> None:
     wrong = []
     for path in sorted(Path(forumapi.__file__).parent.rglob("*.py")):
-        for node in ast.walk(tree(path)):
+        for node in ast.walk(tree(path)) if "Query(" in path.read_text() else ():
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
