@@ -25,7 +25,10 @@ _ENTRIES: Final = 1
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _DAY: Final = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 _ID_KEY: Final = re.compile(r"(?:^id|Id|Ids|_id|By|As)$")
-_ID_IN_TEXT: Final = re.compile(r"(?<=/)\d+(?=[/?#\"]|$)|(?<=[iI]d=)\d+")
+_ID_IN_TEXT: Final = re.compile(r"(?<=/)\d+(?=[/?#\"]|$)|(?<=[iI]d=)\d+|(?<=\bactor=)\d+")
+_PORT: Final = re.compile(r"(?<=\bforum\.example):\d+")
+# Names of sites that tests make up.
+_SITE: Final = re.compile(r"\b(?:site\d+x\w*|wire\d+)\b")
 # Texts in which chance has a part: tokens, hashes, names of sites and people that tests make up.
 _SECRET: Final = re.compile(
     r"[A-Za-z0-9_-]{24,}\.[A-Za-z0-9_.-]{24,}|(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{20,}|\b[0-9a-f]{8,}\b"
@@ -34,7 +37,7 @@ _SECRET_IN_QUERY: Final = re.compile(r"(?<=[?&])((?:\w+_)?(?:code|token|ticket|c
 # Members that hold secrets, whatever their form.
 _NAME: Final = re.compile("[a-z]+(?:_[a-z]+)*")
 _SECRET_KEY: Final = re.compile(
-    "secret|token(?!_type)|recoveryCodes|^code$|_code$|verifier|assertion|csrf|password",
+    "secret|token(?!_type|_endpoint)|recoveryCodes|^code$|_code$|verifier|assertion|csrf|password",
     re.IGNORECASE,
 )
 _HEX: Final = re.compile("[0-9a-f]+")
@@ -49,6 +52,7 @@ class Scrubber:
 
     def __init__(self, host: str) -> None:
         self._ids: dict[int, int] = {}
+        host = host.partition(":")[0]
         self._site = host.partition(".")[0] if host.count(".") > 1 else ""
         self._domain = host.removeprefix(f"{self._site}.") if self._site else host
 
@@ -78,9 +82,8 @@ class Scrubber:
             text = text.replace(self._site, "bikes")
         text = text.replace(self._domain, "forum.example")
         text = _SECRET_IN_QUERY.sub(r"\g<1>xxxxxxxxxxxxxxxx", text)
-        text = re.sub(
-            r"(?:127\.0\.0\.1|localhost|(?<=\.)forum\.example)(?::\d+)?", "forum.example", text
-        )
+        text = re.sub(r"\b(?:127\.0\.0\.1|localhost)\b", "forum.example", text)
+        text = _SITE.sub("bikes", _PORT.sub("", text))
         text = _ADDRESS.sub("ada@example.com", text)
         text = _NUMBERED.sub(r"\g<1>1", text)
         text = _SECRET.sub(_blank, text)
@@ -127,7 +130,7 @@ def record(
     scrubber = Scrubber(headers["Host"])
     made = {
         "score": score,
-        "request": f"{method} {unquote(scrubber.text(path))}",
+        "request": f"{method} {scrubber.text(unquote(path))}",
         **({} if sent is None else {"body": scrubber.scrubbed(sent)}),
         **({} if form is None else {"form": scrubber.scrubbed(form)}),
         "status": answer.status,

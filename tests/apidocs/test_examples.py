@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,21 @@ def test_a_form_is_recorded_without_its_secrets(
     }
     openapi._exemplify(operation, made)
     assert operation["requestBody"]["content"][openapi.FORM]["example"] == made["form"]
+
+
+def test_examples_name_no_port_and_no_site_of_the_tests() -> None:
+    scrubber = Scrubber("forum.test:24174")
+
+    assert scrubber.text("http://wire2.forum.test:24174/x") == "http://bikes.forum.example/x"
+    assert scrubber.text("/metrics/links?host=site182x.example&actor=3070").endswith(
+        "host=bikes.example&actor=1"
+    )
+    assert scrubber.scrubbed({"token_endpoint": "http://s7.forum.test:1/x"}) == {
+        "token_endpoint": "http://s7.forum.example/x"
+    }
+    assert not re.findall(
+        r"example:\d+|\bsite\d+x|\bwire\d+\b|actor=\d{2,}", DATA.read_text(encoding="utf-8")
+    )
 
 
 def test_examples_hold_no_secret() -> None:
