@@ -66,8 +66,8 @@ def complete(
             flow = second_factor.begin(tx, site.id, person.id, verified)
             tx.commit()
             raise SecondFactorNeeded(flow)
-        if site.is_moving:
-            site_move.check_writable(tx, site.id)
+        # Asked always: since `site` was read, the provider of the sign-in may have taken long to answer.
+        site_move.check_writable(tx, site.id)
         # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
         by_site = not verified.is_platforms and not verified.has_second_factor
         profile_id = Profile.find_or_create(

@@ -19,7 +19,7 @@ from forumapi.webclient import routes, template_environment
 from forumapi.webclient.api import Failure, Moved
 from forumapi.webclient.guest_page_cache import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
-from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit, own_path
+from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
 
 if TYPE_CHECKING:
     from forumapi.webclient.transport import ApiTransport
@@ -240,7 +240,8 @@ class Website:
             visit.forget_site()
             return self._refuse(visit, 410)
         there = urlsplit(location)
-        path = own_path(visit.path) + (f"?{visit.query_string}" if visit.query_string else "")
+        # Encoded, since browsers take a backslash for a slash.
+        path = quote(visit.path) + (f"?{visit.query_string}" if visit.query_string else "")
         return Answer(301, [("Location", f"{there.scheme}://{there.netloc}{path}")], b"")
 
     def _sign_in_first(self, visit: Visit, need: SignInFirst) -> Answer:

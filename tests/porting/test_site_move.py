@@ -18,7 +18,10 @@ import psycopg
 import pytest
 
 from forumapi.config import Config
+from forumapi.database.connections import Database
+from forumapi.events import event_log
 from forumapi.files.storage import open_storage
+from forumapi.models.trust.action import Action
 from forumapi.porting.exports import exporting
 from forumapi.porting.exports.site_reader import SiteReader
 from forumapi.porting.moving import carried_tables, site_moving
@@ -213,9 +216,20 @@ def test_copies_bring_what_has_changed_and_an_undone_one_leaves_nothing(
     assert moved_in_process(platforms, is_copy_only=True) is None
     for change in CHANGES:
         assert moving.sql(change + " RETURNING 1", site=site.id, host=f"https://{site.host}")
+    # A file of which nothing is left here is found by the clean-up there.
+    ((lost,), *_) = moving.sql(
+        "SELECT a.file_hash FROM attachments a WHERE a.site_id = %(site)s", site=site.id
+    )
+    for table in ("attachments", "file_uploads"):
+        moving.sql(f"DELETE FROM {table} WHERE file_hash = %(hash)s RETURNING 1", hash=lost)
     before = platforms.hash("here", "bikes", tmp_path / "before")
     moved = moved_in_process(platforms)
 
+    assert platforms.rows(
+        "there",
+        "SELECT f.attach_count FROM file_strays s JOIN files f USING (file_hash) WHERE s.file_hash = %s",
+        lost,
+    ) == [(0,)]
     assert moved is not None and moved.missing_files == 0
     assert [one for one in moved.compared if one.here != one.there] == []
     assert platforms.hash("there", "bikes", tmp_path / "after") == before
@@ -291,6 +305,12 @@ def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_p
             301,
             "bikes.there.test/conversations/7/?offset=25",
         )
+        for path in ("/a%20b/", "/a%5Cb/"):
+            odd = api.get(path, site=site)
+            assert (odd.status, odd.location.partition("://")[2]) == (
+                301,
+                f"bikes.there.test{path}",
+            )
         assert api.post("/api/v1/conversations", {}, site=site).status == 410
         sent = api.request(
             "POST",
@@ -430,3 +450,204 @@ def test_nothing_that_was_acknowledged_is_lost_however_often_the_command_is_kill
         api = new.api()
         assert api.get(talk.path, host=f"bikes.{THERE}").status == 200
         api.close()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No web process has to see that the site moves, and none reads its events."""
+    monkeypatch.setattr(site_moving, "_SEEN_S", 0.0)
+    monkeypatch.setattr(site_moving, "_READERS_S", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_move_waits_for_transactions_that_began_before_it(
+    platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = moving.site("bikes")
+    talk = moving.conversation(site)
+    is_recorded = threading.Event()
+    record, commit_switch = SiteMove._say_that_it_moves, SiteMove._commit_switch
+    with psycopg.connect(platforms.urls["here"]) as early:
+        # As a request does that has found its site, and then waits for a lock.
+        early.execute("SELECT 1 FROM sites")
+        monkeypatch.setattr(site_moving, "_ENDED_S", 0.1)
+        with pytest.raises(MoveError, match="transactions that began"):
+            moved_in_process(platforms)
+        lease = "SELECT read_only_until > now() FROM site_moves"
+        assert platforms.rows("here", lease) == [(False,)]
+
+        def write() -> None:
+            is_recorded.wait()
+            time.sleep(0.8)
+            early.execute(
+                "INSERT INTO comments (site_id, item_id, seq, created_by, edited_by, markdown, html)"
+                " VALUES (%s, %s, 1, %s, %s, 'in flight', '')",
+                [site.id, talk.id, site.owner.id, site.owner.id],
+            )
+            early.commit()
+
+        def say(move: SiteMove) -> None:
+            record(move)
+            is_recorded.set()
+
+        def switch(move: SiteMove, there: int, began: float) -> None:
+            writer.join()
+            commit_switch(move, there, began)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        monkeypatch.setattr(site_moving, "_ENDED_S", 20.0)
+        monkeypatch.setattr(SiteMove, "_say_that_it_moves", say)
+        monkeypatch.setattr(SiteMove, "_commit_switch", switch)
+        moved_in_process(platforms)
+
+    assert platforms.rows("there", "SELECT markdown FROM comments") == [("in flight",)]
+
+
+@pytest.mark.wide
+@pytest.mark.usefixtures("at_once")
+def test_what_is_unique_may_pass_from_one_row_to_another_between_two_copies(
+    platforms: Platforms, moving: Factory
+) -> None:
+    site = moving.site("bikes")
+    moving.sql(
+        """INSERT INTO bans (site_id, email_domain, display_reason) VALUES (%(site)s, 'bad.example', 'First')
+        RETURNING 1""",
+        site=site.id,
+    )
+    moving.sql(
+        """INSERT INTO import_origins (site_id, title, product)
+           VALUES (%(site)s, 'Old', 'phpbb'), (%(site)s, 'Older', 'phpbb') RETURNING 1""",
+        site=site.id,
+    )
+    moving.sql(
+        """INSERT INTO site_settings (site_id, key, value)
+           VALUES (%(site)s, 'checks', '{"akismetKey": "f00", "maxLinks": 3}') RETURNING 1""",
+        site=site.id,
+    )
+    moved_in_process(platforms, is_copy_only=True)
+    users = platforms.rows("there", "SELECT count(*) FROM users")
+    people = "SELECT p.profile_id, u.email FROM profiles p JOIN users u USING (user_id) ORDER BY 1"
+    (_, first), (_, second), *_ = platforms.rows("here", people)
+    change = "UPDATE users SET email = %s, canonical_email = %s, person_key = %s WHERE email = %s RETURNING 1"
+    for old, new in (
+        (first, "passing@example.org"),
+        (second, first),
+        ("passing@example.org", second),
+    ):
+        platforms.rows("here", change, new, new, new, old)
+    platforms.rows("here", "UPDATE bans SET display_reason = 'Second' RETURNING 1")
+    for old, new in (("Old", "Passing"), ("Older", "Old"), ("Passing", "Older")):
+        rename = "UPDATE import_origins SET title = %s WHERE title = %s RETURNING 1"
+        platforms.rows("here", rename, new, old)
+    moved = moved_in_process(platforms)
+
+    assert moved is not None
+    for query in (
+        people,
+        "SELECT email_domain, display_reason FROM bans",
+        "SELECT origin_id, title FROM import_origins ORDER BY 1",
+    ):
+        assert platforms.rows("there", query) == platforms.rows("here", query)
+    assert platforms.rows("there", "SELECT count(*) FROM users") == users
+    # A key of the owner's at another service is a secret.
+    kept = platforms.rows("there", "SELECT value FROM site_settings WHERE key = 'checks'")
+    assert kept == [({"maxLinks": 3},)]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_an_action_that_begins_during_the_copies_ends_before_the_site_moves(
+    platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = moving.site("bikes")
+    make_read_only = SiteMove._make_read_only
+
+    def begin(move: SiteMove) -> None:
+        moving.sql(
+            """INSERT INTO actions (site_id, actor_id, kind, ground, category, state)
+               VALUES (%(site)s, %(me)s, 'delete', 'terms', 'spam', 'undoing') RETURNING 1""",
+            site=site.id,
+            me=site.owner.id,
+        )
+        make_read_only(move)
+
+    monkeypatch.setattr(SiteMove, "_make_read_only", begin)
+    with pytest.raises(MoveError, match="action of moderators"):
+        moved_in_process(platforms)
+    lease = "SELECT state, read_only_until > now() FROM site_moves"
+    assert platforms.rows("here", lease) == [("copying", False)]
+    with pytest.raises(MoveError, match="action of moderators"):
+        moved_in_process(platforms, is_copy_only=True)
+
+    # A copy that is not served yet is left alone by the other platform's worker.
+    monkeypatch.setattr(SiteMove, "_problems", lambda _: [])
+    moved_in_process(platforms, is_copy_only=True)
+    claimed = {}
+    for name in ("here", "there"):
+        database = Database(platforms.urls[name], size=1)
+        with database.write() as tx:
+            claimed[name] = Action.claim(tx, {}) is not None
+        database.close()
+    assert claimed == {"here": True, "there": False}
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_wait_for_readers_begins_when_all_events_have_numbers(
+    platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = moving.site("bikes")
+    moving.sql(
+        """INSERT INTO event_log (site_id, kind, item_type_id, item_id) VALUES (%(site)s, 'created', 6, 1)
+        RETURNING 1""",
+        site=site.id,
+    )
+    with begun(platforms) as move:
+        began = time.monotonic()
+        move._wait_for_readers(began + 0.3)
+        assert time.monotonic() - began >= 0.3
+        database = Database(platforms.urls["here"], size=1)
+        with database.write() as tx:
+            tx.run(event_log.NUMBER)
+        database.close()
+        began = time.monotonic()
+        move._wait_for_readers(began + 5)
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.wide
+@pytest.mark.usefixtures("at_once")
+def test_an_old_command_changes_nothing_of_a_site_that_came_back(
+    platforms: Platforms, moving: Factory
+) -> None:
+    moving.site("bikes")
+    moved_in_process(platforms)
+    here, there = both(platforms)
+
+    def back() -> FinishedMove | None:
+        with SiteMove(there, here, "bikes", lambda _: None, lambda name, rows: None) as move:
+            return move.run()
+
+    back()
+    moved_in_process(platforms, is_copy_only=True)
+    title = "SELECT title, is_deleted FROM sites WHERE subdomain_key = 'bikes'"
+    platforms.rows(
+        "here", "UPDATE sites SET title = 'New' WHERE subdomain_key = 'bikes' RETURNING 1"
+    )
+    with pytest.raises(MoveError, match="moved from there"):
+        back()
+    assert platforms.rows("here", title) == [("New", False)]
+    # Two commands, one of each platform, exclude each other.
+    with begun(platforms), pytest.raises(MoveError, match="another command"):
+        back()
+    # Killed between the commits of the second move away, the old command still opens nothing.
+    platforms.rows(
+        "here",
+        "UPDATE site_moves SET state = 'switched', switched = now() RETURNING 1",
+    )
+    platforms.rows(
+        "here", "UPDATE sites SET is_deleted = true WHERE subdomain_key = 'bikes' RETURNING 1"
+    )
+    with pytest.raises(MoveError, match="moved from there"):
+        back()
+    moved_in_process(platforms)
+    assert platforms.rows("there", title) == [("New", False)]

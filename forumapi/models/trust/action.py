@@ -189,16 +189,18 @@ LOCK = Query(
      WHERE a.site_id = %(site_id)s AND a.action_id = %(id)s AND {SEEN}
        FOR NO KEY UPDATE OF a""",
 )
-# For the background: of a site's actions the oldest that no other process works on.
+# For the background: of a site's actions the oldest that no other process works on. Those of a site that is closed
+# wait: it may be a copy that is not served yet.
 CLAIM = Query(
     "action.claim",
     f"""
     SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id, 0), {_COLUMNS}
       FROM actions a
+      JOIN sites s ON s.site_id = a.site_id AND NOT s.is_deleted
      WHERE a.state IN ('running', 'undoing') AND a.action_id <> ALL(%(without)s::bigint[])
      ORDER BY a.created
      LIMIT 1
-       FOR NO KEY UPDATE SKIP LOCKED""",
+       FOR NO KEY UPDATE OF a SKIP LOCKED""",
     scope=PLATFORM,
 )
 

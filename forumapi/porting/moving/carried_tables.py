@@ -151,6 +151,8 @@ class CarriedTable:
             return SQL(
                 "CASE WHEN strpos(t.markdown, {}) > 0 THEN regexp_replace(t.markdown, {}, {}, 'g') ELSE t.markdown END"
             ).format(to.host, rf"(https?://){re.escape(to.host)}(?![\w.:-])", rf"\1{to.new_host}")
+        if (self.name, column) == ("site_settings", "value") and to is not None:
+            return SQL("CASE WHEN t.key = 'checks' THEN t.value - 'akismetKey' ELSE t.value END")
         if (self.name, column) == ("comments", "renderer") and to is not None:
             # Addresses of short links and of the site itself differ there: the text is rendered anew when it is read.
             return SQL("CASE WHEN strpos(t.html, '://') > 0 THEN 0::smallint ELSE t.renderer END")

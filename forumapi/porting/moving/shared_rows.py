@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composed, Literal
 from forumapi.files.storage import MissingError, Storage
 from forumapi.files.thumbnails import scratch
 from forumapi.porting.moving.carried_tables import moved_key
-from forumapi.porting.moving.table_copy import Connection, SiteCopy
+from forumapi.porting.moving.table_copy import LENT, Connection, SiteCopy
 from forumapi.text import short_link_code
 
 _READ: Final = 5_000
@@ -145,6 +145,15 @@ def copy_files(site: SiteCopy, source: Storage, target: Storage) -> tuple[int, i
             if hash not in there:
                 site.writer.execute(_MAKE_FILE, [hash, *columns])
     return copied, missing
+
+
+def remove_lent_users(site: SiteCopy) -> None:
+    """Remove the users whom profiles there had between two rows of a copy. Raises psycopg.Error."""
+    site.writer.execute(
+        "DELETE FROM users u WHERE u.person_key LIKE %s"
+        " AND NOT EXISTS (SELECT FROM profiles p WHERE p.user_id = u.user_id)",
+        [f"{LENT}{site.there}:%"],
+    )
 
 
 def settle_files(site: SiteCopy) -> None:

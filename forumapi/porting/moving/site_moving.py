@@ -19,6 +19,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from forumapi.config import Config
+from forumapi.events import event_log
 from forumapi.files.storage import open_storage
 from forumapi.porting.moving import carried_tables, shared_rows, table_copy
 from forumapi.porting.moving.carried_tables import LATE, QUEUES, CarriedTable, Destination
@@ -33,6 +34,8 @@ _MOST_COPIES: Final = 5
 _SHORT_S: Final = 5.0
 # Time in which every process has seen that the site is being moved, from when on each write asks for the lease.
 _SEEN_S: Final = 2.5
+# Transactions that began before that get this long to end.
+_ENDED_S: Final = 60.0
 # Readers of events (updates, mail) get this long to finish with the site's last events.
 _READERS_S: Final = 5.0
 
@@ -181,12 +184,15 @@ class SiteMove:
         self._all = carried_tables.all_with_a_site(self.source)
         self._tables = carried_tables.carried(self._all)
         # Held as long as the connection: of two commands for one site the second ends here.
-        name = f"forumapi site move {self.site_id}"
-        (is_mine,) = self._one(
-            self.source, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]
-        )
-        if not is_mine:
-            raise MoveError(f"another command is moving {self.key} at this moment")
+        # On both platforms: the other one may be a move back.
+        name = f"forumapi site move {self.key}"
+        sides = [self.source] if self._is_same_database() else [self.source, self.target]
+        for side in sides:
+            (is_mine,) = self._one(
+                side, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [name]
+            )
+            if not is_mine:
+                raise MoveError(f"another command is moving {self.key} at this moment")
 
     @staticmethod
     def _one(connection: Connection, query: Any, params: Any = None) -> tuple[Any, ...]:
@@ -250,10 +256,15 @@ class SiteMove:
             "SELECT 1 FROM themes t WHERE t.theme_id = %s", [theme]
         ).fetchone():
             found.append("the other platform does not have the site's theme")
+        return found + self._work_under_way()
+
+    def _work_under_way(self) -> list[str]:
+        """Return what works on the site in the background here, and would go on while it is read-only."""
+        found = []
         for what, query in (
             (
                 "an action of moderators is being carried out: wait until it is done",
-                "SELECT 1 FROM actions a WHERE a.site_id = %s AND a.state = 'running'",
+                "SELECT 1 FROM actions a WHERE a.site_id = %s AND a.state IN ('running', 'undoing')",
             ),
             (
                 "an import is under way: wait until it is done",
@@ -313,9 +324,13 @@ class SiteMove:
                 f" longer than {READ_ONLY_S} s: move it at a quieter time, or from a faster machine"
             )
         time.sleep(max(0.0, _SEEN_S - (time.monotonic() - begun)))
+        self._wait_for_transactions()
         self._make_read_only()
         began = time.monotonic()
         try:
+            # What began during the copies; from now on nothing begins.
+            if under_way := self._work_under_way():
+                raise MoveError("; ".join(under_way))
             last = self._last_copy(there, began)
             self._switch(there, began)
         except BaseException:
@@ -433,7 +448,10 @@ class SiteMove:
             order = {table.name: place for place, table in enumerate(tables)}
             for table, keys in sorted(gone, key=lambda one: order[one[0].name], reverse=True):
                 table_copy.delete(site, table, keys)
+            shared_rows.remove_lent_users(site)
             shared_rows.settle_files(site)
+            if any(table.name in ("attachments", "file_uploads") for table, _ in gone):
+                self.target.execute(_COUNT_STRAYS)
             return _Copied(written, files, missing, here, [])
 
     def _compare(self, there: int, copied: _Copied) -> _Copied:
@@ -464,6 +482,25 @@ class SiteMove:
             raise MoveError(
                 "writes that take long are under way: run the same command again"
             ) from None
+
+    def _wait_for_transactions(self) -> None:
+        """Wait until every transaction that is under way here has ended: one that began before the move was recorded
+        writes without asking for the lease. The site takes writes meanwhile. Raises MoveError if one takes too long.
+        """
+        until = time.monotonic() + _ENDED_S
+        under_way = {row[0] for row in self.source.execute(_TRANSACTIONS).fetchall()}
+        while under_way:
+            rows = self.source.execute(_TRANSACTIONS).fetchall()
+            left = [row for row in rows if row[0] in under_way]
+            under_way = {row[0] for row in left}
+            if left and time.monotonic() > until:
+                names = ", ".join(f"{pid} ({name})" if name else str(pid) for _, pid, name in left)
+                raise MoveError(
+                    f"transactions that began {_ENDED_S:.0f} s ago are under way in the database here, of the backends"
+                    f" {names}: run the same command again when they have ended"
+                )
+            if left:
+                time.sleep(0.05)
 
     def _lock_move(self) -> None:
         self.source.execute(
@@ -498,14 +535,12 @@ class SiteMove:
         """Wait until what follows from the site's last events is done here, at most until this monotonic time: updates,
         and mail that is to be written. What is not done then is not done at all.
         """
+        is_numbered = False
         while time.monotonic() < until:
-            row = self.source.execute(
-                "SELECT 1 FROM event_heads h JOIN event_cursors c ON c.site_id = h.site_id"
-                " WHERE h.site_id = %(site)s AND c.number < h.number"
-                " UNION ALL SELECT 1 FROM mail_outbox m WHERE m.site_id = %(site)s AND m.state = 'unwritten' LIMIT 1",
-                {"site": self.site_id},
-            ).fetchone()
-            if row is None:
+            if not is_numbered:
+                # Cursors are compared with numbers, so that an event without one would count as read.
+                is_numbered = self.source.execute(_UNNUMBERED, [self.site_id]).fetchone() is None
+            elif not self.source.execute(_UNREAD, {"site": self.site_id}).fetchone():
                 return
             time.sleep(0.1)
 
@@ -566,15 +601,27 @@ class SiteMove:
                 ) from again
 
     def _open_there(self) -> None:
-        """Open the site there after a switch that was killed between its two commits; it may be open already."""
+        """Open the site there after a switch that was killed between its two commits; it may be open already. Raises
+        MoveError where what is there is no copy of this move: a site that is served, or that moved away later.
+        """
+        (switched,) = self._one(
+            self.source,
+            "SELECT v.switched FROM site_moves v WHERE v.site_id = %s",
+            [self.site_id],
+        )
         row = self.target.execute(
-            "SELECT s.site_id, v.direction = 'in' AND v.state = 'switched'"
+            "SELECT s.site_id, v.direction = 'in' AND v.state = 'switched',"
+            " s.is_deleted AND (v.direction = 'in' OR v.state = 'switched' AND v.switched < %s)"
             " FROM sites s JOIN site_moves v ON v.site_id = s.site_id AND v.address = %s WHERE s.subdomain_key = %s",
-            [self.here.address(self.key), self.key],
+            [switched, self.here.address(self.key), self.key],
         ).fetchone()
         if row is None:
             raise MoveError(f"{self.key} has moved, but not to this platform")
         if not row[1]:
+            if not row[2]:
+                raise MoveError(
+                    f"{self.key} has moved to the other platform, and is being moved from there, or has been"
+                )
             with self.target.transaction():
                 self._prepare_there(row[0])
 
@@ -696,6 +743,20 @@ class SiteMove:
 
 
 _FAR: Final = 10_000
+
+# Transactions of this database but one's own, by their virtual id, which every role sees.
+_TRANSACTIONS: Final = """
+    SELECT k.virtualtransaction, k.pid, coalesce(a.application_name, '')
+      FROM pg_locks k
+      JOIN pg_stat_activity a ON a.pid = k.pid
+     WHERE k.locktype = 'virtualxid' AND k.granted AND k.virtualxid = k.virtualtransaction
+       AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+       AND a.backend_type IS DISTINCT FROM 'autovacuum worker'"""
+_UNNUMBERED: Final = f"SELECT 1 FROM event_log e WHERE e.site_id = %s AND {event_log.FRESH} LIMIT 1"
+_UNREAD: Final = """
+    SELECT 1 FROM event_heads h JOIN event_cursors c ON c.site_id = h.site_id
+     WHERE h.site_id = %(site)s AND c.number < h.number
+     UNION ALL SELECT 1 FROM mail_outbox m WHERE m.site_id = %(site)s AND m.state = 'unwritten' LIMIT 1"""
 
 _STRAYS: Final = """
     INSERT INTO file_strays (file_hash)

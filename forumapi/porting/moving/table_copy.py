@@ -19,6 +19,9 @@ Key = tuple[int | str, ...]
 # Called with the number of rows compared since the last call; may raise to end the copy.
 Step = Callable[[int], None]
 
+# Beginning of the keys of users whom profiles have between two rows of a copy.
+LENT: Final = "moving:"
+
 # Rows that are compared at a time, and written in one transaction.
 _COMPARED: Final = 10_000
 _WRITTEN: Final = 2_000
@@ -82,14 +85,18 @@ def copy(site: SiteCopy, table: CarriedTable, step: Step, *, is_late: bool = Fal
             if is_equal:
                 continue
         batch.append(key)
-        if len(batch) == _WRITTEN:
+        if len(batch) == _WRITTEN and not table.is_renumbered:
             written += writer.write(batch)
             batch = []
     while there.key is not None:
         gone.append(there.key)
         there.advance()
-    if batch:
-        written += writer.write(batch)
+    if table.is_renumbered:
+        # One that has changed is another one, and may be of the same domain. Nothing refers to any.
+        delete(site, table, gone)
+        gone = []
+    for start in range(0, len(batch), _WRITTEN):
+        written += writer.write(batch[start : start + _WRITTEN])
     writer.end()
     return TableChanges(Fingerprint(rows, hashed.hexdigest()), written, gone)
 
@@ -98,14 +105,19 @@ def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
     """Delete the rows with these keys, the newest first, in transactions of up to 2,000 rows. Raises psycopg.Error."""
     gone = sorted(gone, reverse=True)
     for start in range(0, len(gone), _WRITTEN):
-        site.writer.execute(
-            SQL("DELETE FROM {} t USING {} WHERE t.site_id = {} AND {}").format(
-                Identifier(table.name),
-                _wanted(table, gone[start : start + _WRITTEN]),
-                Literal(site.there),
-                _matches(table, None),
-            )
+        statement = SQL("DELETE FROM {} t USING {} WHERE t.site_id = {} AND {}").format(
+            Identifier(table.name),
+            _wanted(table, gone[start : start + _WRITTEN]),
+            Literal(site.there),
+            _matches(table, None),
         )
+        if table.name in ("attachments", "file_uploads"):
+            # Were it the last one, the clean-up would know of the file by nothing else.
+            statement = SQL(
+                "WITH lost AS ({} RETURNING t.file_hash) INSERT INTO file_strays (file_hash)"
+                " SELECT DISTINCT l.file_hash FROM lost l ON CONFLICT (file_hash) DO UPDATE SET since = now()"
+            ).format(statement)
+        site.writer.execute(statement)
 
 
 def fingerprint(
@@ -258,7 +270,15 @@ class _RowWriter:
                       AND t.comment_id <> r.comment_id""",
                 [site.there],
             )
+        elif table.name == "import_origins":
+            site.writer.execute(
+                """UPDATE import_origins t SET title = 'moving~' || t.origin_id
+                     FROM moving_rows r
+                    WHERE t.site_id = %s AND t.title = r.title AND t.origin_id <> r.origin_id""",
+                [site.there],
+            )
         elif table.name == "profiles":
+            self._lend_users()
             site.writer.execute(
                 """UPDATE profiles t SET profile_name = 'moving~' || t.profile_id
                      FROM moving_rows r
@@ -279,6 +299,29 @@ class _RowWriter:
                         " WHERE t.site_id = {} AND {} AND ({}) IS DISTINCT FROM ({})"
                     ).format(Identifier(table.name), Literal(site.there), same, other, own)
                 )
+
+    def _lend_users(self) -> None:
+        """Give a user of its own, until its row is written or deleted, to each profile there whose person has another
+        one now: two members may have exchanged their addresses.
+        """
+        self._site.writer.execute(
+            f"""WITH taken AS (
+                    SELECT t.profile_id
+                      FROM moving_rows r
+                      JOIN users u ON u.person_key = r.user_id
+                      JOIN profiles t ON t.site_id = %(there)s AND t.user_id = u.user_id
+                     WHERE t.profile_id <> r.profile_id),
+                lent AS (
+                    INSERT INTO users (email, canonical_email, person_key)
+                    SELECT k.key, k.key, k.key
+                      FROM (SELECT '{LENT}' || %(there)s || ':' || n.profile_id AS key FROM taken n) k
+                        ON CONFLICT (person_key) DO UPDATE SET person_key = EXCLUDED.person_key
+                 RETURNING user_id, person_key)
+                UPDATE profiles t SET user_id = l.user_id
+                  FROM lent l
+                 WHERE t.site_id = %(there)s AND l.person_key = '{LENT}' || %(there)s || ':' || t.profile_id""",
+            {"there": self._site.there},
+        )
 
     def _upsert(self) -> Composed:
         table = self._table
