@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forumapi.cron import maintenance_jobs
+from forumapi.models.rules.report_worker import ReportRulesWorker
 from tests.api import Response
 from tests.factories import Person, Site, Thing
 from tests.postbox import Postbox
@@ -255,3 +256,32 @@ def test_the_owner_lists_the_kinds_of_reports(box: Postbox, site: Site) -> None:
     assert report.data["category"] == "STATEMENT_CATEGORY_FRAUD"
     assert box.stage.request("DELETE", at, by=site.owner).status == 200
     assert box.stage.get(at, site=site).data == before
+
+
+def test_an_address_that_is_forgotten_counts_for_no_rule_again(box: Postbox, site: Site) -> None:
+    stage = box.stage
+    said = box.make.comment(box.make.conversation(site, by=site.owner), by=site.member)
+    sent = {"title": "x", "event": "comment.reported", "minReports": 2, "action": "hide"}
+    sent |= {"mode": "active", "reason": "Several people have reported this"}
+    plan = stage.post("/rules/dry-run", sent, by=site.owner)
+    assert stage.post("/rules", {"ticket": plan.data["ticket"]}, by=site.owner).status == 302
+    worker = ReportRulesWorker(stage.app.database, lambda: True, lambda: None)
+
+    def report_and_forget() -> int:
+        """The status of the comment for somebody else after it."""
+        assert ask(box, said).status == 200
+        assert page(box, site, link(box), "confirm")[0] == 200
+        receipt = link(box)
+        while worker.work():
+            pass
+        assert page(box, site, receipt, "forget")[0] == 200
+        return stage.get(f"/comments/{said.id}", by=site.newcomer).status
+
+    assert [report_and_forget() for _ in range(3)] == [200] * 3
+    assert stage.post("/rules/dry-run", sent, by=site.owner).data["total"] == 0
+    named = {"itemType": "comment", "itemId": said.id, "kind": "abuse"}
+    for by, expected in ((site.moderator, 200), (site.newcomer, 404)):
+        assert stage.post("/reports", named, by=by).status == 302
+        while worker.work():
+            pass
+        assert stage.get(f"/comments/{said.id}", by=site.newcomer).status == expected

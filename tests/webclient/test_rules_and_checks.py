@@ -189,6 +189,7 @@ def test_a_rule_on_reports_keeps_its_terms(
     site: Site, api: Api, visitor: Visitor, make: Factory
 ) -> None:
     _, role = make.role(site, site.root_id, "Regulars", rights=("read",))
+    make.join((site, role), *(make.person(site) for _ in range(5)))
     owner = visitor.of(site, site.owner)
     sent = {name: text for name, text in RULE.items() if name != "hasLink"}
     sent |= {"event": "comment.reported", "minReports": "3", "reporterRoleIds": str(role)}

@@ -21,7 +21,13 @@ from forumapi.models.rules.definition import (
     SHADOW,
     RuleDefinition,
 )
-from forumapi.models.rules.moderation_rule import PATH, ModerationRule, RulePlan, missing_roles
+from forumapi.models.rules.moderation_rule import (
+    PATH,
+    ModerationRule,
+    RulePlan,
+    has_members,
+    missing_roles,
+)
 from forumapi.models.rules.rule_page import RuleHit, RuleVersion
 from forumapi.models.trust import dsa_terms
 from forumapi.models.trust.action import ActionGrounds
@@ -40,6 +46,8 @@ _MOST_RULE: Final = 500
 _MOST_IDS: Final = 50
 _MOST_DAYS: Final = 365
 _MOST_REPORTS: Final = 100
+# Members of the roles whose reports count: fewer would tell who reported.
+_LEAST_REPORTERS: Final = 5
 _MOST_LENGTH: Final = 1_000_000
 
 
@@ -82,7 +90,8 @@ class ModerationRulesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """All rules of the site, the oldest first, with what they did in the last 30 days."""
         found = ModerationRule.all(ctx.reader, ctx.site.id)
-        counted = rule_page.counts(ctx.reader, ctx.site.id, [rule.id for rule in found])
+        me = ctx.identity.profile_id
+        counted = rule_page.counts(ctx.reader, ctx.site.id, me, [rule.id for rule in found])
         documents = [rule_page.document(rule, counted) for rule in found]
         return Data(ctx.keyset_listed("rules", documents, 0))
 
@@ -119,7 +128,7 @@ class ModerationRuleDryRunHandler(Handler):
         if rule_id and base.definition.is_on_report != definition.is_on_report:
             raise Invalid("event", "can't change to or from reports: make a new rule")
         matching.check_loops(ctx.reader, site_id, definition)
-        found = matching.of_the_past(ctx.writer, site_id, definition, ctx.tree)
+        found = matching.of_the_past(ctx.writer, site_id, me, definition, ctx.tree)
         plan = RulePlan(rule_id, base_version, mode, definition, found.total)
         ticket = plan.insert(ctx.writer, site_id, me)
         people = profile_summary.summaries(
@@ -135,7 +144,8 @@ class ModerationRuleHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The rule in its version in force."""
         found = _found(ctx)
-        counted = rule_page.counts(ctx.reader, ctx.site.id, [found.id])
+        me = ctx.identity.profile_id
+        counted = rule_page.counts(ctx.reader, ctx.site.id, me, [found.id])
         return Data(dumps(rule_page.document(found, counted)))
 
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
@@ -187,11 +197,14 @@ class ModerationRuleHitsHandler(Handler):
 
     @needs(OWNER, answer=schemas.ModerationRuleHits, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """The things that the rule fitted, newest first, with its version, and its action; none in shadow mode."""
+        """The things that the rule fitted, newest first, with its version, and its action; none in shadow mode.
+
+        A rule on reports lists nothing that the caller wrote.
+        """
         ctx.check_paging()
         limit = ctx.paging.limit
-        rule = _found(ctx)
-        found = RuleHit.page(ctx.reader, ctx.site.id, rule.id, ctx.number("before"), limit)
+        rule, me = _found(ctx), ctx.identity.profile_id
+        found = RuleHit.page(ctx.reader, ctx.site.id, me, rule.id, ctx.number("before"), limit)
         shown = found[:limit]
         onwards = shown[-1].event_number if len(found) > limit else 0
         return Data(ctx.keyset_listed("hits", [one.document() for one in shown], onwards))
@@ -316,6 +329,11 @@ def _check_ids(ctx: Context, made: RuleDefinition) -> None:
     ):
         if missing.intersection(ids):
             raise Invalid(field, "must be roles of this site")
+    if made.reporters and not has_members(
+        ctx.reader, ctx.site.id, made.reporters, _LEAST_REPORTERS
+    ):
+        rule = f"must have at least {_LEAST_REPORTERS} members together"
+        raise Invalid("reporterRoleIds", rule, code=OUT_OF_RANGE)
 
 
 def _grounds(sent: ModerationRuleBody) -> ActionGrounds:

@@ -138,6 +138,7 @@ def work_report(
     """Carry the rules of a site out on a thing that somebody reported at the time `created`; return True if one of them
     acted, or recorded that it would. `number`: the report's id, under which records name it.
 
+    What the site's owner wrote, or a moderator of its microcosm, outside of all microcosms one of any, is left alone.
     The caller lets no other process do this for the same report.
     """
     in_force = [
@@ -149,6 +150,10 @@ def work_report(
     if not rules:
         return False
     tree = load_tree(tx, site_id, tx.value(ACL_VERSION, site_id=site_id))
+    # Decisions lock the thing too: one that is being made is waited for, and a case that it closes does not count.
+    target = targets.lock(tx, site_id, [ref]).get(ref)
+    if target is None:
+        return False
     hits = []
     for rule in rules:
         definition = rule.definition
@@ -161,6 +166,8 @@ def work_report(
             for thing, author_id in found
             if thing == ref and _fits_place(definition, ref, tree)
         ]
+    if hits and sanction.protected(tx, site_id, tree, [target.author_id], target.microcosm_id):
+        return False
     _carry_out(tx, site_id, tree, hits)
     return bool(hits)
 

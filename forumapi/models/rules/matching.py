@@ -124,13 +124,14 @@ NEW_PROFILES = Query(
 )
 
 # SQL: people whose reports `r` a case has, each once, whatever they reported as: a guest by the address, and a member
-# by theirs. `reporter` and `person` are the member's rows, null for guests.
+# by theirs. `reporter` and `person` are the member's rows, null for guests. A report whose reporter's address was
+# erased counts for nobody: it may be a second one by somebody who is counted.
 _REPORTERS: Final = """
       LEFT JOIN profiles reporter ON reporter.site_id = r.site_id AND reporter.profile_id = r.reporter_id
       LEFT JOIN users person ON person.user_id = reporter.user_id
      WHERE r.site_id = %(site_id)s
        AND (cardinality(%(reporters)s::bigint[]) = 0 OR reporter.role_ids && %(reporters)s::bigint[])"""
-_PEOPLE: Final = "count(DISTINCT coalesce(person.person_key, r.guest_key, r.report_id::text))"
+_PEOPLE: Final = "count(DISTINCT coalesce(person.person_key, r.guest_key))"
 # Things that the rule has not acted on since their case was opened: what a moderator shows again is not hidden again by
 # the next report. What the rule only recorded does not count once it acts.
 REPORTED = Query(
@@ -223,7 +224,8 @@ PAST_PROFILES = Query(
     {_PAST}""",
 )
 
-# The things of cases with a report of the last days, by so many people; open or decided.
+# The things of cases with a report of the last days, by so many people; open or decided. What `me` wrote is left out:
+# nobody learns who reported them.
 _PAST_REPORTS: Final = f"""
     recent AS (
         SELECT n.case_id
@@ -248,7 +250,7 @@ PAST_REPORTED_COMMENTS = Query(
     asked AS (
         SELECT c.comment_id, c.item_id, c.created_by, c.markdown, e.happened
           FROM reported e
-          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.item_id),
+          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = e.item_id AND c.created_by <> %(me)s),
     written AS MATERIALIZED ({_COMMENTS}),
     {_FIT}
     {_PAST}""",
@@ -261,7 +263,7 @@ PAST_REPORTED_ITEMS = Query(
     asked AS (
         SELECT i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.title, e.happened
           FROM reported e
-          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id),
+          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id AND i.created_by <> %(me)s),
     written AS MATERIALIZED ({_ITEMS}),
     {_FIT}
     {_PAST}""",
@@ -342,7 +344,8 @@ def of_reports(
     """Return those of the things `refs` that as many people have reported, in the case that is open, as the rule wants;
     without those that the rule has acted on in this case already, or, with `is_shadow`, recorded.
 
-    People are told apart by the addresses that they sign in with, guests by the address that they have confirmed.
+    People are told apart by the addresses that they sign in with, guests by the address that they have confirmed; those
+    whose address was erased don't count.
     """
     if not refs:
         return set()
@@ -370,10 +373,10 @@ def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
         )
 
 
-def of_the_past(tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree) -> DryRun:
+def of_the_past(tx: Reader, site_id: int, me: int, rule: RuleDefinition, tree: Tree) -> DryRun:
     """Return what the rule would have fitted in the last DAYS days, by its authors as they are now; deleted and hidden
     things too. Of more than MOST_EXAMINED things the newest are examined. For reports: the things whose case, open or
-    decided, has a report of these days and so many people in all.
+    decided, has a report of these days and so many people in all, without those by the profile `me`.
     """
     params = {"site_id": site_id, "days": DAYS, "most": MOST_EXAMINED, **_params(rule, tree)}
     is_on_comments = itemtypes.COMMENT in rule.on.takes
@@ -385,6 +388,7 @@ def of_the_past(tx: Reader, site_id: int, rule: RuleDefinition, tree: Tree) -> D
             types=sorted(rule.on.takes),
             least_reports=rule.least_reports,
             reporters=list(rule.reporters),
+            me=me,
             **params,
         )
     else:

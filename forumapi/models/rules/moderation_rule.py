@@ -124,9 +124,23 @@ MISSING_ROLES = Query(
       FROM unnest(%(ids)s::bigint[]) AS w (id)
      WHERE NOT EXISTS (SELECT FROM roles r WHERE r.site_id = %(site_id)s AND r.role_id = w.id)""",
 )
+HAS_MEMBERS = Query(
+    "moderation_rule.has_members",
+    """
+    SELECT count(*) = %(least)s::int
+      FROM (SELECT FROM profiles p
+             WHERE p.site_id = %(site_id)s AND p.role_ids <> '{}' AND p.role_ids && %(ids)s::bigint[]
+             LIMIT %(least)s::int) n""",
+)
+# While a case is open, the records in it say which rules have acted on its thing already.
 FORGET_HITS = Query(
     "moderation_rule.forget_hits",
-    "DELETE FROM rule_hits h WHERE h.created < now() - make_interval(days => %(days)s::int)",
+    """
+    DELETE FROM rule_hits h
+     WHERE h.created < now() - make_interval(days => %(days)s::int)
+       AND NOT EXISTS (SELECT FROM cases k
+                        WHERE k.site_id = h.site_id AND k.item_type_id = h.item_type_id AND k.item_id = h.item_id
+                          AND k.state = 'open' AND k.opened <= h.created)""",
     scope=PLATFORM,
 )
 
@@ -328,6 +342,13 @@ def missing_roles(tx: Reader, site_id: int, ids: Collection[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
+def has_members(tx: Reader, site_id: int, role_ids: Collection[int], least: int) -> bool:
+    """Return True if at least `least` profiles are in one or more of these roles, each counted once."""
+    return bool(tx.value(HAS_MEMBERS, site_id=site_id, ids=sorted(role_ids), least=least))
+
+
 def forget(tx: Transaction) -> int:
-    """Delete records of rules that are older than HIT_DAYS, of all sites; return their number."""
+    """Delete records of rules that are older than HIT_DAYS, of all sites, but for those made in a case that is still
+    open; return their number.
+    """
     return tx.run(FORGET_HITS, days=HIT_DAYS)

@@ -37,6 +37,12 @@ TAKE = Query(
 )
 
 
+PASS_OVER = Query(
+    "report_worker.pass_over",
+    "UPDATE reports r SET awaits_rules = false WHERE r.site_id = %(site_id)s AND r.report_id = %(id)s",
+)
+
+
 class ReportRulesWorker(PollingThread):
     """Thread that carries the rules of all sites out on reports, while `leads()` says that this process is the one to
     do it. `hint()` is called after a rule acted, so that its events are soon numbered.
@@ -62,6 +68,7 @@ class ReportRulesWorker(PollingThread):
 
         A report on which they fail is logged and passed over, so that the others do not wait behind it.
         """
+        row = None
         try:
             with self._database.write() as tx:
                 row = tx.row(TAKE)
@@ -72,12 +79,13 @@ class ReportRulesWorker(PollingThread):
                     tx, site_id, ItemRef(item_type, item_id), id, created
                 )
         except Exception as error:
-            if isinstance(error, ApiError) and not isinstance(error, TooSlow):
+            if row is None or (isinstance(error, ApiError) and not isinstance(error, TooSlow)):
                 raise
+            # By its id: meanwhile an older report may have been committed, which nobody has looked at.
             with self._database.write() as tx:
-                passed = tx.row(TAKE)
-            logger.exception("the rules failed on a report: %s", passed)
-            return passed is not None
+                tx.run(PASS_OVER, site_id=row[0], id=row[1])
+            logger.exception("the rules failed on a report: site %s, report %s", row[0], row[1])
+            return True
         if has_acted:
             self._hint()
         return True

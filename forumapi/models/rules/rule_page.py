@@ -15,14 +15,25 @@ from forumapi.models.rules.moderation_rule import PATH, ModerationRule
 from forumapi.models.trust.case_page import person
 from forumapi.wire.json_fragments import format_time
 
+# SQL: leaves out records `h` of rules on reports about what `me` wrote: nobody learns who reported them.
+_NOT_OWN: Final = f"""
+       AND NOT (EXISTS (SELECT FROM rules r
+                         WHERE r.site_id = h.site_id AND r.rule_id = h.rule_id
+                           AND r.event IN ('comment.reported', 'item.reported'))
+                AND (EXISTS (SELECT FROM comments c
+                              WHERE c.site_id = h.site_id AND c.comment_id = h.item_id AND c.created_by = %(me)s
+                                AND h.item_type_id = {itemtypes.COMMENT})
+                     OR EXISTS (SELECT FROM items i
+                                 WHERE i.site_id = h.site_id AND i.item_id = h.item_id AND i.created_by = %(me)s
+                                   AND h.item_type_id = i.item_type_id)))"""
 # Things of each rule in the last DAYS days: acted on, and recorded in shadow mode.
 COUNTS = Query(
     "rule_page.counts",
-    """
+    f"""
     SELECT h.rule_id, count(*) FILTER (WHERE NOT h.is_shadow), count(*) FILTER (WHERE h.is_shadow)
       FROM rule_hits h
      WHERE h.site_id = %(site_id)s AND h.rule_id = ANY(%(ids)s::bigint[])
-       AND h.created >= now() - make_interval(days => %(days)s::int)
+       AND h.created >= now() - make_interval(days => %(days)s::int){_NOT_OWN}
      GROUP BY h.rule_id""",
 )
 VERSIONS = Query(
@@ -37,11 +48,11 @@ VERSIONS = Query(
 )
 HITS = Query(
     "rule_page.hits",
-    """
+    f"""
     SELECT h.event_number, h.version, h.item_type_id, h.item_id, h.is_shadow, coalesce(h.action_id, 0), h.created
       FROM rule_hits h
      WHERE h.site_id = %(site_id)s AND h.rule_id = %(id)s
-       AND (%(before)s::bigint = 0 OR h.event_number < %(before)s::bigint)
+       AND (%(before)s::bigint = 0 OR h.event_number < %(before)s::bigint){_NOT_OWN}
      ORDER BY h.event_number DESC
      LIMIT %(limit)s""",
 )
@@ -95,11 +106,14 @@ class RuleHit(NamedTuple):
     created: datetime.datetime
 
     @classmethod
-    def page(cls, tx: Reader, site_id: int, id: int, before: int, limit: int) -> list[Self]:
+    def page(
+        cls, tx: Reader, site_id: int, me: int, id: int, before: int, limit: int
+    ) -> list[Self]:
         """Return up to `limit` + 1 records of a rule with event numbers below `before` (0: from the newest), newest
-        first. The extra one says that there are more.
+        first; of a rule on reports without those about what the profile `me` wrote. The extra one says that there are
+        more.
         """
-        rows = tx.rows(HITS, site_id=site_id, id=id, before=before, limit=limit + 1)
+        rows = tx.rows(HITS, site_id=site_id, me=me, id=id, before=before, limit=limit + 1)
         return [cls(*row) for row in rows]
 
     def document(self) -> dict[str, Any]:
@@ -117,11 +131,12 @@ class RuleHit(NamedTuple):
         return data | {"created": format_time(self.created)}
 
 
-def counts(tx: Reader, site_id: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+def counts(tx: Reader, site_id: int, me: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Return (acted, shadowed) by rule id: how many things the rule acted on in the last DAYS days, and how many it
-    recorded in shadow mode. A rule without records may have no entry.
+    recorded in shadow mode; for rules on reports without what the profile `me` wrote. A rule without records may have
+    no entry.
     """
-    rows = tx.rows(COUNTS, site_id=site_id, ids=list(ids), days=DAYS) if ids else ()
+    rows = tx.rows(COUNTS, site_id=site_id, me=me, ids=list(ids), days=DAYS) if ids else ()
     return {row[0]: (row[1], row[2]) for row in rows}
 
 

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi import itemtypes
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
-from forumapi.models.rules import engine
+from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule, RulePlan
 from forumapi.models.rules.report_worker import ReportRulesWorker
@@ -201,18 +203,64 @@ def test_a_report_on_which_the_rules_fail_keeps_no_other_waiting(
 ) -> None:
     site = make.site("failing")
     rule(make, site, "comment.reported", least_reports=1)
-    said = [make.comment(make.conversation(site), by=site.member) for _ in range(2)]
-    for n, one in enumerate(said):
+    late, broken, last = (make.comment(make.conversation(site), by=site.member) for _ in range(3))
+    for n, one in enumerate((late, broken, last)):
         report(make, one, f"guest{n}@some.test")
+    # The first one gets its id first, and is committed while the rules fail on the second one.
+    waits = "UPDATE reports SET awaits_rules = %(w)s WHERE item_id = %(i)s"
+    make.sql(waits, w=False, i=late.id)
     work_report = engine.work_report
 
     def work(tx: Any, site_id: int, ref: ItemRef, *event: Any) -> bool:
-        if ref.id == said[0].id:
+        if ref.id == broken.id:
+            make.sql(waits, w=True, i=late.id)
             raise ValueError("broken")
         return work_report(tx, site_id, ref, *event)
 
     monkeypatch.setattr(engine, "work_report", work)
     worker = ReportRulesWorker(make.database, lambda: True, lambda: None)
-    assert [worker.work() for _ in range(3)] == [True, True, False]
-    hit = "SELECT item_id FROM rule_hits WHERE rule_id IN (SELECT rule_id FROM rules)"
-    assert make.sql(hit) == [(said[1].id,)]
+    assert [worker.work() for _ in range(4)] == [True, True, True, False]
+    assert make.sql("SELECT item_id FROM rule_hits ORDER BY 1") == [(late.id,), (last.id,)]
+
+
+def test_a_report_that_is_dismissed_meanwhile_hides_nothing(make: Factory, url: str) -> None:
+    site = make.site("dismissed")
+    rule(make, site, "comment.reported", least_reports=1)
+    said = make.comment(make.conversation(site), by=site.member)
+    report(make, said, "guest@some.test")
+    worker = ReportRulesWorker(make.database, lambda: True, lambda: None)
+    with psycopg.connect(url) as moderator, ThreadPoolExecutor() as pool:
+        # As a decision does it: the thing, then its case.
+        lock = "SELECT FROM comments WHERE site_id = %s AND comment_id = %s FOR NO KEY UPDATE"
+        moderator.execute(lock, [site.id, said.id])
+        worked = pool.submit(worker.work)
+        make.wait_for_locks(1)
+        moderator.execute(
+            "UPDATE cases SET state = 'decided', outcome = 'dismissed', decided = now()"
+        )
+        moderator.commit()
+        assert worked.result()
+    assert make.sql("SELECT is_moderated FROM comments") == [(False,)]
+    assert make.sql("SELECT state FROM cases") == [("decided",)]
+
+
+def test_the_record_of_an_open_case_is_kept(make: Factory) -> None:
+    site = make.site("longopen")
+    rule(make, site, "comment.reported", least_reports=1)
+    said = make.comment(make.conversation(site), by=site.member)
+    worker = ReportRulesWorker(make.database, lambda: True, lambda: None)
+    report(make, said, "guest@some.test")
+    assert worker.work()
+    (action,) = make.sql("SELECT action_id FROM rule_hits")
+    for table, column in (("cases", "opened"), ("rule_hits", "created")):
+        make.sql(f"UPDATE {table} SET {column} = {column} - interval '181 days'")
+    # A moderator shows it again, and goes on looking at the case.
+    make.sql("UPDATE comments SET is_moderated = false")
+    with make.database.write() as tx:
+        assert moderation_rule.forget(tx) == 0
+    report(make, said, "other@some.test")
+    assert worker.work()
+    assert make.sql("SELECT action_id FROM rule_hits") == [action]
+    make.sql("UPDATE cases SET state = 'decided', outcome = 'dismissed', decided = now()")
+    with make.database.write() as tx:
+        assert moderation_rule.forget(tx) == 1

@@ -128,7 +128,7 @@ def test_one_person_does_not_count_as_many(api: Api, make: Factory, site: Site) 
     said = make.comment(make.conversation(site, by=site.owner), by=site.member)
     one, keeper = make.person(site), make.person(site)
     _, role = make.role(site, site.root_id, "Regulars", rights=("read",))
-    make.join((site, role), keeper)
+    make.join((site, role), keeper, *(make.person(site) for _ in range(4)))
     anybody = saved(api, site.owner, minReports=3, mode="shadow")
     regulars = saved(api, site.owner, minReports=2, reporterRoleIds=[role], mode="shadow")
     report(api, said, one)
@@ -146,6 +146,56 @@ def test_one_person_does_not_count_as_many(api: Api, make: Factory, site: Site) 
     assert tried(api, site.owner, minReports=4).data["total"] == 0
     assert tried(api, site.owner, minReports=1, reporterRoleIds=[role]).data["total"] == 1
     assert tried(api, site.owner, minReports=2, reporterRoleIds=[role]).data["total"] == 0
+
+
+def test_the_owner_does_not_learn_who_reported_them(api: Api, make: Factory, site: Site) -> None:
+    chat = make.conversation(site, by=site.owner)
+    said, theirs = make.comment(chat, by=site.owner), make.comment(chat, by=site.member)
+    members = [make.person(site) for _ in range(5)]
+    _, role = make.role(site, site.root_id, "Regulars", rights=("read",))
+    make.join((site, role), *members[1:])
+    refused = tried(api, site.owner, minReports=1, reporterRoleIds=[role])
+    assert refused.status == 400 and refused.error.startswith("reporterRoleIds: must have at least")
+    make.join((site, role), members[0])
+    shadow = {"mode": "shadow", "minReports": 1, "reporterRoleIds": [role]}
+    rules = [
+        saved(api, site.owner, **shadow, event=f"{kind}.reported") for kind in ("comment", "item")
+    ]
+    for thing in (said, chat, theirs):
+        report(api, thing, members[0])
+    settled(make, site)
+    # Of the times when such things were not left alone yet.
+    make.sql(
+        "INSERT INTO rule_hits (site_id, rule_id, event_number, version, item_type_id, item_id, is_shadow)"
+        " SELECT r.site_id, %(rule)s, r.report_id + 1000, 1, r.item_type_id, r.item_id, true FROM reports r"
+        " WHERE r.site_id = %(s)s",
+        s=site.id,
+        rule=int(rules[0].rpartition("/")[2]),
+    )
+    for rule, event, shown in zip(rules, ("comment", "item"), ([theirs.path] * 2, []), strict=True):
+        assert [one["href"] for one in hits(api, rule, site.owner, len(shown))] == shown
+        assert api.get(rule, by=site.owner).data["shadowed"] == len(shown)
+        plan = tried(api, site.owner, **shadow, event=f"{event}.reported").data
+        count = 1 if event == "comment" else 0
+        assert (plan["examined"], plan["total"], len(plan["targets"])) == (count, count, count)
+    listed = api.get(RULES, by=site.owner).data["rules"]["items"]
+    assert [one["shadowed"] for one in listed] == [2, 0]
+
+
+def test_rules_on_reports_spare_the_owner_and_moderators(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    people = (site.owner, site.moderator, site.member)
+    *spared, taken = (make.comment(chat, by=by) for by in people)
+    rule = saved(api, site.owner, minReports=1, action="delete")
+    records = saved(api, site.owner, minReports=1, mode="shadow", action="hide")
+    for thing in (*spared, taken):
+        report(api, thing, site.newcomer)
+    settled(make, site)
+    for path in (rule, records):
+        assert [one["href"] for one in hits(api, path, site.owner, 1)] == [taken.path]
+    assert [is_hidden(api, thing) for thing in (*spared, taken)] == [False, False, True]
 
 
 def test_a_report_in_a_huddle_fits_no_rule(api: Api, make: Factory, site: Site) -> None:
