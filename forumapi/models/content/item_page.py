@@ -67,30 +67,37 @@ TOTAL: Final = """i.comment_count - coalesce((
 # Most comments that are counted as new; the number stands for more as well.
 MOST_NEW: Final = 100
 
-# SQL: times of the comments of an item `i` that the viewer sees, newest first.
-_NEWEST: Final = """SELECT n.created FROM comments n
-                      WHERE n.site_id = %(site_id)s AND n.item_id = i.item_id AND NOT n.is_deleted
-                        AND NOT n.is_moderated AND n.created_by <> ALL(%(ignored_people)s::bigint[])
+# How many comments from the end of an item are looked at, hidden and ignored ones and the viewer's own among them: each
+# costs a read of its row, however few of them count.
+_LOOKED_AT: Final = 500
+
+# SQL: comments of an item `i` that the viewer sees and that others wrote, newest first.
+_NEWEST: Final = f"""SELECT n.seq, n.created FROM comments n
+                      WHERE n.site_id = %(site_id)s AND n.item_id = i.item_id AND n.seq > i.last_seq - {_LOOKED_AT}
+                        AND NOT n.is_deleted AND NOT n.is_moderated AND n.created_by <> %(me)s::bigint
+                        AND n.created_by <> ALL(%(ignored_people)s::bigint[])
                       ORDER BY n.seq DESC"""
 _FEW: Final = 10
 
 
 def new_comments(read_time: str = READ_TIME, only: str = "true") -> str:
-    """Return an SQL expression: how many comments of an item `i` are new to the viewer `me` (discovery 7.3), at most
-    MOST_NEW; null if nothing in the item is unread, and for guests.
+    """Return an SQL expression: how many comments of an item `i` are new to the viewer `me` (discovery 7.3, R-13), at
+    most MOST_NEW; null if nothing in the item is unread, and for guests.
 
     `read_time`: SQL of the time up to which the viewer has read the item; `only`: SQL of the condition under which
-    comments are counted, otherwise the number is 0. Mostly few are new: more than _FEW are read only where all of
-    these are new.
+    comments are counted, otherwise the number is 0. Mostly few are new, so no more than _FEW are read where the last of
+    these in the item's order is not new: what is before it was read then.
     """
-
-    def new(most: int) -> str:
-        return f"SELECT count(*)::int FROM ({_NEWEST} LIMIT {most}) n WHERE n.created > r.read_at"
-
     return f"""(
-        SELECT CASE WHEN few.new < {_FEW} THEN few.new ELSE ({new(MOST_NEW)}) END
+        SELECT CASE WHEN few.tenth > r.read_at
+                    THEN (SELECT count(*)::int FROM ({_NEWEST} LIMIT {MOST_NEW}) n WHERE n.created > r.read_at)
+                    ELSE few.new END
           FROM (SELECT {read_time} AS read_at OFFSET 0) r
-         CROSS JOIN LATERAL (SELECT CASE WHEN {only} THEN ({new(_FEW)}) ELSE 0 END AS new OFFSET 0) few
+         CROSS JOIN LATERAL (
+               SELECT count(*) FILTER (WHERE n.created > r.read_at)::int AS new,
+                      (array_agg(n.created ORDER BY n.seq DESC))[{_FEW}] AS tenth
+                 FROM ({_NEWEST} LIMIT {_FEW}) n
+                WHERE {only} OFFSET 0) few
          WHERE %(me)s::bigint <> 0 AND i.last_activity > r.read_at)"""
 
 

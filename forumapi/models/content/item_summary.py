@@ -130,8 +130,13 @@ def summary(
         ),
         itemtypes.href(item_type, item_id).encode(),
         microcosm_links.microcosm_link(tree, view, microcosm_id),
-        b',"newComments":%d' % new if new else b"",
+        _new_comments(new),
     )
+
+
+def _new_comments(new: int) -> bytes:
+    """Return the last member of an item's `meta`, with the comma before it; nothing for 0."""
+    return b',"newComments":%d' % new if new else b""
 
 
 BY_IDS = Query(
@@ -184,16 +189,17 @@ def entry(
     mine: str | None,
 ) -> bytes:
     """Return the JSON of an item in a list, wrapped by `container`; parameters as in `summary`. The JSON is kept with
-    `view`, the readable microcosms, and made anew if row, times, `unread`, `new` or `mine` differ.
+    `view`, the readable microcosms, and made anew if row, times, `unread` or `mine` differ. `new` is not part of what
+    is kept: otherwise each number would have an entry of its own.
     """
-    key = ("item", row[0], unread, new, mine)
+    key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)
-    if made is not None and made[0] == row and made[1] == times:
-        return made[2]
-    made_now = summary(row, times, people, tree, view, unread=unread, new=new, mine=mine)
-    wrapped = container(row[1], made_now)
-    view.keep(key, (row, times, wrapped))
-    return wrapped
+    if made is None or made[0] != row or made[1] != times:
+        made_now = summary(row, times, people, tree, view, unread=unread, mine=mine)
+        made = view.keep(key, (row, times, container(row[1], made_now)))
+    wrapped = made[2]
+    # Before the ends of `meta`, of the item and of the container.
+    return wrapped[:-3] + _new_comments(new) + wrapped[-3:] if new else wrapped
 
 
 _CONTAINER: Final = {

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import pytest
 
 from forumapi.config import Config
 from forumapi.cron import trending
+from forumapi.models.content import item_summary
+from forumapi.models.microcosms.tree import load_tree
+from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 
@@ -87,6 +94,88 @@ def test_a_hundred_stand_for_more_and_eleven_for_eleven(api: Api, make: Factory)
         make.comments(chat, number - made, by=site.owner)
         made = number
         assert new_in(api, path, chat, site.member, site) == said
+
+
+def test_ones_own_comments_are_not_new_to_oneself(api: Api, make: Factory) -> None:
+    site = make.site()
+    place = make.microcosm(site)
+    chat = make.conversation(site, by=site.owner, microcosm=place)
+    make.comments(chat, 11, by=site.owner)
+    make.comments(chat, 3)
+    for path in ("/api/v1/conversations", place.path):
+        assert new_in(api, path, chat, site.member, site) == 11, path
+    api.get(chat.path, by=site.member)
+    make.comments(chat, 2)
+    assert new_in(api, place.path, chat, site.member, site) is None
+    make.comment(chat, by=site.owner)
+    assert new_in(api, place.path, chat, site.member, site) == 1
+    assert new_in(api, place.path, chat, site.owner, site) == 5
+
+
+def test_one_comment_with_an_old_time_at_the_end_does_not_end_the_count(
+    api: Api, make: Factory
+) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    api.get(chat.path, by=site.member)
+    *_, last = make.comments(chat, 14, by=site.owner)
+    make.sql(
+        "UPDATE comments SET created = created - interval '1 year' WHERE comment_id = %(c)s",
+        c=last.id,
+    )
+    assert new_in(api, "/api/v1/conversations", chat, site.member, site) == 13
+
+
+def test_hidden_comments_at_the_end_of_an_item_are_not_all_read(api: Api, make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site)
+    make.comments(chat, 3, by=site.owner)
+    hidden = """
+      WITH made AS (
+    INSERT INTO comments (site_id, item_id, seq, created_by, edited_by, is_deleted, markdown, html)
+    SELECT %(s)s, %(i)s, i.last_seq + n, %(by)s, %(by)s, true, 'spam', 'spam'
+      FROM items i, generate_series(1, %(count)s::int) AS n
+     WHERE i.site_id = %(s)s AND i.item_id = %(i)s
+ RETURNING seq)
+    UPDATE items SET last_seq = (SELECT max(seq) FROM made) WHERE site_id = %(s)s AND item_id = %(i)s"""
+    path = "/api/v1/conversations"
+    make.sql(hidden, s=site.id, i=chat.id, by=site.owner.id, count=490)
+    assert new_in(api, path, chat, site.member, site) == 3
+    make.sql(hidden, s=site.id, i=chat.id, by=site.owner.id, count=1_000)
+    assert new_in(api, path, chat, site.member, site) is None
+    given: dict[str, Any] = {"readable": [site.root_id], "ignored": [], "ignored_people": []}
+    plan = make.sql(
+        f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {item_summary.LIST.sql}",
+        site_id=site.id,
+        me=site.member.id,
+        item_type=chat.type,
+        limit=25,
+        offset=0,
+        **given,
+    )
+    text = "\n".join(line for (line,) in plan)
+    assert "comments_in_item" in text
+    removed = [int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", text)]
+    assert 490 <= max(removed) <= 500, text
+
+
+def test_numbers_share_what_is_kept_of_an_item(make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site, by=site.owner)
+    view = ReadableMicrocosms((site.root_id,))
+    with make.database.write() as tx:
+        (row,) = tx.rows(item_summary.BY_IDS, site_id=site.id, ids=[chat.id])
+        tree = load_tree(tx, site.id, 0)
+    times = row[item_summary.SUMMARY_WIDTH :][: item_summary.TIMES_WIDTH]
+    row = row[: item_summary.SUMMARY_WIDTH]
+    for new in (0, 1, 7, 100, 7):
+        made = item_summary.entry(row, times, {}, tree, view, unread=True, new=new, mine=None)
+        whole = item_summary.summary(row, times, {}, tree, view, unread=True, new=new)
+        assert made == item_summary.container(row[1], whole)
+        assert json.loads(made)["item"]["meta"].get("newComments", 0) == new
+    assert [key for key in view.cache if isinstance(key, tuple) and key[0] == "item"] == [
+        ("item", chat.id, True, None)
+    ]
 
 
 def test_the_count_costs_no_statement(api: Api, make: Factory) -> None:
