@@ -12,7 +12,7 @@ from typing import ClassVar
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database
 from forumapi.database.query import PLATFORM, Query
-from forumapi.errors import ApiError, TooSlow
+from forumapi.errors import ApiError, Conflict, TooSlow
 from forumapi.itemtypes import ItemRef
 from forumapi.models.rules import engine
 from forumapi.observability.log import logger
@@ -79,7 +79,8 @@ class ReportRulesWorker(PollingThread):
                     tx, site_id, ItemRef(item_type, item_id), id, created
                 )
         except Exception as error:
-            if row is None or (isinstance(error, ApiError) and not isinstance(error, TooSlow)):
+            may_pass = isinstance(error, Conflict | TooSlow) or not isinstance(error, ApiError)
+            if row is None or not may_pass:
                 raise
             # By its id: meanwhile an older report may have been committed, which nobody has looked at.
             with self._database.write() as tx:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from forumapi import itemtypes
+from forumapi.errors import Conflict
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.rules import engine, moderation_rule
@@ -203,8 +204,9 @@ def test_a_report_on_which_the_rules_fail_keeps_no_other_waiting(
 ) -> None:
     site = make.site("failing")
     rule(make, site, "comment.reported", least_reports=1)
-    late, broken, last = (make.comment(make.conversation(site), by=site.member) for _ in range(3))
-    for n, one in enumerate((late, broken, last)):
+    said = [make.comment(make.conversation(site), by=site.member) for _ in range(4)]
+    late, broken, refused, last = said
+    for n, one in enumerate(said):
         report(make, one, f"guest{n}@some.test")
     # The first one gets its id first, and is committed while the rules fail on the second one.
     waits = "UPDATE reports SET awaits_rules = %(w)s WHERE item_id = %(i)s"
@@ -215,11 +217,13 @@ def test_a_report_on_which_the_rules_fail_keeps_no_other_waiting(
         if ref.id == broken.id:
             make.sql(waits, w=True, i=late.id)
             raise ValueError("broken")
+        if ref.id == refused.id:
+            raise Conflict("the rule may not change it")
         return work_report(tx, site_id, ref, *event)
 
     monkeypatch.setattr(engine, "work_report", work)
     worker = ReportRulesWorker(make.database, lambda: True, lambda: None)
-    assert [worker.work() for _ in range(4)] == [True, True, True, False]
+    assert [worker.work() for _ in range(5)] == [*[True] * 4, False]
     assert make.sql("SELECT item_id FROM rule_hits ORDER BY 1") == [(late.id,), (last.id,)]
 
 
