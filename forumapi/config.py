@@ -191,8 +191,9 @@ def _setting(
     """Declare a setting. With `reload` a running process applies a new value; with `restart` the machine's processes
     must be stopped and started for it; with neither a reload replaces the processes.
 
-    `text`: the sentence about it in etc/forumapi.toml; `rule`: returns in words what is wrong with a value, None for
-    nothing; `secret`: the value is never shown.
+    `unit`: that of its value, or kind of value, "" for none, and `text`: sentence about the setting, both for
+    etc/forumapi.toml; `rule`: returns in words what is wrong with a value, None for nothing; `secret`: the value is
+    never shown.
     """
     metadata = {
         "unit": unit,
@@ -1414,10 +1415,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
 
 def _current_name(name: str, key: str, given: Mapping[str, object], where: str) -> str:
-    """Return the present name of a setting that may be given by an old one. Raises ConfigError for an unknown name, and
-    if both names are in `given`.
+    """Return the present name of the setting `name`, which may be an old one; log a warning about an old one. Raises
+    ConfigError for an unknown name, and if old and present name both are in `given`, whose keys are all names given.
 
-    `key`: the name as written, `where`: its file or "the environment", both for the message.
+    `key`: the name as written, `where`: its file or "the environment", both for the warning.
     """
     current = RENAMED.get(name, name)
     known(current)
@@ -1487,7 +1488,9 @@ class Changes(NamedTuple):
 
 
 def diff(old: Config, new: Config) -> Changes:
-    """Return the names of settings that differ, in the order of the file."""
+    """Return the names of the settings whose values differ between `old` and `new`, each list in the order of the
+    settings file.
+    """
     changed = [name for name in SETTINGS if getattr(old, name) != getattr(new, name)]
     return Changes(*([name for name in changed if effect(name) == wanted] for wanted in _EFFECTS))
 

@@ -474,7 +474,8 @@ def _operation_name(endpoint: Endpoint, verb: str) -> str:
 
 def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
-    (307); for a redirect with 307 also the 200 of `always200`. `name`: of `_operation_name`, for components.
+    (307); for a redirect with 307 also the 200 of `always200`. `name`: the operation's, with which names of components
+    begin.
     """
     made: Schema = {str(operation.status): _success(name, operation, schemas)}
     if operation.status == 307:
@@ -494,8 +495,8 @@ def _merged(
     name: str, endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas
 ) -> Schema:
     """Return the redirect, by its status (301), that answers a read of a conversation, or of something below it, once
-    the conversation was merged into another item; {} for other operations. `name`: of `_operation_name`, for
-    components.
+    the conversation was merged into another item; {} for other operations. `name`: the operation's, with which names of
+    components begin.
     """
     if verb != "GET" or "<conversation:item>" not in endpoint.url or not _locates(endpoint.handler):
         return {}
@@ -584,8 +585,9 @@ def takes_preference(operation: HandlerOperation) -> bool:
 def _written(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
-    """Return responses by status that come with those of `_passed`, or replace them: of a write 303 to pages and those
-    that Prefer asks for; of any method a 200 with either type if the class declares a second one.
+    """Return further responses by status, to be added to the usual ones of success or to replace those of the same
+    status: for a write 303 to pages and the responses that Prefer asks for; for any method, if the class declares a
+    second type of 200 answer, a 200 with either type. `routes`: table of the host, to find the document written.
     """
     name = _operation_name(endpoint, verb)
     made: dict[str, Schema] = {}

@@ -61,8 +61,10 @@ class BackupError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Contents of a backup's `manifest.json`. `tables`: number of rows and hash by table; `finished`: ISO 8601 in UTC;
-    `files`, `files_bytes`: number and size of objects.
+    """Contents of a backup's `manifest.json`. `format`: version of the manifest; `release`: of the platform; `server`:
+    version of PostgreSQL; `finished`: ISO 8601 in UTC.
+
+    `tables`: (number of rows, hash) by table; `files`, `files_bytes`: number of objects, and their bytes in all.
     """
 
     format: int

@@ -84,7 +84,7 @@ def _is_full(text: str) -> bool:
 
 class Child:
     """Child process `forumapi <name>`, such as serve or cron, started at once; its output is appended to the file
-    `log`. `environ`: its whole environment.
+    `log`. `environ`: the child's whole environment.
     """
 
     def __init__(self, name: str, log: Path, environ: dict[str, str]) -> None:

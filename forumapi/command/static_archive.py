@@ -98,7 +98,8 @@ class ArchiveWritten(NamedTuple):
 
 
 class StaticArchive:
-    """Writer of one site's archive into an empty folder. `app`: the API, on the platform's database.
+    """Writer of one site's archive, static HTML pages as guests see them, into the empty folder `folder`. `app`: the
+    API, on the platform's database.
 
     `step` is called with the number of pages so far. Memory holds the ids and types of all items alone.
     """

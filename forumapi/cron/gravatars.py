@@ -72,8 +72,8 @@ def gravatars(tx: Transaction, config: Config) -> str:
 def _ask(
     people: list[GravatarRequest], url: str, folder: Path, image_worker: ImageWorker
 ) -> tuple[list[_Fetched], dict[int, int]]:
-    """Ask Gravatar for the pictures of `people`; return those that it has and, by site, the id of the last profile that
-    need not be tried again.
+    """Ask Gravatar, at `url` followed by a hash of the address, for the pictures of `people`; return the pictures
+    found, stored in `folder`, and, by site id, the id of the last profile that need not be tried again.
 
     A person whose request failed is tried again by the next run, unless Gravatar has answered for a later person. Ends
     early after MOST_FAILURES in a row, or ASKING_S seconds.
@@ -121,8 +121,8 @@ def _fetch(out: Outbound, url: str) -> bytes | None:
 
 
 def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
-    """Make the image to be stored of the one at `path`; return its file and the path of its bytes, None if there is no
-    valid image at `path`.
+    """Make the image to be stored of the one at `path`; return its row for the database (File) and the path of its
+    bytes; None if there is no valid image at `path`.
     """
     with path.open("rb") as source:
         kind = file_types.picture(source.read(file_types.HEAD))

@@ -293,8 +293,8 @@ class _Writer:
         self.parts.append(escape_text(text))
 
     def _marked(self, text: str) -> None:
-        """Write a text. Its hashtags become links to the search; words that may be mentions become `_Mention`, on which
-        `finish` decides.
+        """Append the parts of `text`, which is not escaped, to `parts`: hashtags as links to the search, words that may
+        be mentions as `_Mention`, on which `finish` decides, all else as escaped text.
         """
         done = 0
         for match in _MARK.finditer(text):

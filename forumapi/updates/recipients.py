@@ -198,8 +198,8 @@ class Recipient(NamedTuple):
     """Profile that may be notified of one subject. `wants_mail`: its watchers, preferences and options ask for mail,
     and a mail is due to it. `wants_push`: its preference asks for push, and it has a subscription.
 
-    `principal`: the profile for the evaluator. `watcher_id`: the profile's watcher of the nearest thing, for
-    `notified`; None if no watcher led to the profile.
+    `principal`: the profile for the evaluator. `watcher_id`: the profile's watcher of the nearest thing, of which the
+    function `notified` records that it was notified; None if no watcher led to the profile.
     """
 
     profile_id: int

@@ -122,8 +122,8 @@ _KEPT: Final = 100
 
 
 def printed(value: Any) -> str:
-    """Return the text that a template prints for a value, escaped as `markupsafe.escape` does it; faster for what pages
-    consist of.
+    """Return the text that a template prints for a value, escaped as `markupsafe.escape` does it, but faster for safe
+    HTML (Markup), which stays as it is, numbers and short texts.
     """
     kind = type(value)
     if kind is Markup:

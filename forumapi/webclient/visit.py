@@ -164,7 +164,9 @@ class Visit:
 
     @property
     def reactions(self) -> list[dict[str, Any]]:
-        """Reactions that members can give on this site, in the site's order: name and text of each."""
+        """Reactions that members can give on this site, in the site's order: `name`, by which the API knows it, and
+        `text`, shown on pages, of each.
+        """
         found: list[dict[str, Any]] = self.site["reactions"]
         return found
 

@@ -233,8 +233,8 @@ class Website:
     # ------------------------------------------------------------ refusals
 
     def _moved_away(self, visit: Visit, location: str) -> Answer:
-        """Redirect to the same page of the site on the platform to which it has moved. `location`: any address there;
-        what is sent in a form gets 410.
+        """Redirect to the same page of the site on the platform to which the site has moved; answer a form, or any
+        other request but GET and HEAD, with a page of 410. `location`: any whole address of the site on that platform.
         """
         if visit.method not in ("GET", "HEAD"):
             visit.forget_site()
@@ -283,8 +283,10 @@ class Website:
     def _refuse(
         self, visit: Visit, status: int, *, text: str = "", failure: Failure | None = None
     ) -> Answer:
-        """Return an error page with this status, with `text` or the API's reason in `failure`. A host that is no site
-        of the platform becomes a 404, and the page is made without the site.
+        """Return an error page with this status. `text`: translated reason of the website; `failure`: the API's
+        refusal, whose reason is shown; without either ("" and None) the page has a text for the status.
+
+        On a host that is no site of the platform the status becomes 404, and the page is made without the site.
         """
         # An API that did not answer is not asked again.
         if failure is not None and failure.is_unreachable:

@@ -12,7 +12,13 @@ _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 
 
 class EnvelopeSwitches:
-    """Wishes of the client on the form of a JSON answer: context, always200, bare, callback (platform 1.4)."""
+    """Wishes of the client on the form of a JSON answer (platform 1.4), one object for each request that has any,
+    PLAIN for all others.
+
+    `context`: text to repeat in the envelope, "" for none. `always200`: the HTTP status is 200 for errors and redirects
+    too. `bare`: the answer is `data` alone, without the envelope. `callback`: JavaScript function that JSONP calls, ""
+    for JSON.
+    """
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
 

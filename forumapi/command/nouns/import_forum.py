@@ -335,7 +335,9 @@ def _origin(database: Database, args: argparse.Namespace) -> Origin:
 
 
 class _ImportBar:
-    """Progress line of an import on standard error, if that is a terminal; called with each progress."""
+    """Progress line of an import on standard error, if that is a terminal; each call shows the ImportProgress given in
+    place of the one before.
+    """
 
     def __init__(self) -> None:
         self._is_shown = sys.stderr.isatty()

@@ -75,7 +75,9 @@ MAY_SKIP_TRIGGERS: Final = (
 
 
 class Bar:
-    """Progress bar for `total` things, shown by calls of `progress`, each of which replaces the previous line."""
+    """Progress bar for `total` things, such as comments, with the heading `label`; shown by calls of `progress`, each
+    of which replaces the previous line.
+    """
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress = progress

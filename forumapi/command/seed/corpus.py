@@ -53,7 +53,7 @@ class _Chat(msgspec.Struct, gc=False):
 
 class Thread(NamedTuple):
     """Chat of the data set: its posts are those from `first` to `end` - 1 of the corpus; `prompt`: the topic that the
-    data set names, without one.
+    data set gives the chat, "" without one.
     """
 
     first: int

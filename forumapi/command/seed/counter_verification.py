@@ -359,8 +359,8 @@ def verify(database_url: str) -> list[str]:
 
 
 def recount(database_url: str) -> list[str]:
-    """Return the differences between stored and computed counts, in the sentences of `verify`, for a database that the
-    platform itself has written to. Other values, foreign keys and sequences are not checked.
+    """Return the differences between stored and computed counts, one sentence each, [] for none, in a database that the
+    platform itself has written to. Other values, foreign keys and sequences are not checked, unlike by `verify`.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -45,19 +45,22 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a data set: total numbers over all its sites. The site BENCH_KEY has half of all things, and alone the
-    long threads and the deep microcosm.
+    """Size of a data set: total numbers of sites, profiles, conversations and comments over all sites. The site
+    BENCH_KEY has half of all things, and alone the long threads and the deep microcosm.
+
+    Of that site alone: `longest`: comments of its longest thread; `long`: of each of the two other long threads;
+    `deep`: conversations of the deepest microcosm; `microcosms`: with the root; `top`: those directly below the root.
     """
 
     sites: int
     profiles: int
     conversations: int
     comments: int
-    longest: int  # comments of the longest thread
-    long: int  # comments of each of the two other long threads
-    deep: int  # conversations of the deepest microcosm
-    microcosms: int  # of the bench site, its root included
-    top: int  # of these directly below the root
+    longest: int
+    long: int
+    deep: int
+    microcosms: int
+    top: int
 
 
 SIZES: Final[dict[SizeName, Size]] = {
@@ -99,7 +102,9 @@ class Place:
 class Conversation:
     """Conversation of a shape. `age`: microseconds since its creation; `place`, `author`: positions of its microcosm
     and author in the shape; `first`: position of its first comment in the arrays of `Shape`; `size`: number of its
-    comments.
+    comments; `text`: the corpus's post that it begins with, which the next posts follow.
+
+    `hidden`: LIVE, DELETED or MODERATED. `pool`: numbers of the profiles that alone write in it, () for everybody.
     """
 
     title: str
@@ -107,12 +112,12 @@ class Conversation:
     place: int
     author: int
     size: int
-    text: int  # the corpus post it begins with; the next ones follow
+    text: int
     hidden: int = LIVE
     is_sticky: bool = False
     is_open: bool = True
     is_retitled: bool = False
-    pool: Sequence[int] = ()  # who alone writes in it; empty: everybody
+    pool: Sequence[int] = ()
     first: int = 0
 
 
@@ -122,13 +127,17 @@ class Shape:
 
     Profiles are in the order of joining, conversations in that of creation. The arrays from `age` to `edits` have an
     entry for each comment: those of the first conversation, the second, …, then those on profiles. `order`: positions
-    of the comments by time, oldest first.
+    of the comments by time, oldest first; `mentions`: mentioned profile by position of the comment; `bios`: the
+    profiles that the last comments are on, one each. `joined`: age of each profile in microseconds.
+
+    `owner`, and `moderators` to `ignorable`: numbers of the profiles with that part. `heavy` write much in one long
+    thread; `ignorable` write a lot, but not in the long threads.
     """
 
     plan: SitePlan
     places: list[Place]
     names: list[str]
-    joined: list[int]  # age of each profile
+    joined: list[int]
     conversations: list[Conversation]
     owner: int
     moderators: list[int]
@@ -136,7 +145,7 @@ class Shape:
     committee: list[int]
     bench_members: list[int] = field(default_factory=list)
     heavy: list[int] = field(default_factory=list)
-    ignorable: list[int] = field(default_factory=list)  # write a lot, but not in the long threads
+    ignorable: list[int] = field(default_factory=list)
     age: array[int] = field(default_factory=lambda: array("q"))
     author: array[int] = field(default_factory=lambda: array("i"))
     reply: array[int] = field(
@@ -145,11 +154,9 @@ class Shape:
     text: array[int] = field(default_factory=lambda: array("i"))  # corpus post
     hidden: bytearray = field(default_factory=bytearray)
     edits: bytearray = field(default_factory=bytearray)
-    mentions: dict[int, int] = field(default_factory=dict)  # position -> profile
+    mentions: dict[int, int] = field(default_factory=dict)
     order: array[int] = field(default_factory=lambda: array("i"))
-    bios: list[int] = field(
-        default_factory=list
-    )  # the profiles of the comments behind all conversations
+    bios: list[int] = field(default_factory=list)
 
 
 def plan(size: Size) -> list[SitePlan]:

@@ -69,8 +69,11 @@ class SeededUser(NamedTuple):
 
 @dataclass(slots=True)
 class Stored:
-    """Ids that one shape's people and things have in the database, numbered on from `first_…` in the shape's order, and
-    the sums over its comments, one entry for each conversation.
+    """Ids that one shape's people and things have in the database, numbered on from `first_…` in the shape's order
+    (comments: `comment_id` by position), and sums over the comments of each conversation, in the shape's order.
+
+    `live`: number of live comments; `last`: position of the last of them, -1 for none; `active`: age of the latest
+    activity.
     """
 
     site_id: int
@@ -79,9 +82,9 @@ class Stored:
     first_item: int
     first_comment: int
     users: list[SeededUser] = attribute(default_factory=list)
-    live: list[int] = attribute(default_factory=list)  # comments of each conversation
-    last: list[int] = attribute(default_factory=list)  # position of its last live comment, or -1
-    active: list[int] = attribute(default_factory=list)  # age of its last activity
+    live: list[int] = attribute(default_factory=list)
+    last: list[int] = attribute(default_factory=list)
+    active: list[int] = attribute(default_factory=list)
     comment_id: array[int] = attribute(default_factory=lambda: array("q"))
 
 

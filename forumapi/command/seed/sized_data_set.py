@@ -46,7 +46,8 @@ def filling(
     database_url: str, keys: list[str], progress: Progress, *, build_last: bool
 ) -> Iterator[Store]:
     """Yield a transaction of a bulk load for new sites with the subdomains `keys`; at the end of the block finish the
-    load, commit, and vacuum. `build_last`: secondary indexes are built at the end.
+    load, commit, and vacuum. `build_last`: secondary indexes are dropped first and built at the
+    end; False: they are kept up row by row.
 
     Raises SeedError if a subdomain is taken.
     """

@@ -1,1 +1,1 @@
-"""Pages of signing in, and of what an account holds."""
+"""Pages of signing in, of a site's sign-in methods, and of what an account holds."""

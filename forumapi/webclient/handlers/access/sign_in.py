@@ -114,7 +114,7 @@ class SignInView(View):
 
     def _link(self, visit: Visit) -> Answer:
         """Show a page that asks for a click before the link of a mail signs in, as mail scanners open links too; in a
-        browser without the cookie of `_mark`, redirect to the API's page that shows the code to type.
+        browser without the cookie set when the mail was asked for, redirect to the API's page that shows the code.
         """
         kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
         if not kept:

@@ -48,8 +48,9 @@ class OwnProfileView(View):
         return visit.redirect(f"/profiles/{me['id']}/")
 
     def _say(self, visit: Visit, me: dict[str, Any]) -> None:
-        """Store the text about oneself, which is the profile's newest comment: edit it if the member wrote that, else
-        add one; an empty text deletes the member's own.
+        """Store the sent text about oneself as the newest comment on the profile: edit that comment if the member wrote
+        it, else add one; an empty text deletes the member's own comment. `me`: the profile as `/whoami` shows it.
+        Raises Failure.
         """
         text, said = visit.field("markdown"), me["profileComment"]
         own = said if said and said["meta"]["createdBy"]["id"] == me["id"] else None
@@ -64,8 +65,8 @@ class OwnProfileView(View):
             visit.api.post("/comments", body, key=once(visit.field("key"), body))
 
     def _upload(self, visit: Visit, me: dict[str, Any], picture: FileStorage) -> None:
-        """Upload a picture, made smaller to AVATAR_SIDE pixels, and attach it to the profile, whose avatar it becomes.
-        Raises Failure, also for a file that is no picture.
+        """Upload the file `picture`, made smaller to AVATAR_SIDE pixels, and attach it to the profile `me`, whose
+        avatar it becomes. `me`: as `/whoami` shows it. Raises Failure, also for a file that is no picture.
         """
         name, fit = picture.filename or "", {"maxWidth": AVATAR_SIDE, "maxHeight": AVATAR_SIDE}
         try:

@@ -140,8 +140,11 @@ class RoleView(View):
         sought: str = "",
         hits: list[dict[str, Any]] | None = None,
     ) -> Answer:
-        """Show the role's page. `failure`: the API's refusal of a form on it; `typed`: title and rights that were sent;
-        `sought`: a name to be added, and `hits`: the profiles that it may mean.
+        """Show the page of the role with the id `role`, of the microcosm with the id `microcosm`. `failure`: the API's
+        refusal of a form on the page; `typed`: title and rights that were sent, None for the stored ones.
+
+        `sought`: name of a person to be added, "" for none; `hits`: the profiles that the name may mean, as the API
+        shows them, None before a search. Raises Failure.
         """
         path = f"/microcosms/{microcosm}/roles/{role}"
         found = visit.api.document(path)

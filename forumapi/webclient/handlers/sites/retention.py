@@ -65,8 +65,9 @@ class RetentionView(View):
         failure: Failure | None = None,
         losses: list[tuple[str, dict[str, Any]]] | None = None,
     ) -> Answer:
-        """Show the form, with what was typed in place of the periods in force; `losses`: titles and counts of what
-        would go, None before a preview.
+        """Show the form. `typed`: days that were sent, by kind of content, None for the periods in force; `failure`:
+        the API's refusal of the form, None without one; `losses`: (title, count as the API shows it) of each kind of
+        content of which the preview would delete something, None before a preview.
         """
         periods = visit.api.get(_RETENTION)
         values = typed or {kind: periods[kind].get("days", "") for kind, _ in _KINDS}

@@ -34,7 +34,9 @@ class Column(NamedTuple):
     is_plotted: bool = True
 
     def value(self, row: dict[str, Any]) -> float:
-        """Return the shown value of a row, with at most two decimals."""
+        """Return the value that the column shows for `row`, a row of the API: in the unit shown, rounded to two
+        decimals.
+        """
         number: float = row[self.key]
         return number if self.unit == 1 else round(number / self.unit, 2)
 
