@@ -28,6 +28,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from forumapi import __version__
 from forumapi.config import Config
 from forumapi.cron import erasures, retention
+from forumapi.cron.retention import UnfinishedError
 from forumapi.database import embedded_postgres
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError
@@ -298,15 +299,21 @@ def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
     and remove again what the retention periods of sites had removed; return the number of profiles erased. `config`:
     settings with the restored database.
 
-    A database of an earlier release has to be migrated first. Raises OSError, ValueError, BackupError.
+    All lines are read before anything is written, and people are erased first. A database of an earlier release has to
+    be migrated first. Raises OSError, ValueError, BackupError.
     """
     entries = list(erasures.read_journal(journals))
+    removals = list(retention.read_journal(journals))
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=600_000)
+    whose = "people who were erased are"
     try:
-        retention.replay(database, config, journals)
-        return erasures.replay(database, config, entries)
-    except ApiError as error:
-        raise BackupError(f"people who were erased are in the database again: {error}") from error
+        erased = erasures.replay(database, config, entries)
+        whose = "texts that were removed may be"
+        retention.replay(database, config, removals)
+    except (ApiError, UnfinishedError) as error:
+        raise BackupError(f"{whose} in the database again: {error}") from error
+    else:
+        return erased
     finally:
         database.close()
 

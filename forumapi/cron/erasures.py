@@ -7,12 +7,15 @@ line is synced to disk before the first batch of its erasure.
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
+
+import msgspec
 
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
@@ -26,6 +29,11 @@ from forumapi.models.privacy.erasure_steps import Erasing
 
 # How long one run works; the next one, a minute later, goes on.
 WORKING_S: Final = 20.0
+# End of a journal's line that was cut off; no JSON ends so.
+CUT_OFF: Final = b"\tcut off"
+# The highest id, PostgreSQL's bigint.
+MAX_ID: Final = 2**63 - 1
+Line = TypeVar("Line", bound=msgspec.Struct)
 
 # Documents by what `Erasing.stale` calls them.
 _KINDS: Final = {
@@ -167,23 +175,31 @@ def _note(tx: Transaction, path: Path) -> None:
 
 
 def append(path: Path, lines: Sequence[str]) -> None:
-    """Append lines of JSON to the journal at `path` and sync it to disk; nothing happens for no lines."""
+    """Append lines of JSON to the journal at `path` and sync it to disk; nothing happens for no lines. A line there
+    that a crash or a full disk has cut off is ended first, with CUT_OFF, so that readers pass over it.
+    """
     if not lines:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as journal:
-        journal.writelines(f"{line}\n" for line in lines)
+    with path.open("a+b") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        if journal.seek(0, os.SEEK_END):
+            journal.seek(-1, os.SEEK_END)
+            if journal.read(1) != b"\n":
+                journal.write(CUT_OFF + b"\n")
+        journal.write("".join(f"{line}\n" for line in lines).encode())
         journal.flush()
         os.fsync(journal.fileno())
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the lines of the journal at `path`, each as (place, for messages; the line's object). A last line without a
-    newline was cut off by a crash and is left out. Raises OSError, and ValueError for a line that is no object.
+    """Yield the lines of the journal at `path`, each as (place, for messages; the line's object). A line that was cut
+    off is left out: the last one without a newline, and those that `append` has ended since. Raises OSError, and
+    ValueError for a line that is no object.
     """
-    lines = path.read_text().splitlines(keepends=True)
+    *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
-        if number == len(lines) and not line.endswith("\n"):
+        if line.endswith(CUT_OFF):
             continue
         place = f"{path}, line {number}"
         try:
@@ -193,6 +209,25 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(known, dict):
             raise ValueError(f"{place}: no entry of a journal")
         yield place, known
+
+
+def converted(place: str, known: dict[str, Any], kind: type[Line]) -> Line:
+    """Return a line's object as a struct of the class `kind`. Raises ValueError, naming the place and the key, for one
+    that is none.
+    """
+    try:
+        return msgspec.convert(known, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{place}: no entry of a journal: {error}") from None
+
+
+class _Line(msgspec.Struct):
+    """Line of an erasure, as JSON has it."""
+
+    site: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+    created: Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+    words: Literal["keep", "remove"]
 
 
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
@@ -206,11 +241,8 @@ def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
         for place, known in read_lines(path):
             if "retention" in known:
                 continue
-            try:
-                created = datetime.datetime.fromisoformat(known["created"])
-                entry = JournalEntry(known["site"], known["id"], created, known["words"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{place}: no entry of a journal: {error}") from None
+            line = converted(place, known, _Line)
+            entry = JournalEntry(line.site, line.id, line.created, line.words)
             if entry not in seen:
                 seen.add(entry)
                 yield entry

@@ -1,31 +1,40 @@
 """Job that carries out the retention periods that sites have set, and what the journal of erasures keeps of them.
 
 The journal has two kinds of lines about retention, both without names. `periods`: what a site has set. `gone`: things
-whose texts were removed, as [type, id, time of creation in microseconds]; written and synced before the removal
-commits. A restored backup gets the periods, and its texts of these things are removed again; addresses, audit and mail
-follow from the periods.
+whose texts were removed, as [type, id, time of creation in microseconds, version just before]; written once the
+removal is committed, so that no line names what a failed batch left alive. A restored backup gets the periods, and
+what is deleted there too, at that version or an earlier one, loses its texts again; addresses, audit and mail follow
+from the periods, and so do texts whose line a crash has kept out of the journal.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
+
+from forumapi import itemtypes
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import erasures
+from forumapi.cron import erasures, file_cleanup
+from forumapi.cron.erasures import MAX_ID
 from forumapi.database.connections import Database, Transaction
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_documents
 from forumapi.models.journal import audit_log_retention
+from forumapi.models.privacy import erasure_steps, retention_steps
 from forumapi.models.privacy import retention as periods
-from forumapi.models.privacy import retention_steps
 from forumapi.models.privacy.retention import ADDRESSES, DELETED_TEXTS, MAIL, SitePeriods
-from forumapi.models.privacy.retention_steps import Gone
+from forumapi.models.privacy.retention_steps import Gone, RemovalBatch
+
+logger = logging.getLogger(__name__)
 
 # How long one run works; the next one, ten minutes later, goes on.
 WORKING_S: Final = 20.0
@@ -33,11 +42,20 @@ WORKING_S: Final = 20.0
 _DOCUMENTS: Final = (comment_documents.SUMMARY.name, comment_documents.DETAIL.name)
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
+# The end of the year 9999, in microseconds.
+_LATEST: Final = 253_402_300_799_999_999
+
+# The site that the last run in this process ended at; the next run begins after it.
+_last_site = 0
+
+
+class UnfinishedError(Exception):
+    """Failure of retention on one site or several; the log has each one's reason."""
 
 
 def retention(tx: Transaction, config: Config) -> str:
     """Delete, hash or remove what is older than the periods that sites have set, working for WORKING_S seconds at most,
-    in transactions of its own and not in `tx`; return the result in words.
+    in transactions of its own and not in `tx`; return the result in words. Raises UnfinishedError.
     """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:
@@ -50,24 +68,33 @@ def retention(tx: Transaction, config: Config) -> str:
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
     """Carry out the periods of all sites until nothing is left or the monotonic clock reaches `until` (None: no limit);
     return the number of rows. Each site has a batch of each kind in turn, so that a large one does not keep others
-    waiting.
+    waiting; the first one is the site after the one that the last run ended at.
+
+    A site that fails is logged and left to the next run; raises UnfinishedError after the others.
     """
+    global _last_site
     path = config.erasure_journal_path
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
     with database.write() as tx:
-        left = periods.of_sites(tx)
-        _note_periods(tx, path, left)
-    total = 0
-    while left:
-        more = []
-        for site in left:
-            if until is not None and time.monotonic() >= until:
-                return total
+        sites = periods.of_sites(tx)
+        _note_periods(tx, path, sites)
+    left = deque(sorted(sites, key=lambda site: (site.site_id <= _last_site, site.site_id)))
+    total, failed = 0, {}
+    while left and (until is None or time.monotonic() < until):
+        site = left.popleft()
+        _last_site = site.site_id
+        try:
             found = _advance(database, config, cache, path, site)
-            total += found
-            if found:
-                more.append(site)
-        left = more
+        except Exception as error:
+            logger.exception("retention: site %d failed", site.site_id)
+            failed[site.site_id] = error
+            continue
+        total += found
+        if found:
+            left.append(site)
+    if failed:
+        ids = ", ".join(map(str, failed))
+        raise UnfinishedError(f"retention failed on sites {ids}") from next(iter(failed.values()))
     return total
 
 
@@ -87,15 +114,32 @@ def _advance(
     for step in (retention_steps.remove_comments, retention_steps.remove_items):
         if DELETED_TEXTS in days:
             with database.write() as tx:
-                count, gone = step(tx, site.site_id, days[DELETED_TEXTS], _noter(path, site))
-            found += count
-            cache.delete_many(
-                (site.site_id, name, one.ref.id, version)
-                for one in gone
-                for version in range(1, one.version + 1)
-                for name in _DOCUMENTS
-            )
+                batch = step(tx, site.site_id, days[DELETED_TEXTS])
+                _drop_files(tx, batch.files)
+            found += batch.rows
+            _forget(cache, site.site_id, batch)
+            _note_gone(path, site, batch.gone)
     return found
+
+
+def _drop_files(tx: Transaction, hashes: Sequence[str]) -> None:
+    """Delete the rows of those of the files that nobody has and no text links to; their objects are left to the job
+    `stray_objects`.
+    """
+    if hashes:
+        linked = file_cleanup.linked(tx, hashes)
+        free = [hash for hash in hashes if hash not in linked]
+        file_cleanup.drop_unused(tx, [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)])
+
+
+def _forget(cache: Cache, site_id: int, batch: RemovalBatch) -> None:
+    cache.delete_many(
+        (site_id, name, one.ref.id, version)
+        for one in batch.gone
+        if one.ref.type == itemtypes.COMMENT
+        for version in range(1, one.version + 1)
+        for name in _DOCUMENTS
+    )
 
 
 # ---------------------------------------------------------------- the journal
@@ -112,14 +156,13 @@ def _note_periods(tx: Transaction, path: Path, sites: Iterable[SitePeriods]) -> 
         tx.run(periods.JOURNALED, site_id=site.site_id, set_at=site.set_at)
 
 
-def _noter(path: Path, site: SitePeriods) -> Callable[[Sequence[Gone]], None]:
-    def note(gone: Sequence[Gone]) -> None:
-        things = [
-            [one.ref.type, one.ref.id, (one.created - _EPOCH) // _MICROSECOND] for one in gone
-        ]
-        erasures.append(path, [_line(site, "gone", gone=things)])
-
-    return note
+def _note_gone(path: Path, site: SitePeriods, gone: Sequence[Gone]) -> None:
+    """Append what was removed to the file at `path`; nothing happens for nothing."""
+    things = [
+        [one.ref.type, one.ref.id, (one.created - _EPOCH) // _MICROSECOND, one.version]
+        for one in gone
+    ]
+    erasures.append(path, [_line(site, "gone", gone=things)] if things else [])
 
 
 def _line(site: SitePeriods, what: str, **values: Any) -> str:
@@ -127,38 +170,78 @@ def _line(site: SitePeriods, what: str, **values: Any) -> str:
     return json.dumps({**known, **values}, separators=(",", ":"))
 
 
-def replay(database: Database, config: Config, paths: Iterable[Path]) -> int:
-    """Give the sites of a restored database the periods that the journals at `paths` have, remove the texts again that
-    had been removed, and carry the periods out; return the number of rows.
+_Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+_Time = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
-    Raises OSError, and ValueError for a line that is no entry.
+
+class PeriodsLine(msgspec.Struct, tag_field="retention", tag="periods"):
+    """Line of the journal about periods. `site`, `created`: the site, and when it was made; `set`: when they were set;
+    `periods`: in days by kind.
     """
-    total = 0
+
+    site: _Id
+    created: _Time
+    set: _Time
+    periods: dict[
+        Literal["addresses", "audit", "deletedTexts", "mail"],
+        Annotated[int, msgspec.Meta(ge=1, le=100_000)],
+    ]
+
+
+class GoneLine(msgspec.Struct, tag_field="retention", tag="gone"):
+    """Line of the journal about things of the site `site` whose texts were removed. `gone`: (type, id, time of creation
+    in microseconds since 1970, version just before) each.
+    """
+
+    site: _Id
+    gone: list[
+        tuple[
+            Annotated[int, msgspec.Meta(ge=1, le=32_767)],
+            _Id,
+            Annotated[int, msgspec.Meta(ge=0, le=_LATEST)],
+            Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)],
+        ]
+    ]
+
+
+def read_journal(paths: Iterable[Path]) -> Iterator[PeriodsLine | GoneLine]:
+    """Yield the lines about retention of the journals at `paths`, in order. Raises OSError, and ValueError for a line
+    that is no entry.
+    """
+    kinds: Mapping[str, type[PeriodsLine | GoneLine]] = {"periods": PeriodsLine, "gone": GoneLine}
     for path in paths:
         for place, known in erasures.read_lines(path):
             if "retention" not in known:
                 continue
-            try:
-                total += _replay(database, known)
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                raise ValueError(f"{place}: no entry of a journal: {error}") from None
+            kind = kinds.get(str(known["retention"]))
+            if kind is None:
+                raise ValueError(f"{place}: no entry of a journal: retention")
+            yield erasures.converted(place, known, kind)
+
+
+def replay(database: Database, config: Config, lines: Iterable[PeriodsLine | GoneLine]) -> int:
+    """Give the sites of a restored database the periods that `lines` have, remove the texts again that had been
+    removed, and carry the periods out; return the number of rows. Raises UnfinishedError.
+    """
+    total = sum(_replay(database, line) for line in lines)
     return total + work_off(database, config)
 
 
-def _replay(database: Database, known: dict[str, Any]) -> int:
-    site_id = known["site"]
+def _replay(database: Database, line: PeriodsLine | GoneLine) -> int:
     with database.write() as tx:
-        if known["retention"] == "periods":
+        if isinstance(line, PeriodsLine):
             tx.run(
                 periods.RESTORE,
-                site_id=site_id,
-                created=datetime.datetime.fromisoformat(known["created"]),
-                periods=json.dumps(known["periods"]),
-                set_at=known["set"],
+                site_id=line.site,
+                created=line.created,
+                periods=json.dumps(line.periods),
+                set_at=line.set.isoformat(),
             )
             return 0
         gone = [
-            Gone(ItemRef(type, id), _EPOCH + made * _MICROSECOND, 0)
-            for type, id, made in known["gone"]
+            Gone(ItemRef(type, id), _EPOCH + made * _MICROSECOND, version)
+            for type, id, made, version in line.gone
         ]
-        return retention_steps.remove_again(tx, site_id, gone)
+        batch = retention_steps.remove_again(tx, line.site, gone)
+        _drop_files(tx, batch.files)
+        return batch.rows

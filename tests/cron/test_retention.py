@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from forumapi import itemtypes
+from forumapi.command import backup
 from forumapi.config import Config
 from forumapi.cron import erasures, retention
 from forumapi.cron.audit_chain_maintenance import audit_heads
+from forumapi.models.content import text_removal
 from forumapi.models.journal import journal
 from forumapi.models.privacy import retention_steps
 from forumapi.models.trust.action import UNDO_DAYS
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
+from tests.files import pictures
 from tests.models.journal.chains import KEY, act, age, chain, verify
 
 PATH = "/api/v1/site/retention"
@@ -63,6 +69,10 @@ def delete(api: Api, make: Factory, thing: Thing, by: Person, *, days: int) -> N
         site=thing.site.id,
         id=thing.id,
     ) == [(1,)]
+
+
+def target(thing: Thing) -> dict[str, Any]:
+    return {"itemType": "comment", "itemId": thing.id}
 
 
 def texts(make: Factory, site: Site) -> dict[int, str]:
@@ -138,12 +148,14 @@ def test_addresses_audit_and_mail_go_and_the_chain_stays_valid(
     assert counted == {"addresses": addressed, "audit": rows - 4, "mail": 4}
     assert addressed > 0
     set_periods(api, site, addresses=7, mail=9)
+    chain(make, database_url, site)
     assert retention.work_off(make.database, config) == addressed + 4
     assert verify(make, site).faults == []
     assert left(make, "mail_outbox", site) == 8
     assert left(make, "mail_outbox", other) == 12
 
     set_periods(api, site, audit=35)
+    chain(make, database_url, site)
     with make.database.write() as tx:
         audit_heads(tx, config)
     found = verify(make, site)
@@ -155,6 +167,7 @@ def test_addresses_audit_and_mail_go_and_the_chain_stays_valid(
 KILLED = """
 import os, signal, sys
 from forumapi import itemtypes
+from forumapi.command import backup
 from forumapi.config import Config
 from forumapi.cron import retention
 from forumapi.database.connections import Database
@@ -166,10 +179,11 @@ retention_steps.MOST = 2
 remove, left = text_removal.remove_comments, [3]
 
 def removing(*given):
-    remove(*given)
+    files = remove(*given)
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
+    return files
 
 text_removal.remove_comments = removing
 config = Config(environment="development", database_url=sys.argv[1], data_dir=sys.argv[2])
@@ -202,35 +216,34 @@ def test_a_killed_job_goes_on_and_a_restored_backup_brings_nothing_back(
         one.id for one in gone
     )
 
-    # As in a backup from before: nothing deleted, no period, and one number given to another comment.
+    # As in a backup from before, without a period: one is not deleted yet, and one number is another comment's.
     path = config.erasure_journal_path
     with path.open("a") as journal:
         journal.write('{"retention":"gone","site":1,"created":"20')
-    other = gone.pop()
+    other, alive = gone.pop(), gone.pop()
     for id, text in before.items():
         make.sql(
-            """UPDATE comments SET markdown = %(text)s, is_deleted = false,
+            """UPDATE comments SET markdown = %(text)s, version = version - 1, is_deleted = %(is_deleted)s,
                       created = created + make_interval(secs => %(late)s)
                 WHERE site_id = %(site)s AND comment_id = %(id)s RETURNING 1""",
             site=site.id,
             id=id,
             text=text,
+            is_deleted=id not in (alive.id, stays.id),
             late=int(id == other.id),
         )
+    make.sql("DELETE FROM deletions WHERE site_id = %(id)s RETURNING 1", id=site.id)
     make.sql(
         "DELETE FROM site_settings WHERE site_id = %(id)s AND key = 'retention' RETURNING 1",
         id=site.id,
     )
     assert list(erasures.read_journal([path])) == []
-    assert retention.replay(make.database, config, [path]) == len(gone)
+    lines = list(retention.read_journal([path]))
+    assert retention.replay(make.database, config, lines) == len(gone)
     after = texts(make, site)
     assert {id for id, text in after.items() if text == "[removed]"} == {one.id for one in gone}
     assert after[stays.id] == before[stays.id]
     assert api.get(PATH, by=site.owner).data["deletedTexts"]["days"] == 31
-    with pytest.raises(ValueError, match="line 1"):
-        damaged = path.with_name("damaged")
-        damaged.write_text('{"retention":"gone","site":1}\n')
-        retention.replay(make.database, config, [damaged])
 
 
 def test_an_item_with_many_comments_goes_in_batches(
@@ -246,3 +259,235 @@ def test_an_item_with_many_comments_goes_in_batches(
     assert retention.work_off(make.database, config) == 8
     assert set(texts(make, site).values()) == {"[removed]"}
     assert left(make, "deletions", site) == 0
+
+
+@pytest.mark.parametrize("where", ["conversation", "huddle"])
+def test_files_of_removed_texts_are_no_more_readable_than_before(
+    api: Api, make: Factory, site: Site, config: Config, where: str
+) -> None:
+    chat = (
+        make.huddle(site.member, site.newcomer)
+        if where == "huddle"
+        else make.conversation(site, by=site.member)
+    )
+    said, live = make.comments(chat, 2, by=site.member)
+    contents = [pictures.png(150, 150, seed=3 * site.id + n) for n in range(3)]
+    gone, linked, shared = (pictures.upload(api, site.member, data) for data in contents)
+    for on, hash in ((said, gone), (said, linked), (said, shared), (live, shared)):
+        sent = {"fileHash": hash, "fileName": "a.png"}
+        assert api.post(f"{on.path}/attachments", sent, by=site.member).status == 302
+    make.comment(make.conversation(site), markdown=f"See /api/v1/files/{linked}.png")
+    sizes = [f"/api/v1/files/{gone}.png{query}" for query in ("", "?maxWidth=100&maxHeight=100")]
+    assert {api.get(path, by=site.newcomer).status for path in sizes} == {200}
+
+    def seen() -> set[int]:
+        paths = [*sizes, f"/api/v1/files/{linked}.png"]
+        return {
+            api.get(path, **who).status
+            for path in paths
+            for who in ({"site": site}, {"by": site.newcomer})
+        }
+
+    delete(api, make, said, site.member, days=35)
+    assert seen() == {404}
+    set_periods(api, site, deletedTexts=31)
+    retention.work_off(make.database, config)
+    assert texts(make, site)[said.id] == "[removed]"
+    assert seen() == {404}
+    assert api.get(f"/api/v1/files/{shared}.png", by=site.newcomer).status == 200
+    assert make.sql(
+        "SELECT array_agg(file_hash) FROM files WHERE file_hash = ANY(%(hashes)s)",
+        hashes=[gone, linked],
+    ) == [([linked],)]
+    assert make.sql(
+        "SELECT sum(bytes), count(DISTINCT bytes) FROM file_usage WHERE site_id = %(id)s",
+        id=site.id,
+    ) == [(2 * len(contents[2]), 1)]
+
+
+def test_replay_leaves_texts_that_are_alive_or_newer(
+    api: Api, make: Factory, site: Site, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = make.conversation(site, by=site.member, title="Title")
+    said, failed = make.comments(make.conversation(site), 2, by=site.member)
+    for thing in (chat, said):
+        delete(api, make, thing, site.moderator, days=35)
+    set_periods(api, site, deletedTexts=31)
+    retention.work_off(make.database, config)
+    # A batch that fails leaves no line.
+    delete(api, make, failed, site.moderator, days=35)
+    with monkeypatch.context() as broken:
+        broken.setattr(text_removal, "remove_comments", None)
+        with pytest.raises(retention.UnfinishedError):
+            retention.work_off(make.database, config)
+    # They are restored and written anew, and one is deleted again.
+    for thing in (chat, said, failed):
+        assert api.patch(thing.path, ("deleted", False), by=site.moderator).status == 200
+    assert api.put(said.path, {"markdown": "Newer"}, by=site.member).status == 302
+    sent = {"microcosmId": site.root_id, "title": "Newer", "meta": {"editReason": "New"}}
+    assert api.put(chat.path, sent, by=site.member).status == 302
+    delete(api, make, said, site.moderator, days=1)
+    before = texts(make, site)
+    assert before[said.id] == "Newer"
+
+    lines = list(retention.read_journal([config.erasure_journal_path]))
+    assert retention.replay(make.database, config, lines) == 0
+    assert texts(make, site) == before
+    assert api.get(chat.path, by=site.newcomer).data["title"] == "Newer"
+
+
+def test_a_line_cut_off_is_ended_and_passed_over(config: Config) -> None:
+    path = config.erasure_journal_path
+    line = '{"site":0,"id":1,"created":"2026-12-01T00:00:00+00:00","words":"keep"}'
+    erasures.append(path, [line])
+    for stump in (line[:30], line, '{"retention":"gone","site":1,"gone":[[4'):
+        with path.open("a") as journal:
+            journal.write(stump)
+        assert len(list(erasures.read_lines(path))) == 1
+        erasures.append(path, [line.replace('"id":1', '"id":2')])
+        assert [entry.id for entry in erasures.read_journal([path])] == [1, 2]
+        path.write_text(f"{line}\n")
+    with path.open("a") as journal:
+        journal.write(line[:30] + "\n")
+    with pytest.raises(ValueError, match="line 2: no entry"):
+        list(erasures.read_lines(path))
+
+
+def test_people_are_erased_first_and_no_line_is_replayed_before_all_are_read(
+    make: Factory, site: Site, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = make.person(site)
+    name = "SELECT profile_name FROM profiles WHERE site_id = %(site)s AND profile_id = %(id)s"
+    who = {"site": site.id, "id": person.id}
+    ((created,),) = make.sql(name.replace("profile_name", "created"), **who)
+    good = json.dumps({**who, "created": created.isoformat(), "words": "keep"})
+    path = tmp_path / "journal.jsonl"
+    before = make.sql(name, **who)
+    for bad, said in (
+        ('{"retention":"gone","site":1}', "missing required field `gone`"),
+        ('{"retention":"gone","site":"x","gone":[]}', "Expected `int`, got `str` - at `$.site`"),
+        ('{"retention":"gone","site":1,"gone":[[4,"y",5,1]]}', "at `$.gone"),
+        (f'{{"retention":"gone","site":1,"gone":[[4,{2**70},5,1]]}}', "at `$.gone"),
+        ('{"retention":"other","site":1}', "retention"),
+        ('{"retention":[],"site":1}', "retention"),
+        (good.replace('"keep"', "1"), "at `$.words"),
+    ):
+        path.write_text(f"{good}\n{bad}\n")
+        with pytest.raises(ValueError, match="line 2: no entry of a journal") as raised:
+            backup.replay_erasures(config, [path])
+        assert said in str(raised.value)
+    assert make.sql(name, **who) == before
+
+    def failing(*given: object) -> int:
+        assert make.sql(name, **who) != before
+        raise retention.UnfinishedError("broken")
+
+    monkeypatch.setattr(retention, "work_off", failing)
+    path.write_text(f"{good}\n")
+    with pytest.raises(backup.BackupError, match="texts that were removed"):
+        backup.replay_erasures(config, [path])
+
+
+def test_texts_stay_as_long_as_their_author_can_appeal(
+    api: Api, make: Factory, site: Site, config: Config
+) -> None:
+    chat = make.conversation(site, by=site.member)
+    said, undone = make.comments(chat, 2, by=site.member)
+    for one in (said, undone):
+        sent = {"kind": "delete", "reason": "Rude", "targets": [target(one)]}
+        acted = api.post("/api/v1/actions", sent, by=site.moderator)
+        assert acted.status == 200
+    assert api.post(f"/api/v1/actions/{acted.data['id']}/undo", {}, by=site.moderator).status < 400
+    delete(api, make, undone, site.member, days=35)
+    delete(api, make, chat, site.moderator, days=35)
+    first = make.comment(make.conversation(site), by=site.member)
+    delete(api, make, first, site.member, days=35)
+
+    def passed(days: int) -> None:
+        for table, column in (("deletions", "deleted"), ("statements", "created")):
+            make.sql(
+                f"UPDATE {table} SET {column} = now() - make_interval(days => %(days)s)"
+                " WHERE site_id = %(id)s RETURNING 1",
+                days=days,
+                id=site.id,
+            )
+
+    passed(180)
+    assert preview(api, site, deletedTexts=31)["comments"] == 2
+    set_periods(api, site, deletedTexts=31)
+    retention.work_off(make.database, config)
+    after = texts(make, site)
+    assert [after[one.id] == "[removed]" for one in (said, undone, first)] == [False, True, True]
+    passed(185)
+    retention.work_off(make.database, config)
+    assert texts(make, site)[said.id] == "[removed]"
+
+
+def test_comments_on_what_an_open_case_is_about_stay(
+    api: Api, make: Factory, site: Site, config: Config
+) -> None:
+    chat, other = make.conversation(site, by=site.member), make.conversation(site, by=site.member)
+    on_item, below = make.comment(chat, by=site.member), make.comment(other, by=site.member)
+    beside, on_profile = make.comment(other), make.comment(site.member, by=site.member)
+    for one in (on_item, on_profile, beside):
+        delete(api, make, one, site.member, days=35)
+    cases = [
+        make.report(one, by=site.newcomer)[1]
+        for one in (chat, below, Thing(site, itemtypes.PROFILE, site.member.id))
+    ]
+    set_periods(api, site, deletedTexts=31)
+    retention.work_off(make.database, config)
+    after = texts(make, site)
+    kept = [after[one.id] != "[removed]" for one in (on_item, on_profile, beside)]
+    assert kept == [True, True, False]
+    make.sql(
+        """UPDATE cases SET state = 'decided', outcome = 'dismissed'
+            WHERE site_id = %(id)s AND case_id = ANY(%(cases)s) RETURNING 1""",
+        id=site.id,
+        cases=cases,
+    )
+    retention.work_off(make.database, config)
+    assert texts(make, site)[on_item.id] == texts(make, site)[on_profile.id] == "[removed]"
+
+
+def test_a_site_that_fails_stops_no_other_and_runs_go_round(
+    api: Api, make: Factory, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = [make.site() for _ in range(3)]
+    for one in sites:
+        said = make.comment(make.conversation(one), by=one.member)
+        delete(api, make, said, one.member, days=35)
+        set_periods(api, one, deletedTexts=31)
+    seen = []
+    advance = retention._advance
+
+    def failing(*given: Any) -> int:
+        seen.append(given[-1].site_id)
+        if given[-1].site_id == sites[0].id:
+            raise ValueError("broken")
+        return advance(*given)
+
+    monkeypatch.setattr(retention, "_advance", failing)
+    monkeypatch.setattr(retention, "_last_site", sites[0].id - 1)
+    with pytest.raises(retention.UnfinishedError, match=f"sites {sites[0].id}$"):
+        retention.work_off(make.database, config)
+    assert [set(texts(make, one).values()) == {"[removed]"} for one in sites] == [False, True, True]
+
+    seen.clear()
+    monkeypatch.setattr(retention, "_last_site", sites[0].id)
+    assert retention.work_off(make.database, config, until=0.0) == 0
+    with pytest.raises(retention.UnfinishedError):
+        retention.work_off(make.database, config, until=time.monotonic() + 60)
+    after = [sites[1].id, sites[2].id]
+    assert (seen[:2], retention._last_site) == (after, seen[-1])
+
+
+def test_a_dry_run_waits_for_no_lock(
+    api: Api, make: Factory, site: Site, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as held:
+        held.execute("SELECT FROM sites WHERE site_id = %s FOR UPDATE", [site.id])
+        before = time.monotonic()
+        assert preview(api, site, deletedTexts=40) == {}
+        assert time.monotonic() - before < 1
+    assert api.put(f"{PATH}?dryRun=true", {"mail": 9}, by=site.member).status == 403

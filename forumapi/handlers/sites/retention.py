@@ -8,11 +8,13 @@ from typing import ClassVar, Final
 
 from msgspec import Struct, UnsetType
 
+from forumapi import itemtypes
 from forumapi.errors import Invalid
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.privacy import retention
 from forumapi.models.privacy.retention import Period
-from forumapi.request.context import Context
+from forumapi.permissions.evaluator import Target
+from forumapi.request.context import Context, Located
 from forumapi.request.handler import OWNER, Param, needs
 from forumapi.request.handler_results import Data, Found, Result
 from forumapi.wire.body import UNSET
@@ -37,6 +39,12 @@ class SiteRetentionHandler(SiteSettingHandler):
     """The retention periods of the site, for its owner."""
 
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.RetentionPreview}
+
+    def locate(self, ctx: Context) -> Located:
+        # A dry run only counts, for which nothing of the site has to wait.
+        if ctx.is_write and ctx.flag("dryRun"):
+            return Located(Target(itemtypes.SITE, ctx.site.id))
+        return super().locate(ctx)
 
     @needs(OWNER, answer=schemas.SiteRetention)
     def get(self, ctx: Context) -> Result:

@@ -28,7 +28,8 @@ DROP_ATTACHMENTS = Query(
     UPDATE files f
        SET attach_count = f.attach_count - n.hung
       FROM (SELECT g.file_hash, count(*)::int AS hung FROM gone g GROUP BY g.file_hash) n
-     WHERE f.file_hash = n.file_hash""",
+     WHERE f.file_hash = n.file_hash
+ RETURNING f.file_hash""",
 )
 # Links that no text holds any more go with the texts.
 DROP_LINKS = Query(
@@ -118,20 +119,22 @@ REMOVE_DETAILS: Final = (
 )
 
 
-def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
+def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[str]:
     """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes, mentions
-    and links.
+    and links. Return the hashes of the files that were attached, each once, in any order. These files stay, open to
+    whoever has their addresses once they are attached to nothing: the caller decides on them.
     """
     if not ids:
-        return
+        return []
     which = {"site_id": site_id, "ids": ids}
     links = sorted({row[0] for row in tx.rows(DROP_LINKS, **which)})
     for query in DROP_UNUSED_LINKS if links else ():
         tx.run(query, link_ids=links)
-    tx.run(DROP_ATTACHMENTS, **which)
+    hashes = [row[0] for row in tx.rows(DROP_ATTACHMENTS, **which)]
     for query in WORDS_BESIDE:
         tx.run(query, **which)
     tx.run(REMOVE_WORDS, removed=REMOVED, html=REMOVED_HTML, renderer=RENDERER_VERSION, **which)
+    return hashes
 
 
 def remove_items(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.trust.statement_of_reasons import APPEAL_MONTHS
 from forumapi.wire import json_fragments
 
 ADDRESSES: Final = "addresses"
@@ -49,29 +50,43 @@ SET = Query(
         ON CONFLICT (site_id, key) DO UPDATE SET value = EXCLUDED.value""",
 )
 
-# SQL: the things whose texts stay while a case or an appeal about them waits for its decision.
+# SQL: the things whose texts stay while a case or an appeal about them waits for its decision, or as long as their
+# author can appeal; the items that such comments are on; and the comments on such items and profiles.
 HELD: Final = f"""
-    held AS MATERIALIZED (
+    contested AS MATERIALIZED (
         SELECT k.item_type_id, k.item_id
           FROM cases k
-         WHERE k.site_id = %(site_id)s AND k.state <> 'decided'
-         UNION ALL
-        SELECT i.item_type_id, i.item_id
-          FROM cases k
-          JOIN items i ON i.site_id = %(site_id)s AND i.item_id = k.in_item_id
-         WHERE k.site_id = %(site_id)s AND k.state <> 'decided' AND k.item_type_id = {itemtypes.COMMENT}
+         WHERE k.site_id = %(site_id)s AND k.state <> 'decided' AND k.appeal_id IS NULL
          UNION ALL
         SELECT x.item_type_id, x.item_id
           FROM cases k
           JOIN action_changes x ON x.site_id = %(site_id)s AND x.action_id = k.action_id
          WHERE k.site_id = %(site_id)s AND k.state <> 'decided'
          UNION ALL
+        SELECT x.item_type_id, x.item_id
+          FROM statements s
+          JOIN action_changes x ON x.site_id = %(site_id)s AND x.action_id = s.action_id
+                               AND x.statement_id = s.statement_id AND x.state <> 'undone'
+         WHERE s.site_id = %(site_id)s AND s.created > now() - interval '{APPEAL_MONTHS} months'
+           AND NOT EXISTS (SELECT FROM appeals p WHERE p.site_id = %(site_id)s AND p.statement_id = s.statement_id)),
+    held AS MATERIALIZED (
+        SELECT n.item_type_id, n.item_id FROM contested n
+         UNION ALL
         SELECT i.item_type_id, i.item_id
-          FROM cases k
-          JOIN action_changes x ON x.site_id = %(site_id)s AND x.action_id = k.action_id
-          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = x.item_id
+          FROM contested n
+          JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = n.item_id
           JOIN items i ON i.site_id = %(site_id)s AND i.item_id = c.item_id
-         WHERE k.site_id = %(site_id)s AND k.state <> 'decided' AND x.item_type_id = {itemtypes.COMMENT})"""
+         WHERE n.item_type_id = {itemtypes.COMMENT}
+         UNION ALL
+        SELECT {itemtypes.COMMENT}, c.comment_id
+          FROM contested n
+          JOIN comments c ON c.site_id = %(site_id)s AND c.item_id = n.item_id AND c.is_deleted
+         WHERE n.item_type_id NOT IN ({itemtypes.COMMENT}, {itemtypes.PROFILE})
+         UNION ALL
+        SELECT {itemtypes.COMMENT}, c.comment_id
+          FROM contested n
+          JOIN comments c ON c.site_id = %(site_id)s AND c.on_profile_id = n.item_id AND c.is_deleted
+         WHERE n.item_type_id = {itemtypes.PROFILE})"""
 # SQL: what was deleted longer ago than the period, `d`, and is not held.
 AGED: Final = """
           FROM deletions d

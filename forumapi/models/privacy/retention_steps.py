@@ -8,7 +8,7 @@ one batch. The audit has a job of its own (cron/audit_chain_maintenance.py).
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from forumapi import itemtypes
@@ -69,7 +69,7 @@ DUE_ITEMS = Query(
 LOCK_ITEMS = Query(
     "retention_steps.lock_items",
     """
-    SELECT i.item_id, i.item_type_id, i.created, i.title = %(removed)s
+    SELECT i.item_id, i.item_type_id, i.version, i.created, i.title = %(removed)s
       FROM items i
      WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.is_deleted
      ORDER BY i.item_id
@@ -84,6 +84,27 @@ COMMENTS_ON = Query(
      ORDER BY c.comment_id
      LIMIT %(most)s
        FOR NO KEY UPDATE""",
+)
+# A file that was uploaded to the site and is attached to nothing there is open to everybody: one that was on a removed
+# comment alone stops being the site's.
+DROP_UPLOADS = Query(
+    "retention_steps.drop_uploads",
+    """
+    WITH gone AS (
+        DELETE FROM file_uploads u
+         WHERE u.site_id = %(site_id)s AND u.file_hash = ANY(%(hashes)s::text[])
+           AND NOT EXISTS (SELECT FROM attachments a
+                            WHERE a.site_id = %(site_id)s AND a.file_hash = u.file_hash)
+     RETURNING u.profile_id, u.file_hash),
+    freed AS (
+        SELECT p.profile_id, sum(f.file_size) AS bytes
+          FROM gone g
+          JOIN files f ON f.file_hash = g.file_hash, unnest(ARRAY[0, g.profile_id]) AS p (profile_id)
+         GROUP BY p.profile_id)
+    UPDATE file_usage t
+       SET bytes = t.bytes - freed.bytes
+      FROM freed
+     WHERE t.site_id = %(site_id)s AND t.profile_id = freed.profile_id""",
 )
 # The texts of `done` are gone. Of the others in `ids` those go that are not deleted any more.
 FINISH = Query(
@@ -101,15 +122,17 @@ FINISH = Query(
                                 WHERE i.site_id = %(site_id)s AND i.item_id = d.item_id AND i.is_deleted))""",
 )
 
-# The same things in a restored database; others with their numbers were made at another time.
+# The same things in a restored database, unless they are alive there or were changed after the removal. Others with
+# their numbers were made at another time.
 SAME_COMMENTS = Query(
     "retention_steps.same_comments",
     """
     SELECT c.comment_id, c.version, c.created
       FROM comments c
-      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (id, created) ON n.id = c.comment_id
-                                                                               AND n.created = c.created
-     WHERE c.site_id = %(site_id)s AND c.markdown <> %(removed)s
+      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[], %(versions)s::integer[]) AS n (id, created, version)
+        ON n.id = c.comment_id AND n.created = c.created AND n.version >= c.version
+      LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = c.item_id
+     WHERE c.site_id = %(site_id)s AND c.markdown <> %(removed)s AND (c.is_deleted OR i.is_deleted)
      ORDER BY c.comment_id
        FOR NO KEY UPDATE OF c""",
 )
@@ -118,24 +141,30 @@ SAME_ITEMS = Query(
     """
     SELECT i.item_id
       FROM items i
-      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) AS n (id, created) ON n.id = i.item_id
-                                                                               AND n.created = i.created
-     WHERE i.site_id = %(site_id)s AND i.title <> %(removed)s
+      JOIN unnest(%(ids)s::bigint[], %(times)s::timestamptz[], %(versions)s::integer[]) AS n (id, created, version)
+        ON n.id = i.item_id AND n.created = i.created AND n.version >= i.version
+     WHERE i.site_id = %(site_id)s AND i.title <> %(removed)s AND i.is_deleted
      ORDER BY i.item_id
        FOR NO KEY UPDATE OF i""",
 )
 
 
 class Gone(NamedTuple):
-    """Comment or item whose texts are about to be removed. `version`: of a comment's document, 0 for an item."""
+    """Comment or item whose texts were removed. `version`: the thing's, just before."""
 
     ref: ItemRef
     created: datetime.datetime
     version: int
 
 
-# Called with what is about to go, before it does.
-Note = Callable[[Sequence[Gone]], None]
+class RemovalBatch(NamedTuple):
+    """Result of a batch of removals. `rows`: things looked at, 0 at the end; `gone`: those whose texts went; `files`:
+    hashes of the files that were attached to these, each once, which may be nobody's now.
+    """
+
+    rows: int
+    gone: list[Gone]
+    files: list[str]
 
 
 def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
@@ -145,63 +174,72 @@ def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
     return tx.run(FORGET_MAIL, site_id=site_id, days=days, most=MOST_TRACES)
 
 
-def remove_comments(tx: Transaction, site_id: int, days: int, note: Note) -> tuple[int, list[Gone]]:
-    """Remove the texts of up to MOST comments that were deleted longer than `days` ago. Return how many were looked
-    at, 0 at the end, and those whose texts went.
-    """
+def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
+    """Remove the texts of up to MOST comments that were deleted longer than `days` ago."""
     ids = [row[0] for row in tx.rows(DUE_COMMENTS, site_id=site_id, days=days, most=MOST)]
     if not ids:
-        return 0, []
+        return RemovalBatch(0, [], [])
     rows = tx.rows(LOCK_COMMENTS, site_id=site_id, ids=ids, removed=REMOVED)
     gone = [
         Gone(ItemRef(itemtypes.COMMENT, id), created, version)
         for id, version, created, is_removed in rows
         if not is_removed
     ]
-    _remove(tx, site_id, gone, note)
+    files = _remove(tx, site_id, gone)
     done = [row[0] for row in rows]
-    return tx.run(FINISH, site_id=site_id, ids=ids, done=done, is_comment=True), gone
+    count = tx.run(FINISH, site_id=site_id, ids=ids, done=done, is_comment=True)
+    return RemovalBatch(count, gone, files)
 
 
-def remove_items(tx: Transaction, site_id: int, days: int, note: Note) -> tuple[int, list[Gone]]:
+def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
     """Remove the texts of up to MOST comments on items that were deleted longer than `days` ago; when there are no more
-    on up to MOST_ITEMS of these, their titles. Return and `note` as for `remove_comments`.
+    on up to MOST_ITEMS of these, their titles.
     """
     ids = [row[0] for row in tx.rows(DUE_ITEMS, site_id=site_id, days=days, most=MOST_ITEMS)]
     if not ids:
-        return 0, []
+        return RemovalBatch(0, [], [])
     items = tx.rows(LOCK_ITEMS, site_id=site_id, ids=ids, removed=REMOVED)
     done = [row[0] for row in items]
     rows = tx.rows(COMMENTS_ON, site_id=site_id, ids=done, removed=REMOVED, most=MOST)
     gone = [Gone(ItemRef(itemtypes.COMMENT, id), created, version) for id, version, created in rows]
     if len(rows) == MOST:
-        _remove(tx, site_id, gone, note)
-        return len(rows), gone
-    gone += [Gone(ItemRef(type, id), at, 0) for id, type, at, is_removed in items if not is_removed]
-    _remove(tx, site_id, gone, note)
+        return RemovalBatch(len(rows), gone, _remove(tx, site_id, gone))
+    gone += [
+        Gone(ItemRef(type, id), created, version)
+        for id, type, version, created, is_removed in items
+        if not is_removed
+    ]
+    files = _remove(tx, site_id, gone)
     finished = tx.run(FINISH, site_id=site_id, ids=ids, done=done, is_comment=False)
-    return len(rows) + finished, gone
+    return RemovalBatch(len(rows) + finished, gone, files)
 
 
-def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> int:
-    """Remove the texts of those of `gone` that a restored database has; return the number of these."""
-    comments = [one for one in gone if one.ref.type == itemtypes.COMMENT]
-    items = [one for one in gone if one.ref.type != itemtypes.COMMENT]
+def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> RemovalBatch:
+    """Remove the texts of those of `gone` that are deleted in a restored database too, at the version there or an
+    earlier one. What is alive there, or was changed after the removal, stays.
+    """
     found = []
-    for query, ones in ((SAME_COMMENTS, comments), (SAME_ITEMS, items)):
-        ids, times = [one.ref.id for one in ones], [one.created for one in ones]
-        rows = tx.rows(query, site_id=site_id, ids=ids, times=times, removed=REMOVED)
-        found.append([row[0] for row in rows])
-    text_removal.remove_comments(tx, site_id, found[0])
-    text_removal.remove_items(tx, site_id, found[1])
-    return len(found[0]) + len(found[1])
+    for query, is_comment in ((SAME_COMMENTS, True), (SAME_ITEMS, False)):
+        ones = {
+            one.ref.id: one for one in gone if (one.ref.type == itemtypes.COMMENT) == is_comment
+        }
+        rows = tx.rows(
+            query,
+            site_id=site_id,
+            ids=list(ones),
+            times=[one.created for one in ones.values()],
+            versions=[one.version for one in ones.values()],
+            removed=REMOVED,
+        )
+        found += [ones[row[0]] for row in rows]
+    return RemovalBatch(len(found), found, _remove(tx, site_id, found))
 
 
-def _remove(tx: Transaction, site_id: int, gone: Sequence[Gone], note: Note) -> None:
-    if not gone:
-        return
-    note(gone)
+def _remove(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> list[str]:
     comments = [one.ref.id for one in gone if one.ref.type == itemtypes.COMMENT]
-    text_removal.remove_comments(tx, site_id, comments)
+    files = text_removal.remove_comments(tx, site_id, comments)
+    if files:
+        tx.run(DROP_UPLOADS, site_id=site_id, hashes=files)
     items = [one.ref.id for one in gone if one.ref.type != itemtypes.COMMENT]
     text_removal.remove_items(tx, site_id, items)
+    return files

@@ -71,16 +71,16 @@ def age(make: Factory, site: Site, days: int, upto: int) -> None:
         id=site.id,
         upto=upto,
     )
-    # A web process of other tests may have read the events meanwhile: they are read anew.
+    make.sql(
+        "UPDATE audit_log SET created = created - %(by)s::interval WHERE audit_id = ANY(%(ids)s::bigint[]) RETURNING 1",
+        by=f"{by.days} days",
+        ids=[row[0] for row in rows],
+    )
+    # A web process of other tests may have read the events before: they are read anew.
     make.sql(
         """WITH entries AS (DELETE FROM audit_entries WHERE site_id = %(id)s),
                 heads AS (DELETE FROM audit_heads WHERE site_id = %(id)s)
            UPDATE event_cursors SET number = 0 WHERE reader = %(reader)s AND site_id = %(id)s RETURNING 1""",
         id=site.id,
         reader=audit_chain.NAME,
-    )
-    make.sql(
-        "UPDATE audit_log SET created = created - %(by)s::interval WHERE audit_id = ANY(%(ids)s::bigint[]) RETURNING 1",
-        by=f"{by.days} days",
-        ids=[row[0] for row in rows],
     )
