@@ -264,7 +264,7 @@ class CommentRights(NamedTuple):
         return cls(principal.profile_id, own, others, reacted, bookmarked)
 
     def stamp(self, rows: Iterable[CommentRow]) -> Any:
-        """Return all values that the results of `members` for these rows depend on, for the entity tag."""
+        """Return all values on which the results of the method `members` for these rows depend, for the entity tag."""
         mine = [row.author_id == self.me for row in rows]
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 

@@ -475,8 +475,14 @@ _SHOWN_LETTERS: Final = 120
 
 
 def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
-    """Return an excerpt of `title` or, if only the text `behind` matches, of `behind`, as HTML with the matched words
-    in <b>; "" for `title` None. All else is escaped, so that a client may insert it (S-14).
+    """Return the excerpt that a hit shows, as HTML: of `title`, or of `behind` if words match in `behind` alone; of
+    `title` if they match in neither; "" for `title` None. Matched words are in <b>; all else is escaped, so that a
+    client may insert the excerpt (S-14).
+
+    `title`: text of a comment, or title of another thing; `behind`: text that is indexed together with that title (a
+    microcosm's description, a poll's question, an event's place), None for none. The database has cut both to excerpts
+    with the control characters _BEGIN and _END around matches; in a search for words of a script without spaces both
+    are whole and unmarked, and are cut and marked here.
     """
     if title is None:
         return ""

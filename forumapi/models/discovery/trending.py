@@ -52,8 +52,8 @@ def hottest(
     kinds: Collection[int],
 ) -> list[Hot]:
     """Return the items of the types `kinds` in `readable` microcosms with the highest scores, highest first, at most
-    25, without the items `ignored` and
-    without comments of the profiles `ignored_people`; as the profile `me` sees them (0: a guest).
+    25, as the profile `me` sees them (0: a guest). Without the items with the ids `ignored`; comments of the profiles
+    with the ids `ignored_people` don't count as new.
     """
     rows = tx.rows(
         HOTTEST,

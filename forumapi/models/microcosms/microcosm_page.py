@@ -433,8 +433,8 @@ def _unread(
 def _where(
     scope: MicrocosmScope, tops: Sequence[int], head: MicrocosmHead | None
 ) -> tuple[Encoded, Encoded]:
-    """Return two SQL arrays of equal length: ids of the microcosms in which UNREAD looks, and for each the id of the
-    microcosm for which it counts.
+    """Return two SQL arrays of equal length, the parameters `ids` and `tops` of the statement UNREAD: ids of the
+    microcosms in which it looks for something unread, and for each the id of the microcosm for which that counts.
 
     Each of `tops` and all below it count for that top. With `head`, its own microcosm, and its children that are not on
     the page with all below these children, count for `head`.

@@ -205,9 +205,10 @@ class ListedWebhook(NamedTuple):
 
 
 class Webhook(Struct, frozen=True):
-    """Webhook of a site. `acts_as`: id of the profile whose rights it has, 0: a guest's; `failures`: failures in a row,
-    since `failing_since`; `parked_until`: no delivery is tried before; `missed_from`, `missed_upto`: numbers of
-    events that it missed, 0 for none.
+    """Webhook of a site. `name` to `is_enabled`: as in WebhookSettings; `disabled`: why the platform disabled it,
+    "failing" or "gone", "" if it did not; `failures`: failures in a row, since `failing_since`; `parked_until`: no
+    delivery is tried before; `missed_from`, `missed_upto`: numbers of the first and last event that it missed, 0 for
+    none.
     """
 
     site_id: int

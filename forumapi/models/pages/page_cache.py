@@ -132,9 +132,10 @@ class PageCache:
         """Return the page under `key` if one statement confirms it, else read and store it anew; None if `read` returns
         None.
 
-        Concurrent callers share one read. `concerns`: id of the item that the page shows, or ANYTHING; `find` and
-        `key_of`: for pages that may be stored under another key; `stale`: a page that the caller has found outdated,
-        and is not to be confirmed again.
+        Concurrent callers with the same `key` share one read, whose page all of them get. `concerns`: id of the item
+        that the page shows, or ANYTHING; `stale`: a page that the caller has found outdated, and is not to be confirmed
+        again. For pages that are stored under another key than `key`: `find`, in place of the look-up under `key`,
+        returns the stored page or None, and `key_of` returns the key to store the value of a read page under.
         """
 
         def once() -> CachedPage[T] | None:

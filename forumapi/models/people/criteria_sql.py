@@ -66,7 +66,8 @@ def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
     """Return the SQL condition that the profile itself, not the site's owner, wrote a value under an attribute key that
     one of the tests names.
 
-    The arguments are SQL: an expression for the profile's id, the name of the table of tests, the condition `granted`.
+    The arguments are SQL: `profile_id`, an expression for the profile's id; `tests`, the name of the table of tests;
+    `granted`, the condition that the owner wrote an attribute, in which `{a}` stands for the attribute's alias.
     """
     return f"""EXISTS (
             SELECT FROM attributes own

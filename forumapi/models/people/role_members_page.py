@@ -97,7 +97,8 @@ HELD = Query(
 
 def _losing(granted: str) -> str:
     """Return the statement that finds, for each role, the profiles that are in it only by a value that they wrote
-    themselves: their number, and the `limit` with the lowest ids. `granted`: SQL condition.
+    themselves: their number, and the `limit` with the lowest ids. `granted`: SQL condition, GRANTED or GRANTED_BEFORE
+    of criteria_sql.py, that the site's owner wrote an attribute; its `{a}` is replaced by the attribute's alias.
     """
     attribute = f"{ANY_ATTRIBUTE} AND {granted.format(a='a')}"
     return f"""
@@ -162,8 +163,8 @@ class HeldRole(NamedTuple):
 
 class MemberChange(NamedTuple):
     """One side of a change of a role's members, such as all profiles that join it, or all that leave it. `total`: their
-    number; `versions`: versions, by profile id, of those among them that are shown, the lowest ids, ascending, up to
-    the limit that the caller of `losing` or `preview` gave.
+    number; `versions`: versions, by profile id, of those among them that are shown: the lowest ids, ascending, as many
+    as the caller asked for at most.
     """
 
     total: int

@@ -47,8 +47,8 @@ class Settler(PollingThread):
         self._own: deque[Settling] = deque()
 
     def take_away(self, queued: Settling) -> None:
-        """Recompute at once the profiles that lose rights by a committed change that queued a role; leave the rest to
-        the thread.
+        """Recompute at once those profiles that lose rights by the committed change that put `queued`, a role, into the
+        queue; leave the rest to the thread.
 
         Raises BadGateway if that fails: the change is stored, and the process that leads continues with it.
         """

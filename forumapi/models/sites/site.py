@@ -204,8 +204,10 @@ class Site:
     """Snapshot of one version of a site's row, with its document; one object for each version. Of its values only
     `stats`, `head` and `acl_version` with its tree are replaced by newer ones later.
 
-    `has_website`: this platform's website runs on the site's own hosts. `head`: number of an event; whoever reads the
-    site's state afterwards sees the effects of all events up to it.
+    `row`: COLUMNS of one site; `platform_domain`: the domain below which sites have their subdomains; `scheme`,
+    `port_suffix` (such as ":8080", "" for none): of the API's address there; `has_website`: this platform's website
+    runs on the site's own hosts. `head`: number of an event; whoever reads the site's state afterwards sees the effects
+    of all events up to it.
     """
 
     def __init__(
@@ -438,7 +440,8 @@ class Site:
         most: int = 0,
     ) -> int:
         """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
-        `user_id`: its owner; `ip`: the client address, for the audit.
+        `user_id`: its owner; `platform_domain`: the platform's domain, at or below which no custom domain may be;
+        `ip`: the client address, for the audit.
 
         Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
         NotFound for an unknown user.
@@ -513,7 +516,8 @@ class LockedSite(NamedTuple):
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
         """Store the settings that `body` has (platform 2.3); the others stay. `meta.flags.deleted` true deletes the
-        site, false restores it. `ip`: the client address, for the audit.
+        site, false restores it. `platform_domain`: the platform's domain, at or below which no custom domain may be;
+        `ip`: the client address, for the audit.
 
         Raises Invalid, which names the field.
         """

@@ -93,8 +93,9 @@ class SiteCache(PollingThread):
 
     `poll_ms`: time between polls, unless a write wakes the thread. A guest's site is at most that old, and never older
     than STALE_S: past that, and right after this process has changed versions of the site, the request asks PostgreSQL
-    itself. `scheme` and `port_suffix`: of addresses on the platform domain; `has_website`: this platform's website
-    shows the sites. At most `most` sites and MOST_BYTES are held; the site that was read longest ago is evicted first.
+    itself. `scheme` and `port_suffix`: of addresses at or below `platform_domain`, the domain below which sites have
+    their subdomains; `has_website`: this platform's website shows the sites. At most `most` sites and MOST_BYTES are
+    held; the site that was read longest ago is evicted first.
     """
 
     STALE_S: Final = 1.0

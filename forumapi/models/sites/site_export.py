@@ -145,7 +145,7 @@ EXPIRE = Query(
 class SiteExport(NamedTuple):
     """Export of a site, the latest. `user_id` and `token_id`: user and token of the request for it; `documents` of
     `total` are written so far; `object`: name of the archive in the store, which is deleted at `expires`; `size` in
-    bytes; `sha256` of the archive, `hash` of the content.
+    bytes; `sha256` of the archive, `hash` of the content; `reason`: why it failed, for the site's owner.
     """
 
     user_id: int

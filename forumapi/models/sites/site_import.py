@@ -232,8 +232,9 @@ EXPIRE = Query(
 
 
 class SiteImport(NamedTuple):
-    """Import of a site, the latest that its owner began. `token_id`: token of the upload; `expires`: when the upload is
-    deleted, None while a task is under way or the upload is gone.
+    """Import of a site, the latest that its owner began. `task`: the last one queued, PLAN, RUN, VERIFY or UNDO;
+    `state`: that of the task; `reason`: why the task failed; `token_id`: token of the upload; `expires`: when the
+    upload is deleted, None while a task is under way or the upload is gone.
 
     `phase`, `done`, `total`: stream that is loaded, its documents so far and in all; `documents`, `whole`: the same for
     all streams, `whole` 0 while unknown; `size`: of the upload, in bytes. `plan`, `verification`, `undoing`: results as
@@ -299,8 +300,8 @@ class SiteImport(NamedTuple):
 
 class ImportRequest(NamedTuple):
     """Upload of a dump for a site's import. `product`: "" to detect it; `prefix`: of the dump's tables, None for the
-    one that is found; `addresses`: base addresses of the old forum; `granted`: fields of people that count for roles'
-    criteria; `object`: name in the store; `bytes`: size.
+    one that is found; `encoding`: of its text, "" for the one that the dump names; `addresses`: base addresses of the
+    old forum; `granted`: fields of people that count for roles' criteria; `object`: name in the store; `bytes`: size.
     """
 
     title: str

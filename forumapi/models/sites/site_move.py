@@ -59,8 +59,9 @@ def check_writable(tx: Transaction, site_id: int) -> None:
 
 
 def address_of(tx: Reader, host: str, platform_domain: str) -> str:
-    """Return the address to which the site with this host name, in lower case, has moved, without a slash at its end;
-    "" if no site that had this host has moved.
+    """Return the address to which the site with the host name `host`, in lower case, has moved, without a slash at its
+    end; "" if no site that had this host has moved. `platform_domain`: the domain below which sites have their
+    subdomains; any other host is looked up as a custom domain.
     """
     key = host.removesuffix("." + platform_domain)
     if key != host:

@@ -136,7 +136,8 @@ def merged(
     body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
 ) -> SiteSettings:
     """Return `stored` with the settings that `body` has in their place, checked. `stored`: the site's present settings,
-    SiteSettings() for a new site; `web_hosts`: hosts on which the site's pages may be.
+    SiteSettings() for a new site; `platform_domain`: the platform's domain, at or below which no custom domain may be;
+    `web_hosts`: hosts on which the site's pages may be, empty for any.
 
     Raises Invalid, which names the field. An address or id that equals the stored one is not checked again.
     """
@@ -253,9 +254,9 @@ def host_name(text: str) -> str:
 
 
 def check_domain(text: str, platform_domain: str) -> str:
-    """Return a custom domain in lower case (P-16).
+    """Return `text`, a custom domain, in lower case (P-16).
 
-    Raises Invalid unless it is a host name outside the platform's domain.
+    Raises Invalid for what is no host name, and for `platform_domain`, the platform's own domain, and all below that.
     """
     name = host_name(text)
     if not name:

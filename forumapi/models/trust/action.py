@@ -331,8 +331,8 @@ class _Step(NamedTuple):
 @dataclasses.dataclass
 class Action:
     """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
-    it moves things, or in which it restricts people; `microcosm_ids`: those that its things are in; `total`: number of
-    its things.
+    it moves things, or in which it restricts people; `ends`: end of a restriction, None for never; `microcosm_ids`: ids
+    of the microcosms that its things are in; `total`: number of its things; `ground` to `note`: as in ActionGrounds.
 
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 

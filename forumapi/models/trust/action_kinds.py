@@ -74,7 +74,7 @@ class ActionOptions(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Reason for which a kind leaves one thing as it is."""
+    """Refusal to change one thing of an action, which is left as it is; `why`: the reason, for the moderator."""
 
     why: str
 

@@ -157,7 +157,7 @@ def insert(
 
 
 class SentMessage(NamedTuple):
-    """Message of an appeal, of its author or of a moderator."""
+    """Message in an appeal. `author_id`: the profile that wrote it, the one that appeals or a moderator's."""
 
     text: str
     created: datetime.datetime

@@ -30,7 +30,7 @@ _ENCRYPTED: Final = 1
 
 
 class _FoundError(Exception):
-    """Signal that a table tells the product."""
+    """Signal that ends the parsing of a dump, since a table that one product alone has was found."""
 
 
 def detect(path: Path, most: int) -> str:

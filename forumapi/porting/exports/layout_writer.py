@@ -66,7 +66,9 @@ class FolderSink:
 
 
 class ZipSink:
-    """Target of an export's files in the ZIP file `archive`, opened by `zip_file`."""
+    """Target of an export's files in `archive`, a ZIP file that is open for writing, such as the module's function
+    `zip_file` returns; the caller closes it.
+    """
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive

@@ -56,8 +56,12 @@ UNTITLED: Final = "Untitled"
 
 
 class MessageCopy(NamedTuple):
-    """Message as a group of people has it. `old_id`: that under which this copy is kept (`copy_ids`); `root`: old id of
-    the talk; `people`, `readers`: ids here of those who have it, and of those who have read it.
+    """Copy of a private message, stored as a comment in a huddle of exactly its `people`. A message has one copy for
+    its author and the open recipients together, and one for its author and each blind recipient.
+
+    `old_id`: old id of the copy, one of those that the function `copy_ids` returns for the message; `root`: old id of
+    the message that began the talk. `people`: ids here, ascending, of those of the copy who came with the import and
+    have not deleted it; `readers`: ids of those of them who have read it, the author included.
     """
 
     old_id: str
@@ -68,13 +72,15 @@ class MessageCopy(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Old id under which the huddle of this talk and these people is kept."""
+        """Old id under which the copy's huddle is kept; equal for copies of the same talk with the same people."""
         told = f"{self.root}|{','.join(map(str, self.people))}"
         return f"talk:{hashlib.sha1(told.encode()).hexdigest()}"
 
 
 def copy_ids(message: PortedMessage) -> list[str]:
-    """Return the old ids under which a message's copies are kept: its own, and one for each blind recipient."""
+    """Return the old ids under which a message's copies are kept: the message's own, for the copy of the author and the
+    open recipients, then `<id>:bcc:<recipient's id>` for each blind recipient. Copies that nobody has are among them.
+    """
     return [message.id, *(f"{message.id}:bcc:{one.id}" for one in message.bcc)]
 
 
@@ -145,7 +151,8 @@ class HuddleWriter:
 
     def copies(self, one: PortedMessage) -> list[MessageCopy]:
         """Return the copies of a message that are to be stored: one for the author and the open recipients, one for
-        each recipient of a blind copy. A copy that none of its imported people still has is left out.
+        the author and each blind recipient. A copy that none of its recipients still has is left out; without any
+        other, the author's own is returned if the author still has it, else [].
         """
         author = self._people.id(one.author)
         own = {author} if author and not one.is_deleted else set()
@@ -204,8 +211,8 @@ class HuddleWriter:
     def _talks(
         self, tx: Transaction, copies: Sequence[MessageCopy], known: dict[str, int]
     ) -> dict[str, int]:
-        """Return the ids here of huddles by their keys: those of `known`, unchanged, and those of the copies whose key
-        is not in `known`, which are inserted with their participants.
+        """Return the ids here of huddles, by the `key` of the copies in them: those of `known`, ids by key, unchanged,
+        and those of new huddles, which are inserted with their participants for copies whose key is not in `known`.
         """
         missing: dict[str, MessageCopy] = {}
         for copy in copies:

@@ -66,9 +66,10 @@ class DiscourseText:
         file: Callable[[str], PostFile | None],
         address: str,
     ) -> None:
-        """Prepare the converter. `people`: ids by name, in lower case; `post`: function that returns the id of a post
-        by the id of its topic and its number there, "" if there is none; `file`: function that returns a file by a key
-        of those that `files` returns, None for an unknown one; `address`: the board's, without a slash at the end.
+        """Prepare the converter. `people`: old ids of people by user name in lower case; `post`: function that returns
+        the old id of a post by the id of its topic and its number in that topic, "" for no such post; `file`: function
+        that returns an uploaded file by its key in a text (see this module's function `files`), None for an unknown
+        key; `address`: the board's, without a slash at the end, "" if it is not known.
         """
         self.unsaid = Unsaid()
         self._people = people
