@@ -21,6 +21,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.events import event_log
 from forumapi.files.storage import open_storage
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.trust.action import Action
 from forumapi.porting.exports import exporting
 from forumapi.porting.exports.site_reader import SiteReader
@@ -651,3 +652,70 @@ def test_an_old_command_changes_nothing_of_a_site_that_came_back(
         back()
     moved_in_process(platforms)
     assert platforms.rows("there", title) == [("New", False)]
+
+
+@pytest.mark.wide
+@pytest.mark.usefixtures("at_once")
+def test_people_of_a_copy_go_with_it_and_what_they_asked_for_comes_along(
+    platforms: Platforms, moving: Factory
+) -> None:
+    site = moving.site("bikes")
+    people = "SELECT email FROM users ORDER BY email"
+    make_user = "INSERT INTO users (email, canonical_email, person_key) VALUES (%s, %s, %s) RETURNING user_id"
+    ((banned,),) = platforms.rows("here", make_user, *["banned@example.org"] * 3)
+    platforms.rows("there", make_user, *["stranger@example.org"] * 3)
+    platforms.rows(
+        "here",
+        "INSERT INTO bans (site_id, user_id, display_reason) VALUES (%s, %s, 'Spam') RETURNING 1",
+        site.id,
+        banned,
+    )
+    before = platforms.rows("there", people)
+    moved_in_process(platforms, is_copy_only=True)
+    change = """UPDATE users SET email = %(new)s, canonical_email = %(new)s, person_key = %(new)s
+                 WHERE user_id = (SELECT user_id FROM profiles WHERE profile_id = %(id)s)
+             RETURNING 1"""
+    moving.sql(change, new="later@example.org", id=site.member.id)
+    moved_in_process(platforms, is_copy_only=True)
+    # Somebody has begun to sign in there meanwhile.
+    place = """INSERT INTO sign_in_places (user_id, place_hash)
+               SELECT user_id, 'x'::bytea FROM users WHERE email = 'later@example.org' RETURNING 1"""
+    platforms.rows("there", place)
+    with begun(platforms) as move:
+        move.undo()
+    assert platforms.rows("there", people) == sorted([*before, ("later@example.org",)])
+
+    ask = """INSERT INTO account_erasures (user_id, words, due)
+             SELECT user_id, 'remove', '2030-01-01' FROM profiles WHERE profile_id = %(id)s RETURNING 1"""
+    for person in (site.member, site.newcomer):
+        moving.sql(ask, id=person.id)
+    ((address,),) = moving.sql(
+        "SELECT email FROM users u JOIN profiles p USING (user_id) WHERE p.profile_id = %(id)s",
+        id=site.newcomer.id,
+    )
+    # Known there under a proven address: of this person the site's profile alone is erased.
+    platforms.rows(
+        "there",
+        """INSERT INTO users (email, canonical_email, person_key, email_verified) VALUES (%s, %s, %s, true)
+        RETURNING 1""",
+        *[address] * 3,
+    )
+    database = Database(platforms.urls["here"], size=1)
+    with database.write() as tx:
+        mail_suppression.Suppression.insert(tx, "later@example.org", mail_suppression.REPORTED, "")
+    database.close()
+    moving.sql(
+        "UPDATE sites SET web_url = %(url)s, web_url_is_operators = true WHERE site_id = %(site)s RETURNING 1",
+        url=f"https://bikes.{PLATFORM_DOMAIN}",
+        site=site.id,
+    )
+    moved_in_process(platforms)
+
+    whole = "SELECT u.email, e.words FROM account_erasures e JOIN users u USING (user_id)"
+    assert platforms.rows("there", whole) == [("later@example.org", "remove")]
+    asked = "SELECT profile_id, words, state FROM erasures"
+    assert platforms.rows("there", asked) == [(site.newcomer.id, "remove", "waiting")]
+    off = f"SELECT u.email FROM users u WHERE {mail_suppression.IS_OFF}"
+    assert platforms.rows("there", off) == [("later@example.org",)]
+    url = "SELECT web_url FROM sites WHERE subdomain_key = 'bikes'"
+    assert platforms.rows("there", url) == [(None,)]

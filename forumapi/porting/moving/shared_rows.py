@@ -7,15 +7,18 @@ unverified address and without anything that signs in.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from forumapi.files.storage import MissingError, Storage
 from forumapi.files.thumbnails import scratch
+from forumapi.models.access import platform_secret
+from forumapi.models.notifications import mail_suppression
 from forumapi.porting.moving.carried_tables import moved_key
 from forumapi.porting.moving.table_copy import LENT, Connection, SiteCopy
 from forumapi.text import short_link_code
@@ -41,6 +44,24 @@ _MAKE_USERS: Final = """
      WHERE NOT EXISTS (SELECT FROM users u WHERE u.person_key = n.person_key)
      ORDER BY n.person_key
         ON CONFLICT (person_key) DO NOTHING"""
+
+_MAKE_ERASURE: Final = """
+    WITH asked (site_id, profile_id, words, requested, due) AS (
+        VALUES (%s::bigint, %s::bigint, %s::text, %s::timestamptz, %s::timestamptz)),
+    whole AS (
+        INSERT INTO account_erasures (user_id, words, requested, due)
+        SELECT p.user_id, a.words, a.requested, a.due
+          FROM asked a
+          JOIN profiles p ON p.site_id = a.site_id AND p.profile_id = a.profile_id
+          JOIN users u ON u.user_id = p.user_id AND NOT u.email_verified
+         WHERE NOT EXISTS (SELECT FROM profiles o WHERE o.user_id = p.user_id AND o.site_id <> p.site_id)
+            ON CONFLICT (user_id) DO UPDATE SET words = EXCLUDED.words, due = EXCLUDED.due
+     RETURNING user_id)
+    INSERT INTO erasures (site_id, profile_id, words, requested, due)
+    SELECT a.site_id, a.profile_id, a.words, a.requested, a.due
+      FROM asked a
+     WHERE NOT EXISTS (SELECT FROM whole)
+        ON CONFLICT (site_id, profile_id) DO NOTHING"""
 
 _LINKS: Final = SQL(
     """
@@ -106,6 +127,74 @@ def make_users(site: SiteCopy) -> None:
             for piece in source:
                 target.write(piece)
         site.writer.execute(_MAKE_USERS)
+
+
+def remove_made_users(
+    site_id: int, here: Connection, there: Connection, site_id_there: int
+) -> None:
+    """Remove the users there whom the copy of a site has made, under an earlier address too, unless they have proven
+    their address or have something else on that platform. Raises psycopg.Error.
+
+    A user who was made has the same time of creation as the one here.
+    """
+    created = here.execute(
+        SQL("SELECT DISTINCT u.created FROM ({}) u").format(
+            _USERS.format(key=SQL("u.person_key"), site=Literal(site_id))
+        )
+    ).fetchall()
+    references = there.execute(
+        "SELECT k.conrelid::regclass::text, a.attname::text FROM pg_constraint k"
+        " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]"
+        " WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid = 'users'::regclass ORDER BY 1, 2"
+    ).fetchall()
+    conditions = [
+        SQL(" AND NOT EXISTS (SELECT FROM {} t WHERE t.{} = u.user_id)").format(
+            Identifier(table), Identifier(column)
+        )
+        for table, column in references
+    ]
+    there.execute(
+        SQL(
+            "DELETE FROM users u WHERE NOT u.email_verified AND (u.created = ANY(%s) OR u.person_key LIKE %s){}"
+        ).format(SQL("").join(conditions)),
+        [[row[0] for row in created], f"{LENT}{site_id_there}:%"],
+    )
+
+
+def make_suppressions(site: SiteCopy) -> None:
+    """Send no mail there to people of the site whose address bounced here: hashes of addresses have a key of their
+    platform. Raises psycopg.Error.
+    """
+    query = SQL(
+        "SELECT u.person_key, x.reason, x.detail FROM profiles p JOIN users u ON u.user_id = p.user_id"
+        f" JOIN mail_suppressions x ON x.address_hash = {mail_suppression.HASH} WHERE p.site_id = {{}}"
+    ).format(Literal(site.site_id))
+    for rows in _pages(site.reader, "moving_suppressions", query):
+        site.writer.execute(
+            "INSERT INTO platform_secrets (name, secret) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [platform_secret.MAIL, secrets.token_bytes(32)],
+        )
+        site.writer.execute(
+            "INSERT INTO mail_suppressions (address_hash, reason, detail)"
+            f" SELECT {mail_suppression.hashed('n.key')}, n.reason, n.detail"
+            "   FROM unnest(%s::text[], %s::text[], %s::text[]) AS n (key, reason, detail)"
+            "  JOIN users u ON u.person_key = n.key AND NOT u.email_verified"
+            "     ON CONFLICT (address_hash) DO NOTHING",
+            [[row[place] for row in rows] for place in range(3)],
+        )
+
+
+def make_erasures(site_id: int, here: Connection, there: Connection, site_id_there: int) -> None:
+    """Let erasures of accounts that wait here erase the site's profiles there, when they are due; of a person who came
+    with this site alone, the account. Raises psycopg.Error.
+    """
+    rows = here.execute(
+        "SELECT p.profile_id, e.words, e.requested, e.due FROM account_erasures e"
+        " JOIN profiles p ON p.user_id = e.user_id WHERE p.site_id = %s",
+        [site_id],
+    ).fetchall()
+    for row in rows:
+        there.execute(_MAKE_ERASURE, [site_id_there, *row])
 
 
 def make_links(site: SiteCopy) -> None:

@@ -50,6 +50,7 @@ _SESSION: Final = (
 # Of the site's row; its language is read as text. Settings of a provider that signs people in stay, with its secret.
 _SITE_COLUMNS: Final = (
     "domain",
+    "theme_id",
     "title",
     "description",
     "force_ssl",
@@ -252,6 +253,17 @@ class SiteMove:
             ).fetchone()
         ):
             found.append(f"the other platform has a site with the domain {domain} already")
+        domains = self.source.execute(
+            f"SELECT d.domain FROM site_domains d WHERE d.site_id = %s AND {_SERVED}",
+            [self.site_id],
+        ).fetchall()
+        if others := self.target.execute(
+            "SELECT d.domain FROM site_domains d JOIN sites s ON s.site_id = d.site_id"
+            f" WHERE d.domain = ANY(%s) AND s.subdomain_key <> %s AND {_SERVED} ORDER BY d.domain",
+            [[row[0] for row in domains], self.key],
+        ).fetchall():
+            names = ", ".join(row[0] for row in others)
+            found.append(f"another site of the other platform has the domains {names}")
         if not self.target.execute(
             "SELECT 1 FROM themes t WHERE t.theme_id = %s", [theme]
         ).fetchone():
@@ -425,6 +437,7 @@ class SiteMove:
 
         with self._moment(there) as site:
             shared_rows.make_users(site)
+            shared_rows.make_suppressions(site)
             shared_rows.make_links(site)
             files, missing = shared_rows.copy_files(
                 site, open_storage(self.here.config), open_storage(self.there.config)
@@ -652,6 +665,7 @@ class SiteMove:
             if table.identity and not table.is_renumbered:
                 self._advance(there, table)
         self.target.execute("DELETE FROM mail_outbox m WHERE m.site_id = %s", [there])
+        shared_rows.make_erasures(self.site_id, self.source, self.target, there)
         self.target.execute(
             "INSERT INTO site_people (site_id, total) SELECT %(there)s, count(*) FROM profiles p"
             " WHERE p.site_id = %(there)s ON CONFLICT (site_id) DO UPDATE SET total = EXCLUDED.total",
@@ -665,6 +679,12 @@ class SiteMove:
                 SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in _SITE_COLUMNS)
             ),
             [*row, there],
+        )
+        old_host = self.here.address(self.key).partition("://")[2]
+        self.target.execute(
+            "UPDATE sites s SET web_url = NULL, web_url_is_operators = false"
+            " WHERE s.site_id = %s AND starts_with(regexp_replace(s.web_url, '^https?://', '') || '/', %s)",
+            [there, f"{old_host}/"],
         )
         self.target.execute(
             "UPDATE site_moves v SET direction = 'in', state = 'switched', switched = now(), address = %s"
@@ -708,18 +728,12 @@ class SiteMove:
         ).fetchone()
         if self._has_switched() or (row and row[1] == "switched"):
             raise MoveError(f"{self.key} has moved: move it back in place of this")
-        self.source.execute("DELETE FROM site_moves v WHERE v.site_id = %s", [self.site_id])
         if row is None:
+            self._forget()
             raise MoveError("the other platform has no copy")
         there = row[0]
         removed = 0
         with self.target.transaction():
-            users = [
-                one[0]
-                for one in self.target.execute(
-                    "SELECT p.user_id FROM profiles p WHERE p.site_id = %s", [there]
-                ).fetchall()
-            ]
             self.target.execute(_STRAYS, {"there": there})
             self.target.execute(
                 "UPDATE sites s SET owned_by = NULL, created_by = NULL, root_microcosm_id = NULL WHERE s.site_id = %s",
@@ -737,12 +751,19 @@ class SiteMove:
                     )
                     removed += done.rowcount
             self.target.execute("DELETE FROM sites s WHERE s.site_id = %s", [there])
-            self.target.execute(_LEFT_USERS, {"users": users})
+            shared_rows.remove_made_users(self.site_id, self.source, self.target, there)
+        self._forget()
         self.target.execute(_COUNT_STRAYS)
         return removed
 
+    def _forget(self) -> None:
+        self.source.execute("DELETE FROM site_moves v WHERE v.site_id = %s", [self.site_id])
+
 
 _FAR: Final = 10_000
+
+# Of a row of site_domains: a site of a platform alone may have such a one.
+_SERVED: Final = "d.state IN ('proven', 'unproven')"
 
 # Transactions of this database but one's own, by their virtual id, which every role sees.
 _TRANSACTIONS: Final = """
@@ -769,18 +790,6 @@ _COUNT_STRAYS: Final = """
       FROM (SELECT s.file_hash, (SELECT count(*) FROM attachments a WHERE a.file_hash = s.file_hash) AS hung
               FROM file_strays s ORDER BY s.file_hash) n
      WHERE f.file_hash = n.file_hash AND f.attach_count <> n.hung"""
-# People who came with the copy alone: without a verified address, and with nothing on the platform.
-_LEFT_USERS: Final = """
-    DELETE FROM users u
-     WHERE u.user_id = ANY(%(users)s) AND NOT u.email_verified
-       AND NOT EXISTS (SELECT FROM profiles p WHERE p.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM access_tokens k WHERE k.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM bans b WHERE b.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM poll_ballots b WHERE b.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM account_erasures e WHERE e.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM passkeys k WHERE k.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM oauth_grants g WHERE g.user_id = u.user_id)
-       AND NOT EXISTS (SELECT FROM refresh_tokens r WHERE r.user_id = u.user_id)"""
 
 
 class _Copied(NamedTuple):

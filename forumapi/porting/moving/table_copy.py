@@ -270,6 +270,14 @@ class _RowWriter:
                       AND t.comment_id <> r.comment_id""",
                 [site.there],
             )
+        elif table.name == "cases":
+            site.writer.execute(
+                """UPDATE cases t SET state = 'decided'
+                     FROM moving_rows r
+                    WHERE t.site_id = %s AND t.state = 'open' AND r.state = 'open'
+                      AND t.item_type_id = r.item_type_id AND t.item_id = r.item_id AND t.case_id <> r.case_id""",
+                [site.there],
+            )
         elif table.name == "import_origins":
             site.writer.execute(
                 """UPDATE import_origins t SET title = 'moving~' || t.origin_id
