@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from scripts.mutants import plan
 
 
 def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
@@ -107,3 +110,18 @@ def test_what_fails_is_run_again_alone_unless_too_much_fails(
 
     assert done.returncode == code, done.stdout
     assert done.stdout.count("unstable, passed alone") == (unstable if code == 0 else 0)
+
+
+def test_mutants_of_each_module_have_tests_that_exist() -> None:
+    root = Path(__file__).parent.parent
+    modules = plan.modules(root)
+    named = {file for module in modules for file in plan.tests_of(root, module, plan.MODELS)}
+    assert [file for file in sorted(named) if not (root / file).exists()] == []
+    decided = {
+        next((pattern for pattern, _ in plan.TESTS if fnmatch(module, pattern)), "")
+        for module in modules
+    }
+    # A pattern that decides about no module stands for one that was renamed.
+    assert [pattern for pattern, _ in plan.TESTS if pattern not in decided] == []
+    with pytest.raises(LookupError, match="no tests for it"):
+        plan.tests_of(root, "forumapi/models/content/renamed.py", plan.MODELS)
