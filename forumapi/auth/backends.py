@@ -64,8 +64,11 @@ class Browser(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One request to begin or prove a sign-in (`given`): with its site, client address, and the settings and database
-    that the back end needs.
+    """Request to begin or prove a sign-in, one for each call of a back end. `given`: its body; `ip`: address of the
+    client; `settings`: those of this back end on this site.
+
+    `request_reader`: reader of the request, whose count of statements grows by those of `write`; None: nothing is
+    counted. `browser`: the one on the engine's own pages, None for a client of the API.
     """
 
     given: SignIn | Begin
@@ -177,7 +180,8 @@ class Backend:
     calls.
 
     `kind`: form of the sign-in, by which clients choose their form. `is_listed` False: not offered as a first step.
-    `is_abstract=True` in the class statement: only a base of others, so it needs no name.
+    `is_abstract=True` in the class statement: only a base of others, so it needs no name. `found`: all methods by name,
+    whether allowed here or not.
     """
 
     name: ClassVar[str] = ""

@@ -21,8 +21,8 @@ def claims(
     key_sets: Iterable[Callable[[], Mapping[str, Any]]],
     **how: Any,
 ) -> dict[str, Any]:
-    """Return the claims of a token, if a key of `key_sets` has signed it by one of `algorithms`. Raises one of REFUSED
-    if not.
+    """Return the claims of a token, if a key of `key_sets` has signed it by one of `algorithms`. Raises one of the
+    errors in REFUSED if not.
 
     Each of `key_sets` is a function that returns a JWK set, called only if the sets before have no single key that
     fits. `how`: further arguments of PyJWT's `decode`.

@@ -42,8 +42,11 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Metadata(NamedTuple):
-    """Discovery document of a provider: its endpoints, the algorithms of its signatures that are accepted, and how it
-    authenticates clients.
+    """Discovery document of a provider: `issuer` as it is written there, URLs of its endpoints and of its `keys`, and
+    the `algorithms` of its signatures that are accepted.
+
+    `takes_basic`: the client's secret goes into a Basic header, else into the body; `names_issuer`: the answer to an
+    authorization request names the issuer (RFC 9207).
     """
 
     issuer: str
@@ -99,7 +102,7 @@ class _Cache:
 
     def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
         """Fetch the JSON object at `url` even if it is cached; after REFETCHES of these within REFETCH_WINDOW_S, return
-        the cached one. Raises as `_object`.
+        the cached one. Raises as `_object`. `is_plain`: as in `get`.
         """
         key, now = (url, is_plain), time.monotonic()
         with self._lock:
@@ -122,7 +125,8 @@ _cache: Final = _Cache()
 def _object(
     out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST.
+    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST. `headers`: further ones; where a GET has some,
+    they carry the caller's token.
 
     Raises Unauthorized if the provider refuses the caller's code or token, BadGateway if it fails, refuses this client,
     or answers with anything but an object.

@@ -198,27 +198,26 @@ class OAuthProvider:
 
     def token(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Answer a token request: exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628).
-
-        In this and the next methods `pairs` are the fields of the form, `authorization` the header, "" for none.
+        `pairs`: fields of the form; `authorization`: value of the header Authorization, "" for none.
         """
         return self._ask(self._token.create_token_response, pairs, authorization)
 
     def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Answer a request of a client to revoke one of its tokens (RFC 7009). `pairs`: fields of the form;
-        `authorization`: value of the header Authorization.
+        `authorization`: value of the header Authorization, "" for none.
         """
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
         return OAuthAnswer(answer.status, answer.body or b"{}")
 
     def introspect(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Return the state of one of the client's own tokens: active or not, with scopes, expiry and profile (RFC
-        7662). Not active for a client without a secret.
+        7662). Not active for a client without a secret. `pairs`, `authorization`: as in `token`.
         """
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 
     def device(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Issue a device code and a user code, for a device without a browser (RFC 8628); refused unless the client was
-        registered for that.
+        registered for that. `pairs`, `authorization`: as in `token`.
         """
         answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
         if answer.status != 200:

@@ -49,7 +49,9 @@ class SecondFactorBackend(Backend):
 
 
 def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> str:
-    """Store what the first method has proven for ten minutes, until the code comes; return the flow's secret."""
+    """Store for ten minutes what the first method has proven (`verified`), until the user's code comes; return the
+    flow's secret. `user_id`: the user with the proven address, whose second factor is asked for.
+    """
     kept = {
         "userId": user_id,
         "email": verified.email,

@@ -44,8 +44,8 @@ def ask(rp_id: str) -> PasskeyChallenge:
 
 
 def ask_for_new(rp_id: str, user_id: int, email: str, known: Iterable[bytes]) -> PasskeyChallenge:
-    """Make the challenge to register a new passkey of a user; a device that holds one of the credentials `known` (by
-    id) refuses.
+    """Make the challenge to register a new passkey of a user for the domain `rp_id`; a device that holds one of the
+    credentials `known` (by id) refuses. `email`: name under which the device shows the passkey.
     """
     options = webauthn.generate_registration_options(
         rp_id=rp_id,
@@ -76,10 +76,10 @@ def verified(
     public_key: bytes,
     sign_count: int,
 ) -> VerifiedAuthentication:
-    """Verify a device's answer to `challenge` of `ask`, with the stored public key and signature counter of its
-    passkey. Raises one of REFUSED.
+    """Verify a device's answer `credential` to `challenge` of `ask`, with the stored `public_key` and signature counter
+    of its passkey. Raises one of the errors in REFUSED for an answer that is not valid.
 
-    `origin`: scheme and host of the page that must have asked.
+    `rp_id`: domain of the passkey; `origin`: scheme and host of the page that must have asked.
     """
     return webauthn.verify_authentication_response(
         credential=credential,
@@ -95,8 +95,8 @@ def verified(
 def verified_new(
     credential: dict[str, Any], challenge: str, rp_id: str, origin: str
 ) -> VerifiedRegistration:
-    """Verify a device's answer to `challenge` of `ask_for_new`; the result has the new public key. Raises one of
-    REFUSED.
+    """Verify a device's answer `credential` to `challenge` of `ask_for_new`; the result has the new public key. Raises
+    one of the errors in REFUSED for an answer that is not valid. `rp_id`, `origin`: as in `verified`.
     """
     return webauthn.verify_registration_response(
         credential=credential,

@@ -316,7 +316,7 @@ def forget(tx: Transaction) -> int:
 
 def text_hash(text: str) -> bytes | None:
     """Return the hash of the letters and digits of a text, whatever their case and what stands between them, by which
-    the same text is found on other sites; None for a text of fewer than _SAYING.
+    the same text is found on other sites; None for a text with fewer than _SAYING letters and digits.
     """
     letters = "".join(
         one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum()

@@ -393,7 +393,7 @@ def database(config: Config, progress: Callable[[str], None] = lambda text: None
     runs.
 
     A server that was started here stops after the with statement; one that ran before (under `forumapi run`) keeps
-    running. Raises EmbeddedError.
+    running. `progress`: as in `start`. Raises EmbeddedError.
     """
     if config.database_url:
         yield config.direct_url

@@ -134,11 +134,12 @@ def migrate(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
-    """Run the pending steps on the database at `url`, which no pooler may be before; return their names in order,
-    [] if none was pending.
+    """Run the pending steps on the database at `url`, which no pooler may be before; return their names in order, [] if
+    none was pending.
 
-    With `config`, requests' time limits in it become defaults of the connecting role in this database. `progress` is
-    called with what is done now. Raises MigrateError, psycopg.Error.
+    With `config`, requests' time limits in it become defaults of the connecting role in this database. `folder`: the
+    steps' files, None for the package's. `progress` is called with what is done now. Raises MigrateError,
+    psycopg.Error.
     """
     plan = read(folder)
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:

@@ -148,8 +148,11 @@ MOVE = Query(
 
 class LoggedEvent(NamedTuple):
     """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). `number`: its place in the
-    order of the site's commits; `parent_…`: the thing that the object hangs on; `actor_id`: profile that made the
-    change; `version`: the object's after the change. Each is 0 for none.
+    order of the site's commits; `kind`: one of journal.py's, such as CREATED; `parent_…`: the thing that the object
+    hangs on; `microcosm_id`: that in which the object is, after the change; `moved_from`: the one that the object left;
+    `actor_id`: profile that made the change; `version`: the object's after the change. Each number is 0 for none.
+
+    `is_import`: the change was made by an import, of which nobody is notified.
     """
 
     number: int

@@ -143,8 +143,11 @@ _MESSAGE_ID: Final = re.compile(r"<(\d{1,18})\.([0-9a-f]{32})@")
 
 
 class Mail(NamedTuple):
-    """Row of the outbox that was leased to be sent. Without a recipient it is about an update, and has yet to be
-    rendered.
+    """Row of the outbox that was leased to be sent. A row without a recipient ("") is about an update, and has yet to
+    be rendered.
+
+    `html`: None for a mail of plain text alone; `attempts`: number of tries, this one included; `headers`: further
+    headers, as the JSON of an object of values by name.
     """
 
     id: int
@@ -298,8 +301,8 @@ def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
 
 
 def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
-    """Return the Message-ID of the mail `mail_id`: the same at every attempt, and with a hash keyed by the platform's
-    `secret`, so that nobody can guess it. `domain`: part after the @.
+    """Return the Message-ID of the mail `mail_id`: the same at every attempt. Its hash, of id and `cause` of the mail,
+    is keyed by the platform's `secret`, so that nobody can guess it. `domain`: part after the @.
     """
     mark = hmac.new(secret, f"message:{mail_id}:{cause}".encode(), hashlib.sha256).hexdigest()[:32]
     return f"<{mail_id}.{mark}@{domain}>"
@@ -318,7 +321,9 @@ def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
 
 
 class MailEntry(NamedTuple):
-    """Row of the outbox as operators see it, without the text."""
+    """Row of the outbox as operators see it, without the text. `site`: key of the site's subdomain, "" for the
+    platform; `next_try`: time from which the mail is due; `last_error`: "" for none.
+    """
 
     id: int
     state: str
@@ -523,7 +528,9 @@ class Sender(PollingThread):
 
 
 def _not_now(mail: Mail, error: str) -> SendOutcome:
-    """Return the outcome of a mail that was not tried, because the mail server is unavailable: it waits _AWAY_S."""
+    """Return the outcome of a mail that was not tried, because the mail server is unavailable: it waits _AWAY_S.
+    `error`: reason, for operators.
+    """
     return SendOutcome(mail.id, None, error, wait_s=_AWAY_S, was_tried=False)
 
 

@@ -475,8 +475,9 @@ class AccessLog:
         error: str = "",
     ) -> None:
         """Write the line of one request. `route`: its address template; `size`: bytes of the answer's body; `seconds`:
-        of the whole request, `database_s` of its `statements`; `cache_trips`: round trips to memcached; `error`:
-        message that was sent.
+        of the whole request, `database_s` of its `statements`; `cache_trips`: round trips to memcached; ids are 0 for
+        none; `ip`: whole address of the client, of which the line has the end alone; `error`: message that was sent, ""
+        for none.
         """
         now = time.time()
         second = int(now)

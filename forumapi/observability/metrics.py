@@ -348,8 +348,8 @@ class PlatformGauge(Metric):
 
 
 def _sample(name: str, labels: Labels, seconds: float) -> None:
-    """Keep a random sample of SAMPLES of the durations of a series since the last report, each with the same
-    probability.
+    """Take the duration `seconds` of a series (`labels` of the metric `name`) into the random sample of at most SAMPLES
+    that is kept of the series since the last report; each duration has the same probability.
     """
     assert _state.samples is not None, "somebody wants them"
     kept, seen = _state.samples.setdefault((name, labels), ([], [0]))
@@ -491,8 +491,8 @@ _slots_of: dict[tuple[str, str, int], tuple[int, int, int, int]] = {}
 def request(
     route: str, method: str, status: int, seconds: float, statements: int, statement_s: float
 ) -> None:
-    """Count an answered request. `route`: its address template, never a text of the client; `statement_s`: time of its
-    `statements`.
+    """Count an answered request. `route`: its address template, never a text of the client; `seconds`: duration of the
+    whole request, `statement_s`: time of its `statements`.
     """
     values = _state.values
     key = (route, method, status)

@@ -130,7 +130,7 @@ def riemann_event(
     service: str, value: float, *, host: str, at: int, ttl_s: float, tags: Sequence[str] = ()
 ) -> Any:
     """Make a protobuf message of the value of one service for Riemann. `at`: seconds since the epoch; `ttl_s`: how long
-    the value counts.
+    the value counts. `host`, `tags`: the event's fields of these names.
     """
     return _Event(
         time=at, state="ok", service=service, host=host, tags=tags, ttl=ttl_s, metric_d=value
@@ -246,8 +246,8 @@ def _host_port(address: str) -> tuple[str, int]:
 
 
 class ExportTarget:
-    """Target of metrics at `address`: connected for the first packets, and again after a failure, which is
-    logged once.
+    """Target of metrics at `address`: connected for the first packets, and again after a failure, which is logged once.
+    `connect`: makes the connection, from host and port.
     """
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:

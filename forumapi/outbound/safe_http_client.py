@@ -120,6 +120,7 @@ class Outbound:
         max_bytes: int = 262_144,
     ) -> Fetched:
         """Send GET or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
+        `headers`: of the request, beside this client's own or in their place.
 
         Raises OutboundError, and TooLongError if the answer has more than `max_bytes`.
         """

@@ -97,8 +97,13 @@ class RoleGrant(NamedTuple):
 class Node:
     """Microcosm in the tree of its site, one object for each, with its place there as a Tree works it out.
 
-    `path`: ids from the root to the microcosm itself, and `level` their number; `subtree`: ids of itself and of all
-    below it, parents first; `is_live`: neither it nor one above it is deleted or moderated.
+    `parent_id`: 0 for the root; `item_types`: types of items that may be put into it; `is_open`: not only its
+    moderators may do so; `sequence`: place among its siblings, who follow by id where it is the same; `owned_by`,
+    `created_by`: profiles that own it.
+
+    `path`: ids from the root to the microcosm itself, and `level` their number; `children`: ids in their order;
+    `subtree`: ids of itself and of all below it, parents first; `is_live`: neither it nor one above it is deleted or
+    moderated.
     """
 
     id: int
@@ -350,8 +355,9 @@ class Target(NamedTuple):
 
     `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: it is in no
     microcosm, or never existed. `parent_type`: type of the object that a comment is on. `is_participant`: the caller
-    participates in the huddle that the object is or belongs to; `is_attendee`: the object is the caller's own answer to
-    an event; `user_id`: of a user, 0 for any other object.
+    participates in the huddle that the object is or belongs to; `others_wrote`: somebody but its author has a live
+    comment in it (C-24); `is_attendee`: the object is the caller's own answer to an event; `user_id`: of a user, 0 for
+    any other object.
     """
 
     item_type: int
@@ -389,9 +395,9 @@ _NOWHERE: Final = frozenset(
 class _TypeRights(NamedTuple):
     """Row of the table in platform 5.4: the rights on an object of one type, by the caller's relation to it.
 
-    `attendee`: the caller is the person whom the object is about; `sole_author`: an owner, if nobody else has written
-    in it; `by_role`: the caller has these rights as far as a role grants them, and all of them as owner of the
-    microcosm.
+    `participant`: the caller participates in the huddle that the object is or belongs to; `attendee`: the object is the
+    caller's own answer to an event; `sole_author`: an owner, if nobody else has written in it; `by_role`: the caller
+    has these rights as far as a role grants them, and all of them as owner of the microcosm.
     """
 
     everybody: PermissionSet = 0

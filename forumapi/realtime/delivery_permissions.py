@@ -44,7 +44,8 @@ class Caller:
     and so do all guests.
 
     `kinds`: item types that the token's scopes allow reading; `expires`, `due`: Unix times at which the token expires
-    and at which the profile's roles are to be recomputed, None for never; `readable`, `lost`: of `regained` alone.
+    and at which the profile's roles are to be recomputed, None for never; `readable`, `lost`: what `regained`
+    remembers, for it alone.
     """
 
     __slots__ = (
@@ -210,8 +211,8 @@ class DeliveryPolicy:
         return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
-        """Return True if a follower of `topic` does not want an event about this thing: since they ignore its author
-        or, for topics that are lists, the thing or a microcosm above it.
+        """Return True if `caller`, a follower of `topic`, does not want an event about the thing of `fact`: because the
+        caller ignores its author or, for topics that are lists, the thing or a microcosm above it.
         """
         target = fact.target
         if caller.ignored_profiles:

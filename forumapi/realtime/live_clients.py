@@ -63,7 +63,9 @@ class LiveConnection(Protocol):
         """Send a frame, or queue what the network does not accept now."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection after all pushed frames are sent, with this close code, where the transport has one."""
+        """Close the connection after all pushed frames are sent, with this close code and reason where the transport
+        has them.
+        """
 
     def ping(self) -> None:
         """Send a ping; if the client has sent nothing since the last one, end the connection instead."""
@@ -93,9 +95,9 @@ class LiveClient:
     """Client that listens to one site, one for each connection. `caller`: its present identity; `is_live`: False while
     it catches up from the log; `is_over`: it is disconnected.
 
-    `follows`: its subscriptions; `ended`: topics that it may no longer follow, with the number of the last event that
-    it received of each; `position`: while it is not live, number up to which it has received all; `typed`: monotonic
-    time of its last `typing`.
+    `listeners`: the SiteListeners of its site; `follows`: its subscriptions, by topic; `ended`: topics that it may no
+    longer follow, with the number of the last event that it received of each; `position`: while it is not live, number
+    up to which it has received all; `typed`: monotonic time of its last `typing`.
     """
 
     __slots__ = (

@@ -147,8 +147,8 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
 
 
 def _repeats_on_302(ctx: Context, result: Found, method: str) -> bool:
-    """Return True for a PUT from a script in a browser, which would send PUT again to the target of a 302 (platform
-    1.3).
+    """Return True if `result` is a 302 in answer to a PUT from a script in a browser, which would send PUT again to the
+    target (platform 1.3).
     """
     environ = ctx.environ
     return (

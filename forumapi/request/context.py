@@ -258,7 +258,8 @@ class Context:
     def keyset_listed(self, name: str, items: list[dict[str, Any]], before: int | str) -> bytes:
         """Return a JSON document of a page by key (without total and offset) under the key `name`, with its links.
 
-        `before`: value of the parameter `before` in the link `next`; "" or 0 on the last page, which has no such link.
+        `items`: the page's entries; `before`: value of the parameter `before` in the link `next`; "" or 0 on the last
+        page, which has no such link.
         """
         links = [{"rel": "self", "href": paging.href(self.path, self.pairs)}]
         if before:

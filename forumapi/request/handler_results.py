@@ -45,7 +45,7 @@ class Done:
 
 
 class Found:
-    """Result 302: redirect to the resource that a write made or changed.
+    """Result 302: redirect to `location`, the address of the resource that a write made or changed.
 
     303 for a PUT from a page in a browser, which would repeat the PUT after 302.
     """
@@ -79,7 +79,7 @@ class PermanentRedirect(Found):
 
 
 class RawResponse:
-    """Result without the envelope.
+    """Result without the envelope: `body` is sent as it is. `headers`: those beside Content-Type.
 
     The transaction of a write is committed even with a `status` of 400 or above.
     """

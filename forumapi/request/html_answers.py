@@ -31,5 +31,5 @@ def page(
 
 
 def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    """Answer with an HTML page of a heading and a sentence, without forms."""
+    """Answer with an HTML page of a heading and a sentence, without forms. `heading`, `text`: plain text."""
     return page(ctx, "message", status=status, heading=heading, text=text)

@@ -95,7 +95,7 @@ def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
     """Repeat `health_problem` until it finds nothing, for `wait_s` at most; return its last result, "" for a healthy
-    process.
+    process. `build`, `is_out`: as there.
     """
     deadline = time.monotonic() + wait_s
     while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:

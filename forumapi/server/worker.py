@@ -290,7 +290,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection: its requests one after the other, until either side closes it. A connection above the
-        limit of its address is refused.
+        limit of its address is refused. `client`, `addr`: its socket and peer; `listener`: socket that accepted it.
         """
         network = "" if listener is self._private else self._connections_by_address.admit(addr)
         if network is None:
@@ -453,8 +453,8 @@ def _headers(body: bytes) -> status_and_base_headers.Headers:
 
 
 def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
-    """Return the bytes of a last answer on a connection, in the API's envelope. `line`: status and phrase; `more`:
-    further header lines.
+    """Return the bytes of a last answer on a connection, in the API's envelope. `line`: status and phrase; `text`,
+    `code`: message and code of the error, 0 for none; `more`: further header lines, each with its line break.
     """
     body = _envelope(int(line[:3]), text, code)
     headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(body))

@@ -30,8 +30,8 @@ class LocalStorage:
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to the object's place, synced to disk; an object that is there stays. Raises
-        StorageError.
+        """Move the file at `path` to the object's place, synced to disk; an object that is there stays. `media_type` is
+        not kept. Raises StorageError.
         """
         if self.size(name):
             return

@@ -90,7 +90,9 @@ class S3Storage:
             return self._made
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Upload the file at `path`; S3 shows the object only once it is whole. Raises StorageError."""
+        """Upload the file at `path`, with its `media_type`, as the object `name`; an object that is there stays. S3
+        shows the object only once it is whole. Raises StorageError.
+        """
         if self.size(name):
             return
         try:

@@ -54,6 +54,7 @@ class PageHandler(Handler):
     """Base class of pages with forms, which lets people sign in before they see the page itself.
 
     A subclass defines `shown`, the page for a signed-in person, and `done`, the effect of the page's buttons.
+    `purpose`: sentence that the first form of signing in shows.
     """
 
     ignores_token = True
@@ -79,7 +80,7 @@ class PageHandler(Handler):
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
         """Act on a button of the page, pressed by the signed-in person `me`, who is not banned; answer with what comes
-        next.
+        next. `cookie`: as in `shown`.
         """
         raise NotImplementedError
 
@@ -144,7 +145,8 @@ class PageHandler(Handler):
     def _enter(self, ctx: Context, cookie: str, form: Form, verified: Verified, url: str) -> Result:
         """Sign in the person whose e-mail address was `verified`, and redirect to `url`.
 
-        A person with a second factor gets the form for its code instead, which posts to `url`.
+        A person with a second factor gets the form for its code instead, which posts to `url`. `cookie`: value of the
+        browser's cookie, which the person's token replaces; `form`: as posted, to be shown again.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -167,10 +169,11 @@ class PageHandler(Handler):
         text: str = "",
         url: str = "",
     ) -> Result:
-        """Answer with a form of signing in, made of `template`. `error`: refusal of the step before, `text`: another
-        notice.
+        """Answer with a form of signing in, made of `template`, which is filled from `form`, the one posted before.
+        `error`: refusal of the step before, shown as a notice and as the status; `text`: another notice.
 
-        `url`: address that the form posts to; "": the page's own.
+        `cookie`: value of the browser's cookie, which the answer sets again. `url`: address that the form posts to; "":
+        the page's own.
         """
         values = {"email": given(form.email, "")[:254]}
         if template == "email":

@@ -19,7 +19,9 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
-    """Answer with a calendar of the title `name` that holds the events in `rows`; sets its entity tag, for 304."""
+    """Answer with a calendar of the title `name` that holds the events in `rows`, rows as the module `calendar` reads
+    them; its entity tag is set, for 304.
+    """
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]
     tag = hashlib.sha1(repr((name, entries)).encode(), usedforsecurity=False).hexdigest()

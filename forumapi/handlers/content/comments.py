@@ -224,7 +224,9 @@ def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
 def finish(
     ctx: Context, prepared: text_rendering.PreparedText, parent: CommentParent
 ) -> text_rendering.RenderedText:
-    """Finish the rendering that `prepare` began, for a comment on `parent`: the HTML that is stored and shown."""
+    """Finish the rendering that this module's `prepare` began, for a comment on `parent`; the result has the HTML that
+    is stored and shown.
+    """
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text_rendering.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
 
@@ -236,7 +238,7 @@ class LocatedParent(Located):
     """Item or profile that a new comment is to be on.
 
     `parent`: None if there is no such item or profile, and for guests; an item is locked, a profile is not. `source`:
-    the Markdown as sent. `prepared`: its rendering by `prepare`, None for guests.
+    the Markdown as sent. `prepared`: its rendering as far as this module's `prepare` does it, None for guests.
     """
 
     __slots__ = ("parent", "prepared", "source")

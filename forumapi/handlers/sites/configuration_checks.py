@@ -33,8 +33,9 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
-    """Check by DNS that the last of `domains`, the site's custom domains, is its own: of two, this is the one that
-    waits for its proof.
+    """Check by DNS that the last of `domains`, the site's custom domains, is the site's own: of two, this is the one
+    that waits for its proof. The result is a dict for JSON: `set` (there is such a domain), `valid`, `error` ("" for
+    none) and `value` (domain, its state, and the DNS records that prove it).
     """
     if not domains:
         return _health(False)
@@ -59,7 +60,7 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
     """Check that the address `url` answers with a status below 400; a relative one is taken on the site's host, ""
-    counts as not set.
+    counts as not set. The result is as in `check_domain`, with the address as `value`.
     """
     if not url:
         return _health(False)
@@ -73,7 +74,9 @@ def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
 
 
 def check_analytics(site: Site) -> Health:
-    """Check that the site's analytics id begins with UA- or G-; no request is sent."""
+    """Check that the site's analytics id begins with UA- or G-; no request is sent. The result is as in `check_domain`,
+    with the id as `value`.
+    """
     name = site.ga_web_property_id
     if not name:
         return _health(False)
@@ -83,9 +86,11 @@ def check_analytics(site: Site) -> Health:
 
 
 def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> dict[str, Health]:
-    """Run all checks of a site, the slow ones in parallel, and return their results by the name of the answer's key.
+    """Run all checks of a site, the slow ones in parallel, and return their results by the key in the answer, such as
+    `domainHealth`. `domains`: the site's custom domains, as in `check_domain`.
 
-    Takes at most half a second more than the time limit of one request of `outbound`.
+    Takes at most half a second more than the time limit of one request of `outbound`; a check that has not ended by
+    then has the error "No answer in time".
     """
     slow: dict[str, Callable[[], Health]] = {
         "domainHealth": lambda: check_domain(site, domains, outbound),
@@ -147,7 +152,7 @@ class StatusHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The result for each of domain, background, logo and analytics id of the site; up to a minute old.
 
-        400 for the root site, which has none.
+        400 for the root site, which has no status.
         """
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)

@@ -122,10 +122,10 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """Return the offset of the page here that begins at or before the old `offset`, at most that of the last page
-    (V-03).
+    """Return the offset at which the page here begins that holds the entry at the old `offset` of the object (`kind`,
+    `id`); at most that of the last page (V-03). The object must exist.
 
-    0 for objects other than conversations and microcosms, which have no pages.
+    0 for objects of other types than conversation and microcosm, which have no pages.
     """
     tx, site_id, identity = ctx.reader, ctx.site.id, ctx.identity
     if kind == itemtypes.CONVERSATION:

@@ -166,8 +166,8 @@ class ActionsHandler(Handler):
 
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
-    """Lock the action that an earlier dry run of the caller stored, and return it. In this and the next functions
-    `moderated` are the microcosms that the caller moderates, as in moderation_reach.py.
+    """Lock the action that an earlier dry run of the caller stored, and return it. `moderated`: the microcosms that the
+    caller moderates, as in moderation_reach.py.
 
     Raises Invalid for a text that is no ticket, NotFound for another's ticket, Conflict for one that is used or too
     old.
@@ -186,8 +186,8 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
 
 
 def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
-    """Store the action that the body describes, with its targets, in the state PLANNED; return it. It changes no target
-    yet.
+    """Store the action that the body describes, with its targets, in the state PLANNED; return it. No target is changed
+    yet. `moderated`: the microcosms that the caller moderates.
 
     Raises Invalid, Forbidden, and NotFound for a missing case or microcosm.
     """
@@ -255,9 +255,10 @@ def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: Acti
 def _into(
     ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]
 ) -> tuple[ItemRef, int]:
-    """Return the item that the targets are merged into, and the id of its microcosm; (NOTHING, 0) for other kinds.
+    """Return the item that the targets are merged into, and the id of its microcosm; (NOTHING, 0) for actions of other
+    kinds. `moderated`: the microcosms that the caller moderates.
 
-    Raises Invalid if it is missing or takes nothing, Forbidden if the caller does not moderate it.
+    Raises Invalid if the item is missing or takes nothing, Forbidden if the caller does not moderate it.
     """
     if kind.name != "merge":
         if not isinstance(sent.into, UnsetType):
@@ -288,8 +289,8 @@ def _title(sent: ActionBody, kind: ActionKind) -> str:
 
 def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> None:
     """Check that these comments can be split off. Raises Invalid for a comment that is deleted, hidden or not in
-    `moderated`, for comments that are not on one item, for all comments of it, and for an item with more than
-    MOST_COMMENTS comments.
+    `moderated` (the microcosms that the caller moderates), for comments that are not on one item, for all comments of
+    it, and for an item with more than MOST_COMMENTS comments.
     """
     ids = [ref.id for ref in refs]
     states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
@@ -312,6 +313,7 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
 def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
     """Check that these conversations can be merged into the item `into`. Raises Invalid for a conversation that is
     deleted, hidden or merged already, for `into` itself, and if all have more than MOST_COMMENTS comments together.
+    `moderated`: the microcosms that the caller moderates.
     """
     ids = {into.id, *(ref.id for ref in refs)}
     states = merge_kinds.states(ctx.writer, ctx.site.id, ids, moderated)
@@ -364,9 +366,9 @@ def _query(ctx: Context, sent: TargetQueryBody, moderated: list[int]) -> ActionQ
 
 def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
     """Return the id of the microcosm to move to, of a new conversation, or in which people are restricted; 0 for
-    actions of other kinds.
+    actions of other kinds. `moderated`: the microcosms that the caller moderates.
 
-    Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
+    Raises Invalid if the microcosm is missing, Forbidden if the caller does not moderate it.
     """
     if itemtypes.PROFILE in kind.takes:
         return _place_of_people(ctx, sent, kind, moderated)
@@ -383,8 +385,9 @@ def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int
 
 def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
     """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner.
+    `moderated`: the microcosms that the caller moderates.
 
-    Raises Invalid if it is missing, Forbidden if the caller does not moderate it.
+    Raises Invalid if the microcosm is missing, Forbidden if the caller does not moderate it.
     """
     place_id = body.given(sent.microcosmId, moderation_reach.OUTSIDE)
     if place_id == moderation_reach.OUTSIDE and kind.name == "silence":
