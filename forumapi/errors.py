@@ -87,7 +87,7 @@ class ApiError(Exception):
 
 class Invalid(ApiError):
     """400: the request breaks a rule. `field` names the place in the body or query ("": the whole), `rule` says in
-    words what must hold there.
+    words what must hold there. `code`: stable number of the kind of error; 0: none, the error is named `invalid`.
     """
 
     status = 400

@@ -99,7 +99,7 @@ def _copied(part: Any, found: dict[str, Schema]) -> Any:
 
 
 def _values(part: Schema) -> frozenset[str]:
-    """Return the values of a schema that is a list of closed texts; an empty set for others."""
+    """Return the values of a schema of texts with an `enum`; an empty set for any other part of the document."""
     values = part.get("enum")
     if part.get("type") != "string" or not isinstance(values, list):
         return frozenset()

@@ -471,8 +471,8 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
-    """Return an access token by e-mail address for each of the people in `cast`; {} outside of the embedded mode. The
-    tokens are kept in the data folder, so that they are the same at every start.
+    """Return an access token by e-mail address for each of the people in `cast`; {} outside of the embedded mode.
+    `url`: the database's. The tokens are kept in the data folder, so that they are the same at every start.
     """
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken

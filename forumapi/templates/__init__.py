@@ -14,8 +14,10 @@ __all__ = ["DARK", "ENVIRONMENT", "LIGHT", "render", "source"]
 
 
 class Look(NamedTuple):
-    """Colours of a scheme, light or dark, as CSS: `#rrggbb`. `quiet` and `rule` are mixed from `ink` and `paper` in
-    advance, since mail programs can't mix.
+    """Colours of a scheme, light or dark, as CSS: `#rrggbb`. `accent`: links and buttons; `paper`: background; `ink`:
+    text; `bad`: errors; `raised`: background of fields and code.
+
+    `quiet` (lesser text) and `rule` (lines) are mixed from `ink` and `paper` in advance, since mail programs can't mix.
     """
 
     accent: str

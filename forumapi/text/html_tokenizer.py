@@ -47,8 +47,8 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Yield the parts of `html` in order, a text with the tag after it each; HIDDEN elements are left out with their
-    content. A `<` with no `>` anywhere after it is text.
+    """Yield the parts of `html` in order, a text with the tag after it each, the last text without a tag; HIDDEN
+    elements are left out with their content. A `<` with no `>` anywhere after it is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)

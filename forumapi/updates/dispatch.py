@@ -220,7 +220,9 @@ def _concerns(event: LoggedEvent) -> bool:
 
 
 class _EventDispatch:
-    """Dispatch of one batch of events of one site, inside one transaction."""
+    """Dispatch of one batch of events of the site `site_id`, inside the transaction `tx`. `queue` and `push`: functions
+    that queue mails and web push, as in Dispatch; `state` and `tree`: the site's state and microcosms.
+    """
 
     def __init__(
         self,

@@ -315,8 +315,9 @@ def _later(message: DueMessage, error: str) -> PushOutcome:
 
 
 def document(site: Site, tree: Tree, context: MessageContext) -> dict[str, Any]:
-    """Return the members of a message's JSON (docs/api/updates.md); `title`, `by` and `text` are left out if guests may
-    not read what the message is about.
+    """Return the JSON object of the web push message about `context` (docs/api/updates.md), before its encoding; the
+    keys `title`, `by` and `text` are left out if guests may not read what the message is about. `tree`: the microcosms
+    of `site`.
     """
     parent = context.item or (itemtypes.PROFILE, context.on_profile[0], ())
     made: dict[str, Any] = {

@@ -145,7 +145,8 @@ def _queue(
     addresses that may get none are left out.
 
     `cause`: key of the batch, of which one profile gets one mail; `subject`: with `{title}` for the site's title;
-    `field`: name in errors of what the owner sent. Raises TooMany or Invalid by the limit of `front_end`, "" for none.
+    `template`: name of the notice, such as `site_offer`; `field`: name in errors of what the owner sent. Raises TooMany
+    or Invalid by the limit of `front_end`, "" for none.
     """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)

@@ -22,14 +22,18 @@ class BarPart(NamedTuple):
 
 
 class ChartBar(NamedTuple):
-    """Bar of a chart: its parts from the bottom up, without those of 0, and the sum of its values."""
+    """Bar of a chart: its parts from the bottom up, without parts whose value is 0 (`parts` is [] if all are), and the
+    sum of its values.
+    """
 
     parts: list[BarPart]
     total: float
 
 
 class BarChart(NamedTuple):
-    """Chart of bars that each stack the values of some series. `top`: value at the upper end of the axis."""
+    """Chart of bars, from left to right, that each stack one value of each series. `top`: value at the upper end of the
+    axis, which begins at 0.
+    """
 
     top: float
     bars: list[ChartBar]

@@ -47,8 +47,8 @@ class KeptPages:
         self.bytes = 0
 
     def find(self, key: Key) -> KeptPage | None:
-        """Return the page of a key, which the API has yet to confirm; None without a page, and for a page past its
-        `good_until`, which is forgotten.
+        """Return the page of a key; it may be sent only once the API has confirmed that its GETs are unchanged. None
+        without a page, and for a page past its `good_until`, which is removed.
         """
         found = self._pages.get(key)
         if found is None:

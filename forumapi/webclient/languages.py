@@ -97,7 +97,9 @@ def _catalog(code: str) -> NullTranslations:
 
 
 def functions(code: str) -> dict[str, Any]:
-    """Return the functions of translation of the language `code`, by the names under which Jinja installs them."""
+    """Return the functions of translation of the language `code`, by the names under which Jinja
+    installs them: `gettext`, `ngettext`, `pgettext` and `npgettext`.
+    """
     found = language(code)
     return {
         "gettext": found.gettext,

@@ -50,7 +50,9 @@ def picture_of(comments: list[dict[str, Any]]) -> str:
 
 
 def absolute(html: Any, address: str) -> str:
-    """Return HTML in which each `href` and `src` that is a path begins with `address`, the site's scheme and host."""
+    """Return `html`, in which each `href` and `src` that is a path now begins with `address`, the site's scheme and
+    host; "" for None.
+    """
     return _LINK.sub(rf'\1="{address}/', str(html or ""))
 
 

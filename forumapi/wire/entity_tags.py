@@ -22,14 +22,18 @@ def etag(version: int, stamp: Any, switches: EnvelopeSwitches, path: str, query:
 
 
 def none_match(header: str, tag: str) -> bool:
-    """Return True if a header If-None-Match names `tag`, strong or weak, or is `*`: the client has the document."""
+    """Return True if a header If-None-Match names `tag`, strong or weak, or is `*`: the client has the document. False
+    for "", no header.
+    """
     return header.strip() == "*" or any(
         one.strip().removeprefix("W/") == tag for one in header.split(",")
     )
 
 
 def matches_version(header: str, version: int) -> bool:
-    """Return True if a header If-Match names a tag with this version, or is `*` (docs/architecture.md, Bytes)."""
+    """Return True if a header If-Match names a tag with this version, or is `*` (docs/architecture.md, Bytes). False
+    for "", so that the caller must ask only if the header was sent.
+    """
     if header.strip() == "*":
         return True
     wanted = f'"{version}-'
@@ -37,6 +41,8 @@ def matches_version(header: str, version: int) -> bool:
 
 
 def check_match(header: str, version: int) -> None:
-    """Raise PreconditionFailed unless a header If-Match names a tag with this version, or is `*`."""
+    """Raise PreconditionFailed unless a header If-Match names a tag with this version, or is `*`. To be called only if
+    the header was sent, since "" is refused.
+    """
     if not matches_version(header, version):
         raise PreconditionFailed("If-Match: this has changed since you read it")

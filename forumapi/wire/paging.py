@@ -35,7 +35,9 @@ def _number(name: str, text: str, default: int) -> int:
 
 
 def parse(limit: str, offset: str) -> Paging:
-    """Parse the query parameters `limit` and `offset`; "": absent. Raises Invalid, code WRONG_TYPE or OUT_OF_RANGE."""
+    """Parse the query parameters `limit` and `offset`; "", for an absent one, is DEFAULT_LIMIT and 0. Raises Invalid,
+    code WRONG_TYPE or OUT_OF_RANGE: `limit` is a multiple of STEP up to MAX_LIMIT, `offset` a multiple of `limit`.
+    """
     size = _number("limit", limit, DEFAULT_LIMIT)
     if not 1 <= size <= MAX_LIMIT or size % STEP:
         raise Invalid(

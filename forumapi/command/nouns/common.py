@@ -37,15 +37,17 @@ class Commands:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(self, name: str, run: Command, text: str) -> argparse.ArgumentParser:
-        """Add a command that calls `run` with the parsed arguments and the settings; return its parser, for options.
-        `text`: its help.
+        """Add the command `name`, which calls `run` with the parsed arguments and the settings; return the command's
+        parser, to which options are added. `text`: the command's help.
         """
         added = self._parsers.add_parser(name, help=text, description=text)
         added.set_defaults(command=run)
         return added
 
     def group(self, name: str, text: str) -> Commands:
-        """Add a command with subcommands; return the set to which these are added. `text`: its help."""
+        """Add the command `name` with subcommands; return the set to which the subcommands are added. `text`: the
+        command's help.
+        """
         return Commands(self._parsers.add_parser(name, help=text, description=text))
 
 
@@ -159,7 +161,7 @@ def add_user_options(
     command: argparse.ArgumentParser, *, is_required: bool = True, domain: bool = False
 ) -> None:
     """Add the options that name a user: --email, or --site with --profile; with `domain` also --domain, for all users
-    with an address of it. `is_required`: one of them must be given.
+    with an address of the domain or one below it. `is_required`: --email, --profile or --domain must be given.
     """
     command.add_argument("--site", metavar="KEY", help="subdomain of the site")
     who = command.add_mutually_exclusive_group(required=is_required)
@@ -189,8 +191,8 @@ def find_site(tx: Any, args: argparse.Namespace) -> int:
 
 
 def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
-    """Return the id of the user that --email names, or --profile on the site `site_id`, 0 for none. Raises CommandError
-    for --profile without a site, NotFound.
+    """Return the id of the user that --email names, or --profile on the site with the id `site_id`. `site_id` 0: no
+    site. Raises CommandError for --profile without a site, NotFound for an unknown user or profile.
     """
     from forumapi.command import admin
 

@@ -104,8 +104,9 @@ def _static(args: argparse.Namespace, current: Config) -> int:
 
 
 class _Bar:
-    """Progress line on standard error, renewed at most once a second; called with the number so far. `total`: estimate,
-    0 for none; `is_quiet`: nothing is shown, as without a terminal.
+    """Progress line on standard error, renewed at most once a second; called with the number of things done so far.
+    `total`: estimate of their number, 0 for none; `noun`: their name, in the plural; `is_quiet`: nothing is shown, as
+    without a terminal.
     """
 
     def __init__(self, total: int, *, is_quiet: bool, noun: str = "documents") -> None:

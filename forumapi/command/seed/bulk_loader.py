@@ -101,10 +101,11 @@ class Bar:
 
 
 class Store:
-    """Transaction of a bulk load, which locks the tables TABLES against other writers, and skips triggers and foreign
-    keys if the database user may.
+    """Bulk load in the transaction of `connection`, which the caller commits: locks the tables TABLES against other
+    writers, and skips triggers and foreign keys if the database user may.
 
-    `build_last`: secondary indexes are dropped, and built again by `finish`.
+    `build_last`: secondary indexes are dropped, and built again by `finish`; `progress` is called with lines on that.
+    `now`: the transaction's time.
     """
 
     def __init__(

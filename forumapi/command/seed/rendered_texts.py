@@ -26,8 +26,8 @@ class Rendered(NamedTuple):
 
 
 class Texts:
-    """Renderer of the corpus's texts, each at its first use; its short links become rows of `links`; for an address
-    that has a short link already that one is used.
+    """Renderer of the corpus's texts, each at its first use. For an address in a text that has a short link already
+    this link is used, else a new one is made, which `write_links` stores.
 
     `jump`: address of a short link without its code.
     """

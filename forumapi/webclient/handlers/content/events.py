@@ -44,7 +44,9 @@ class EventView(View):
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
-        """Show the event's page. `failure`: refusal of the member's answer, which the page then shows."""
+        """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, which the
+        page shows, with its status; None without one. Raises Failure.
+        """
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")
         own = None

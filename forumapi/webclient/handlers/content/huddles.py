@@ -48,8 +48,9 @@ class HuddlePageView(View):
         people: People | None = None,
         failure: Failure | None = None,
     ) -> Answer:
-        """Show the huddle's page. `people`: contents of the page's form to add people, if adding them failed;
-        `failure`: the API's refusal to add them. Raises Refused with 404 for members who take no part.
+        """Show the page of the huddle with the id `item`. `people`: contents of the page's form to add people, if
+        adding them failed, else None; `failure`: the API's refusal to add them, None if it was not asked. Raises
+        Refused with 404 for members who take no part, Failure for other refusals.
         """
         try:
             found = visit.listed(f"/huddles/{item}")
