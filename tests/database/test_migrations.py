@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from forumapi.config import Config
+from forumapi.config import Config, resource
 from forumapi.database import migrations
 from forumapi.database.migrations import MigrateError
 
@@ -158,3 +159,28 @@ def test_the_schema_of_this_release_loads_and_its_functions_load_twice(empty_dat
         )
 
     assert set(migrations.migrate(empty_database)) == {"functions", "seeds"}
+
+
+def test_what_the_release_before_deletes_after_0096_is_noted(empty_database, folder):
+    # Of the tables before it, what the migration names.
+    (folder / "migrations/0001_first.sql").write_text(
+        """CREATE TABLE things (id int PRIMARY KEY);
+           CREATE TABLE sites (site_id bigint PRIMARY KEY);
+           CREATE TABLE items (site_id bigint, item_id bigint, item_type_id smallint, is_deleted boolean);
+           CREATE TABLE comments (site_id bigint, comment_id bigint, is_deleted boolean);
+           CREATE TABLE audit_log (site_id bigint, created timestamptz, ip inet);
+           CREATE TABLE mail_outbox (site_id bigint, sent timestamptz, created timestamptz, state text);
+           INSERT INTO sites VALUES (1);
+           INSERT INTO items VALUES (1, 1, 6, true), (1, 2, 6, false);
+           INSERT INTO comments VALUES (1, 3, true), (1, 4, false)"""
+    )
+    # A run that ends before its functions.
+    shutil.rmtree(folder / "functions")
+    shutil.copy(resource("sql/migrations/0096_retention.sql"), folder / "migrations")
+    migrations.migrate(empty_database, folder=folder)
+
+    with psycopg.connect(empty_database) as connection:
+        for table in ("items", "comments"):
+            connection.execute(f"UPDATE {table} SET is_deleted = true WHERE NOT is_deleted")
+    noted = "SELECT item_type_id, item_id FROM deletions ORDER BY 1, 2"
+    assert rows(empty_database, noted) == [(4, 3), (4, 4), (6, 1), (6, 2)]
