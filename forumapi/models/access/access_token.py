@@ -158,8 +158,9 @@ class AccessToken(NamedTuple):
     ) -> NewToken:
         """Store a token of a user, valid for `life_s` seconds; return its id and secret. `kind` is one of KINDS.
 
-        `scopes` None: it allows all that its user may do; `client_id` and `grant_id` 0: none; `site_id` 0: good on
-        every site; `by_site`: a provider that the site's owner configured vouches for the sign-in behind it.
+        `name`: the one that lists of tokens show; `scopes` None: it allows all that its user may do; `client_id` and
+        `grant_id`: OAuth client and grant that it belongs to, 0 for none; `site_id` 0: good on every site; `by_site`: a
+        provider that the site's owner configured vouches for the sign-in behind it.
         `user_agent` and `ip` are those of the request that made it; only the printable part of `user_agent` is stored.
         `secret`: a result of new_secret(), "" for a new one.
         """

@@ -88,7 +88,8 @@ def published(place_type: str, place_id: str, writes: str) -> str:
     """Return SQL for a statement that inserts a comment or item: it deletes the draft from which the inserted one was
     written, by the profile `%(me)s`.
 
-    The arguments are SQL expressions: type and id of the draft's place, and the type of what is inserted.
+    The arguments are SQL expressions: `place_type` and `place_id`, type and id of the draft's place, and `writes`, the
+    type of what is inserted.
     """
     return f"""
         DELETE FROM drafts d

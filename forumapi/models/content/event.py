@@ -67,8 +67,8 @@ _decode: Final = msgspec.json.Decoder(_ShownEvent).decode
 
 
 def _members(text: str, _: str | None) -> dict[str, Any]:
-    """Return the members of an event that other items lack, for a summary and a detail; empty ones and zeros are left
-    out (content 5.3).
+    """Return the members of an event that other items lack, by name, for a summary and a detail; empty ones and zeros
+    are left out, except status and rsvpLimit (content 5.3). `text`: the event's details (type_specific_fields.py).
     """
     event = _decode(text)
     spaces = max(0, event.rsvp_limit - event.rsvp_attending) if event.rsvp_limit else 0
@@ -103,7 +103,7 @@ def _flags(mine: str | None) -> dict[str, bool | None]:
 
 def _until(text: str) -> datetime.datetime | None:
     """Return the time at which an upcoming event ends and its status changes; None for an event with another status or
-    without a time.
+    without a time. `text`: the event's details (type_specific_fields.py).
     """
     event = _decode(text)
     if event.status != "upcoming" or event.when_utc is None:

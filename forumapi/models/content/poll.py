@@ -80,7 +80,7 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
     """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED;
-    `has_voted`: the viewer has a ballot in the poll.
+    `is_open`: the poll is not closed; `has_voted`: the viewer has a ballot in the poll.
 
     Moderators see no more than others.
     """
@@ -138,7 +138,9 @@ def _choice(choice: _ShownChoice, has_results: bool, is_own: bool) -> dict[str, 
 
 
 def _until(text: str) -> datetime.datetime | None:
-    """Return the time at which an open poll closes by itself; None for a closed poll, or one without such a time."""
+    """Return the time at which an open poll closes by itself; None for a closed poll, or one without such a time.
+    `text`: the poll's details (type_specific_fields.py).
+    """
     poll = _decode(text)
     if not poll.is_open or poll.closes is None:
         return None
@@ -294,9 +296,10 @@ class ChoiceBody(Struct):
 
 
 class PollDetails(NamedTuple):
-    """Details of a poll as clients write them. `choice_ids` in order; `ballot`: choice ids of one user, None for no
-    vote; `results`: ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `takes_votes`: it is neither
-    closed nor past `closes`.
+    """Details of a poll as clients write them. `is_multi`: one may vote for several choices; `is_open`: as it was set,
+    even past `closes`, the time at which it closes by itself, None for never; `takes_votes`: it is neither closed nor
+    past `closes`; `results`: ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choice_ids` in order;
+    `ballot`: choice ids of one user, None for no vote.
     """
 
     question: str = ""

@@ -108,7 +108,9 @@ class Rows(Protocol):
 
 
 class Snapshot:
-    """Connection of its own whose statements all see the database as it was at the first of them."""
+    """Connection of its own, to the database at `url`, whose statements all see the database as it was at the first of
+    them.
+    """
 
     def __init__(self, url: str) -> None:
         self._connection = Connection(url, prepare=False, timeout_s=_LIMIT_S)

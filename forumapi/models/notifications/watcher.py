@@ -148,7 +148,7 @@ class WatcherChange(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Watcher of a thing by the author's profile. `send_email`: the profile is notified by mail too."""
+    """Watcher: a profile, the author's, follows a thing. `send_email`: the profile is notified by mail too."""
 
     thing: WatchedThing
     send_email: bool

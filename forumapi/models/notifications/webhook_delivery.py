@@ -454,8 +454,8 @@ class DeliveryQueue(NamedTuple):
         days: int,
         lease_s: int,
     ) -> tuple[int, str]:
-        """Record that a delivery failed, with the receiver's status code (0: no answer); return the number of new dead
-        letters, and the reason to disable the webhook, "" for none.
+        """Record that a delivery failed, with the receiver's status code `status` (0: no answer) and, in words, the
+        `error`; return the number of new dead letters, and the reason to disable the webhook, "" for none.
 
         `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
         `hours`: age at which a delivery becomes a dead letter; `days`: how long a webhook may fail; `lease_s`: the

@@ -36,7 +36,9 @@ Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
 
 
 class Documents:
-    """Reader of cached documents. `rerender` renders a comment of an earlier pipeline again (C-36)."""
+    """Reader of cached documents. `cache`: documents in this process's memory and in memcached; `rerender`: function
+    that renders a comment again which an earlier version of the pipeline rendered (C-36).
+    """
 
     def __init__(self, cache: Cache, rerender: Rerender) -> None:
         self.cache = cache

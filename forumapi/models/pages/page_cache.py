@@ -56,7 +56,9 @@ class CachedPage(Generic[T]):
     __slots__ = ("_expires", "_until", "snapshot", "value", "weight")
 
     def __init__(self, snapshot: str, value: T, until: float | None = None) -> None:
-        """Make a page just read. `until`: Unix time after which it is outdated even without a change; None: never."""
+        """Make a page just read. `snapshot`: SNAPSHOT as the statement selected it that read `value`; `until`: Unix
+        time after which the page is outdated even without a change, None: never.
+        """
         self.value = value
         self._until = until
         self.weight = 0

@@ -179,8 +179,8 @@ class Ban(NamedTuple):
         created_by: int = 0,
     ) -> int:
         """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from the whole platform);
-        return the ban's id. Either `user_id` or `domain` is given; `expires` None: it never ends; `created_by`: a
-        profile, 0 for an operator.
+        return the ban's id. Either `user_id` or `domain` is given; `expires` None: it never ends; `display_reason` is
+        shown to the banned, `admin_reason` is not; `created_by`: id of a profile, 0 for an operator.
 
         A new ban of a domain replaces the old one. Raises Invalid for the owner of the site (P-26).
         """

@@ -122,8 +122,8 @@ def find_or_create(
     that don't exist are made; new profiles get their ids in the given order. Of several addresses of one person the
     last is taken.
 
-    The audit names `author` as their creator. `is_import` goes into the events, so that nobody is notified of each new
-    profile.
+    The audit names `author` as their creator. `is_import`: their events say that they are imported, so that nobody is
+    notified of each new profile.
     """
     wanted = {email.same_person_key(address): address for address in addresses}
     keys = list(wanted)
@@ -245,7 +245,8 @@ class MemberRow(NamedTuple):
 
 class BatchReport(NamedTuple):
     """Outcome of a batch. `rows`: (number of the row, profile id, outcome), in the given order; `new`: users who got a
-    profile.
+    profile. Outcome "folded": a later row for the same person counts instead; "created": the profile is new, member or
+    not; "granted", "revoked", "unchanged": what became of the flag `member`.
     """
 
     rows: list[tuple[int, int, Outcome]]
@@ -253,9 +254,9 @@ class BatchReport(NamedTuple):
 
 
 def enrol(tx: Transaction, site: Site, rows: Sequence[MemberRow], author: Author) -> BatchReport:
-    """Find or make users and profiles for all rows, and set the flag `member` of each.
+    """Find or make users and profiles for all rows, and set the flag `member` of each; return what became of each row.
 
-    Of several rows for one person the last counts (P-28).
+    Of several rows for one person the last counts (P-28). The audit names `author` as the one who did it.
     """
     last = {email.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)

@@ -108,7 +108,8 @@ class Comparison(NamedTuple):
 
 class Criterion(NamedTuple):
     """Criterion of a role, as the client sent it. `or_group`: a profile must meet all criteria of at least one group;
-    `column` is "" if `key` names an attribute; `value`: JSON.
+    `column` is "" if `key` names an attribute; `predicate`: one of PREDICATES, by which the profile's value is compared
+    with `value`, JSON.
 
     A caller that stores or deletes a criterion has LockedRoles, and calls Role.recompute afterwards.
     """
@@ -123,7 +124,8 @@ class Criterion(NamedTuple):
     @classmethod
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
         """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
-        `key` is ignored. Raises Invalid for a field that is missing or unfit.
+        `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; `or_group`
+        and `predicate`: as in this class. Raises Invalid for a field that is missing or unfit.
         """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)

@@ -57,7 +57,7 @@ DELETE = Query(
 
 
 class Ignore(NamedTuple):
-    """Thing that the author ignores, by type and id; several are written at a time."""
+    """Thing that a profile, the author's, ignores, by type and id; several are written at a time."""
 
     item_type: int
     item_id: int

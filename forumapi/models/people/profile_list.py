@@ -109,7 +109,8 @@ _COUNT: Final = (
 
 
 def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Query:
-    """Return the statement for one combination of filters, so that each gets a plan of its own.
+    """Return the statement for one combination of filters, so that each gets a plan of its own. `has_prefix`: a prefix
+    of the names is given; the others as in Filter.
 
     Ordered by comments, or of profiles online, it scans the counters, which hold the name too.
     """

@@ -160,8 +160,9 @@ _SEEN: Final = DomainProof(True)
 
 
 class SiteDomain(NamedTuple):
-    """Domain of a site and its state, as the owner sees it. `since`: time at which the state began; `found`: what DNS
-    had in place of a proof.
+    """Domain of a site and its state, as the owner sees it. `state`: PROVEN or UNPROVEN for the domain that is served,
+    PENDING for one that waits for its proof; `since`: time at which the state began; `found`: what DNS had in place of
+    a proof, as text.
     """
 
     domain: str

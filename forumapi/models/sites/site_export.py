@@ -143,9 +143,10 @@ EXPIRE = Query(
 
 
 class SiteExport(NamedTuple):
-    """Export of a site, the latest. `user_id` and `token_id`: user and token of the request for it; `documents` of
-    `total` are written so far; `object`: name of the archive in the store, which is deleted at `expires`; `size` in
-    bytes; `sha256` of the archive, `hash` of the content; `reason`: why it failed, for the site's owner.
+    """Export of a site, the latest. `state`: WAITING, RUNNING, DONE, FAILED or EXPIRED; `user_id` and `token_id`: user
+    and token of the request for it; `documents` of `total` are written so far; `object`: name of the archive in the
+    store, which is deleted at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content; `reason`: why
+    it failed, for the site's owner.
     """
 
     user_id: int
@@ -237,8 +238,9 @@ class ExportClaim(NamedTuple):
     def finish(
         self, tx: Transaction, documents: int, object: str, size: int, sha256: str, hash: str
     ) -> str | None:
-        """Store the archive's name, size in bytes and hashes, and the number of its documents, and mark the export as
-        done; return the e-mail address of the user who asked for it, None if the claim was lost.
+        """Mark the export as done, and store the number of its `documents`, the archive's name in the store (`object`),
+        its `size` in bytes and its `sha256`, and the canonical `hash` of the content. Return the e-mail address of the
+        user who asked for the export, None if the claim was lost.
         """
         email: str | None = tx.value(
             FINISH,

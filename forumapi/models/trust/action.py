@@ -330,9 +330,10 @@ class _Step(NamedTuple):
 
 @dataclasses.dataclass
 class Action:
-    """Action, whose row is locked until the transaction ends. `case_id` 0: on no case; `place_id`: microcosm into which
-    it moves things, or in which it restricts people; `ends`: end of a restriction, None for never; `microcosm_ids`: ids
-    of the microcosms that its things are in; `total`: number of its things; `ground` to `note`: as in ActionGrounds.
+    """Action, whose row is locked until the transaction ends. `kind`: a name in KINDS; `state`: PLANNED, RUNNING, DONE,
+    UNDOING or UNDONE; `case_id` 0: on no case; `place_id`: microcosm into which it moves things, or in which it
+    restricts people; `ends`: end of a restriction, None for never; `microcosm_ids`: ids of the microcosms that its
+    things are in; `total`: number of its things; `ground` to `note`: as in ActionGrounds.
 
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
@@ -387,9 +388,13 @@ class Action:
         into: ItemRef = NOTHING,
         title: str = "",
     ) -> Self:
-        """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `ends`: end
-        of a restriction, None for never; `rule_id`: the rule that acts, whose `author` has no profile, 0 for none;
-        `into`: the item that a merge moves comments into; `title`: title of the conversation that a split makes.
+        """Store a new action in the state PLANNED, without things, and return it. `kind`: a name in KINDS; `case_id`:
+        the case that it is on, 0 for none; `place_id`: microcosm into which it moves things, or in which it restricts
+        people, 0 for none; `ends`: end of a restriction, None for never.
+
+        `is_automated`: a machine alone has decided; `rule_id`: the rule that acts, in its version `rule_version`, whose
+        `author` has no profile, 0 for none; `into`: the item that a merge moves comments into; `title`: title of the
+        conversation that a split makes.
         """
         id = tx.value(
             INSERT,

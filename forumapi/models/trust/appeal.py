@@ -166,8 +166,9 @@ class SentMessage(NamedTuple):
 
 @dataclasses.dataclass
 class Appeal:
-    """Appeal against an action. `profile_id`: who appeals; `actor_id`: who did the action; `decided_by` 0: nobody yet;
-    `microcosm_ids`: those that the things of the action are in.
+    """Appeal against an action. `state`: OPEN, GRANTED or REFUSED; `statement_id`: the statement of reasons that it
+    answers; `profile_id`: profile that appeals; `actor_id`: profile that did the action; `decided`, `decided_by`: time
+    and profile of the decision, None and 0 before; `microcosm_ids`: those that the things of the action are in.
     """
 
     id: int

@@ -52,8 +52,8 @@ class FolderSink:
 
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
-        """Open a file below the folder for writing; it gets its name when the block ends without an error, until then
-        it has a temporary one.
+        """Open the file `path` below the folder for writing; it gets its name when the block ends without an error,
+        until then it has a temporary one. `is_packed` changes nothing: no file is compressed here.
         """
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

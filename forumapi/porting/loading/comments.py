@@ -216,7 +216,10 @@ class StoredText(NamedTuple):
 
 
 class TextWriter:
-    """Writer of one import's comments into the table of comments, on items, profiles and in huddles alike."""
+    """Writer of one import's comments into the table of comments, on items, profiles and in huddles alike. `links`:
+    rewriter of the old forum's links in the texts; `short_links`: address that codes of short links are appended to,
+    ending in `/out/`.
+    """
 
     def __init__(
         self,

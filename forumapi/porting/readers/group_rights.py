@@ -74,8 +74,9 @@ class GroupRights:
         guests: int,
         everybody: int,
     ) -> None:
-        """Group the people who have the same rights. `memberships`: ids of groups by person; `singular`: people with
-        rights set for themselves, who are a group of one each.
+        """Put together the people who have the same rights. `people`: ids of all of them; `memberships`: ids of the
+        groups that each is in, by person's id; `singular`: ids of people with rights set for themselves, each of whom
+        is kept apart; `guests`, `everybody`: as in this class.
         """
         self._memberships = memberships
         self._guests = guests

@@ -503,7 +503,8 @@ class NodebbRights(GroupRights):
     """Rights of a board's people. A privilege is a group whose members are groups and people; without it the answer is
     no.
 
-    Administrators may do everything; nobody may do anything in a disabled category.
+    Administrators may do everything; nobody may do anything in a disabled category. `people`: ids of those who become
+    profiles.
     """
 
     def __init__(self, keys: _Keys, people: Collection[int]) -> None:

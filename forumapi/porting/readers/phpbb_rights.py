@@ -38,7 +38,9 @@ _Entries = Mapping[tuple[int, int], Grants]
 
 
 class PhpbbRights(GroupRights):
-    """Rights of a phpBB board's people in its forums."""
+    """Rights of a phpBB board's people in its forums, read from the tables of `source`. `people`: ids of those who
+    become profiles.
+    """
 
     def __init__(self, source: Source, people: Iterable[int]) -> None:
         options = {
