@@ -162,7 +162,7 @@ class App(Services):
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )
         self.templates = {url: routing.template(url) for url in (*root, *site)}
-        self.gate = AdmissionGate(config.database_connections)
+        self.gate = AdmissionGate()
         self.reporter = Reporter(
             lambda: self.config,
             sample=ProcessGauges(self.database, self.live, self.gate).sample,
@@ -189,8 +189,8 @@ class App(Services):
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
+        self.database.bind_sites(config.database_percent_per_site)
         self.gate.apply(
-            percent=config.database_percent_per_site,
             address_limit=config.guest_concurrency_per_address,
             queue=config.queue_per_site,
             wait_s=config.queue_wait_s,

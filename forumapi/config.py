@@ -621,9 +621,9 @@ class Config:
         rule=_between(0, 10_000),
     )
     database_percent_per_site: int = _setting(
-        75,
+        90,
         "percent",
-        "Part of a worker's database_connections that requests of one site may hold at a time; others wait.",
+        "Part of a worker's database_connections that requests of one site hold at most, rounded up.",
         reload=True,
         rule=_between(1, 100),
     )

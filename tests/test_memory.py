@@ -518,7 +518,8 @@ BRIEF = """
     request.admission.deficit_round_robin.DeficitRoundRobin._old
     request.admission.deficit_round_robin.DeficitRoundRobin._held
     request.admission.deficit_round_robin.DeficitRoundRobin._parked
-    request.admission.admission_gate.AdmissionGate._refused request.admission.admission_gate.AdmissionGate._in_work
+    request.admission.admission_gate.AdmissionGate._refused database.connection_permits.ConnectionPermits._held
+    database.connection_permits.ConnectionPermits._queues
     updates.dispatch._EventDispatch._passed_over
     checks.check_settings.CheckSettings.domains checks.check_settings.CheckSettings.rates
 

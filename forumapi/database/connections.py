@@ -1,5 +1,5 @@
-"""Client of PostgreSQL: a pool of connections (LIFO), and reads and transactions of statements that each connection
-prepares once.
+"""Client of PostgreSQL: a pool of connections (LIFO, fair between sites), and reads and transactions of statements that
+each connection prepares once.
 
 Statements run on psycopg's libpq wrapper with its C loaders, without its cursor, which costs four times the CPU of the
 statement itself on the hot path. Parameters go as text (PostgreSQL knows their types from the prepared statement),
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import select
-import threading
 import time
 from collections.abc import Callable, Iterator
 from time import perf_counter
@@ -24,6 +23,7 @@ import psycopg.adapt
 from psycopg import errors as pgerrors
 from psycopg import pq
 
+from forumapi.database.connection_permits import NO_SITE, ConnectionPermits
 from forumapi.database.query import Params, Query, Row, dump
 from forumapi.errors import NoRoom, OutcomeUnknown, TooSlow, Unavailable
 from forumapi.observability import metrics
@@ -103,7 +103,16 @@ class Connection:
     `prepare`: each statement is prepared at its first run here; `timeout_s`: after which a silent server is an error.
     """
 
-    __slots__ = ("_is_silent", "_loader", "_pg", "_prepare", "_prepared", "_raw", "_wait")
+    __slots__ = (
+        "_is_silent",
+        "_loader",
+        "_pg",
+        "_prepare",
+        "_prepared",
+        "_raw",
+        "_wait",
+        "site_id",
+    )
 
     # How long cancelling a statement may take on a server that answers.
     CANCEL_S: Final = 1.0
@@ -116,6 +125,8 @@ class Connection:
         self._prepare = prepare
         self._prepared: set[bytes] = set()
         self._is_silent = False
+        # Whose request holds it.
+        self.site_id = NO_SITE
         self._loader = psycopg.adapt.Transformer(self._raw)
         self._wait = _waiter(self._pg.socket, timeout_s)
         # Every statement is prepared once and has one good plan; planning a page statement anew costs
@@ -237,14 +248,16 @@ class Database:
         self.url = url
         self._size = size
         self._most_idle = size
-        self._wait_s = wait_ms / 1000
         self._prepare = prepare
         self._timeout_s = timeout_ms / 1000
         self._idle: list[Connection] = []
         self._open = 0
-        self._free = threading.Condition(threading.Lock())
-        self._waiting = 0
+        self._permits = ConnectionPermits(size, wait_ms / 1000)
         self._broken_until = 0.0
+
+    def bind_sites(self, percent: int) -> None:
+        """Let one site hold `percent` of the connections at most, rounded up."""
+        self._permits.bind(percent)
 
     def warm(self, count: int) -> None:
         """Open `count` connections now (at most `size`), so that the first requests need not. Raises Unavailable."""
@@ -256,16 +269,19 @@ class Database:
             for connection in opened:
                 self._release(connection)
 
-    def _acquire(self) -> Connection:
-        if self._idle:
-            return self._idle.pop()
-        if self._open >= self._size:
-            self._wait_for_one()
-            if self._idle:
-                return self._idle.pop()
+    def _acquire(self, site_id: int = NO_SITE) -> Connection:
+        self._permits.take(site_id)
+        try:
+            connection = self._idle.pop() if self._idle else self._connect()
+        except BaseException:
+            # Who waits next is refused at once as well, where the server is away.
+            self._permits.give(site_id)
+            raise
+        connection.site_id = site_id
+        return connection
+
+    def _connect(self) -> Connection:
         if time.monotonic() < self._broken_until:
-            # The next one that waits need not wait on: it is refused as well.
-            self._wake()
             metrics.DATABASE_REFUSED.add(1, "away")
             raise Unavailable("The database is not available right now")
         self._open += 1
@@ -274,30 +290,12 @@ class Database:
         except psycopg.OperationalError as error:
             self._broken_until = time.monotonic() + self.BREAK_S
             self._open -= 1
-            self._wake()
             metrics.DATABASE_REFUSED.add(1, "away")
             logger.warning("database connect failed: %s", error)
             raise Unavailable("The database is not available right now") from error
         except BaseException:
             self._open -= 1
-            self._wake()
             raise
-
-    def _wait_for_one(self) -> None:
-        began = time.monotonic()
-        deadline = began + self._wait_s
-        with self._free:
-            self._waiting += 1
-            try:
-                while not self._idle and self._open >= self._size:
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        metrics.DATABASE_REFUSED.add(1, "busy")
-                        raise Unavailable("Too many requests are waiting for the database")
-                    self._free.wait(left)
-            finally:
-                self._waiting -= 1
-                metrics.DATABASE_WAIT.observe(time.monotonic() - began)
 
     def sample_gauges(self) -> None:
         """Set the metrics of the pool to its present state, and add the statements run since the last call, by name, to
@@ -306,7 +304,7 @@ class Database:
         idle = len(self._idle)
         metrics.DATABASE_CONNECTIONS.set(idle, "idle")
         metrics.DATABASE_CONNECTIONS.set(self._open - idle, "busy")
-        metrics.DATABASE_WAITING.set(self._waiting)
+        metrics.DATABASE_WAITING.set(self._permits.waiting)
         for query in Query.all.values():
             if query.calls:
                 metrics.QUERY_CALLS.add(query.calls, query.name)
@@ -314,35 +312,34 @@ class Database:
                 query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, unless enough are kept."""
         if len(self._idle) >= self._most_idle:
             self._discard(connection)
             return
         self._idle.append(connection)
-        self._wake()
-
-    def _wake(self) -> None:
-        """Wake one of the requests that wait for a connection, since one is idle now or may be opened."""
-        if self._waiting:
-            with self._free:
-                self._free.notify()
+        self._permits.give(connection.site_id)
 
     def _discard(self, connection: Connection) -> None:
-        self._open -= 1
+        """Close a connection that a request held."""
         try:
-            connection.close()
+            self._close(connection)
         finally:
-            self._wake()
+            self._permits.give(connection.site_id)
+
+    def _close(self, connection: Connection) -> None:
+        self._open -= 1
+        connection.close()
 
     def _drop_idle(self) -> None:
         """Close all idle connections, after one was found dead: the others of its age are likely dead too."""
         while self._idle:
-            self._discard(self._idle.pop())
+            self._close(self._idle.pop())
 
     def retire(self) -> None:
         """Keep at most one idle connection from now on; requests may still open as many as before."""
         self._most_idle = 1
         while len(self._idle) > 1:
-            self._discard(self._idle.pop())
+            self._close(self._idle.pop())
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their requests end them."""
@@ -353,9 +350,12 @@ class Database:
         return Reader(self)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Run the with statement in a new transaction: committed on its normal exit, rolled back on an exception."""
+    def write(self, site_id: int = NO_SITE) -> Iterator[Transaction]:
+        """Run the with statement in a new transaction: committed on its normal exit, rolled back on an exception.
+        `site_id`: whose connection it takes.
+        """
         tx = Transaction(self)
+        tx.site_id = site_id
         try:
             yield tx
             tx.commit()
@@ -379,6 +379,7 @@ class Reader:
         "_database",
         "cache_trips",
         "seconds",
+        "site_id",
         "snapshot",
         "statements",
         "steps",
@@ -390,6 +391,8 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Connection | None = None
+        # Whose connection it will be.
+        self.site_id = NO_SITE
         self.statements = 0
         self.seconds = 0.0
         self.cache_trips = 0
@@ -440,7 +443,7 @@ class Reader:
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._database._acquire()
+            connection = self._connection = self._database._acquire(self.site_id)
         try:
             return self._timed(connection, query, params)
         except psycopg.Error:
@@ -530,7 +533,7 @@ class Transaction(Reader):
         """Send BEGIN, and once more over a new connection if the first one is dead. Raises Unavailable."""
         for attempt in (1, 2):
             if self._connection is None:
-                self._connection = self._database._acquire()
+                self._connection = self._database._acquire(self.site_id)
             try:
                 self._connection.command(b"BEGIN")
             except psycopg.OperationalError as error:

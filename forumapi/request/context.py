@@ -209,7 +209,7 @@ class Context:
         Gives the reader's connection back first; commits at the end of the block.
         """
         self.reader.end()  # a request holds one connection at a time
-        with self.app.database.write() as tx:
+        with self.app.database.write(self.site.id) as tx:
             yield tx
         self.reader.statements += tx.statements
         self.reader.seconds += tx.seconds

@@ -68,6 +68,7 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
             query_and_site.read_query(ctx)
             method = query_and_site.overridden(ctx, method)
             moved_to = query_and_site.find_site(app, ctx)
+            ctx.reader.site_id = ctx.site.id
             if moved_to:
                 answer = query_and_site.redirect_moved(ctx, method, moved_to)
             elif "//" in ctx.path and method in ("GET", "HEAD"):
@@ -201,7 +202,7 @@ def _write(
         idempotency.check(key)
         if not handler.takes_idempotency_key:
             raise Invalid("Idempotency-Key", "is not accepted here: this answer holds a secret")
-    with app.database.write() as tx:
+    with app.database.write(ctx.site.id) as tx:
         tx.steps = ctx.reader.steps
         ctx.reader = ctx.writer = tx
         caller.identify(app, ctx, handler, verb)

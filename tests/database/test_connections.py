@@ -342,7 +342,7 @@ def test_who_waits_for_a_connection_that_cannot_be_made_is_refused_with_it() -> 
         for thread in threads:
             thread.start()
         connecting, _ = silent.accept()
-        while pool._waiting < 2:
+        while pool._permits.waiting < 2:
             time.sleep(0.01)
         connecting.close()
         for thread in threads:

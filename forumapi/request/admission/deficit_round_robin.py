@@ -37,20 +37,21 @@ class SiteQueue:
     """Queue of one site: its members' requests, first come first served, then those of its guests, whose addresses take
     turns.
 
-    `running`: requests of the site in work. `price`: sum of those that wait; `guest_count`, `member_count`: their
-    numbers. `is_listed`: the site has its turns.
+    `running`: requests of the site in work; `guest_count`, `member_count`: numbers of those that wait. `is_listed`: the
+    site has its turns. `has_ended`: one has ended since `free_hanging` was called; `hangs`: none has for long.
     """
 
     __slots__ = (
         "deficit",
         "guest_count",
         "guests",
+        "hangs",
+        "has_ended",
         "id",
         "is_listed",
         "lanes",
         "member_count",
         "members",
-        "price",
         "running",
         "weight",
     )
@@ -60,7 +61,8 @@ class SiteQueue:
         self.weight = 1
         self.deficit = 0.0
         self.running = 0
-        self.price = 0.0
+        self.has_ended = True
+        self.hangs = False
         self.guest_count = 0
         self.member_count = 0
         self.is_listed = False
@@ -81,7 +83,7 @@ class SiteQueue:
 
 
 class DeficitRoundRobin:
-    """Scheduler of waiting requests and of those in work. `site_limit`: requests of one site in work at a time;
+    """Scheduler of waiting requests; `running`: number of those in work. `site_limit`: requests in work of one site;
     `address_limit`: those of one guest address over all sites; 0: no limit.
     """
 
@@ -102,11 +104,6 @@ class DeficitRoundRobin:
     def is_empty(self) -> bool:
         """Return True if no waiting request could begin now: there is none, or limits of site and address hold each."""
         return not (self._new or self._old)
-
-    @property
-    def weight(self) -> int:
-        """Return the sum of the weights of the sites that take turns."""
-        return sum(site.weight for ring in (self._new, self._old) for site in ring)
 
     def site(self, id: int) -> SiteQueue:
         """Return the site's queue, made if it has none; `drop` forgets it."""
@@ -129,11 +126,22 @@ class DeficitRoundRobin:
             if site.count and not site.is_listed:
                 self._list(site, self._old)
 
+    def free_hanging(self) -> None:
+        """Lift the limit of sites at it of which no request has ended since the last call, until one ends: the others
+        need not hang as well.
+        """
+        for site in self.sites.values():
+            if site.count and not site.is_listed and not site.has_ended and self._is_full(site):
+                site.hangs = True
+                self._list(site, self._old)
+            site.has_ended = False
+
     def has_room(self, site: SiteQueue, address: str) -> bool:
         """Return True if the limits of site and address let one more request begin."""
-        if self.site_limit and site.running >= self.site_limit:
-            return False
-        return not self.is_held_by_address(address)
+        return not (self._is_full(site) or self.is_held_by_address(address))
+
+    def _is_full(self, site: SiteQueue) -> bool:
+        return bool(self.site_limit) and site.running >= self.site_limit and not site.hangs
 
     def is_held_by_address(self, address: str) -> bool:
         """Return True if as many requests of the address are in work as may be; False for ""."""
@@ -151,6 +159,8 @@ class DeficitRoundRobin:
         """Count one request in work less, and let those have turns again that its limits held."""
         self.running -= 1
         site.running -= 1
+        site.has_ended = True
+        site.hangs = False
         if address:
             held = self._held[address] - 1
             if held:
@@ -170,7 +180,6 @@ class DeficitRoundRobin:
         self.sites[site.id] = site
         is_first = not site.count
         self.count += 1
-        site.price += entry.price
         if entry.is_member:
             site.member_count += 1
             site.members.append(entry)
@@ -222,7 +231,7 @@ class DeficitRoundRobin:
                 site.deficit += QUANTUM_MS * site.weight
                 self._old.append(ring.popleft())
                 continue
-            has_room = not self.site_limit or site.running < self.site_limit
+            has_room = not self._is_full(site)
             entry = self._take(site) if has_room else None
             if entry is not None:
                 site.deficit -= entry.price
@@ -265,7 +274,6 @@ class DeficitRoundRobin:
         site = entry.site
         entry.is_waiting = False
         self.count -= 1
-        site.price -= entry.price
         if entry.is_member:
             site.member_count -= 1
         else:

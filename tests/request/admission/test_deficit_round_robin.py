@@ -186,6 +186,24 @@ def test_limits_of_site_and_address_hold_back_their_own_alone() -> None:
     assert not queue._parked
 
 
+def test_a_site_whose_requests_hang_begins_others_until_one_ends() -> None:
+    queue = DeficitRoundRobin(1, 0)
+    site = queue.site(1)
+    queue.begin(site, "")
+    for _ in range(3):
+        queue.push(WaitingRequest(site, 1.0, "", False))
+    for _ in range(2):
+        assert queue.pop() is None
+        queue.free_hanging()
+    for _ in range(2):
+        assert queue.pop() is not None
+        queue.begin(site, "")
+    queue.end(site, "")
+    assert queue.pop() is None
+    queue.free_hanging()
+    assert queue.is_empty
+
+
 def test_who_waits_no_more_is_passed_over() -> None:
     play = Play(address_limit=1)
     entries = [play.ask(1, address=address) for address in ("a", "b", "a")]

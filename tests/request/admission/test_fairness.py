@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.fixtures import Server, running
+from tests.fixtures import Server, begin_server, running
 from tests.request.admission.flood import Client, Flood
 
 FLOODING = 48
@@ -76,6 +77,73 @@ def read(server: Server, site: Site, path: str, *, source: str, token: str = "")
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+@pytest.mark.wide
+def test_a_small_site_that_asks_once_in_a_while_waits_for_as_few(
+    database_url: str, make: Factory, bikes: Site, trains: Site, tmp_path: Path
+) -> None:
+    flooded, other = make.conversation(bikes), make.conversation(trains)
+    token = f"Authorization: Bearer {trains.member.token}\r\n"
+    head = f"GET {other.path} HTTP/1.1\r\nHost: {trains.host}\r\n{token}"
+    passed: list[int] = []
+    with (
+        running(database_url, tmp_path, trusted_proxies="127.0.0.1") as server,
+        Flood(server, bikes.host, flooded.path, 64, addresses=10_000) as flood,
+    ):
+        client = Client(server, head, "127.2.0.1")
+        flood.begin()
+        for _ in range(12):
+            flood.run(1.3)
+            client.ask()
+            status, before = flood.until(client)
+            assert status == 200
+            passed.append(before)
+        client.raw.close()
+    assert set(flood.statuses) == {200}
+    assert statistics.median(passed) <= 10
+
+
+def test_a_site_alone_leaves_a_connection_for_the_first_request_of_another(
+    database_url: str, make: Factory, bikes: Site, trains: Site, tmp_path: Path
+) -> None:
+    talks = [make.conversation(bikes) for _ in range(40)]
+    server = begin_server(
+        database_url, tmp_path, trusted_proxies="127.0.0.1", database_wait_ms="20000"
+    )
+    try:
+        wait_for(server, bikes)
+        with ThreadPoolExecutor(40) as pool, psycopg.connect(database_url) as locking:
+            locking.execute("LOCK TABLE comments IN ACCESS EXCLUSIVE MODE")
+            stuck = [
+                pool.submit(read, server, bikes, f"{talk.path}?limit=50", source=f"127.0.1.{n}")
+                for n, talk in enumerate(talks, 1)
+            ]
+            held = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'comments'::regclass"
+            deadline = time.monotonic() + 10
+            while locking.execute(held).fetchone() != (11,):
+                assert time.monotonic() < deadline
+            for path in ("/api/v1/site", "/api/v1/permission?microcosmId=0"):
+                token = trains.member.token
+                assert read(server, trains, path, source="127.0.0.9", token=token) == 200
+            assert not any(one.done() for one in stuck)
+            locking.rollback()
+            assert {one.result(20) for one in stuck} == {200}
+    finally:
+        server.stop()
+
+
+def wait_for(server: Server, site: Site) -> None:
+    """Wait until the server answers for the site; no other one is asked for."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            assert read(server, site, "/api/v1/site", source="127.0.0.1") == 200
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
 
 
 @pytest.mark.slow
