@@ -131,10 +131,11 @@ class Begun(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Setting of a back end, which a site's owner may set. A value of the kind "secret" is stored and never shown
-    again.
+    """Setting of a back end, which a site's owner may set. `text`: description for the owner. A value of the kind
+    "secret" is stored and never shown again; "urls" is a list of addresses.
 
-    `is_secret_destination`: secrets are sent to this URL, so that a change of it needs the secret again.
+    `is_required`: without it the back end can't be used. `is_secret_destination`: secrets are sent to this URL, so that
+    a change of it needs the secret again.
     """
 
     name: str

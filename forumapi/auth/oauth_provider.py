@@ -169,10 +169,10 @@ class OAuthProvider:
         return AuthorizationRequest(request.client, granted, request.redirect_uri)
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
-        """Issue an authorization code for the user's account to the client of `asked`; return the redirect URI with the
-        code.
+        """Issue an authorization code to the client of `asked`, for the account of the user `user_id`; return the
+        redirect URI with the code.
 
-        `query`: that of the valid request `asked`.
+        `query`: the one for which `validate` has returned `asked`.
         """
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}
@@ -181,7 +181,7 @@ class OAuthProvider:
 
     def deny(self, query: Pairs, asked: AuthorizationRequest) -> str:
         """Return the redirect URI with the error `access_denied`, for a person who has refused the request; nothing is
-        written.
+        written. `query`, `asked`: as in `grant`.
         """
         state = dict(query).get("state")
         told = [("error", "access_denied"), *([("state", state)] if state else [])]

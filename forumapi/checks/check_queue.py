@@ -212,8 +212,8 @@ class ContentCheck(NamedTuple):
         """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
         text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
 
-        What a rule has taken away, or its author deleted, was written all the same: it counts for `sites_with_text` of
-        other sites as soon as its row, with `id`, was looked at.
+        What a rule has taken away, or its author deleted, was written all the same: the text counts for
+        `sites_with_text` of other sites as soon as its row, with `id`, was looked at.
         """
         row = tx.row(
             FACTS,

@@ -58,7 +58,7 @@ class SingleFlight:
 
     def do(self, key: Hashable, tx: Waiter, work: Callable[[], T]) -> T:
         """Run `work` and return its result, or that of another request's `work` under the same key, if that began after
-        this call.
+        this call. `tx`: the request's reader, whose connection is given back before a wait.
 
         The result is shared, so nobody may change it. `work` must look into the cache first, which the computation
         before may have filled. With `tx.may_wait` False (a transaction, whose changes others don't see) `work` always

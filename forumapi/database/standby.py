@@ -67,8 +67,8 @@ _NOTHING: Final[Params] = {}
 
 
 class MinLsn(NamedTuple):
-    """Positions in the primary's log, in bytes, at the moment when the primary was asked: up to which the log was
-    `flushed` to disk, and `inserted`; with the log's timeline, and a snapshot of the same moment.
+    """Positions in the primary's log, in bytes, at the moment when the primary was asked: end of the log `flushed` to
+    disk, and of the log `inserted` in memory; with the log's timeline, and a snapshot of the same moment.
     """
 
     flushed: int

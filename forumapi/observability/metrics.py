@@ -163,7 +163,8 @@ class Shared:
 
 class _State:
     """State of the metrics of this process. `shared` None: there is no shared memory, and the process counts in memory
-    of its own.
+    of its own. `inherited`: counts that the region had when this process claimed it; `samples`: durations since the
+    last report and their number, None while nobody wants them.
     """
 
     def __init__(self) -> None:
@@ -601,7 +602,7 @@ def want_samples(wanted: bool) -> None:
 
 def take_samples() -> dict[tuple[str, Labels], tuple[list[float], int]]:
     """Return the sampled durations since the last call, by metric's name and label values, each with the number of all
-    durations; {} unless they are wanted.
+    durations; {} unless `want_samples` has asked for them.
     """
     if _state.samples is None:
         return {}

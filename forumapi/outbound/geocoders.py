@@ -78,8 +78,8 @@ def _is_place(found: Any) -> bool:
 
 
 class _City(NamedTuple):
-    """City under one of its names. Cities compare by rank: the official name before alternative ones, then
-    population.
+    """City under one of its names. `is_own_name`: `name` is the official one; `lat`, `lon`: in degrees. Cities compare
+    by rank: the official name before alternative ones, then population.
     """
 
     is_own_name: bool

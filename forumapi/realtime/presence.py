@@ -29,8 +29,8 @@ TopicKey = tuple[int, int, int]
 
 
 class _Message(msgspec.Struct):
-    """Message from one process to the others: numbers of its readers by topic, and profiles that are typing there; each
-    begins with site, item type and id.
+    """Message from the process with the random name `process` to the others. `reading`: number of its readers of each
+    topic, `typing`: ids of the profiles that are typing there; each entry begins with site, item type and id.
     """
 
     process: str

@@ -130,7 +130,7 @@ class Handler:
     requests to its address in a process, and so keeps nothing of one request.
 
     `allow`: value of the header Allow, where its order is not that of METHODS, as v1 has it; `operations`: declarations
-    of the methods, by HTTP method.
+    of the methods, by HTTP method. A subclass may set the other attributes, each described where it is defined.
     """
 
     allow: ClassVar[str] = ""

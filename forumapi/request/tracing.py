@@ -19,7 +19,9 @@ Step = tuple[str, float, float]
 
 
 class Trace:
-    """Trace of one request: its span, and the statements that its reader ran, in `steps`."""
+    """Trace of one request: its span, and in `steps` the statements that its reader ran: name, start on the clock of
+    time.perf_counter, and seconds that it took.
+    """
 
     def __init__(self, tracer: Tracer, span: Any) -> None:
         self._tracer = tracer

@@ -30,8 +30,8 @@ class AddressConnectionLimit:
         self._front_ends = FrontEnds(current.front_ends)
 
     def admit(self, addr: Any) -> str | None:
-        """Count a new connection from `addr`, a socket's peer, and return its network; return None, uncounted, if the
-        network has as many as it may.
+        """Count a new connection from `addr`, a socket's peer, and return its network, "" for one that is not counted;
+        return None, uncounted, if the network has as many as it may.
         """
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):

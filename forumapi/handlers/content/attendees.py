@@ -85,7 +85,9 @@ def _rsvp(ctx: Context, sent: AttendeeBody, profile_id: int) -> Rsvp:
 
 
 def _open_event(ctx: Context) -> Event:
-    """Return the locked event with its details. Raises Invalid if it is closed or over (C-12, content 5.5)."""
+    """Return the locked event with its details. Raises NotFound if there is none, Invalid if it is over, or closed and
+    the caller no moderator (C-12, content 5.5).
+    """
     event = item_base.required(ctx, Event)
     event.load_details(ctx.writer, ctx.site.id)
     if not event.is_open and not ctx.can & MODERATOR:

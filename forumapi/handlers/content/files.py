@@ -122,8 +122,8 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     """Determine the type of a received file; return its row to be, and the path of the bytes to store: those that were
     received, or new ones in `folder`.
 
-    A picture is made smaller if it exceeds `width` or `height` (0: no limit). Raises Invalid, code 21, for bytes that
-    claim to be a picture and are none of GIF, JPEG, PNG and WebP.
+    A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Raises
+    Invalid, code 21, for bytes that claim to be a picture and are none of GIF, JPEG, PNG and WebP.
     """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)

@@ -10,8 +10,8 @@ from forumapi.request.context import Context
 
 
 def is_possible(ctx: Context, item_type: int, kind: str) -> bool:
-    """Return True if `hold` may hide a thing of this type after an event of this `kind`, and so has to be called. Asks
-    what the process knows of the site alone.
+    """Return True if `hold` may hide a thing of this type after an event of this `kind`, and so has to be called.
+    `kind`: as in `hold`. No statement is run.
     """
     if engine.hides_at_writing(ctx.site, item_type, kind):
         return True

@@ -192,8 +192,9 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
     """Check that the caller may put an item of `item_type` into the microcosm, as a new one or by moving it (C-13,
     C-22).
 
-    Raises NotFound for a missing or deleted microcosm, Forbidden without the right to post there or if it is closed,
-    Invalid if it takes no items of that type.
+    Raises Forbidden without the right to post there, which the site's owner alone has for a missing microcosm, and for
+    a closed one unless the caller moderates it; NotFound for a missing, deleted or hidden one, Invalid if it takes no
+    items of that type.
     """
     tree = ctx.tree
     node = tree.nodes.get(microcosm_id)
@@ -217,7 +218,8 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
 def change(ctx: Context, sent: ItemBody) -> ItemChange:
     """Return the title, microcosm and edit reason of the located item after a PUT; writes nothing (content 1.3).
 
-    Members that were not sent stay as they are. Raises Invalid, Forbidden, and NotFound for a missing microcosm.
+    Members that were not sent stay as they are. Raises Invalid for a bad title or edit reason and, for another
+    microcosm than the item's, the errors of `check_place`.
     """
     item = required(ctx, Item)
     reason = edit_reason(sent.meta)
@@ -307,8 +309,8 @@ def create(
     """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes it of type,
     microcosm's id and title.
 
-    An equal item of the same author, made within minutes, is redirected to instead. Raises Invalid, Forbidden,
-    NotFound.
+    An equal item of the same author, made within minutes, is redirected to instead. Raises Invalid for a bad title, and
+    the errors of `check_place`.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text_rendering.title(

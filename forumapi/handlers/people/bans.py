@@ -126,7 +126,9 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
-    """Record in the audit, with `detail`, and in the event log that a ban of these profiles began or ended."""
+    """Record in the audit, with `detail` (keys of audit_detail_encoding.py), and in the event log that a ban of these
+    profiles began or ended.
+    """
     journal.record_many(
         ctx.writer,
         ctx.author,

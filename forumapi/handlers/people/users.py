@@ -215,9 +215,10 @@ def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
 
 
 def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
-    """Yield (line, address, flag) of each record of a CSV body; the flag is None if it is no boolean.
+    """Yield (line, address, flag) of each record of a CSV body; the flag, membership, is None for a text that is no
+    boolean. `line`: number of the record's last line.
 
-    A record with an empty address or flag is skipped (platform 4.1). Raises InvalidRows for one of fewer than two
+    A record with an empty address or flag is skipped (platform 4.1). Raises InvalidRows for a record of fewer than two
     fields.
     """
     for line, fields in sent.records():
@@ -232,8 +233,8 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the entries of a batch in its order, checked; of an address that it has twice, both. Raises
-    InvalidRows, which names every wrong entry, and Invalid for too many.
+    """Return the entries (row or line, address, membership) of a batch in its order, checked; of an address that the
+    batch has twice, both. Raises InvalidRows, which names every wrong entry, and Invalid for too many.
     """
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []

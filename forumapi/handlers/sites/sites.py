@@ -80,8 +80,8 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
 
 
 def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
-    """Check that a token with limited scopes does not set another identity provider than that in `stored` (None: a new
-    site).
+    """Check that a token with limited scopes sets no other Auth0 tenant by the body `sent` than `stored` has, the
+    site's present settings (None: a new site, with none); nothing is checked for a caller with all scopes.
 
     Raises InsufficientScope: through a provider of its own choice the token's program could sign in as the owner.
     """

@@ -23,9 +23,8 @@ _CODE = (Param("code", str, "What the mail's link carries; signed."),)
 
 
 class _Linked(NamedTuple):
-    """Statement of reasons that the code of a mail's link names, its addressee `me`, and the appeal against it.
-
-    `appeal` is None if there is none.
+    """Statement of reasons that the code of a mail's link names, and the appeal against it, None if there is none.
+    `me`: id of the profile that the statement is addressed to.
     """
 
     me: int

@@ -12,7 +12,9 @@ OUTSIDE = 0
 
 
 def find(ctx: Context) -> list[int]:
-    """Return the ids of the live microcosms that the caller moderates, and OUTSIDE for the site's owner; [] if none."""
+    """Return the ids of the live microcosms that the caller moderates and, before them, OUTSIDE for the site's owner,
+    who alone moderates what is in no microcosm; [] if none.
+    """
     ids, on_profiles = evaluator.moderated(ctx.identity.principal, ctx.tree)
     return [*([OUTSIDE] if on_profiles else []), *ids]
 
