@@ -26,8 +26,8 @@ class NewestView(View):
     where = "newcomment"
 
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
-        """Redirect to the page that shows this comment. Raises Failure. `kind` is a plural, such as
-        `conversations`.
+        """Redirect to the page that shows the comment, for the thing with the id `item`. `kind`: plural of its type,
+        such as `conversations`. Raises Failure.
         """
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
@@ -214,7 +214,9 @@ class QuoteView(View):
     """Quotation of a comment in Markdown, for the script that puts it into the form of an answer."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Answer with JSON: `markdown`, the text of `text_form.quote_of`. Raises SignInFirst for guests."""
+        """Answer with JSON: `markdown`, the text of the comment with the id `comment` as a quotation; "" if nothing is
+        left to quote, or the API refuses the comment. Raises SignInFirst for guests.
+        """
         visit.member()
         return visit.json({"markdown": quote_of(visit, comment)})
 

@@ -26,8 +26,8 @@ class ReactView(View):
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Give the reaction named in `reaction`, or take back the one named in `unreact`, and go `back_to` the page
-        before. Raises Refused without either. Raises SignInFirst for guests.
+        """Give the reaction named in `reaction`, or take back the one named in `unreact`, and redirect to the page that
+        the form was sent from. Raises Refused without either. Raises SignInFirst for guests.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")
@@ -42,8 +42,8 @@ class BookmarkView(View):
     """Setting and removal of the member's bookmark on a comment or item."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Set the bookmark if `on` is "1", else remove it, and go `back_to` the page before. Raises SignInFirst for
-        guests.
+        """Set the bookmark if `on` is "1", else remove it, and redirect to the page that the form was sent from.
+        `things`: plural of the type, such as `comments`; `item`: id. Raises SignInFirst for guests.
         """
         visit.member()
         is_on = visit.field("on") == "1"

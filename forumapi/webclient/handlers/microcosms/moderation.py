@@ -51,8 +51,8 @@ class ModerateView(View):
     """Page with all actions that the member may take on a conversation, event, poll or microcosm."""
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Show the actions. Raises Refused if there are none. `kinds`: plural of the type. Raises SignInFirst for
-        guests.
+        """Show the actions on the thing with the id `item`. `kinds`: plural of its type, such as `events`. Raises
+        Refused if the member may take none; SignInFirst for guests.
         """
         visit.member()
         return self._show(visit, kinds, item)
@@ -102,7 +102,9 @@ class ModerateCommentView(View):
     """Page with all actions that the member may take on a comment."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the actions. Raises Refused if there are none. Raises SignInFirst for guests."""
+        """Show the actions on the comment with the id `comment`. Raises Refused if the member may take none;
+        SignInFirst for guests.
+        """
         visit.member()
         return self._show(visit, comment)
 

@@ -22,7 +22,9 @@ class LiveTicketView(View):
     """Issue of a ticket by which a member's page opens one connection to the API's live stream."""
 
     def post(self, visit: Visit) -> Answer:
-        """Answer with JSON: `ticket`. Raises Refused for guests, who connect without one."""
+        """Answer with JSON: `ticket`, which is good for one connection. Raises Refused with 403 for guests, who connect
+        without a ticket.
+        """
         if not visit.session.token:
             raise Refused(403)
         found = visit.api.post("/live/tickets").data
@@ -35,7 +37,7 @@ class CountsView(View):
     """Numbers of a member's unread updates and huddles, for the bar of the page."""
 
     def get(self, visit: Visit) -> Answer:
-        """Answer with JSON: `updates` and `huddles`. Raises Refused for guests."""
+        """Answer with JSON: `updates` and `huddles`, the numbers of unread ones. Raises Refused with 403 for guests."""
         if visit.me is None:
             raise Refused(403)
         unread = visit.api.get("/updates", unread="true", limit=5)["updates"]["total"]
@@ -81,7 +83,7 @@ class NameView(View):
     """Name of a profile, for the script that shows who is writing."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Answer with JSON: `name` of the profile."""
+        """Answer with JSON: `name`, that of the profile with the id `profile`, as plain text. Raises Failure."""
         found = visit.api.get(f"/profiles/{profile}")
         return visit.send(msgspec.json.encode({"name": unescape(found["profileName"])}), JSON)
 

@@ -15,7 +15,9 @@ class ReadView(View):
     """Setting of the member's read mark on an item or microcosm."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Mark the item or microcosm as read up to now, and lead back. Raises SignInFirst for guests."""
+        """Mark the item or microcosm with the id `item` as read up to now, and redirect to the page that the form was
+        sent from. `things`: plural of the type. Raises SignInFirst for guests.
+        """
         visit.member()
         visit.api.put("/profiles/read", {"itemType": things[:-1], "itemId": item})
         return back_to(visit, things, item)

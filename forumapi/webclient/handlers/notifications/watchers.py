@@ -16,7 +16,8 @@ class FollowView(View):
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Begin to watch the thing if `on` is "1", else stop; with the field `mail`, only set if the watcher sends mail
-        ("1": yes). Go `back_to` the page before. Raises SignInFirst for guests.
+        ("1": yes). Redirect to the page that the form was sent from. `things`: plural of the type; `item`: id. Raises
+        SignInFirst for guests.
         """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}

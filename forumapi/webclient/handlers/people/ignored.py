@@ -15,8 +15,8 @@ class IgnoreView(View):
     """Start and end of ignoring an item, microcosm or profile, by the member."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Ignore the thing if `on` is "1", else stop ignoring it, and go `back_to` the page before. Raises SignInFirst
-        for guests.
+        """Ignore the thing if `on` is "1", else stop ignoring it, and redirect to the page that the form was sent from.
+        `things`: plural of the type; `item`: id. Raises SignInFirst for guests.
         """
         visit.member()
         method = "PUT" if visit.field("on") == "1" else "DELETE"

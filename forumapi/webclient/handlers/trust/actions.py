@@ -122,7 +122,7 @@ class ActionView(View):
     """Page of an action: as a plan, what it would change; once confirmed, its progress, its changes, and its undo."""
 
     def get(self, visit: Visit, action: int) -> Answer:
-        """Show the action. Raises SignInFirst for guests."""
+        """Show the action with the id `action`. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, action)
 
@@ -158,7 +158,9 @@ class ModeratePersonView(View):
     """Page of a profile for moderators: earlier actions on the person, and links to actions that can be taken."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show the page. Raises SignInFirst for guests, Refused for members who moderate nothing."""
+        """Show the page of the profile with the id `profile`. Raises SignInFirst for guests, Refused for members who
+        moderate nothing.
+        """
         me = visit.member()
         if not me["meta"]["flags"].get("moderates"):
             raise Refused(403)

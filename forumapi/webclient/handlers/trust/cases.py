@@ -50,7 +50,7 @@ class CaseView(View):
     """
 
     def get(self, visit: Visit, case: int) -> Answer:
-        """Show the case. Raises SignInFirst for guests."""
+        """Show the case with the id `case`. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, case)
 

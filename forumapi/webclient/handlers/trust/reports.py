@@ -96,7 +96,7 @@ class ReportView(View):
     """Page of one of the member's reports: a receipt, and later its outcome."""
 
     def get(self, visit: Visit, report: int) -> Answer:
-        """Show the report. Raises SignInFirst for guests."""
+        """Show the report with the id `report`. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get(f"/reports/{report}")
         return visit.page(

@@ -25,7 +25,7 @@ class StatementView(View):
     """Page of a statement of reasons: what was decided, why, on what ground, until when, and how to appeal."""
 
     def get(self, visit: Visit, statement: int) -> Answer:
-        """Show the statement. Raises SignInFirst for guests."""
+        """Show the statement with the id `statement`. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, statement)
 
@@ -65,8 +65,8 @@ class ReasonsView(View):
     """Redirect that leads an author from content that was hidden or deleted to the statement about it."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Redirect to the statement, else to the member's list of statements. `things`: plural of the type. Raises
-        SignInFirst for guests.
+        """Redirect to the statement about the thing with the id `item`; if there is none, to the member's list of
+        statements. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for guests.
         """
         visit.member()
         return visit.redirect(statement_of(visit, things, item) or "/statements/", status=302)
@@ -106,7 +106,7 @@ class AppealView(View):
     """Page of an appeal: its messages, and for a moderator the form that decides it."""
 
     def get(self, visit: Visit, appeal: int) -> Answer:
-        """Show the appeal. Raises SignInFirst for guests."""
+        """Show the appeal with the id `appeal`. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit, appeal)
 
