@@ -117,8 +117,9 @@ class NewToken(NamedTuple):
 
 
 class AccessToken(NamedTuple):
-    """Token as the operators' list shows it. `prefix`: first characters of its secret; `scopes` None: it allows all
-    that its user may do; `client_id` 0: no client made it; `site_id` 0: good on every site.
+    """Token as the operators' list shows it. `kind`: one of KINDS; `last_used` None: never; `prefix`: first characters
+    of its secret; `scopes` None: it allows all that its user may do; `client_id` 0: no client made it; `site_id` 0:
+    good on every site.
     """
 
     id: int

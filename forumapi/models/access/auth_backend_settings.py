@@ -51,7 +51,9 @@ DELETE = Query(
 
 
 class SiteAuthBackend(NamedTuple):
-    """Settings of a sign-in back end that are in force on a site. `is_own`: they are the site's, not the platform's."""
+    """Settings of a sign-in back end that are in force on a site. `is_enabled`: people may sign in by it here;
+    `is_own`: the settings are the site's, not the platform's.
+    """
 
     is_enabled: bool
     settings: Mapping[str, Any]

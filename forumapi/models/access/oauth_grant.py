@@ -247,7 +247,7 @@ class OAuthGrant(NamedTuple):
 
 
 class ClientToken(NamedTuple):
-    """Unexpired access or refresh token of a client, for introspection (RFC 7662)."""
+    """Unexpired access or refresh token of a client, for introspection (RFC 7662). `user_id`: user who consented."""
 
     scopes: list[str]
     created: datetime.datetime
@@ -277,7 +277,9 @@ class ClientToken(NamedTuple):
 
 
 class GrantedClient(NamedTuple):
-    """Grant as the person sees it who gave it. `refreshed`: time at which tokens were last issued under it."""
+    """Grant as the person sees it who gave it. `id`: the grant's; `client_id`, `client_name`: those of the client that
+    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued under it.
+    """
 
     id: int
     client_id: int

@@ -179,7 +179,9 @@ def _number(text: str) -> Any:
 
 
 class Attributes(NamedTuple):
-    """Attributes of one carrier. Before a write the caller locks the carrier's row."""
+    """Attributes of one thing, the `carrier`; nothing is read before a method is called. Before a write the caller
+    locks the carrier's row.
+    """
 
     site_id: int
     carrier: Target
@@ -194,8 +196,8 @@ class Attributes(NamedTuple):
         return tx.row(FIND, key=key, **self._key)
 
     def granted_key(self, tx: Reader, keys: Iterable[str]) -> str | None:
-        """Return the first of these keys that only the site's owner may write on this profile (P-34): `is_member`, one
-        that a criterion names, or one that the owner wrote here. None if there is none.
+        """Return the alphabetically first of these keys that only the site's owner may write on this profile (P-34):
+        `is_member`, one that a criterion names, or one that the owner wrote here. None if there is none.
         """
         key: str | None = tx.value(
             GRANTED, site_id=self.site_id, profile_id=self.carrier.item_id, keys=sorted(keys)

@@ -255,7 +255,7 @@ class Hit(NamedTuple):
 
     @property
     def parent(self) -> comment_documents.ParentLink:
-        """Return the item or profile that the comment stands on."""
+        """Return the item or profile that the comment stands on; only for the hit of a comment."""
         if self.person_id:
             return comment_documents.ParentLink(itemtypes.PROFILE, self.person_id, self.person_name)
         return comment_documents.ParentLink(self.item[1], self.item[0], self.item[4])

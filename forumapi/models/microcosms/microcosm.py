@@ -90,7 +90,7 @@ class MicrocosmColumns(NamedTuple):
 
 
 class Microcosm(NamedTuple):
-    """Microcosm in the tree of its site, whose lock lasts until the transaction ends."""
+    """Microcosm, as `node` in the `tree` of its site; the tree is locked until the transaction ends."""
 
     tree: Tree
     node: Node

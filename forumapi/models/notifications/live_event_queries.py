@@ -155,10 +155,11 @@ ThingKey = tuple[int, int, int]
 class Fact(NamedTuple):
     """Facts about a thing of an event, the same for all viewers, by which delivery is decided.
 
-    `is_deleted`, `is_moderated`: the thing itself is; `is_gone_above`: its parent, or the microcosm above, is hidden or
-    gone. `insiders`: ids of the profiles that alone may know that the thing exists; None: no such limit.
-    `is_in_own_held`: a comment whose author also wrote its item, which is moderated and is all that hides it from
-    above.
+    `target`: the thing as a target of permissions; `is_deleted`, `is_moderated`: the thing itself is; `is_gone_above`:
+    its parent, or the microcosm above, is hidden or gone; `parent_type`, `parent_id`: what the thing is on, of a
+    microcosm the one above, id 0 for none; `version`: the thing's, 0 if it has none. `insiders`: ids of the profiles
+    that alone may know that the thing exists; None: no such limit. `is_in_own_held`: a comment whose author also wrote
+    its item, which is moderated and is all that hides it from above.
     """
 
     target: Target

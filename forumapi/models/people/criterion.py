@@ -95,8 +95,8 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """Comparison of a profile's value, named by `kind`, with the one other field that is not None; by which predicate,
-    the criterion says.
+    """Comparison of a profile's value, named by `kind`, with the only one of the other fields that is not None; the
+    predicate is that of the criterion.
     """
 
     kind: str

@@ -63,8 +63,8 @@ PREVIEW = Query(
 
 
 class Preview(NamedTuple):
-    """Effect of a change of criteria on a role, one MemberChange for each side: profiles that join, profiles that
-    leave, and profiles that would join if values that they wrote themselves counted.
+    """Effect of a change of criteria on a role, one MemberChange for each side: `joins`, profiles that join, `leaves`,
+    profiles that leave, and `self_granted`, profiles that would join if values that they wrote themselves counted.
     """
 
     joins: MemberChange

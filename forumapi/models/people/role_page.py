@@ -104,7 +104,9 @@ FIND_NAMED = Query(
 
 
 class ShownRole(NamedTuple):
-    """Role as it is shown. `author` and `editor` are (profile id, version); id 0: nobody."""
+    """Role as it is shown. `author` and `editor`: (id, version) of the profiles that made it and last changed it, id 0
+    for nobody; `edited`: time of that change, None if it was never changed; `flags`: all of FLAGS, by wire name.
+    """
 
     id: int
     version: int

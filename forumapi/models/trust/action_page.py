@@ -91,12 +91,12 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 
 class ShownAction(NamedTuple):
-    """Action as moderators see it. `actor_id` 0: a rule, or an operator; `case_id` 0: on no case; `total`: number of
-    its things; `finished`: time at which all were done, None before; `undone` and `undone_by`: time at which it was
-    taken back and the profile that did it, None and 0 for nobody; `ground` to `note`: as in ActionGrounds; `place_id`,
-    `ends`: as in Action.
-    `rule_id`: the rule that acted, in its version `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the
-    item merged into, or made by a split, 0 for none; `title`: title of what a split made.
+    """Action as moderators see it. `kind`, `state`: as in Action; `actor_id` 0: a rule, or an operator; `case_id` 0: on
+    no case; `total`: number of its things; `finished`: time at which all were done, None before; `undone` and
+    `undone_by`: time at which it was taken back and the profile that did it, None and 0 for nobody; `ground` to `note`:
+    as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its version
+    `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the item merged into, or made by a split, 0 for
+    none; `title`: title of what a split made.
     """
 
     id: int

@@ -110,9 +110,10 @@ ADD_NOTE = Query(
 
 @dataclasses.dataclass
 class Case:
-    """Case, whose row is locked until the transaction ends. `item_type`, `item_id`: the thing that it is about;
-    `author_id`: the thing's author; `taken_by`: profile that has taken it, 0 for nobody at present; `appeal_id` 0: it
-    is about no appeal; `places`: microcosms, beside `microcosm_id`, that a decider must moderate.
+    """Case, whose row is locked until the transaction ends. `state`: OPEN, APPEAL for one that is about an appeal and
+    waits, or DECIDED; `item_type`, `item_id`: the thing that it is about; `author_id`: the thing's author; `taken_by`:
+    profile that has taken it, 0 for nobody at present; `appeal_id` 0: it is about no appeal; `places`: microcosms,
+    beside `microcosm_id`, that a decider must moderate.
     """
 
     id: int

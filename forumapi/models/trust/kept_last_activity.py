@@ -67,15 +67,17 @@ KEEP = Query(
 
 
 class UnhiddenComment(NamedTuple):
-    """Comment that an undo has shown; `before`: the last activity that its item had before that undo."""
+    """Comment `target` that an undo has shown; `before`: the last activity that the comment's item had before that
+    undo.
+    """
 
     target: ActionTarget
     before: datetime.datetime
 
 
 class RehiddenComment(NamedTuple):
-    """Comment that an undo has hidden while others of its item are live. `before` and `after`: the item's last activity
-    before and after the change that was undone, which was made at `applied`.
+    """Comment, on the item `item_id`, that an undo has hidden while other comments of that item are live. `before` and
+    `after`: the item's last activity before and after the change that was undone, which was made at `applied`.
     """
 
     item_id: int

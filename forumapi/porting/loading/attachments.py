@@ -148,7 +148,9 @@ class FileRefused(Exception):
 
 
 class FileStore:
-    """Store of files for an import: the site's file store, and a process of its own that examines pictures."""
+    """Store of files for an import: the file store of `config`, to which `put` writes, and a process of its own that
+    examines pictures, until `close`.
+    """
 
     def __init__(self, database: Database, config: Config) -> None:
         self._database = database

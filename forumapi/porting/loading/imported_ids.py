@@ -160,8 +160,8 @@ class ImportedThing(NamedTuple):
 class Origin(NamedTuple):
     """Source of an import into one site, a row of `import_origins`; its methods keep the ids of what came from it.
 
-    `is_resolved`: old addresses lead to what came; `stage`: how far the import is; `addresses`: those that the forum
-    had.
+    `is_resolved`: old addresses lead to what came; `stage`: how far the import is: the stream that is loaded,
+    "links", "counters", "done" or "undoing"; `addresses`: those that the forum had.
     """
 
     site_id: int

@@ -232,8 +232,8 @@ _DOMAIN: Final = "*@"
 
 
 class Difference(NamedTuple):
-    """Difference between source and import. `check`: the row of the report it belongs to; `old_id`: the thing; `told`:
-    a sentence for the operator.
+    """Difference between source and import in one value. `check`: name of the row of the report that counts it;
+    `old_id`: old id of the thing; `told`: a sentence for the operator.
     """
 
     check: str
@@ -242,7 +242,9 @@ class Difference(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """Row of the report: numbers of things of one check in the source, here, left out with a reason, and different."""
+    """Row of the report, one for each check, named `check`: how many things the `source` has, how many are `here`, how
+    many were `left_out` with a reason, and how many values are `different`.
+    """
 
     check: str
     source: int

@@ -87,7 +87,9 @@ class PhpbbText:
 
 
 class _Builder:
-    """Builder of a text tree from one text in either form. `files`: in the order by which the text numbers them."""
+    """Builder of a text tree from one text in either form, XML or escaped BBCode. `texts`: the board's converter, whose
+    `unsaid` it adds to; `files`: in the order by which the text numbers them; `is_message`: a private message.
+    """
 
     def __init__(
         self, texts: PhpbbText, files: Sequence[PostFile], is_message: bool = False

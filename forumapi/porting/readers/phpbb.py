@@ -766,7 +766,9 @@ _OWN_PAGE = re.compile(r"(?:viewtopic|viewforum|memberlist|index|download/file|a
 
 
 class _ProfileFields:
-    """Custom profile fields of the board, those that members may see."""
+    """Reader of the custom profile fields that members may see, one object for a board; the method `of` yields a
+    person's values as attributes.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
