@@ -69,7 +69,8 @@ class RedirectBackend(Backend, is_abstract=True):
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the flow, exchange the code at the provider, and return the e-mail address that the provider verified.
 
-        Raises Unauthorized, TooMany, and BadGateway if the provider fails.
+        Raises Unauthorized for an unknown flow, a wrong code or an address that is not verified, TooMany for too many
+        tries of a client address, BadGateway if the provider fails.
         """
         given = attempt.sign_in
         flow, state, code = (
@@ -94,7 +95,8 @@ class RedirectBackend(Backend, is_abstract=True):
         """Send the token request `request` (a form, with the code) to the provider; return the person's verified e-mail
         address.
 
-        `nonce`: the one that the id_token must repeat. Raises Unauthorized, BadGateway.
+        `nonce`: the one that the id_token must repeat. Raises Unauthorized if the provider refuses the code or has
+        verified no address, BadGateway if it fails.
         """
         raise NotImplementedError
 

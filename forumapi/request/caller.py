@@ -64,7 +64,8 @@ def _refuse_beyond(allowance: Allowance | None) -> None:
 
 
 def _token(ctx: Context, handler: Handler) -> str:
-    """Return the token of the request, "" for none and for a handler that ignores tokens.
+    """Return the token of the request, of the header Authorization or as `Handler.token` finds it; "" for none and for
+    a handler that ignores tokens.
 
     Raises Unauthorized for an Authorization header that is no bearer token.
     """
@@ -82,7 +83,7 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """Set `ctx.identity`, made with a profile at the first request of a user here, and `ctx.site` as this caller may
-    see it.
+    see it; without a token the identity stays a guest's.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,
     InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany, ReadOnly to a newcomer.

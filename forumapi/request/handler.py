@@ -185,7 +185,7 @@ class Handler:
     def token(self, ctx: Context) -> str:
         """Return the token of a request that has no Authorization header, "" for none: here from the query.
 
-        Raises Invalid, Unauthorized.
+        Raises Unauthorized for a text that can't be a token; an override may raise Invalid.
         """
         return shaped(ctx.query.get("access_token", ""))
 

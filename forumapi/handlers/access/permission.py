@@ -134,9 +134,10 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
-    """Return the object that the body names as a target, its type and ids checked but not looked up.
+    """Return the object that the body names as a target, its type and ids checked but not looked up; each is 0 where
+    the body names none.
 
-    `place`: prefix of the field's name in errors. Raises Invalid.
+    `place`: prefix of the field's name in errors. Raises Invalid for an unknown type or an id below 0.
     """
     ids = {"microcosmId": given(sent.microcosmId, 0), "itemId": given(sent.itemId, 0)}
     for name, id in ids.items():

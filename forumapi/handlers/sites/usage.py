@@ -30,7 +30,9 @@ MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
 
 
 def _site_of(ctx: Context) -> int:
-    """Return the id of the site that the address names, for its owner and operators. Raises Forbidden, NotFound."""
+    """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else,
+    NotFound for an unknown site.
+    """
     site = find_named(ctx)
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
         check_owner(ctx, site.id, site.owner_user_id)
@@ -39,7 +41,9 @@ def _site_of(ctx: Context) -> int:
 
 
 def _usage(ctx: Context, site_id: int) -> SiteUsage:
-    """Return the usage of a site in the time that the query names. Raises Invalid."""
+    """Return the usage of a site in the time that the query names. Raises Invalid for a bad `period` or time, and for
+    too long a time.
+    """
     period = ctx.query.get("period") or "day"
     if period not in PERIODS:
         raise Invalid("period", f"must be one of {', '.join(PERIODS)}")
@@ -53,14 +57,16 @@ def _usage(ctx: Context, site_id: int) -> SiteUsage:
 
 
 def _shown(ctx: Context, site_id: int) -> Data:
-    """Return the usage of a site that the query names, with what the site's files take now. Raises Invalid."""
+    """Return the usage of a site in the time that the query names, and the bytes that the site's files take now. Raises
+    Invalid as `_usage`.
+    """
     found = _usage(ctx, site_id).document()
     stored, _ = file.usage(ctx.reader, site_id, 0)
     return Data(dumps({**found, "storedBytes": stored}))
 
 
 def _csv(ctx: Context, site_id: int) -> RawResponse:
-    """Return the usage of a site that the query names as CSV. Raises Invalid."""
+    """Return the usage of a site in the time that the query names, as CSV. Raises Invalid as `_usage`."""
     headers = (
         ("Content-Disposition", "attachment; filename=usage.csv"),
         ("Cache-Control", "no-cache, max-age=0"),

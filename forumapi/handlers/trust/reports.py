@@ -87,10 +87,10 @@ class ReportKindBody(Body):
 
 
 def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
-    """Return the object that a body names, if reports and actions can be about its type. `field`: prefix of names in
-    errors.
+    """Return the object that a body names by the name of its type and its id; it is not looked up. `field`: prefix of
+    names in errors, such as `targets[0].`.
 
-    Raises Invalid.
+    Raises Invalid for a type that reports and actions can't be about, and for an id below 1.
     """
     kind = itemtypes.BY_NAME.get(item_type.lower())
     if kind is None or kind.id not in REPORTABLE:
