@@ -64,8 +64,8 @@ class Finding(NamedTuple):
 
 
 def examine(config: Config, show: Callable[[str], None]) -> bool:
-    """Run all checks and call `show` with a line for each result; return False if one found a problem that is no mere
-    warning.
+    """Run all checks and call `show` with a line for each result, and with another on how to mend a problem; return
+    False if a check found a problem that is no mere warning.
     """
     is_well = True
     for finding in findings(config):
@@ -414,8 +414,8 @@ def website(config: Config) -> Iterator[Finding]:
 
 
 def _website_api(config: Config, url: str) -> Finding:
-    """Check that the API trusts the website to name visitors' addresses: it then refuses the false address "?", else
-    ignores it.
+    """Check by one request that the API at `url` trusts the website to name visitors' addresses: it then refuses the
+    false address "?", else ignores it. Return the result, also if the API does not answer.
     """
     headers = {"Host": config.platform_domain, "X-Forumapi-Visitor": "?"}
     if config.webclient_front_end_secret:

@@ -63,7 +63,8 @@ def install(
     root: Path, *, upstart: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> None:
     """Install release, settings, service files and command below the folder `root`; for / also create the system user.
-    Existing settings stay. `upstart`: Upstart's jobs as well. Raises InstallError.
+    Existing settings stay. `upstart`: Upstart's jobs as well; `progress` is called with a line for each file.
+    Raises InstallError.
     """
     try:
         for one in (*_FILES, *(_UPSTART if upstart else ())):
@@ -94,8 +95,8 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """Copy the running file into the folder of releases; make it the current release if there is none. Raises
-    InstallError if this program does not run from the one file.
+    """Copy the running file into the folder of releases below `root`; make it the current release if there is none.
+    Raises InstallError if this program does not run from the one file.
     """
     file = os.environ.get("PEX", "")
     if not file:

@@ -441,7 +441,7 @@ class _ImportRun:
 
 
 class _CountedReader:
-    """Reader that passes on another reader's streams, and tells a run each document as it is read."""
+    """Reader that passes on the streams of `reader`, and calls `run.count` for each document as it is read."""
 
     def __init__(self, reader: ForumReader, run: _ImportRun) -> None:
         self._reader = reader

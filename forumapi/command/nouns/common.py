@@ -31,7 +31,7 @@ class CommandError(Exception):
 
 
 class Commands:
-    """Set of commands of a parser, to which each module's `add` adds its own."""
+    """Set of commands of `parser`, to which the function `add` of each module in nouns/ adds the module's commands."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
