@@ -119,7 +119,8 @@ class OAuthClientSettings(NamedTuple):
 
 class OAuthClient(Struct, frozen=True):
     """OAuth client of a site. `id`: its number, and `client_id` the same as a string, as the protocol has it;
-    `secret_hash`: of its secret, as `hash_secret` returns it.
+    `is_confidential`: it has a secret, else it is a public client; `secret_hash`: hash of that secret, a result of the
+    function `hash_secret`, b"" for a public client; the other fields as in OAuthClientSettings.
     """
 
     site_id: int
@@ -164,7 +165,7 @@ class OAuthClient(Struct, frozen=True):
         *,
         is_confidential: bool,
     ) -> tuple[OAuthClient, str]:
-        """Register a client; return it and its secret, "" for a public client.
+        """Register a client; return it and its secret, "" for a public client, which `is_confidential` False makes.
 
         Raises Invalid beyond the number of clients that a site may have.
         """

@@ -128,8 +128,9 @@ TOUCH = Query(
 class Huddle(Item):
     """Huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
-    A huddle exists for its participants alone, is in no microcosm, and has no flags. `participants`: profile ids that a
-    new huddle is to have beside its author; not read for a locked one.
+    A huddle exists for its participants alone, is in no microcosm, and has no flags. `is_confidential`: nobody can be
+    added to it later; `participants`: profile ids that a new huddle is to have beside its author; not read for a locked
+    one.
     """
 
     is_confidential: bool = False

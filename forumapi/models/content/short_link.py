@@ -390,8 +390,8 @@ class LinkUse(NamedTuple):
 
 
 class PlatformLink(NamedTuple):
-    """Link of the platform. `hits`: number of times it was followed; `uses`: number of comments of all sites that have
-    or had it; `is_blocked`: its domain is.
+    """Link of the platform, one object for each URL. `hits`: number of times it was followed; `uses`: number of
+    comments of all sites that have or had it; `is_blocked`: its domain is blocked.
     """
 
     link_id: int

@@ -112,14 +112,16 @@ MET: Final = f"""
 
 
 def groups(tests: str) -> str:
-    """Return the SQL table of the groups of these tests, all of one role; it is named `tests` with the suffix
-    `_groups`.
+    """Return SQL for a WITH clause: the table of the groups of the tests in the table named `tests`, all of one role.
+    It is named like that table, with the suffix `_groups`.
     """
     return f"{tests}_groups AS MATERIALIZED (SELECT DISTINCT t.or_group FROM {tests} t)"
 
 
 def meets(tests: str, attribute: str = ATTRIBUTE) -> str:
-    """Return the SQL condition that the profile `f` meets every test of one group.
+    """Return the SQL condition that the profile `f` meets every test of at least one group. The statement must have
+    the table `tests` and the table that the function `groups` makes for it; `attribute`: SQL join of the attribute `a`
+    that a test `t` names.
 
     The tests of a group are evaluated up to the first that fails.
     """

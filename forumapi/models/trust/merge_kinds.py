@@ -141,12 +141,16 @@ COMMENT_STATES = Query(
 
 
 def unfit_source(is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return the reason why an item with these flags can't be merged into another, as text; "" if it can."""
+    """Return the reason why an item with these flags can't be merged into another, as text; "" if it can. `is_merged`:
+    an earlier merge has moved its comments into another item.
+    """
     return MERGED if is_merged else DELETED if is_deleted else HIDDEN if is_hidden else ""
 
 
 def unfit_target(is_open: bool, is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return the reason why nothing can be merged into an item with these flags, as text; "" if something can."""
+    """Return the reason why nothing can be merged into an item with these flags, as text; "" if something can.
+    `is_merged`: as in `unfit_source`.
+    """
     why = unfit_source(is_deleted, is_hidden, is_merged)
     return why or ("" if is_open else "this is locked")
 
