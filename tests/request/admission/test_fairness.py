@@ -121,7 +121,7 @@ def test_a_site_alone_leaves_a_connection_for_the_first_request_of_another(
             ]
             held = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'comments'::regclass"
             deadline = time.monotonic() + 10
-            while locking.execute(held).fetchone() != (11,):
+            while locking.execute(held).fetchone() not in ((11,), (12,)):
                 assert time.monotonic() < deadline
             for path in ("/api/v1/site", "/api/v1/permission?microcosmId=0"):
                 token = trains.member.token
