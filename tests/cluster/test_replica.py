@@ -268,16 +268,6 @@ def test_every_statement_that_a_standby_may_answer_runs_on_one(scene: Scene) -> 
     assert not failed
 
 
-def test_what_shows_read_marks_waits_for_all_that_the_primary_shows() -> None:
-    careless = [
-        name
-        for name, query in Query.all.items()
-        if query.replica is Replica.ACKNOWLEDGED and "read_marks" in query.sql
-    ]
-
-    assert not careless
-
-
 # ---------------------------------------------------------------- never older than the primary
 
 

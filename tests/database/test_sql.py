@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import forumapi
-from forumapi.database.query import PLATFORM, Query
+from forumapi.database.query import PLATFORM, Query, Replica
 from forumapi.models.notifications import update_types
 from tests.database import read_conditions
 from tests.database.site_conditions import Checker
@@ -217,6 +217,16 @@ def test_a_statement_is_named_after_its_module() -> None:
                     wrong.append(f"{path.name}: {name}")
 
     assert not wrong
+
+
+def test_what_shows_read_marks_waits_for_all_that_the_primary_shows() -> None:
+    careless = [
+        name
+        for name, query in Query.all.items()
+        if query.replica is Replica.ACKNOWLEDGED and "read_marks" in query.sql
+    ]
+
+    assert not careless
 
 
 def _without_one(queries: dict[str, Query]) -> Iterator[tuple[str, str, str]]:

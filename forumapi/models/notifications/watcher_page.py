@@ -70,7 +70,7 @@ PAGE = Query(
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
       {huddle_page.PEOPLE.strip()}
      ORDER BY w.last_notified DESC NULLS FIRST, w.item_type_id, w.item_id DESC""",
-    replica=Replica.ACKNOWLEDGED,
+    replica=Replica.ALL,
 )
 _TIMES: Final = item_summary.SUMMARY_WIDTH
 _OWN: Final = _TIMES + item_summary.TIMES_WIDTH
