@@ -26,6 +26,7 @@ from forumapi.config import Config
 from forumapi.cron import erasures, file_cleanup
 from forumapi.cron.erasures import MAX_ID
 from forumapi.database.connections import Database, Transaction
+from forumapi.errors import TooSlow
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_documents
 from forumapi.models.journal import audit_log_retention
@@ -115,21 +116,28 @@ def _advance(
         if DELETED_TEXTS in days:
             with database.write() as tx:
                 batch = step(tx, site.site_id, days[DELETED_TEXTS])
-                _drop_files(tx, batch.files)
             found += batch.rows
             _forget(cache, site.site_id, batch)
             _note_gone(path, site, batch.gone)
+            _drop_files(database, batch.files)
     return found
 
 
-def _drop_files(tx: Transaction, hashes: Sequence[str]) -> None:
+def _drop_files(database: Database, hashes: Sequence[str]) -> None:
     """Delete the rows of those of the files that nobody has and no text links to; their objects are left to the job
-    `stray_objects`.
+    `stray_objects`. In a transaction of its own, since it reads the texts of all sites: where that takes too long, the
+    rows are left to the job `unused_files`.
     """
-    if hashes:
-        linked = file_cleanup.linked(tx, hashes)
-        free = [hash for hash in hashes if hash not in linked]
-        file_cleanup.drop_unused(tx, [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)])
+    if not hashes:
+        return
+    try:
+        with database.write() as tx:
+            linked = file_cleanup.linked(tx, hashes)
+            free = [hash for hash in hashes if hash not in linked]
+            unheld = [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)]
+            file_cleanup.drop_unused(tx, unheld)
+    except TooSlow:
+        logger.warning("retention: %d files are left to the job unused_files", len(hashes))
 
 
 def _forget(cache: Cache, site_id: int, batch: RemovalBatch) -> None:
@@ -243,5 +251,5 @@ def _replay(database: Database, line: PeriodsLine | GoneLine) -> int:
             for type, id, made, version in line.gone
         ]
         batch = retention_steps.remove_again(tx, line.site, gone)
-        _drop_files(tx, batch.files)
-        return batch.rows
+    _drop_files(database, batch.files)
+    return batch.rows

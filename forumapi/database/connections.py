@@ -316,8 +316,10 @@ class Database:
         if len(self._idle) >= self._most_idle:
             self._discard(connection)
             return
+        # Read before another thread can take the connection for another site.
+        site_id = connection.site_id
         self._idle.append(connection)
-        self._permits.give(connection.site_id)
+        self._permits.give(site_id)
 
     def _discard(self, connection: Connection) -> None:
         """Close a connection that a request held."""

@@ -68,7 +68,6 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
             query_and_site.read_query(ctx)
             method = query_and_site.overridden(ctx, method)
             moved_to = query_and_site.find_site(app, ctx)
-            ctx.reader.site_id = ctx.site.id
             if moved_to:
                 answer = query_and_site.redirect_moved(ctx, method, moved_to)
             elif "//" in ctx.path and method in ("GET", "HEAD"):

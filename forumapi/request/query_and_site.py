@@ -102,6 +102,7 @@ def find_site(app: Services, ctx: Context) -> str:
                 raise
             return moved_to
     ctx.site = found
+    ctx.reader.site_id = found.id
     if "HTTP_X_FORUMAPI_VISITOR" in ctx.environ:
         _believe_front_end(app, ctx)
     # The event cursor is taken before any read, so that the answer is never older than the cursor it returns.
