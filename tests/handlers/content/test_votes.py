@@ -309,7 +309,12 @@ def test_counts_are_exact_under_hundreds_of_votes_at_once(
     people = [make.person(site) for _ in range(most)]
     first, second, third = (len(range(n, most, 3)) for n in range(3))
     server = start_server(
-        database_url, tmp_path, workers="2", database_wait_ms="60000", connections_per_address="0"
+        database_url,
+        tmp_path,
+        workers="2",
+        database_wait_ms="60000",
+        queue_wait_s="60",
+        connections_per_address="0",
     )
     try:
         api = server.api()
