@@ -336,6 +336,28 @@ def test_replay_leaves_texts_that_are_alive_or_newer(
     assert api.get(chat.path, by=site.newcomer).data["title"] == "Newer"
 
 
+def test_replay_takes_the_files_of_removed_texts_too(
+    api: Api, make: Factory, site: Site, config: Config
+) -> None:
+    said = make.comment(make.conversation(site), by=site.member)
+    hash = pictures.upload(api, site.member, pictures.png(150, 150, seed=7 * site.id))
+    sent = {"fileHash": hash, "fileName": "a.png"}
+    assert api.post(f"{said.path}/attachments", sent, by=site.member).status == 302
+    delete(api, make, said, site.member, days=35)
+    ((made, version),) = make.sql(
+        "SELECT (extract(epoch FROM created) * 1000000)::bigint, version FROM comments"
+        " WHERE site_id = %(site)s AND comment_id = %(id)s",
+        site=site.id,
+        id=said.id,
+    )
+
+    line = retention.GoneLine(site=site.id, gone=[(said.type, said.id, made, version)])
+    retention.replay(make.database, config, [line])
+    assert texts(make, site)[said.id] == "[removed]"
+    assert api.get(f"/api/v1/files/{hash}.png", site=site).status == 404
+    assert make.sql("SELECT 1 FROM files WHERE file_hash = %(hash)s", hash=hash) == []
+
+
 def test_a_line_cut_off_is_ended_and_passed_over(config: Config) -> None:
     path = config.erasure_journal_path
     line = '{"site":0,"id":1,"created":"2026-12-01T00:00:00+00:00","words":"keep"}'
