@@ -53,9 +53,11 @@ class Begin(Struct):
 
 
 class Browser(NamedTuple):
-    """Browser that signs in on one of the engine's own pages.
+    """Browser that signs in. `mark`: hash of the cookie that the engine's own pages gave it or, of a client of the API,
+    of the secret that the client sent; "" without one.
 
-    `mark`: hash of its cookie; `url`: the page; `link`: secret of a mail's link that it follows, "" for none.
+    `url`: page of the engine's own on which it signs in, "" for a client; `link`: secret of a mail's link that it
+    follows, "" for none.
     """
 
     mark: str
@@ -180,9 +182,9 @@ class Backend:
     """Base class of sign-in methods. An instance is made for one request and holds no database connection between
     calls.
 
-    `kind`: form of the sign-in, by which clients choose their form. `is_listed` False: not offered as a first step.
-    `is_abstract=True` in the class statement: only a base of others, so it needs no name. `found`: all methods by name,
-    whether allowed here or not.
+    `kind`: type of the sign-in, by which clients choose the form to show. `is_listed` False: not offered as a first
+    step. `is_abstract=True` in the class statement: only a base of others, so it needs no name. `found`: all methods by
+    name, whether allowed here or not.
     """
 
     name: ClassVar[str] = ""
@@ -315,8 +317,9 @@ def begin(
 ) -> Begun:
     """Take the first step of a sign-in on `site`, by the back end that the body `given` names.
 
-    `ip`: address of the client; `request_reader`: reader of the request, to whose count of statements these are added.
-    Raises Invalid for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `begin`.
+    `ip`: address of the client; `request_reader`: reader of the request, whose count of statements grows by those run
+    here; None: nothing is counted. Raises Invalid for an unknown method, NotImplementedHere if it is off or not set up,
+    and the errors of its `begin`.
     """
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, request_reader)

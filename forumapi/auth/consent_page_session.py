@@ -43,12 +43,12 @@ END = Query(
 
 
 def new_value() -> str:
-    """Make the cookie's value for a browser that is not signed in: a random text."""
+    """Make the value of a page session's cookie for a browser that is not signed in: a random text."""
     return secrets.token_urlsafe(32)
 
 
 def is_value(text: str) -> bool:
-    """Return True if the text has the form of a cookie's value; nothing is looked up."""
+    """Return True if the text has the form of a value of a page session's cookie; nothing is looked up."""
     return _VALUE.fullmatch(text) is not None
 
 
@@ -60,8 +60,8 @@ def confine(tx: Transaction, site_id: int, secret: str) -> None:
 
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
-    """Return the identity that is signed in by the cookie's value, banned or not; None for a guest, or if the token is
-    one for the API.
+    """Return the person whom `value`, that of a page session's cookie, signs in, banned or not; None for a browser that
+    is not signed in, and if `value` is the secret of a token for the API.
     """
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
@@ -72,24 +72,26 @@ def find(tx: Reader, site_id: int, value: str) -> Identity | None:
 
 
 def end(tx: Transaction, site_id: int, value: str) -> None:
-    """Delete the token of this cookie's value; nothing happens if there is none."""
+    """Sign out: delete the token that `value`, that of a page session's cookie, is the secret of; nothing happens if
+    there is none.
+    """
     tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
 
 
 def mark(value: str) -> str:
-    """Hash a cookie's value, so that the browser can be recognised later without storing the value."""
+    """Hash the value of a page session's cookie, so that the browser can be recognised later by what is stored."""
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 
 def form_key(value: str, url: str) -> str:
-    """Return the anti-forgery value of forms on the page at `url` (path and query), for a browser with this cookie's
-    value.
+    """Return the anti-forgery value (CSRF key) of forms on the page at `url` (path and query), for the browser whose
+    page session's cookie has the value `value`.
     """
     return hmac.new(value.encode(), url.encode(), hashlib.sha256).hexdigest()
 
 
 def is_form_key(given: Any, value: str, url: str) -> bool:
-    """Return True if `given`, a form's field, is the `form_key` of this cookie's value and URL; compares in constant
+    """Return True if `given`, a form's field, is the `form_key` of the cookie's `value` and `url`; compares in constant
     time.
     """
     return isinstance(given, str) and hmac.compare_digest(

@@ -25,8 +25,8 @@ TRIES_PER_CLIENT_ADDRESS: Final = Limit("assertion-ip", 60, 3600)
 
 
 class AssertionBackend(Backend):
-    """Sign-in by the fields `Assertion` and `ClientSecret` (of an application that the operator registered), as in v1
-    (platform 3.3).
+    """Sign-in by the fields `Assertion`, in which a third party vouches for an e-mail address, and `ClientSecret`, of
+    an application that the operator registered, as in v1 (platform 3.3).
     """
 
     name = "assertion"

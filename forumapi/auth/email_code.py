@@ -282,8 +282,8 @@ _REFUSED: Final = "This code is wrong, used or expired; ask for another"
 
 
 def _client_mark(given: SignIn) -> str:
-    """Return the mark of a client's browser: a hash of the secret in the field `browser`. Raises Invalid for one too
-    short or too long.
+    """Return the mark of a client's browser: a hash of the secret in the field `browser`. Raises Invalid for a secret
+    that is missing, too short or too long.
     """
     secret = given.browser if isinstance(given.browser, str) else ""
     least, most = BROWSER_LENGTHS

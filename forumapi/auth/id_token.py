@@ -24,8 +24,8 @@ def claims(
     """Return the claims of a token, if a key of `key_sets` has signed it by one of `algorithms`. Raises one of the
     errors in REFUSED if not.
 
-    Each of `key_sets` is a function that returns a JWK set, called only if the sets before have no single key that
-    fits. `how`: further arguments of PyJWT's `decode`.
+    Each of `key_sets` is a function that returns a JWK set, called only if each set before has no key or several keys
+    that fit. `how`: further arguments of PyJWT's `decode`.
     """
     header = jwt.get_unverified_header(token)
     algorithm, kid = header.get("alg"), header.get("kid")

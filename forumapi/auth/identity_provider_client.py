@@ -125,8 +125,8 @@ _cache: Final = _Cache()
 def _object(
     out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST. `headers`: further ones; where a GET has some,
-    they carry the caller's token.
+    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST. `headers`: further ones; those of a GET carry
+    the caller's token, so that 401 and 403 refuse that token.
 
     Raises Unauthorized if the provider refuses the caller's code or token, BadGateway if it fails, refuses this client,
     or answers with anything but an object.

@@ -29,8 +29,8 @@ REFUSED: Final = (WebAuthnException, ValueError, TypeError, KeyError, IndexError
 
 
 class PasskeyChallenge(NamedTuple):
-    """Challenge of a ceremony: `challenge` is what to store until the answer comes, `public_key` the whole argument for
-    the browser's call.
+    """Challenge of a registration of or a sign-in with a passkey: `challenge` is the text to store until the answer
+    comes, `public_key` the whole argument for the browser's call.
     """
 
     challenge: str

@@ -26,7 +26,9 @@ _PATH = "/api/v1/keys"
 
 
 class ApiKeyBody(Struct):
-    """API key to make. `days`: its lifetime; 90 when absent, or fewer if tokens of the installation live shorter."""
+    """API key to make. `days`: its lifetime; when absent 90, or the longest lifetime of tokens of this installation if
+    that is shorter.
+    """
 
     name: str | UnsetType = UNSET
     scopes: list[str] | UnsetType = UNSET

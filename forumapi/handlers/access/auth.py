@@ -86,8 +86,8 @@ class AuthBeginHandler(Handler):
     def post(self, ctx: Context, sent: Begin) -> Result:
         """Begin a sign-in; the client sends the answer's `flow` once, with the last step, within ten minutes.
 
-        `location`: address of the provider's page, where the browser goes next; `publicKey`: the argument of
-        `navigator.credentials.get`, for a passkey.
+        The answer also has `location`, the address of the provider's page, where the browser goes next; or, for a
+        passkey, `publicKey`, the argument of `navigator.credentials.get`.
         """
         # Nothing is held while a provider is asked.
         ctx.end_writer()
@@ -162,8 +162,9 @@ class Auth0Handler(Handler):
     def post(self, ctx: Context, sent: Auth0Body) -> Result:
         """Exchange `Code`, or an `AccessToken` with its `TokenType`, for an access token that is good on this site.
 
-        400 while the site lacks one of its three Auth0 settings. 401 if the tenant refuses, if the tenant does not call
-        the address verified, if the access token is another client's, and for people with a second factor.
+        400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 if Auth0
+        refuses, does not call the address verified or issued `AccessToken` to another client, and for people with a
+        second factor.
         """
         tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

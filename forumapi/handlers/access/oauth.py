@@ -62,9 +62,9 @@ def provider(ctx: Context) -> OAuthProvider:
 
 
 class OAuthEndpointHandler(Handler):
-    """Base class of OAuth's endpoints for clients: no bearer token is read, and errors have OAuth's form.
+    """Base class of OAuth's endpoints for clients: no bearer token is read, and errors are JSON as OAuth has it.
 
-    `OAuthProvider` authenticates the client, by its form or HTTP Basic.
+    `OAuthProvider` authenticates the client, by an id and a secret in the body or as HTTP Basic.
     """
 
     ignores_token = True
@@ -82,10 +82,8 @@ def _ask(ctx: Context, sent: Struct, ask: Callable[[Pairs, str], OAuthAnswer]) -
 
 
 def _pairs(ctx: Context, sent: Struct) -> list[tuple[str, str]]:
-    """Return the parameters of a request as pairs of name and value: of the form in the order sent, or those of the
-    JSON object `sent`.
-
-    A parameter that the form has twice is returned twice.
+    """Return the parameters in a request's body as pairs of name and value: of a form in the order sent, a name that is
+    sent twice in two pairs; of a JSON body those of `sent`, the decoded object, without absent ones.
     """
     if ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _JSON:
         fields: dict[str, Any] = structs.asdict(sent)

@@ -157,7 +157,8 @@ class ScopesHandler(Handler):
 def _settings(ctx: Context, sent: ClientBody, before: OAuthClient | None) -> OAuthClientSettings:
     """Return the client's settings from the body; a key that is absent keeps the value that it has in `before`.
 
-    `before` None: a new client. Raises Invalid.
+    `before` None: a new client. Raises Invalid for a bad name, scope or redirect URI, and for a client with neither a
+    redirect URI nor the device flow.
     """
     uris = checked_redirect_uris(given(sent.redirectUris, before.redirect_uris if before else []))
     device_flow = given(sent.deviceFlow, before.device_flow if before else False)

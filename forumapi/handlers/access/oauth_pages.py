@@ -69,12 +69,14 @@ class PageHandler(Handler):
     purpose: ClassVar[str] = ""
 
     def targets(self, ctx: Context) -> str:
-        """Return further origins that the forms of this page may lead to, with spaces between; "" for none."""
+        """Return the origins, beside the page's own, that forms of this page may lead to (`form-action` of the page's
+        Content-Security-Policy), with spaces between; "" for none.
+        """
         return ""
 
     def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
-        """Answer with the page itself, for the signed-in person `me`, who is not banned; `cookie`: the page session's
-        secret.
+        """Answer with the page itself, for the signed-in person `me`, who is not banned. `cookie`: value of the page
+        session's cookie, by which the person is signed in.
         """
         raise NotImplementedError
 
@@ -146,7 +148,8 @@ class PageHandler(Handler):
         """Sign in the person whose e-mail address was `verified`, and redirect to `url`.
 
         A person with a second factor gets the form for its code instead, which posts to `url`. `cookie`: value of the
-        browser's cookie, which the person's token replaces; `form`: as posted, to be shown again.
+        page session's cookie as sent; the secret of the person's token takes its place. `form`: as posted, to be shown
+        again.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -170,10 +173,11 @@ class PageHandler(Handler):
         url: str = "",
     ) -> Result:
         """Answer with a form of signing in, made of `template`, which is filled from `form`, the one posted before.
-        `error`: refusal of the step before, shown as a notice and as the status; `text`: another notice.
+        `error`: refusal of the step before, shown as a notice and as the status; `text`: notice where there is no
+        error.
 
-        `cookie`: value of the browser's cookie, which the answer sets again. `url`: address that the form posts to; "":
-        the page's own.
+        `cookie`: value of the page session's cookie, which the answer sets again. `url`: address that the form posts
+        to; "": the page's own.
         """
         values = {"email": given(form.email, "")[:254]}
         if template == "email":
@@ -211,7 +215,9 @@ def _proof(form: Form) -> SignIn:
 
 
 def _name(ctx: Context) -> str:
-    """Return the name of the cookie; under TLS with the prefix `__Host-`, so that no other host can set the cookie."""
+    """Return the name of the page session's cookie; under TLS with the prefix `__Host-`, so that no other host can set
+    the cookie.
+    """
     return "__Host-oauth" if ctx.site.origin.startswith("https:") else "oauth"
 
 
@@ -221,7 +227,7 @@ def _cookie(ctx: Context) -> str:
 
 
 def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
-    """Return the header Set-Cookie that sets the cookie to `value`; "" deletes the cookie."""
+    """Return the header Set-Cookie that sets the page session's cookie to `value`; "" deletes the cookie."""
     name = _name(ctx)
     secure = name.startswith("__Host-")
     text = dump_cookie(
@@ -261,10 +267,11 @@ def _page(
     url: str = "",
     **values: Any,
 ) -> RawResponse:
-    """Answer with a page made of `template`, whose forms post to `url`; "": the page's own address.
+    """Answer with a page made of `template` and of `values`, its variables. Its forms post to `url`; "": the page's own
+    address.
 
-    `cookie`: secret of the page session, which the answer sets again. `more`: further headers. `targets`: further
-    origins that the forms may lead to, with spaces between.
+    `cookie`: value of the page session's cookie, which the answer sets again. `more`: further headers. `targets`: as
+    the method `targets` returns them.
     """
     action = url or _own_url(ctx)
     return html_answers.page(

@@ -40,10 +40,8 @@ class PermissionHandler(Handler):
     allow = "OPTIONS,HEAD,GET"
 
     def asked(self, ctx: Context) -> IdentityQuery:
-        """Return the statement that identifies the caller; it reads the item that the query names too, which saves a
-        statement.
-
-        Only for types of items that are in a microcosm: others are read by `locate`.
+        """Return the statement that identifies the caller. If the query names an item in a microcosm, the statement
+        reads that item too, which saves one; objects of other types are read by `locate`.
         """
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:
@@ -54,8 +52,8 @@ class PermissionHandler(Handler):
             return self.identity
 
     def locate(self, ctx: Context) -> Located:
-        """Find the object that the query names, with one statement unless it is the site or a microcosm; existing or
-        not.
+        """Find the object that the query names, with one statement unless it is the site or a microcosm; a missing
+        object is located too, as a target without owners.
 
         Raises Invalid for an unknown type or a bad id.
         """
@@ -177,7 +175,9 @@ def _target(ctx: Context) -> Target:
 
 
 def _id(ctx: Context, name: str) -> int:
-    """Return the id in the query parameter `name`, 0 when absent. Raises Invalid."""
+    """Return the id in the query parameter `name`, 0 when absent. Raises Invalid unless it is a whole number of 0 or
+    more.
+    """
     text = ctx.query.get(name, "")
     if not text:
         return 0

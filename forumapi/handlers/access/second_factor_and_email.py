@@ -123,8 +123,8 @@ class RecoveryCodesHandler(Handler):
 def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     """Count a try of the caller's second factor, and commit the count, so that a wrong code counts too.
 
-    Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany, and
-    Forbidden for a token with limited scopes.
+    Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany after too
+    many tries, and Forbidden for a token with limited scopes.
     """
     user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
@@ -248,8 +248,8 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
 def notify(
     ctx: Context, owner: UnlimitedTokenUser, text: str, tx: Transaction | None = None
 ) -> None:
-    """Queue a mail with the subject `text` to the owner of an account, if mail is configured, so that a change by
-    somebody else is noticed.
+    """Queue a mail to the owner of an account, if mail is configured, so that a change by somebody else is noticed.
+    `text`: what has changed, in words: the mail's subject, which its body repeats.
 
     `tx`: transaction of the change; None: the request's.
     """

@@ -17,9 +17,8 @@ _PATH = "/api/v1/sessions"
 
 
 class SessionsHandler(Handler):
-    """The caller's sessions: devices that are signed in.
-
-    Sessions confined to this site and, if the token of the request is good on all sites, the sessions that are so too.
+    """The caller's sessions, each a device that is signed in: those that are good on this site alone and, if the token
+    of the request is good on all sites, those that are good on all sites.
     """
 
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
@@ -33,7 +32,7 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End the caller's sessions as GET lists them, with `others` all but that of this request.
+        """End the caller's sessions that GET lists; if the query has `others`, all but the session of this request.
 
         Each is refused from its next request on.
         """

@@ -37,7 +37,9 @@ class AuthMethodsHandler(Handler):
 
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
-        """The methods that are enabled and fully configured: `method` (the name to send), `title` to show, `kind`."""
+        """The methods that are enabled and fully configured: `method` (the name to send), `title` to show, and `kind`,
+        the form of the sign-in, such as `code` or `redirect`.
+        """
         shown = [
             {
                 "method": method.backend.name,
@@ -51,7 +53,9 @@ class AuthMethodsHandler(Handler):
 
 
 def _shown(method: State) -> dict[str, Any]:
-    """Return a sign-in method as a dict for the site's owner; secrets are named but their values left out."""
+    """Return a sign-in method as a dict for the site's owner. Of its settings only the site's own are in there, not the
+    platform's; of secrets only the names of those that are set.
+    """
     fields = method.backend.settings
     # The platform's own settings are none of the owner's business.
     settings = method.settings if method.is_own else {}

@@ -58,10 +58,10 @@ def _attributes(ctx: Context) -> Attributes:
 
 
 def _check_keys(ctx: Context, keys: Iterable[str]) -> None:
-    """Check that the caller may write these keys of the carrier.
+    """Check that the caller may write the attributes with these keys on the carrier in the address.
 
-    Raises Forbidden on a profile, unless the caller is the site's owner, for `is_member`, for keys that criteria of
-    roles test, and for keys that the owner wrote there (P-34).
+    Raises Forbidden on a profile, unless the caller is the site's owner, for the key `is_member`, for keys that
+    criteria of roles test, and for keys that the owner wrote there (P-34).
     """
     if ctx.args["item"].type != itemtypes.PROFILE or ctx.can & SITE_OWNER:
         return

@@ -19,8 +19,8 @@ _MEDIA: Final = "text/calendar; charset=utf-8"
 
 
 def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
-    """Answer with a calendar of the title `name` that holds the events in `rows`, rows as the module `calendar` reads
-    them; its entity tag is set, for 304.
+    """Answer with a calendar of the title `name` that holds the events in `rows`, as functions of
+    models/content/calendar.py return them; with an entity tag, for 304.
     """
     site, named = ctx.site, ctx.args["item"]
     entries = [calendar.entry(row, site.page, site.host) for row in rows]

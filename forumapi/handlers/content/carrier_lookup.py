@@ -11,7 +11,9 @@ from forumapi.request.context import Context, Located
 
 
 class LocatedCarrier(Located):
-    """Carrier that an address names. `place.exists` is False if there is nothing of that type and id."""
+    """Carrier that an address names. `place`: its target of permission and its state; `place.exists` is False if there
+    is nothing of that type and id, or nothing that the caller may know of.
+    """
 
     __slots__ = ("place",)
 

@@ -102,8 +102,10 @@ def locate_for_writing(ctx: Context) -> LockedComment:
 
 
 def _is_hidden(ctx: Context, parent: CommentParent, *, but_held_of: int = 0) -> bool:
-    """Return True if the item `parent`, or its microcosm or one above it, is hidden; False for profiles. A held item of
-    the profile `but_held_of` does not count as hidden itself.
+    """Return True if the item `parent`, or its microcosm or one above it, is hidden; False for profiles.
+
+    `but_held_of`: id of a profile, 0 for none; an item by that profile that is moderated but not deleted does not count
+    as hidden itself.
     """
     if parent.item is None:
         return False

@@ -65,9 +65,10 @@ class FilesHandler(Handler):
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
         """Receive the files of the body, check them, and put them into the store; `ctx.body` is then a list of `File`.
+        Their rows are inserted inside the block, at whose end the local copies are removed.
 
-        This is before the transaction that inserts their rows. Raises Forbidden for guests, Invalid for a body that is
-        no form or a false picture, TooLarge beyond a limit or quota.
+        Raises Forbidden for guests, Invalid for a body that is no form or a false picture, TooLarge beyond a limit or
+        quota.
         """
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
@@ -109,7 +110,7 @@ class FilesHandler(Handler):
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
         """Answer to a repeated idempotency key by storing the same files again, which changes nothing.
 
-        The first answer, a list of files, is not kept.
+        The first answer, a list of files, is not kept: `done` lacks it.
         """
         return self.post(ctx)
 
@@ -244,7 +245,8 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated avatar of a profile that uploaded none, in the size of the query, never enlarged.
+    """Answer with the generated avatar of a profile that uploaded none, in the size that the query asks for, but never
+    larger than it is made.
 
     Raises Invalid for a size that is not offered.
     """

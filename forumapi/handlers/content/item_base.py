@@ -192,9 +192,9 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
     """Check that the caller may put an item of `item_type` into the microcosm, as a new one or by moving it (C-13,
     C-22).
 
-    Raises Forbidden without the right to post there, which the site's owner alone has for a missing microcosm, and for
-    a closed one unless the caller moderates it; NotFound for a missing, deleted or hidden one, Invalid if it takes no
-    items of that type.
+    Raises Forbidden without the right to post there, and for a closed microcosm unless the caller moderates it;
+    NotFound for a deleted or hidden one; Invalid if it takes no items of that type. For a missing microcosm it is
+    NotFound for the site's owner, Forbidden for others.
     """
     tree = ctx.tree
     node = tree.nodes.get(microcosm_id)
@@ -279,8 +279,8 @@ class ItemHandler(Handler):
 
 
 class ItemsHandler(Handler):
-    """Base class of handlers of all items of `item_type` on a site: permission is asked for in the microcosm of a new
-    item, else in the root.
+    """Base class of handlers of all items of `item_type` on a site. A write asks for permission on the microcosm that
+    its body names, a read on the site's root microcosm.
 
     A subclass adds `get` and `post`.
     """
@@ -306,8 +306,8 @@ class ItemsHandler(Handler):
 def create(
     ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
 ) -> Found:
-    """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes it of type,
-    microcosm's id and title.
+    """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes the item, from its
+    type, its microcosm's id and its title.
 
     An equal item of the same author, made within minutes, is redirected to instead. Raises Invalid for a bad title, and
     the errors of `check_place`.
@@ -328,8 +328,11 @@ def create(
 
 
 class Listing(NamedTuple):
-    """Statements of one list of items: `rows` reads a page of summaries, `total` counts the whole list. Both get
-    site_id, item_type, `readable`, `ignored` and `ignored_people` (ids) and `me`; `rows` also limit and offset.
+    """Statements of one list of items: `rows` reads a page of summaries, `total` counts the whole list.
+
+    Parameters of both: site_id, item_type, `readable` (ids of the microcosms to list from), `ignored` (ids of items
+    that the caller ignores), `ignored_people` (ids of profiles) and `me` (id of the caller's profile); of `rows` also
+    limit and offset.
     """
 
     rows: Query
@@ -341,7 +344,8 @@ ALL: Final = Listing(item_summary.LIST, item_summary.COUNT)
 
 
 def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -> Result:
-    """Answer with a page of the items of `item_type` that `listing` selects, under the key `key` (content 3.6).
+    """Answer with a page of the items of `item_type` that `listing` selects (content 3.6). `key`: name of the list in
+    the answer's data.
 
     Only items that the caller may read and does not ignore; with `microcosmId` in the query, only those of that
     microcosm. A microcosm that the caller may not read gives an empty list, like one that does not exist.

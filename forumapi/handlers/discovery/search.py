@@ -132,11 +132,11 @@ class SearchHandler(Handler):
 def _stamp(
     ctx: Context, who: Viewer, document: dict[str, Any], found: SearchResult, rest: search.More
 ) -> Any:
-    """Return the stamp of a page of results, for `Page`: all that its bytes depend on but the time that the search
-    took.
+    """Return the `stamp` of a page of results, as `Page` takes it: all that the answer's bytes depend on but the time
+    that the search took.
 
-    `document`: the members of the answer that repeat what was asked; `found`: the results; `rest`: what was read for
-    them besides.
+    `who`: the caller, who sees the page; `document`: the members of the answer that repeat what was asked; `found`: the
+    results; `rest`: what was read for the results besides.
     """
     return (
         document,

@@ -146,8 +146,8 @@ def _visibility(sent: MicrocosmBody) -> str | None:
 
 
 def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
-    """Return the ids of the item types that the body names, as sent, without repetitions and unknown names; None if
-    the key is absent.
+    """Return the ids of the item types that the body names, in the order sent, without repetitions and unknown names;
+    None if the key is absent.
     """
     if isinstance(sent.itemTypes, UnsetType):
         return None
@@ -156,7 +156,9 @@ def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
 
 
 def _logo_url(sent: MicrocosmBody) -> str | None:
-    """Return the address of the logo that the body sets: None leaves it as it is, "" removes it. Raises Invalid."""
+    """Return the address of the logo that the body sets: None leaves the logo as it is, "" removes it. Raises Invalid
+    for an unsuitable address.
+    """
     if body.given(sent.removeLogo, False):
         return ""
     url = body.given(sent.logoUrl, "").strip()
@@ -169,7 +171,8 @@ def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int
     """Check that a microcosm may be put below `parent_id` (C-17), and return `parent_id`.
 
     `moved`: the microcosm that is moved there; None for a new one. Raises Forbidden if the caller may not create there,
-    Invalid for a parent that is missing, takes no microcosms or is below `moved`.
+    Invalid for a parent that is missing, hidden or not readable to the caller, takes no microcosms, or is `moved` or
+    below it.
     """
     parent = tree.nodes.get(parent_id)
     if parent is not None:
@@ -300,7 +303,8 @@ class MicrocosmHandler(Handler):
 def _lock(ctx: Context) -> Microcosm:
     """Lock the site's tree until the transaction ends, and return the located microcosm as it is then.
 
-    Raises PreconditionFailed: If-Match is checked again, since it was checked before the lock.
+    Raises NotFound if it is gone, PreconditionFailed if it has another version than If-Match names: that was checked
+    before the lock too.
     """
     microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")
@@ -310,7 +314,8 @@ def _lock(ctx: Context) -> Microcosm:
 
 
 def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
-    """Return the columns that the body changes, None for keys that are absent. Raises Invalid.
+    """Return the columns that the body changes, None for keys that are absent. Raises Invalid for a bad title,
+    description or address of the logo.
 
     `now`: the present title, which is accepted as it is even if it is too long.
     """

@@ -196,7 +196,8 @@ def _limit_key(ctx: Context) -> int | str:
 
 
 def _wanted(ctx: Context) -> tuple[list[Follow], str]:
-    """Return the topics that the query names, and the cursor of Last-Event-ID or else of the query, "" for none.
+    """Return the topics that the query names, each with the query's `documents`; and the cursor of Last-Event-ID or
+    else of the query, "" for none.
 
     Raises Invalid for a bad or missing topic, Forbidden for a topic that the caller may not follow.
     """
@@ -322,7 +323,9 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """Return the name of a stream, to which a ticket can be bound: its topics, sorted, then `documents` or `events`."""
+    """Return the name of a stream, to which a ticket can be bound: its topics, sorted, then `documents` or `events`.
+    `documents`: the stream's events come with the things that they are about.
+    """
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 
 

@@ -113,8 +113,9 @@ def _follow(
 ) -> None:
     """Insert the caller's watchers of `things`; those that are followed already stay as they are.
 
-    `seeds`: for each of `things`, the type of update whose preference decides on mail. `place`: name of the list in
-    errors, "" for a single object. Raises NotFound for an object that the caller may not read (W-02).
+    `seeds`: for each of `things`, in the same order, the number of the type of update whose preference decides on mail.
+    `place`: name of the list in errors, "" for a single object. Raises NotFound for an object that the caller may not
+    read (W-02).
     """
     tx, site_id, principal = ctx.writer, ctx.site.id, ctx.identity.principal
     # All people together are readable to everybody.
@@ -183,8 +184,8 @@ class WatchersHandler(Handler):
         return self.post(ctx, sent)
 
     def replay(self, ctx: Context, done: Finished) -> Result:
-        """Answer with true if mail is sent about the object now; writes nothing, so that an object unfollowed since
-        stays so.
+        """Answer to a repeated idempotency key: true if mail is sent about the object now. Writes nothing, so that an
+        object unfollowed since stays so.
         """
         sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
         thing = _named(sent.itemType, sent.itemId)

@@ -39,7 +39,9 @@ AS_GUEST: Final = "guest"
 
 
 class WebhookBody(Struct):
-    """Webhook as the site's owner sends it. `actAs`: `me`, it is sent what the caller may read, or `guest`."""
+    """Webhook as the site's owner sends it. `actAs`: `me`, the webhook is sent what the caller may read; or `guest`,
+    what guests may read. `documents`: its events come with the things that they are about.
+    """
 
     name: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
@@ -106,10 +108,10 @@ class WebhookHandler(Handler):
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Change the webhook; keys that are not sent stay. `enabled` true starts one again that was switched off.
+        """Change the webhook; keys that are not sent stay. `enabled` true starts a webhook again that was switched off.
 
-        Unless it acts as a guest, it is sent from now on what the caller may read, who may be another owner than
-        before.
+        Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
+        registered it.
         """
         before = _find(ctx)
         url = _settings(ctx, sent, before).url
@@ -256,7 +258,8 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
 def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> WebhookSettings:
     """Return a webhook's settings from the body; a key that is absent keeps the value that it has in `before`.
 
-    `before` None: a new webhook. Raises Invalid, and InsufficientScope for types that the caller's token may not read.
+    `before` None: a new webhook. Raises Invalid for a bad value, and InsufficientScope for types of things that the
+    caller's token may not read.
     """
     name = short_text_cleaning.sentence(
         given(sent.name, before.name if before else ""), quiet=False
@@ -290,7 +293,7 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
 
 
 def _check_scopes(ctx: Context, types: list[int]) -> None:
-    """Check that the caller's token has the scopes to read objects of these types. Raises InsufficientScope."""
+    """Check that the caller's token has the scopes to read objects of these item types. Raises InsufficientScope."""
     granted = ctx.identity.scopes
     if granted is not None:
         for scope in reading_scopes(types):

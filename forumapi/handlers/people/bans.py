@@ -126,8 +126,8 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
-    """Record in the audit, with `detail` (keys of audit_detail_encoding.py), and in the event log that a ban of these
-    profiles began or ended.
+    """Record in the audit and in the event log that a ban of these profiles began or ended. `detail`: what the audit
+    says of it, with keys of audit_detail_encoding.py: `verb`, `ban` or `lift`, and for a ban `reason` and `note`.
     """
     journal.record_many(
         ctx.writer,

@@ -50,8 +50,8 @@ class CriterionName(roles.NamedBody):
 def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Criterion:
     """Make a criterion of the body; a key that is absent keeps the value that it has in `now`.
 
-    `now` None: a new criterion. Raises Invalid, and Forbidden for a criterion on e-mail addresses unless the caller is
-    the site's owner, since its members would disclose the addresses.
+    `now` None: a new criterion. Raises Invalid for a bad or missing value; and Forbidden for a criterion on e-mail
+    addresses unless the caller is the site's owner, since the role's members would disclose the addresses.
     """
     column = given(sent.profileColumn, now.column if now else "")
     key = given(sent.attrKey, now.key if now else "")
@@ -76,7 +76,8 @@ def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
     it.
 
     `selfGranted` in the answer: those who would join by a value that they can set themselves. `replaced`: id of the
-    criterion that `new` would replace, 0 for none. Raises Invalid with an idempotency key, NotFound for a missing role.
+    criterion that `new` would replace, 0 for none. Raises Invalid for a request with an idempotency key, NotFound for a
+    missing role.
     """
     if "HTTP_IDEMPOTENCY_KEY" in ctx.environ:
         raise Invalid("Idempotency-Key", "is not accepted with dryRun, which writes nothing")
@@ -129,7 +130,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Add a criterion to the role; its members are recomputed."""
+        """Add a criterion to the role, whose members are then recomputed."""
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)

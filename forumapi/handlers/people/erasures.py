@@ -33,8 +33,8 @@ WORDS: Final = (
 def request(ctx: Context) -> Result:
     """Request the erasure of the profile in the address; answer with the request.
 
-    The query's `words` says what becomes of its texts. Raises Forbidden unless it is the caller's profile, with a
-    sign-in within the last ten minutes.
+    The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, that is erased
+    too. Raises Forbidden unless it is the caller's profile, with a sign-in within the last ten minutes.
     """
     check_own(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -47,8 +47,8 @@ def request(ctx: Context) -> Result:
 def request_account(ctx: Context) -> Result:
     """Request the erasure of the user in the address, with all profiles; answer with the request.
 
-    The query's `words` says what becomes of their texts. Raises Forbidden unless it is the caller's user, with a
-    sign-in within the last ten minutes.
+    The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, that is
+    erased too. Raises Forbidden unless it is the caller's user, with a sign-in within the last ten minutes.
     """
     _check_own_account(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -75,8 +75,9 @@ def check_own(ctx: Context) -> None:
 
 
 def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
-    """Record a request of erasure in the audit, and queue a mail with the subject `text` to the person concerned, since
-    somebody else may have made the request with the person's session.
+    """Record a request of erasure in the audit, and queue a mail to the person concerned, since somebody else may have
+    made the request with the person's session. `text`: what is going to be erased, in words: the mail's subject, which
+    its body repeats.
     """
     journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):

@@ -156,8 +156,8 @@ class ProfileHandler(Handler):
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
-        """Find the profile in the address; a write locks its row. A profile that does not exist is located without
-        an owner. Raises Forbidden on the platform's host for any profile but the caller's own.
+        """Find the profile in the address; a write locks its row. A profile that does not exist is located too, as a
+        target without owners. Raises Forbidden on the platform's host for any profile but the caller's own.
         """
         id = ctx.args["item"].id
         if ctx.site.is_root and id != ctx.identity.profile_id:
@@ -220,12 +220,16 @@ def _locked(ctx: Context) -> Profile:
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:
-    """Return the reserved names in lower case, without `current`, which a profile that has it may keep."""
+    """Return the profile names that the installation reserves (`reserved_profile_names`), in lower case. Without
+    `current`, the present name of the profile that is renamed, which may stay.
+    """
     return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
 
 
 def show(ctx: Context, detail: ProfileDetail) -> Page:
-    """Answer with the profile `detail`, with the private parts that the caller may see."""
+    """Answer with the profile `detail`; with its private parts, such as the e-mail address, for the profile itself and
+    the site's owner alone.
+    """
     is_self = bool(detail.id) and detail.id == ctx.identity.profile_id
     if not ctx.identity.principal.sees_huddles:
         detail = detail._replace(unread_huddles=0)

@@ -88,10 +88,9 @@ def find(ctx: Context) -> ShownRole:
 
 def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
     """Lock the site's roles until the transaction ends, and check again, with them locked, that the caller may manage
-    these roles.
+    the roles in the address: raises Forbidden if not, NotFound if the microcosm is gone.
 
-    `moves_rights`: the rights that a role gives may change, so that the tree gets another `acl_version`. Raises
-    Forbidden, NotFound.
+    `moves_rights`: the rights that a role gives may change, so that the tree gets another `acl_version`.
     """
     site_id, identity = ctx.site.id, ctx.identity
     tree = ctx.tree
@@ -110,7 +109,8 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
 def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
     """Lock the site's roles and the role in the address, which is returned; `moves_rights` as for `_lock_roles`.
 
-    Raises Forbidden, NotFound, and PreconditionFailed if If-Match names another version.
+    Raises the errors of `_lock_roles`, NotFound for a missing role, and PreconditionFailed if If-Match names another
+    version.
     """
     _lock_roles(ctx, moves_rights=moves_rights)
     found = known(Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")

@@ -51,7 +51,9 @@ class UserBody(Struct):
 
 
 class MemberBody(Struct):
-    """Entry of a batch: a user to add to the site. `isMember`: give membership, or take it away."""
+    """Entry of a batch: a user to add to the site. `isMember`: true sets the flag `member` of the user's profile, false
+    takes it away.
+    """
 
     email: str | UnsetType = UNSET
     isMember: bool | UnsetType = UNSET
@@ -145,16 +147,18 @@ def _only_oneself(ctx: Context) -> None:
 
 
 class UsersBatchHandler(Handler):
-    """Adding of many users with their membership, as JSON or CSV: all entries of a batch or none (P-28)."""
+    """Adding of many users with the flag `member` of their profiles, as JSON or CSV: all entries of a batch or none
+    (P-28).
+    """
 
     also_reads: ClassVar = {"POST": ("text/csv",)}
     also_answers: ClassVar = {"POST": (501,)}
 
     def receive(self, ctx: Context) -> bool:
-        """Parse a CSV body while it arrives, without a database connection, into the entries; return False for another
-        type.
+        """Parse a CSV body while it arrives, without a database connection, set `ctx.body` to its checked entries, and
+        return True; False for a body of another type, which is not read.
 
-        Raises InvalidRows, Invalid, TooLarge.
+        Raises InvalidRows for wrong entries, Invalid for too many or a malformed body, TooLarge.
         """
         kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "text/csv":
@@ -174,7 +178,7 @@ class UsersBatchHandler(Handler):
         ),
     )
     def post(self, ctx: Context, sent: list[MemberBody] | list[MemberRow]) -> Result:
-        """Add up to 10,000 users and set their membership; the same batch again changes nothing.
+        """Add up to 10,000 users and set the flag `member` of their profiles; the same batch again changes nothing.
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several entries for one person
         the last counts. If an entry is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
@@ -215,8 +219,8 @@ def _json_entries(sent: Iterable[MemberBody]) -> Iterable[_Entry]:
 
 
 def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
-    """Yield (line, address, flag) of each record of a CSV body; the flag, membership, is None for a text that is no
-    boolean. `line`: number of the record's last line.
+    """Yield (line, address, `member`) of each record of a CSV body; `member` is None for a text that is no boolean.
+    `line`: number of the record's last line.
 
     A record with an empty address or flag is skipped (platform 4.1). Raises InvalidRows for a record of fewer than two
     fields.
@@ -233,8 +237,8 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the entries (row or line, address, membership) of a batch in its order, checked; of an address that the
-    batch has twice, both. Raises InvalidRows, which names every wrong entry, and Invalid for too many.
+    """Return the entries (row of JSON or line of CSV, address, flag `member`) of a batch in its order, checked; of an
+    address that the batch has twice, both. Raises InvalidRows, which names every wrong entry, and Invalid for too many.
     """
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []

@@ -35,8 +35,8 @@ class WhoamiHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's profile, with e-mail address, whether they are a member of this site, and their number of unread
-        huddles.
+        """The caller's profile, with e-mail address, number of unread huddles and, if the site's owner has set it, the
+        flag `member`.
         """
         shown = profiles.show(ctx, ProfileDetail.of(ctx.identity.more))
         return self._with_site(ctx, shown) if ctx.flag("site") else shown

@@ -85,8 +85,8 @@ class OwnAuditHandler(Handler):
 
 
 def _filter(ctx: Context) -> EntryFilter:
-    """Return the filter that the query asks for. Raises Invalid for an unknown type, or one of `itemType` and `itemId`
-    alone.
+    """Return the filter that the query asks for: by profiles (`actor`, `subject`), by one object and by time. Raises
+    Invalid for an unknown type, or one of `itemType` and `itemId` alone.
     """
     name, item_id = ctx.query.get("itemType", ""), ctx.number("itemId")
     item = ItemRef(0, 0)

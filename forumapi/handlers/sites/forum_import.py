@@ -88,12 +88,13 @@ class SiteImportHandler(SiteSettingHandler):
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """Receive the dump, and put it into the store; `ctx.body` is then an `ImportRequest`.
+        """Receive the dump, and put it into the store; `ctx.body` is then an `ImportRequest`, whose row is inserted
+        inside the block.
 
-        This is before the transaction that inserts its row. What can be refused without the body is refused before any
-        of it is read, the rest before the dump goes into the store. Each request that is read counts to PER_DAY, and
-        each code of the second factor as a try. Raises Forbidden for all but the owner, freshly signed in, Conflict
-        while a task is under way, TooMany, Invalid, TooLarge.
+        What can be refused without the body is refused before any of it is read, the rest before the dump goes into the
+        store. Each request that is read counts to PER_DAY, and each code of the second factor as a try. Raises
+        Forbidden for all but the owner, freshly signed in, Conflict while a task is under way, TooMany, Invalid,
+        TooLarge.
         """
         ctx.located = Located(Target(itemtypes.SITE, ctx.site.id))
         permission.permit(ctx, OWNER)
@@ -226,8 +227,8 @@ def _quota(ctx: Context) -> Quota:
 
 
 def _check_room(ctx: Context, tx: Reader, size: int) -> None:
-    """Check that an upload of `size` bytes may take the place of the site's earlier one. Raises Conflict while a task
-    is under way, TooLarge beyond the site's quota.
+    """Check, by what `tx` reads, that an upload of `size` bytes may take the place of the site's earlier one. Raises
+    Conflict while a task is under way, TooLarge beyond the site's quota.
     """
     found = SiteImport.find(tx, ctx.site.id)
     if found is not None and found.is_underway:
@@ -242,8 +243,9 @@ def _underway() -> Conflict:
 
 
 def _request(fields: dict[str, list[str]], object: str, size: int) -> ImportRequest:
-    """Return the import that the fields of a form ask for. `object`, `size`: name in the store and bytes of the
-    uploaded dump. Raises Invalid.
+    """Return the import that the fields of a form ask for; `fields`: the values sent, by name. `object`, `size`: name
+    in the store and bytes of the uploaded dump. Raises Invalid for an unknown product, a bad address or a text that is
+    too long.
     """
 
     def one(name: str, most: int) -> str:
@@ -272,8 +274,8 @@ def _request(fields: dict[str, list[str]], object: str, size: int) -> ImportRequ
 
 
 def _listed(fields: dict[str, list[str]], name: str, most: int) -> Sequence[str]:
-    """Return the values of the field `name`, which may be there several times, without empty ones, in the order sent.
-    Raises Invalid for too many, and for one of more than `most` characters.
+    """Return the values in `fields` of the form's field `name`, which may be there several times, without empty ones,
+    in the order sent. Raises Invalid for too many, and for one of more than `most` characters.
     """
     values = [value for sent in fields.get(name, []) if (value := sent.strip())]
     if len(values) > _MAX_LISTED:

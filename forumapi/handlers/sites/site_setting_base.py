@@ -11,7 +11,7 @@ from forumapi.request.handler import Handler
 
 
 class LocatedSite(Located):
-    """Site that a write locked. `locked`: its row."""
+    """Site that a write found and locked. `locked`: its row."""
 
     __slots__ = ("locked",)
 
@@ -19,7 +19,7 @@ class LocatedSite(Located):
 
 
 def located(locked: LockedSite) -> LocatedSite:
-    """Return what permission on the locked site is asked of."""
+    """Return the locked row as the site that a handler has located, for the check of permission."""
     located = LocatedSite(
         Target(itemtypes.SITE, locked.site_id, 0, (locked.owned_by,)), version=locked.version
     )

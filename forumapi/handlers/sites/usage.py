@@ -41,8 +41,8 @@ def _site_of(ctx: Context) -> int:
 
 
 def _usage(ctx: Context, site_id: int) -> SiteUsage:
-    """Return the usage of a site in the time that the query names. Raises Invalid for a bad `period` or time, and for
-    too long a time.
+    """Return the usage of a site between `since` and `until` of the query, by its `period`. Raises Invalid for a bad
+    `period` or time, and for too long a time.
     """
     period = ctx.query.get("period") or "day"
     if period not in PERIODS:
@@ -57,8 +57,8 @@ def _usage(ctx: Context, site_id: int) -> SiteUsage:
 
 
 def _shown(ctx: Context, site_id: int) -> Data:
-    """Return the usage of a site in the time that the query names, and the bytes that the site's files take now. Raises
-    Invalid as `_usage`.
+    """Return the usage of a site between `since` and `until` of the query, and the bytes that the site's files take
+    now. Raises Invalid as `_usage`.
     """
     found = _usage(ctx, site_id).document()
     stored, _ = file.usage(ctx.reader, site_id, 0)
@@ -66,7 +66,7 @@ def _shown(ctx: Context, site_id: int) -> Data:
 
 
 def _csv(ctx: Context, site_id: int) -> RawResponse:
-    """Return the usage of a site in the time that the query names, as CSV. Raises Invalid as `_usage`."""
+    """Return the usage of a site between `since` and `until` of the query, as CSV. Raises Invalid as `_usage`."""
     headers = (
         ("Content-Disposition", "attachment; filename=usage.csv"),
         ("Cache-Control", "no-cache, max-age=0"),

@@ -166,11 +166,11 @@ class ActionsHandler(Handler):
 
 
 def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
-    """Lock the action that an earlier dry run of the caller stored, and return it. `moderated`: the microcosms that the
-    caller moderates, as in moderation_reach.py.
+    """Lock the action that an earlier dry run of the caller stored, and return it. `moderated`: what the caller
+    moderates now, as `moderation_reach.find` returns it.
 
-    Raises Invalid for a text that is no ticket, NotFound for another's ticket, Conflict for one that is used or too
-    old.
+    Raises Invalid for a text that is no ticket; NotFound for another's ticket, or if a target is where the caller no
+    longer moderates; Conflict for one that is used or too old.
     """
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
         raise Invalid("ticket", "must be taken from the answer to a dry run")
@@ -187,9 +187,10 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
 
 def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
     """Store the action that the body describes, with its targets, in the state PLANNED; return it. No target is changed
-    yet. `moderated`: the microcosms that the caller moderates.
+    yet. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
-    Raises Invalid, Forbidden, and NotFound for a missing case or microcosm.
+    Raises Invalid for a bad body or unfit targets, Forbidden for targets or a microcosm that the caller does not
+    moderate, NotFound for a missing case or microcosm.
     """
     kind = KINDS.get(body.given(sent.kind, ""))
     if kind is None:
@@ -256,9 +257,10 @@ def _into(
     ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]
 ) -> tuple[ItemRef, int]:
     """Return the item that the targets are merged into, and the id of its microcosm; (NOTHING, 0) for actions of other
-    kinds. `moderated`: the microcosms that the caller moderates.
+    kinds. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
-    Raises Invalid if the item is missing or takes nothing, Forbidden if the caller does not moderate it.
+    Raises Invalid for a merge without `into`, or into something that nothing can be merged into; Forbidden for an item
+    that is missing or that the caller does not moderate.
     """
     if kind.name != "merge":
         if not isinstance(sent.into, UnsetType):
@@ -278,7 +280,9 @@ def _into(
 
 
 def _title(sent: ActionBody, kind: ActionKind) -> str:
-    """Return the title of the conversation that a split makes, as it is stored; "" for other kinds. Raises Invalid."""
+    """Return the title of the conversation that a split makes, as it is stored; "" for other kinds. Raises Invalid for
+    a bad or missing title, and for a title of an action of another kind.
+    """
     if kind.name == "split":
         given = None if isinstance(sent.title, UnsetType) else sent.title
         return text_rendering.title(given, "title", 150)
@@ -288,9 +292,11 @@ def _title(sent: ActionBody, kind: ActionKind) -> str:
 
 
 def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> None:
-    """Check that these comments can be split off. Raises Invalid for a comment that is deleted, hidden or not in
-    `moderated` (the microcosms that the caller moderates), for comments that are not on one item, for all comments of
-    it, and for an item with more than MOST_COMMENTS comments.
+    """Check that the comments `refs` can be split off. `moderated`: what the caller moderates, as
+    `moderation_reach.find` returns it.
+
+    Raises Invalid for a comment that is deleted, hidden or not in `moderated`, for comments that are not all on one
+    item, for all comments of that item, and for an item with more than MOST_COMMENTS comments.
     """
     ids = [ref.id for ref in refs]
     states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
@@ -311,9 +317,11 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
 
 
 def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
-    """Check that these conversations can be merged into the item `into`. Raises Invalid for a conversation that is
-    deleted, hidden or merged already, for `into` itself, and if all have more than MOST_COMMENTS comments together.
-    `moderated`: the microcosms that the caller moderates.
+    """Check that the conversations `refs` can be merged into the item `into`. `moderated`: what the caller moderates,
+    as `moderation_reach.find` returns it.
+
+    Raises Invalid for a conversation that is deleted, hidden or merged already, for `into` itself, and if all, `into`
+    included, have more than MOST_COMMENTS comments together.
     """
     ids = {into.id, *(ref.id for ref in refs)}
     states = merge_kinds.states(ctx.writer, ctx.site.id, ids, moderated)
@@ -365,10 +373,10 @@ def _query(ctx: Context, sent: TargetQueryBody, moderated: list[int]) -> ActionQ
 
 
 def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the id of the microcosm to move to, of a new conversation, or in which people are restricted; 0 for
-    actions of other kinds. `moderated`: the microcosms that the caller moderates.
+    """Return the id of the microcosm to move to, of a split's new conversation, or in which people are restricted; 0
+    for actions of other kinds. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
-    Raises Invalid if the microcosm is missing, Forbidden if the caller does not moderate it.
+    Raises Invalid if the body lacks the microcosm, Forbidden if the caller does not moderate it.
     """
     if itemtypes.PROFILE in kind.takes:
         return _place_of_people(ctx, sent, kind, moderated)
@@ -385,9 +393,9 @@ def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int
 
 def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
     """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner.
-    `moderated`: the microcosms that the caller moderates.
+    `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
-    Raises Invalid if the microcosm is missing, Forbidden if the caller does not moderate it.
+    Raises Invalid if the body lacks a microcosm that it needs, Forbidden if the caller does not moderate it.
     """
     place_id = body.given(sent.microcosmId, moderation_reach.OUTSIDE)
     if place_id == moderation_reach.OUTSIDE and kind.name == "silence":
@@ -409,7 +417,7 @@ def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
 
 
 def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
-    """Check that an action may be taken on these profiles in the microcosm `place_id`, with OUTSIDE on the whole site.
+    """Check that an action may be taken on the profiles `refs` in the microcosm `place_id`; OUTSIDE: on the whole site.
 
     Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators of that place, unless the
     caller is the site's owner.

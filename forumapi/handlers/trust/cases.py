@@ -44,9 +44,10 @@ def locked(ctx: Context, id: int) -> Case:
 
 
 def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
-    """Read the case `id`, without a lock. `moderated`: the microcosms that the caller moderates.
+    """Read the case `id`, without a lock. `moderated`: what the caller moderates, as `moderation_reach.find` returns
+    it.
 
-    Raises NotFound for a case that does not exist or is about something elsewhere.
+    Raises NotFound for a case that does not exist, or that is about something in no microcosm of `moderated`.
     """
     identity = ctx.identity
     return known(

@@ -24,14 +24,18 @@ _SERVICES: Final = "Stop Forum Spam (stopforumspam.com)", "Akismet (akismet.com)
 
 
 class RoleRateBody(Body):
-    """Things an hour of people in a role, as a client sends it."""
+    """Limit of a role, as a client sends it: the number of things (`perHour`) that people in the role may write in an
+    hour.
+    """
 
     roleId: int | UnsetType = UNSET
     perHour: int | UnsetType = UNSET
 
 
 class ChecksBody(Body):
-    """The checks of a site, as a client sends them; what is not sent is off, but for the key, which stays."""
+    """The checks of a site, as a client sends them: a check that is not sent is off, but `akismetKey` stays if it is
+    not sent.
+    """
 
     firstPosts: int | UnsetType = UNSET
     maxLinks: int | UnsetType | None = UNSET

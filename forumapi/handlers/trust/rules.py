@@ -52,7 +52,9 @@ _MOST_LENGTH: Final = 1_000_000
 
 
 class ModerationRuleBody(Body):
-    """Rule as its owner sends it to a dry run. `ruleId`: the rule that it changes; absent for a new one."""
+    """Rule as its owner sends it to a dry run. `ruleId`: the stored rule that this one is to replace; absent for a new
+    rule.
+    """
 
     ruleId: int | UnsetType = UNSET
     mode: Annotated[str, closed((OFF, *MODES))] | UnsetType = UNSET
@@ -77,7 +79,9 @@ class ModerationRuleBody(Body):
 
 
 class ModerationRuleTicketBody(Body):
-    """Ticket of a dry run, which saves its rule; or `mode`: `off` switches a rule off without one."""
+    """Ticket of a dry run, which saves the rule that was tried; or, without a ticket, `mode` with the value `off`,
+    which switches a rule off.
+    """
 
     ticket: str | UnsetType = UNSET
     mode: Annotated[str, closed((OFF, *MODES))] | UnsetType = UNSET
@@ -97,7 +101,7 @@ class ModerationRulesHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
-        """Save the new rule of a dry run, by its ticket; 409 for the ticket of a change."""
+        """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule."""
         _touch(ctx)
         plan = _plan(ctx, sent, 0)
         id = ModerationRule.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, plan)
@@ -178,7 +182,7 @@ class ModerationRuleVersionsHandler(Handler):
 
     @needs(OWNER, answer=schemas.ModerationRuleVersions, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """The versions of the rule, newest first; `before` is a version."""
+        """The versions of the rule, newest first; with `before`, the number of a version, only those before it."""
         ctx.check_paging()
         limit = ctx.paging.limit
         rule = _found(ctx)
@@ -193,11 +197,12 @@ class ModerationRuleVersionsHandler(Handler):
 
 
 class ModerationRuleHitsHandler(Handler):
-    """Record of a rule."""
+    """Record of a rule: the things that it fitted."""
 
     @needs(OWNER, answer=schemas.ModerationRuleHits, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
-        """The things that the rule fitted, newest first, with its version, and its action; none in shadow mode.
+        """The things that the rule fitted, newest first, each with the version of the rule that fitted it, and with the
+        action that was taken, if any: in shadow mode none is.
 
         A rule on reports lists nothing that the caller wrote.
         """

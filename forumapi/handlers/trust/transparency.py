@@ -22,7 +22,9 @@ _PERIOD: Final = (
 
 
 def _report(ctx: Context) -> TransparencyReport:
-    """Return the report for the period that the query names. Raises Invalid for a bad time, or an empty period."""
+    """Return the report for the time between `since` and `until` of the query. Raises Invalid for a bad time, or if
+    `until` is not after `since`.
+    """
     since, until = ctx.period(datetime.timedelta(days=365))
     return TransparencyReport.find(ctx.reader, ctx.site.id, since, until)
 
