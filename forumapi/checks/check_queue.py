@@ -212,8 +212,8 @@ class ContentCheck(NamedTuple):
         """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
         text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
 
-        What a rule has taken away, or its author deleted, was written all the same: the text counts for
-        `sites_with_text` of other sites as soon as its row, with `id`, was looked at.
+        Stores the text's hash in the check's row, by which the text counts for `sites_with_text` of other sites from
+        then on, even if it is deleted or hidden by now.
         """
         row = tx.row(
             FACTS,
@@ -250,8 +250,9 @@ class ContentCheck(NamedTuple):
         return checked, row[8]
 
     def finish(self, tx: Transaction, state: str, verdicts: Sequence[dict[str, Any]]) -> bool:
-        """Store the final `state` of the check (PASSED, HELD or GONE) and its verdicts, one dict for each check; return
-        False, and store nothing, if another process has finished it.
+        """Store the final `state` of the check (PASSED, HELD or GONE) and its verdicts, for each check a dict with
+        `check`, `verdict`, `reason` and `milliseconds`; return False, and store nothing, if another process has
+        finished it.
         """
         return (
             tx.value(
@@ -294,7 +295,8 @@ class ContentCheck(NamedTuple):
 
 def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dict[str, Any]]:
     """Return the last ten finished checks of a thing, newest first, as dicts for JSON: `checked` (the time when the
-    thing was queued), `state`, and `verdicts`, a dict for each check. For a moderator who sees its case.
+    thing was queued), `state`, and `verdicts`, for each check a dict with `check`, `verdict`, `reason` and
+    `milliseconds`. For a moderator who sees its case.
     """
 
     rows = tx.rows(VERDICTS, site_id=site_id, item_type=item_type, item_id=item_id)

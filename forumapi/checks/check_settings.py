@@ -156,13 +156,15 @@ def find(tx: Reader, site_id: int) -> CheckSettings | None:
 
 
 def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
-    """Store the settings of a site, which `check` has checked, in place of earlier ones."""
+    """Store the checks' settings of the author's site in place of earlier ones; `settings.check` must have been called.
+    `author`: who changes them, for the audit.
+    """
     value = msgspec.json.encode(settings).decode()
     tx.run(PUT, site_id=author.site_id, reader=READER, value=value)
     journal.record_site(tx, author)
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Turn all checks of the author's site off; nothing happens if none is on."""
+    """Turn all checks of the author's site off; nothing happens if none is on. `author`: who does so, for the audit."""
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

@@ -69,13 +69,15 @@ class CheckWorker(PollingThread):
         self._paused: dict[tuple[int, str], float] = {}
 
     def poll(self) -> None:
-        """Check what waits. Raises Unavailable if the database can't be reached."""
+        """Check one text of the queue after the other, until none is due, this process no longer leads, or the thread
+        is to stop. Raises Unavailable if the database can't be reached.
+        """
         while self._leads() and not self.is_stopping and self.work():
             pass
 
     def work(self) -> bool:
-        """Check the text that has waited longest, with all checks of its site, and hide it if one holds it; return
-        False if no text waits.
+        """Check the text that has been due for longest, with all checks of its site, and hide it if one of them holds
+        it, or gives no verdict where the site's `onFailure` is HOLD; return False if no text is due.
         """
         with self._database.write() as tx:
             claimed = ContentCheck.claim(tx)
@@ -111,8 +113,9 @@ class CheckWorker(PollingThread):
         return True
 
     def _pause(self, site_id: int, name: str, now: float) -> None:
-        """Make no calls to the service `name` for the site for _PAUSE_S seconds from `now` (monotonic). If there are
-        too many pauses, those that are over are dropped; if there are still too many, all.
+        """Note that the service of the check `name` must not be asked for the site for _PAUSE_S seconds from `now`
+        (monotonic). If there are too many such notes, those that are over are dropped; if there are still too many,
+        all.
         """
         if len(self._paused) >= _MOST_PAUSED:
             self._paused = {key: until for key, until in self._paused.items() if until > now}
@@ -142,8 +145,8 @@ class CheckWorker(PollingThread):
         }
 
     def _moderates(self, tx: Transaction, checked: ContentCheck, microcosm_id: int) -> bool:
-        """Return True if the author of `checked` moderates the microcosm (0: the site's profiles) where it stands, so
-        that it needs no check.
+        """Return True if the author of `checked` moderates the microcosm `microcosm_id`, in which the text stands (0:
+        the site's profiles), so that the text needs no check.
         """
         found = identities.of_profile(tx, checked.site_id, checked.author_id)
         if found is None:

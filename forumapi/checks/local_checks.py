@@ -59,7 +59,8 @@ class RateCheck(TextCheck):
     """Check that holds a text if its author has written more things in the last hour, this one included, than the most
     generous of the author's roles allows.
 
-    `of_roles`: most things an hour by role id; `per_hour`: for authors in none of these roles, 0 for any number.
+    `of_roles`: most things an hour by role id, a huge number for no limit; `per_hour`: for authors in none of these
+    roles, 0 for no limit.
     """
 
     name: ClassVar[str] = "rate"

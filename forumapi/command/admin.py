@@ -153,7 +153,7 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """Return the id of the user with the address `email` or, if that is None, of the user whose profile on the site has
-    the name or id `profile`. Raises NotFound.
+    the name or id `profile`; one of both must be given. Raises NotFound.
     """
     if email is not None:
         person = User.find_by_email(tx, email)
@@ -204,8 +204,8 @@ def record_ban(
     """Record in audit and event log that a ban began or ended, for each profile that the ban concerns: those of the
     user or, if `domain` is given, of all users with an address of that domain or one below it.
 
-    `site_id` 0: on all sites. `operator`: who runs the command, `detail`: what is stored about the ban, both for the
-    audit.
+    `site_id` 0: on all sites. `operator`: who runs the command; `detail`: what the audit says of it, `verb` ("ban" or
+    "lift") and reasons.
     """
     by_site: dict[int, list[int]] = {}
     if site_id:
@@ -228,7 +228,7 @@ def record_ban(
 def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> tuple[int, int]:
     """Start an action that deletes everything that the user `user_id` wrote on the author's site, and can be undone;
     return its id (0: there is nothing) and the number of things. ActionWorker carries the action out. `author`: who
-    deletes.
+    deletes; `reason`: that of the action, which the user reads.
 
     What the user wrote in huddles, where no action reaches, is deleted at once and for good, and their part there ends.
     """
@@ -263,8 +263,8 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
-    """Carry out a running action in this process, beside those that serve the site; return once the action has
-    ended.
+    """Work on running actions in this process, as the web processes do, until the site's action `action_id` has ended,
+    whichever process ended it.
     """
     worker = ActionWorker(database, lambda: True, lambda: None)
     while True:

@@ -107,8 +107,8 @@ def create(
     """Create a backup in a new folder below `target`; return the folder and its manifest.
 
     `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `keep`:
-    number of newest backups that stay below `target`; 0: all. A failure leaves nothing behind. Raises BackupError,
-    psycopg.Error, OSError.
+    number of newest backups that stay below `target`; 0: all. `progress` is called with a line at each step. A failure
+    leaves nothing behind. Raises BackupError, psycopg.Error, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)
@@ -260,8 +260,8 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
     """Verify the backup in `folder`, restore it into the empty database `url` and the store's folder `files`, and
     compare each table's hash with the backup's; return the manifest.
 
-    `files` None: objects are not restored. Raises BackupError if the database is not empty, the backup is damaged, or a
-    table differs; psycopg.Error, OSError.
+    `files` None: objects are not restored. `progress` is called with a line at each step. Raises BackupError if the
+    database is not empty, the backup is damaged, or a table differs; psycopg.Error, OSError.
     """
     progress("reading the backup")
     manifest = verify(folder)
@@ -319,8 +319,8 @@ def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
 
 
 def _restore(dump: Path, url: str, major: int) -> None:
-    """Run pg_restore on an empty database; through psql for a server older than pg_restore's parameters. `major`: the
-    server's version. Raises BackupError.
+    """Restore the file `dump` into an empty database by pg_restore; for a server too old to know parameters that
+    pg_restore sets, through psql without these. `major`: the server's major version. Raises BackupError.
     """
     program = _program("pg_restore", major)
     plain = ("--no-owner", "--no-privileges")

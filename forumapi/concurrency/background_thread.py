@@ -17,8 +17,8 @@ class PollingThread(ABC):
     """Base class of threads that call `poll` whenever they are woken, and every `poll_s` seconds anyway, from `start`
     to `stop`.
 
-    An error that `poll` raises is logged with the text `failure`, and the next poll tries again. `poll_s` None: POLL_S
-    of the class.
+    `name`: the thread's; `poll_s`: None for POLL_S of the class; `failure`: sentence that the log shows, with the
+    error, when `poll` has raised one; the next poll tries again.
     """
 
     POLL_S: ClassVar[float] = 1.0

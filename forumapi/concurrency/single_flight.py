@@ -93,7 +93,9 @@ class SingleFlight:
         return value
 
     def _finish(self, key: Hashable, flight: _Flight) -> None:
-        """End `flight`: release the threads that wait for it, one of which begins the next computation of `key`."""
+        """End `flight`, which has its value or has failed: release the threads that wait for it, one of which begins
+        the next computation of `key`. Takes the lock itself.
+        """
         with self._lock:
             if self._running.get(key) is flight:
                 following = self._next.pop(key, None)

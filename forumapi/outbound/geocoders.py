@@ -31,7 +31,9 @@ class Geocoder(Protocol):
     name: str
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the best match for the name of a place, in Nominatim's form; {} for none. Raises GeocoderError."""
+        """Return the best match for the name of a place as Nominatim answers it, with the keys `lat`, `lon`,
+        `boundingbox`, `display_name`; {} for none. Raises GeocoderError.
+        """
 
 
 class Nominatim:
@@ -78,8 +80,8 @@ def _is_place(found: Any) -> bool:
 
 
 class _City(NamedTuple):
-    """City under one of its names. `is_own_name`: `name` is the official one; `lat`, `lon`: in degrees. Cities compare
-    by rank: the official name before alternative ones, then population.
+    """City under one of its names. `is_own_name`: `name` is the official one; `lat`, `lon`: in degrees. Of two cities
+    the greater is the better match: the official name counts more than an alternative one, then population decides.
     """
 
     is_own_name: bool
@@ -108,11 +110,11 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the city that the first fitting part of `place` between commas names: of several the one of that
-        official name, then the largest; {} for none.
+        """Return, as Nominatim does, the city named by the first part of `place` between commas that fits; {} for none.
+        Of several cities with that name, those come first for which it is the official one, then the largest.
 
-        Countries and US states named after it must be the city's: "North gate, Springfield, Illinois" is not in
-        Missouri.
+        Countries and US states that `place` names after the city must be the city's: "North gate, Springfield,
+        Illinois" is not in Missouri.
         """
         with self._lock:
             if not self._cities:

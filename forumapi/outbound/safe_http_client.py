@@ -101,7 +101,7 @@ class Outbound:
 
     def head(self, url: str) -> int:
         """Send HEAD to `url`, follow at most MAX_REDIRECTS redirects, and return the last answer's status. Raises
-        OutboundError.
+        OutboundError, also for more redirects.
         """
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):

@@ -107,8 +107,8 @@ class VapidKey:
         self._proofs: dict[str, tuple[str, float]] = {}
 
     def authorization(self, endpoint: str) -> str:
-        """Return the header Authorization for a POST to the subscription's URL `endpoint`: a proof for its origin, kept
-        for hours.
+        """Return the header Authorization for a POST to the subscription's URL `endpoint`: a signed proof for the
+        origin of that URL, which is kept for hours and used again.
         """
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"

@@ -16,7 +16,9 @@ _ASCII_LOWER = re.compile("[a-z]")
 
 
 def block_characters(text: str) -> str:
-    """Remove characters that are neither printable nor white space, except for JOINERS."""
+    """Remove characters that are neither printable nor white space; the zero-width joiner and non-joiner (JOINERS)
+    stay.
+    """
     # Fast path: most texts are printable except for newlines.
     if text.replace("\n", "").isprintable():
         return text
@@ -24,14 +26,18 @@ def block_characters(text: str) -> str:
 
 
 def sentence_characters(text: str) -> str:
-    """Remove characters that are not printable, except for JOINERS, and white space other than U+0020."""
+    """Remove characters that are not printable, and white space other than U+0020; the zero-width joiner and non-joiner
+    (JOINERS) stay.
+    """
     if text.isprintable():
         return text
     return _without(text, {c for c in set(text) if not c.isprintable() and c not in _SENTENCE})
 
 
 def word_characters(text: str) -> str:
-    """Remove characters that are not printable, except for JOINERS, and all white space."""
+    """Remove characters that are not printable, and all white space; the zero-width joiner and non-joiner (JOINERS)
+    stay.
+    """
     return sentence_characters(text).replace(" ", "")
 
 

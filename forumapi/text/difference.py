@@ -31,7 +31,9 @@ class Segment(NamedTuple):
 
 
 class _Differ(diff_match_patch):  # type: ignore[misc]
-    """Differ of the package without its search for a long common middle, which ignores the time limit."""
+    """Differ of the package diff_match_patch, without its search for a long common middle, which ignores the time
+    limit.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,9 @@ def changes(old: str, new: str) -> list[Segment]:
     words: list[str] = []
 
     def letters(text: str) -> str:
-        """Encode each token of a text (a word, white space, a sign) as one character, the same in both texts."""
+        """Return the old or the new text with one character in place of each token (a word, white space, a sign); equal
+        tokens have the same character in both texts.
+        """
         found = []
         for word in _TOKEN.findall(text):
             letter = known.get(word)

@@ -12,7 +12,9 @@ from forumapi.text.sanitise import escape_attribute
 
 
 class Embed(NamedTuple):
-    """Frame of a player or map: its address, its size in pixels (or "100%"), and what it may do."""
+    """Frame of a player or map: its address `src`, its size in pixels (or "100%"), and flags: if it may fill the
+    screen, and if it may scroll.
+    """
 
     src: str
     width: str

@@ -47,8 +47,11 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Yield the parts of `html` in order, a text with the tag after it each, the last text without a tag; HIDDEN
-    elements are left out with their content. A `<` with no `>` anywhere after it is text.
+    """Yield `html` in order as tuples: a text as written, perhaps "", and of the tag after it "/" for an end tag, the
+    name, and the attributes as written; the name is None if a comment or the end of `html` comes after the text.
+
+    HIDDEN elements (script, style, iframe and such) are left out with their content. A `<` with no `>` anywhere after
+    it is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
@@ -60,8 +63,8 @@ def steps(html: str) -> Iterator[Step]:
 
 
 def _without_hidden(html: str) -> str:
-    """Replace each HIDDEN element, with its content, by an empty comment, so that its neighbours do not become one
-    word.
+    """Return `html` with each HIDDEN element (script, style, iframe and such) and its content replaced by an empty
+    comment, so that its neighbours do not become one word.
     """
     kept: list[str] = []
     done = position = 0
@@ -75,8 +78,8 @@ def _without_hidden(html: str) -> str:
 
 
 def _end_of_hidden(html: str, name: str, position: int) -> int:
-    """Return the position at which the end tag of a HIDDEN element begins; without an end tag, the end of the text.
-    `name`: the element's, in lower case; `position`: after its start tag.
+    """Return the position in `html` at which the end tag of a HIDDEN element begins; without an end tag, the end of the
+    text. `name`: the element's, in lower case; `position`: after its start tag.
     """
     depth = 1
     for match in _HIDDEN_TAG[name].finditer(html, position):
@@ -96,5 +99,7 @@ def attributes_of(written: str) -> Iterator[tuple[str, str]]:
 
 
 def strip_tags(html: str) -> str:
-    """Return the text of `html` without tags and HIDDEN elements; entities stay as written."""
+    """Return the text of `html` without tags, and without HIDDEN elements (script, style, iframe and such) and their
+    content; entities stay as written.
+    """
     return "".join([text for text, *_ in steps(html)])

@@ -61,7 +61,7 @@ class _Link:
 @dataclass(frozen=True, slots=True)
 class _Mention:
     """Word that begins with @ or +, and may name a profile. `candidates`: the possible names, the longest first, as
-    (length in `word` with the sign, name as in `RenderDraft.mention_names`).
+    (number of characters in `word`, the sign included; name in lower case, HTML-escaped).
     """
 
     word: str
@@ -71,7 +71,7 @@ class _Mention:
 @dataclass(frozen=True, slots=True)
 class RenderDraft:
     """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML, from
-    `parts` in order, in which a str is finished HTML.
+    `parts` in order, in which a str is finished HTML. `mention_names`: names, perhaps of profiles, that it mentions.
     """
 
     parts: tuple[str | _Link | _Mention, ...]
@@ -121,8 +121,8 @@ def finish(
 ) -> Content:
     """Insert mentions and short links into a draft, sanitise it and add embeds (steps 7 to 12 of content 11.1).
 
-    `mentions`: ids of those profiles that exist, by name as in `draft.mention_names`. `short_links`: address of the
-    short link by URL of `draft.urls`; other URLs stay.
+    `mentions`: ids of those profiles that exist, by name in lower case and HTML-escaped, as in `draft.mention_names`.
+    `short_links`: address of the short link by URL of `draft.urls`; other URLs stay.
     """
     written: list[str] = []
     mentioned: dict[int, None] = {}
@@ -174,7 +174,8 @@ _STARTS = {name: f"<{name}>" for name in ELEMENTS}
 
 class _Writer:
     """Writer of the parts of one RenderDraft from rendered Markdown, for one call of `write`. `source`: the Markdown;
-    the other parameters as in `prepare`.
+    `own_hosts`: the site's host names; `file_host`: the one of them on which addresses of files stay absolute, None for
+    no such host; `jump`: prefix of the addresses of short links, "" for none.
     """
 
     def __init__(

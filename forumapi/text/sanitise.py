@@ -126,8 +126,8 @@ _CLEANER = nh3.Cleaner(
 
 
 def sanitise(html: str) -> str:
-    """Return well-formed HTML with the allowed elements and attributes alone; text of other elements stays, that of
-    HIDDEN ones does not.
+    """Return well-formed HTML with the allowed elements and attributes alone; the text of other elements stays, except
+    that of HIDDEN ones (script, style, iframe and such).
 
     Takes time quadratic in the depth of elements, which `tag_nesting` must have limited before.
     """

@@ -69,8 +69,8 @@ def check_start(current: Config) -> None:
 
 
 def with_database(current: Config) -> Config:
-    """Return the settings with a database URL: their own, else that of a running embedded server, which is set in the
-    environment too. Raises CommandError without either.
+    """Return the settings with a database URL: their own, else that of a running embedded server, which is put into
+    this process's environment too, for a reload of the settings. Raises CommandError without either.
     """
     if current.database_url:
         return current
@@ -130,7 +130,9 @@ def open_database(current: Config) -> Iterator[Database]:
 
 @contextlib.contextmanager
 def reading(current: Config) -> Iterator[Reader]:
-    """Open a connection for reading, for the duration of the block. Raises CommandError as `open_database` does."""
+    """Open a connection for reading, for the duration of the block. Raises CommandError if the database can't be
+    reached or is not migrated, and in place of errors of PostgreSQL or the API's code within the block.
+    """
     with open_database(current) as database:
         tx = database.read()
         try:
@@ -141,7 +143,9 @@ def reading(current: Config) -> Iterator[Reader]:
 
 @contextlib.contextmanager
 def writing(current: Config) -> Iterator[Transaction]:
-    """Open a transaction, committed at the end of the block. Raises CommandError as `open_database` does."""
+    """Open a transaction, committed at the end of the block. Raises CommandError if the database can't be reached or is
+    not migrated, and in place of errors of PostgreSQL or the API's code within the block.
+    """
     with open_database(current) as database, database.write() as tx:
         yield tx
 
@@ -172,10 +176,10 @@ def add_user_options(
 
 
 def find_site(tx: Any, args: argparse.Namespace) -> int:
-    """Return the id of the site that --site names; 0, for all sites, if --everywhere is given without --site, --profile
-    and --delete-posts.
+    """Return the id of the site that --site names; without --site 0, for all sites, if --everywhere is given, and
+    neither --profile nor --delete-posts.
 
-    Raises CommandError if --site is missing, NotFound for an unknown site.
+    Raises CommandError if --site is missing otherwise, NotFound for an unknown site.
     """
     from forumapi.command import admin
 
@@ -191,8 +195,9 @@ def find_site(tx: Any, args: argparse.Namespace) -> int:
 
 
 def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
-    """Return the id of the user that --email names, or --profile on the site with the id `site_id`. `site_id` 0: no
-    site. Raises CommandError for --profile without a site, NotFound for an unknown user or profile.
+    """Return the id of the user with the address --email or, without that option, with the profile --profile on the
+    site `site_id`, 0 for no site. Raises CommandError for --profile without a site, NotFound for an unknown user or
+    profile.
     """
     from forumapi.command import admin
 

@@ -122,7 +122,8 @@ def _print_moved(args: argparse.Namespace, moved: FinishedMove) -> None:
 
 class _CopyProgress:
     """Progress on standard error: finished copies as lines, and the running one as a line that is renewed twice a
-    second. Nothing with `is_quiet`; the running one on a terminal alone.
+    second, on a terminal alone; nothing with `is_quiet`. Called with the running copy's name and the number of rows
+    compared since the last call.
     """
 
     def __init__(self, *, is_quiet: bool) -> None:

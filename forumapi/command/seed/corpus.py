@@ -120,9 +120,9 @@ class Corpus:
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
         """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
-        the corpus, one of the thread's. The title is a sentence of the posts from there on: one that holds one of the
-        words (in lower case) if there is any, else a question if there is any; without words sometimes the thread's
-        prompt.
+        the corpus, one of the thread's. The title is a sentence of the next few posts from there on: one that holds one
+        of the words (in lower case) if there is any, else a question if there is any. With `words` () it is sometimes
+        the thread's prompt.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:
@@ -153,7 +153,7 @@ def _draw(number: int) -> Random:
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
     """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat is known
-    to have no unwanted texts; False: such texts are left out.
+    to have no texts with words unfit for a demonstration; False: such texts are left out.
     """
     posts: list[str] = []
     parts: list[str] = []

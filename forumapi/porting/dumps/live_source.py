@@ -28,16 +28,20 @@ _TABLES: Final = """
 
 
 class LiveSource:
-    """Tables of a live database, a Source; `close` ends the transaction and the connection."""
+    """Tables of one board in a live database, as the interface Source has them; `close` ends the transaction and the
+    connection.
+    """
 
     skipped: Sequence[SkippedRow] = ()
 
     def __init__(
         self, url: str, tables: Collection[str], *, marker: str, prefix: str | None = None
     ) -> None:
-        """Connect to the database at `url` and find the tables of one board. Raises DumpError.
+        """Connect to the database at `url` and find the tables of one board. `tables`: names of the wanted ones,
+        without the board's prefix; `marker`: name, without prefix, of a table that only this product has; `prefix`: the
+        board's, None for that of the only board there.
 
-        `tables`, `marker`, `prefix`: see `tables_of_board`.
+        Raises DumpError if the database can't be reached, has no such board, or several while `prefix` is None.
         """
         try:
             self._connection = psycopg.connect(url, row_factory=tuple_row)

@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the columns by name of the table, for those of the wanted tables that exist."""
+        """Names of the columns by name of the table, which has no prefix, for those of the wanted tables that exist."""
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
@@ -97,7 +97,9 @@ class BoundedStream(io.RawIOBase):
 
 
 class DumpSource:
-    """Tables of a dump file, a Source: copied into a temporary SQLite file, which `close` removes."""
+    """Tables of one board in a dump file, as the interface Source has them: copied into a temporary SQLite file, which
+    `close` removes.
+    """
 
     def __init__(
         self,
@@ -110,11 +112,13 @@ class DumpSource:
         folder: Path | None = None,
         most: int = MAX_DUMP,
     ) -> None:
-        """Read the whole dump. Raises DumpError.
+        """Read the whole dump. Raises DumpError if it can't be read, has no board of the product, or several while
+        `prefix` is None.
 
-        `tables`, `marker`, `prefix`: see `tables_of_board`. `encoding`: of the text, "" for the one that the dump
-        names. `folder`: for the temporary file, None for the system's. `most`: bytes that the dump may have after
-        decompression.
+        `tables`: names of the wanted tables, without the board's prefix; `marker`: name, without prefix, of a table
+        that only this product has; `prefix`: the board's, None for that of the only board there. `encoding`: of the
+        text, "" for the one that the dump names. `folder`: for the temporary file, None for the system's. `most`: bytes
+        that the dump may have after decompression.
         """
         self._columns: dict[str, tuple[str, ...]] = {}
         self._skipped: list[SkippedRow] = []
@@ -270,8 +274,9 @@ def tables_of_board(
     """Return the full names of one board's tables by their names without prefix: those of `wanted` (names without
     prefix) among `tables` (full names).
 
-    `marker`: a table that only this product has; its full name gives the prefix where `prefix` is None. Raises
-    DumpError if there is no such table, or several boards have one; `name` is the dump's, for the message.
+    `marker`: name, without prefix, of a table that only this product has; `prefix`: the board's, None for that of the
+    only table which ends in `marker`. Raises DumpError if there is no such table, or several with `prefix` None; `name`
+    is the dump's, for the message.
     """
     found = sorted(
         one.removesuffix(marker) for one in tables if one == marker or one.endswith(f"_{marker}")

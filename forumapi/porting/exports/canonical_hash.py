@@ -145,8 +145,8 @@ class CanonicalHash:
 
     @staticmethod
     def _attributes(all: Iterable[PortedAttribute]) -> tuple[PortedAttribute, ...]:
-        """Return attributes sorted by key, without IS_MEMBER, and each without who wrote it, when, and whether criteria
-        count it, since these differ after a move.
+        """Return attributes sorted by key, without the attribute `is_member`, and each without who wrote it, when, and
+        whether criteria count it, since these differ after a move.
         """
         return tuple(
             replace(one, written_by="", written=None, is_granted=False)
@@ -284,7 +284,7 @@ _SIGN: Final = PortedReaction(author="", on_type="comment", on_id="").name
 
 
 def _default(value: str, default: str) -> Any:
-    """Return `default` itself if `value` equals it, as msgspec leaves a member out of JSON only if it is the very
-    object.
+    """Return the object `default` if `value` equals it, else `value`: msgspec leaves a member out of JSON only if it is
+    the very object.
     """
     return default if value == default else value

@@ -30,8 +30,8 @@ OLD: Final = re.compile(r"\bold:([a-z]+)/([1-9]\d{0,17})\b")
 
 
 class OwnLinks:
-    """Rewriter of links to a site's own things in its texts, into `old:` links that name kind and id. `hosts`: names of
-    the hosts that the site is served at.
+    """Rewriter of links to a site's own things in its texts, `/comments/12/` and such, into the layout's form
+    `old:comment/12`, which names kind and id. `hosts`: names of the hosts that the site is served at.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
@@ -56,8 +56,8 @@ class OwnLinks:
         }
 
     def rewrite(self, text: str, known: frozenset[Key]) -> str:
-        """Return the text with links to `known` things (kind and id) of the site as `old:` links; all other links
-        stay.
+        """Return the text with links to `known` things (kind and id) of the site in the form `old:<kind>/<id>`; all
+        other links stay.
         """
         if known.isdisjoint(self.named(text)):
             return text

@@ -169,7 +169,8 @@ class FileStore:
     ) -> StoredAttachment:
         """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
         metadata; a damaged picture is stored as a file that is never shown. `room`: bytes that the file may take in the
-        store, None for any number. Raises FileRefused for an empty or too large file.
+        store, None for any number. Raises FileRefused for an empty file, or one larger than `file_size_limit` or
+        `room`.
         """
         with scratch(self._storage) as folder:
             path = folder / "received"
@@ -383,7 +384,9 @@ def uncounted(tx: Reader, site_id: int) -> int:
 
 
 def _may_hang(one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]) -> bool:
-    """Return True if a file is attached to a comment or message, which may come yet, or to a profile that came."""
+    """Return True if a file is attached to a comment or message, which may come yet, or to a profile that came.
+    `found`: imported things by kind and old id.
+    """
     return any(
         on.on_type in ("comment", "message")
         or (on.on_type == "profile" and ("profile", on.on_id) in found)

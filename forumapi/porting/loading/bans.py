@@ -52,8 +52,9 @@ class BanWriter:
         self._now = datetime.datetime.now(datetime.UTC)
 
     def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
-        """Insert bans of profiles and of whole e-mail domains, without expired ones; return all other bans, which do
-        not exist here.
+        """Insert the bans of imported profiles and of whole e-mail domains that no earlier run has inserted, but no
+        expired ones. Return as left out, with reasons, the other bans in force: of people who did not come, of single
+        addresses, patterns and IP addresses, and exceptions.
         """
         users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
         people: list[tuple[tuple[object, ...], dict[str, Any]]] = []

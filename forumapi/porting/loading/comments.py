@@ -252,8 +252,8 @@ class TextWriter:
         """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
         `answered`: ids here, by old id, of the earlier comments that these may answer.
 
-        `waits` True: links to comments of the import that are not inserted yet stay as they are, until `finish`; False:
-        such `old:` links become their words.
+        `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
+        until `finish`; False: such links are replaced by their words.
         """
         if not texts:
             return []
@@ -399,8 +399,10 @@ class TextWriter:
         later: frozenset[Key],
     ) -> tuple[list[RenderedText], list[str], list[tuple[int, ...]]]:
         """Return three lists in the order of `texts`: the HTML of each, its Markdown as it is stored, and the ids of
-        profiles that its `old:` links mention. `found`: imported things by kind and old id, to which links lead;
-        `later`: kinds and old ids of things that may still come.
+        profiles that its links `old:profile/<id>` mention.
+
+        `found`: imported things by kind and old id, to which links lead; `later`: kinds and old ids of things that may
+        still come.
         """
         sources, mentions = [], []
         for one in texts:
@@ -425,8 +427,10 @@ class TextWriter:
         later: frozenset[Key] = frozenset(),
     ) -> tuple[str, tuple[int, ...]]:
         """Return the Markdown of the old text `written` as it is stored, with `below` as its last line unless "", and
-        the ids of profiles that its `old:` links mention. An empty text becomes "…". `found`: imported things by kind
-        and old id, to which links lead; links to things in `later` stay as they are.
+        the ids of profiles that its links `old:profile/<id>` mention. An empty text becomes "…".
+
+        `found`: imported things by kind and old id, to which links lead; links to things in `later` (kind and old id)
+        stay as they are.
         """
         whole, mentioned = self._links.rewrite(value_cleaning.plain(written), found, later=later)
         if not whole.strip():

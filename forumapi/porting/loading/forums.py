@@ -109,7 +109,9 @@ def acyclic(forums: Sequence[PortedForum]) -> tuple[list[PortedForum], list[Unre
 
 
 class ForumWriter:
-    """Writer of an import's forums as microcosms. `all_rights`: roles of all forums of the import."""
+    """Writer of an import's forums as microcosms. `all_rights`: roles and moderators of all forums of the import, by
+    which the roles of each microcosm are worked out.
+    """
 
     def __init__(
         self, origin: Origin, site: Site, people: ImportedPeople, all_rights: Rights
@@ -221,8 +223,9 @@ class ForumWriter:
     def _insert_criteria(
         self, tx: Transaction, forum: PortedForum, grant: Grant, role_id: int
     ) -> list[Unreadable]:
-        """Insert the criteria of a role that was inserted as `role_id`, and return []. If one of them can't be
-        expressed here insert none, since the others alone would let in more people, and return an entry for the role.
+        """Insert the criteria of `grant`, a role of `forum` that was inserted as `role_id`, and return []. If one of
+        them can't be expressed here insert none, since the others alone would let in more people, and return an entry
+        for the role.
         """
         try:
             made = [_criterion(one) for one in grant.criteria]

@@ -310,7 +310,7 @@ class Origin(NamedTuple):
         )
 
     def take_in(self, tx: Transaction, kind: str, ids: Collection[str]) -> None:
-        """Delete from the list of left-out documents those that were imported after all. `kind`: as in Unreadable, such
+        """Delete from the list of left-out documents those that were imported after all. `kind`: of the documents, such
         as "comment"; `ids`: their old ids.
         """
         if ids:

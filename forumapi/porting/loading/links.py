@@ -37,15 +37,18 @@ _OLD: Final = re.compile(r"old:(?P<kind>[a-z]+)/(?P<id>[^\s)>\]]+)")
 
 
 class Rewritten(NamedTuple):
-    """Text with its links rewritten, and the ids here of the profiles that its `old:` links mention."""
+    """Text with its links rewritten, and the ids here of the profiles that links such as `[@Anna](old:profile/7)` in it
+    mention.
+    """
 
     text: str
     mentioned: tuple[int, ...]
 
 
 class OldLinks:
-    """Rewriter of links to an old forum's own things, into links to the imported things here. `addresses`: those the
-    forum had; `rules`: rules by which its product's addresses are read, None for `old:` links alone.
+    """Rewriter of links to an old forum's own things, by its addresses or in the layout's form `old:<kind>/<id>`, into
+    links to the imported things here. `addresses`: those the forum had; `rules`: rules by which its product's addresses
+    are read, None to rewrite links of the form `old:` alone.
     """
 
     def __init__(self, addresses: Sequence[str], rules: RuleSet | None) -> None:
@@ -92,8 +95,8 @@ class OldLinks:
     def rewrite(
         self, text: str, found: Mapping[Key, ImportedThing], *, later: frozenset[Key] = frozenset()
     ) -> Rewritten:
-        """Return the text with links to the things `found` (by kind and old id) at their addresses here; an `old:` link
-        to anything else becomes its words, other links stay.
+        """Return the text with links to the things `found` (by kind and old id) at their addresses here. A link
+        `old:<kind>/<id>` to anything else is replaced by its words, any other link stays.
 
         `later`: kinds and old ids of things that may still come; links to these stay as they are.
         """

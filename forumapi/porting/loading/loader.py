@@ -106,7 +106,7 @@ class Loader:
     """Loader of one reader's forum into one site; for one call of `run`.
 
     `granted`: keys of attributes that count for roles' criteria. `room`: bytes that files may take in the store, beyond
-    which they are left out; None for any number. `show` is called about once a second.
+    which they are left out; None for any number. `show` is called with the progress about once a second.
     """
 
     def __init__(
@@ -480,8 +480,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _no_place(name: str) -> Insert:
-    """Return a function in the place of an insertion that leaves all documents of a stream out, since nothing like them
-    exists here.
+    """Return a function that takes the place of an insertion, and leaves out all documents of the stream `name`, since
+    nothing like them exists here.
     """
 
     def insert(tx: Transaction, documents: Sequence[Any]) -> list[Unreadable]:

@@ -122,14 +122,14 @@ class ImportedPeople:
         return self._ids.values()
 
     def author(self, old_id: str, author_name: str) -> int:
-        """Return the id here of an author's profile: by the old id, else by the name, under which a guest wrote; 0 if
-        `ensure_authors` has not made it.
+        """Return the id here of an author's profile: by the old id or, if that is "" or did not come, by the name under
+        which a guest wrote ("": the profile DELETED); 0 if `ensure_authors` has not made it.
         """
         return self.id(old_id) or self._ids.get(value_cleaning.guest_id(author_name), 0)
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
-        """Insert a profile for each guest's name among these authors (old id, name) that has none, and one, called
-        DELETED, for authors without either.
+        """Insert a profile for each name among those of the authors (old id, name) whose old id did not come, unless
+        that name has a profile; and one, called DELETED, for such authors without a name.
         """
         missing: dict[str, str] = {}
         for old_id, author_name in authors:

@@ -120,8 +120,8 @@ def with_emoji(text: str) -> str:
 
 
 def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] = _MENTION) -> str:
-    """Turn `@name` into an `old:` link to the profile where the name is known; other mentions stay. `people`: old ids
-    by name, in lower case; `mention`: pattern whose first group is the name.
+    """Turn `@name` into a link `[@name](old:profile/<old id>)` where the name is known; other mentions stay. `people`:
+    old ids by name, in lower case; `mention`: pattern whose first group is the name.
     """
 
     def linked(match: re.Match[str]) -> str:

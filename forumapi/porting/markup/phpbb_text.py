@@ -109,8 +109,8 @@ class _Builder:
         self._too_deep = 0
 
     def read(self, text: str, uid: str, smilies: bool, links: bool) -> None:
-        """Read a text, XML or escaped BBCode, into the tree; damaged XML becomes text without markup. `uid`, `smilies`,
-        `links`: as for `PhpbbText.convert`.
+        """Read a text, XML or escaped BBCode, into the tree; damaged XML becomes text without markup. `uid`: the text's
+        `bbcode_uid`; `smilies`, `links` False: smilies or addresses in escaped BBCode stay text.
         """
         if not _IS_XML.match(text):
             _read_old(self, text, uid, smilies, links)

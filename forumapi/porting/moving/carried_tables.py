@@ -88,8 +88,8 @@ _PERSON_KEY: Final = SQL(
 
 
 def moved_key(site_id: int) -> Composable:
-    """Return the expression of the key that the user `u` here has on the other platform, on which the site has this
-    id.
+    """Return the SQL expression of the key by which a user is known on the other platform, for a row `u` of `users`
+    here. `site_id`: the site's id there.
     """
     return _PERSON_KEY.format(nobodys=_NOBODYS, there=site_id)
 
@@ -106,8 +106,10 @@ class Destination(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CarriedTable:
-    """Table that goes along. `columns`: all but the site's id and computed ones, with their types; `key`: those of the
-    primary key; `unique`: columns of further unique indexes; `is_leaf`: no other table refers to it.
+    """Table whose rows of a site are carried along when the site moves, one for each such table. `columns`: name and
+    type of all but the site's id and computed ones; `key`: columns of the primary key, and `unique`: of further unique
+    indexes, both without the site's id; `identity`: column whose values a sequence gives, "" for none; `is_leaf`: no
+    other table refers to it.
     """
 
     name: str
@@ -119,12 +121,16 @@ class CarriedTable:
 
     @property
     def is_renumbered(self) -> bool:
-        """Return True for bans, whose ids are unique on their whole platform: they are compared by what they say."""
+        """Return True for the table of bans, whose ids are unique on their whole platform: its rows come under new ids,
+        and are compared by all other columns.
+        """
         return self.name == "bans"
 
     @property
     def carried(self) -> tuple[tuple[str, str], ...]:
-        """Return the columns that go along, with the types in which they do."""
+        """Return the columns that are carried along, as (name, SQL type in which they are carried); without the id if
+        rows are renumbered.
+        """
         return tuple(
             (name, "text" if self._is_mapped(name) else kind)
             for name, kind in self.columns
@@ -135,8 +141,8 @@ class CarriedTable:
         return column == "user_id" or (self.name == "link_uses" and column == "link_id")
 
     def read(self, column: str, to: Destination | None) -> Composable:
-        """Return the expression of a column's value as it is carried. `to`: where it goes, None to
-        read there.
+        """Return the SQL expression of a column's value as it is carried, for a row `t` of the table. `to`: where the
+        row goes; None for a row that stands there already, to be compared.
         """
         own = SQL("t.{}").format(Identifier(column))
         if column == "user_id":
@@ -159,7 +165,7 @@ class CarriedTable:
         return own
 
     def stored(self, column: str) -> Composable:
-        """Return the expression that makes a column's value on the other platform of the carried row `r`."""
+        """Return the SQL expression of a column's value on the other platform, for a carried row `r`."""
         own = SQL("r.{}").format(Identifier(column))
         if column == "user_id":
             return SQL("(SELECT u.user_id FROM users u WHERE u.person_key = r.user_id)")
@@ -170,8 +176,8 @@ class CarriedTable:
         return own
 
     def keys(self, to: Destination | None) -> list[Composable]:
-        """Return the expressions by which rows are compared and sorted, in an order that both platforms and Python
-        share. `to`: as in `read`.
+        """Return the SQL expressions by which rows are compared and sorted, in an order that both platforms and Python
+        share. `to`: where the rows go; None for rows that stand there already.
         """
         if self.is_renumbered:
             return [SQL('{} COLLATE "C"').format(self.digest(to))]
@@ -195,7 +201,9 @@ class CarriedTable:
         return ["bigint" if kinds[column] in _WHOLE else "text" for column in self.key]
 
     def digest(self, to: Destination | None) -> Composable:
-        """Return the expression of the digest of a row as it is carried. `to`: as in `read`."""
+        """Return the SQL expression of the digest of a row as it is carried. `to`: where the row goes; None for a row
+        that stands there already.
+        """
         values = [self.read(column, to) for column, _ in self.carried]
         return SQL("md5(ROW({})::text)").format(SQL(", ").join(values))
 
@@ -233,7 +241,9 @@ _REFERENCES: Final = """
 
 
 def all_with_a_site(connection: psycopg.Connection[Any]) -> list[CarriedTable]:
-    """Return every table that has a column `site_id`, those first to which others refer; a circle is cut at LATE."""
+    """Return every table that has a column `site_id`, those first to which others refer. Where tables refer to each
+    other in a circle, the reference that LATE names is not counted, nor are those of the table `sites`.
+    """
     rows = connection.execute(_TABLES).fetchall()
     oids = [row[0] for row in rows]
     keys: dict[int, tuple[str, ...]] = {}
@@ -271,5 +281,5 @@ def all_with_a_site(connection: psycopg.Connection[Any]) -> list[CarriedTable]:
 
 
 def carried(tables: Sequence[CarriedTable]) -> list[CarriedTable]:
-    """Return those of `tables` that go along, in the same order."""
+    """Return those of `tables` whose rows are carried along, in the same order."""
     return [table for table in tables if table.name not in LEFT_BEHIND]

@@ -108,7 +108,9 @@ _SETTLE: Final = """
 
 
 def make_users(site: SiteCopy) -> None:
-    """Make those users there that the site's rows refer to and that are missing. Raises psycopg.Error."""
+    """Insert the users to whom the site's rows here refer and who are missing on the other platform. Raises
+    psycopg.Error.
+    """
     query = _USERS.format(key=moved_key(site.there), site=Literal(site.site_id))
     with site.writer.transaction():
         site.writer.execute(
@@ -132,10 +134,12 @@ def make_users(site: SiteCopy) -> None:
 def remove_made_users(
     site_id: int, here: Connection, there: Connection, site_id_there: int
 ) -> None:
-    """Remove the users there whom the copy of a site has made, under an earlier address too, unless they have proven
-    their address or have something else on that platform. Raises psycopg.Error.
+    """Remove from the platform `there` the users whom the copy of a site has made, those included whose person has
+    changed the address here since, unless they have proven their address there or something else there refers to them.
+    Raises psycopg.Error.
 
-    A user who was made has the same time of creation as the one here.
+    A user whom a copy made has the same time of creation as the user here. `here`, `there`: connections to the platform
+    that the site comes from, and to the other one; `site_id`, `site_id_there`: the site's id on them.
     """
     created = here.execute(
         SQL("SELECT DISTINCT u.created FROM ({}) u").format(
@@ -162,8 +166,8 @@ def remove_made_users(
 
 
 def make_suppressions(site: SiteCopy) -> None:
-    """Send no mail there to people of the site whose address bounced here: hashes of addresses have a key of their
-    platform. Raises psycopg.Error.
+    """Stop mail of the other platform to people of the site whose address bounced here, unless the address is proven
+    there. Addresses are hashed anew for it, since each platform has a key of its own. Raises psycopg.Error.
     """
     query = SQL(
         "SELECT u.person_key, x.reason, x.detail FROM profiles p JOIN users u ON u.user_id = p.user_id"
@@ -185,8 +189,12 @@ def make_suppressions(site: SiteCopy) -> None:
 
 
 def make_erasures(site_id: int, here: Connection, there: Connection, site_id_there: int) -> None:
-    """Let erasures of accounts that wait here erase the site's profiles there, when they are due; of a person who came
-    with this site alone, the account. Raises psycopg.Error.
+    """Insert on the other platform the erasures of whole accounts that people of the site have asked for here: of the
+    account, for a person who is there with this site alone and has not proven the address there, else of the site's
+    profile alone. Raises psycopg.Error.
+
+    `here`, `there`: connections to the platform that the site comes from, and to the other one; `site_id`,
+    `site_id_there`: the site's id on them.
     """
     rows = here.execute(
         "SELECT p.profile_id, e.words, e.requested, e.due FROM account_erasures e"
@@ -198,8 +206,8 @@ def make_erasures(site_id: int, here: Connection, there: Connection, site_id_the
 
 
 def make_links(site: SiteCopy) -> None:
-    """Make those short links there that the site's texts hold and that are missing, each with a code of its own.
-    Raises psycopg.Error.
+    """Insert the short links that the site's texts hold here and that are missing on the other platform, each with a
+    code of its own. Raises psycopg.Error.
     """
     for rows in _pages(site.reader, "moving_links", _LINKS.format(site=Literal(site.site_id))):
         site.writer.execute(
@@ -214,8 +222,9 @@ def make_links(site: SiteCopy) -> None:
 
 
 def copy_files(site: SiteCopy, source: Storage, target: Storage) -> tuple[int, int]:
-    """Copy the site's files that are missing there; return how many, and how many are missing here. Raises
-    StorageError, psycopg.Error.
+    """Copy the site's files that the store `target`, of the other platform, lacks from the store `source`, and insert
+    their rows; return the number of files copied, and of those that `source` lacks too. Raises StorageError,
+    psycopg.Error.
     """
     copied = missing = 0
     for rows in _pages(site.reader, "moving_files", _FILES.format(site=Literal(site.site_id))):
@@ -237,7 +246,9 @@ def copy_files(site: SiteCopy, source: Storage, target: Storage) -> tuple[int, i
 
 
 def remove_lent_users(site: SiteCopy) -> None:
-    """Remove the users whom profiles there had between two rows of a copy. Raises psycopg.Error."""
+    """Remove the made-up users whom profiles on the other platform had for a while during the copy of the table of
+    profiles, since two members may have exchanged their addresses. Raises psycopg.Error.
+    """
     site.writer.execute(
         "DELETE FROM users u WHERE u.person_key LIKE %s"
         " AND NOT EXISTS (SELECT FROM profiles p WHERE p.user_id = u.user_id)",
@@ -246,7 +257,9 @@ def remove_lent_users(site: SiteCopy) -> None:
 
 
 def settle_files(site: SiteCopy) -> None:
-    """Count the attachments of the site's files there. Raises psycopg.Error."""
+    """Set on the other platform the numbers of attachments of the site's files, and take these files off the list of
+    those that the clean-up may delete. Raises psycopg.Error.
+    """
     with site.writer.transaction():
         site.writer.execute(COUNT_ATTACHMENTS, {"there": site.there})
         site.writer.execute(_SETTLE, {"there": site.there})
@@ -254,7 +267,9 @@ def settle_files(site: SiteCopy) -> None:
 
 @contextmanager
 def _fetched(source: Storage, target: Storage, hash: str) -> Iterator[Path | None]:
-    """Yield the path of a copy of a file in the scratch folder of `target`; None if `source` does not have the file."""
+    """Fetch the file with this hash from `source`, and yield its path in the scratch folder of `target` for the
+    duration of the block; None if `source` does not have the file.
+    """
     with scratch(target) as folder:
         path = folder / hash
         try:

@@ -89,7 +89,7 @@ class Platform(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Row of the table that a move prints: fingerprints of a table here and there."""
+    """Row of the table that a move prints: fingerprints of one database table here and on the other platform."""
 
     table: str
     here: Fingerprint
@@ -97,7 +97,10 @@ class Compared(NamedTuple):
 
 
 class FinishedMove(NamedTuple):
-    """Result of a move. `read_only_s`: for how long the site took no writes; `address`: of the site now."""
+    """Result of a move. `read_only_s`: for how many seconds the site took no writes; `address`: of the site now;
+    `rows`, `files`: numbers of those written in all `copies` copies; `missing_files`: number of files that the store
+    here lacks.
+    """
 
     address: str
     rows: int
@@ -109,7 +112,10 @@ class FinishedMove(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """Plan of a move. `rows`: number of rows by table, those with none left out; `problems`: why it can't."""
+    """Plan of a move. `rows`: number of rows to carry by table, and `left_behind`: of rows that stay, tables with none
+    left out; `files`, `bytes`: of the site's files; `address`: of the site after the move; `problems`: reasons why the
+    move can't be made.
+    """
 
     rows: dict[str, int]
     bytes: int
@@ -136,7 +142,10 @@ def connected(place: Platform) -> Iterator[Connection]:
 
 
 class SiteMove:
-    """Move of the site with the subdomain `key` from one platform to another. Raises MoveError where it can't be."""
+    """Move of the site with the subdomain `key` from the platform `here` to the platform `there`, to be used in a with
+    statement, which raises MoveError if such a move can't begin. `say` is called with a line on each finished copy,
+    `progress` with the running copy's name and the number of rows compared since the last call.
+    """
 
     def __init__(
         self, here: Platform, there: Platform, key: str, say: Say, progress: Progress
@@ -271,7 +280,9 @@ class SiteMove:
         return found + self._work_under_way()
 
     def _work_under_way(self) -> list[str]:
-        """Return what works on the site in the background here, and would go on while it is read-only."""
+        """Return a sentence for each kind of background work on the site here that would go on while the site is
+        read-only; [] for none.
+        """
         found = []
         for what, query in (
             (
@@ -369,7 +380,9 @@ class SiteMove:
         return row is not None
 
     def _say_that_it_moves(self) -> None:
-        """Record the move here; from when processes have seen that on, each write of the site asks for the lease."""
+        """Record here that the site is being moved. Once processes have seen that, each write of the site first looks
+        if the move's lease, during which the site is read-only, is running.
+        """
         with self.source.transaction():
             self.source.execute(
                 """
@@ -384,7 +397,9 @@ class SiteMove:
             )
 
     def _site_there(self) -> int:
-        """Return the id of the site on the other platform, made if there is none: deleted, so that nobody is served."""
+        """Return the id of the site on the other platform. If there is none the site is made, marked as deleted, so
+        that it is not served yet.
+        """
         row = self.target.execute(
             "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %s", [self.key]
         ).fetchone()
@@ -412,7 +427,9 @@ class SiteMove:
 
     @contextlib.contextmanager
     def _moment(self, there: int) -> Iterator[SiteCopy]:
-        """Open a copy that reads one moment of either platform."""
+        """Yield the connections for one copy, whose transactions each see one moment of their platform. `there`: the
+        site's id on the other platform.
+        """
         with connected(self.here) as reader, connected(self.there) as compared:
             for connection in (reader, compared):
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -423,8 +440,9 @@ class SiteMove:
             yield SiteCopy(reader, compared, self.target, self.site_id, to)
 
     def _copy(self, there: int, name: str, *, is_last: bool, until: float = 0.0) -> _Copied:
-        """Bring what differs to the other platform. `is_last`: with queued work. `until`: monotonic time at which to
-        give up, 0 for none.
+        """Bring what differs to the other platform. `there`: the site's id on it; `name`: the copy's, for the progress;
+        `is_last`: rows of queues, which are work for cron processes, too; `until`: monotonic time at which to give up,
+        0 for none. Raises MoveError then.
         """
 
         def step(rows: int) -> None:
@@ -480,8 +498,8 @@ class SiteMove:
     # ---------------------------------------------------------------- read-only
 
     def _make_read_only(self) -> None:
-        """Wait for the writes that are under way, and let no other begin until the lease ends. Raises MoveError if they
-        take too long.
+        """Wait for the writes to the site here that are under way, and begin the lease, during which no write of the
+        site begins; it ends by itself after READ_ONLY_S seconds. Raises MoveError if those writes take too long.
         """
         try:
             with self.source.transaction():
@@ -498,7 +516,8 @@ class SiteMove:
 
     def _wait_for_transactions(self) -> None:
         """Wait until every transaction that is under way here has ended: one that began before the move was recorded
-        writes without asking for the lease. The site takes writes meanwhile. Raises MoveError if one takes too long.
+        writes without looking at the lease, so that the site would not be read-only for it. The site takes writes
+        meanwhile. Raises MoveError if one takes too long.
         """
         until = time.monotonic() + _ENDED_S
         under_way = {row[0] for row in self.source.execute(_TRANSACTIONS).fetchall()}
@@ -521,7 +540,9 @@ class SiteMove:
         )
 
     def _make_writable(self) -> None:
-        """End the lease at once, unless the site has moved; without the database it ends by itself."""
+        """End the lease, and so the time in which the site is read-only, at once, unless the site has moved; if the
+        database can't be reached, the lease ends by itself.
+        """
         with contextlib.suppress(psycopg.Error), connected(self.here) as connection:
             connection.execute(
                 "UPDATE site_moves v SET read_only_until = '-infinity' WHERE v.site_id = %s AND v.state = 'copying'",
@@ -529,7 +550,10 @@ class SiteMove:
             )
 
     def _last_copy(self, there: int, began: float) -> _Copied:
-        """Bring the last changes, and compare both sides. Raises MoveError if they differ, or if it takes too long."""
+        """Bring the last changes, and compare both platforms. `there`: the site's id on the other one; `began`:
+        monotonic time since when the site has been read-only. Raises MoveError if they still differ when the time is
+        up, or if the copy takes too long.
+        """
         until = began + _LAST_COPY_S
         self._wait_for_readers(began + _READERS_S)
         while True:
@@ -545,8 +569,8 @@ class SiteMove:
                 raise MoveError(f"the copy differs in {names}; the site takes writes again")
 
     def _wait_for_readers(self, until: float) -> None:
-        """Wait until what follows from the site's last events is done here, at most until this monotonic time: updates,
-        and mail that is to be written. What is not done then is not done at all.
+        """Wait until updates of the site's last events are made and its mail is written here, but no longer than until
+        this monotonic time; updates and mail that are not done by then are never made.
         """
         is_numbered = False
         while time.monotonic() < until:
@@ -560,8 +584,11 @@ class SiteMove:
     # ---------------------------------------------------------------- switch
 
     def _switch(self, there: int, began: float) -> None:
-        """Close the site here and open it there. The site is closed here only while the lease lasts; the instant
-        between the two commits is the one in which a killed command leaves the site closed, until it is run again.
+        """Close the site here and open it on the other platform. `there`: the site's id on it; `began`: monotonic time
+        since when the site has been read-only, for a message.
+
+        Raises MoveError, and changes nothing, if the lease has ended. A command that is killed in the instant between
+        the commits of the two platforms leaves the site closed until it is run again.
         """
         try:
             self._commit_switch(there, began)
@@ -594,8 +621,8 @@ class SiteMove:
                 )
 
     def _finish_switch(self) -> None:
-        """After an error of a commit: open the site there if it is closed here, else raise the error that is being
-        handled.
+        """Handle the error of a commit: open the site on the other platform if it is closed here, else raise that error
+        again.
         """
         error = sys.exception()
         assert error is not None, "called while one is handled"
@@ -614,8 +641,9 @@ class SiteMove:
                 ) from again
 
     def _open_there(self) -> None:
-        """Open the site there after a switch that was killed between its two commits; it may be open already. Raises
-        MoveError where what is there is no copy of this move: a site that is served, or that moved away later.
+        """Open the site on the other platform after a switch that was killed between its two commits; does nothing if
+        the site is open there already. Raises MoveError if the site there is no copy of this move, or has been moved on
+        since.
         """
         (switched,) = self._one(
             self.source,
@@ -639,8 +667,9 @@ class SiteMove:
                 self._prepare_there(row[0])
 
     def _prepare_there(self, there: int) -> None:
-        """Open the site there, in the caller's transaction: its row and domains, its owner and root, and numbers for
-        what is made there from now on that nothing has yet.
+        """Open the site on the other platform, where its id is `there`, in the caller's transaction: write the site's
+        row, domains and waiting erasures of people, move sequences behind the ids that have come, and delete mail that
+        the copy's rows have queued.
         """
         row = self._one(
             self.source,
@@ -693,8 +722,9 @@ class SiteMove:
         )
 
     def _advance(self, there: int, table: CarriedTable) -> None:
-        """Move the sequence of a table's ids behind those that have come. The platform's other sites draw from it
-        meanwhile, so a short way is gone by drawing.
+        """Move the sequence of a table's ids on the other platform behind the ids that have come with the site, whose
+        id is `there`. A short way is gone by drawing from the sequence, since other sites of that platform draw from it
+        too; a long one by setting it.
         """
         name, column = table.name, table.identity
         (sequence, most) = self._one(
@@ -793,7 +823,9 @@ _COUNT_STRAYS: Final = """
 
 
 class _Copied(NamedTuple):
-    """Result of one copy. `here`: fingerprints of the tables here, by name."""
+    """Result of one copy: numbers of rows and files written, and of files `missing` in the store here. `here`:
+    fingerprints of the tables here, by name; `compared`: those of both platforms, after the last copy alone.
+    """
 
     written: int
     files: int

@@ -28,8 +28,9 @@ _WRITTEN: Final = 2_000
 
 
 class SiteCopy(NamedTuple):
-    """Site here and there. `reader`: a transaction here that sees one moment; `compared`: one there; `writer`: a
-    connection there, in autocommit. `site_id`: the site's id here.
+    """Connections for one copy of a site. `reader`: a transaction here, and `compared`: one on the other platform, each
+    of which sees one moment; `writer`: a connection to the other platform, in autocommit. `site_id`: the site's id
+    here.
     """
 
     reader: Connection
@@ -40,20 +41,20 @@ class SiteCopy(NamedTuple):
 
     @property
     def there(self) -> int:
-        """Return the site's id there."""
+        """Return the site's id on the other platform."""
         return self.to.site_id
 
 
 class Fingerprint(NamedTuple):
-    """Number of a table's rows and the SHA-256 of their keys and digests, in the order of the keys."""
+    """Number of a table's rows of one site, and the SHA-256 of their keys and digests, in the order of the keys."""
 
     rows: int
     digest: str
 
 
 class TableChanges(NamedTuple):
-    """Result of a copy. `here`: fingerprint of what stands here; `written`: rows inserted or updated there; `gone`:
-    keys of rows that are there alone, to be deleted once nothing refers to them.
+    """Result of the copy of one table. `here`: fingerprint of the rows here; `written`: number of rows inserted or
+    updated on the other platform; `gone`: keys of rows that are there alone, to be deleted once nothing refers to them.
     """
 
     here: Fingerprint
@@ -62,8 +63,9 @@ class TableChanges(NamedTuple):
 
 
 def copy(site: SiteCopy, table: CarriedTable, step: Step, *, is_late: bool = False) -> TableChanges:
-    """Write what differs of a table to the other platform, in transactions of up to 2,000 rows. `is_late`: missing rows
-    alone, without the reference that LATE names.
+    """Write the rows of a table that differ to the other platform, in transactions of up to 2,000 rows. `step` is
+    called with the number of rows compared since the last call. `is_late`: write missing rows alone, without the column
+    that LATE names, whose reference is to a table that comes later.
 
     Raises psycopg.Error, and what `step` raises.
     """
@@ -102,7 +104,9 @@ def copy(site: SiteCopy, table: CarriedTable, step: Step, *, is_late: bool = Fal
 
 
 def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
-    """Delete the rows with these keys, the newest first, in transactions of up to 2,000 rows. Raises psycopg.Error."""
+    """Delete the rows with the keys `gone` on the other platform, by descending key, in transactions of up to 2,000
+    rows. Raises psycopg.Error.
+    """
     gone = sorted(gone, reverse=True)
     for start in range(0, len(gone), _WRITTEN):
         statement = SQL("DELETE FROM {} t USING {} WHERE t.site_id = {} AND {}").format(
@@ -123,7 +127,9 @@ def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
 def fingerprint(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Fingerprint:
-    """Return the fingerprint of a table's rows of a site. `to`: as in CarriedTable.read."""
+    """Return the fingerprint of a table's rows of a site. `to`: where the rows go; None for rows that stand there
+    already. `step` is called with the number of rows read since the last call, and may raise.
+    """
     hashed = hashlib.sha256()
     rows = 0
     for key, digest in digests(connection, table, site_id, to, step):
@@ -135,8 +141,9 @@ def fingerprint(
 def digests(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Iterator[tuple[Key, str]]:
-    """Yield key and digest of each of a site's rows, by ascending key; of equal ones the first. The connection is in a
-    transaction. `to`: as in CarriedTable.read.
+    """Yield key and digest of each of a site's rows, by ascending key; of rows with equal keys the first. The
+    connection must be in a transaction. `to`: where the rows go; None for rows that stand there already. `step` is
+    called with the number of rows read since the last call, and may raise.
     """
     keys = table.keys(to)
     order = [SQL(str(place)) for place in range(1, len(keys) + 1)]
@@ -163,7 +170,7 @@ def _line(key: Key, digest: str) -> bytes:
 
 
 class _Rows:
-    """Keys and digests of one side, one at a time; `key` is None behind the last one."""
+    """Rows of one platform as keys and digests, one at a time; `key` is None behind the last one."""
 
     def __init__(self, found: Iterator[tuple[Key, str]]) -> None:
         self._found = found
@@ -177,8 +184,8 @@ class _Rows:
 
 
 def _wanted(table: CarriedTable, keys: list[Key]) -> sql.Composable:
-    """Return the rows of these keys as an item of a FROM list, `w` with the columns k0, k1 ….; one row without columns
-    for a table that has one row a site.
+    """Return the rows with these keys as an SQL item of a FROM list, `w` with the columns k0, k1, …; for a table that
+    has one row a site, an item of one row without keys.
     """
     if not table.key_types:
         return SQL("(SELECT 1) AS w")
@@ -191,7 +198,9 @@ def _wanted(table: CarriedTable, keys: list[Key]) -> sql.Composable:
 
 
 def _matches(table: CarriedTable, to: Destination | None) -> sql.Composable:
-    """Return the condition that a row `t` is that of the keys `w`."""
+    """Return the SQL condition that a row `t` of the table has the key in the row `w`, which `_wanted` makes. `to`:
+    where the rows go; None for rows that stand there already.
+    """
     kinds = dict(table.carried)
     conditions: list[sql.Composable] = []
     for place, key in enumerate(table.keys(to)):
@@ -205,7 +214,9 @@ def _matches(table: CarriedTable, to: Destination | None) -> sql.Composable:
 
 
 class _RowWriter:
-    """Writer of rows, through a temporary table of the other platform, made at the first row."""
+    """Writer of a table's rows from here to the other platform, through a temporary table there, made at the first row.
+    `is_late`: write missing rows alone, without the column that LATE names.
+    """
 
     def __init__(self, site: SiteCopy, table: CarriedTable, *, is_late: bool) -> None:
         self._site = site
@@ -214,7 +225,7 @@ class _RowWriter:
         self._is_begun = False
 
     def write(self, keys: list[Key]) -> int:
-        """Insert or update the rows with these keys, in one transaction; return their number."""
+        """Insert or update the rows with these keys on the other platform, in one transaction; return their number."""
         site, table = self._site, self._table
         if not self._is_begun:
             self._begin()
@@ -258,8 +269,8 @@ class _RowWriter:
             self._site.writer.execute("DROP TABLE IF EXISTS moving_rows")
 
     def _make_way(self) -> None:
-        """Take away from rows there what the new ones have and is unique: they are written or deleted in the same
-        copy.
+        """Change or delete the rows on the other platform that hold a unique value, such as a name, which one of the
+        new rows has now; the same copy writes or deletes these rows themselves.
         """
         site, table = self._site, self._table
         if table.name == "comments":
@@ -309,8 +320,8 @@ class _RowWriter:
                 )
 
     def _lend_users(self) -> None:
-        """Give a user of its own, until its row is written or deleted, to each profile there whose person has another
-        one now: two members may have exchanged their addresses.
+        """Give each profile on the other platform whose user belongs to another profile now a made-up user, until the
+        profile's row is written or deleted: two members may have exchanged their addresses.
         """
         self._site.writer.execute(
             f"""WITH taken AS (

@@ -238,7 +238,9 @@ class DiscourseReader(TableReader):
             )
 
     def _of(self, table: str, person: int, *columns: str) -> Row:
-        """Return a person's row of a table with these columns, all of them None if the person has no row there."""
+        """Return, of a table with rows about people, the row of the person with this id, with these columns; all of
+        them None if the person has no row there.
+        """
         rows = self._source.rows(table, columns, user_id=person)
         return next(rows, dict.fromkeys(columns))
 
@@ -473,8 +475,8 @@ class DiscourseReader(TableReader):
     # Posts
 
     def _posts(self, columns: tuple[str, ...], *, private: bool) -> Iterator[tuple[int, Row]]:
-        """Yield number of the topic and row of each post of public topics, or of `private` ones alone, in reading
-        order; small actions are left out.
+        """Yield number of the topic and row of each post of public topics, or with `private` of private ones alone, in
+        reading order; "small actions", such as a note that the topic was closed, are left out.
         """
         wanted = (*_NUMBERS, "topic_id", "post_number", "post_type", *columns)
         for row in self._source.rows("posts", wanted, ("topic_id", "post_number", *_NUMBERS)):
@@ -558,7 +560,8 @@ class DiscourseReader(TableReader):
         read: Collection[int],
     ) -> PortedMessage | Unreadable:
         """Return the post `row` as a message of the talk `root`, titled `name`, that `people` are in, of whom `read`
-        have read it; Unreadable for one that was deleted, was for staff, or that nobody has.
+        have read it (ids); an Unreadable for a post that was deleted, was for staff, or that nobody has. `id`: old id
+        of the message.
         """
         problem = "" if people else "to: nobody has a copy, or the file does not say who"
         if not problem and (_is_gone(row) or row.get("post_type") == _WHISPER):
@@ -751,7 +754,9 @@ class DiscourseReader(TableReader):
         )
 
     def _content(self, number: Any) -> str:
-        """Return an upload's bytes as a data URL, where an IntermediateDB holds them; else ""."""
+        """Return the bytes of the upload with this number as a data URL, where the source is an IntermediateDB (the
+        SQLite file of Discourse's own converters) that holds them; else "".
+        """
         if "data" not in self._source.tables.get("uploads", ()):
             return ""
         row = next(self._source.rows("uploads", ("data",), id=number), {})
@@ -851,7 +856,9 @@ class DiscourseRights(GroupRights):
 
 
 def _id(row: Mapping[str, Any]) -> int:
-    """Return the number of a row: that of the old board in an IntermediateDB, else its own."""
+    """Return the number of a row: that of the old board in an IntermediateDB, the SQLite file of Discourse's own
+    converters, else the row's own.
+    """
     return as_number(row["id"] if row["original_id"] is None else row["original_id"])
 
 

@@ -76,7 +76,8 @@ class GroupRights:
     ) -> None:
         """Put together the people who have the same rights. `people`: ids of all of them; `memberships`: ids of the
         groups that each is in, by person's id; `singular`: ids of people with rights set for themselves, each of whom
-        is kept apart; `guests`, `everybody`: as in this class.
+        is kept apart. `guests`: id of the group of those who are not signed in; `everybody`: id of the group that
+        stands for all members.
         """
         self._memberships = memberships
         self._guests = guests
@@ -108,7 +109,7 @@ class GroupRights:
 
     def all_have(self, right: Rights, forum: int, *, is_locked_away: bool = False) -> bool:
         """Return True if everybody who reads a forum has a right there, guests and new members among them; also if
-        nobody reads the forum. `is_locked_away`: see `of`.
+        nobody reads the forum. `is_locked_away`: the forum has a password, so that moderators alone read it.
         """
         needed = READ | (MODERATOR if is_locked_away else 0)
         newcomers = ((frozenset((group,)), 0) for group in (self._guests, self._everybody))
@@ -169,7 +170,8 @@ class GroupRights:
 
     def _named(self, forum: int, name: str, wanted: Mapping[Key, Rights]) -> Iterator[PortedRole]:
         """Yield a role of this forum for each set of rights among the values of `wanted`, with the people who have it;
-        none for people who may not read. `name`: the forum's.
+        none for people who may not read. `name`: the forum's; `wanted`: rights by groups and id of the people, as
+        people with the same rights are kept.
         """
         people: dict[ForumPermissions, list[int]] = defaultdict(list)
         for key, rights in wanted.items():
