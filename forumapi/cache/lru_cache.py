@@ -41,8 +41,8 @@ def plainly(key: object, value: object) -> int:
 
 
 class Lru(Generic[K, V]):
-    """LRU cache whose entries weigh `limit` at most in all, each by `weigh(key, value)`; an entry that alone weighs
-    more is kept, as the only one.
+    """LRU cache whose entries weigh `limit` at most in all, each as much as `weigh(key, value)` returns; an entry that
+    alone weighs more is kept, as the only one.
     """
 
     def __init__(self, limit: int, weigh: Callable[[K, V], int]) -> None:

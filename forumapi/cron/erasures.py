@@ -212,8 +212,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def converted(place: str, known: dict[str, Any], kind: type[Line]) -> Line:
-    """Return a line's object as a struct of the class `kind`. Raises ValueError, naming the place and the key, for one
-    that is none.
+    """Return `known`, the object of a journal's line, as a struct of the class `kind`. Raises ValueError, naming
+    `place` (of the line, for messages) and the key, for an object that is none.
     """
     try:
         return msgspec.convert(known, kind)

@@ -116,7 +116,9 @@ def _make(database: Database, config: Config, work: Claimed) -> None:
 
 
 class _Maker:
-    """Writer of the archive of one personal export, `work`; stores the progress every REPORT_S seconds."""
+    """Writer of the archive of the personal export `work`, which this process has claimed; stores the progress every
+    REPORT_S seconds.
+    """
 
     def __init__(self, database: Database, config: Config, storage: Storage, work: Claimed) -> None:
         self._database = database

@@ -68,8 +68,8 @@ def retention(tx: Transaction, config: Config) -> str:
 
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
     """Carry out the periods of all sites until nothing is left or the monotonic clock reaches `until` (None: no limit);
-    return the number of rows. Each site has a batch of each kind in turn, so that a large one does not keep others
-    waiting; the first one is the site after the one that the last run ended at.
+    return the number of rows that were deleted or changed. Each site has a batch of each kind in turn, so that a large
+    one does not keep others waiting; the first one is the site after the one that the last run ended at.
 
     A site that fails is logged and left to the next run; raises UnfinishedError after the others.
     """
@@ -102,7 +102,10 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
 def _advance(
     database: Database, config: Config, cache: Cache, path: Path, site: SitePeriods
 ) -> int:
-    """Run a batch of each kind for which the site has a period; return the number of rows, 0 when nothing is left."""
+    """Run a batch of each kind for which the site has a period; return the number of rows that were deleted or changed,
+    0 when nothing is left. `cache`: of documents, which those of removed texts are deleted from; `path`: of the
+    journal, to which removed texts are appended.
+    """
     found, days = 0, site.days
     if days.get(ADDRESSES, config.audit_address_days) < config.audit_address_days:
         with database.write() as tx:
@@ -229,7 +232,7 @@ def read_journal(paths: Iterable[Path]) -> Iterator[PeriodsLine | GoneLine]:
 
 def replay(database: Database, config: Config, lines: Iterable[PeriodsLine | GoneLine]) -> int:
     """Give the sites of a restored database the periods that `lines` have, remove the texts again that had been
-    removed, and carry the periods out; return the number of rows. Raises UnfinishedError.
+    removed, and carry the periods out; return the number of rows that were deleted or changed. Raises UnfinishedError.
     """
     total = sum(_replay(database, line) for line in lines)
     return total + work_off(database, config)

@@ -153,7 +153,8 @@ class LeadsElsewhereError(Exception):
 
 class Runner:
     """Runner of `jobs` at their due times, while this process holds the lease `cron`. `url`: direct address of the
-    database; `settings`: those that each run of a job takes anew; `now`: clock, None for the database's.
+    database; `settings`: their present values are taken anew for each run of a job; `now`: function that returns the
+    present time, None for the database's clock.
     """
 
     def __init__(
@@ -284,7 +285,7 @@ class Runner:
             self._again[job.name] = due
 
     def _last_runs(self, now: datetime.datetime) -> dict[str, Run]:
-        """Read the latest run of each job that ever ran, by name."""
+        """Read the latest run of each job that ever ran, by name, as `last_runs` does at `now`."""
         tx = self._database.read()
         try:
             return last_runs(tx, self.jobs, now)
@@ -426,16 +427,16 @@ def find(name: str) -> Job:
 
 
 def last_runs(tx: Reader, jobs: Sequence[Job], now: datetime.datetime) -> dict[str, Run]:
-    """Return the latest run of each job by name; jobs that never ran are left out. Runs later than a job's next due
-    time do not count: a clock was wrong.
+    """Return the latest run of each job by name; jobs that never ran are left out. Runs for a time later than the job's
+    next due time after `now` do not count: a clock was wrong.
     """
     names, untils = [job.name for job in jobs], [next_due(job, now) for job in jobs]
     return {row[0]: Run(*row) for row in tx.rows(LAST_RUNS, tasks=names, untils=untils)}
 
 
 def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.datetime, Run | None]]:
-    """Return each scheduled job, in the order of JOBS, with its next due time and its latest run, None if it never
-    ran.
+    """Return each scheduled job, in the order of JOBS, with its next due time after `now` and its latest run, None if
+    it never ran.
     """
     runs = last_runs(tx, JOBS, now)
     return [(job, next_due(job, now), runs.get(job.name)) for job in JOBS]

@@ -354,7 +354,7 @@ class Database:
     @contextlib.contextmanager
     def write(self, site_id: int = NO_SITE) -> Iterator[Transaction]:
         """Run the with statement in a new transaction: committed on its normal exit, rolled back on an exception.
-        `site_id`: whose connection it takes.
+        `site_id`: the site whose share of the connections it takes one from; NO_SITE for work that is no site's.
         """
         tx = Transaction(self)
         tx.site_id = site_id

@@ -282,9 +282,10 @@ def start(
     server that already runs there is returned instead.
 
     `throwaway`: fast, and data may be lost in a crash. `detached`: the server outlives this process; otherwise it ends
-    with it, even if this process is killed. `socket_dir`: folder of its socket, None for a new one; that of a server
-    that has ended keeps its address. `settings`: of PostgreSQL by name, in place of this module's where both have one.
-    `progress` is called with what is done now. Raises EmbeddedError.
+    with it, even if this process is killed. `max_connections`: most connections at a time; `socket_dir`: folder of the
+    server's socket, which is part of its URL: None for a new one, or the folder of a server that has ended, to keep the
+    URL. `settings`: of PostgreSQL by name, in place of this module's where both have one. `progress` is called with
+    words on what is done now. Raises EmbeddedError.
     """
     data_dir = data_dir.absolute()
     account = server_account()

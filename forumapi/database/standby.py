@@ -414,8 +414,8 @@ class StandbyReader(Reader):
         return min_lsn
 
     def _refuse(self, outcome: str) -> None:
-        """Read from the standby no more in this request. `outcome`: reason, for the metric; after "failed" a usable
-        connection goes back to the pool, else it is closed.
+        """Read from the standby no more in this request. `outcome`: reason, for the metric; for the reason "failed" the
+        connection is usable, and goes back to the pool; for any other it is closed.
         """
         metrics.REPLICA_READS.add(1, outcome)
         standby, self._standby = self._standby, None

@@ -188,7 +188,8 @@ def between(tx: Reader, site_id: int, after: int, upto: int, limit: int) -> list
 
 def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
     """Return the ids of sites that have events after the cursor of `reader`, in the order of `query`, the statement
-    that finds the sites; `query` may leave out sites with none but events that this reader does not need.
+    that finds the sites: BEHIND finds all, another may leave out sites with none but events that this reader does not
+    need.
     """
     return [row[0] for row in tx.rows(query, reader=reader)]
 

@@ -27,9 +27,9 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader of the event log: the name of its cursors; `work`, the function that carries out the effects of a batch,
-    from transaction, site's id and the batch's events in order; `behind`, the statement that finds sites with events
-    for it.
+    """Reader of the event log. `name`: that of its cursors; `work`: function that carries out the effects of a batch,
+    from transaction, site's id and the batch's events in order; `behind`: statement that finds sites with events that
+    the reader has not read.
     """
 
     name: str

@@ -339,7 +339,9 @@ class MailEntry(NamedTuple):
 def list_all(
     tx: Reader, states: Sequence[str], *, site_id: int | None, limit: int
 ) -> list[MailEntry]:
-    """Return up to `limit` mails in one of these states, newest first; of one site, or with `site_id` None of all."""
+    """Return up to `limit` mails in one of `states` (`queued`, `unwritten`: not rendered yet, `sent`, `dead` or
+    `dropped`), newest first; of one site, or with `site_id` None of all.
+    """
     return [
         MailEntry(*row) for row in tx.rows(LIST, states=list(states), site_id=site_id, limit=limit)
     ]

@@ -221,7 +221,7 @@ def _concerns(event: LoggedEvent) -> bool:
 
 class _EventDispatch:
     """Dispatch of one batch of events of the site `site_id`, inside the transaction `tx`. `queue` and `push`: functions
-    that queue mails and web push, as in Dispatch; `state` and `tree`: the site's state and microcosms.
+    that queue mails and web push, as in Dispatch; `state` and `tree`: state and microcosms of the site.
     """
 
     def __init__(
@@ -472,7 +472,8 @@ class _EventDispatch:
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update that reminds the attendees who said yes of the calendar event `item`, and queue their mails
-        and web push. An earlier reminder, from before the start was moved, does not keep it from being sent once more.
+        and web push. `event`: the entry of the event log that asks for the reminder. An earlier reminder, from before
+        the start was moved, does not keep this one from being sent.
         """
         subject = self._about_item(item, item.author_id, EVENT_REMINDER, preference=EVENT_REMINDER)
         coming = self._coming(item, None)

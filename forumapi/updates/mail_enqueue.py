@@ -27,10 +27,9 @@ QUEUE: Final = Query(
 
 
 def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]) -> None:
-    """Queue the requested mails of one site, each once for its cause; one statement, none without requests.
-
-    Rows name what a mail is about and hold no text, so that a reader who has lost the right to it when it is sent gets
-    nothing.
+    """Queue the requested mails of one site, each once for its cause; one statement, none without requests. Rows name
+    what a mail is about and hold no text; so readers who have lost the right to read that by the time of sending get no
+    mail.
     """
     if mail_requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(

@@ -113,7 +113,7 @@ class CircuitBreaker:
 
 
 class PushSender(PollingThread):
-    """Thread that sends web push messages that are due. `config()` returns the present settings; `sites`: directory of
+    """Thread that sends web push messages that are due. `config()` returns the present settings; `sites`: cache of
     sites, for their rights.
     """
 

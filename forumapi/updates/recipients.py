@@ -345,7 +345,10 @@ def _principal(
     is_banned: bool,
     lacks_second_factor: bool,
 ) -> Principal:
-    """Make the principal of a profile, as a request of its own would have it (models/access/identity.py)."""
+    """Make the principal of a profile, as a request of its own would have it (models/access/identity.py).
+    `lacks_second_factor`: the user has set up none, which limits the profile only if `state` says that members need
+    one.
+    """
     is_owner = profile_id == state.owned_by
     is_limited = state.needs_second_factor and lacks_second_factor
     return Principal(

@@ -144,9 +144,9 @@ def _queue(
     """Render and queue a mail to each of `people`, (profile id, e-mail address), with a link of its own to refuse more;
     addresses that may get none are left out.
 
-    `cause`: key of the batch, of which one profile gets one mail; `subject`: with `{title}` for the site's title;
-    `template`: name of the notice, such as `site_offer`; `field`: name in errors of what the owner sent. Raises TooMany
-    or Invalid by the limit of `front_end`, "" for none.
+    `cause`: key of this mail, which no profile gets twice; `subject`: with `{title}` in place of the site's title;
+    `template`: name of the notice, such as `site_offer`; `field`: what the owner sent, as errors name it. Raises
+    TooMany or Invalid by the limit of `front_end`, "" for none.
     """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)

@@ -129,9 +129,9 @@ class DeliveryOutcome(NamedTuple):
 
 class Deliverer(PollingThread):
     """Thread that starts deliveries that are due, while this process numbers events; each webhook is served in a thread
-    of its own.
+    of its own. `app`: the parts of this process.
 
-    `reader`: the event log's reader that queues deliveries.
+    The attribute `reader` is the reader that queues the deliveries, for the thread that runs readers of the event log.
     """
 
     def __init__(self, app: Services, config: Config) -> None:

@@ -47,8 +47,9 @@ class SiteVersions(NamedTuple):
 
 
 class SnapshotChanges(NamedTuple):
-    """Changes since a snapshot. `snapshot`: the one of this reading; `user_ids`: users whose rights may have changed
-    since, a 0 stands for all users; `sites`: present versions of the sites asked for.
+    """Changes since a snapshot of the database. `snapshot`: the one of this reading, as text, from which the next call
+    goes on; `user_ids`: users whose rights may have changed since, a 0 stands for all users; `sites`: present versions
+    of the sites asked for.
     """
 
     snapshot: str
@@ -81,8 +82,8 @@ RIGHTS_CHANGED = Query(
 
 
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
-    """Return True if the rights of the user (0: of guests) on this site may have changed since the event with this
-    number, by the stored changes of the last hour.
+    """Return True if the rights of the user (0: of guests) on this site may have changed since the event with the
+    number `number`; only the changes of the last hour or so are stored, and so are found.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -158,8 +159,8 @@ class Fact(NamedTuple):
     `target`: the thing as a target of permissions; `is_deleted`, `is_moderated`: the thing itself is; `is_gone_above`:
     its parent, or the microcosm above, is hidden or gone; `parent_type`, `parent_id`: what the thing is on, of a
     microcosm the one above, id 0 for none; `version`: the thing's, 0 if it has none. `insiders`: ids of the profiles
-    that alone may know that the thing exists; None: no such limit. `is_in_own_held`: a comment whose author also wrote
-    its item, which is moderated and is all that hides it from above.
+    that alone may know that the thing exists; None: no such limit. `is_in_own_held`: the thing is a comment on an item
+    of the same author, and is gone above only because that item is moderated.
     """
 
     target: Target
@@ -176,8 +177,8 @@ class Fact(NamedTuple):
 def facts(
     tx: Reader, site_id: int, tree: Tree, named: Collection[ThingKey]
 ) -> dict[ThingKey, Fact]:
-    """Return the facts about the things `named` of a site, by the same keys; missing things are left out. One statement
-    at most.
+    """Return the facts about the things `named` of a site, by these keys; things that do not exist are left out.
+    `tree`: the site's microcosms. One statement at most.
     """
     found: dict[ThingKey, Fact] = {}
     asked = []
@@ -230,15 +231,17 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
 
 
 class BeforeMove(NamedTuple):
-    """Thing as it was in the microcosm that it has left; `tree`: the rights there."""
+    """Facts about a thing as they were in the microcosm that the thing has left. `tree`: the site's tree for
+    permissions there; for a microcosm that was moved, one in which that is still below its former parent.
+    """
 
     fact: Fact
     tree: Tree
 
 
 def before_move(tree: Tree, fact: Fact, microcosm_id: int) -> BeforeMove | None:
-    """Return the thing of `fact` as it was in the microcosm `microcosm_id`, which it has left; None if that microcosm
-    no longer exists, or is now below the thing.
+    """Return the thing of `fact`, which is now as in `tree`, as it was in the microcosm `microcosm_id`, which it has
+    left; None if that microcosm no longer exists, or is now below the thing.
     """
     node = tree.nodes.get(microcosm_id)
     if node is None:

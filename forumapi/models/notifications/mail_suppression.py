@@ -29,7 +29,7 @@ IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash
 
 
 def hashed(key: str) -> str:
-    """Return SQL for the keyed hash of an address; `key`: SQL expression of its person key."""
+    """Return SQL for the keyed hash of an address; `key`: SQL expression of the address's same_person_key."""
     return _HASH.format(key=key)
 
 
@@ -56,8 +56,8 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address. `reason`: `refused` or `reported`; `detail`: the mail server's words; `created`: its
-    time.
+    """Suppression of an address, to which no mail is sent. `reason`: REFUSED or REPORTED, by the mail server at once or
+    by a bounce later; `detail`: the mail server's words; `created`: time of the suppression.
     """
 
     reason: str

@@ -140,7 +140,7 @@ class PushSubscription(NamedTuple):
 
     def document(self, token_id: int) -> dict[str, Any]:
         """Return the subscription as JSON members. The endpoint is a secret: only its host is shown. `token_id`: id of
-        the caller's token.
+        the caller's token; a subscription that was made with it is marked as `current`.
         """
         return {
             "id": self.id,

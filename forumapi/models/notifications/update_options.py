@@ -107,8 +107,8 @@ class ProfileOptions(NamedTuple):
         send_email: bool | None,
         send_sms: bool | None,
     ) -> None:
-        """Store options of the author's profile; None keeps the stored value. For a profile that has none stored yet,
-        None stores the default that is in force.
+        """Store options of the author's profile, of which `show_dob` and `show_dob_year` are about the date of birth;
+        None keeps the stored value. For a profile that has none stored yet, None stores the default that is in force.
         """
         tx.run(
             UPDATE,

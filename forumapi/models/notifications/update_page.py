@@ -374,10 +374,10 @@ def page(
 ) -> tuple[int, list[UpdateEntry]]:
     """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
 
-    `readable`: microcosms that `me` may read and does not ignore. `type`: only updates of that type, None for all;
-    `unread`: only of things that `me` has not read; both narrow the number too. `kinds`: types of things that may be
-    shown; for a comment the type of its item or profile must be among them too. `decisions`: types of updates about
-    decisions that may be shown.
+    `readable`: microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: those that `me`
+    ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has not read; both
+    narrow the number too. `kinds`: types of things that may be shown; for a comment the type of its item or profile
+    must be among them too. `decisions`: types of updates about decisions that may be shown.
     """
     rows = tx.rows(
         LIST,
@@ -408,7 +408,7 @@ def own(
     decisions: Collection[int],
 ) -> frozenset[int]:
     """Return the update ids in `ids` that the list of `principal` has now, of updates that have no row but are
-    computed, from watchers or decisions. `readable` and `decisions` as in `page`.
+    computed, from watchers or decisions. `readable` to `ignored_items`, and `decisions`: as in `page`.
 
     No statement is run if none of `ids` has the form of such an id.
     """

@@ -148,7 +148,9 @@ class WatcherChange(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Watcher: a profile, the author's, follows a thing. `send_email`: the profile is notified by mail too."""
+    """Watcher: the profile of a change's author follows the thing `thing`. `send_email`: that profile is notified by
+    mail too.
+    """
 
     thing: WatchedThing
     send_email: bool
@@ -189,8 +191,8 @@ class Watcher(NamedTuple):
         """Change the ways of notification about things that the author follows: all of them or none; of two changes of
         one thing the last counts.
 
-        Raises Invalid for a thing that is not followed. `place`: for its message, the field of the body that holds the
-        changes.
+        Raises Invalid for a thing that is not followed; its message names the field, in the list `place` of the body,
+        or, with "", that of a body with one change.
         """
         last = {change.thing: change for change in changes}.values()  # of two for the same thing
         rows = tx.rows(

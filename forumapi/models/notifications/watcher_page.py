@@ -156,8 +156,8 @@ class WatcherPage(NamedTuple):
         """Read the page `at` of the things that the profile `me` follows and may see.
 
         Things about which nothing was notified yet come first, then the others, the one notified last before those
-        notified earlier. `view`: microcosms that `me` may read; `kinds`: types of things that may be shown. Costs one
-        statement, two with microcosms among the entries.
+        notified earlier. `view`: microcosms of `tree` that `me` may read; `ignored_…`: what `me` ignores; `kinds`:
+        types of things that may be shown. Costs one statement, two with microcosms among the entries.
         """
         rows = tx.rows(
             PAGE,
@@ -185,7 +185,7 @@ class WatcherPage(NamedTuple):
         site: bytes,
     ) -> bytes:
         """Render the entries as a JSON array (discovery 5.6). `documents`: those of `wanted`, without which an entry is
-        left out; `site`: document of the site itself.
+        left out; `tree`, `view`: as in `read`; `site`: document of the site itself.
         """
         people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 

@@ -92,7 +92,9 @@ class SiteOffer(NamedTuple):
 
 
 class OfferParty(NamedTuple):
-    """Person who offers a site, or is offered one. `name`: the profile's, HTML-escaped."""
+    """Person who offers a site, or is offered one: user id, e-mail address, and `name`, that of the profile,
+    HTML-escaped.
+    """
 
     user_id: int
     name: str

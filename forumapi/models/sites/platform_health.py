@@ -103,7 +103,7 @@ def of_platform(tx: Reader) -> list[Point]:
 
 
 def samples(points: Iterable[Point]) -> list[metrics.Sample]:
-    """Return points as samples for Prometheus, in the order in which the metrics are registered."""
+    """Return the metric values `points` as samples for Prometheus, in the order in which the metrics are registered."""
     order = {name: place for place, name in enumerate(metrics.Metric.all)}
     made = []
     for point in sorted(points, key=lambda point: (order[point.name], point.labels)):

@@ -440,8 +440,8 @@ class Site:
         most: int = 0,
     ) -> int:
         """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
-        `user_id`: its owner; `platform_domain`: the platform's domain, at or below which no custom domain may be;
-        `ip`: the client address, for the audit.
+        `user_id`: its owner; `platform_domain`: the platform's domain, at or below which no custom domain may be, "" to
+        allow any; `ip`: the client address, for the audit, "" for none.
 
         Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
         NotFound for an unknown user.
@@ -516,8 +516,8 @@ class LockedSite(NamedTuple):
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
         """Store the settings that `body` has (platform 2.3); the others stay. `meta.flags.deleted` true deletes the
-        site, false restores it. `platform_domain`: the platform's domain, at or below which no custom domain may be;
-        `ip`: the client address, for the audit.
+        site, false restores it. `platform_domain`: the platform's domain, at or below which no custom domain may be, ""
+        to allow any; `ip`: the client address, for the audit, "" for none.
 
         Raises Invalid, which names the field.
         """
@@ -540,15 +540,15 @@ class LockedSite(NamedTuple):
         journal.record_site(tx, self.owner(ip), kind, version=version)
 
     def set_web_url(self, tx: Transaction, url: str, operator: str = "") -> None:
-        """Store, for the operator with the account `operator`, the address of the site's pages, on any host; "" for
-        none. Raises Invalid for a bad address.
+        """Store `url`, the address of the site's pages, on any host; "" for none. `operator`: account of the operator
+        who sets the address, for the audit, "" for none. Raises Invalid for a bad address.
         """
         checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)
         journal.record_site(tx, Author(self.site_id, 0, "", operator), version=version)
 
     def owner(self, ip: str = "") -> Author:
-        """Return the site's owner as the author of a change from the client address `ip`."""
+        """Return the site's owner as the author of a change from the client address `ip`, "" for none."""
         return Author(self.site_id, self.owned_by, ip)
 
 

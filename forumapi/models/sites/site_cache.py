@@ -212,8 +212,8 @@ class SiteCache(PollingThread):
         """Return the number of live sites and the page `paging` of them, oldest first, read from the database; without
         the root site.
 
-        `owner_user_id`: only those that this user owns; `words`: only those with this text in their title; both narrow
-        the number too.
+        `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text in their
+        title, "" for all; both narrow the number too.
         """
         total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
         rows = tx.rows(

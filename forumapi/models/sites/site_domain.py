@@ -146,10 +146,10 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS to the question for a proof. `is_there`: True if the proof is there, False if not, None if no
-    server answered.
+    """Answer of DNS to the question if a domain is proven to belong to a site. `is_there`: True if the proof is there,
+    False if not, None if no server answered.
 
-    `found`: what was found in its place, as text for the owner.
+    `found`: what DNS had in place of the proof, as text for the owner, "" for nothing.
     """
 
     is_there: bool | None
@@ -226,8 +226,8 @@ class DueDomain(NamedTuple):
         return [cls(*row) for row in tx.rows(DUE, limit=limit)]
 
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
-        """Change the domain's state, and what is served, by the answer of DNS; return the new state, "" for a claim
-        that was dropped.
+        """Change the state of the domain, and under which domain the site is served, by the answer `proof` of DNS;
+        return the new state, "" for a claim that was dropped.
         """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))

@@ -237,9 +237,9 @@ class SiteImport(NamedTuple):
     upload is deleted, None while a task is under way or the upload is gone.
 
     `phase`, `done`, `total`: stream that is loaded, its documents so far and in all; `documents`, `whole`: the same for
-    all streams, `whole` 0 while unknown; `size`: of the upload, in bytes. `plan`, `verification`, `undoing`: results as
-    JSON, None before. `stage`, `is_resolved`: of the loaded import, `stage` "" before its first run; `left_out`: number
-    of its documents left out.
+    all streams, `whole` 0 while unknown; `seconds_left`: estimate for the task, None while unknown; `size`: of the
+    upload, in bytes. `plan`, `verification`, `undoing`: results as JSON, None before. `stage`, `is_resolved`: as in
+    Origin (porting/loading/imported_ids.py), `stage` "" before the first run; `left_out`: number of documents left out.
     """
 
     token_id: int
@@ -299,9 +299,10 @@ class SiteImport(NamedTuple):
 
 
 class ImportRequest(NamedTuple):
-    """Upload of a dump for a site's import. `product`: "" to detect it; `prefix`: of the dump's tables, None for the
-    one that is found; `encoding`: of its text, "" for the one that the dump names; `addresses`: base addresses of the
-    old forum; `granted`: fields of people that count for roles' criteria; `object`: name in the store; `bytes`: size.
+    """Upload of a dump for a site's import. `product`: the forum software, "" to detect it; `prefix`: of the names of
+    the dump's tables, None for the one that is found; `encoding`: of its text, "" for the one that the dump names;
+    `addresses`: base addresses of the old forum; `granted`: keys of profiles' attributes that count for roles'
+    criteria; `object`: name in the store; `bytes`: size.
     """
 
     title: str
@@ -402,8 +403,8 @@ class ImportClaim(NamedTuple):
         whole: int,
         seconds_left: int | None,
     ) -> bool:
-        """Store the progress, whose values are those of SiteImport, and renew the claim; return False if the claim was
-        lost, or the site deleted.
+        """Store the progress of the task and renew the claim; return False if the claim was lost, or the site deleted.
+        `phase` to `seconds_left`: as in SiteImport.
         """
         return bool(
             tx.value(
@@ -420,7 +421,7 @@ class ImportClaim(NamedTuple):
         )
 
     def detect(self, tx: Transaction, product: str) -> None:
-        """Store the product that the dump is of."""
+        """Store `product`, the forum software that the dump is of, once it is detected."""
         tx.run(DETECTED, **self._key, product=product)
 
     def finish(self, tx: Transaction, **results: Mapping[str, Any]) -> list[str]:

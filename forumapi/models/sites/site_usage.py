@@ -90,11 +90,11 @@ KEYS: Final = (
 
 
 class Usage(NamedTuple):
-    """Numbers of a site's usage in a period. A request is counted in one of the first four.
+    """Numbers of a site's usage in a period. A request is counted once: in `guest_reads`, `member_reads`, `writes` or,
+    if it was answered with a status of 400 or more, `refused`.
 
-    `refused`: answers with a status of 400 or more; `bytes_sent`: of the bodies of answers; `cpu_ms`: the site's share
-    of the web workers' processor time, in proportion to the statements of its requests; `live_s`: duration of all live
-    connections together.
+    `bytes_sent`: of the bodies of answers; `cpu_ms`: the site's share of the web workers' processor time, in proportion
+    to the statements of its requests; `live_s`: duration of all live connections together.
     """
 
     guest_reads: int = 0
@@ -160,8 +160,8 @@ class SiteUsage(NamedTuple):
 
 
 def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> None:
-    """Add to the usage of sites. `counts`, not empty: by (site id, hour, as its number since 1970), the first eight
-    numbers of `Usage`; sites that no longer exist are left out.
+    """Add to the usage of sites. `counts`, not empty: numbers to add, `guest_reads` to `live_s` in the order of
+    `Usage`, by (site id, hour, as its number since 1970); sites that no longer exist are left out.
     """
     keys = sorted(counts)
     columns = list(zip(*(counts[key] for key in keys), strict=True))
@@ -186,7 +186,7 @@ def add_mails(tx: Transaction, mail_ids: Sequence[int]) -> None:
 
 
 def add_pushes(tx: Transaction, site_ids: Sequence[int]) -> None:
-    """Count messages of web push as sent; `site_ids`: the site of each."""
+    """Count messages of web push as sent by their sites; `site_ids`: the site of each message."""
     tx.run(ADD_PUSHES, sites=list(site_ids))
 
 

@@ -296,8 +296,9 @@ FORGET_STATES = Query(
 
 
 class ActionGrounds(NamedTuple):
-    """Grounds of an action: its legal ground and category (dsa_terms.py); `rule` and `reason`, which the authors of
-    the things read; and `note`, which moderators alone read.
+    """Grounds of an action: `ground`, TERMS or ILLEGAL, and `category`, one of CATEGORIES (dsa_terms.py); `rule` (words
+    of the rule that was broken) and `reason`, which the authors of the things read; and `note`, which moderators alone
+    read.
     """
 
     ground: str
@@ -308,8 +309,8 @@ class ActionGrounds(NamedTuple):
 
 
 class ActionQuery(NamedTuple):
-    """Query for targets: everything that the profile `by` wrote since a time in the microcosms `within` (0: outside of
-    all microcosms).
+    """Query for the things of an action: all that the profile `by` wrote from the time `since` on in the microcosms
+    `within` (0: outside of all microcosms).
     """
 
     by: int
@@ -318,8 +319,9 @@ class ActionQuery(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Outcome of one step: the new `state` of the thing at `place` in the plan; `change`, None if nothing changed; and
-    in `conflict` why the step was refused or could not be undone, "" for neither.
+    """Outcome of carrying out or undoing an action for one thing: the thing's new `state` and its number `place` in the
+    plan; `change`, None if nothing changed; and in `conflict` why the change was refused or could not be undone, "" for
+    neither.
     """
 
     place: int
@@ -392,9 +394,9 @@ class Action:
         the case that it is on, 0 for none; `place_id`: microcosm into which it moves things, or in which it restricts
         people, 0 for none; `ends`: end of a restriction, None for never.
 
-        `is_automated`: a machine alone has decided; `rule_id`: the rule that acts, in its version `rule_version`, whose
-        `author` has no profile, 0 for none; `into`: the item that a merge moves comments into; `title`: title of the
-        conversation that a split makes.
+        `is_automated`: a machine alone has decided; `rule_id`: the moderation rule that acts, in its version
+        `rule_version`, 0 for none; with a rule, `author` has no profile. `into`: the item that a merge moves comments
+        into, NOTHING for other kinds; `title`: title of the conversation that a split makes, "" for other kinds.
         """
         id = tx.value(
             INSERT,
@@ -428,8 +430,8 @@ class Action:
     def lock(
         cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Lock an action and return it; None if there is none with this id, or `me`, who moderates the microcosms
-        `moderated`, may not see it.
+        """Lock an action and return it; None if there is none with this id, or the profile `me`, who moderates the
+        microcosms `moderated` (0: outside of all), may not see it.
         """
         row = tx.row(
             LOCK,
@@ -445,7 +447,8 @@ class Action:
     @classmethod
     def claim(cls, tx: Transaction, without: Collection[int] = ()) -> tuple[int, int, Self] | None:
         """Lock the oldest action of any site that waits to be done or undone in the background, but for those with the
-        ids `without`; return (site id, profile that does or undoes it, action), None if there is none.
+        ids `without`; return (site id, profile that does or undoes it, action), None if there is none. The profile is 0
+        for a rule and for an operator.
         """
         row = tx.row(
             CLAIM, without=list(without), ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS
@@ -457,8 +460,8 @@ class Action:
     def plan(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
-        """Store these things as the plan; return False if one of them does not exist, or is in none of the microcosms
-        `moderated`. A profile needs to exist only.
+        """Store the things `refs` as the plan; return False if one of them does not exist, or is in none of the
+        microcosms `moderated` (0: outside of all): the plan is then without it. A profile needs to exist only.
         """
         self._plan(
             tx,
@@ -541,7 +544,8 @@ class Action:
 
     def undo(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the action to UNDOING. If it has up to IN_REQUEST things, take back at once what it changed; with more,
-        in the background. Things that could not be taken back earlier are tried again.
+        in the background. Things that could not be taken back earlier are tried again. `author`, `allowed`: as in
+        `run_back`.
 
         Raises Conflict for an action that is not done, is final, is older than UNDO_DAYS, or has nothing left to take
         back.
@@ -575,8 +579,8 @@ class Action:
     def undo_for(
         self, tx: Transaction, author: Author, allowed: Collection[int], author_id: int
     ) -> None:
-        """Take back, within the transaction, what the action changed of the things of the profile `author_id`; its
-        state stays.
+        """Take back, within the transaction, what the action changed of the things of the profile `author_id`; the
+        action's state stays. `author`, `allowed`: as in `run_back`.
 
         A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is. Raises Conflict for an
         action that is not done.
@@ -640,7 +644,9 @@ class Action:
     def _lock(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], others: Collection[int]
     ) -> targets.LockedThings:
-        """Lock things of the action, and the items with the ids `others`."""
+        """Lock `refs`, things of the action, and the items with the ids `others`; return the targets, and all locked
+        items.
+        """
         return targets.lock_with(
             *(tx, site_id, refs, others, self.place_id), with_comments=self.does.moves_comments
         )
@@ -700,8 +706,8 @@ class Action:
         steps: Sequence[_Step],
         statements: Mapping[int, int] | None = None,
     ) -> None:
-        """Store the outcome of steps; nothing for no steps. `statements`: ids of the statements of reasons, by the
-        place of the thing in the plan.
+        """Store the outcomes `steps`; run no statement for none. `statements`: ids of the statements of reasons, by the
+        place of the thing in the plan; None when the action is undone.
         """
         if steps:
             tx.run(
@@ -717,8 +723,8 @@ class Action:
             )
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
-        """Store the state of the action, one such as RUNNING. `by`: the profile that undoes the action; 0 leaves what
-        is stored.
+        """Store `state`, such as RUNNING, as the action's. `by`: the profile that undoes the action; 0 leaves what is
+        stored.
         """
         tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
         self.state = state

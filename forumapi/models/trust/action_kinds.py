@@ -80,8 +80,8 @@ class Refusal(NamedTuple):
 
 
 class AppliedChange(NamedTuple):
-    """Values of a thing before and after an action, by name: only those that the action changed. `applied`: the time of
-    the change, once it is stored.
+    """Change of a thing by an action: the values `before` and `after` it, by name, of only those fields that changed.
+    `applied`: the time of the change; None until the change is stored.
     """
 
     before: State
@@ -153,7 +153,7 @@ class ActionKind(ABC):
 
     @property
     def value(self) -> bool:
-        """Return the value to which the kind sets the column `flag`."""
+        """Return the value to which the kind sets the column `flag`; of no meaning if `flag` is ""."""
         return False
 
     def is_large(self, tx: Transaction, site_id: int, action_id: int) -> bool:
@@ -164,8 +164,9 @@ class ActionKind(ABC):
         return False
 
     def others(self, into_id: int, before: State | None) -> set[int]:
-        """Return the ids of items that are to be locked together with a thing. `into_id`: the item of a merge or split,
-        0 for none; `before`: the thing's state before the action that is undone; None when the action is carried out.
+        """Return the ids of items that are to be locked together with a thing of an action. `into_id`: the action's
+        item of a merge or split, 0 for none; `before`: for an undo, the thing's state before the action; None when the
+        action is carried out.
         """
         return set()
 
@@ -294,8 +295,9 @@ def _activity(state: State) -> datetime.datetime:
 def _restore_edit(
     tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
 ) -> None:
-    """Restore the item's marks of its last edit from `change.before`, which a PATCH of v1 had replaced, unless the item
-    was edited since.
+    """Restore the time, author and reason of the last edit that the item `target` had before `change`, a PATCH of v1,
+    which is an edit too; unless the item was edited since: then correct the records of the later changes, so that their
+    undo restores it.
     """
     named = {
         "site_id": author.site_id,

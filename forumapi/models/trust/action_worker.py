@@ -22,8 +22,9 @@ from forumapi.permissions import evaluator
 
 
 class ActionWorker(PollingThread):
-    """Thread that works on actions of all sites, the oldest first: when it is woken, and, while `leads` returns True,
-    at each poll. `hint` is called after each batch.
+    """Thread that works on actions of all sites, the oldest first: when it is woken, and at each poll while `leads()`
+    returns True, as it does in one process at a time. `hint()` is called after the commit of each batch, to have its
+    events numbered.
     """
 
     POLL_S: ClassVar[float] = 2.0

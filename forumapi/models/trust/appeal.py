@@ -186,8 +186,8 @@ class Appeal:
     def find(
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Return an appeal; None if there is none with this id, or `me`, who moderates the microcosms `moderated`, may
-        not see it.
+        """Return an appeal; None if there is none with this id, or the profile `me`, who moderates the microcosms
+        `moderated` (0: outside of all), may not see it.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -202,8 +202,8 @@ class Appeal:
     def lock(
         cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Lock an appeal and return it; None if there is none with this id, or `me`, who moderates the microcosms
-        `moderated`, may not see it.
+        """Lock an appeal and return it; None if there is none with this id, or the profile `me`, who moderates the
+        microcosms `moderated` (0: outside of all), may not see it.
         """
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None

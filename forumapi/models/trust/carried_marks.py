@@ -146,9 +146,9 @@ def carry(
     *,
     with_bookmarks: bool,
 ) -> None:
-    """Copy follows, read marks and, `with_bookmarks`, bookmarks of the items themselves from the items `sources` to
-    `into`; note the copies for the action's undo. A follow or bookmark of `into` that exists already stays; of two read
-    marks the later counts.
+    """Copy follows and read marks of the items `sources` and, with `with_bookmarks`, bookmarks of them (not of their
+    comments) to the item `into`; note the copies, so that an undo of the action can take them back. A follow or
+    bookmark of `into` that exists already stays; of two read marks the later counts.
     """
     named = {
         "site_id": site_id,
@@ -165,7 +165,9 @@ def carry(
 
 
 def take_back(tx: Transaction, site_id: int, action_id: int, from_ids: Collection[int]) -> None:
-    """Take back the marks that the action copied from these items, except what their owners have changed since."""
+    """Take back the marks that the action copied from the items with the ids `from_ids`, except those that their owners
+    have changed since.
+    """
     tx.run(TAKE_BACK, site_id=site_id, action_id=action_id, from_ids=sorted(from_ids))
 
 

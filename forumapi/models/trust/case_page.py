@@ -151,8 +151,9 @@ NEWEST: Final = QueueCursor(0, _EPOCH, 2**62)
 
 class CaseFilters(NamedTuple):
     """Filters of the queue. `is_decided`: decided cases instead of open ones; `priority` None, `item_type` and
-    `microcosm_id` 0, `source` "": any; `mine`, `assigned`: only those that the viewer has taken, or that are assigned
-    to the viewer; `overdue`: only those whose due time has passed.
+    `microcosm_id` 0: any; `source`: only cases with `reports`, of a `hold` or of an `appeal`, "" for any; `mine`,
+    `assigned`: only those that the viewer has taken, or that are assigned to the viewer; `overdue`: only those whose
+    due time has passed.
     """
 
     is_decided: bool = False
@@ -378,7 +379,7 @@ def _shown(row: Row, people: Mapping[int, bytes]) -> dict[str, Any]:
 
 
 def is_decided(state: str) -> bool:
-    """Return True for the state of a decided case. Raises Invalid for a text that is no state."""
+    """Return True for `state` `decided`, False for `open` and "". Raises Invalid for any other text."""
     if state not in ("", "open", DECIDED):
         raise Invalid("state", "must be open or decided")
     return state == DECIDED

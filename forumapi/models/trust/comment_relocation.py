@@ -147,7 +147,9 @@ FOLLOW = Query(
 def comments_of(
     tx: Transaction, site_id: int, item_ids: Sequence[int]
 ) -> defaultdict[int, list[int]]:
-    """Return the ids of all comments of items, hidden ones too, in their order, by item id."""
+    """Return the ids of all comments of items, hidden ones too, by item id; those of one item in the order of their
+    numbers.
+    """
     found: defaultdict[int, list[int]] = defaultdict(list)
     for item_id, comment_id in tx.rows(COMMENTS_OF, site_id=site_id, item_ids=sorted(item_ids)):
         found[item_id].append(comment_id)
@@ -155,7 +157,7 @@ def comments_of(
 
 
 class _Counted(NamedTuple):
-    """Numbers that an item added to its microcosm and author, all 0 for a hidden one."""
+    """Share of an item in the counters of its microcosm and of its author, as `change`; all 0 for a hidden item."""
 
     microcosm_id: int
     author_id: int

@@ -32,7 +32,9 @@ def done(kind: str, count: int) -> str:
 
 
 def ground(ground: str) -> str:
-    """Return the sentence that names the ground of an action: the law, or the rules of the site."""
+    """Return the sentence that names the ground of an action: that the law was broken (`ground` ILLEGAL), or the rules
+    of the site (any other).
+    """
     return _ILLEGAL if ground == ILLEGAL else _GROUNDS
 
 

@@ -56,14 +56,16 @@ DUE_DAYS: Final = (1, 3, 7)
 
 
 def priority(kind: str, category: str) -> int:
-    """Return the priority of a case with a report of this kind and category: 0 is worked on first, 2 last."""
+    """Return the priority of a case with a report of the kind named `kind`, such as `illegal`, and of `category`, one
+    of CATEGORIES: 0 is worked on first, 2 last.
+    """
     if category in _URGENT:
         return URGENT
     return 1 if kind == REPORT_ILLEGAL else 2
 
 
 def checked_category(sent: str, otherwise: str) -> str:
-    """Return the category `sent` by a client, `otherwise` for "". Raises Invalid if it is no category of the DSA."""
+    """Return the category `sent` by a client, for "" `otherwise`. Raises Invalid if `sent` is not in CATEGORIES."""
     if not sent:
         return otherwise
     if sent not in CATEGORIES:

@@ -96,8 +96,9 @@ class _KeptActivity:
 
 
 def carry(tx: Transaction, site_id: int, shown: Sequence[UnhiddenComment]) -> None:
-    """Store, for each of the comments `shown` again, the last activity that its item had before any of them was shown:
-    the undo that hides the comment again restores it.
+    """Complete the records of actions whose undo would hide one of the comments `shown` again, now that the undo of
+    another action has shown them: store there the last activity that the comment's item had before any of them was
+    shown, which that later undo restores.
     """
     on_items = {one.target.ref.id: one for one in shown if one.target.parent}
     if not on_items:

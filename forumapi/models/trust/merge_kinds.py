@@ -159,7 +159,8 @@ def states(
     tx: Reader, site_id: int, item_ids: Collection[int], moderated: Collection[int]
 ) -> dict[ItemRef, tuple[Any, ...]]:
     """Return (microcosm id, is open, is deleted, is hidden, is merged, number of the last comment), by item, of the
-    items `item_ids` that are in one of the microcosms `moderated`; others have no entry.
+    items `item_ids` that are in one of the microcosms `moderated`; others have no entry. Comments are numbered from 1
+    in their item, hidden ones too.
     """
     rows = tx.rows(STATES, site_id=site_id, item_ids=list(item_ids), moderated=list(moderated))
     return {ItemRef(row[0], row[1]): row[2:] for row in rows}
@@ -168,9 +169,9 @@ def states(
 def comment_states(
     tx: Reader, site_id: int, comment_ids: Collection[int], moderated: Collection[int]
 ) -> dict[int, tuple[int, bool, bool, int]]:
-    """Return (item id, is deleted, is hidden, number of the item's comments), by comment id, of the comments
-    `comment_ids` on items in one of the microcosms `moderated`; others have no entry. The two flags are set if the
-    comment or its item is deleted, or hidden.
+    """Return (item id, is deleted, is hidden, number of the item's last comment), by comment id, of the comments
+    `comment_ids` on items in one of the microcosms `moderated`; others have no entry. Each flag is set if the comment
+    or its item is deleted, or hidden.
     """
     named = {"site_id": site_id, "comment_ids": list(comment_ids), "moderated": list(moderated)}
     return {row[0]: row[1:] for row in tx.rows(COMMENT_STATES, **named)}
@@ -397,7 +398,9 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
 
 
 def _unfit_comment(one: ActionTarget, source: HeldItem | None) -> str:
-    """Return the reason why a comment can't be split off the item `source`, as text; "" if it can."""
+    """Return the reason why a comment can't be split off the item `source` (None: that item is gone), as text; "" if it
+    can.
+    """
     if one.parent is None or source is None or one.parent.item.id != source.item.id:
         return ELSEWHERE_NOW
     if not source.item.is_visible:

@@ -136,7 +136,7 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 
 
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
-    """Remove the texts of the locked comments and items `held`, wherever a table keeps them."""
+    """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them."""
     comment_ids = sorted(one.ref.id for one in held if one.comment)
     item_ids = sorted(one.ref.id for one in held if one.item)
     things = {"comment_ids": comment_ids, "item_ids": item_ids, "item_types": sorted(ITEMS)}

@@ -157,7 +157,9 @@ FORGET_GUESTS = Query(
 
 
 class Guest(NamedTuple):
-    """Reporter without a profile, who has confirmed the address `email`. `key`: the address's person key."""
+    """Reporter without a profile, who has confirmed the address `email`. `key`: same_person_key of the address, by
+    which reports of one person are found.
+    """
 
     email: str
     name: str

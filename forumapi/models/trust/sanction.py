@@ -88,8 +88,8 @@ class Sanction:
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, microcosm_id: int, is_ban: bool
     ) -> Self:
-        """Lock a profile's row, and return its ban (`is_ban`) or silence in a microcosm, with the state NONE if there
-        is none.
+        """Lock a profile's row, and return the ban (`is_ban`) or silence of that profile in the microcosm
+        `microcosm_id`, with the state NONE if there is none.
         """
         tx.rows(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
         held = cls(site_id, profile_id, microcosm_id, is_ban)

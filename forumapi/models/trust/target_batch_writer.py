@@ -112,8 +112,8 @@ RECOUNT_BIOS = Query(
 
 
 class TargetBatchWriter:
-    """Batch of changes that one author makes to locked targets. A target may be changed once, and all targets are
-    hidden or all are shown.
+    """Batch of changes that one author makes to locked targets. Each target is changed once; a batch hides targets or
+    shows them, never both.
 
     The changes are seen on the targets at once, and stored by `write`.
     """

@@ -123,7 +123,7 @@ class ActionTarget:
 
     @property
     def thing(self) -> Comment | Item:
-        """Return the comment or item; not for a profile."""
+        """Return the comment or item itself. Not to be called for a profile."""
         thing = self.comment or self.item
         assert thing is not None
         return thing
@@ -157,7 +157,8 @@ def lock(
     tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
 ) -> dict[ItemRef, ActionTarget]:
     """Lock the comments and items among `refs`; return the targets by thing, in the order: items that exist, then all
-    given profiles, then comments that exist, each by id. `place_id`: microcosm that a profile counts as being in.
+    given profiles, then comments that exist, each by id. `place_id`: microcosm that a profile counts as being in, 0
+    outside of all.
 
     A comment that a merge has moved meanwhile is left out, like one that does not exist.
     """
@@ -174,7 +175,7 @@ def lock_with(
     with_comments: bool = False,
 ) -> LockedThings:
     """Lock what `lock` locks, and the items with the ids `others`, all items in one order; return the targets as `lock`
-    does, and every locked item. `with_comments`: lock all comments of all these items too.
+    does, and every locked item. `place_id`: as in `lock`; `with_comments`: lock all comments of all these items too.
     """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}

@@ -93,11 +93,11 @@ APPEALS: Final = Query(
 
 
 class ReportRow(NamedTuple):
-    """Row of the report: `number` of notices, decisions or appeals with the same values. "" and None: the column does
-    not apply to this part.
+    """Row of the transparency report, in its `part` on notices, decisions or appeals: the `number` of those with the
+    same values. "" and None: the column does not apply to this part.
 
-    `things`: number of things that the decisions concern; `median_s`: seconds from the notice or appeal to its
-    decision.
+    `things`: number of things that the decisions concern; `median_s`: median of the seconds from the notice or appeal
+    to its decision.
     """
 
     part: str
@@ -136,8 +136,8 @@ class ReportRow(NamedTuple):
 
 
 class TransparencyReport(NamedTuple):
-    """Report of the period from `since`, inclusive, to `until`, exclusive. `totals`: by part, the row of all its
-    notices, decisions or appeals; `rows`: all other rows.
+    """Transparency report of the period from `since`, inclusive, to `until`, exclusive. `totals`: by part, the row of
+    all its notices, decisions or appeals; `rows`: all other rows.
     """
 
     since: datetime.datetime
