@@ -151,7 +151,9 @@ def _site_weight(value: str) -> str | None:
 
 
 def site_weights(texts: tuple[str, ...]) -> dict[str, int]:
-    """Return the weights of sites by key, from the setting `site_weights`; of a site named twice the last counts."""
+    """Return the weights of sites by key, from the values of the setting `site_weights`, such as "bikes 3"; of a site
+    named twice the last counts.
+    """
     pairs = (text.split(" ") for text in texts)
     return {key: int(weight) for key, weight in pairs}
 
@@ -1152,8 +1154,8 @@ class Config:
 
     @property
     def beside_run(self) -> Config:
-        """Return these settings for a command; if neither `environment` nor `database_url` is set, with the embedded
-        mode, so that the command works beside `forumapi run`.
+        """Return the settings for a command of the command line: these, but if neither `environment` nor `database_url`
+        is set, with the embedded mode, so that the command works on what `forumapi run` has started.
         """
         if self.environment or self.database_url:
             return self
@@ -1198,7 +1200,9 @@ class Config:
 
     @property
     def direct_url(self) -> str:
-        """Return the URL by which to reach the database without the pooler, if there is one in between."""
+        """Return the URL of the database without a pooler: that of the setting `database_direct_url` or, if that is
+        empty, `database_url`.
+        """
         return self.database_direct_url or self.database_url
 
     @property

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 
 class ItemType(NamedTuple):
-    """Item type. `path`: address of its collection; `commentable`: comments are written on such things; `trending`:
-    they get trending scores.
+    """Type of items or of other things with such a number: number, name on the wire, and `path`, the address of its
+    collection in the API. `commentable`: comments are written on such things; `trending`: they get trending scores.
     """
 
     id: int

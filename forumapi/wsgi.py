@@ -41,8 +41,8 @@ class Application:
         return self.api(environ, start_response)
 
     def _is_page(self, environ: dict[str, Any]) -> bool:
-        """Return True if the website answers this request: if the address is a page of the website, and not asked for
-        on `admin_listen`.
+        """Return True if the website answers this request: if the address is a page of the website, and the request did
+        not come in on the operators' address, the setting `admin_listen`.
         """
         return "forumapi.private" not in environ and paths_left_to_api.is_page(
             environ.get("PATH_INFO", "")

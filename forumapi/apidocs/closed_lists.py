@@ -73,8 +73,8 @@ _BY_VALUES: Final = {frozenset(values): name for name, values in NAMES.items()}
 
 
 def name_lists(part: Any) -> tuple[Any, dict[str, Schema]]:
-    """Return a copy of a part of the document, in which each list that has a name is a reference to its component, and
-    these components by name.
+    """Return a copy of a part of the document, in which each closed list of values (`enum`) that has a name in NAMES is
+    a reference to the component of that name, and these components by name.
 
     Two lists are the same if their values are, in any order. Values of examples are copied as they are.
     """

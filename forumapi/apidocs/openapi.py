@@ -454,7 +454,9 @@ def recorded() -> dict[str, Schema]:
 
 
 def _exemplify(operation: Schema, example: Schema) -> None:
-    """Add a recorded exchange to an operation of the document as its example, in place."""
+    """Add the recorded exchange `example`, a value of `recorded`, to an operation of the document as its example, in
+    place.
+    """
     operation["x-example-request"] = example["request"]
     if "body" in example:
         operation["requestBody"]["content"][JSON]["example"] = example["body"]
@@ -474,8 +476,8 @@ def _operation_name(endpoint: Endpoint, verb: str) -> str:
 
 def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
-    (307); for a redirect with 307 also the 200 of `always200`. `name`: the operation's, with which names of components
-    begin.
+    (307); for a redirect with 307 also the 200 that the query parameter `always200` asks for. `name`: the operation's,
+    with which names of components begin.
     """
     made: Schema = {str(operation.status): _success(name, operation, schemas)}
     if operation.status == 307:
@@ -576,8 +578,8 @@ def other_answers(handler: type[Handler]) -> Mapping[str, Any]:
 
 
 def takes_preference(operation: HandlerOperation) -> bool:
-    """Return True if the header Prefer has an effect on this operation, provided that it is a write, which is not
-    checked: its answer has the envelope.
+    """Return True if the operation, which must be a write, is one on which the header Prefer has an effect: one whose
+    answer has the envelope. That it is a write is not checked.
     """
     return not operation.media_type
 
@@ -586,8 +588,10 @@ def _written(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, schemas: _Schemas, routes: Routes
 ) -> dict[str, Schema]:
     """Return further responses by status, to be added to the usual ones of success or to replace those of the same
-    status: for a write 303 to pages and the responses that Prefer asks for; for any method, if the class declares a
-    second type of 200 answer, a 200 with either type. `routes`: table of the host, to find the document written.
+    status. For a write: 303 beside the 302 of a PUT, for pages in a browser, and the responses that the header Prefer
+    asks for. For any method, if the class declares a second type of 200 answer: a 200 with either type.
+
+    `routes`: table of the host, to find the document written.
     """
     name = _operation_name(endpoint, verb)
     made: dict[str, Schema] = {}
@@ -792,7 +796,7 @@ class _Schemas:
     """
 
     def __init__(self, handlers: Sequence[type[Handler]]) -> None:
-        """`handlers`: class of each address; one that has several comes as often."""
+        """`handlers`: class of each address, as often as it has addresses."""
         sent_by = Counter(
             (repr(operation.body), required_keys(one, verb))
             for one in handlers
@@ -828,7 +832,7 @@ class _Schemas:
         detail["code"]["enum"] = [one.name for one in ERROR_CODES]
 
     def answer(self, kind: Any) -> Schema:
-        """Return the schema of a type of answer of the handlers, which refers to components."""
+        """Return the schema of the type of answer `kind`, one of the handlers', which refers to components."""
         found: Schema = self._answers[repr(kind)]
         return found
 
@@ -941,7 +945,9 @@ class _Schemas:
 
 
 def _references(part: Any, kind: str = "schemas") -> set[str]:
-    """Return the names of the components of this kind that a part of the document refers to."""
+    """Return the names of the components of this kind, a key of the document's `components`, that a part of the
+    document refers to.
+    """
     if isinstance(part, dict):
         prefix = f"#/components/{kind}/"
         target = str(part.get("$ref", ""))
@@ -953,7 +959,9 @@ def _references(part: Any, kind: str = "schemas") -> set[str]:
 
 
 def _spoken(schema: Schema) -> str:
-    """Return a name for a schema made of components, such as `ListOfLink` or `AccessTokenOrNothing`; "" for others."""
+    """Return a name for a schema that is a reference to a component, null, or a list or choice of such schemas: `Link`,
+    `Nothing`, `ListOfLink`, `AccessTokenOrNothing`; "" for any other schema.
+    """
     if "$ref" in schema:
         name: str = schema["$ref"].rpartition("/")[2]
         return name
@@ -1001,20 +1009,22 @@ def _error_codes() -> Schema:
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
-    """Return (schemas of the types, by the same keys as in `kinds`; the components that these refer to, by name)."""
+    """Return (schemas of the types, by the same keys as in `kinds`; the components that these refer to, by name).
+    `kinds`: types by any keys.
+    """
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
-    for name, (tag, before) in TAG_AFTER.items():
+    for name, (tag, predecessor) in TAG_AFTER.items():
         if name in components:
-            _move_behind(components[name]["properties"], tag, before)
+            _move_behind(components[name]["properties"], tag, predecessor)
     return dict(zip(kinds, schemas, strict=True)), components
 
 
-def _move_behind(properties: dict[str, Any], name: str, before: str) -> None:
-    """Move the property `name` to the position after the property `before`, in place."""
+def _move_behind(properties: dict[str, Any], name: str, predecessor: str) -> None:
+    """Move the property `name` to the position after the property `predecessor`, in place."""
     moved = properties.pop(name)
     for key, value in [*properties.items()]:
         properties[key] = properties.pop(key, value)
-        if key == before:
+        if key == predecessor:
             properties[name] = moved
 
 

@@ -114,8 +114,9 @@ def _word(part: str, *, first: bool) -> str:
 
 
 def _kind(word: str, parameter: str) -> str:
-    """Return what an operation id adds to a `word` without a plural, for the `parameter` that follows in the address:
-    `Key` for `{key}`; "" for an id, and for a word with a plural.
+    """Return what an operation id adds after `word`, a segment of the address, for the variable part `parameter` that
+    follows it: `Key` for `{key}`; "" for `{id}`, and for a `word` in the plural, whose singular stands for the one
+    thing.
     """
     if _singular(word) != word:
         return ""

@@ -69,8 +69,8 @@ def is_untaken(head: bytes) -> bool:
 
 
 def sniff(head: bytes) -> str:
-    """Return the media type to serve a file with that is no supported image, by its first bytes: SVG, a few known
-    types, plain text, or UNKNOWN, also for HTML.
+    """Return the media type to serve a file with that is no supported image, by `head`, its first bytes: SVG, a few
+    known types, plain text, or UNKNOWN (application/octet-stream), also for HTML.
     """
     if _SVG.match(head):
         return SVG
@@ -89,8 +89,8 @@ def sniff(head: bytes) -> str:
 
 
 def claims_picture(declared: str, name: str) -> bool:
-    """Return True if an upload is said to be a supported image: by its declared media type or, if that is the generic
-    one, by its name (content 10.2).
+    """Return True if the sender says that an upload is a supported image: by the media type `declared` or, if that is
+    application/octet-stream, by the extension of the file name `name` (content 10.2).
     """
     media_type = declared.partition(";")[0].strip()
     if _PICTURE_TYPES.match(media_type):

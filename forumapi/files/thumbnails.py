@@ -77,8 +77,8 @@ class Thumbnails:
         """Queue a thumbnail of a stored image for each of `boxes`; those for which the queue has no room are made on
         their first request.
 
-        `hash`, `kind`, `size`: name in the store, format and bytes of the image; `who`: key of the caller by whose
-        turns they are made.
+        `hash`, `kind`, `size`: name in the store, format and bytes of the image; `who`: key of the caller whose turns
+        of the image worker are taken.
         """
         for box in boxes:
             with contextlib.suppress(queue.Full):
@@ -136,7 +136,7 @@ class Thumbnails:
                     target,
                     kind,
                     who=who,
-                    is_size=True,
+                    is_thumbnail=True,
                     max_width=box.width,
                     max_height=box.height,
                 )

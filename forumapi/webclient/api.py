@@ -46,8 +46,9 @@ class Failure(Exception):
 
 
 class Moved(Exception):
-    """Answer 301: what was asked for is at `location` now: below the API's host for a conversation that moderators have
-    merged into another one, a whole address for a site that has moved to another platform.
+    """Answer 301 of the API: the thing that was asked for has another address, `location`: one of the same API for a
+    conversation that moderators have merged into another one, a whole URL for a site that has moved to another
+    platform.
     """
 
     def __init__(self, location: str) -> None:
@@ -77,8 +78,8 @@ class Asked(NamedTuple):
 
 
 class Api:
-    """Public API for one request of a visitor, called with the visitor's token ("" for guests). `headers`: those that
-    every call carries besides; `calls`: number of requests sent.
+    """Client of the public API for one request of a visitor. `token`: access token of the visitor, "" for guests;
+    `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, or failed.
@@ -127,7 +128,7 @@ class Api:
 
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
-        to. `key`: Idempotency-Key, "" for none; for guests it is not sent.
+        to. `key`: Idempotency-Key, "" for none; for guests it is not sent. `query`: as in `get`.
         """
         return self.write("POST", path, body, key=key, **query)
 
@@ -135,7 +136,7 @@ class Api:
         self, path: str, body: Any = None, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
         """PUT `body` as JSON to `path` below /api/v1 and return the document that the write led to. `match`: entity tag
-        that the document must still have, else Failure with 412, "" for any; `key`: Idempotency-Key, as in `post`.
+        that the document must still have, else Failure with 412, "" for any; `key`: as in `post`; `query`: as in `get`.
         """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
@@ -148,15 +149,16 @@ class Api:
 
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
-        Idempotency-Key, as in `post`.
+        Idempotency-Key, as in `post`; `query`: as in `get`.
         """
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
         self, method: str, path: str, body: Any, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """Send a request of an unsafe method that asks for the changed document in place of a redirect (`Prefer:
-        return=representation`), and return that document. `key`, `match`: as in `put`.
+        """Send a request of the unsafe HTTP method `method` that asks for the changed document in place of a redirect
+        (`Prefer: return=representation`), and return that document. `path`, `body`, `key`, `query`: as in `post`;
+        `match`: as in `put`.
         """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
@@ -175,8 +177,10 @@ class Api:
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
     ) -> Document:
-        """Send one request to `path` below /api/v1 and return its answer. The request's body is `body` as JSON, or the
-        bytes `raw`, whose Content-Type stands in `headers`, or empty. Query parameters that are None or "" are not
+        """Send one request of the HTTP method `method` to `path` below /api/v1 and return its answer. The request's
+        body is `body` as JSON, or the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None.
+
+        `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
         sent.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
@@ -193,8 +197,8 @@ class Api:
         return document
 
     def still_holds(self, calls: Iterable[Asked]) -> bool:
-        """Return True if the API answers 304 to each of these GETs, sent with its entity tag, so that a page made of
-        them is unchanged.
+        """Return True if the API answers 304 to each of the GETs `calls`, sent with its entity tag, so that a page made
+        of them is unchanged.
 
         A refusal counts as a change; Failure is raised for 429 and from 500 on.
         """

@@ -12,8 +12,8 @@ _STEPS: Final = (1, 2, 5, 10)
 
 
 class BarPart(NamedTuple):
-    """Part of a bar: the number of its series, from 0 on, its upper edge from the top of the drawing, and its height,
-    both in units of HEIGHT.
+    """Part of a bar: the number of its series, from 0 on, the distance of its upper edge from the top of the drawing,
+    and its height, both in units of which the whole drawing is HEIGHT (100) high.
     """
 
     series: int

@@ -74,7 +74,9 @@ def _dated(code: str, minute: datetime, form: str) -> str:
 
 
 def _own(code: str, text: str) -> str:
-    """Return a date or number that this module has written, in the pseudo-language's brackets if `code` is that."""
+    """Return `text`, a date or number that this module has written, unchanged; in brackets if `code` is that of the
+    pseudo-language, the made-up one in which tests see what nobody marked for translation.
+    """
     return f"⟦{text}⟧" if code == PSEUDO else text
 
 

@@ -37,8 +37,8 @@ class KeptPage(NamedTuple):
 
 
 class KeptPages:
-    """Kept pages of all sites in this process by key, bounded to `most` bytes: the page that was found or added the
-    longest ago goes first.
+    """Kept pages of all sites in this process, by Key (host, path, query and language), bounded to `most` bytes of
+    memory: the page that was found or added the longest ago goes first.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -47,8 +47,9 @@ class KeptPages:
         self.bytes = 0
 
     def find(self, key: Key) -> KeptPage | None:
-        """Return the page of a key; it may be sent only once the API has confirmed that its GETs are unchanged. None
-        without a page, and for a page past its `good_until`, which is removed.
+        """Return the page kept under a key (host, path, query and language); it may be sent only once the API has
+        confirmed that the page's GETs are unchanged. None without a page, and for a page past its `good_until`, which
+        is removed.
         """
         found = self._pages.get(key)
         if found is None:
@@ -60,8 +61,8 @@ class KeptPages:
         return found
 
     def add(self, key: Key, page: KeptPage) -> None:
-        """Keep a page in place of the key's former one, unless it is larger than LARGEST, or was made of no GET or of
-        more than MOST_CALLS.
+        """Keep a page in place of the key's former one. A page of more than LARGEST bytes, and one made of no GET or of
+        more than MOST_CALLS, is not kept; the former page then stays.
         """
         size = _size(key, page)
         if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:

@@ -7,8 +7,10 @@ from forumapi.webclient.visit import Answer, Visit
 
 def back_to(visit: Visit, things: str, item: int) -> Answer:
     """Redirect to the page that the form's field `back` names; without that field to the page of the thing with the id
-    `item`, for a site or 0 to the member's list of watchers. After a form on a comment, the address ends with the
-    comment's anchor, except in the list of bookmarks. `things`: plural of the type, such as `conversations`.
+    `item`, or to the member's list of watchers if the thing is a site or `item` is 0. After a form on a comment, the
+    address ends with the comment's anchor, except in the list of bookmarks.
+
+    `things`: plural of the thing's type, such as `conversations`.
     """
     address = visit.back(f"/{things}/{item}/" if things != "sites" and item else "/watchers/")
     is_in_thread = things == "comments" and not address.startswith("/bookmarks/")

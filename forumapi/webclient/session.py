@@ -53,7 +53,9 @@ class Seal:
         self._key = keys[0]
 
     def close(self, purpose: str, host: str, data: bytes) -> str:
-        """Encrypt bytes with the present time for a purpose and host; return base64url text that `open` reads."""
+        """Encrypt the bytes `data` with the present time for a purpose and host; return base64url text that `open`
+        reads.
+        """
         nonce = os.urandom(12)
         stamped = struct.pack(">Q", int(time.time())) + data
         sealed = self._ciphers[0].encrypt(nonce, stamped, f"{purpose}\0{host}".encode())
@@ -88,8 +90,8 @@ class Seal:
         return self.close("session", host, f"{session.began} {session.token}".encode())
 
     def open_session(self, host: str, text: str) -> WebSession:
-        """Return the session in a cookie's value; GUEST for an empty, forged or damaged one, and for one older than
-        SESSION_DAYS.
+        """Return the session in `text`, the value of the session cookie of `host`; GUEST for an empty, forged or
+        damaged value, and for one older than SESSION_DAYS.
         """
         data = self.open("session", host, text, SESSION_DAYS * 86_400) if text else None
         if data is None:

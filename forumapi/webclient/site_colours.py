@@ -71,7 +71,7 @@ def legibility(colour: Colour, paper: Colour) -> float:
 
 def readable(colour: Colour, paper: Colour) -> Colour:
     """Return `colour`, mixed with black on light paper or with white on dark paper just so far that text in it has
-    LEAST_CONTRAST.
+    LEAST_CONTRAST on `paper`, plain and tinted (`legibility`).
     """
     aim = (0, 0, 0) if _luminance(paper) > 0.18 else (255, 255, 255)
     for step in range(51):

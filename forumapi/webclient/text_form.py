@@ -236,16 +236,16 @@ def once(key: str, body: Any) -> str:
 
 
 def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
-    """Upload a file of the Content-Type `kind` to the API; return its hash, and its name as the API has cleaned it.
-    Raises Failure.
+    """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file's hash,
+    and its name as the API has cleaned it. Raises Failure.
     """
     found = store(visit, name, data, kind)
     return SentFile(found["fileHash"], plain(found["fileName"]))
 
 
 def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[str, Any]:
-    """Upload a file of the Content-Type `kind`; return it as the API shows it. `fit`: `maxWidth` and `maxHeight` in
-    pixels, to which a picture is made smaller. Raises Failure.
+    """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file as the
+    API shows it. `fit`: `maxWidth` and `maxHeight` in pixels, to which a picture is made smaller. Raises Failure.
     """
     name = name.replace("\\", "/").rpartition("/")[2][:255]
     body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
@@ -308,8 +308,8 @@ def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writ
 
 
 def draft_of(visit: Visit, place: str) -> Writing | None:
-    """Return the visitor's draft at a path of the API such as `/polls/4`; None without one, and where the visitor can
-    have none. Raises Failure.
+    """Return the visitor's draft that belongs to the thing at the path `place` of the API, such as `/polls/4` or
+    `/microcosms/2`; None if there is no draft, and for things of which the visitor can have none. Raises Failure.
     """
     try:
         return Writing.of_draft(visit.api.get(f"{place}/draft"))

@@ -62,8 +62,9 @@ class ApiTransport(Protocol):
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Send one request and return the whole answer, whatever its status. `path` begins with a slash and is not
-        percent-encoded, `query` is. Raises Unreachable without an answer, ValueError for a header outside of HEADERS.
+        """Send one request on behalf of `visitor` and return the whole answer, whatever its status. `path` begins with
+        a slash and is not percent-encoded, `query` is. Raises Unreachable without an answer, ValueError for a header
+        whose name is not in HEADERS.
         """
         ...
 
@@ -91,8 +92,8 @@ class InProcess:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Call the API in this process; parameters as in ApiTransport. Raises ValueError for a header outside of
-        HEADERS.
+        """Call the API in this process; parameters as in ApiTransport. Raises ValueError for a header whose name is not
+        in HEADERS.
         """
         outer = visitor.environ
         environ: dict[str, Any] = {
@@ -158,8 +159,8 @@ class OverHttp:
     which the API counts.
 
     `url`: the API's scheme, host and port. `secret`: the one of which the API's setting `front_ends` has the hash; ""
-    if the API knows the website by its address. `timeout_s`: the API's own time limit, for which answers to writes are
-    waited for, those to reads for a third of it; `upload_timeout_s`: the same for uploads.
+    if the API knows the website by its address. `timeout_s`: wait for the answer to a write, the API's own time limit;
+    answers to reads are waited for a third as long. `upload_timeout_s`: wait for the answer to an upload.
     """
 
     def __init__(
@@ -187,7 +188,7 @@ class OverHttp:
         body: bytes,
     ) -> Reply:
         """Call the API over HTTP; parameters as in ApiTransport. A GET or HEAD is repeated once if the connection
-        broke. Raises Unreachable, and ValueError for a header outside of HEADERS.
+        broke. Raises Unreachable, and ValueError for a header whose name is not in HEADERS.
         """
         # The peer of a Unix socket is on this machine.
         wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address or "127.0.0.1"}

@@ -22,10 +22,10 @@ class View:
         known = [name for name in ("get", "post") if hasattr(cls, name)]
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 
-    def answer(self, visit: Visit, args: dict[str, Any]) -> Answer:
-        """Answer a request by `get` or `post`, by its method; `post` is called after `visit.check_origin`. `args`:
-        parts of the address by name. Raises Refused for another method (405) or origin (403), and what the called
-        method raises.
+    def answer(self, visit: Visit, url_values: dict[str, Any]) -> Answer:
+        """Answer a request by `get` or `post`, by its method; `post` is called after `visit.check_origin`.
+        `url_values`: variable parts of the URL by name, the called method's arguments. Raises Refused for another
+        method (405) or origin (403), and what the called method raises.
         """
         name = "get" if visit.method in ("GET", "HEAD") else visit.method.lower()
         found = getattr(self, name, None) if name in ("get", "post") else None
@@ -35,5 +35,5 @@ class View:
             raise Refused(405)
         if name == "post":
             visit.check_origin()
-        answer: Answer = found(visit, **args)
+        answer: Answer = found(visit, **url_values)
         return answer

@@ -50,12 +50,12 @@ def test_many_large_pictures_of_one_keep_nobody_waiting(
     for thread in threads:
         thread.start()
     waits = []
-    for is_size in (False, True):
+    for is_thumbnail in (False, True):
         began = len(done)
         wait_until(lambda began=began: len(done) > began, "no picture is finished")  # type: ignore[misc]
         before = len(done)
         made = image_worker.make(
-            folder / "small.png", folder / "small", "png", who="other", is_size=is_size
+            folder / "small.png", folder / "small", "png", who="other", is_thumbnail=is_thumbnail
         )
         waits.append(len(done) - before)
         assert (made.width, made.height) == (4, 4)
@@ -77,12 +77,12 @@ class Queue:
         self.want("holder")
         wait_until(lambda: self.order == ["holder"], "nobody has a turn")
 
-    def want(self, who: str, cost: int = 0, *, is_size: bool = False) -> None:
+    def want(self, who: str, cost: int = 0, *, is_thumbnail: bool = False) -> None:
         """Stand in line, behind those who do already."""
         waiting = self.queue.waiting
 
         def stand() -> None:
-            with self.queue.turn(who, is_size=is_size) as turn:
+            with self.queue.turn(who, is_thumbnail=is_thumbnail) as turn:
                 self.order.append(who)
                 self._go.wait()
                 turn.cost = cost
@@ -122,7 +122,7 @@ def test_sizes_come_before_uploads_but_leave_them_a_turn() -> None:
     for number in range(3):
         queue.want(f"upload {number}", 50)
     for number in range(5):
-        queue.want(f"reader {number}", 50, is_size=True)
+        queue.want(f"reader {number}", 50, is_thumbnail=True)
     assert queue.work() == [
         "reader 0", "reader 1", "upload 0", "reader 2", "reader 3", "upload 1", "reader 4", "upload 2",
     ]  # fmt: skip

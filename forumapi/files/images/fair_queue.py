@@ -18,15 +18,16 @@ SIZES_IN_A_ROW: Final = 2
 
 
 class Turn:
-    """Turn of the caller with the key `who`; the caller sets `cost`, in any unit, before the turn ends. `is_size`: it
-    is for a thumbnail; `ready`: lock that is released when the turn begins; `start`: virtual time at which it began.
+    """Turn of the caller with the key `who`. `cost`: work done in the turn, in any unit, which the caller sets before
+    the turn ends. `is_thumbnail`: the turn is for a thumbnail, else for an upload; `ready`: lock that is released when
+    the turn begins; `start`: virtual time at which the turn began.
     """
 
-    __slots__ = ("cost", "is_size", "ready", "start", "who")
+    __slots__ = ("cost", "is_thumbnail", "ready", "start", "who")
 
-    def __init__(self, who: str, is_size: bool) -> None:
+    def __init__(self, who: str, is_thumbnail: bool) -> None:
         self.who = who
-        self.is_size = is_size
+        self.is_thumbnail = is_thumbnail
         self.cost = 0.0
         self.start = 0.0
         self.ready = threading.Lock()
@@ -34,10 +35,10 @@ class Turn:
 
 
 class _WaitingTurns:
-    """Turns that wait, of one kind (uploads or thumbnails). A caller's own are in order of arrival.
+    """Turns that wait, of one kind (uploads or thumbnails). Those of one caller are in order of arrival.
 
-    `finished`: key of a caller -> virtual time at which the last turn of that caller ends; `virtual`: virtual time of
-    the last start.
+    Virtual time runs in units of cost, not in seconds. `finished`: key of a caller -> virtual time at which the last
+    turn of that caller ends; `virtual`: virtual time of the last start.
     """
 
     __slots__ = ("finished", "virtual", "waiting")
@@ -87,13 +88,14 @@ class FairQueue:
         return len(self._uploads.finished) + len(self._sizes.finished)
 
     @contextlib.contextmanager
-    def turn(self, who: str, *, is_size: bool = False) -> Iterator[Turn]:
-        """Wait for a turn of the caller `who`, which then lasts as long as the with statement. Raises Unavailable after
-        `patience_s`.
+    def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
+        """Wait for a turn of the caller with the key `who`; the turn then lasts as long as the with statement. Raises
+        Unavailable after `patience_s`.
 
-        `is_size`: for a thumbnail, which goes before uploads, but for one upload after SIZES_IN_A_ROW of them.
+        `is_thumbnail`: the turn is for a thumbnail. Thumbnails go before uploads, but after SIZES_IN_A_ROW of them in a
+        row an upload has its turn.
         """
-        turn = Turn(who, is_size)
+        turn = Turn(who, is_thumbnail)
         with self._lock:
             if at_once := not self._is_busy:
                 self._is_busy = True
@@ -108,7 +110,7 @@ class FairQueue:
             self._end(turn)
 
     def _waiting_turns(self, turn: Turn) -> _WaitingTurns:
-        return self._sizes if turn.is_size else self._uploads
+        return self._sizes if turn.is_thumbnail else self._uploads
 
     def _end(self, turn: Turn) -> None:
         """End a turn, or the wait for one that has not begun, and start the next."""

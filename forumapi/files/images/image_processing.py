@@ -53,8 +53,9 @@ def make(
     """Check the image at `source`, of the format `kind`, by decoding it, and write what is to be stored to `target`; if
     nothing has to change, write nothing.
 
-    `max_width`, `max_height`: limits that it is scaled down to, 0 for none; an animation that is scaled keeps only its
-    first frame. Raises RefusedError, also above `pixel_limit` pixels.
+    `max_width`, `max_height`: limits that the image is scaled down to, 0 for none; an animation that is scaled keeps
+    only its first frame. Raises RefusedError for an image of more than `pixel_limit` pixels and for a damaged one, and
+    whatever the decoder raises.
     """
     # Pixels are limited below, before decoding.
     Image.MAX_IMAGE_PIXELS = None
@@ -95,8 +96,8 @@ def make(
 
 
 def _box(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int] | None:
-    """Return the largest width and height within the limits (0: none) in the same proportions (C-45); None if the image
-    is within them already.
+    """Return the largest width and height within the limits `max_width` and `max_height` (0: none) in the same
+    proportions (C-45); None if the image is within them already.
     """
     scale = min(max_width / width if max_width else 1, max_height / height if max_height else 1)
     if scale >= 1:

@@ -42,17 +42,17 @@ class ImageWorker:
         kind: str,
         *,
         who: str,
-        is_size: bool = False,
+        is_thumbnail: bool = False,
         max_width: int = 0,
         max_height: int = 0,
     ) -> ProcessedImage:
         """Have the worker process check the image at `source`, and write to `target` what is to be stored in its place;
         nothing is written if the image is to be stored as it is (`is_new` False in the result).
 
-        `kind`: its format; `who`: key of the caller, by which turns are fair in pixels; `is_size`: for a thumbnail,
-        which goes before uploads; `max_width`, `max_height`: limits that it is scaled down to, 0 for none. Raises
-        Invalid (code 21) for an image that is invalid, too large or makes the process fail; Unavailable after too long
-        a wait.
+        `kind`: the image's format; `who`: key of the caller, by which turns are fair in pixels; `is_thumbnail`: for a
+        thumbnail, which goes before uploads; `max_width`, `max_height`: limits that the image is scaled down to, 0 for
+        none. Raises Invalid (code 21) for an image that is invalid, too large or makes the process fail; Unavailable
+        after too long a wait.
         """
         asked = {
             "source": str(source),
@@ -62,7 +62,7 @@ class ImageWorker:
             "max_height": max_height,
             "pixel_limit": self.pixel_limit,
         }
-        with self._queue.turn(who, is_size=is_size) as turn:
+        with self._queue.turn(who, is_thumbnail=is_thumbnail) as turn:
             began = time.monotonic()
             answer = self._ask(asked)
             turn.cost = answer.get("pixels", PIXELS_A_SECOND * (time.monotonic() - began))
@@ -108,8 +108,8 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send one request and return its answer, both in the form of worker_main.py. Raises OSError (TimeoutError
-        after `time_limit_s`), or EOFError if the process ended.
+        """Send the request `asked` to the process and return its answer: what `answer` of worker_main.py takes and
+        returns. Raises OSError (TimeoutError after `time_limit_s`), or EOFError if the process ended.
         """
         self.left -= 1
         self._socket.settimeout(time_limit_s)

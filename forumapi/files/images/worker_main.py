@@ -22,8 +22,9 @@ NICENESS: Final = 10
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """Process the image that the request `asked` names; return its properties or, under "refused", the reason for its
-    sender.
+    """Process an image. `asked`: parameters of `image_processing.make` by name, the paths as texts. Return the fields
+    of its ProcessedImage; for a refused or unreadable image `refused`, the reason for the image's sender, and after an
+    unexpected exception `reason`, its text, too.
     """
     try:
         made = image_processing.make(

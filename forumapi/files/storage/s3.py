@@ -152,7 +152,9 @@ class S3Storage:
         return ""
 
     def redirect(self, name: str, served: Served) -> str:
-        """Return a signed URL of the object that is valid for `s3_redirect_s`; "" if that is 0."""
+        """Return a signed URL by which the bucket itself sends the object with the headers `served`, valid for
+        `redirect_s` seconds; "" if that is 0.
+        """
         if not self._redirect_s:
             return ""
         params = {"Bucket": self.bucket, "Key": name, "ResponseContentType": served.media_type}

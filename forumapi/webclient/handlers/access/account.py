@@ -278,8 +278,9 @@ class BeginNewPasskeyView(View):
     """First step of adding a passkey, called by the script of the passkeys' page."""
 
     def post(self, visit: Visit) -> Answer:
-        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, sealed, for the
-        second step. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, the API's state of
+        this ceremony, encrypted, which the second step sends back. Raises SignInFirst for guests and for a sign-in
+        older than 30 minutes.
         """
         visit.fresh_member()
         return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)

@@ -32,8 +32,9 @@ class SignInView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the ways to sign in. With `state`, finish a sign-in through a provider; with `key`, ask to confirm one
-        by the link of a mail. A member goes on to `next` at once unless `again` is set.
+        """Show the ways to sign in. With the query parameters `state` and `code` or `error`, with which a provider
+        sends visitors back, finish the sign-in there; with `key`, the one of a mail's link, ask the visitor to confirm
+        the sign-in by that link. A member goes on to `next` at once unless `again` is set.
         """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
@@ -44,8 +45,9 @@ class SignInView(View):
         return self._show(visit, email=visit.me["email"] if visit.me else "")
 
     def post(self, visit: Visit) -> Answer:
-        """Take the step of the field `step`: send a code ("email", the default), or sign in by "code", "link",
-        "passkey", "factor" or "development"; "provider" leads to a provider.
+        """Take the step of the field `step`. "email", the default, sends a code by mail; "code", "link" (of the mail),
+        "passkey", "factor" (second factor) and "development" (by the address alone, in the embedded mode) sign in;
+        "provider" leads to a provider.
         """
         step = visit.field("step") or "email"
         if step == "provider":
@@ -102,8 +104,9 @@ class SignInView(View):
                 return {"method": "email-code", "email": email, "browser": self._mark(visit)}
 
     def _mark(self, visit: Visit) -> str:
-        """Set a cookie with a new secret, `next` and `pending`, and return the secret: the link in the mail signs in by
-        itself in this browser alone. Fields too long for a cookie are left out.
+        """Set a cookie that holds a new secret, `next` and `pending`, and return the secret, which the API is told when
+        it sends the mail: by the mail's link this browser, and no other, signs in without typing the code. `pending` is
+        left out if the cookie would become too long.
         """
         kept: dict[str, Any] = {"browser": secrets.token_urlsafe(24), "next": self._next(visit)}
         sealed = _sealed(visit, "mail", {**kept, "pending": self._pending(visit)})
@@ -114,7 +117,7 @@ class SignInView(View):
 
     def _link(self, visit: Visit) -> Answer:
         """Show a page that asks for a click before the link of a mail signs in, as mail scanners open links too; in a
-        browser without the cookie set when the mail was asked for, redirect to the API's page that shows the code.
+        browser without the cookie of `_mark`, redirect to the API's page that shows the mail's code.
         """
         kept = _unsealed(visit, "mail", visit.cookies.get(visit.website.mail_cookie, ""))
         if not kept:
@@ -140,9 +143,11 @@ class SignInView(View):
         next_page: str = "",
         pending: list[tuple[str, str]] | None = None,
     ) -> Answer:
-        """Begin a session with `found`, an access token, and go on to the next page, or, if there are pending fields,
-        to the form that holds them; the browser's former session is ended. If `found` is an object, ask for the second
-        factor. `next_page`, `pending`: "" and None for those of the sent form.
+        """Go on after a step of the sign-in that the API answered with `found`. For an access token begin a session
+        with it and lead to the next page, or, if there are pending fields, to the form that holds them; the browser's
+        former session is ended. For an object, the demand for a second factor, ask for that.
+
+        `next_page`, `pending`: "" and None for those of the sent form.
         """
         pending = self._pending(visit) if pending is None else pending
         next_page = next_page or self._next(visit)
@@ -162,8 +167,8 @@ class SignInView(View):
         return visit.redirect(next_page)
 
     def _begin(self, visit: Visit) -> Answer:
-        """Show the page that leads on to the provider. The flow is kept in a cookie, so that only this browser can
-        finish it.
+        """Show the page that leads on to the provider. `flow`, the API's state of this sign-in, is kept in a cookie, so
+        that only this browser can finish it.
         """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"
@@ -268,8 +273,8 @@ class BeginPasskeyView(View):
     """First step of a sign-in with a passkey, called by the script of the sign-in page."""
 
     def post(self, visit: Visit) -> Answer:
-        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.get`, and `flow`, sealed, for the
-        second step.
+        """Answer with JSON: `publicKey`, the argument of `navigator.credentials.get`, and `flow`, the API's state of
+        this sign-in, encrypted, which the second step sends back.
         """
         visit.api.token = ""
         begun = visit.api.call("POST", "/auth/begin", {"method": "passkey"}).data
@@ -297,15 +302,17 @@ def _sign_out(visit: Visit) -> None:
 
 
 def passkey_options(visit: Visit, begun: Any) -> Answer:
-    """Answer with JSON: `publicKey` and `flow` of `begun`, the API's first answer for a passkey; the flow is sealed."""
+    """Answer with JSON: `publicKey` and `flow` of `begun`, the API's answer to the first step with a passkey. `flow`,
+    the API's state of the steps, is encrypted, so that the browser hands it back unread.
+    """
     flow = _sealed(visit, "passkey", {"flow": begun["flow"]})
     data = msgspec.json.encode({"flow": flow, "publicKey": begun["publicKey"]})
     return visit.send(data, "application/json", headers={"Cache-Control": "no-store"})
 
 
 def passkey_flow(visit: Visit) -> str:
-    """Return the flow that `passkey_options` has sealed, from the form's field `flow`; "" if it is forged or older than
-    15 minutes.
+    """Return the API's state that `passkey_options` has encrypted, from the form's field `flow`; "" if the field is
+    forged or older than 15 minutes.
     """
     return str(_opened(visit, "passkey").get("flow", ""))
 

@@ -44,17 +44,17 @@ class SignInMethodView(SettingsView):
 
     resets = True
 
-    def _found(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = visit.api.get(f"/site/auth/{args['method']}")
+    def _found(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = visit.api.get(f"/site/auth/{url_values['method']}")
         return found
 
-    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the sign-in method's name for people."""
-        return str(plain(self._found(visit, args)["title"]))
+    def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
+        """Return the name for people of the sign-in method in the URL."""
+        return str(plain(self._found(visit, url_values)["title"]))
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
-        """Return the box `enabled`, then a field for each setting that the API lists for the method."""
-        found = self._found(visit, args)
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
+        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL."""
+        found = self._found(visit, url_values)
         kinds = {"secret": "secret", "urls": "area"}
         return [
             FormField("enabled", marked("It is used"), "check"),
@@ -66,20 +66,22 @@ class SignInMethodView(SettingsView):
             ),
         ]
 
-    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the method's settings by the fields' names, a list as lines; secrets are not among them, as the API
-        never shows them.
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings of the sign-in method in the URL by the fields' names, a list as lines; secrets are not
+        among them, as the API never shows them. Raises Failure.
         """
-        found = self._found(visit, args)
+        found = self._found(visit, url_values)
         values = {
             name: "\n".join(value) if isinstance(value, list) else value
             for name, value in found["settings"].items()
         }
         return {"enabled": found["enabled"], **values}
 
-    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the method's settings for this site; a secret whose field is empty stays as it is. Raises Failure."""
-        kinds = {one["name"]: one["kind"] for one in self._found(visit, args)["fields"]}
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store `typed`, the sent values by the fields' names, as this site's settings of the sign-in method in the
+        URL; a secret whose field is empty stays as it is. Raises Failure.
+        """
+        kinds = {one["name"]: one["kind"] for one in self._found(visit, url_values)["fields"]}
         settings: dict[str, Any] = {}
         for name, kind in kinds.items():
             if kind == "urls":
@@ -87,9 +89,12 @@ class SignInMethodView(SettingsView):
             elif kind != "secret" or typed[name]:
                 settings[name] = typed[name]
         visit.api.put(
-            f"/site/auth/{args['method']}", {"enabled": typed["enabled"], "settings": settings}
+            f"/site/auth/{url_values['method']}",
+            {"enabled": typed["enabled"], "settings": settings},
         )
 
-    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
-        """Delete the site's own settings of the method, so that the platform's are in force. Raises Failure."""
-        visit.api.delete(f"/site/auth/{args['method']}")
+    def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
+        """Delete the site's own settings of the sign-in method in the URL, so that the platform's are in force. Raises
+        Failure.
+        """
+        visit.api.delete(f"/site/auth/{url_values['method']}")

@@ -26,8 +26,8 @@ class NewestView(View):
     where = "newcomment"
 
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
-        """Redirect to the page that shows the comment, for the thing with the id `item`. `kind`: plural of its type,
-        such as `conversations`. Raises Failure.
+        """Redirect to the page that shows the first unread comment (in LastView the newest one) on the thing with the
+        id `item`. `kind`: plural of the thing's type, such as `conversations`. Raises Failure.
         """
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
@@ -40,10 +40,14 @@ class LastView(NewestView):
 
 
 class CommentView(View):
-    """Redirect to a comment in its list, at the short address that the comment's time links to."""
+    """Redirect from the short address of a comment, to which the comment's time links, to the comment among the others
+    on its item or profile.
+    """
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Redirect to the comment on the page of its item or profile."""
+        """Redirect as InContextView does: to the page of the item or profile that holds the comment with the id
+        `comment`.
+        """
         return InContextView().get(visit, comment)
 
 
@@ -51,7 +55,8 @@ class InContextView(View):
     """Redirect to a comment on the page of its item or profile, between the comments around it."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Redirect to the page of the list that holds the comment, with the comment as its anchor.
+        """Redirect to the page of the list that holds the comment with the id `comment`, with the comment as its
+        anchor.
 
         The author of a comment that moderators took away, which no list holds, is led to the reasons.
         """

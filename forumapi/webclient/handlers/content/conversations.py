@@ -43,6 +43,6 @@ class EditConversationView(EditItemView):
     template = "edit_conversation.html"
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return `microcosmId` for the API if the form chooses one, else {}."""
+        """Return `microcosmId` for the API if the sent form chooses a microcosm, else {}."""
         place = visit.number("microcosmId")
         return {"microcosmId": place} if place else {}

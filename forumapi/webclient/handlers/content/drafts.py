@@ -19,8 +19,9 @@ DRAFTED_ITEMS: Final = ("conversation", "event", "poll")
 
 
 def page_of(place: str, id: int, item_type: str) -> str:
-    """Return the path of the page whose form continues a draft. `place` and `id`: type (as in DRAFTED) and id of the
-    thing that the draft is about; `item_type`: type of the item begun in a microcosm, else without a meaning.
+    """Return the path of the website's page whose form continues a draft. `place`, `id`: type (one of those in DRAFTED)
+    and id of the thing that the draft comments on, or of the microcosm in which it begins an item of the type
+    `item_type`. For other places `item_type` is ignored.
     """
     if place == "microcosm":
         return f"/microcosms/{id}/create/{item_type}/"
@@ -55,9 +56,11 @@ class SaveDraftView(View):
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form; a script
-        gets JSON with the draft's `version` or the `problem`. Raises SignInFirst for guests.
+        gets JSON with the draft's `version` or the `problem`. If the stored draft is not the version that the form
+        shows, both texts are shown.
 
-        If the stored draft is not the version that the form shows, both texts are shown.
+        `place`, `id`: type and id of the thing that the draft comments on, or of the microcosm in which it begins an
+        item. Raises SignInFirst for guests.
         """
         visit.member()
         item_type = visit.field("itemType")
@@ -95,8 +98,9 @@ class SaveDraftView(View):
         return visit.redirect(f"{_without_reply(address)}#write")
 
     def _conflict(self, visit: Visit, path: str, writing: Writing) -> None:
-        """Refuse the form with 409, and put text and version of the draft stored at `path` of the API into it: saving
-        once more replaces that version. If no draft is stored any more, saving once more makes a new one.
+        """Refuse the form `writing` with 409, and put into it text and version of the draft that is stored at `path` of
+        the API: saving once more replaces that version. If no draft is stored any more, saving once more makes a new
+        one.
         """
         gettext = visit.language.gettext
         try:
@@ -118,7 +122,8 @@ class DiscardDraftView(View):
     """Deletion of a member's draft, by a button beside it."""
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Delete the draft, and lead back to the page that the form names, else to the list of drafts. Raises
+        """Delete the draft, and lead back to the page that the form names, else to the list of drafts. `place`, `id`:
+        type and id of the thing that the draft comments on, or of the microcosm in which it begins an item. Raises
         SignInFirst for guests.
         """
         visit.member()

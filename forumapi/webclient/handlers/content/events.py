@@ -16,12 +16,12 @@ ANSWERS: Final = ("yes", "maybe", "no")
 
 
 class EventsView(View):
-    """List of the site's events: those to come, the next one first, or with `past` those before now, the latest first;
-    with `mine` those that the member attends.
+    """List of the site's events: those to come, the next one first; with the query parameter `past` those before now,
+    the latest first; with `mine` only those of them that the member attends.
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List events from `offset` on."""
+        """List the events that the query chooses, from `offset` on."""
         is_past = "past" in visit.query
         today = visit.now.strftime("%Y-%m-%dT%H:%M")
         asked = {"eventBefore": today} if is_past else {"eventAfter": today}
@@ -139,8 +139,8 @@ class CreateEventView(CreateItemView):
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place and limit of attendees for the API. Raises Failure with 400 if hours or limit
-        are no numbers.
+        """Return time, duration, place and limit of attendees typed into the form `writing`, for the API. Raises
+        Failure with 400 if hours or limit are no numbers.
         """
         return _body(visit, writing)
 
@@ -152,7 +152,9 @@ class EditEventView(EditItemView):
     template = "event_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return time, duration in hours, place and limit of attendees of the stored event as the form's fields."""
+        """Return time, duration in hours, place and limit of attendees of the stored event `item`, which is as the API
+        shows it, as the form's fields.
+        """
         when = str(item.get("when", ""))
         shown = {
             "day": when[:10],
@@ -165,8 +167,8 @@ class EditEventView(EditItemView):
         return {name: [text] for name, text in shown.items()}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place, limit of attendees and, if the form has it, `status` for the API. Raises
-        Failure with 400 if hours or limit are no numbers.
+        """Return time, duration, place, limit of attendees and, if the form has it, `status` typed into the form
+        `writing`, for the API. Raises Failure with 400 if hours or limit are no numbers.
         """
         made = _body(visit, writing)
         if writing.value("status"):
@@ -174,15 +176,15 @@ class EditEventView(EditItemView):
         return made
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, time and place of the stored event, a line each."""
+        """Return title, time and place of the stored event `item`, which is as the API shows it, a line each."""
         stored = Writing(fields=self.fields(item))
         when = f"{stored.value('day')} {stored.value('time')} ({stored.value('tz')})"
         return "\n".join((plain(item["title"]), when, stored.value("where")))
 
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
-    """Return the event's fields for the API, the duration in minutes. Raises Failure with 400 if hours or the limit of
-    attendees are no numbers.
+    """Return the API's fields of the event typed into the form `writing`, the duration in minutes. Raises Failure with
+    400 if hours or the limit of attendees are no numbers.
     """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:

@@ -260,8 +260,8 @@ class People:
 
 
 def for_participants(visit: Visit, path: str, **query: Any) -> Any:
-    """GET `path` of the API, that of a huddle or below it, and return the answer, a Document. Raises Refused with 404
-    for members who take no part, Failure for other refusals.
+    """GET `path` of the API, that of a huddle or below it, and return the answer, a Document. `query`: query parameters
+    by name. Raises Refused with 404 for members who take no part, Failure for other refusals.
     """
     try:
         return visit.api.document(path, **query)
@@ -270,8 +270,9 @@ def for_participants(visit: Visit, path: str, **query: Any) -> Any:
 
 
 def huddle_refusal(visit: Visit, failure: Failure) -> Exception:
-    """Return the exception for a failed call about a huddle: for a member Refused with 404 in place of 403 and 404, so
-    that nobody learns of it; else the failure itself, after which guests can sign in.
+    """Return the exception to raise for a failed call about a huddle. For a member it is Refused with 404 in place of
+    403 and 404, so that nobody learns that the huddle exists; for guests, for banned members and for other statuses it
+    is `failure` itself.
     """
     is_nothing = failure.status in (403, 404) and failure.code != 13
     return Refused(404) if is_nothing and visit.session.token else failure

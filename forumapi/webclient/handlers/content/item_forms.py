@@ -17,7 +17,8 @@ MOST_PLACES: Final = 100
 
 
 class CreateItemView(View):
-    """Base class of forms for a new item in a microcosm with its first comment: draft, preview, files.
+    """Base class of forms for a new item in a microcosm with its first comment, which can be kept as a draft,
+    previewed, and carry files.
 
     A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
     `needs_text`: an item without a first comment is refused.
@@ -30,12 +31,14 @@ class CreateItemView(View):
     needs_text: ClassVar[bool] = False
 
     def begun(self, visit: Visit) -> Writing:
-        """Return the values of the type's own fields that an empty form proposes, in `fields`; the rest is not used."""
+        """Return a Writing whose `fields` hold what an empty form proposes for the fields that only this item type has;
+        nothing else of the Writing is used.
+        """
         return Writing()
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the members of the API's body, from the form's fields, that only this type has. Raises Failure for a
-        value that can't be sent.
+        """Return the keys of the API's body that only this item type has, with the values from the form `writing`.
+        Raises Failure for a value that can't be sent.
         """
         return {}
 
@@ -89,7 +92,8 @@ class CreateItemView(View):
 
     def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
         """Show the form with the contents `writing`, for the microcosm with this id, or, for 0, with the microcosms to
-        choose from. Raises Refused if the visitor may not create such an item there, unless `writing` is refused.
+        choose from. Raises Refused if the visitor may not create such an item in the microcosm; a form that is refused
+        already (`writing.is_refused`) is shown all the same.
         """
         place, places = None, []
         if microcosm:
@@ -119,12 +123,14 @@ class EditItemView(View):
     template: ClassVar[str]
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return the values of the type's own fields, by name, of `item`, which is as the API shows it."""
+        """Return the values of the fields that only this item type has, by the fields' names, from `item`, which is as
+        the API shows it.
+        """
         return {}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the members of the API's body, from the form's fields, that only this type has. Raises Failure for a
-        value that can't be sent.
+        """Return the keys of the API's body that only this item type has, with the values from the form `writing`.
+        Raises Failure for a value that can't be sent.
         """
         return {}
 
@@ -219,8 +225,9 @@ def show_form_again(visit: Visit, page: str) -> Answer:
 
 
 def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
-    """Check the text and let the API render it into `writing.preview`; refuse the form if that fails. `place`: members
-    of the API's body that name where the text would stand.
+    """Let the API render the text of the form `writing` into `writing.preview`. If the text is missing or too long, or
+    the API refuses it, the form is refused with that reason. `place`: keys of the API's body that say where the text
+    would stand, such as `microcosmId`.
     """
     writing.check(visit)
     if writing.is_refused:

@@ -79,8 +79,8 @@ class CreatePollView(CreateItemView):
     template = "poll_form.html"
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the API's members of the poll: question, choices without empty lines, and how votes are taken and
-        shown.
+        """Return the keys of the API's body that only polls have, from the form `writing`: question, choices without
+        empty lines, and how votes are taken and shown.
         """
         choices = [{"choice": text} for text in writing.fields["choice"] if text.strip()]
         return {**_body(writing), "choices": choices, "named": bool(writing.value("named"))}
@@ -93,7 +93,9 @@ class EditPollView(EditItemView):
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return question, choices with their ids, and how votes are taken and shown, as the form's fields."""
+        """Return question, choices with their ids, and how votes are taken and shown, of the stored poll `item`, which
+        is as the API shows it, as the form's fields.
+        """
         return {
             "question": [plain(item["question"])],
             "choice": [plain(one["choice"]) for one in item["choices"]],
@@ -104,8 +106,8 @@ class EditPollView(EditItemView):
         }
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the API's members of the poll: question, all choices that stay, with the ids of those that exist, and
-        how votes are taken and shown.
+        """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices that
+        stay, with the ids of those that exist, and how votes are taken and shown.
         """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []
@@ -117,7 +119,7 @@ class EditPollView(EditItemView):
         return {**_body(writing), "choices": choices}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, question and choices of the stored poll, a line each."""
+        """Return title, question and choices of the stored poll `item`, which is as the API shows it, a line each."""
         lines = (item["title"], item["question"], *(one["choice"] for one in item["choices"]))
         return "\n".join(plain(one) for one in lines)
 

@@ -20,14 +20,17 @@ class ReactView(View):
     """
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show all reactions that the site offers, for the member to give one. Raises SignInFirst for guests."""
+        """Show all reactions that the site offers, for the member to give one to the comment or item with the id
+        `item`. `things`: plural of its type, such as `comments`. Raises SignInFirst for guests.
+        """
         visit.member()
         found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Give the reaction named in `reaction`, or take back the one named in `unreact`, and redirect to the page that
-        the form was sent from. Raises Refused without either. Raises SignInFirst for guests.
+        """Give the comment or item with the id `item` the reaction named in the field `reaction`, or take back the one
+        named in `unreact`, and redirect to the page that the form was sent from. `things`: plural of its type, such as
+        `comments`. Raises Refused without either field, SignInFirst for guests.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")

@@ -14,8 +14,9 @@ class RevisionsView(View):
     """Page of a comment's revisions; its button makes the text of an earlier revision the current one."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """List revisions from `offset` on, newest first, and show the difference between the revisions numbered `from`
-        and `to`; without them, between the last two. Raises SignInFirst for guests.
+        """List the revisions of the comment with the id `comment` from `offset` on, newest first, and show the
+        difference between the revisions numbered `from` and `to` in the query; without them, between the last two.
+        Raises SignInFirst for guests.
         """
         visit.member()
         return self._show(visit, comment)

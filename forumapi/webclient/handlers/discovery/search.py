@@ -88,7 +88,9 @@ class SuggestionsView(View):
 
 
 class TodayView(View):
-    """Redirect from the official client's old address for what was written within a day to a search."""
+    """Redirect from the address at which Microcosm's own web front end listed what was written within a day, to a
+    search.
+    """
 
     def get(self, visit: Visit) -> Answer:
         """Redirect permanently to a search for conversations, events, profiles and huddles of the last day."""

@@ -20,8 +20,8 @@ class FrontView(View):
     """Front page of a site; on the platform's own host, the list of communities in its place."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the NEWEST items by their last comment, the tree of microcosms, and NAMED people who are online. A guest
-        who may read no microcosm sees how to get in.
+        """Show the items that were written in last, NEWEST of them at most, the tree of microcosms, and at most NAMED
+        of the people who are online. A guest who may read no microcosm sees how to get in.
         """
         if is_platform(visit):
             return show_front(visit)

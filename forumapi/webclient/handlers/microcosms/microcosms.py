@@ -19,8 +19,8 @@ class MicrocosmPageView(View):
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
-        """Show a microcosm as the API answers it. The API's list of items leaves polls out, so that the newest POLLS of
-        them are shown on the first page.
+        """Show the microcosm `found`, which is as the API answers it. The API's list of items leaves polls out, so that
+        the newest POLLS of them are shown on the first page.
         """
         polls: dict[str, Any] | None = None
         if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:

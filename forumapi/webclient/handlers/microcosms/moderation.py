@@ -58,8 +58,8 @@ class ModerateView(View):
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Take the action `do`, "move" (an item, into the microcosm `place`) or a key of DEEDS, and lead back. Raises
-        SignInFirst for guests.
+        """Take the action in the field `do` on the thing, and lead back: "move" an item into the microcosm `place`, or
+        a key of DEEDS, such as "hide". `kinds`, `item`: as in `get`. Raises SignInFirst for guests.
         """
         visit.member()
         do = visit.field("do")
@@ -109,7 +109,9 @@ class ModerateCommentView(View):
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Take the action `do`, a key of DEEDS, and lead back. Raises SignInFirst for guests."""
+        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`, and
+        lead back. Raises SignInFirst for guests.
+        """
         visit.member()
         path = f"/comments/{comment}"
         try:
@@ -135,9 +137,9 @@ class ModerateCommentView(View):
 
 
 def possible(thing: dict[str, Any], *, with_thread: bool) -> list[str]:
-    """Return the actions, keys of DEEDS in the order of the buttons, that flags and permissions of a thing, which is as
-    the API shows it, allow the visitor. `with_thread`: the thing can be pinned and closed (items, microcosms), as
-    comments can't.
+    """Return the actions that the flags and permissions of `thing`, which is as the API shows it, allow the visitor:
+    keys of DEEDS, such as "hide", in the order of the buttons. `with_thread`: the thing is an item or microcosm, which
+    can be pinned and closed, as comments can't.
     """
     flags, can = thing["meta"]["flags"], thing["meta"]["permissions"]
     is_moderator = can["moderator"] and can["update"]

@@ -46,11 +46,12 @@ class CountsView(View):
 
 
 class NewCommentsView(View):
-    """Comments on an item that are newer than one of them, as a piece of HTML."""
+    """Comments on an item that are newer than a comment that the page has already, as a piece of HTML."""
 
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
-        """Send the comments with ids above `comment` as HTML, from the list's `offset` on and over at most
-        MOST_PAGES pages. `kind` is a plural, such as `events`. Raises Failure.
+        """Send the comments with ids above `comment` on the thing with the id `item` as HTML: those on the page of its
+        list at the query's `offset` and on the pages behind, MOST_PAGES pages at most. `kind`: plural of the thing's
+        type, such as `events`. Raises Failure.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]

@@ -16,7 +16,9 @@ _SHOWN: Final = (400, 409, 429, 503)
 
 
 def _asked(visit: Visit, method: str, path: str, **query: Any) -> None:
-    """Call the API without a body. Raises SignInFirst if the API wants a newer sign-in, else Failure."""
+    """Send a request of the HTTP method `method` without a body to `path` of the API, with the query parameters
+    `query`. Raises SignInFirst if the API wants a newer sign-in, else Failure.
+    """
     try:
         visit.api.call(method, path, query=query)
     except Failure as failure:

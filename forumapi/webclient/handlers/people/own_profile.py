@@ -97,7 +97,7 @@ class OwnProfileView(View):
 
 
 class EditProfileView(View):
-    """Redirect from the official client's old address of the form for a profile to today's."""
+    """Redirect from the address at which Microcosm's own web front end had the form for a profile, to today's form."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
         """Redirect to the form of one's own profile. Raises Refused for another's. Raises SignInFirst for guests."""

@@ -103,8 +103,8 @@ class RoleView(View):
     """Page of a role: rights, criteria, the people named in it, and all its members with the reason for each."""
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the role with its members from `offset` on. Asks for a sign-in of the last 30 minutes. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the role with the id `role`, of the microcosm with the id `microcosm`, with its members from `offset`
+        on. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self.show(visit, microcosm, role)
@@ -281,8 +281,8 @@ def _typed_role(visit: Visit) -> dict[str, str]:
 
 
 def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
-    """Return the API's body of the criterion in the form's fields: values that look like numbers or truth values are
-    sent as such, except for columns of text. The API checks it.
+    """Return the API's body of the criterion in `typed`, the form's fields by name: a value that looks like a number or
+    truth value is sent as one, except for profile columns of text. The API checks the body.
     """
     column, text = typed["column"], typed["value"].strip()
     value: Any = text

@@ -58,8 +58,9 @@ class SitemapView(View):
     """Sitemap of a site's microcosms (`name` "places"), or of up to 250 of its conversations, events or polls."""
 
     def get(self, visit: Visit, name: str, number: int) -> Answer:
-        """Send the sitemap with the number `number`, from 1 on. Raises Refused with 404 for number 0, and a second one
-        of microcosms.
+        """Send the sitemap with the number `number`, from 1 on, of the list `name`: "places" (microcosms),
+        "conversations", "events" or "polls". Raises Refused with 404 for another name, for number 0, and for a second
+        sitemap of microcosms.
         """
         visit.be_guest()
         pages: list[tuple[str, str]] = []

@@ -100,8 +100,8 @@ class ItemFeedView(FeedView):
     """Feed of a conversation, event or poll: its newest comments."""
 
     def get(self, visit: Visit, kind: str, item: int, form: str) -> Answer:
-        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`. `kind` is a plural.
-        Raises Failure if a guest may not read the item.
+        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`. `kind`: plural of
+        the item's type, such as `events`. Raises Failure if a guest may not read the item.
         """
         visit.be_guest()
         path = f"/{kind}/{item}"

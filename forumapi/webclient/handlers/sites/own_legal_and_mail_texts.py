@@ -52,7 +52,7 @@ class OwnLegalTextView(SettingsView):
     title = marked("Legal text")
     resets = True
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
         """Return the fields of the form, in their order."""
         return [
             FormField(
@@ -64,23 +64,25 @@ class OwnLegalTextView(SettingsView):
             FormField("link", marked("Or the address where it is kept")),
         ]
 
-    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the title of the page with the name of the legal text."""
-        return f"{visit.language.gettext(self.title)}: {args['name']}"
+    def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
+        """Return the title of the page with the name of the legal text, which is in the URL."""
+        return f"{visit.language.gettext(self.title)}: {url_values['name']}"
 
-    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the legal text that is in force, by the fields' names."""
-        found: dict[str, Any] = visit.api.get(f"/site/legal/{args['name']}")
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        """Return the legal text that is in force, the one named in the URL, by the fields' names. Raises Failure."""
+        found: dict[str, Any] = visit.api.get(f"/site/legal/{url_values['name']}")
         return found
 
-    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the link if there is one, else the HTML. Raises Failure."""
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the link among `typed`, the sent values by the fields' names, if it is not empty, else the HTML, as the
+        site's own text. Raises Failure.
+        """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
-        visit.api.put(f"/site/legal/{args['name']}", body)
+        visit.api.put(f"/site/legal/{url_values['name']}", body)
 
-    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+    def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own legal text, so that the platform's is in force. Raises Failure."""
-        visit.api.delete(f"/site/legal/{args['name']}")
+        visit.api.delete(f"/site/legal/{url_values['name']}")
 
 
 class MailTextView(SettingsView):
@@ -89,7 +91,7 @@ class MailTextView(SettingsView):
     title = marked("Mail template")
     resets = True
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
         """Return the fields of the form, in their order."""
         hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
         return [
@@ -98,19 +100,21 @@ class MailTextView(SettingsView):
             FormField("html", marked("HTML"), "lines"),
         ]
 
-    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
-        """Return the title of the page with the name of the mail template."""
-        return f"{visit.language.gettext(self.title)}: {args['name']}"
+    def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
+        """Return the title of the page with the name of the mail template, which is in the URL."""
+        return f"{visit.language.gettext(self.title)}: {url_values['name']}"
 
-    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the mail template that is in force, by the fields' names."""
-        found: dict[str, Any] = visit.api.get(f"/site/mail/{args['name']}")
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        """Return the mail template that is in force, the one named in the URL, by the fields' names. Raises Failure."""
+        found: dict[str, Any] = visit.api.get(f"/site/mail/{url_values['name']}")
         return found
 
-    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store subject, text and HTML as the site's own template. Raises Failure."""
-        visit.api.put(f"/site/mail/{args['name']}", typed)
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store `typed`, the sent subject, text and HTML by the fields' names, as the site's own template. Raises
+        Failure.
+        """
+        visit.api.put(f"/site/mail/{url_values['name']}", typed)
 
-    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+    def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own template, so that the platform's is in force. Raises Failure."""
-        visit.api.delete(f"/site/mail/{args['name']}")
+        visit.api.delete(f"/site/mail/{url_values['name']}")

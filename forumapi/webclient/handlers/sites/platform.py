@@ -48,8 +48,8 @@ class CommunityView(View):
     """Page about one site, on the platform's own host."""
 
     def get(self, visit: Visit, community: int) -> Answer:
-        """Show title, address and description of the site; its owner sees the next steps too. Raises Refused with 404
-        on the host of a site.
+        """Show title, address and description of the site with the id `community`; its owner sees the next steps too.
+        Raises Refused with 404 on the host of a site.
         """
         _check_host(visit)
         found = visit.api.get(f"/sites/{community}")
@@ -70,7 +70,7 @@ class BeginCommunityView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
-        taken, show the form with what is known of the subdomain. Raises SignInFirst for guests.
+        taken, show the form, which says if the subdomain is free. Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()

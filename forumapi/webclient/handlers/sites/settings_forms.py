@@ -26,34 +26,34 @@ class SettingsView(View):
     """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`.
 
     `title`, and `lead`, a sentence below it ("": none), are English. `resets`: True shows a button that calls `reset`.
-    `args`, of all methods: parts of the address by name.
+    `url_values`, of all methods: variable parts of the form's URL by name, {} for most forms.
     """
 
     title: ClassVar[str] = ""
     lead: ClassVar[str] = ""
     resets: ClassVar[bool] = False
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
         """Return the fields of the form, in their order."""
         raise NotImplementedError
 
-    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the stored values by the fields' names, perhaps with others that the form has no field for: bool for
         the kind "check", else str. Raises Failure.
         """
         raise NotImplementedError
 
-    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure."""
         raise NotImplementedError
 
-    def reset(self, visit: Visit, args: dict[str, Any]) -> None:
+    def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own settings, so that the platform's are in force. Raises Failure; Refused in a class
         without `resets`.
         """
         raise Refused(400)
 
-    def heading(self, visit: Visit, args: dict[str, Any]) -> str:
+    def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
         """Return the translated title of the page."""
         return visit.language.gettext(self.title)
 
@@ -63,44 +63,44 @@ class SettingsView(View):
         """
         return []
 
-    def get(self, visit: Visit, **args: Any) -> Answer:
+    def get(self, visit: Visit, **url_values: Any) -> Answer:
         """Show the form with the stored values. Raises Refused for all but the site's owner."""
         owner(visit)
-        return self._show(visit, args, self.load(visit, args))
+        return self._show(visit, url_values, self.load(visit, url_values))
 
-    def post(self, visit: Visit, **args: Any) -> Answer:
+    def post(self, visit: Visit, **url_values: Any) -> Answer:
         """Store the sent values, or with `do` = "reset" call `reset`, and lead to the form; a refusal shows it as it
         was filled in. Raises Refused for all but the site's owner.
         """
         owner(visit)
         if visit.field("do") == "reset" and self.resets:
-            self.reset(visit, args)
+            self.reset(visit, url_values)
             return visit.redirect(f"{visit.path}?saved=1")
         typed = {
             one.name: bool(visit.field(one.name)) if one.kind == "check" else visit.field(one.name)
-            for one in self.fields(visit, args)
+            for one in self.fields(visit, url_values)
         }
         try:
-            self.store(visit, args, typed)
+            self.store(visit, url_values, typed)
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
                 raise
-            return self._show(visit, args, typed, failure)
+            return self._show(visit, url_values, typed, failure)
         return visit.redirect(f"{visit.path}?saved=1")
 
     def _show(
         self,
         visit: Visit,
-        args: dict[str, Any],
+        url_values: dict[str, Any],
         values: dict[str, Any],
         failure: Failure | None = None,
     ) -> Answer:
         return visit.page(
             "admin_form.html",
             status=failure.status if failure else 200,
-            heading=self.heading(visit, args),
+            heading=self.heading(visit, url_values),
             lead=self.lead,
-            fields=self.fields(visit, args),
+            fields=self.fields(visit, url_values),
             values=values,
             failure=failure,
             resets=self.resets,

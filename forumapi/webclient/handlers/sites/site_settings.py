@@ -18,7 +18,7 @@ class SiteView(SettingsView):
 
     title = marked("Title, description, look")
 
-    def fields(self, visit: Visit, args: dict[str, Any]) -> list[FormField]:
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
         """Return the fields of the form, in their order."""
         return [
             FormField("title", marked("Title"), limit=50),
@@ -43,16 +43,16 @@ class SiteView(SettingsView):
             ),
         ]
 
-    def load(self, visit: Visit, args: dict[str, Any]) -> dict[str, Any]:
-        """Return the site's own values and its options, by the fields' names."""
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        """Return the site's own values and its options, by the fields' names. Raises Failure."""
         names = ("title", "description", "linkColor", "logoUrl", "domain")
         found = {name: plain(visit.site.get(name, "")) for name in names}
         options: dict[str, Any] = visit.api.get("/site/options")
         return found | options | {"namesModerators": visit.site.get("namesModerators", False)}
 
-    def store(self, visit: Visit, args: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the site, the domain only if it has changed, then the site's options. Raises Failure, after which the
-        site may be stored without its options.
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store `typed`, the sent values by the fields' names: first those of the site, the domain only if it has
+        changed, then the site's options. Raises Failure, after which the site may be stored without its options.
         """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}
@@ -62,8 +62,8 @@ class SiteView(SettingsView):
         visit.api.put("/site/options", {makes: typed[makes]})
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return one sentence on the contrast of the colour `linkColor`, and on the colour shown in its place if the
-        contrast is too low; [] if `linkColor` is no colour.
+        """Return one sentence on the contrast of the colour `linkColor` among `typed`, the form's values by name, and
+        on the colour shown in its place if the contrast is too low; [] if `linkColor` is no colour.
         """
         colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:

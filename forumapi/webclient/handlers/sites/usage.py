@@ -53,8 +53,9 @@ _NOTHING: Final = dict.fromkeys([key for key, _ in CLASSES] + [column.key for co
 
 
 class Span(NamedTuple):
-    """Choice of a time on the page: name in the address, English label, `period` for the API, form of dates, and a
-    function that returns the beginnings of its periods up to a time, oldest first.
+    """Stretch of time that the page can show, in periods: name in the address, English label, `period` (hour, day or
+    month) for the API, form of dates as `dated` takes it, and a function that returns the beginnings of the stretch's
+    periods up to a time, oldest first.
     """
 
     name: str

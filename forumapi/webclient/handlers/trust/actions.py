@@ -56,7 +56,9 @@ class ActionsView(View):
     """List of moderators' actions in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List actions, newest first, those before the key `before`. Raises SignInFirst for guests."""
+        """List actions, newest first; with the query parameter `before`, a key that an earlier page gave, the page
+        behind that key. Raises SignInFirst for guests.
+        """
         visit.member()
         return visit.page("actions.html", found=keyset_lists.read(visit, "/actions", "actions"))
 
@@ -67,8 +69,8 @@ class ActView(View):
     """
 
     def get(self, visit: Visit, do: str) -> Answer:
-        """Show the form, filled with the things, author, microcosm and case that the query names. Raises SignInFirst
-        for guests, Refused for members who moderate no microcosm.
+        """Show the form of the kind of action `do`, such as "hide", filled with the things, author, microcosm and case
+        that the query names. Raises SignInFirst for guests, Refused for members who moderate no microcosm.
         """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")
@@ -78,8 +80,8 @@ class ActView(View):
         return self._show(visit, do, typed)
 
     def post(self, visit: Visit, do: str) -> Answer:
-        """Let the API plan the action without taking it, and lead to the plan; a refusal shows the form again. Raises
-        SignInFirst for guests.
+        """Let the API plan the action of the kind `do`, such as "hide", without taking it, and lead to the plan; a
+        refusal shows the form again. Raises SignInFirst for guests.
         """
         visit.member()
         typed = {name: visit.field(name) for name in _FIELDS}

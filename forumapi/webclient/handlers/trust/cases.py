@@ -117,8 +117,8 @@ def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
-    """Return the last EARLIER actions on a thing that the visitor may see, as the API shows them, latest first; [] for
-    the id 0.
+    """Return the latest actions, EARLIER of them at most, on the thing of the type `item_type` with the id `item_id`,
+    so far as the API shows them to the visitor, latest first; [] for the id 0.
     """
     if not item_id:
         return []

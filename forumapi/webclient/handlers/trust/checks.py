@@ -15,7 +15,9 @@ _RATE: Final = "rate"
 
 
 class ChecksView(View):
-    """Form of the site's checks: first things, links, domains, rates by role, the same text, services."""
+    """Form of the site's checks: of the first things that somebody writes, links, domains, rates by role, repeated
+    texts, and by services.
+    """
 
     def get(self, visit: Visit) -> Answer:
         """Show the form with the stored checks. Raises Refused for all but the site's owner."""
@@ -71,7 +73,9 @@ def number(text: str) -> int:
 
 
 def _typed(visit: Visit) -> dict[str, Any]:
-    """Return the API's body of the checks in the form's fields; a key that is not sent stays."""
+    """Return the API's body of the checks, from the form's fields. `akismetKey` is absent from it, and so stays as it
+    is stored, unless the form has a new one or deletes it.
+    """
     names: list[str] = list(visit.form or ())
     body: dict[str, Any] = {name: number(visit.field(name)) for name in NUMBERS}
     links = visit.field("maxLinks")

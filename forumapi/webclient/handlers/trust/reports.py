@@ -28,13 +28,15 @@ class ReportThingView(View):
     """Form by which somebody reports a comment, an item or a profile to moderators; guests give their address."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show the form and the reported thing; `things`: plural of its type. Raises Failure."""
+        """Show the form to report the thing with the id `item`, and that thing. `things`: plural of its type, such as
+        `comments`. Raises Failure.
+        """
         return self._show(visit, things, item)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Send the report: a member is led to its receipt, a guest is told of the mail that confirms it.
-
-        A refusal shows the form again.
+        """Send the report about the thing with the id `item`: a member is led to the receipt, a guest is told of the
+        mail that confirms the report. A refusal shows the form again. `things`: plural of the thing's type, such as
+        `comments`.
         """
         is_guest = visit.me is None
         body = {

@@ -78,13 +78,16 @@ class RuleFormView(View):
     """Form of a rule. Sending it makes a dry run; the rule is saved when the list of what it fits is confirmed."""
 
     def get(self, visit: Visit, rule: int = 0) -> Answer:
-        """Show the form, filled with the rule `rule`, or empty for a new one. Raises Refused for all but the owner."""
+        """Show the form, filled with the rule with the id `rule`, or empty for 0, a new rule. Raises Refused for all
+        but the owner.
+        """
         owner(visit)
         return self.show(visit, rule, _terms(visit.api.get(f"/rules/{rule}")) if rule else _NEW)
 
     def post(self, visit: Visit, rule: int = 0) -> Answer:
         """Show what the rule in the form would have fitted; with `do` = "save" save it, if the form is as it was at the
-        dry run, and lead to the rule. A refusal shows the form again. Raises Refused for all but the site's owner.
+        dry run, and lead to the rule. A refusal shows the form again. `rule`: id of the rule that is changed, 0 for a
+        new one. Raises Refused for all but the site's owner.
         """
         owner(visit)
         typed = _typed(visit)
@@ -186,8 +189,9 @@ class RuleView(View):
 
 
 def _terms(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the terms and mode of the rule `found`, which is as the API shows it, in the form in which the API takes
-    them in a dry run; a mode that is none of MODES becomes SHADOW.
+    """Return the body that the API takes for a dry run of the rule `found`, which is as the API shows it: its terms
+    (event, criteria, action, texts and all else that is typed into the form) and its mode; a mode that is none of MODES
+    becomes SHADOW.
     """
     names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink", "minReports")
     terms = {name: found[name] for name in names if name in found}
@@ -233,5 +237,7 @@ def _typed(visit: Visit) -> dict[str, Any]:
 
 
 def _encoded(typed: dict[str, Any]) -> str:
-    """Return a text that is the same for the same rule, to tell if the form was changed after the dry run."""
+    """Return a text that is the same for the same rule, to tell if the form was changed after the dry run. `typed`: the
+    rule in the form, as the API takes it.
+    """
     return json.dumps(typed, sort_keys=True, ensure_ascii=False)
