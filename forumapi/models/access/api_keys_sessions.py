@@ -110,7 +110,7 @@ class OwnToken(NamedTuple):
         cls, tx: Reader, site_id: int, identity: Identity, paging: Paging
     ) -> tuple[list[Self], int]:
         """Return the page `paging` of the caller's unexpired tokens of this kind, newest first, and the number of all
-        of them; only those that the caller's present token may list.
+        of them: tokens for this site and, unless the caller's present token is for one site, tokens for all sites.
         """
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, **cls._own(site_id, identity))
         return [cls(*row) for row in rows], total

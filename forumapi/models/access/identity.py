@@ -272,8 +272,8 @@ def shaped(token: str) -> str:
 
 
 def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity:
-    """Return the identity of a token on this site. Raises Unauthorized: code 7 for an unknown token, code 6 for an
-    expired one.
+    """Return the identity of a token on this site, read by the statement `query`. Raises Unauthorized: code 7 for an
+    unknown token, code 6 for an expired one.
 
     `profile_id` is 0 if the token's user has no profile here yet.
     """

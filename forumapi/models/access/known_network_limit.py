@@ -59,8 +59,8 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
     Raises TooMany beyond the limit.
 
     From a network from which the person has signed in before, up to `limit.most` attempts are counted for that network
-    alone, under the kind `known_kind`. Further attempts from it, and those from other networks, are counted together,
-    up to `limit.most` for the person.
+    alone, under the kind `known_kind`. Further attempts from it, and those from other networks, are counted together
+    under `limit.kind`, up to `limit.most` for the person.
     """
     row = tx.row(
         TAKE,

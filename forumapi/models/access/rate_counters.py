@@ -40,8 +40,8 @@ FORGET_OLD = Query(
 
 
 class Limit(NamedTuple):
-    """Limit of `most` attempts of `kind` in each window of `window_s` seconds. A window lasts at most a day, of the
-    kind LONG at most a month.
+    """Limit of `most` attempts by each subject in a window of `window_s` seconds. `kind`: name of what is attempted;
+    kinds are counted apart. A window lasts at most a day, of the kind LONG at most a month.
     """
 
     kind: str

@@ -192,7 +192,9 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def page(tx: Reader, site_id: int, ref: ItemRef, at: Paging) -> AttachmentPage:
-    """Read one page of the attachments of a comment or profile, oldest first, in one statement."""
+    """Read one page of the attachments of the comment or profile `ref`, oldest first, in one statement. The caller
+    checks permission.
+    """
     rows = tx.rows(
         PAGE,
         site_id=site_id,
@@ -215,8 +217,9 @@ class Attachment(NamedTuple):
     ext: str = ""
 
     def insert(self, tx: Transaction, author: Author) -> int:
-        """Attach the file; return the attachment's id, 0 if the comment has the file already. On a profile the file
-        becomes the avatar. Raises Invalid if no file with this hash was uploaded.
+        """Attach the file; return the attachment's id, or 0, and attach nothing, if the comment has the file already.
+        On a profile the file becomes the avatar, even if it was attached there before. Raises Invalid if no file with
+        this hash was uploaded.
         """
         site_id, me = author[:2]
         is_profile = self.carrier.item_type == itemtypes.PROFILE

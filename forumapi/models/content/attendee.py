@@ -137,8 +137,8 @@ class Attendee(NamedTuple):
     editor_version: int
 
     def delete(self, tx: Transaction, author: Author, event: Event) -> None:
-        """Delete the answer, and give a space that becomes free to the waiting. `event` is locked, and its details are
-        loaded.
+        """Delete the answer, and give a space that becomes free to the waiting. The caller has locked `event` and
+        loaded its details.
         """
         key = {"site_id": author.site_id, "event_id": event.id}
         tx.run(DELETE, profile_id=self.profile_id, **key)
@@ -251,7 +251,7 @@ def document(
     event_id: int, attendee: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
 ) -> bytes:
     """Render an answer as JSON (content 5.6). `people`: documents of the profiles of `people()`; `permissions`: JSON of
-    the viewer's permissions, b"" to leave the member out.
+    the viewer's permissions, b"" to leave out the member `permissions`.
     """
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
@@ -279,11 +279,11 @@ def document(
 
 
 def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
-    """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, by name in any
-    letter case; [] for nobody.
+    """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, ordered by name,
+    ignoring case; [] for nobody.
 
-    The address of the profile `me` is as entered, those of others in the form in which they are compared; whoever calls
-    this leaves out those that may not be shown.
+    The address of the profile `me` is as entered, the others' are person keys (text/email.py). The caller leaves out
+    those addresses that may not be shown.
     """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
@@ -367,12 +367,13 @@ class Rsvp(NamedTuple):
 
 
 def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence[Rsvp]) -> None:
-    """Store answers to an event in the given order, all or none; of two by one profile the last counts. The event is
-    locked, and its details are loaded.
+    """Store answers to an event in the given order, all or none; of two by one profile the last counts. The caller has
+    locked the event and loaded its details.
 
     Answers equal to the stored ones change nothing. A yes that waits for a space is stored as a maybe; a space that
-    becomes free goes to who waits longest; who says yes follows the event. Raises Invalid (code 18) if there is no
-    space left for a yes that does not wait, NotFound for a profile that is not of this site.
+    becomes free goes to the profile that has waited longest; a profile that says yes gets a watcher of the event.
+    Raises Invalid (code 18) if there is no space left for a yes that does not wait, NotFound for a profile that is not
+    of this site.
     """
     site_id, me = author[:2]
     key = {"site_id": site_id, "event_id": event.id}
@@ -416,7 +417,7 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
     """Change the answers of those who have waited longest to yes while there is space, unless the event is over, and
-    recount the event's attendees. The event is locked, and its details are loaded.
+    recount the event's attendees. The caller has locked the event and loaded its details.
     """
     key = {"site_id": author.site_id, "event_id": event.id}
     limit = event.details.rsvp_limit

@@ -132,8 +132,8 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return a sent value as it is stored: a string is cleaned, one of the form YYYY-MM-DD becomes a date, a number or
-    boolean stays.
+    """Return a sent value as it is stored: a string is cleaned, and becomes a date if it is a calendar date of the form
+    YYYY-MM-DD; a number or boolean stays.
 
     Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
     """

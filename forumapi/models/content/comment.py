@@ -325,7 +325,8 @@ class Comment:
         may_be_held: bool = False,
     ) -> bool:
         """Store the new comment on its locked parent, with `rendered` made of its `markdown`; return False, and store
-        nothing, if its author wrote an equal one there within `window_s` seconds.
+        nothing, if its author wrote the same Markdown there within `window_s` seconds, in a comment that is not
+        deleted.
 
         `id` is set in both cases: to that of the new comment, or of the earlier one. Raises TooMany if the author has
         written `per_minute` comments within a minute (0: no limit). `may_be_held`: the transaction may hide the comment

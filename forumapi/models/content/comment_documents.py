@@ -185,7 +185,9 @@ class ParentLink(NamedTuple):
 
 
 def parent_links(parent: ParentLink) -> bytes:
-    """Return the links `<type>` and `up` of a comment, as entries of a JSON array without brackets (content 7.3)."""
+    """Return the two links of a comment to its parent, as entries of a JSON array without brackets (content 7.3). Their
+    relations are the name of the parent's type, such as `conversation`, and `up`.
+    """
     link: dict[str, Any] = {
         "rel": itemtypes.name_of(parent.type),
         "href": itemtypes.href(parent.type, parent.id),

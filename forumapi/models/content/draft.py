@@ -99,8 +99,9 @@ def published(place_type: str, place_id: str, writes: str) -> str:
 
 @dataclasses.dataclass
 class Draft:
-    """Draft of a profile at a place. `item_type`: type of what it is to become; `content`: JSON as the client sent it;
-    `version` 0: not stored yet.
+    """Draft of a profile, at most one at each `place`: the item or profile to be commented on, or the microcosm that a
+    new item is for. `item_type`: type of the comment or item that the draft is to become; `content`: JSON as the client
+    sent it; `version` 0: not stored yet.
     """
 
     place: ItemRef
@@ -126,9 +127,7 @@ class Draft:
 
     @classmethod
     def find(cls, tx: Reader, author: Author, place: ItemRef) -> Self | None:
-        """Return the author's draft at `place`, which is the item or profile to be commented on, or the microcosm; None
-        if there is none.
-        """
+        """Return the author's draft at `place`; None if there is none."""
         row = tx.row(FIND, **_key(author, place))
         return cls._of(*row) if row else None
 

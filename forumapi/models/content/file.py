@@ -93,8 +93,8 @@ class File(NamedTuple):
     def insert(
         self, tx: Transaction, site_id: int, profile_id: int, quota: Quota
     ) -> datetime.datetime:
-        """Store the rows of a file whose bytes are stored already, as an upload of this profile; return the time of the
-        profile's upload.
+        """Store the rows of a file whose bytes are stored already, as an upload of this profile; return the time of
+        this upload, which takes the place of the profile's earlier upload of the same file.
 
         Raises TooLarge if the site or the profile then has stored more than `quota` allows.
         """
@@ -106,7 +106,7 @@ class File(NamedTuple):
         return created
 
     def document(self, created: datetime.datetime) -> dict[str, Any]:
-        """Return the file as a dict for JSON (content 10.2)."""
+        """Return the file as a dict for JSON (content 10.2). `created`: time of its upload, a result of `insert`."""
         data: dict[str, Any] = {
             "created": json_fragments.format_time(created),
             "fileName": self.name,
@@ -232,7 +232,10 @@ class StoredFile(NamedTuple):
 
     def is_open(self, access: str) -> bool:
         """Return True if everybody who knows the hash may see the file; else the function `visibility` decides, by the
-        comments that have the file. `access`: the configuration's `file_access`.
+        comments that have the file.
+
+        Open are public files, and files uploaded to this site that hang on none of its comments. `access`: the
+        configuration's `file_access`: "anyone" opens files on comments of this site too, "readers" does not.
         """
         is_known = self.is_uploaded or self.is_hung
         return self.is_public or (is_known and (access == "anyone" or not self.is_hung))

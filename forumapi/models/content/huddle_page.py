@@ -155,7 +155,7 @@ def page(
     pages: PageCache, tx: Reader, site_id: int, id: int, me: int, ignored: Sequence[int], at: Paging
 ) -> HuddleView | None:
     """Read a huddle with the page `at` of its comments, without those of the profiles `ignored`; None if it doesn't
-    exist, or the profile `me` does not participate.
+    exist, or the profile `me` does not participate. `pages`: this process's cache, which is used while it is current.
     """
     # The viewer is part of the key: nobody else finds this page of the huddle in the cache.
     key = ("huddle", site_id, id, me, tuple(ignored), at.offset, at.limit)
@@ -199,8 +199,8 @@ def page(
 
 
 def _viewer(columns: Sequence[Any]) -> ViewerState:
-    """Make the state of a viewer from columns of the page statement. Reactions are part of the page, which is the
-    viewer's own.
+    """Make the state of a viewer from `columns`, those of the statements PAGE and VIEWER that are about the viewer. The
+    field `reacted` is None: reactions are in the page, which is the viewer's own.
     """
     read_time, send_email, send_sms, is_bookmarked, has_draft, bookmarked = columns
     return ViewerState(
@@ -460,7 +460,7 @@ def some(
     ignored_items: Sequence[int],
     ids: Sequence[int],
 ) -> dict[int, HuddleRow]:
-    """Return rows of the huddles in `ids`, by huddle id, without those that `own` would not list."""
+    """Return rows of those huddles in `ids` that `own` would list for the same viewer, read or unread, by huddle id."""
     rows = tx.rows(
         SOME,
         site_id=site_id,

@@ -85,8 +85,8 @@ def new_comments(read_time: str = READ_TIME, only: str = "true") -> str:
     most MOST_NEW; null if nothing in the item is unread, and for guests.
 
     `read_time`: SQL of the time up to which the viewer has read the item; `only`: SQL of the condition under which
-    comments are counted, otherwise the number is 0. Mostly few are new, so no more than _FEW are read where the last of
-    these in the item's order is not new: what is before it was read then.
+    comments are counted, otherwise the number is 0. Mostly few are new: the newest _FEW comments are read, and more
+    only if all of these are new.
     """
     return f"""(
         SELECT CASE WHEN few.tenth > r.read_at
@@ -252,7 +252,8 @@ class ItemPage(NamedTuple):
 class ViewerState(NamedTuple):
     """State of an item for one member; never cached. `read_time`: time up to which it was read, None for never;
     `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `reacted` (as
-    reaction.py reads it) and `bookmarked` (ids): marks on the shown comments; `has_draft`: of a comment on the item.
+    reaction.py reads it) and `bookmarked` (ids): marks on the shown comments; `has_draft`: of a comment on the item;
+    `statement_id`: statement of reasons for hiding the item, None for all but its author.
     """
 
     read_time: datetime.datetime | None  # None: nothing was read
@@ -318,7 +319,8 @@ def page(
     at: Paging,
 ) -> ItemView | None:
     """Read an item, hidden or not, with the page `at` of its comments as the profile `me` sees them (0: a guest),
-    without those of the profiles `ignored`; None if it never existed here.
+    without those of the profiles `ignored`; None if it never existed here. `pages`: this process's cache, which is used
+    while it is current.
 
     The caller checks permission, and that the viewer may see a deleted or moderated item, before it shows anything.
     """
@@ -370,7 +372,8 @@ def page(
 def _cached(
     pages: PageCache, key: tuple[Any, ...], ignored: Sequence[int]
 ) -> CachedPage[ItemPage] | None:
-    """Return the cached page for viewers who ignore the profiles `ignored`; None if there is none.
+    """Return the cached page for viewers who ignore the profiles `ignored`; None if there is none. `key`: key of the
+    page in `pages`, without the ignored profiles, which are its last part.
 
     The page of viewers who ignore nobody is returned if none of `ignored` wrote in the item.
     """

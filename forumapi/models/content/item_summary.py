@@ -135,7 +135,7 @@ def summary(
 
 
 def _new_comments(new: int) -> bytes:
-    """Return the last member of an item's `meta`, with the comma before it; nothing for 0."""
+    """Render the member `newComments`, the last one of an item's `meta`, as JSON with a leading comma; b"" for 0."""
     return b',"newComments":%d' % new if new else b""
 
 

@@ -115,7 +115,8 @@ def _counted(name: str, change: str, sign: str, table: str, key: str) -> Query:
     """Return a statement, `reaction.<name>`, that inserts or deletes a reaction and adapts its count, or does nothing
     if the reaction is there, or not there, already.
 
-    All other arguments are SQL: `change` the INSERT or DELETE, `sign` + or -, `table` and `key` those of the thing.
+    All other arguments are SQL: `change`: the INSERT or DELETE; `sign`: + or -; `table` and `key`: the table that holds
+    the thing and its counts, and the column of that table with the thing's id.
     """
     return Query(
         f"reaction.{name}",

@@ -208,7 +208,8 @@ def find(
     A code of an earlier release, which could be guessed, is valid only while guests may read a text that has the link.
 
     Raises NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside the open internet
-    (P-54), TooMany if the client address `ip` has asked for as many unknown codes as `misses` allows (0: no limit).
+    (P-54), TooMany if the client address `ip` has used up `misses`, the limit of unknown codes (`most` 0: no limit).
+    The caller counts an unknown code against that limit.
     """
     row = tx.row(
         FIND,

@@ -121,8 +121,10 @@ REMOVE_DETAILS: Final = (
 
 def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[str]:
     """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes, mentions
-    and links. Return the hashes of the files that were attached, each once, in any order. These files stay, open to
-    whoever has their addresses once they are attached to nothing: the caller decides on them.
+    and links. Return the hashes of the files that were attached, each once, in any order.
+
+    The files stay stored, and a file that is attached to nothing any more is open to everybody with its address: the
+    caller decides what becomes of the files.
     """
     if not ids:
         return []

@@ -39,8 +39,8 @@ class RenderedText(NamedTuple):
 
 
 class PreparedText(NamedTuple):
-    """Comment that is rendered except for its mentions and links (`draft`). `names`: ids of the profiles that it may
-    mention, by name.
+    """Comment that is rendered except for its mentions and links, as `draft`. `names`: ids of the profiles that it may
+    mention, by profile name in lower case.
 
     `short_links`: address that codes of short links are appended to, ending in `/out/`.
     """
@@ -200,7 +200,8 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
     """Return `value` cleaned and HTML-escaped, as a required line of text (content 1.7). `quiet`: a text all in
     capitals is put into small letters.
 
-    Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters.
+    Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters, counted before the
+    escaping.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")
@@ -219,7 +220,7 @@ def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool =
 
 def block(value: object, field: str, limit: int) -> str:
     """Return `value` cleaned and HTML-escaped, as a required text of several lines. Raises Invalid, which names
-    `field`, if it is no string, empty or over `limit` characters.
+    `field`, if it is no string, empty or over `limit` characters, counted before the escaping.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")

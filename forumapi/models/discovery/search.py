@@ -111,8 +111,8 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 
 def _cut(source: str) -> str:
-    """Return an SQL expression for the excerpt of the text expression `source` around the matched words; in searches
-    for scripts without spaces, for the whole text.
+    """Return an SQL expression for the excerpt of the text expression `source` around the matched words, or, in
+    searches for scripts without spaces, for the whole text.
     """
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"
@@ -317,7 +317,7 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
     """Return alternatives to the words that were typed and are not negated: words of the site's texts one typing error
     away, each with the `group` of the typed word.
 
-    For a word of a script without spaces, the parts that remain without the possible error.
+    The alternatives to a word of a script without spaces are the results of search_query.forgiving.
     """
     typed = [word for word in words if not word.is_negated]
     found: list[Word] = []

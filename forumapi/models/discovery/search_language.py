@@ -35,8 +35,8 @@ UPDATE = Query(
 
 
 class SearchLanguage(NamedTuple):
-    """Search language of a site. `languages`: all that it may have; `is_indexing`: its texts are still being indexed in
-    it.
+    """Search language of a site, as `language`. `languages`: all languages that a site may have; `is_indexing`: the
+    site's texts are still being indexed in its language.
     """
 
     language: str

@@ -95,7 +95,7 @@ _AND: Final = "\x1f"
 
 class Word(NamedTuple):
     """Word of a query, or several in quotes that must stand together. Words with the same `group` are alternatives; a
-    document with an `is_negated` one does not match.
+    text that has an `is_negated` word does not match.
     """
 
     text: str
@@ -170,9 +170,9 @@ def is_unspaced(text: str) -> bool:
 
 @dataclass
 class ParsedSearch:
-    """Checked search. `text`: its words; lists are in the order sent, without duplicates; `dates`, by key: each as sent
-    and as a moment; `author_id` 0 and `sort` "": not sent; `ignored`: what was sent and could not be understood, or has
-    no effect.
+    """Checked search. `text`: its words; lists are in the order sent, without duplicates; `forum_ids`: ids of
+    microcosms; `ids`: of things; `dates`, by key: each as sent and as a moment; `author_id` 0 and `sort` "": not sent;
+    `ignored`: what was sent and could not be understood, or has no effect.
     """
 
     text: str = ""
@@ -397,10 +397,10 @@ def _moment(value: str, now: datetime.datetime) -> datetime.datetime | None:
 
 
 class SearchScope(NamedTuple):
-    """Scope of a search: documents of the types `kinds`; with `with_comments` also comments on things of the types
+    """Scope of a search: things of the types `kinds`; with `with_comments` also comments on things of the types
     `parents` (None: on all).
 
-    `ids`: only documents with these ids and the comments on them; None: all.
+    `ids`: only things with these ids and the comments on them; None: all.
     """
 
     kinds: tuple[int, ...]

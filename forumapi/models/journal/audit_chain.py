@@ -473,8 +473,8 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Erase client addresses and texts in all rows of the audit by or about the profile `profile_id`; return the number
-    of erased rows.
+    """Delete the rows of `audit_log`, with client addresses and texts, by or about the profile `profile_id`, except
+    those about such erasures; return the number of deleted rows.
 
     The chain stays valid: an entry is appended that says that `author` erased them, with `reason`.
     """

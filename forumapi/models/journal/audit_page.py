@@ -130,8 +130,8 @@ OF_PROFILE = Query(
 
 
 class AuditEntry(NamedTuple):
-    """Change in `audit_log`. `action`: C (create), R (read), U (update) or D (delete); `ip`: the client address, or,
-    once the row is old, `#` and the address's hash; "" if unknown.
+    """Change in `audit_log`. `action`: C (created), R (replaced), U (patched), D (deleted) or another key of ACTIONS;
+    `ip`: the client address, or, once the row is old, `#` and the address's hash; "" if unknown.
     """
 
     created: datetime.datetime
@@ -142,8 +142,9 @@ class AuditEntry(NamedTuple):
 
 
 class EntryFilter(NamedTuple):
-    """Filter of the owner's list. `actor` and `subject`: profile ids; 0, type 0 and None: any. `since` is inclusive,
-    `until` exclusive.
+    """Filter of the list of audit entries that a site's owner reads. `actor` and `subject`: profile ids, 0: any;
+    `item`: the thing that was acted on, of type 0: any; `since` (inclusive) and `until` (exclusive): times, None: no
+    limit.
     """
 
     actor: int = 0
@@ -155,7 +156,8 @@ class EntryFilter(NamedTuple):
 
 class ListedEntry(NamedTuple):
     """Entry of the audit on a page. `actor_id`: profile that acted; `subject_id`: profile that the action concerned;
-    `detail_text`: JSON with keys of audit_detail_encoding.py; `is_erased`: it was erased.
+    `detail_text`: JSON with keys of audit_detail_encoding.py; `is_erased`: the entry's row in `audit_log`, which held
+    client address and details, is deleted, so that `detail_text` is "".
     """
 
     id: int

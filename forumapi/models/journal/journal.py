@@ -201,8 +201,9 @@ def record_many(
     """Record that the author did `kind` to many things of one type, on one parent and in one microcosm. `versions`: in
     the order of `ids`; without them each thing has version 1, as a new one has.
 
-    An `author` without profile: the change followed from another one. `is_import`: nobody is notified of these events.
-    `detail`: for the audit of each, keys of audit_detail_encoding.py.
+    For changes that only follow from another one, pass an `author` whose `profile_id` is 0. `is_import`: nobody is
+    notified of these events. `detail`: for the audit of each, keys of audit_detail_encoding.py. `parent` and
+    `microcosm_id` as in `record`.
     """
     if ids:
         tx.run(

@@ -141,8 +141,9 @@ class MicrocosmHead(NamedTuple):
 
     `item_total` and `sticky_total`: numbers of items, and of sticky ones among them, that such callers see; `total`:
     entries of the whole list. On the page are `items` with `times`, in the same order, and the child microcosms with
-    the ids `sticky` and `others`, found in `children` by id. `keys`, `typed` and `commented`: SQL arrays for `_viewer`;
-    `stamp`: hash of all that is shown.
+    the ids `sticky` and `others`, found in `children` by id. SQL arrays for `_viewer`: `keys`, id * 32 + type of the
+    items and microcosms whose read marks count; `typed`, the same of the items with details; `commented`, ids of the
+    items with comments. `stamp`: hash of all that is shown.
     """
 
     id: int
@@ -258,8 +259,8 @@ class MicrocosmView(NamedTuple):
 
 
 def page(pages: PageCache, tx: Reader, scope: MicrocosmScope) -> MicrocosmView | None:
-    """Read the page of a microcosm, hidden or not, as `scope.me` sees it; None if it never existed here. The caller
-    checks permission.
+    """Read the page of a microcosm, hidden or not, as `scope.me` sees it; None if it never existed here. `pages`: this
+    process's cache, which is used while it is current. The caller checks permission.
     """
     at, me = scope.at, scope.me
     key = (

@@ -284,8 +284,8 @@ def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
 
 
 def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
-    """Return the ids of the site's profiles that a ban of this user, or of this domain, shuts out, in ascending
-    order; those that another ban shuts out already too.
+    """Return the ids of the site's profiles that a ban of the e-mail domain `domain`, or with "" of the user `user_id`,
+    shuts out, in ascending order; profiles that another ban shuts out already are included.
     """
     return [row[0] for row in tx.rows(AFFECTED, site_id=site_id, user_id=user_id, domain=domain)]
 

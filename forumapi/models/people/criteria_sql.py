@@ -12,8 +12,9 @@ from forumapi import itemtypes
 
 
 def compared_text(kind: str, text: str) -> str:
-    """Return the SQL expression that a test of this kind compares with: `text`, or, for an e-mail address, its person
-    key (text/email.py), as FACTS has it. Both arguments are SQL expressions.
+    """Return the SQL expression that a test compares with: its text, or, if its kind is e-mail, the person key
+    (text/email.py) of the address in its text, as FACTS has it. `kind`, `text`: SQL expressions of the test's kind and
+    text.
     """
     address = f"lower({text})"
     local = f"split_part({address}, '@', 1)"

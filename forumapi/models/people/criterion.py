@@ -95,8 +95,9 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Comparison(NamedTuple):
-    """Comparison of a profile's value, named by `kind`, with the only one of the other fields that is not None; the
-    predicate is that of the criterion.
+    """Comparison that evaluates a criterion, by the criterion's predicate. `kind`: which value of the profile is
+    compared: a column, `days` since its making, or the type of an attribute. One other field is not None: the value
+    compared with.
     """
 
     kind: str

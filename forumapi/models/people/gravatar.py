@@ -91,8 +91,8 @@ def switch(tx: Transaction, author: Author, *, on: bool) -> None:
 
 
 def due(tx: Reader, most: int) -> list[GravatarRequest]:
-    """Return up to `most` profiles, of all sites that use Gravatar, older than a minute and behind the last one that
-    `advance` recorded for their site; each site's by ascending id, sites in turn.
+    """Return up to `most` profiles, of all sites that use Gravatar, older than a minute and with an id above the last
+    one that `advance` recorded for their site. Sites take turns in the result, each with its profiles by ascending id.
     """
     return [GravatarRequest(*row) for row in tx.rows(DUE, most=most)]
 

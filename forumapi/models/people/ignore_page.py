@@ -63,9 +63,11 @@ _ENTRY: Final = _TIMES + item_summary.TIMES_WIDTH
 
 
 class IgnoredPage(NamedTuple):
-    """Page of the things that a profile ignores; `total`: the number of all that it may still see. Beside the
-    `entries`, by id, what is shown of them: versions of `profiles`, (SUMMARY_COLUMNS, SUMMARY_TIMES) of `items`, and
-    `microcosms`.
+    """Page of the things that a profile ignores, as `entries` in the order of the list; `total`: the number of all that
+    this profile may still see.
+
+    All else is what is shown of the entries, by their ids: versions of `profiles`, (SUMMARY_COLUMNS, SUMMARY_TIMES) of
+    `items`, and `microcosms` as other lists have them.
     """
 
     total: int

@@ -222,7 +222,8 @@ class Profile(NamedTuple):
         is_visible: bool,
         style_id: int,
     ) -> None:
-        """Store new columns of the profile and recompute its roles.
+        """Store new columns of the profile and recompute its roles. `gender` "": none; `style_id`: a number from 0 to
+        STYLE_MAX that clients set, and that nothing else uses.
 
         Raises Invalid for a style out of range, a taken name (P-32), and a new name that looks like another's.
         """
@@ -247,7 +248,9 @@ class Profile(NamedTuple):
         _record(tx, author, journal.REPLACED, self.id, version)
 
     def set_member(self, tx: Transaction, author: Author, is_member: bool) -> None:
-        """Set the flag `member` of the profile, which only the site's owner may, and recompute its roles."""
+        """Set the flag `member` of the profile, and recompute its roles. The caller has checked that the author owns
+        the site.
+        """
         query = GRANT_MEMBER if is_member else REVOKE_MEMBER
         writer = {"me": author.profile_id} if is_member else {}
         version = tx.value(query, site_id=author.site_id, profile_id=self.id, **writer)
@@ -279,8 +282,8 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
 
 
 def _candidates(name: str, user_id: int) -> Iterator[str]:
-    """Yield names to try in turn: `name`, then with a small number, then with the user's own number, then ones made of
-    that alone.
+    """Yield names to try in turn: `name`; `name` with each number from 2 to 9; `name` with the user's number, which is
+    `user_id` + SUGGESTED_FROM; then 39 names made of the user's number alone.
     """
     yield name
     for number in range(2, 10):

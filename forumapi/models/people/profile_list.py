@@ -23,7 +23,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 class Filter(NamedTuple):
-    """Filter and order of the list (platform 4.3, list parameters); the order is by name unless `top`.
+    """Filter and order of the list of a site's profiles (platform 4.3, list parameters), which is by name unless `top`.
 
     `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`: only profiles that the viewer
     follows; `online`: only those active lately.
@@ -112,7 +112,7 @@ def _page_query(has_prefix: bool, top: bool, following: bool, online: bool) -> Q
     """Return the statement for one combination of filters, so that each gets a plan of its own. `has_prefix`: a prefix
     of the names is given; the others as in Filter.
 
-    Ordered by comments, or of profiles online, it scans the counters, which hold the name too.
+    With `top` or `online` the statement scans the table `profile_counters`, which holds the names too, else `profiles`.
     """
     one = "n" if top or online else "p"
     name = "n.name_key" if top or online else "lower(p.profile_name)"

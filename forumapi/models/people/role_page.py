@@ -168,8 +168,8 @@ def document(
     losing: bytes = b"",
     reason: bytes = b"",
 ) -> bytes:
-    """Render a role as JSON (platform 5.2). All parameters from `permissions` on are JSON, and b"" leaves the member
-    out.
+    """Render a role as JSON (platform 5.2). `people`: summaries of the role's author and editor by profile id. All
+    parameters from `permissions` on are JSON, and b"" leaves the member out.
 
     `permissions`: for a role that stands alone; `members` and `losing`: for a role in a list; `reason`: for a role in
     the list of one profile's roles.

@@ -89,8 +89,8 @@ RECOMPUTE_ROLES = Query(
 
 
 def _fresh_of_role(whom: str) -> str:
-    """Return SQL table expressions that end in `fresh`: for the profiles that the SQL condition `whom` selects, if they
-    belong in one role.
+    """Return an SQL WITH clause whose last table is `fresh`: a row for each profile that the SQL condition `whom`
+    selects, which says whether the profile was in the role `role_id` and whether it belongs there now.
     """
     return f"""
     WITH tests AS MATERIALIZED ({TESTS}),

@@ -649,7 +649,8 @@ MAIL: Final = (
 @dataclass
 class Erasing:
     """Erasing of one profile, whose row in `erasures` is locked. `words`: KEEP or REMOVE what the person wrote; `step`:
-    index in STEPS; `upto_time`, `upto_id`: position within the step; `old_…`: of the person, before the erasing.
+    index in STEPS; `upto_time`, `upto_id`: position within the step; `old_name`, `old_email`: those that the person had
+    before the erasing; `is_done`: after the last step.
 
     For the caller, after the commit: `stale`, documents to drop from caches as (kind's name, id, version); `uploads`,
     hashes of files that the person uploaded; `objects`, objects of the store to delete.

@@ -226,8 +226,8 @@ class Claimed(NamedTuple):
 
 class PersonalExport(NamedTuple):
     """Copy of what belongs to a person on a site, as that person sees it. `rows_done` of `rows_total` rows are written
-    so far; `object`: name of its archive in the store of files; `ends`: time at which it is deleted, None until it is
-    made.
+    so far; `object`: name of its archive in the store of files; `ends`: time at which the copy is deleted, HOURS after
+    it was made; None before.
     """
 
     state: str
@@ -240,7 +240,7 @@ class PersonalExport(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> PersonalExport | None:
-        """Return the copy of a profile, made or not; None if there is none, or its day is over."""
+        """Return the copy of a profile, made or not; None if there is none, or its time `ends` has passed."""
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id, hours=HOURS)
         return cls(*row) if row else None
 
@@ -281,7 +281,7 @@ def claim(tx: Transaction) -> Claimed | None:
 
 
 def expire(tx: Transaction) -> list[str]:
-    """Delete the rows of copies of all sites whose day is over; return, in any order, the names of their archives,
-    which the calling job deletes from the store.
+    """Delete the rows of all copies, of all sites, whose time `ends` has passed; return, in any order, the names of
+    their archives, which the calling job deletes from the store.
     """
     return [row[0] for row in tx.rows(EXPIRE, hours=HOURS)]

@@ -187,8 +187,8 @@ RESTORE = Query(
 
 
 class Period(NamedTuple):
-    """Bounds of a retention period, in days. `default`: in force where a site sets none; None: what it is about is kept
-    for good.
+    """Bounds of a retention period, in days: a site may set `lowest` to `highest`. `default`: in force where a site
+    sets none; None: nothing is deleted there.
     """
 
     lowest: int
@@ -216,8 +216,9 @@ class AgedRows(NamedTuple):
 
 
 def bounds(address_days: int, audit_days: int) -> dict[str, Period]:
-    """Return the bounds of each period by its kind. `address_days`, `audit_days`: the platform's own periods; one that
-    is shorter than what sites may set is the lowest too.
+    """Return the bounds of each period by its kind. `address_days`, `audit_days`: the platform's own periods of client
+    addresses and of the audit, which are their highest and default; `audit_days` is the lowest too if it is below
+    LOWEST_AUDIT.
     """
     return {
         ADDRESSES: Period(1, address_days, address_days),
@@ -234,7 +235,9 @@ def find(tx: Reader, site_id: int) -> dict[str, int]:
 
 
 def in_force(own: Mapping[str, int], limits: Mapping[str, Period]) -> dict[str, int | None]:
-    """Return the days in force of each kind: the site's `own`, at most the highest of `limits`, else the default."""
+    """Return the days in force of each kind: the site's `own`, at most the highest of `limits`; without these the
+    default, None for what is kept for good.
+    """
     return {
         kind: min(own[kind], limit.highest) if kind in own else limit.default
         for kind, limit in limits.items()
@@ -317,7 +320,7 @@ def document(days: Mapping[str, int | None], limits: Mapping[str, Period]) -> di
 
 
 def preview_document(losses: Mapping[str, AgedRows]) -> dict[str, Any]:
-    """Return a preview as a dict for JSON; what is not there has no `oldest`."""
+    """Return a preview, the result `losses` of `preview`, as a dict for JSON; a kind of 0 rows has no `oldest`."""
     return {
         kind: {
             "count": loss.number,

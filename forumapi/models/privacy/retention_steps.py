@@ -150,7 +150,9 @@ SAME_ITEMS = Query(
 
 
 class Gone(NamedTuple):
-    """Comment or item whose texts were removed. `version`: the thing's, just before."""
+    """Comment or item whose texts were removed. `created`: when the thing was made; `version`: the thing's, just before
+    the removal.
+    """
 
     ref: ItemRef
     created: datetime.datetime
@@ -175,7 +177,9 @@ def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
 
 
 def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
-    """Remove the texts of up to MOST comments that were deleted longer than `days` ago."""
+    """Remove the texts of up to MOST comments that were deleted longer than `days` ago, without those that an open case
+    or a possible appeal concerns.
+    """
     ids = [row[0] for row in tx.rows(DUE_COMMENTS, site_id=site_id, days=days, most=MOST)]
     if not ids:
         return RemovalBatch(0, [], [])
@@ -192,8 +196,9 @@ def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
 
 
 def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
-    """Remove the texts of up to MOST comments on items that were deleted longer than `days` ago; when there are no more
-    on up to MOST_ITEMS of these, their titles.
+    """Take the up to MOST_ITEMS items that were deleted first, longer than `days` ago, without those that an open case
+    or a possible appeal concerns. Remove the texts of up to MOST comments on them; if fewer are left, also the texts of
+    the items themselves, such as their titles.
     """
     ids = [row[0] for row in tx.rows(DUE_ITEMS, site_id=site_id, days=days, most=MOST_ITEMS)]
     if not ids:
@@ -215,8 +220,8 @@ def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
 
 
 def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> RemovalBatch:
-    """Remove the texts of those of `gone` that are deleted in a restored database too, at the version there or an
-    earlier one. What is alive there, or was changed after the removal, stays.
+    """Remove the texts of those things in `gone` that a restored database has as deleted, at the version of the removal
+    or an earlier one. A thing that is alive there, or was changed after the removal, stays.
     """
     found = []
     for query, is_comment in ((SAME_COMMENTS, True), (SAME_ITEMS, False)):

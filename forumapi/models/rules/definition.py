@@ -28,7 +28,9 @@ _COMMENTS: Final = frozenset((itemtypes.COMMENT,))
 
 
 class RuleEvent(NamedTuple):
-    """Event that rules wait for: `kind`, of journal.py or REPORTED, of a thing of one of the types `takes`."""
+    """Event that rules wait for, by what happens and to what. `kind`: a kind of journal.py, such as CREATED, or
+    REPORTED; `takes`: types of the things that it happens to.
+    """
 
     takes: frozenset[int]
     kind: str
@@ -161,8 +163,8 @@ class RuleDefinition(NamedTuple):
         return _SETS_OFF.get(self.action, frozenset())
 
     def encoded(self) -> str:
-        """Return the definition as JSON; its decoded form is what `of` takes. What only reports have is left out
-        without it, so that an earlier release reads the others.
+        """Return the definition as JSON; its decoded form is what `of` takes. The fields that only rules on reports use
+        are left out of other rules, so that an earlier release can read these.
         """
         data: dict[str, Any] = self._asdict()
         if not self.is_on_report:

@@ -138,8 +138,9 @@ def work_report(
     """Carry the rules of a site out on a thing that somebody reported at the time `created`; return True if one of them
     acted, or recorded that it would. `number`: the report's id, under which records name it.
 
-    What the site's owner wrote, or a moderator of its microcosm, outside of all microcosms one of any, is left alone.
-    The caller lets no other process do this for the same report.
+    A thing is left alone if its author owns the site or moderates the microcosm that the thing is in; if the thing is
+    in no microcosm, it is left alone if its author moderates any. The caller lets no other process do this for the same
+    report.
     """
     in_force = [
         rule
@@ -207,8 +208,8 @@ def _hits(
     taken: Mapping[ItemRef, int],
     changed: Collection[ItemRef],
 ) -> list[_Hit]:
-    """Return the hits of a rule among the things of `numbers`, in any order. `numbers`: as of `_numbers`; `taken`: as
-    of `_taken`; `changed`: the things on which any rule acted when they were written.
+    """Return the hits of a rule among the things of `numbers`, in any order. `numbers`: result of `_numbers` for the
+    rule; `taken`: result of `_taken` for it; `changed`: the things on which any rule acted when they were written.
     """
     definition = rule.definition
     ids = {ref.id for ref in numbers if ref not in taken}
@@ -274,8 +275,8 @@ def _act(
     """Carry the rule's action out on the locked thing `target`, or on its author `author_id`; return the action's id.
     Raises Conflict if the thing is gone or the rule may not change it.
 
-    Returns 0, and does nothing, if the author of the thing is the site's owner or moderates its microcosm, or
-    one below it, and the action is on the author; and for a restriction outside of all microcosms. Whoever joins is
+    An action on the author is not done, and 0 returned, if the author owns the site or moderates the thing's microcosm
+    or one below it, and if the action is a restriction and the thing is in no microcosm. Profiles that join are
     restricted in the root microcosm, so everywhere.
     """
     definition = rule.definition

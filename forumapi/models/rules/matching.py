@@ -315,8 +315,9 @@ def of_events(
     deleted_too: Collection[int] = (),
 ) -> Sequence[tuple[ItemRef, int]]:
     """Return (thing, its author's profile id) of each of the comments, items or profiles `ids` that fits the rule and
-    is not deleted, in any order. The rule's event says what the ids are those of; `tree`: the site's microcosms;
-    `deleted_too`: ids of those that may be deleted. The number of reports is not looked at: `of_reports` does.
+    is not deleted, in any order. The rule's event says of which of these types the ids are; `tree`: the site's
+    microcosms; `deleted_too`: ids, among `ids`, of comments or items that are returned even if they are deleted. The
+    number of reports is not looked at: `of_reports` does.
     """
     if rule.is_on_joining:
         found = tx.rows(NEW_PROFILES, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
@@ -375,8 +376,9 @@ def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
 
 def of_the_past(tx: Reader, site_id: int, me: int, rule: RuleDefinition, tree: Tree) -> DryRun:
     """Return what the rule would have fitted in the last DAYS days, by its authors as they are now; deleted and hidden
-    things too. Of more than MOST_EXAMINED things the newest are examined. For reports: the things whose case, open or
-    decided, has a report of these days and so many people in all, without those by the profile `me`.
+    things too. Of more than MOST_EXAMINED things the newest are examined. For a rule on reports: the things, except
+    those of the profile `me`, whose case, open or decided, has a report of these days and reports by as many people as
+    the rule wants.
     """
     params = {"site_id": site_id, "days": DAYS, "most": MOST_EXAMINED, **_params(rule, tree)}
     is_on_comments = itemtypes.COMMENT in rule.on.takes

@@ -93,8 +93,8 @@ class RuleVersion(NamedTuple):
 
 
 class RuleHit(NamedTuple):
-    """Record of a thing that a rule fitted, one for each event. `version`: of the rule; `action_id` 0: nothing was
-    done, in shadow mode.
+    """Record of a thing that a rule fitted, one for each event. `event_number`: of the event, or the report's id for a
+    rule on reports; `version`: of the rule; `action_id` 0: nothing was done, in shadow mode.
     """
 
     event_number: int
