@@ -191,8 +191,8 @@ def _fingerprint(links: list[ChainedException]) -> str:
 
 
 class Gate:
-    """Rate limit of one sender of reports: one report of each fingerprint in `every_s` seconds, and `most` of all
-    fingerprints together.
+    """Rate limit of one sender of reports: in `every_s` seconds one report of each fingerprint, and `most` reports in
+    all.
     """
 
     def __init__(self, every_s: float = 60.0, most: int = 30) -> None:

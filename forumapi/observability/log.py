@@ -318,8 +318,8 @@ def _stamp(at: float) -> str:
 
 
 class _Handler(logging.Handler):
-    """Handler of Python's logging that writes events as text or JSON. An exception's stack is written at first, then
-    for a while only its fingerprint.
+    """Handler of Python's logging that writes events to `output` as text or JSON (`form`). The stack of an exception is
+    written at first, then for a while only its fingerprint; `sentry` gets each, None: nobody does.
     """
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:

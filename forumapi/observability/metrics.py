@@ -163,8 +163,8 @@ class Shared:
 
 class _State:
     """State of the metrics of this process. `shared` None: there is no shared memory, and the process counts in memory
-    of its own. `inherited`: counts that the region had when this process claimed it; `samples`: durations since the
-    last report and their number, None while nobody wants them.
+    of its own. `inherited`: counts that the region had when this process claimed it; `samples`, by metric and label
+    values: some of the durations since the last report, and the number of all; None while nobody wants them.
     """
 
     def __init__(self) -> None:

@@ -294,7 +294,7 @@ class Reporter:
     """Thread that sets the gauges of its process each second, and sends metrics every `metrics_interval_s`.
 
     `config()` returns the present settings; `sample()` sets the gauges of this process; `platform()` returns the
-    metrics of the whole platform, and is called where `leads()` is true.
+    metrics of the whole platform, which only the one process sends for which `leads()` returns True.
     """
 
     def __init__(

@@ -35,8 +35,8 @@ class _Transport(HttpTransport):
 
 
 class Sentry:
-    """Sender of crash reports to the service at `dsn`, in a thread that the first report starts. `environment`: name of
-    the installation's mode, in each report.
+    """Sender of crash reports to the service at `dsn`, in a thread that the first report starts. `environment`: kind of
+    installation, such as `prod`, that each report names.
 
     Its caller never waits: reports beyond WAITING queued ones are dropped, and so are those that can't be sent.
     """

@@ -97,9 +97,9 @@ class RoleGrant(NamedTuple):
 class Node:
     """Microcosm in the tree of its site, one object for each, with its place there as a Tree works it out.
 
-    `parent_id`: 0 for the root; `item_types`: types of items that may be put into it; `is_open`: not only its
-    moderators may do so; `sequence`: place among its siblings, who follow by id where it is the same; `owned_by`,
-    `created_by`: profiles that own it.
+    `parent_id`: 0 for the root; `item_types`: types of items that may be put into it; `is_open`: others than its
+    moderators may put items into it, too; `sequence`: place among its siblings, who follow by id where it is the same;
+    `owned_by`, `created_by`: profiles that own it.
 
     `path`: ids from the root to the microcosm itself, and `level` their number; `children`: ids in their order;
     `subtree`: ids of itself and of all below it, parents first; `is_live`: neither it nor one above it is deleted or
@@ -145,8 +145,8 @@ class Principal(NamedTuple):
 
     @property
     def participant_id(self) -> int:
-        """Return the id of the profile as whose huddles are read: the caller's; 0, which is in none, unless
-        `sees_huddles`.
+        """Return the id of the profile whose huddles the caller may read: the caller's own; 0, a profile in no huddle,
+        unless `sees_huddles`.
         """
         return self.profile_id if self.sees_huddles else 0
 
@@ -165,8 +165,8 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 
 class RolePermissions:
     """Permissions that a set of roles gives in each microcosm of a site. `rights`, by microcosm id: flags of RIGHTS,
-    MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read. `moderates`: the
-    roles give MODERATOR, READ and UPDATE in at least one microcosm of `view`.
+    MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read, with the ids
+    `readable`. `moderates`: the roles give MODERATOR, READ and UPDATE in at least one microcosm of `view`.
     """
 
     __slots__ = ("moderates", "rights", "view")

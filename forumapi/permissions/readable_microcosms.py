@@ -27,7 +27,9 @@ class ReadableMicrocosms:
         self.cache: dict[object, Any] = {}
 
     def keep(self, key: object, value: Any) -> Any:
-        """Cache `value` under `key`, and return it."""
+        """Cache `value` (bytes, a tuple with bytes, or ReadableMicrocosms) under `key`, and return it; its size counts
+        in the memory budget.
+        """
         budget.charge(self, _weight(value) - (_weight(self.cache[key]) if key in self.cache else 0))
         self.cache[key] = value
         return value

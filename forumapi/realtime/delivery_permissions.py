@@ -211,8 +211,9 @@ class DeliveryPolicy:
         return bool(evaluator.effective(principal, target, self._tree) & evaluator.CREATE)
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
-        """Return True if `caller`, a follower of `topic`, does not want an event about the thing of `fact`: because the
-        caller ignores its author or, for topics that are lists, the thing or a microcosm above it.
+        """Return True if `caller`, a follower of `topic`, does not want an event about the thing of `fact`: a comment
+        by a person whom the caller ignores; or, for topics that are lists (the site, huddles, a microcosm), an ignored
+        person's profile or huddle, an ignored item with what is on it, or anything in an ignored microcosm or below it.
         """
         target = fact.target
         if caller.ignored_profiles:

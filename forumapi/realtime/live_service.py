@@ -78,8 +78,9 @@ _GONE: Final = 100
 
 
 class SiteListeners:
-    """Listeners of one site in this process. `position`: number of the last event that all live listeners have
-    received; `lock`: guards the listeners and the position; `callers`: by id of their token, 0 for guests.
+    """Listeners of one site in this process. `tree`: by which rights are decided now; `position`: number of the last
+    event that all live listeners have received; `lock`: guards the listeners and the position; `callers`: by id of
+    their token, 0 for guests.
     """
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:
@@ -264,8 +265,8 @@ class Live:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client of a site, without subscriptions, and return it. `identity` was read within the last minute; one
-        that is new here is read again.
+        """Add a client of a site, without subscriptions, and return it. `identity` was read within the last minute; it
+        is read again if no other client here has its token.
 
         Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected.
         """
@@ -558,7 +559,9 @@ class Live:
     # ---------------------------------------------------------------- looking
 
     def _poll_if_stale(self) -> None:
-        """Poll, unless another thread begins a poll after this call and before this thread could."""
+        """Poll when this thread's turn comes; do nothing if another thread has finished by then a poll that began after
+        this call.
+        """
         now = time.monotonic()
         with self._lock:
             if self._began < now:
@@ -762,7 +765,7 @@ class Live:
         reader: Reader,
     ) -> None:
         """Deliver `events`, which are all that is still stored after `after` and up to `upto`, to the followers in
-        `index`, and gaps for the others.
+        `index`; for event numbers in between that are no longer stored, send the followers gaps.
         """
         missing = collections.deque(_missing(events, after, upto))
         things = {thing for event in events if (thing := subject(event)) is not None}

@@ -89,14 +89,16 @@ class SubscribedFrame(Struct, tag_field="type", tag="subscribed", kw_only=True):
 
 
 class UnsubscribedFrame(Struct, tag_field="type", tag="unsubscribed", kw_only=True):
-    """End of subscriptions."""
+    """End of subscriptions, by the client's own message or, with `reason`, since the caller may no longer follow the
+    topics.
+    """
 
     topics: list[Topic]
     reason: Literal["forbidden"] | UnsetType = UNSET
 
 
 class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
-    """Event of a thing that the caller may see."""
+    """Event of a thing that the caller may see or, with the kind `gone` or `deleted`, could see before."""
 
     cursor: Cursor
     kind: Literal["created", "replaced", "patched", "deleted", "gone"]
@@ -115,7 +117,7 @@ class EventFrame(Struct, tag_field="type", tag="event", kw_only=True):
 
 
 class GapFrame(Struct, tag_field="type", tag="gap", kw_only=True, rename={"from_": "from"}):
-    """Gap in the events of a topic: read `href` instead."""
+    """Gap in the events of a topic, after the cursor `from` and up to `to`: the client reads `href` instead."""
 
     cursor: Cursor
     topic: Topic
@@ -152,7 +154,7 @@ class HeartbeatFrame(Struct, tag_field="type", tag="heartbeat", kw_only=True):
 
 
 class ErrorFrame(Struct, tag_field="type", tag="error", kw_only=True):
-    """Error in a message, with code and status of the REST API."""
+    """Refusal of a client's message, with the code and status that the REST API has for the error."""
 
     code: int
     text: str

@@ -117,6 +117,8 @@ class Pipe:
 class _LiveConnection:
     """Base class of clients' connections over WebSocket and server-sent events; a subclass defines `push`, `close` and
     `ping`.
+
+    The parameter `client` is the client's socket; the attribute `client` the LiveClient, None before `_welcome`.
     """
 
     def __init__(self, client: Any, live: Live, config: Config) -> None:
@@ -163,8 +165,8 @@ _decode: Final = msgspec.json.Decoder(Subscribe | Unsubscribe | Typing).decode
 
 
 class SocketConnection(_LiveConnection):
-    """WebSocket connection, after its handshake. `left`: bytes of the client that were read together with the
-    handshake.
+    """WebSocket connection over the socket `client`, after its handshake. `left`: bytes of the client that were read
+    together with the handshake.
     """
 
     def __init__(self, client: Any, live: Live, config: Config, left: bytes) -> None:
@@ -328,7 +330,7 @@ def hello_frame(live: Live, client: LiveClient, config: Config) -> Frame:
 
 
 class StreamConnection(_LiveConnection):
-    """Stream of server-sent events, after the head of its response.
+    """Stream of server-sent events over the socket `client`, after the head of its response.
 
     `proof`: end of each id, by which the browser's `EventSource`, which can send no token, resumes with the same
     identity; "" for none.

@@ -74,7 +74,9 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
 
 
 class _Stream:
-    """Buffer from which gevent-websocket reads exact numbers of bytes. `left`: bytes that were read before."""
+    """Buffer from which gevent-websocket reads exact numbers of bytes. `receive(size)` reads the socket; `left`: bytes
+    that were read before.
+    """
 
     __slots__ = ("_buffer", "_receive")
 

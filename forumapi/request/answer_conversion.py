@@ -115,9 +115,11 @@ def _built(
 
 
 def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
-    """Add the headers that all answers have, and apply HEAD and `always200`.
+    """Add the headers that all answers have to `answer`, leave its body out under HEAD, and apply the switch
+    `always200`.
 
-    Returns the size of the body in bytes, before HEAD leaves it out, and the answer as it is sent.
+    Returns the size of the body in bytes, before HEAD leaves it out, and the answer as it is sent. `method`: of the
+    request.
     """
     status, headers, data = answer
     environ = ctx.environ

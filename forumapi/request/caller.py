@@ -82,8 +82,8 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Set `ctx.identity`, made with a profile at the first request of a user here, and `ctx.site` as this caller may
-    see it; without a token the identity stays a guest's.
+    """Set `ctx.identity`, made with a profile at the first request of a user here, and `ctx.site` to a snapshot of the
+    site at least as new as the identity; without a token the identity stays a guest's.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,
     InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany, ReadOnly to a newcomer.
@@ -146,8 +146,8 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
 
 
 def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
-    """Return what `look` returns for the request's site; while it raises NotFound, `ctx` has no site, so that the
-    refusal names none.
+    """Return what `look` returns for the request's site. `ctx.site` is unset, for the caller to set anew; it stays
+    unset if `look` raises NotFound, so that the refusal names no site.
     """
     site = ctx.site
     del ctx.site

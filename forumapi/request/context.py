@@ -218,8 +218,8 @@ class Context:
         """Roll back the request's transaction, give its connection and its place among requests in work back: call it
         before anything is written.
 
-        For methods that commit transactions of their own, or wait for other servers. The request's time limit no longer
-        answers that nothing was written.
+        For methods that commit transactions of their own, or wait for other servers. If the request exceeds its time
+        limit later, the answer no longer says that nothing was written.
         """
         self.writer.end()
         if self.admission is not None:

@@ -48,7 +48,9 @@ class CsvBody:
 
 
 class _Body(io.RawIOBase):
-    """Raw stream of a body: ends at Content-Length, raises TooLarge beyond the limit, and hashes what is read."""
+    """Raw stream of a body: ends at its Content-Length (`length`, None if the request has none), raises TooLarge beyond
+    `limit` bytes, and hashes what is read.
+    """
 
     def __init__(self, stream: Any, length: int | None, limit: int) -> None:
         self._stream = stream

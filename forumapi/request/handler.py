@@ -64,9 +64,9 @@ class Param(NamedTuple):
 class HandlerOperation(NamedTuple):
     """Declaration of one method of a handler, as `needs` received it.
 
-    `body`, `answer`: types for decoding and for the OpenAPI document; `answer` None: the data is null. `status`: that
-    of success. `paged`: the query may have limit and offset. `media_type`: that of an answer without the envelope, ""
-    with it.
+    `body`, `answer`: types for decoding and for the OpenAPI document; `body` None: the method takes none; `answer`
+    None: the data is null. `status`: that of success. `paged`: the query may have limit and offset; `params`: its
+    further parameters. `media_type`: that of an answer without the envelope, "" with it.
     """
 
     need: Need
@@ -113,7 +113,8 @@ def needs(
     params: tuple[Param, ...] = (),
     media_type: str = "",
 ) -> Callable[[Any], Any]:
-    """Declare the right that a handler's method needs, its body and its answer; see HandlerOperation.
+    """Declare the right that a handler's method needs, its body and its answer; the parameters are the fields of
+    HandlerOperation.
 
     A method with a body takes the decoded body, of that type, as its second parameter.
     """
@@ -218,8 +219,8 @@ class Handler:
         return False
 
     def take_files(self, ctx: Context) -> AbstractContextManager[None]:
-        """Receive the files of the body before the transaction begins, and set `ctx.body`; what is left over is removed
-        at the end of the block.
+        """Receive the files of the body before the transaction begins, and set `ctx.body`; its temporary files are
+        removed at the end of the block.
 
         Sets `ctx.raw_body` as well, by which repeated requests are compared. Only for handlers with `receives_files`.
         """
@@ -227,7 +228,7 @@ class Handler:
 
     def replay(self, ctx: Context, done: Finished) -> Result:
         """Return the result for a repeated idempotency key, whose write `done` was committed before: here a redirect to
-        the same address, or none.
+        the address to which that write redirected; null data if it did not redirect.
         """
         return Found(done.location) if done.location else Done()
 

@@ -122,7 +122,9 @@ class StreamedBody:
 
 
 class StoredBytes:
-    """Result of stored bytes, sent with exactly these headers, without the envelope."""
+    """Result of stored bytes, such as a file or a range of one, sent with exactly this status and these headers,
+    without the envelope.
+    """
 
     __slots__ = ("body", "headers", "status")
 

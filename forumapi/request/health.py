@@ -131,9 +131,10 @@ class Health:
             self._checks.append(Check("memcached", self._memcached, is_required=False, keep_s=1))
 
     def is_asked(self, environ: dict[str, Any]) -> bool:
-        """Return True if the request is to be answered by `answer`: all on `admin_listen`, elsewhere those for PUBLIC.
+        """Return True if the request is to be answered by `answer`: each on `admin_listen`, elsewhere those for the
+        paths PUBLIC (liveness, readiness, version).
 
-        On a host that may be a site's, the path LIVE is not one of them.
+        On a host that may be a site's, the path LIVE is not one of them, since the API has another resource there.
         """
         path = environ.get("PATH_INFO", "")
         if "forumapi.private" in environ:
@@ -156,8 +157,8 @@ class Health:
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:
-        """Answer a request for which `is_asked` is True: one of PUBLIC, on `admin_listen` METRICS too; 404 for any
-        other path.
+        """Answer a request for which `is_asked` is True: one for a path of PUBLIC, on `admin_listen` for METRICS too;
+        404 for any other path. Returns status line, headers and body.
         """
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]
@@ -192,7 +193,7 @@ class Health:
     def _metrics(self, method: str) -> Reply:
         """Answer with the metrics of all workers and of the platform, in Prometheus' format.
 
-        Those of the platform are left out while the database can't be reached.
+        While the database can't be reached, those of the platform are left out, but for the one that says so.
         """
         self._platform.begin()
         self._platform.end(time.monotonic() + SILENCE_S)

@@ -93,7 +93,9 @@ def receive(
 
 
 class _Receiver:
-    """Writer of the files of one body, while it is parsed. `limit`: bytes of one file; `fields`: as in `receive`."""
+    """Writer of the files of one body into `folder`, while the body is parsed. `limit`: bytes of one file; `fields`: as
+    in `receive`.
+    """
 
     def __init__(
         self, folder: Path, limit: int, fields: dict[str, list[str]] | None = None
@@ -111,7 +113,7 @@ class _Receiver:
         self._head = b""
 
     def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
-        """Read the body to its end, of `limit` bytes at most.
+        """Read the body from `stream` to its end, of `limit` bytes at most, by `decoder`, a new one.
 
         Raises ValueError for a body that ends early or is malformed, TooLarge, and Invalid for an empty file or too
         many.

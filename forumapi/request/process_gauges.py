@@ -16,7 +16,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessGauges:
-    """Gauges of this web process; `sample` is called once a second."""
+    """Gauges of this web process: its processor time, memory, live connections and lost log lines, and those of
+    `database` and `gate`; `sample` is called once a second.
+    """
 
     def __init__(self, database: Database, live: Live, gate: AdmissionGate) -> None:
         self._database = database
@@ -26,7 +28,7 @@ class ProcessGauges:
         self._lines_lost = 0
 
     def sample(self) -> None:
-        """Set the gauges to their current values."""
+        """Set the gauges to their current values, and log how many log lines were lost since the last call."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = used.ru_utime + used.ru_stime
         metrics.CPU_SECONDS.add(cpu_s - self._cpu_s)

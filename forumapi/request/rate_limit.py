@@ -41,7 +41,7 @@ def hash_of(key: str) -> bytes:
 
 class Buckets:
     """Token buckets by key, of `per_minute` requests each; 0: no limit. `share`: number of processes that share the
-    limit.
+    limit, of which a bucket here has its part.
 
     Beyond MOST_BYTES the bucket that was unused for longest is dropped; when its key comes again the bucket is full.
     """

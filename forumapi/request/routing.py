@@ -86,7 +86,8 @@ def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
 def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
     """Return the handler for the request's path, and the values of the path's converters; set `ctx.route` for logs.
 
-    Raises NotFound if no route of this kind of host fits the path, Invalid for a number in it that is too large.
+    The platform's host has other routes than hosts of sites. Raises NotFound if no route of the request's host fits the
+    path, Invalid for a number in it that is too large.
     """
     routes = app.root_routes if ctx.site.is_root else app.site_routes
     try:

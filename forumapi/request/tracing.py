@@ -48,7 +48,7 @@ class Tracer:
     """Maker of traces, sent to the collector at `url` in batches by a thread of its own. Raises ImportError without
     `otel`.
 
-    `percent`: share of the requests that are traced, unless the client's own trace decides.
+    `percent`: share of the requests that are traced, unless the client's header `traceparent` decides.
     """
 
     def __init__(self, url: str, *, percent: int) -> None:

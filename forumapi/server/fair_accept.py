@@ -23,15 +23,16 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket that several workers share: accepts one connection for each wake-up, the later the
-    more connections this worker has above the least loaded.
+    """Server of one listening socket that several workers share: accepts one connection for each wake-up; first it
+    waits, the longer the more connections this worker has above the least loaded one, so that another worker may
+    accept.
     """
 
     max_accept = 1
 
     def do_read(self) -> Any:
-        """Accept the next connection and return it; None if there is none, or if a worker with fewer connections is to
-        have it.
+        """Accept the next connection and return it; None if there is none, or if this worker has more connections than
+        another and so waits first.
         """
         if (excess := metrics.load() - metrics.least_load()) >= 1:
             self.stop_accepting()
@@ -42,7 +43,7 @@ class FairServer(StreamServer):
         return super().do_read()
 
     def _take_what_is_left(self) -> None:
-        """Accept up to _MANY connections that still wait after the delay, since no other worker took them."""
+        """After this worker's wait accept up to _MANY connections that no other worker has accepted meanwhile."""
         self.start_accepting()
         for _ in range(_MANY):
             if self.full() or not (taken := super().do_read()):

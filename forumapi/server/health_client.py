@@ -15,7 +15,9 @@ from forumapi.config import Config
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Return the host and port by which to connect to the setting `listen`, which is no Unix socket."""
+    """Return the host and port by which to connect to `listen`, an address in the form of the setting `listen`, but no
+    Unix socket; one for all interfaces becomes 127.0.0.1.
+    """
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     return (host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"), int(port)

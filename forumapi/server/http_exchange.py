@@ -68,14 +68,15 @@ class Unproxied(Request):  # type: ignore[misc]
 
 
 class Parser(RequestParser):  # type: ignore[misc]
-    """Parser of the requests of one connection: gunicorn's strict one, with `wait`."""
+    """Parser of the requests of one connection: gunicorn's strict one, and a method that waits for the next request."""
 
     mesg_class = Unproxied
     mesg: Any
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-        """Read and drop the rest of the request's body; return False if it is malformed, so that no request can follow.
-        Both limits are gunicorn's, None for none.
+        """Read and drop the rest of the request's body; return False if no request can follow, since the body is
+        malformed or does not end within the limits: `deadline`, a time of time.monotonic, and `max_bytes`, None each
+        for none.
         """
         try:
             return bool(super().finish_body(deadline, max_bytes))
@@ -123,8 +124,8 @@ class Input:
 def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
-    """Return the WSGI environment of a request. `address`: the socket's peer; `server`: name and port; `many`: there
-    are other worker processes.
+    """Return the WSGI environment of a request. `request`: as gunicorn's parser read it; `client`: the connection's
+    socket, `address`: its peer; `server`: name and port; `many`: there are other worker processes.
 
     Headers that are repeated are joined by a comma.
     """

@@ -82,8 +82,8 @@ class HoldError(Exception):
 
 
 class HeldKind(NamedTuple):
-    """Kind of web process that is held: API or website. `command`: of forumapi; `page`: on the platform's host,
-    requested in a trial.
+    """Kind of web process that is held: API or website. `command`: subcommand of forumapi that runs it; `page`: path on
+    the platform's host that is requested in a trial.
 
     `mark`: part of the names of its state and lock files, "" for the API.
     """
@@ -310,8 +310,8 @@ class WebProcess:
                 self.signal(sign)
 
     def pass_on(self, sign: int) -> None:
-        """Send a signal, but not before all workers serve: earlier there is no handler, and the signal would end the
-        process.
+        """Send a signal now if all workers serve, else as soon as they do: earlier there is no handler, and the signal
+        would end the process.
         """
         if self.served:
             self.signal(sign)
@@ -348,9 +348,10 @@ class Probe:
     """Prober of a web process on trial: a thread that requests a page each second, over as many connections as the
     process has workers. One for each trial.
 
-    `host`: of the requested page; `socket`: a listening Unix socket, for this user alone, that only that process
-    serves; `wrong`: what is wrong with the last answers, "" for nothing; `is_fault`: more time would not mend it;
-    `asked`: monotonic time at which the last requests began. Its constructor raises OSError.
+    `data`: folder of the socket's file; `host`: of the requested page, which `kind` names; `socket`: a listening Unix
+    socket, for this user alone, that only that process serves; `wrong`: what is wrong with the last answers, "" for
+    nothing; `is_fault`: more time would not mend it; `asked`: monotonic time at which the last requests began. Its
+    constructor raises OSError.
     """
 
     def __init__(self, data: Path, host: str, kind: HeldKind = WEB) -> None:
@@ -406,8 +407,8 @@ class Probe:
             self._ended.wait(ASK_S)
 
     def _ask(self, connections: int) -> tuple[int, str]:
-        """Request the page over each connection; return 200 if all answered well, else the first other status; 0 and
-        the reason if a request got no answer.
+        """Request the page over each connection; return (200, "") if all answered well, else (the first other status,
+        ""); (0, the reason) if a request got no answer.
         """
         try:
             with contextlib.ExitStack() as open_ones:
@@ -555,8 +556,9 @@ class Hold:
                 self._try()
 
     def _revive(self, code: int) -> bool:
-        """Put a web process in the place of the one that ended by itself with the exit code `code`: that on trial, the
-        fallback, or a new one. Return False if none can be started, or MAX_ENDS ended within ENDS_WITHIN_S.
+        """Put a web process in the place of the present one, which ended by itself with the exit code `code`: the one
+        on trial, else one of the release that was replaced within LOOP_S, else a new one of the present release. Return
+        False if none can be started, or MAX_ENDS ended within ENDS_WITHIN_S.
         """
         now = time.monotonic()
         self._ends.append(now)
@@ -627,8 +629,8 @@ class Hold:
         self._try(fallback)
 
     def _ended(self, code: int) -> int:
-        """End all other web processes after the end of the present one, for which the sockets were held; return the
-        exit code of this process. `code`: exit code of the one that ended.
+        """End all other web processes, since the present one has ended and no other takes its place; return the exit
+        code of this process: `code`, that of the present one, but never 0 if it ended unasked.
         """
         if self._next is not None:
             self._next.end()
@@ -712,8 +714,8 @@ class Hold:
                 self._refuse(new, new.probe.wrong or "it does not answer any more")
 
     def _take_over(self, new: WebProcess) -> None:
-        """Make `new` the present web process, and tell the old one that it has a successor; its release is the fallback
-        for LOOP_S.
+        """Make `new` the present web process, and tell the old one that it has a successor; the old one's release is
+        the fallback for LOOP_S.
         """
         old, self._web, self._next = self._web, new, None
         new.judged()

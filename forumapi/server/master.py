@@ -47,8 +47,8 @@ class Log(Logger):  # type: ignore[misc]
 
 
 class ForumApplication(Application):  # type: ignore[misc]
-    """Application object of gunicorn's master, also in its workers: gunicorn's settings, ours, and the making of the
-    WSGI application.
+    """Application object of gunicorn's master, also in its workers: gunicorn's settings, ours (`current`: those at the
+    start), and the making of the WSGI application.
     """
 
     def __init__(self, current: Config) -> None:
@@ -302,7 +302,8 @@ def _has_ended(pid: int) -> bool:
 
 
 def serve(current: Config, kind: type[ForumApplication] = ForumApplication) -> None:
-    """Run the master of a web process until a signal to stop. `kind`: its application, the API's or the website's.
+    """Run the master of a web process until a signal to stop. `current`: the settings at the start; `kind`: class of
+    its application, the API's or the website's.
 
     Raises SystemExit at the end, with code 0 after SIGTERM or SIGINT; StartError if the addresses are not free.
     """

@@ -23,8 +23,8 @@ READY: Final = "/api/v1/ready"
 
 
 class WebsiteApplication:
-    """WSGI callable of the website's own web process: the website, and READY for balancers. The server's worker calls
-    `apply` at a reload.
+    """WSGI callable of the website's own web process: the website, and the path READY, by which load balancers ask if
+    the process takes requests. The server's worker calls `apply` at a reload.
     """
 
     def __init__(self, config: Config) -> None:
@@ -61,7 +61,9 @@ class WebsiteApplication:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a request that exceeded the time limit, by a page with `status`."""
+        """Answer a request that exceeded the time limit, by a page with `status`; return its body, as a WSGI
+        application does.
+        """
         return self.website.overdue(environ, start_response, status)
 
     def _address(self, environ: dict[str, Any]) -> str:

@@ -395,8 +395,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that the parser refused, in the API's envelope; for any other error log it and
-        answer 500.
+        """Answer a request that ended with the exception `exc`: in the API's envelope if the parser refused the
+        request; for any other error log it and answer 500.
         """
         line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
         text = str(exc)

@@ -30,7 +30,7 @@ _MAX_DEPTH: Final = 20
 
 
 class Meta(Struct):
-    """Member `meta` of a body: of its keys `editReason` alone is read (C-03)."""
+    """Member `meta` of a request's body: of its keys `editReason` alone is read (C-03)."""
 
     editReason: str | UnsetType = UNSET
 
@@ -61,8 +61,8 @@ def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
     """Return decoded JSON (`value`) in the form of the type `hint`: keys as its structs spell them, without unknown
     keys and members that are null; the types of other values are not checked.
 
-    `place`: path to `value` in the body, for errors; `depth`: its length. Raises Invalid for too deep a nesting,
-    U+0000, and numbers beyond 64 bits.
+    `place`: path to `value` in the body, for errors; `depth`: number of steps in that path. Raises Invalid for too deep
+    a nesting, U+0000, and numbers beyond 64 bits.
     """
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)
@@ -99,8 +99,8 @@ def _field_of(message: str) -> tuple[str, str]:
 
 
 def parse(data: bytes, content_type: str, into: type[T]) -> T:
-    """Decode a body by its media type, JSON or a form ("" too), into `into`, a struct or a list of structs; a form into
-    a flat struct alone.
+    """Decode the body `data` into `into`, a struct or a list of structs. `content_type`: the header, for JSON or a
+    form; "", no header, counts as a form, which fits a flat struct alone.
 
     Raises Invalid, with the code BAD_CONTENT_TYPE, UNPARSABLE, WRONG_TYPE, or OUT_OF_RANGE (numbers beyond 64 bits).
     """

@@ -26,13 +26,15 @@ def _script(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the source expression that allows an inline style or script in a Content-Security-Policy, by its hash."""
+    """Return the source expression by which a Content-Security-Policy allows an inline style or script: the hash of its
+    `text`.
+    """
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page(name: str, site_title: Markup, *, script: str = "", **values: object) -> bytes:
-    """Render the template `name` (without .html) of `templates/pages` with `values` as HTML in UTF-8; values that are
-    not `Markup` are escaped.
+    """Render the template `name` (without .html) of `templates/pages` as HTML in UTF-8, with `site_title` and `values`
+    as its variables; those that are not `Markup` are escaped.
 
     `script`: name (without .js) of a script in the same folder to include, "" for none; give it to `headers` too.
     """

@@ -51,7 +51,9 @@ def check_callback(name: str) -> str:
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
-    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, or as the switches ask."""
+    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, which repeats the HTTP
+    status `status`, or as the switches ask.
+    """
     if switches.bare:
         body = data
     elif switches.context:

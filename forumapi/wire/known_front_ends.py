@@ -19,8 +19,8 @@ EVERY_SITE: Final = "*"
 class FrontEnd(NamedTuple):
     """Program that shows sites to visitors of its own, recognised by its `network` or, if that is None, by a secret.
 
-    `digest`: `sha256:` with the secret's hash in hexadecimal, "" if there is a network. `keys`: keys of the sites that
-    it shows, or EVERY_SITE alone.
+    `digest`: `sha256:` with the secret's hash in hexadecimal, "" if there is a network. `keys`: subdomain keys of the
+    sites that the program shows, or EVERY_SITE alone.
     """
 
     name: str
@@ -30,8 +30,8 @@ class FrontEnd(NamedTuple):
 
 
 def front_end(text: str) -> FrontEnd:
-    """Parse an entry of the setting `front_ends`: a name, then an address, network or `sha256:<hash>`, then sites' keys
-    or `*`.
+    """Parse an entry of the setting `front_ends`: a name, then an address, network or `sha256:<hash>`, then subdomain
+    keys of sites, or `*` for all.
 
     Raises ValueError for a malformed entry; the message says what the entry must have.
     """
@@ -65,7 +65,8 @@ class FrontEnds:
                 self._by_digest.setdefault(one.digest, []).append(one)
 
     def find(self, peer: str, secret: str, key: str) -> str:
-        """Return the name of the front end that a request to the site `key` comes from; "" if from none.
+        """Return the name of the front end that a request comes from; "" if from none that shows the site with the
+        subdomain key `key`.
 
         A front end is recognised by `secret`, as the request sent it, or, if that is "", by the address `peer`.
         """

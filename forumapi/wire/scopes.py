@@ -195,7 +195,9 @@ def kinds(granted: frozenset[str] | None) -> frozenset[int]:
 
 
 def of_kind(item_type: int) -> str:
-    """Return the scope for reading objects of this type. Raises KeyError for a type that has none."""
+    """Return the scope for reading objects of the item type with the id `item_type`. Raises KeyError for a type that
+    has none, such as users.
+    """
     return _OF_KIND[item_type]
 
 

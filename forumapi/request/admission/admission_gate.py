@@ -43,7 +43,9 @@ _SEARCH_S: Final = 0.1
 
 
 class _BlockedRequest(WaitingRequest):
-    """WaitingRequest of a request whose thread waits for `turn`; `is_gone()`: its client has hung up."""
+    """WaitingRequest of a request whose thread waits until the lock `turn` is free. `admission`: the place that was
+    granted, None before; `is_gone()` returns True if its client has hung up; None: nobody can tell.
+    """
 
     __slots__ = ("admission", "is_gone", "turn")
 
@@ -67,7 +69,7 @@ class _Gone(Unavailable):
 
 
 class Admission:
-    """Admission of a request in work. `end` gives it back, once; a second call does nothing."""
+    """Place of a request among those in work. `end` gives the place back; a second call does nothing."""
 
     __slots__ = ("_address", "_gate", "_site")
 
@@ -90,9 +92,9 @@ class Admission:
 
 
 class AdmissionGate:
-    """Gate of a worker. `address_limit`: requests in work of one guest address, 0 for any number; `queue`: members'
-    requests, and as many of guests, of one site that may wait; `wait_s`: for how long at most; `weights`: by key of the
-    site, 1 where there is none.
+    """Gate of a worker. Its settings: `address_limit`: requests in work of one guest address, 0 for any number;
+    `queue`: members' requests, and as many of guests, of one site that may wait; `wait_s`: for how long at most;
+    `weights`: by subdomain key of the site, 1 where there is none.
     """
 
     def __init__(self) -> None:
@@ -117,7 +119,7 @@ class AdmissionGate:
     def apply(
         self, *, address_limit: int, queue: int, wait_s: float, weights: dict[str, int]
     ) -> None:
-        """Take over settings; what waits or is in work already is counted on."""
+        """Take over settings, named as in the class; requests that wait or are in work are counted on."""
         with self._lock:
             self._queue.limit(self._queue.site_limit, address_limit)
             self._queue_limit = queue
@@ -135,8 +137,9 @@ class AdmissionGate:
         is_member: bool = False,
         is_gone: Callable[[], bool] | None = None,
     ) -> Admission:
-        """Wait for a place and take it. `price`: of the route, in ms; `address`: network of a guest whose reads are
-        limited in number, else "".
+        """Wait for a place among the requests in work, and take it. `site_key`: subdomain key, by which the site has
+        its weight; `price`: of the route, in ms; `address`: network of a guest whose reads are limited in number, else
+        ""; `is_member`: the request goes before the site's guests; `is_gone()` returns True if the client has hung up.
 
         Raises SiteBusy where the site's queue is full or its turn came too late, TooMany where the address is at its
         limit for too long, Unavailable for a client that has hung up.
@@ -161,14 +164,18 @@ class AdmissionGate:
         return Admission(self, site, address)
 
     def _see(self, site_id: int) -> None:
-        """Note that another site asks than before: they share the worker, if it is one whose requests are greenlets."""
+        """Note that a request of `site_id` came after one of another site: sites share the worker from now on. In a
+        process whose requests are threads they never do.
+        """
         if self._last is not None and _is_gevent():
             self._changed = time.monotonic()
             self._share(AT_ONCE, IN_WORK)
         self._last = site_id
 
     def _share(self, at_once: float, in_work: int) -> None:
-        """Set how many requests begin at once, and how many of one site are in work at most, 0 for any number."""
+        """Set the limits of a worker that sites share, or of one that they don't. `at_once`: number of requests in work
+        below which the next one begins at once; `in_work`: how many of one site are in work at most, 0 for any number.
+        """
         if at_once != self._at_once:
             self._at_once = at_once
             self._queue.limit(in_work, self._queue.address_limit)
@@ -213,7 +220,7 @@ class AdmissionGate:
                 self._end_wait(entry)
 
     def _end_wait(self, entry: _BlockedRequest) -> None:
-        """Have the thread of an entry go on, which finds that its client has gone."""
+        """Wake the thread of a waiting request whose client has gone; the thread then raises _Gone."""
         entry.is_gone = _has_gone
         entry.turn.release()
 
@@ -244,7 +251,9 @@ class AdmissionGate:
             raise _Gone("The client has hung up")
 
     def _give_up(self, entry: _BlockedRequest) -> None:
-        """Stop waiting, by an exception; a place that was granted meanwhile goes to the next request."""
+        """End the wait of a request whose thread was interrupted by an exception; a place that was granted meanwhile
+        goes to the next request.
+        """
         with self._lock:
             if entry.is_waiting:
                 self._queue.remove(entry)

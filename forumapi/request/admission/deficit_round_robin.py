@@ -37,8 +37,10 @@ class SiteQueue:
     """Queue of one site: its members' requests, first come first served, then those of its guests, whose addresses take
     turns.
 
-    `running`: requests of the site in work; `guest_count`, `member_count`: numbers of those that wait. `is_listed`: the
-    site has its turns. `has_ended`: one has ended since `free_hanging` was called; `hangs`: none has for long.
+    `running`: requests of the site in work; `guest_count`, `member_count`: numbers of those that wait. `deficit`: ms of
+    price that the site has left of its turns, below 0: that it owes; `is_listed`: the site takes part in the turns.
+    `has_ended`: one of its requests has ended since the last call of `free_hanging`; `hangs`: none had between two
+    calls, so the site's limit is lifted until one ends.
     """
 
     __slots__ = (
@@ -77,7 +79,7 @@ class SiteQueue:
         return self.guest_count + self.member_count
 
     def waiting(self) -> Iterator[WaitingRequest]:
-        """Yield all entries, members first."""
+        """Yield all waiting requests, those of members first."""
         for lane in (self.members, *self.guests.values()):
             yield from lane
 
@@ -113,7 +115,9 @@ class DeficitRoundRobin:
         return found
 
     def drop(self, site: SiteQueue) -> None:
-        """Forget the queue of a site of which nothing waits or is in work."""
+        """Forget the queue of a site; do nothing if requests of the site wait or are in work, or it still takes part in
+        the turns.
+        """
         if not (site.running or site.count or site.is_listed):
             self.sites.pop(site.id, None)
 
@@ -149,14 +153,16 @@ class DeficitRoundRobin:
         return bool(address and limit) and self._held.get(address, 0) >= limit
 
     def begin(self, site: SiteQueue, address: str) -> None:
-        """Count one more request in work."""
+        """Count one more request of a site as in work, and of a guest `address` ("": none that is limited)."""
         self.running += 1
         site.running += 1
         if address:
             self._held[address] = self._held.get(address, 0) + 1
 
     def end(self, site: SiteQueue, address: str) -> None:
-        """Count one request in work less, and let those have turns again that its limits held."""
+        """Count one request less as in work, parameters as for `begin`; those that the limits of its site or address
+        held have turns again.
+        """
         self.running -= 1
         site.running -= 1
         site.has_ended = True
@@ -175,7 +181,7 @@ class DeficitRoundRobin:
             self.drop(site)
 
     def push(self, entry: WaitingRequest) -> None:
-        """Let a request wait."""
+        """Put a request into the queue of its site, and let the site take part in the turns."""
         site = entry.site
         self.sites[site.id] = site
         is_first = not site.count
@@ -197,7 +203,7 @@ class DeficitRoundRobin:
         self._list(site, self._new if is_first else self._old)
 
     def remove(self, entry: WaitingRequest) -> None:
-        """Let a request wait no more, whose turn has not come."""
+        """Take a request whose turn has not come out of the queue of its site."""
         site = entry.site
         if entry.is_member:
             site.members.remove(entry)
@@ -211,7 +217,7 @@ class DeficitRoundRobin:
         self.drop(site)
 
     def clear(self) -> None:
-        """End all turns, and forget what sites owe; nothing may wait."""
+        """End all turns, and forget what sites owe; to be called only while no request waits."""
         for ring in (self._new, self._old):
             while ring:
                 site = ring.popleft()

@@ -70,7 +70,8 @@ class RulesError(ConfigError):
 
 class Rule(NamedTuple):
     """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path
-    or address. The fields are the keys of a rule in the file, as the module describes them; `target`: id of the type.
+    or address. The fields are the keys of a rule in the file, as the module's docstring describes them, but `target` is
+    the id of an item type, not its name.
     """
 
     key: str
@@ -99,8 +100,9 @@ class Rule(NamedTuple):
 class Old(NamedTuple):
     """Target of an old URL: an object, by type and by its id in the old forum; with the id "" the list of that type.
 
-    `offset`: entries of the object before the page that the URL names. `action`: of ACTIONS, `go`: of GOING, `search`:
-    words to search for; each "" if the URL has none.
+    `offset`: entries of the object before the page that the URL names. `action`: one of ACTIONS, the special view that
+    the URL asks for, "" for the plain one; `go`: one of GOING, the comment in a conversation to go to, "" for none;
+    `search`: words to search for, "" for none.
     """
 
     item_type: int
@@ -113,7 +115,9 @@ class Old(NamedTuple):
 
 class RuleSet(NamedTuple):
     """Rules for the URLs of one product: its file, parsed. `sizes`: entries on an old page, by id of the target's type;
-    `goto`: one of GOING by value of the query key `goto_key`.
+    `page_key`, `start_key`: query keys with a page's number and with the number of entries before it; `goto`: one of
+    GOING by value of the query key `goto_key`; a key that is "" is not used. `separators`: characters beside `&`
+    between the parts of a query.
     """
 
     queries: tuple[Rule, ...]

@@ -79,8 +79,8 @@ class SignInMethods(Struct, kw_only=True):
 
 
 class Begun(Struct, kw_only=True):
-    """The first step of a sign-in, or of registering a passkey. The client sends `flow` with the last step, and shows
-    it to nobody.
+    """Answer to the first step of a sign-in, or of registering a passkey. The client sends `flow` with the last step,
+    and shows it to nobody.
     """
 
     flow: str
@@ -113,7 +113,7 @@ class Passkeys(Struct, kw_only=True):
 
 
 class OneTime(Struct, kw_only=True):
-    """The state of the caller's second factor."""
+    """The state of the caller's second factor; `recoveryCodes`: number of codes that are still good."""
 
     enabled: bool
     since: Time | None
@@ -140,7 +140,7 @@ class SignInAddress(Struct, kw_only=True):
 
 
 class SettingField(Struct, kw_only=True):
-    """A setting that a sign-in method has."""
+    """Description of a setting that a sign-in method can have, without its value."""
 
     name: str
     kind: Literal["text", "secret", "url", "urls"]
@@ -149,7 +149,9 @@ class SettingField(Struct, kw_only=True):
 
 
 class SiteAuthMethod(SignInMethod, kw_only=True):
-    """A sign-in method, as the site's owner sees it. `secrets`: names of the secrets that are set."""
+    """A sign-in method, as the site's owner sees it. `fields`: the settings that the method can have; `settings`: the
+    site's own values of them, by name, without secrets; `secrets`: names of the secrets that are set.
+    """
 
     enabled: bool
     ready: bool

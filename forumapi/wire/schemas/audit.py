@@ -30,7 +30,7 @@ class AuditDetail(OwnAuditDetail, kw_only=True):
 
 
 class AuditFlags(Struct, kw_only=True):
-    """Flags of an entry of the audit."""
+    """Flags of an entry of the audit, of which there is one: `erased`."""
 
     erased: Annotated[bool, Meta(description="Its details are stored no more.")] | UnsetType = UNSET
 

@@ -105,7 +105,7 @@ class WaitingMeta(CreatedMeta, kw_only=True):
 
 
 class Waiting(Struct, kw_only=True):
-    """An item or comment in the moderation queue."""
+    """An item or comment in the moderation queue: hidden, until a moderator approves or deletes it."""
 
     itemType: Literal["comment", "conversation", "event", "poll"]
     itemId: Id
@@ -135,7 +135,9 @@ class WaitingCounts(Struct, kw_only=True):
 
 
 class Moderation(Struct, kw_only=True):
-    """The moderation queue of the microcosms that the caller moderates."""
+    """The moderation queue of the microcosms that the caller moderates; for the site's owner also of comments on
+    profiles.
+    """
 
     moderation: WaitingPage
     counts: WaitingCounts

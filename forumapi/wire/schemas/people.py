@@ -110,7 +110,7 @@ class Profile(Struct, kw_only=True):
 
 
 class WhoAmI(Profile, kw_only=True):
-    """The caller's own profile, on request with the site."""
+    """The caller's own profile; with the site too, if the request asks for that."""
 
     site: Annotated[Site | UnsetType, Meta(description="With `site=true`.")] = UNSET
 
@@ -131,7 +131,9 @@ class Profiles(Struct, kw_only=True):
 
 
 class ProfileOptions(Struct, kw_only=True):
-    """The caller's options (platform 4.3)."""
+    """The caller's options on this site: which parts of a birthday are shown, and by which ways messages are sent
+    (platform 4.3).
+    """
 
     profileId: Id
     showDOB: bool
@@ -163,7 +165,7 @@ class User(Struct, kw_only=True):
 
 
 class BatchRow(Struct, kw_only=True):
-    """Outcome of one row of a batch of members."""
+    """Outcome of one row of a batch, which sets the flag `member` of people by e-mail address."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     profileId: Id
@@ -174,7 +176,7 @@ class BatchRow(Struct, kw_only=True):
 
 
 class BatchReport(Struct, kw_only=True):
-    """Outcome of a batch of members: the number of each outcome, and every row."""
+    """Outcome of a batch, which sets the flag `member` of people: the number of each outcome, and every row."""
 
     profiles: Annotated[int, Meta(ge=0, description="New to the site.")]
     granted: Count

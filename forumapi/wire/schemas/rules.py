@@ -12,7 +12,7 @@ from forumapi.wire.schemas.values import Address, Count, Id, ItemTypeName, Text,
 
 
 class ModerationRuleCriterion(Struct, kw_only=True):
-    """A criterion of a rule, as those of roles: a condition on the author."""
+    """A criterion of a rule of moderation, of the form of a role's criteria: a condition on the author."""
 
     orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]
     profileColumn: str | UnsetType = UNSET
@@ -22,7 +22,7 @@ class ModerationRuleCriterion(Struct, kw_only=True):
 
 
 class ModerationRuleTerms(Struct, kw_only=True):
-    """The terms of a rule: its event, its conditions, and what is done then."""
+    """The terms of a rule of moderation: its event, its conditions, and what is done then."""
 
     title: Text
     event: Literal[
@@ -57,7 +57,7 @@ class ModerationRuleTerms(Struct, kw_only=True):
 
 
 class ModerationRule(ModerationRuleTerms, kw_only=True):
-    """A rule in its version in force."""
+    """A rule of moderation in its version in force, with numbers of the last 30 days."""
 
     id: Id
     version: Count
@@ -70,18 +70,18 @@ class ModerationRule(ModerationRuleTerms, kw_only=True):
 
 
 class ModerationRulePage(KeysetPage[ModerationRule]):
-    """A page of rules."""
+    """The one page of the list of a site's rules of moderation, oldest first."""
 
 
 class ModerationRules(Struct, kw_only=True):
-    """The rules of the site."""
+    """The rules of moderation of the site."""
 
     rules: ModerationRulePage
     meta: LinksMeta
 
 
 class ModerationRuleTarget(Struct, kw_only=True):
-    """A thing that a dry run found."""
+    """A thing that the rule of a dry run fits."""
 
     itemType: ItemTypeName
     itemId: Id
@@ -92,7 +92,9 @@ class ModerationRuleTarget(Struct, kw_only=True):
 
 
 class ModerationRuleDryRun(ModerationRuleTerms, kw_only=True):
-    """The outcome of a dry run, with the newest 100 things."""
+    """The outcome of a dry run of a rule of moderation: of `examined` things of the last `days` days, it fits `total`;
+    `targets`: the newest 100 of these.
+    """
 
     ticket: Annotated[str, Meta(description="It saves the rule, for 15 minutes.")]
     mode: Literal["shadow", "active"]
@@ -103,7 +105,7 @@ class ModerationRuleDryRun(ModerationRuleTerms, kw_only=True):
 
 
 class ModerationRuleVersion(ModerationRuleTerms, kw_only=True):
-    """A version of a rule."""
+    """A version of a rule of moderation, in force or earlier."""
 
     version: Count
     mode: Literal["off", "shadow", "active"]
@@ -113,18 +115,18 @@ class ModerationRuleVersion(ModerationRuleTerms, kw_only=True):
 
 
 class ModerationRuleVersionPage(KeysetPage[ModerationRuleVersion]):
-    """A page of versions, newest first."""
+    """A page of versions of a rule of moderation, newest first."""
 
 
 class ModerationRuleVersions(Struct, kw_only=True):
-    """The versions of a rule."""
+    """The versions of a rule of moderation."""
 
     versions: ModerationRuleVersionPage
     meta: LinksMeta
 
 
 class ModerationRuleHit(Struct, kw_only=True):
-    """A thing that a rule fitted."""
+    """The record that a rule of moderation fitted a thing, and acted on it or, with `shadow`, did nothing."""
 
     id: Id
     version: Count
@@ -137,11 +139,11 @@ class ModerationRuleHit(Struct, kw_only=True):
 
 
 class ModerationRuleHitPage(KeysetPage[ModerationRuleHit]):
-    """A page of records, newest first."""
+    """A page of records of a rule of moderation, newest first."""
 
 
 class ModerationRuleHits(Struct, kw_only=True):
-    """The record of a rule."""
+    """The records of things that a rule of moderation fitted."""
 
     hits: ModerationRuleHitPage
     meta: LinksMeta

@@ -229,7 +229,7 @@ class SiteExport(Struct, kw_only=True):
 
 
 class ImportStream(Struct, kw_only=True):
-    """Numbers of one kind of documents in the plan of an import."""
+    """Numbers of documents of one kind in the plan of an import: those that would come, and those left out."""
 
     name: str
     comes: int
@@ -237,7 +237,7 @@ class ImportStream(Struct, kw_only=True):
 
 
 class ImportCount(Struct, kw_only=True):
-    """Count of documents to which something would happen."""
+    """A change or loss in the plan of an import, in words (`text`), with the number of cases."""
 
     text: str
     count: int
@@ -302,7 +302,7 @@ class ImportVerification(Struct, kw_only=True):
 
 
 class ImportTouched(Struct, kw_only=True):
-    """A use of an import by others since, which keeps it from being removed."""
+    """A use of imported things by others after the import, which keeps the import from being removed."""
 
     kind: Annotated[str, Meta(description="claim: the profile has been taken over; else a type.")]
     id: int
@@ -311,7 +311,9 @@ class ImportTouched(Struct, kw_only=True):
 
 
 class ImportUndoing(Struct, kw_only=True):
-    """The removal of an import: numbers of removed things, and uses by others."""
+    """The removal of an import: numbers of removed things; or, if others have used it, these uses, and nothing is
+    removed.
+    """
 
     isDone: Annotated[
         bool, Meta(description="False: others have used it, and nothing was removed.")
@@ -355,7 +357,7 @@ class SiteImport(Struct, kw_only=True):
 
 
 class ImportLeftovers(Struct, kw_only=True):
-    """A page of what an import left out."""
+    """A page of the documents that an import left out."""
 
     leftovers: Paged[ImportLeftover]
     meta: LinksMeta

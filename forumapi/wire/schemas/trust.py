@@ -48,7 +48,7 @@ class Reports(Struct, kw_only=True):
 
 
 class CaseSummary(Struct, kw_only=True):
-    """A case in the queue: all reports of one object."""
+    """A case in the queue: all that waits about one thing, reports and what a check or rule has held; or one appeal."""
 
     id: Id
     itemType: ItemTypeName
@@ -81,7 +81,7 @@ class CaseSummary(Struct, kw_only=True):
 
 
 class CasePage(Struct, kw_only=True):
-    """A page of the queue of cases."""
+    """A page of the queue of cases: open ones by urgency, then oldest first; or decided ones, newest first."""
 
     limit: PageLimit
     links: Annotated[list[Link], Meta(description="self, and next where there are more.")]
@@ -133,7 +133,7 @@ class Reported(Struct, kw_only=True):
 
 
 class StoredVerdict(Struct, kw_only=True):
-    """Verdict of one check."""
+    """Verdict of one check on a thing."""
 
     check: str
     verdict: Literal["pass", "hold", "failed"]
@@ -150,7 +150,7 @@ class CheckedThing(Struct, kw_only=True):
 
 
 class RoleRate(Struct, kw_only=True):
-    """Things that people in a role may write in an hour; 0: as many as they want."""
+    """Number of things that people in a role may write in an hour before more are held; 0: as many as they want."""
 
     roleId: Id
     perHour: Count
@@ -413,7 +413,7 @@ class AppealSummary(Struct, kw_only=True):
 
 
 class AppealPage(KeysetPage[AppealSummary]):
-    """A page of appeals."""
+    """A page of appeals: the caller's own, newest first; or those to decide, oldest first."""
 
 
 class Appeals(Struct, kw_only=True):

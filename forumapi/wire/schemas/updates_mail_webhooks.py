@@ -177,7 +177,7 @@ class Ticket(Struct, kw_only=True):
 
 
 class CursorRange(Struct, kw_only=True):
-    """A range of events by their cursors, both ends included."""
+    """The range of events that a webhook missed, by the cursors of the first and the last, both included."""
 
     first: str
     last: str
