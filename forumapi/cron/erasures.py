@@ -68,7 +68,7 @@ class JournalEntry(NamedTuple):
     """Line of the journal of erasures. `site_id` 0: `id` is a user's, else a profile's; `created`: when that user or
     profile was made.
 
-    `words`: the person's choice, to keep or to remove their texts.
+    `words`: the person's choice about their texts, keep or remove.
     """
 
     site_id: int

@@ -186,8 +186,8 @@ _Time = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 class PeriodsLine(msgspec.Struct, tag_field="retention", tag="periods"):
-    """Line of the journal about periods. `site`, `created`: the site, and when it was made; `set`: when they were set;
-    `periods`: in days by kind.
+    """Line of the journal of erasures about a site's retention periods. `site`, `created`: the site, and when it was
+    made; `set`: when the periods were set; `periods`: in days, by what they are for.
     """
 
     site: _Id
@@ -200,8 +200,8 @@ class PeriodsLine(msgspec.Struct, tag_field="retention", tag="periods"):
 
 
 class GoneLine(msgspec.Struct, tag_field="retention", tag="gone"):
-    """Line of the journal about things of the site `site` whose texts were removed. `gone`: (type, id, time of creation
-    in microseconds since 1970, version just before) each.
+    """Line of the journal of erasures about things of the site `site` whose texts were removed. `gone`: (type, id, time
+    of creation in microseconds since 1970, version just before the removal) each.
     """
 
     site: _Id

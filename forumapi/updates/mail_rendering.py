@@ -282,8 +282,8 @@ class EmailWriter:
 
 
 class _Links:
-    """Maker of the links in one mail to a site's pages. `campaign`: kind of the mail, which links to this package's
-    pages name in their query, for web analytics.
+    """Maker of the links in one mail. `campaign`: kind of the mail; links to pages of the site name it in their query,
+    for web analytics, and links to the API, of a site without pages, do not.
     """
 
     def __init__(self, site: Site, campaign: str) -> None:

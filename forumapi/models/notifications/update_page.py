@@ -376,8 +376,8 @@ def page(
 
     `readable`: microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: those that `me`
     ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has not read; both
-    narrow the number too. `kinds`: types of things that may be shown; for a comment the type of its item or profile
-    must be among them too. `decisions`: types of updates about decisions that may be shown.
+    narrow the number too. `kinds`: types of things that the caller's token may read; for a comment the type of its item
+    or profile must be among them too. `decisions`: types of updates about decisions that the token may list.
     """
     rows = tx.rows(
         LIST,
@@ -482,7 +482,8 @@ def documents(
     """Render the entries as a JSON array (discovery 2.7), in their order; an entry of which a document is gone
     meanwhile is left out (G-01).
 
-    `decisions`: result of `decided` for these entries; `view`: microcosms of `tree` that the viewer may list.
+    `documents`: reader of cached documents, here of comments and profiles; `decisions`: result of `decided` for these
+    entries; `view`: microcosms of `tree` that the viewer may list.
     """
     people: dict[int, int] = {}
     for one in entries:

@@ -157,7 +157,7 @@ class WatcherPage(NamedTuple):
 
         Things about which nothing was notified yet come first, then the others, the one notified last before those
         notified earlier. `view`: microcosms of `tree` that `me` may read; `ignored_…`: what `me` ignores; `kinds`:
-        types of things that may be shown. Costs one statement, two with microcosms among the entries.
+        types of things that the caller's token may read. Costs one statement, two with microcosms among the entries.
         """
         rows = tx.rows(
             PAGE,

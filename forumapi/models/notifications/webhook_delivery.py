@@ -458,8 +458,8 @@ class DeliveryQueue(NamedTuple):
         `error`; return the number of new dead letters, and the reason to disable the webhook, "" for none.
 
         `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
-        `hours`: age at which a delivery becomes a dead letter; `days`: how long a webhook may fail; `lease_s`: the
-        claim is renewed for so many seconds. A test is not tried again.
+        `hours`: age at which a delivery becomes a dead letter; `days`: a webhook that fails for longer is to be
+        disabled; `lease_s`: the claim is renewed for so many seconds. A test is not tried again.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,

@@ -233,8 +233,8 @@ EXPIRE = Query(
 
 class SiteImport(NamedTuple):
     """Import of a site, the latest that its owner began. `task`: the last one queued, PLAN, RUN, VERIFY or UNDO;
-    `state`: that of the task; `reason`: why the task failed; `token_id`: token of the upload; `expires`: when the
-    upload is deleted, None while a task is under way or the upload is gone.
+    `state`: that of the task, WAITING, RUNNING, DONE, FAILED or CANCELLED; `reason`: why the task failed; `token_id`:
+    token of the upload; `expires`: when the upload is deleted, None while a task is under way or the upload is gone.
 
     `phase`, `done`, `total`: stream that is loaded, its documents so far and in all; `documents`, `whole`: the same for
     all streams, `whole` 0 while unknown; `seconds_left`: estimate for the task, None while unknown; `size`: of the

@@ -114,7 +114,7 @@ class Usage(NamedTuple):
 
 
 class SiteUsage(NamedTuple):
-    """Usage of a site from `since` to `until`, summed by `period`, one of PERIODS. `rows`: by the beginning of a
+    """Usage of a site from `since` to `until`, summed by `period`, one of PERIODS. `rows`: (beginning, usage) of each
     period, oldest first; periods without usage are left out.
     """
 

@@ -136,8 +136,8 @@ def merged(
     body: SiteBody, stored: SiteSettings, platform_domain: str, web_hosts: Collection[str] = ()
 ) -> SiteSettings:
     """Return `stored` with the settings that `body` has in their place, checked. `stored`: the site's present settings,
-    SiteSettings() for a new site; `platform_domain`: the platform's domain, at or below which no custom domain may be;
-    `web_hosts`: hosts on which the site's pages may be, empty for any.
+    SiteSettings() for a new site; `platform_domain`: the platform's domain, at or below which no custom domain may be,
+    "" to allow any; `web_hosts`: hosts on which the site's pages may be, empty for any.
 
     Raises Invalid, which names the field. An address or id that equals the stored one is not checked again.
     """
@@ -330,7 +330,9 @@ def check_url(field: str, text: str) -> str:
 
 
 def check_analytics(text: str) -> str:
-    """Return an analytics id. Raises Invalid unless it begins with UA- or G- and is short enough."""
+    """Return an analytics id, without spaces around it. Raises Invalid unless it begins with UA- or G- and has at most
+    MAX_ANALYTICS characters.
+    """
     name = text.strip()
     if len(name) > MAX_ANALYTICS or not _ANALYTICS.fullmatch(name):
         raise Invalid(

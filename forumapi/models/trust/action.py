@@ -753,8 +753,8 @@ def record(
     to the thing's own author, the profile `thing_author_id`, unless the kind needs none or that profile made the
     change. `microcosm_id`: the one that the thing is in, 0 outside of all; `state`: values before and after the change.
 
-    Call it while the thing's row is locked; for an item before the change, since the marks of its last edit are stored
-    too.
+    Call it while the thing's row is locked; for an item before the change, since time, author and reason of the last
+    edit before that are stored too.
     """
     tx.run(
         RECORD,

@@ -59,8 +59,8 @@ class ActionOptions(NamedTuple):
     restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates.
 
     `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
-    makes; `items`: all items that are locked, by id; `keeps_longer`: a restriction that ends no earlier stays, as when
-    a rule acts.
+    makes; `items`: all items that are locked, by id; `keeps_longer`: to leave a restriction as it is that ends no
+    earlier, as is done when a rule acts.
     """
 
     place_id: int = 0

@@ -136,8 +136,9 @@ class ShownAction(NamedTuple):
     def page(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], before: int, limit: int
     ) -> list[Self]:
-        """Return up to `limit` + 1 actions that `me`, who moderates the microcosms `moderated`, may see, newest first,
-        with ids below `before` (0: from the newest). The extra one says that there are more.
+        """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
+        of all), may see, newest first, with ids below `before` (0: from the newest). The extra one says that there are
+        more.
         """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
@@ -155,9 +156,9 @@ class ShownAction(NamedTuple):
         before: int,
         limit: int,
     ) -> list[Self]:
-        """Return up to `limit` + 1 actions that `me`, who moderates the microcosms `moderated`, may see and that
-        changed the thing `ref`, newest first, with ids below `before` (0: from the newest). The extra one says that
-        there are more.
+        """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
+        of all), may see and that changed the thing `ref`, newest first, with ids below `before` (0: from the newest).
+        The extra one says that there are more.
         """
         rows = tx.rows(
             CONCERNING,
@@ -177,7 +178,9 @@ class ShownAction(NamedTuple):
         return {self.actor_id, self.undone_by} - {0}
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
-        """Return the action as a dict for JSON, without its changes; `people`: summaries by profile id."""
+        """Return the action as a dict for JSON, without its changes; `people`: summaries of profiles, as JSON, by
+        profile id.
+        """
         data: dict[str, Any] = {
             "id": self.id,
             "kind": self.kind,
@@ -216,9 +219,10 @@ class ShownAction(NamedTuple):
 
 
 def changes(tx: Reader, site_id: int, id: int, moderated: Collection[int]) -> dict[str, Any]:
-    """Return the things of the action `id` as JSON members: `counts` by state, and `targets`, the first MOST_CHANGES
-    things of the plan, with what changed of each. The caller has checked that the viewer, who moderates the microcosms
-    `moderated` (0: outside of all), may see the action; a thing that is in none of them now has no text.
+    """Return the things of the action `id` as JSON members: `counts`, numbers of things by state, and `targets`, the
+    first MOST_CHANGES things of the plan, each with its state and, if it was refused or could not be undone, why. The
+    caller has checked that the viewer, who moderates the microcosms `moderated` (0: outside of all), may see the
+    action; a thing that is in none of them now has no text.
     """
     counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
     named = {"site_id": site_id, "id": id, "limit": MOST_CHANGES}

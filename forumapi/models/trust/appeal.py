@@ -220,8 +220,8 @@ class Appeal:
     def waiting(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], after: int, limit: int
     ) -> list[Self]:
-        """Return up to `limit` + 1 open appeals that `me`, who moderates the microcosms `moderated`, may see, oldest
-        first, with ids above `after`. The extra one says that there are more.
+        """Return up to `limit` + 1 open appeals that the profile `me`, who moderates the microcosms `moderated` (0:
+        outside of all), may see, oldest first, with ids above `after`. The extra one says that there are more.
         """
         rows = tx.rows(
             WAITING, site_id=site_id, me=me, moderated=moderated, before=after, limit=limit + 1
@@ -280,8 +280,8 @@ class Appeal:
     def document(
         self, people: Mapping[int, bytes], *, is_own: bool, messages: Sequence[SentMessage] | None
     ) -> dict[str, Any]:
-        """Return the appeal as a dict for JSON; `people`: summaries by profile id. `is_own`: for the person who
-        appeals, without names of moderators; `messages` None: without messages.
+        """Return the appeal as a dict for JSON; `people`: summaries of profiles, as JSON, by profile id. `is_own`: for
+        the person who appeals, without the action's id and the names of moderators; `messages` None: without messages.
         """
         data: dict[str, Any] = {
             "id": self.id,

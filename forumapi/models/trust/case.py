@@ -139,8 +139,8 @@ class Case:
         """Lock the case `id` and return it; None if there is none, or the profile `me`, who moderates the microcosms
         `moderated` (0: outside of all), may not see it.
 
-        `shown`: types of things that may be shown. To keep the order of locks, lock items and comments before their
-        cases.
+        `shown`: types of things that the caller's token may read. To keep the order of locks, lock items and comments
+        before their cases.
         """
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated, shown=shown)
         return cls(*row) if row else None

@@ -206,7 +206,7 @@ class ShownCase(NamedTuple):
         return (others | {self.author_id}) - {0}
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
-        """Return the case as a dict for JSON; `people`: summaries by profile id."""
+        """Return the case as a dict for JSON; `people`: summaries of profiles, as JSON, by profile id."""
         data: dict[str, Any] = {
             "id": self.id,
             "itemType": itemtypes.name_of(self.item_type),
@@ -250,8 +250,8 @@ class ShownCase(NamedTuple):
 
 
 def person(people: Mapping[int, bytes], id: int | None) -> Any:
-    """Return the summary of the profile `id` as a JSON value; None if it is not in `people`, the summaries by profile
-    id.
+    """Return the summary of the profile `id` as a JSON value; None if it is not in `people`, the summaries as JSON by
+    profile id.
     """
     found = people.get(id or 0)
     return json_fragments.raw(found) if found else None
@@ -271,7 +271,7 @@ def queue(
     `filters` let through, after the cursor `after` (None: from the beginning). Open cases are ordered by priority, then
     oldest first; decided ones newest first. The extra one says that there are more.
 
-    `shown`: types of things that may be shown.
+    `shown`: types of things that the caller's token may read.
     """
     at = after or (NEWEST if filters.is_decided else FIRST)
     rows = tx.rows(
@@ -304,7 +304,7 @@ def find(
     shown: Collection[int],
 ) -> ShownCase | None:
     """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`, may
-    not see it. `shown`: types of things that may be shown.
+    not see it. `shown`: types of things that the caller's token may read.
     """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None
@@ -329,8 +329,9 @@ class CaseParts(NamedTuple):
     def documents(
         self, people: Mapping[int, bytes], checks: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Return the members of the case for its parts as JSON values: reports, verdicts of checks, notes and ids of
-        actions. `people`: summaries by profile id; `checks`: the verdicts, as dicts for JSON.
+        """Return the members of the case for its parts as JSON values: reports, comments of a huddle that reporters
+        show, verdicts of checks, notes and ids of actions. `people`: summaries of profiles, as JSON, by profile id;
+        `checks`: the verdicts, as dicts for JSON.
         """
         return {
             "reported": [

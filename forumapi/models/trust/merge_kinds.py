@@ -278,7 +278,9 @@ class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATIO
 
 
 class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,))):
-    """Kind that makes a new conversation of comments of an item, in the microcosm of its options, with their title."""
+    """Kind that makes a new conversation of some comments of an item. The action's options have the microcosm that the
+    conversation is made in, and its title.
+    """
 
     moves_comments = True
 
@@ -368,9 +370,10 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
         action_id: int,
         conflicts: dict[ActionTarget, str],
     ) -> None:
-        """Move the comments `going` back from `made`, the conversation of the split, to `source`, where they came from.
-        `made` is deleted and leads to `source`, unless something keeps it: then it keeps the comment that opens it,
-        which gets an entry in `conflicts`, if no other comment of the split stays there.
+        """Move the comments `going` back from `made`, the conversation of the split `action_id`, to `source`, where
+        they came from. `made` is then deleted and leads to `source`, unless it has other comments, other comments of
+        the split do not go back, or a later action has changed it. In these cases it stays; if no comment of the split
+        stays there, the first of `going` does, with an entry in `conflicts`.
         """
         site_id, item_id = author.site_id, made.item.id
         ids = [one.target.ref.id for one in going]

@@ -157,8 +157,8 @@ FORGET_GUESTS = Query(
 
 
 class Guest(NamedTuple):
-    """Reporter without a profile, who has confirmed the address `email`. `key`: same_person_key of the address, by
-    which reports of one person are found.
+    """Reporter without a profile, who has confirmed the address `email`. `key`: email.same_person_key of the address,
+    by which reports of one person are found.
     """
 
     email: str

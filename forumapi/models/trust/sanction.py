@@ -72,7 +72,7 @@ BANNED = Query(
 @dataclasses.dataclass
 class Sanction:
     """Sanction of a profile in a microcosm, one object for each kind: a ban or, if not `is_ban`, a silence. The profile
-    is locked. `state`: NONE if the sanction is not stored, else the time of its end, "" for never.
+    is locked. `state`: NONE if the sanction is not stored, else the time of its end as ISO 8601, "" for never.
 
     `is_over`: its end has passed.
     """

@@ -34,8 +34,8 @@ TAKE = Query(
 
 
 class GuestRequest(NamedTuple):
-    """Report by a guest that waits for the confirmation of the address `email`. `key`: same_person_key of the address;
-    `text` and `name` are cleaned; `item_type` and `item_id`: the thing reported.
+    """Report by a guest that waits for the confirmation of the address `email`. `key`: email.same_person_key of the
+    address; `text` and `name` are cleaned; `item_type` and `item_id`: the thing reported.
     """
 
     key: str
