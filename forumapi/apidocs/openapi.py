@@ -250,7 +250,7 @@ def document(root: Routes, site: Routes) -> Schema:
 
 
 def host_document(routes: Routes) -> Schema:
-    """Return the document of a host with this routing table."""
+    """Return the OpenAPI document of one host alone, from the host's routing table `routes`."""
     return _document(routes, [{"url": "/", "description": "This host"}])
 
 
@@ -780,8 +780,8 @@ def _responses(schemas: _Schemas) -> Schema:
 
 
 def _texts(text: str | None) -> tuple[str, str]:
-    """Split a docstring, without citations, into its first paragraph in one line without full stop, and the rest; both
-    are "" for None.
+    """Split a docstring, without citations of the wire contract such as (content 1.2), into its first paragraph in one
+    line without full stop, and the rest; both are "" for None.
     """
     first, _, rest = _SECTION.sub("", cleandoc(text or "")).partition("\n\n")
     return " ".join(first.split()).removesuffix("."), rest.strip()
@@ -837,11 +837,12 @@ class _Schemas:
         return found
 
     def envelope(self, name: str, status: int, data: Schema, error: Schema) -> Schema:
-        """Return a reference to the envelope around `data`, a component, which is added: one for all operations that
-        answer with the same. `data`, `error`: schemas of these keys; `error` is _NULL for a success.
+        """Add a component for the envelope of an answer with the HTTP status `status`, and return a reference to it;
+        operations whose answers are alike share one. `data`, `error`: schemas of these keys of the envelope; `error` is
+        _NULL for a success.
 
-        The component is named after the components in `data`, or `name` (of the operation, or `Error`) where that has
-        none.
+        The envelope is named after the components in `data`, or after `name` (of the operation, or `Error`) where
+        `data` has none.
         """
         moved = status in (302, 303, 307) or (status == 301 and error == _NULL)
         if error == _NULL and (moved or data == _NULL):
@@ -976,7 +977,9 @@ def _spoken(schema: Schema) -> str:
 
 
 def _with_keys(name: str, keys: Iterable[str]) -> str:
-    """Return the name of the component that is like the component `name`, but with required keys."""
+    """Return the name of the component that is like the component `name`, but in which `keys` are required, such as
+    `CodeBodyWithCode`.
+    """
     words = (part[0].upper() + part[1:] for key in keys for part in key.split("."))
     return f"{name}With{'And'.join(words)}"
 
@@ -1056,8 +1059,9 @@ def _names(components: Iterable[str], suffix: str, taken: Iterable[str] = ()) ->
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """Copy a schema, with references and titles changed to new names, and citations removed from descriptions. `names`:
-    new name by present name, for all components to which the schema refers.
+    """Copy a schema, with references and titles changed to new names, and citations of the wire contract, such as
+    (content 1.2), removed from descriptions. `names`: new name by present name, for all components to which the schema
+    refers.
     """
     if isinstance(schema, list):
         return [_renamed(inner, names) for inner in schema]

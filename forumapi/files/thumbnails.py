@@ -93,8 +93,8 @@ class Thumbnails:
                 logger.warning("a thumbnail of %s was not made: %s", wanted.hash, reason)
 
     def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
-        """Return the thumbnail of a stored image within `box`, made now if there is none yet; it may be the image
-        itself.
+        """Return hash (name in the store) and size of the thumbnail of a stored image within `box`, made now if there
+        is none yet; the thumbnail may be the image itself.
 
         `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError if
         the store lacks the image, StorageError, Unavailable.

@@ -45,7 +45,7 @@ class BarChart(NamedTuple):
 
     @property
     def highest(self) -> int:
-        """Return the index of the first of the highest bars."""
+        """Return the index in `bars` of the highest bar, the first one of equals."""
         return max(range(len(self.bars)), key=lambda index: self.bars[index].total)
 
 

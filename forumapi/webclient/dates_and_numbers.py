@@ -44,7 +44,9 @@ class PageTime(datetime):
     good_for_s: float
 
     def said(self, then: datetime) -> None:
-        """Lower `good_for_s` for a page that says how long ago `then` was."""
+        """Tell that the page says how long ago `then` was: lower `good_for_s` to the time until that text becomes
+        wrong, if that is sooner.
+        """
         seconds = self.timestamp() - then.timestamp()
         if seconds < 3600:
             left = 60 - seconds % 60

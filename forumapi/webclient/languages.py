@@ -65,15 +65,15 @@ class _Pseudo(NullTranslations):
 
 @lru_cache
 def language(code: str) -> Language:
-    """Return the language with the code `code`, one of NAMES; read once a process."""
+    """Return the language with the code `code`, one of NAMES, the website's languages; read once a process."""
     if code == PSEUDO:
         return Language(code, "rtl", _Pseudo(), Locale.parse(_LOCALES["en"]))
     return Language(code, "ltr", _catalog(code), Locale.parse(_LOCALES.get(code, code)))
 
 
 def choose(header: str) -> str:
-    """Return the code of the language that an `Accept-Language` header prefers among NAMES; "en" if it names none of
-    them or is empty.
+    """Return the code of the language that an `Accept-Language` header prefers among the website's (NAMES); "en" if the
+    header names none of them or is empty.
     """
     if not header:
         return NAMES[0]

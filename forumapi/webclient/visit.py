@@ -312,11 +312,9 @@ class Visit:
             self.is_malformed = True
 
     def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
-        """Return the contents of the form for a comment on an item or profile, as `text_form.comment_form` does. Raises
-        Failure.
-
-        `kind`: type of the item or profile, such as `conversation`. `has_draft` False: the API has said that there is
-        no draft.
+        """Return the contents of the form for a comment on the item or profile with the id `item`, as
+        `text_form.comment_form` does. Raises Failure. `kind`: type of the item or profile, such as `conversation`.
+        `has_draft` False: the API has said that there is no draft.
         """
         return comment_form(self, kind, item, has_draft=has_draft)
 

@@ -49,7 +49,7 @@ class _WaitingTurns:
         self.virtual = 0.0
 
     def take(self) -> Turn:
-        """Choose the next turn, start it and return it."""
+        """Choose the next turn, start it and return it. The caller holds the queue's lock."""
         turn = min(self.waiting, key=self._start)  # the first of equals
         self.waiting.remove(turn)
         self.begin(turn)

@@ -46,7 +46,8 @@ class Storage(Protocol):
 
     def put(self, name: str, path: Path, media_type: str) -> None:
         """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays. The
-        file may be gone afterwards. `media_type`: told to stores that keep it beside the object.
+        file may be gone afterwards. `media_type`: the file's, which some stores keep beside the object and others
+        ignore.
         """
 
     def size(self, name: str) -> int | None:

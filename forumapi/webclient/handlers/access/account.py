@@ -125,8 +125,8 @@ class AddressView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Send a code to the new address, and ask for it; with `step` = "code" change the address by that code. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Send a code to the new address, and show the form that asks for the code; with `step` = "code" change the
+        address by that code. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
@@ -242,8 +242,8 @@ class PasskeysView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store a passkey that the browser has made; with `do` = "rename" or "remove" act on the one in `id`. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Store a passkey that the browser has made; with `do` = "rename" or "remove" rename or delete the passkey with
+        the id in the field `id`. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")
@@ -303,8 +303,8 @@ class GrantsView(View):
 
 
 class OptionsView(View):
-    """Options of a member's profile on this site: the main switch for mail about updates, and the one by which search
-    finds the profile.
+    """Options of a member's profile on this site: the main switch for mail about updates, and the switch by which
+    searches find the profile or not.
     """
 
     def get(self, visit: Visit) -> Answer:

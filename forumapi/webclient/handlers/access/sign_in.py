@@ -27,8 +27,9 @@ class SignInView(View):
     """Sign-in by a code sent to an e-mail address, by a provider or by a passkey; then the second factor of those who
     have one.
 
-    `next`: page to go on to. `pending`: fields of a form that was sent without a session or with one too old; they are
-    carried through the steps, and stand at the end in a form that the visitor sends again.
+    `next`, a field or query parameter: page to go on to. `pending`, hidden fields: those of a form that was sent
+    without a session or with one too old; they are carried through the steps, and stand at the end in a form that the
+    visitor sends again.
     """
 
     def get(self, visit: Visit) -> Answer:

@@ -74,7 +74,9 @@ class InContextView(View):
 
 
 def in_context(location: str) -> str:
-    """Return the website's address for the API's `Location` of a comment in context: page and anchor."""
+    """Return the website's address, page and anchor, for `location`, the header by which the API redirects to a comment
+    among the others on its item or profile.
+    """
     comment = location.partition("comment_id=")[2].partition("&")[0]
     address = page_address(location)
     return f"{address}#comment{comment}" if comment.isascii() and comment.isdigit() else address
@@ -130,8 +132,9 @@ class EditCommentView(View):
         return self._show(visit, found, Writing(text=found.data["markdown"], etag=found.etag))
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Store text and files, and lead to the comment; with `do` = "preview" show it in the form. If the text was
-        changed since the form was shown, show both texts. Raises SignInFirst for guests.
+        """Store text and files, and lead to the comment; with `do` = "preview" show the form again with the text
+        rendered. If somebody changed the comment since the form was shown, show the form again, with the comment's
+        present text beside the sent one. Raises SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit)

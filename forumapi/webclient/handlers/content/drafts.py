@@ -56,8 +56,8 @@ class SaveDraftView(View):
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form; a script
-        gets JSON with the draft's `version` or the `problem`. If the stored draft is not the version that the form
-        shows, both texts are shown.
+        gets JSON with the draft's `version` or the `problem`. If the stored draft is another version than the one that
+        the form shows, the form stands again, with the stored text beside the sent one.
 
         `place`, `id`: type and id of the thing that the draft comments on, or of the microcosm in which it begins an
         item. Raises SignInFirst for guests.

@@ -104,8 +104,8 @@ class AttendeesFileView(View):
     """Spreadsheet of the profiles that answered yes to an event."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the profiles that answered yes to the event as a CSV file. Raises Failure for those whom the API refuses
-        it.
+        """Send the profiles that answered yes to the event as a CSV file. Raises Failure for visitors to whom the API
+        refuses the list.
         """
         reply = visit.api.document(f"/events/{item}/attendeescsv")
         name = f'attachment; filename="attendees-{item}.csv"'
@@ -133,7 +133,9 @@ class CreateEventView(CreateItemView):
     template = "event_form.html"
 
     def begun(self, visit: Visit) -> Writing:
-        """Return an empty form's proposal: 19:00 UTC a week from today, for two hours."""
+        """Return a Writing whose `fields` hold what an empty form proposes: 19:00 UTC a week from today, for two hours;
+        nothing else of the Writing is used.
+        """
         day = (visit.now + timedelta(days=7)).strftime("%Y-%m-%d")
         fields = {"day": [day], "time": ["19:00"], "tz": ["UTC"], "hours": ["2"]}
         return Writing(fields=fields)

@@ -73,8 +73,8 @@ class NewestHuddleCommentView(View):
     """
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Redirect to the page that shows the comment. `item`: id of the huddle. Raises Refused with 404 for members
-        who take no part.
+        """Redirect to the page that shows the first unread comment, or the newest one if all are read, of the huddle
+        with the id `item`. Raises Refused with 404 for members who take no part.
         """
         found = for_participants(visit, f"/huddles/{item}/newcomment")
         return visit.redirect(in_context(found.location), status=302)

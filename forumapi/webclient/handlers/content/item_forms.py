@@ -58,7 +58,8 @@ class CreateItemView(View):
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
-        (further lines) show the form. Raises SignInFirst for guests.
+        (further lines, such as choices of a poll) show the form. `microcosm`: id of the microcosm, 0 if the form's
+        field `microcosmId` chooses it. Raises SignInFirst for guests.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """

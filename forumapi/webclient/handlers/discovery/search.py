@@ -105,8 +105,8 @@ def _pairs(visit: Visit) -> list[tuple[str, str]]:
 
 
 def _asked(visit: Visit) -> dict[str, Any]:
-    """Return the page's query parameters that the API's search knows: for those in REPEATED a list, for others the
-    first value; {} if none of them but sort and paging is given.
+    """Return the page's query parameters that the API's search knows: a list of all values for those that may come
+    several times (REPEATED), the first value for others; {} if none of them but sort and paging is given.
     """
     asked: dict[str, Any] = {}
     for key, value in _pairs(visit):

@@ -58,8 +58,8 @@ class ModerateView(View):
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Take the action in the field `do` on the thing, and lead back: "move" an item into the microcosm `place`, or
-        a key of DEEDS, such as "hide". `kinds`, `item`: as in `get`. Raises SignInFirst for guests.
+        """Take the action in the field `do` on the thing: "move" an item into the microcosm `place`, or a key of DEEDS,
+        such as "hide". Then redirect as `_led_back` does. `kinds`, `item`: as in `get`. Raises SignInFirst for guests.
         """
         visit.member()
         do = visit.field("do")
@@ -109,8 +109,8 @@ class ModerateCommentView(View):
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`, and
-        lead back. Raises SignInFirst for guests.
+        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`, then
+        redirect as `_led_back` does. Raises SignInFirst for guests.
         """
         visit.member()
         path = f"/comments/{comment}"

@@ -90,6 +90,8 @@ class NameView(View):
 
 
 def unread_huddles(me: dict[str, Any]) -> int:
-    """Return the number of the member's unread huddles, from `me`, the own profile; 0 if that lacks the number."""
+    """Return the number of the member's unread huddles, from `me`, the member's profile as `/whoami` shows it; 0 if the
+    profile lacks the number.
+    """
     stats = me["meta"].get("stats") or ()
     return next((int(one["value"]) for one in stats if one["metric"] == "unreadHuddles"), 0)

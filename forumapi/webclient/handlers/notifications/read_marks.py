@@ -27,8 +27,8 @@ class ReadAllView(View):
     """Setting of the member's read marks on the whole site, or on all huddles."""
 
     def post(self, visit: Visit) -> Answer:
-        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and lead back.
-        Raises SignInFirst for guests.
+        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and redirect to the
+        page that the form was sent from. Raises SignInFirst for guests.
         """
         visit.member()
         kind = "huddle" if visit.field("what") == "huddles" else "site"

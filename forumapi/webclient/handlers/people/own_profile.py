@@ -30,7 +30,7 @@ class OwnProfileView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal shows
-        the form; what came before it is stored. Raises SignInFirst for guests.
+        the form; what was stored before the refusal stays stored. Raises SignInFirst for guests.
         """
         me = visit.member()
         try:

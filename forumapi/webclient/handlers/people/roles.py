@@ -176,9 +176,9 @@ class RoleMembersView(View):
     """Naming of people in a role and their removal, by forms on the role's page."""
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Name the profile `profile` (id) or `name` in the role; with `do` = "take off" remove `profile`. If no profile
-        is called exactly so, show the role's page with similar names. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes.
+        """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
+        `role`; with `do` = "take off" undo the naming of `profile`. If no profile is called exactly so, show the role's
+        page with similar names. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -207,8 +207,9 @@ class CriteriaView(View):
     """
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the form, for the criterion with the id `criterion` or without one for a new one. Raises SignInFirst for
-        guests and for a sign-in older than 30 minutes.
+        """Show the form, filled with the criterion whose id is the query parameter `criterion`, or empty without that.
+        `microcosm`, `role`: ids of the role's microcosm and of the role. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
         """
         visit.fresh_member()
         typed = {"column": "commentCount", "predicate": "ge", "group": "1"}

@@ -65,7 +65,7 @@ class SiteFeedView(FeedView):
     """Feed of a site: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, form: str) -> Answer:
-        """Send the site's feed of ENTRIES items, in the format `form`, as a guest may read it."""
+        """Send the site's feed of at most ENTRIES items, in the format `form`, as a guest may read it."""
         visit.be_guest()
         found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)
         entries = [_found(visit, one) for one in found["results"]["items"]]
@@ -124,7 +124,7 @@ class ProfileFeedView(FeedView):
     """Feed of a person: items and comments that the person wrote and guests may read."""
 
     def get(self, visit: Visit, profile: int, form: str) -> Answer:
-        """Send the profile's feed of ENTRIES items and comments, newest first, in the format `form`."""
+        """Send the profile's feed of at most ENTRIES items and comments, newest first, in the format `form`."""
         visit.be_guest()
         person = visit.api.get(f"/profiles/{profile}")
         found = visit.api.get(

@@ -40,9 +40,9 @@ class ImportView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Do what the button `do` names: "upload" a dump, "delete" the upload, or begin a task of the API (a key of
-        _TASKS); then lead to the page. Raises Refused for all but the site's owner, SignInFirst if the API wants a
-        newer sign-in.
+        """Do what the button `do` names: "upload" a dump, "delete" the upload, or begin a task of the API: "run",
+        "verify", "undo" or another key of _TASKS; then lead to the page. Raises Refused for all but the site's owner,
+        SignInFirst if the API wants a newer sign-in.
         """
         owner(visit)
         wanted = visit.field("do")

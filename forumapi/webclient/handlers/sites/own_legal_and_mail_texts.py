@@ -53,7 +53,7 @@ class OwnLegalTextView(SettingsView):
     resets = True
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the fields of the form, in their order."""
+        """Return the form's fields in their order: `html` and `link`."""
         return [
             FormField(
                 "html",
@@ -92,7 +92,7 @@ class MailTextView(SettingsView):
     resets = True
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the fields of the form, in their order."""
+        """Return the form's fields in their order: `subject`, `text` and `html`."""
         hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
         return [
             FormField("subject", marked("Subject"), limit=200),

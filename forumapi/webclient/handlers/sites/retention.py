@@ -37,7 +37,9 @@ class RetentionView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Show what the sent periods would remove; with `do` = "store" set them, and lead to the form."""
+        """Show what the sent periods would remove; with `do` = "store" set them, and lead to the form. Raises Refused
+        for all but the site's owner.
+        """
         owner(visit)
         typed = {kind: visit.field(kind).strip() for kind, _ in _KINDS}
         # What is no number goes as it is: the API says what is wrong with it.

@@ -11,8 +11,9 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 class FormField(NamedTuple):
-    """Field of a form: name, label, and kind (text, area, check, lines or secret). `hint`: sentence below the field, ""
-    for none; `limit`: most characters, 0 for no limit. Label and hint are English; the template translates them.
+    """Field of a form: name, label, and kind: text (one line), area (several lines), lines (several lines of code),
+    check (a box) or secret (typed unseen). `hint`: sentence below the field, "" for none; `limit`: most characters of a
+    text, 0 for no limit. Label and hint are English; the template translates them.
     """
 
     name: str
@@ -111,7 +112,7 @@ class SettingsView(View):
 
 class RowsView(View):
     """Base class of forms for the list at `path` of the API, which is replaced as a whole; each entry is a row of the
-    fields `names`, (name, English label) each. `most`: entries that the list can have.
+    fields `names`, (name, English label) each. `most`: entries that the list can have. `title`: the page's, in English.
     """
 
     title: ClassVar[str] = ""

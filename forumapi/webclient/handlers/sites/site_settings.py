@@ -19,7 +19,7 @@ class SiteView(SettingsView):
     title = marked("Title, description, look")
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the fields of the form, in their order."""
+        """Return the form's fields in their order: title, description, colour, logo, domain and two boxes."""
         return [
             FormField("title", marked("Title"), limit=50),
             FormField("description", marked("Description"), "area"),

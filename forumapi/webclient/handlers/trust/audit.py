@@ -21,8 +21,8 @@ class AuditView(View):
     """Page of the site's audit: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List entries of the audit, newest first, filtered by the query parameters FILTERS. Raises Refused for all but
-        the site's owner.
+        """List entries of the audit, newest first, filtered by the query parameters `actor`, `subject`, `itemType`,
+        `itemId`, `since` and `until`. Raises Refused for all but the site's owner.
         """
         owner(visit)
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}

@@ -30,7 +30,9 @@ class CasesView(View):
     """Queue of the cases that the member may decide."""
 
     def get(self, visit: Visit) -> Answer:
-        """List cases, most urgent first, filtered by the query parameters FILTERS. Raises SignInFirst for guests."""
+        """List cases, most urgent first, filtered by the query parameters FILTERS, such as `state` and `priority`.
+        Raises SignInFirst for guests.
+        """
         visit.member()
         chosen = {name: visit.query.get(name, "") for name in FILTERS}
         found = keyset_lists.read(visit, "/cases", "cases", "after", **chosen)

@@ -190,8 +190,8 @@ class RuleView(View):
 
 def _terms(found: dict[str, Any]) -> dict[str, Any]:
     """Return the body that the API takes for a dry run of the rule `found`, which is as the API shows it: its terms
-    (event, criteria, action, texts and all else that is typed into the form) and its mode; a mode that is none of MODES
-    becomes SHADOW.
+    (event, criteria, action, texts and all else that is typed into the form) and its mode; a mode other than "shadow"
+    and "active" becomes "shadow".
     """
     names = (*_NEW, "toMicrocosmId", "restrictDays", "hasLink", "minReports")
     terms = {name: found[name] for name in names if name in found}

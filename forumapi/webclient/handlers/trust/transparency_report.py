@@ -15,8 +15,8 @@ class TransparencyView(View):
     """Transparency report of the site for a period; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the report from the day `since` to the day `until`, both included; by default the last 365 days. Raises
-        Refused for all but the site's owner.
+        """Show the report from the day `since` to the day `until` in the query, both included; by default the last 365
+        days. Raises Refused for all but the site's owner.
         """
         owner(visit)
         since, until = _period(visit)
