@@ -294,9 +294,9 @@ class ContentCheck(NamedTuple):
 
 
 def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dict[str, Any]]:
-    """Return the last ten finished checks of a thing, newest first, as dicts for JSON: `checked` (the time when the
-    thing was queued), `state`, and `verdicts`, for each check a dict with `check`, `verdict`, `reason` and
-    `milliseconds`. For a moderator who sees its case.
+    """Return the last ten finished checks of a comment or item (`item_type`, `item_id`), newest first, as dicts for
+    JSON: `checked` (the time when the thing was queued), `state`, and `verdicts`, for each check a dict with `check`,
+    `verdict`, `reason` and `milliseconds`. For a moderator who sees the thing's case.
     """
 
     rows = tx.rows(VERDICTS, site_id=site_id, item_type=item_type, item_id=item_id)

@@ -19,7 +19,8 @@ _SURE: Final = 50.0
 
 class StopForumSpamCheck(TextCheck):
     """Check that asks Stop Forum Spam about the author's e-mail address and client address, and holds the text if the
-    service is sure enough of one of them. `url`: "" for the public service.
+    service is sure by _SURE per cent or more that one of them belongs to a spammer. `url`: of the service, "" for the
+    public one.
     """
 
     name: ClassVar[str] = "stopForumSpam"

@@ -323,11 +323,11 @@ def set_sign_in(
     is_enabled: bool,
     operator: str = "",
 ) -> bool:
-    """Store the settings of the sign-in method `name` for the site with the subdomain `key`, or for all sites if that
-    is None; return True if every required setting has a value.
+    """Turn the sign-in method `name` on or off (`is_enabled`) for the site with the subdomain `key`, or for all sites
+    if that is None, and store its settings; return True if every required setting has a value.
 
-    Settings that are not given stay. URLs are separated by commas. `operator`: who runs the command, for the audit.
-    Raises Invalid, NotFound.
+    `settings`: values by name, URLs separated by commas; settings that are not given stay. `operator`: who runs the
+    command, for the audit. Raises Invalid, NotFound.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id

@@ -65,7 +65,8 @@ class Manifest:
     """Contents of a backup's `manifest.json`. `format`: version of the manifest; `release`: of the platform; `server`:
     version of PostgreSQL; `finished`: ISO 8601 in UTC.
 
-    `tables`: (number of rows, hash) by table; `files`, `files_bytes`: number of objects, and their bytes in all.
+    `dump_bytes`, `dump_sha256`: of the database's dump; `tables`: (number of rows, hash) by table; `files`,
+    `files_bytes`: number of objects, and their bytes in all.
     """
 
     format: int
@@ -159,7 +160,7 @@ def create(
 
 def note(path: Path, manifest: Manifest) -> None:
     """Write the status file at `path`, by which `doctor` and the metrics know the time and size of the last successful
-    backup.
+    backup, which has this `manifest`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {"finished": manifest.finished, "kind": "dump", "bytes": manifest.bytes}

@@ -119,7 +119,7 @@ class StaticArchive:
         self._pages = 0
 
     def write(self) -> ArchiveWritten:
-        """Write all pages and files. Raises OSError, StorageError, psycopg.Error."""
+        """Write all pages and files, and return their numbers. Raises OSError, StorageError, psycopg.Error."""
         try:
             for row in self._all_items():
                 self._items[row[0]] = row[1]
@@ -357,8 +357,9 @@ class StaticArchive:
         return _ATTRIBUTE.sub(attribute, _IMAGE.sub(image, html))
 
     def _local(self, url: str, up: str) -> str | None:
-        """Return the address to write for a link: relative for what the archive holds, the target for a short link,
-        itself for other hosts, None for what the archive lacks. `up`: path from the page to the archive's root.
+        """Return the address to write in place of the link `url`: relative for what the archive holds, the target for a
+        short link, `url` itself for other hosts, None for what the archive lacks. `up`: path from the page to the
+        archive's root.
         """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts

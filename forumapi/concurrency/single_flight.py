@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 class Waiter(Protocol):
-    """Interface of a database reader that a request brings, and whose connection it gives back while it waits.
-    `may_wait` False: the connection can't be given back, as in a transaction.
+    """Interface of a request's database reader, whose connection can be given back while the request waits. `may_wait`
+    False: the connection can't be given back, as in a transaction.
     """
 
     # False in a transaction, whose connection can't be given back.

@@ -119,8 +119,8 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = 262_144,
     ) -> Fetched:
-        """Send GET or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
-        `headers`: of the request, beside this client's own or in their place.
+        """Send GET to `url` or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
+        `headers`: of the request, beside this client's own or in their place; None for none.
 
         Raises OutboundError, and TooLongError if the answer has more than `max_bytes`.
         """
@@ -203,7 +203,7 @@ class Outbound:
 
     def _resolve(self, host: str, port: int) -> Address:
         """Resolve `host` to one address, IPv4 before IPv6. Raises OutboundError for an unknown name, or if any of its
-        addresses is not allowed.
+        addresses is not allowed. `port`: of the connection; it does not matter to the result.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -293,8 +293,8 @@ def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Cut the connection off if the with statement still runs at the deadline; a socket's own timeout does not stop a
-    server that sends a byte now and then.
+    """Cut the connection off if the with statement still runs at the deadline (monotonic time), so that its calls fail;
+    a socket's own timeout does not stop a server that sends a byte now and then.
     """
 
     def cut() -> None:

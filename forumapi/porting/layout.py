@@ -162,8 +162,8 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
-    """Condition of membership in a role: `key` names a value of the person, which is compared with `value`. Conditions
-    with the same `orGroup` are joined by AND, the groups by OR.
+    """Condition of membership in a role: `key` names a value of the person, which is compared with `value` as
+    `predicate` says. Conditions with the same `orGroup` are joined by AND, the groups by OR.
     """
 
     or_group: int = 0
@@ -335,7 +335,9 @@ class PortedVersion(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedComment(PortedDocument, frozen=True, kw_only=True):
-    """Post; becomes a comment. Posts on the same thing come in reading order."""
+    """Post on a conversation, event, poll or profile; becomes a comment. Posts on the same thing are yielded in reading
+    order.
+    """
 
     id: OldId
     on_type: Literal["conversation", "event", "poll", "profile"] = "conversation"
@@ -455,7 +457,7 @@ class PortedWarning(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedReport(PortedDocument, frozen=True, kw_only=True):
-    """Report of a post by somebody who read it. The loader leaves reports out."""
+    """Report of a post, private message or person by somebody. The loader leaves reports out."""
 
     id: OldId
     on_type: Literal["comment", "message", "profile"] = "comment"

@@ -63,8 +63,9 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def _pairs(text: str, name: str, rewrite_pair: _Rewrite) -> str:
-    """Replace each `[name=argument]content[/name]`, up to the first end tag, by `rewrite_pair(argument, content)`; a
-    start tag within `content` stays as it is. `argument`: without quotes around it; "" if the tag has none.
+    """Return `text` with each `[name=argument]content[/name]`, up to the first end tag, replaced by
+    `rewrite_pair(argument, content)`; a start tag within `content` stays as it is. `argument`: without quotes around
+    it; "" if the tag has none.
     """
     written: list[str] = []
     done = 0
@@ -153,7 +154,9 @@ def _unmask(text: str, code: list[str]) -> str:
 
 
 def _end_of_fence(text: str, opening: re.Match[str]) -> int:
-    """Return the position after a fence's closing line; without one, the end of the text."""
+    """Return the position in `text` after the line that closes the fence which the match `opening` opens; without such
+    a line, the end of the text.
+    """
     fence = opening["fence"]
     for match in _FENCE_END.finditer(text, opening.end()):
         if match[1].startswith(fence):

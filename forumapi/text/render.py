@@ -83,7 +83,9 @@ class RenderDraft:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Rendered comment: HTML to be stored and served, with the profiles and URLs in it."""
+    """Rendered comment: HTML to be stored and served. `mentioned`: ids of the profiles to notify, and `urls`: URLs that
+    were replaced by short links, both without repetition and in the text's order.
+    """
 
     html: str
     mentioned: tuple[int, ...]
@@ -145,8 +147,8 @@ def finish(
 
 
 def _readable(text: str) -> str:
-    """Remove the characters that the filter of step 1 removes (`block_characters`), and carriage returns, since
-    entities can bring them back.
+    """Return `text` without the characters that the filter of step 1 removes (`block_characters`) and without carriage
+    returns, since entities can bring both back.
     """
     return block_characters(text).replace("\r", "")
 
@@ -352,7 +354,7 @@ def _written(attributes: Mapping[str, str]) -> str:
 
 
 def _hyphenated(text: str) -> str:
-    """Insert a soft hyphen after every 40 characters of each longer word in `text`, so that lines can be broken there
+    """Return `text` with a soft hyphen after every 40 characters of each longer word, so that lines can be broken there
     (content 11.5).
     """
     return _LONG_RUN.sub(lambda run: run[0] + _SOFT_HYPHEN, text)
@@ -364,8 +366,8 @@ def _start_of_link(href: str, external: bool, more: str) -> str:
 
 
 def _mention(part: _Mention, mentions: Mapping[str, int], mentioned: dict[int, None]) -> str:
-    """Render a possible mention as HTML: a link to the profile of its longest candidate in `mentions` (profile's id by
-    name); without any, text. The id is added to the keys of `mentioned`, whose values mean nothing.
+    """Return a possible mention, `part`, as HTML: a link to the profile of its longest candidate in `mentions`
+    (profile's id by name); without any, text. The id is added to the keys of `mentioned`, whose values mean nothing.
     """
     for end, key in part.candidates:
         profile = mentions.get(key)
@@ -382,7 +384,7 @@ _SHORT_LINK = re.compile(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 
 
 def _with_embeds(html: str, used: Mapping[str, str]) -> str:
-    """Insert the players and maps of known providers into sanitised HTML, each below its link, MAX_EMBEDS at most.
+    """Return sanitised HTML with the players and maps of known providers, each below its link, MAX_EMBEDS at most.
     `used`: addresses of the short links in `html`, by the URL that each leads to.
     """
     frames: dict[str, str] = {}

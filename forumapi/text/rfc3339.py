@@ -13,8 +13,8 @@ _TIME: Final = re.compile(
 
 
 def _digits(text: str) -> tuple[str, str]:
-    """Split a time into date and time of day, cut to six decimals, and its offset, "" if there is none. Raises
-    ValueError for a text that is not written like a time; a date that does not exist passes.
+    """Return of a time its date and time of day as one text, with six decimals at most, and its offset, "" if there is
+    none. Raises ValueError for a text that is not written like a time; a date that does not exist passes.
     """
     match = _TIME.fullmatch(text)
     if match is None:

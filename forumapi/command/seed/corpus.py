@@ -62,7 +62,9 @@ class Thread(NamedTuple):
 
 
 class Corpus:
-    """Posts of all chats, numbered from 0, chat after chat; within a chat each post answers the previous one."""
+    """Posts of all chats, numbered from 0, chat after chat, and the chats (`threads`); within a chat each post answers
+    the previous one.
+    """
 
     def __init__(self, posts: list[str], threads: list[Thread]) -> None:
         self.posts = posts
@@ -75,9 +77,8 @@ class Corpus:
 
     @classmethod
     def read(cls, about: tuple[str, ...] = ()) -> Self:
-        """Read the data set's chats from its installed package: all (2 s), or those that hold one of the words `about`.
-
-        Raises SeedError if the package, the extra `demo`, is missing.
+        """Read the data set's chats from its installed package: all (2 s), or those that hold one of the words `about`
+        (in lower case; (): all). Raises SeedError if the package, the extra `demo`, is missing.
         """
         try:
             data = resources.files("chitchat_dataset").joinpath("dataset.json").read_bytes()

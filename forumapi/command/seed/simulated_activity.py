@@ -73,8 +73,8 @@ SIZES: Final[dict[SizeName, Size]] = {
 @dataclass(frozen=True, slots=True)
 class SitePlan:
     """Plan of one site: numbers of its people, microcosms, conversations, comments. `number`: tells its random
-    generator from those of other sites; `key`: subdomain; `top`: microcosms directly below the root; `bench`: the whole
-    data set's size, for the site of the benchmarks alone.
+    generator from those of other sites; `key`: subdomain; `top`: number of microcosms directly below the root; `bench`:
+    the whole data set's size for the site of the benchmarks, None for any other.
     """
 
     number: int
@@ -91,7 +91,9 @@ class SitePlan:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Microcosm of a shape: title and description without markup, position of its parent in the list (-1: root)."""
+    """Microcosm of a site to be seeded: title and description without markup, position of its parent in the list of all
+    (-1: root).
+    """
 
     title: str
     description: str
@@ -100,9 +102,9 @@ class Place:
 
 @dataclass(slots=True)
 class Conversation:
-    """Conversation of a shape. `age`: microseconds since its creation; `place`, `author`: positions of its microcosm
-    and author in the shape; `first`: position of its first comment in the arrays of `Shape`; `size`: number of its
-    comments; `text`: the corpus's post that it begins with, which the next posts follow.
+    """Conversation of a site to be seeded. `age`: microseconds since its creation; `place`, `author`: positions of its
+    microcosm and author in the Shape; `first`: position of its first comment in the arrays of the Shape; `size`: number
+    of its comments; `text`: the corpus's post that it begins with, which the next posts follow.
 
     `hidden`: LIVE, DELETED or MODERATED. `pool`: numbers of the profiles that alone write in it, () for everybody.
     """
@@ -123,7 +125,8 @@ class Conversation:
 
 @dataclass(slots=True)
 class Shape:
-    """Shape of one site. People, microcosms, conversations and comments are numbered from 0.
+    """Content of one site to be seeded, from which rows are written. People, microcosms, conversations and comments are
+    numbered from 0.
 
     Profiles are in the order of joining, conversations in that of creation. The arrays from `age` to `edits` have an
     entry for each comment: those of the first conversation, the second, …, then those on profiles. `order`: positions
@@ -244,8 +247,8 @@ def site(plan: SitePlan, corpus: Corpus) -> Shape:
 
 
 def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Fill the shape's conversations with comments, add biographies, and order all by time. `draw` yields without end
-    the numbers of profiles that write.
+    """Fill the shape's conversations with comments, posts of `corpus`, add biographies, and order all by time. `rng`:
+    for all that is drawn but authors; `draw` yields without end the numbers of profiles that write.
 
     Before the call, a profile's number is its rank by activity; after it, its place in the order of joining.
     """
@@ -265,8 +268,8 @@ def writers(active: int, rng: Random) -> Iterator[int]:
 
 
 class _Ranks:
-    """Ranks by activity, 0 for the busiest, of the profiles with a special part on one site. `active`: number of
-    profiles that ever write, those of the ranks below it.
+    """Ranks by activity, 0 for the busiest, of the profiles with a special part on the site with this plan. `active`:
+    number of profiles that ever write, those of the ranks below it.
     """
 
     def __init__(self, plan: SitePlan) -> None:
@@ -295,7 +298,9 @@ class _Ranks:
 
 
 def _places(plan: SitePlan) -> list[Place]:
-    """Return the site's microcosms, parents before children: the root, the top level, the levels below."""
+    """Return the microcosms of the site with this plan, parents before children: the root, the top level, the levels
+    below.
+    """
     places = [Place("Forums", plan.description, -1)]
     places += [
         Place(topic, f"Everything about {topic.lower()}.", 0)
@@ -379,7 +384,10 @@ def sizes(conversations: int, comments: int) -> list[int]:
 def _conversations(
     plan: SitePlan, places: list[Place], ranks: _Ranks, corpus: Corpus, rng: Random
 ) -> list[Conversation]:
-    """Return the site's conversations in the order of creation, without comments so far."""
+    """Return the conversations of the site with this `plan`, in the order of creation, without comments so far: those
+    of the benchmarks, if the plan has any, and others, whose microcosm in `places`, author (a rank by activity), first
+    post in `corpus` and state are drawn from `rng`.
+    """
     found: list[Conversation] = []
     bench = plan.bench
     if bench is not None:
@@ -446,8 +454,8 @@ def _bios(plan: SitePlan) -> int:
 
 
 def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
-    """Write the comments of all conversations into the shape's arrays. `draw` yields the numbers of profiles that
-    write.
+    """Write the comments of all conversations, posts of `corpus`, into the shape's arrays. `rng`: for all that is drawn
+    but authors; `draw` yields without end the numbers of profiles that write.
     """
     random = rng.random
     posts = len(corpus.posts)
@@ -499,8 +507,8 @@ def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 def _marked(
     conversation: Conversation, shape: Shape, rng: Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Choose the conversation's hidden comments (DELETED or MODERATED by position within the conversation), and those
-    by heavy authors (rank of the author by position).
+    """Draw the conversation's hidden comments, and those by authors in `shape.heavy`; return DELETED or MODERATED for
+    the former, and the author's rank for the latter, each by position within the conversation.
     """
     size = conversation.size
     bench = shape.plan.bench is not None
@@ -540,7 +548,9 @@ def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
 
 
 def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
-    """Write the comments of profiles on themselves into the arrays, behind those of all conversations."""
+    """Write the comments of some profiles on themselves, posts of `corpus`, into the shape's arrays, behind those of
+    all conversations.
+    """
     count = min(_bios(shape.plan), len(shape.names))
     shape.bios = sorted(rng.sample(range(len(shape.names)), count))
     for who in shape.bios:

@@ -647,8 +647,8 @@ class _Extra:
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Add read marks for profile `who` on some conversations without those in `wrote`, half of them read to the
-        end, half to a comment between, and on three microcosms.
+        """Add read marks for profile `who` on some conversations without those in `wrote` (numbers of conversations),
+        half of them read to the end, half to a comment between, and on three microcosms.
         """
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]

@@ -43,8 +43,8 @@ class Source(Protocol):
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        """Yield rows of a table, each a map of these columns, sorted by the columns `order`; with `equal` only rows
-        that have these values in the columns of these names.
+        """Yield rows of a table, each a map of these columns, sorted by the columns `order` (unsorted for ()); with
+        `equal` only rows that have these values in the columns of these names.
 
         A column that does not exist is None in each row; a table, or a column of `equal`, that does not exist means no
         rows.

@@ -55,8 +55,8 @@ HASHED: Final[Mapping[str, str]] = {
 
 
 class CanonicalIds:
-    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added; ascending numbers as
-    ids take eight bytes of memory each.
+    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added. A document whose id
+    is a number above those of all before takes eight bytes of memory.
     """
 
     def __init__(self) -> None:

@@ -93,7 +93,7 @@ def zip_file(path: Path) -> zipfile.ZipFile:
 
 
 class PartFile(msgspec.Struct, frozen=True):
-    """Entry of `index.json` for one file of a stream."""
+    """Entry of `index.json` for one file of a stream: its path, the number of documents in it, and its SHA-256."""
 
     path: str
     documents: int
@@ -115,8 +115,9 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `files`: number of files of attachments, `missing_files`: paths of those that the store
-    lacks; `hash`: canonical hash of all documents.
+    """Contents of `index.json`. `streams`: entries by the stream's name; `files`: number of files of attachments,
+    `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`:
+    canonical hash of all documents.
     """
 
     layout: int

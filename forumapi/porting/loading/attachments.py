@@ -266,8 +266,9 @@ class AttachmentWriter:
         opener: Opener,
         room: int | None = None,
     ) -> None:
-        """Prepare the writer. `opener`: function that opens an attachment's bytes in the source, None for a lost file;
-        `room`: bytes that all files of this run may take, None for any number.
+        """Prepare the writer. `people`: the import's profiles; `store`: where the files go; `opener`: function that
+        opens an attachment's bytes in the source, None for a lost file; `room`: bytes that all files of this run may
+        take, None for any number.
         """
         self._room = room
         self._origin = origin
@@ -327,7 +328,8 @@ class AttachmentWriter:
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Attach stored files to their comments, messages and profiles, unless they are attached already; to a profile
-        as its avatar. Return the stored attachments none of whose things came, with reasons; skip those not stored.
+        as its avatar. Skip attachments that are not stored; return those, with reasons, none of whose comments,
+        messages and profiles came.
         """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]

@@ -188,8 +188,9 @@ class TextPlace(NamedTuple):
 
 
 class NewText(NamedTuple):
-    """Comment to be stored. `author_id`: profile here; `created`: ISO 8601; `versions`: oldest first; `answers`: old id
-    of the comment that it answers, "" for none; `below`: line to be put below the text.
+    """Comment to be stored, on the thing `place`. `author_id`: profile here; `created`: ISO 8601; `versions`: oldest
+    first; `answers`: old id of the comment that it answers, "" for none; `below`: line to be put below the text, "" for
+    none.
     """
 
     old_id: str
@@ -475,8 +476,8 @@ class TextWriter:
         self._origin.run(tx, INSERT_LINKS, links)
 
     def _edited(self, one: NewText, versions: Sequence[PortedVersion]) -> tuple[str | None, int]:
-        """Return time (ISO 8601) and editor's profile id of the last edit of a comment with these `versions`; None and
-        its author if it has never been edited.
+        """Return time (ISO 8601) and editor's profile id of the last edit of the comment `one`, which has these
+        `versions`; None and its author if it has never been edited.
         """
         if not versions:
             return None, one.author_id
@@ -513,9 +514,9 @@ class TextWriter:
         ]
 
     def _unfinished(self, one: NewText, answers: int, later: frozenset[Key]) -> str:
-        """Return a note of what `CommentWriter.finish` has to resolve: "links" and "answers:" with an old id, those
-        that apply, with a space between; "" for nothing. `answers`: id here of the comment that it answers, 0 if that
-        is not known; `later`: kinds and old ids of comments that may still come.
+        """Return a note of what `CommentWriter.finish` has to resolve in the comment `one`: "links" and "answers:" with
+        an old id, those that apply, with a space between; "" for nothing. `answers`: id here of the comment that it
+        answers, 0 if that is not known; `later`: kinds and old ids of comments that may still come.
         """
         parts = []
         if later and one.versions and later & self._links.named(one.versions[-1].text):

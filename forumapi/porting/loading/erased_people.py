@@ -73,7 +73,7 @@ class ErasedPeople:
         return value_cleaning.old_id(old_id) in self._ids if old_id else False
 
     def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield the documents of a stream that are not of erased people, whatever they chose."""
+        """Yield the documents of a stream that are not of erased people, whatever these chose about their words."""
         for one in stream:
             if isinstance(one, Unreadable):
                 owner = ""
@@ -87,7 +87,9 @@ class ErasedPeople:
                 yield one
 
     def as_chosen(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield the documents of a stream, without words and files of people who chose to have these removed."""
+        """Yield the documents of a stream, those of people who chose to have their words removed without the words;
+        their files are left out.
+        """
         if not self._silent:
             yield from stream
             return

@@ -60,8 +60,9 @@ class MessageCopy(NamedTuple):
     its author and the open recipients together, and one for its author and each blind recipient.
 
     `old_id`: old id of the copy, one of those that the function `copy_ids` returns for the message; `root`: old id of
-    the message that began the talk. `people`: ids here, ascending, of those of the copy who came with the import and
-    have not deleted it; `readers`: ids of those of them who have read it, the author included.
+    the message that began the talk. `people`: ids here, ascending, of the copy's author and recipients, if they came
+    with the import and have not deleted the copy; `readers`: those among `people` who have read the message, the author
+    included.
     """
 
     old_id: str
@@ -150,9 +151,9 @@ class HuddleWriter:
         return left
 
     def copies(self, one: PortedMessage) -> list[MessageCopy]:
-        """Return the copies of a message that are to be stored: one for the author and the open recipients, one for
-        the author and each blind recipient. A copy that none of its recipients still has is left out; without any
-        other, the author's own is returned if the author still has it, else [].
+        """Return the copies of a message that are to be stored: one for the author and the open recipients, one for the
+        author and each blind recipient. A copy that none of its recipients still has is left out; if all are left out,
+        a copy for the author alone is returned, or [] if the author has deleted the message.
         """
         author = self._people.id(one.author)
         own = {author} if author and not one.is_deleted else set()
@@ -182,7 +183,9 @@ class HuddleWriter:
         return made
 
     def _having(self, recipients: Sequence[PortedRecipient]) -> tuple[set[int], set[int]]:
-        """Return the ids here of the recipients who still have their copy, and of those of them who have read it."""
+        """Return the ids here of the recipients who still have their copy, and the ids of those among them who have
+        read it.
+        """
         having = [
             (self._people.id(one.id), one.is_read) for one in recipients if not one.is_deleted
         ]

@@ -149,7 +149,7 @@ class ItemWriter:
 
     def insert_polls(self, tx: Transaction, polls: Sequence[PortedPoll]) -> list[Unreadable]:
         """Insert the polls that no earlier run has inserted, with choices and ballots; return what was left out, with
-        reasons: polls without a place, and ballots of unknown people.
+        reasons: polls whose conversation or forum did not come, and ballots of unknown people.
         """
         origin = self._origin
         wanted = [("poll", one.id) for one in polls]

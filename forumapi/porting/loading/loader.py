@@ -245,8 +245,8 @@ class Loader:
         self._tell(name, force=True)
 
     def _insert(self, name: str, batch: Sequence[T | Unreadable], insert: Insert) -> None:
-        """Insert a batch of the stream `name` in one transaction; if PostgreSQL refuses a row, insert its halves, down
-        to the row itself, which is left out. Raises PortingError for a fault that is no row's.
+        """Insert a batch of the stream `name` by `insert`, in one transaction; if PostgreSQL refuses a row, insert the
+        batch in halves, down to the row itself, which is left out. Raises PortingError for a fault that is no row's.
         """
         try:
             with self._database.write() as tx:
@@ -407,7 +407,9 @@ def _is_over(ban: PortedBan, now: datetime.datetime) -> bool:
 
 
 def rules_of(config: Config, product: str) -> RuleSet | None:
-    """Return the rules by which addresses of a product are read, such as `phpbb`; None if there are none."""
+    """Return the rules by which addresses of the product with this name, such as phpbb, are read; None if there are
+    none.
+    """
     return legacy_urls.load(config.old_sites_folder).get(product)
 
 

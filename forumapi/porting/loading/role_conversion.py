@@ -33,8 +33,9 @@ NOBODY: Final = "Nobody"
 
 class Grant(NamedTuple):
     """Role of a microcosm, to be inserted. `key`: its old id within the forum; `rights`: the names of RIGHTS that it
-    gives; `include_guests`, `include_users`: all guests or all members are in it; `members`: old ids of the people who
-    are named in it; `criteria`: conditions by which further people are in it.
+    gives; `is_moderator`: people in it moderate; `is_banned`: people in it are kept out. `include_guests`,
+    `include_users`: all guests or all members are in it; `members`: old ids of the people who are named in it;
+    `criteria`: conditions by which further people are in it.
     """
 
     key: str

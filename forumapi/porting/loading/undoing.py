@@ -348,7 +348,9 @@ class Touched(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """Result of a removal: numbers of what was removed. `left`: number of imported things that stay."""
+    """Result of a removal: numbers of the items, microcosms and people removed. `left`: number of imported things that
+    stay.
+    """
 
     items: int
     microcosms: int
@@ -470,7 +472,9 @@ def _remove_people(database: Database, origin: Origin) -> Iterator[int]:
 
 
 def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int, int]]) -> int:
-    """Remove profiles, given by profile id and user id, unless other rows refer to them. Return the number removed."""
+    """Remove profiles, `people` as (profile id, user id), and their users, unless other rows refer to them. Return the
+    number of profiles removed.
+    """
     try:
         with database.write() as tx:
             origin.lock(tx)

@@ -856,7 +856,9 @@ class Verifier:
     # ---------------------------------------------------------------- rights
 
     def _all_rights(self, rights: Rights, placed: Sequence[PortedForum]) -> None:
-        """Compare who may read, write and moderate in each forum with the source. `placed`: the forums that came."""
+        """Compare who may read, write and moderate in each forum here with `rights`, those of the source. `placed`: the
+        forums that came.
+        """
         assert self._tree is not None
         everybody = frozenset(self.people.everybody()) - {self._site.owned_by}
         role_sets: dict[tuple[int, ...], set[int]] = {}

@@ -45,7 +45,9 @@ def from_plain(text: str, *, flowed: bool = False, delete_space: bool = False) -
 
 
 def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]:
-    """Return for each line of the text how many quotations it is in, 0 for none, and its text without the marks."""
+    """Return for each line of the text how many quotations it is in, 0 for none, and its text without the marks of
+    quotations. `flowed`: lines that end in a space are joined with the next one; `delete_space`: without that space.
+    """
     found: list[tuple[int, list[str]]] = []
     goes_on = False
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
@@ -66,8 +68,8 @@ def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]
 
 
 def _quotations(parent: TextNode, lines: list[tuple[int, str]], level: int) -> None:
-    """Add those of the lines (pairs of `_lines`), all of at least this level of quotation, to a node, deeper ones as
-    quotations in it.
+    """Add to the node `parent` those of the lines (pairs of `_lines`) that are in `level` quotations; lines in more of
+    them, deeper, become quotations in the node. No line is in fewer.
     """
     paragraph: list[str] = []
 
@@ -129,13 +131,16 @@ class _HtmlReader(HTMLParser):
         self._silent = 0
 
     def parse_html_declaration(self, i: int) -> int:
-        """Skip a declaration up to the next `>`, as browsers do; the base class searches the whole text for the end of
-        a marked section and raises AssertionError for an unknown one.
+        """Skip the declaration at the position `i` up to the next `>`, as browsers do, and return the position after
+        it, -1 without a `>`; the base class searches the whole text for the end of a marked section and raises
+        AssertionError for an unknown one.
         """
         return self.parse_bogus_comment(i)
 
     def parse_comment(self, i: int, report: bool = True) -> int:
-        """Skip a comment up to the next `>`; `from_html` has taken away those that have an end."""
+        """Skip the comment at the position `i` up to the next `>`, and return the position after it, -1 without a `>`;
+        `from_html` has taken away comments that have an end. `report`: the base class is to handle the comment.
+        """
         return self.parse_bogus_comment(i, report)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -172,7 +172,9 @@ class SmfText:
 
 
 class _Reading:
-    """State of reading one text into a tree. `files`: the post's, in any order; `smilies`: codes become emoji."""
+    """State of reading one text into a tree. `texts`: the board's converter, whose `unsaid` it adds to; `files`: the
+    post's, in any order; `smilies` True: their codes become emoji; `is_message`: a private message.
+    """
 
     def __init__(
         self, texts: SmfText, files: Sequence[PostFile], smilies: bool, is_message: bool

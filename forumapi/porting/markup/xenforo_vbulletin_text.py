@@ -101,7 +101,9 @@ class XenforoVbulletinText:
 
 
 class _BbcodeReading:
-    """State of reading one text into a tree. `files`: the post's files by id."""
+    """State of reading one text into a tree. `unsaid`: counts of what Markdown can't express, added to in place;
+    `files`: the post's files by id; `is_message`: a private message.
+    """
 
     def __init__(self, unsaid: Unsaid, files: dict[str, PostFile], is_message: bool) -> None:
         self.root = TextNode("block")
@@ -174,8 +176,8 @@ class _BbcodeReading:
         return close
 
     def _open(self, name: str, match: re.Match[str], text: str) -> int:
-        """Read the opening tag `match`, and its content too if that is no markup; return the position in the text after
-        what was read.
+        """Read the opening tag `match`, of the tag `name`, and its content too if that is no markup; return the
+        position in the text after what was read.
         """
         position = match.end()
         close = self._closing(name, text, position)

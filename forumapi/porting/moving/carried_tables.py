@@ -194,7 +194,7 @@ class CarriedTable:
 
     @property
     def key_types(self) -> list[str]:
-        """Return the PostgreSQL types of `keys`."""
+        """Return the PostgreSQL types of the expressions that `keys` returns, in the same order."""
         if self.is_renumbered:
             return ["text"]
         kinds = dict(self.carried)

@@ -88,7 +88,9 @@ _PICTURES: Final = ("png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "heic")
 
 
 class DiscourseReader(TableReader):
-    """Reader of a Discourse board's documents."""
+    """Reader of a Discourse board's documents. `source`: the board's tables; `files`: folder of its uploads, None
+    without; `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "discourse"
     tables: ClassVar[Mapping[str, str]] = {
@@ -249,8 +251,8 @@ class DiscourseReader(TableReader):
         return next((as_text(row["email"]) for row in rows if row["primary"]), "")
 
     def _shown_fields(self) -> Mapping[str, str]:
-        """Return the names of the custom fields that profiles show, by the keys under which people's values are stored.
-        A file that does not say which fields are shown has none.
+        """Return the names of the custom fields that profiles show, by the keys under which people's values are stored;
+        {} if the source does not say which fields are shown.
         """
         columns = (*_NUMBERS, "name", "show_on_profile", "show_on_user_card")
         return {
@@ -690,8 +692,8 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _found_files(self) -> Mapping[str, str]:
-        """Return the number of an upload's row, as text, by each key that texts name it by: SHA-1, placeholder's hash,
-        URL.
+        """Return the number of an upload's row, as text, by each key that texts name the upload by: SHA-1, the digits
+        in `[upload|…]`, URL.
         """
         found = {}
         for number, (_, row) in self._uploads.items():
@@ -786,7 +788,7 @@ class DiscourseRights(GroupRights):
     """
 
     def __init__(self, source: Source, is_closed: bool) -> None:
-        """Read the rights. `is_closed`: guests see nothing."""
+        """Read the rights from the tables of `source`. `is_closed`: guests see nothing of the board."""
         self._is_closed = is_closed
         self._restricted: dict[int, bool] = {}
         for row in source.rows("categories", (*_NUMBERS, "read_restricted")):

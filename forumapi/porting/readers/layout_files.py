@@ -85,7 +85,9 @@ class LayoutError(Exception):
 
 
 class _LayoutFile(NamedTuple):
-    """File of a stream. `id`: that of the document in it; "" for a part with many documents."""
+    """File of a stream. `path`: from the layout's root; `id`: that of the document in the file, "" for a part with many
+    documents.
+    """
 
     path: str
     id: str

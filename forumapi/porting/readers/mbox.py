@@ -110,8 +110,8 @@ class _Head(NamedTuple):
 
 
 class _MailPolicy(Compat32):
-    """Policy of parsing that cuts the headers in _LENGTHS, and writes headers as they were. `unsaid`: counts of what
-    was cut, by the header's name.
+    """Policy by which mail is parsed: each header named in _LENGTHS is cut to the length given there; headers are
+    written as they were. `unsaid`: counts of what was cut, by the header's name.
     """
 
     _unsaid: Unsaid

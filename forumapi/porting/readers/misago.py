@@ -66,12 +66,16 @@ _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)')
 
 
 def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
-    """Open the reader of a dump file. `files`: the folder that holds `media/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the folder that holds `media/`, None without it. Raises DumpError,
+    OSError.
+    """
     return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class MisagoReader(TableReader):
-    """Reader of a Misago board's documents."""
+    """Reader of a Misago board's documents. `source`: the board's tables; `files`: folder of its uploads, None without;
+    `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "misago"
     tables: ClassVar[Mapping[str, str]] = {
@@ -482,9 +486,8 @@ class MisagoReader(TableReader):
 
 
 class MisagoRights(GroupRights):
-    """Rights of a board's people, through their roles and those of their rank. Of two rights the larger one counts.
-
-    Somebody who does not see a category sees none below it.
+    """Rights of a board's people, through their roles and those of their rank: all rights that one of these roles
+    gives. Somebody who does not see a category sees none below it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -585,7 +588,9 @@ def _fields(written: str) -> Iterator[tuple[str, str]]:
 
 
 def _avatar(id: Any, written: str) -> PortedAttachment | None:
-    """Return a person's largest avatar that is among the board's files; None without one."""
+    """Return the largest avatar of the person `id` that is among the board's files; None without one. `written`: the
+    person's avatars as JSON, a list with `size` and `url` of each.
+    """
     try:
         sizes = json.loads(written or "[]")
     except ValueError:

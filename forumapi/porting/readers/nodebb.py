@@ -71,7 +71,9 @@ _PRIVILEGE = re.compile(
 
 
 def open_nodebb(dump: Path, files: Path | None = None) -> NodebbReader:
-    """Open the reader of a dump file. `files`: the folder that holds `uploads/`. Raises DumpError, OSError."""
+    """Open the reader of a dump file. `files`: the folder that holds `uploads/`, None without. Raises DumpError,
+    OSError.
+    """
     return NodebbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
@@ -104,8 +106,8 @@ class _Keys:
     def matching(
         self, table: str, pattern: str, column: str
     ) -> Iterator[tuple[re.Match[str], str, int]]:
-        """Yield for each key of `table` that matches a pattern as a whole the match, and each value in `column` under
-        the key with its score, 0 without one; by ascending key, then score.
+        """Yield, for each value in `column` of those rows of `table` whose key matches the regular expression `pattern`
+        as a whole, the match, the value and its score, 0 without one; by ascending key, then score.
         """
         compiled = re.compile(pattern)
         rows = self._source.rows(table, ("_key", column, "score"), ("_key", "score", column))
@@ -115,7 +117,9 @@ class _Keys:
 
 
 class NodebbReader(TableReader):
-    """Reader of a NodeBB board's documents."""
+    """Reader of a NodeBB board's documents. `source`: the board's tables; `files`: folder of its uploads, None without;
+    `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "nodebb"
     losses: tuple[Loss, ...] = (
@@ -500,8 +504,8 @@ class NodebbReader(TableReader):
 
 
 class NodebbRights(GroupRights):
-    """Rights of a board's people. A privilege is a group whose members are groups and people; without it the answer is
-    no.
+    """Rights of a board's people. A privilege in a category is a group, whose members, people and other groups, have
+    that right; a privilege without a group is nobody's.
 
     Administrators may do everything; nobody may do anything in a disabled category. `people`: ids of those who become
     profiles.
@@ -584,7 +588,9 @@ def _time(milliseconds: Any) -> datetime.datetime | None:
 
 
 def _avatar(id: int, data: _Data) -> PortedAttachment | None:
-    """Return a person's picture that is among the uploads; None without one."""
+    """Return the picture of the person `id` that is among the uploads; None without one. `data`: the person's data in
+    NodeBB.
+    """
     picture = as_text(data.get("picture"))
     match = re.fullmatch(r"(?:/[\w-]+)?/assets/uploads/(profile/[\w./-]+)", unquote(picture))
     if match is None or ".." in match[1]:

@@ -114,14 +114,16 @@ _FILE_NAME = re.compile(r"[\w.-]{1,200}")
 
 
 def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
-    """Open the reader of a dump file. `files`: the board's folder, with `files/` and `images/`. Raises DumpError,
-    OSError.
+    """Open the reader of a dump file. `files`: the board's folder, with `files/` and `images/`, None without. Raises
+    DumpError, OSError.
     """
     return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class PhpbbReader(TableReader):
-    """Reader of a phpBB board's documents."""
+    """Reader of a phpBB board's documents. `source`: the board's tables; `files`: folder of its uploads, None without;
+    `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "phpbb"
     tables: ClassVar[Mapping[str, str]] = {

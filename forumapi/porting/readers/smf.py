@@ -96,14 +96,16 @@ _GENDERS: Final = {"{gender_1}": "Male", "{gender_2}": "Female"}
 
 
 def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
-    """Open the reader of a dump file. `files`: the folder with `attachments/` and `custom_avatar/`. Raises DumpError,
-    OSError.
+    """Open the reader of a dump file. `files`: the folder with `attachments/` and `custom_avatar/`, None without.
+    Raises DumpError, OSError.
     """
     return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class SmfReader(TableReader):
-    """Reader of an SMF board's documents."""
+    """Reader of an SMF board's documents. `source`: the board's tables; `files`: folder of its uploads, None without;
+    `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "smf"
     tables: ClassVar[Mapping[str, str]] = {
@@ -211,7 +213,9 @@ class SmfReader(TableReader):
             )
 
     def _fields(self) -> Mapping[str, str]:
-        """Return the custom profile fields that members may see: their names by the variables that the table uses."""
+        """Return the names of the custom profile fields that members may see, by the value of the column `variable`
+        under which table `themes` holds people's values.
+        """
         columns: tuple[str, ...] = ("col_name", "private", "active")
         return {
             as_text(row["col_name"]): as_text(row["col_name"]).removeprefix("cust_")
@@ -559,8 +563,8 @@ class SmfReader(TableReader):
             )
 
     def _path(self, row: Row) -> str:
-        """Return an attachment's path below `files`, in the folder with the name that the attachment's folder had on
-        the server.
+        """Return an attachment's path below the folder of the board's uploads: in a folder with the name that the
+        attachment's folder had on the server.
         """
         folder = "attachments"
         written = self._settings.get("attachmentUploadDir", "")

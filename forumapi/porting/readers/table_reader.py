@@ -40,7 +40,9 @@ class TableReader(BaseReader):
         return {stream: self._source.count(table) for stream, table in self.tables.items()}
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open the file at the attachment's path below `files`; None where there is none, or the path leads out."""
+        """Open the file at the attachment's path below the folder of the board's uploads; None where there is none, or
+        the path leads out of the folder.
+        """
         if self._files is None or not attachment.path:
             return None
         root = self._files.resolve()

@@ -93,7 +93,9 @@ _PICTURES: Final = ("png", "jpg", "jpeg", "jpe", "gif", "webp")
 
 
 class VbulletinReader(TableReader):
-    """Reader of a vBulletin board's documents."""
+    """Reader of a vBulletin board's documents. `source`: the board's tables; `files`: folder of its uploads, None
+    without; `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "vbulletin"
     tables: ClassVar[Mapping[str, str]] = {

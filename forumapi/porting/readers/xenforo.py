@@ -90,7 +90,9 @@ _Permission = tuple[str, str]
 
 
 class XenforoReader(TableReader):
-    """Reader of a XenForo board's documents."""
+    """Reader of a XenForo board's documents. `source`: the board's tables; `files`: folder of its uploads, None
+    without; `now`: bans that end before it are left out, None for the present time.
+    """
 
     name: str = "xenforo"
     tables: ClassVar[Mapping[str, str]] = {
@@ -484,7 +486,9 @@ class XenforoReader(TableReader):
         return {as_number(row["thread_id"]) for row in threads if row["node_id"] in closed}
 
     def _is_kept_back(self, attachment: Row) -> bool:
-        """Return True for an attachment of a post in a thread of `_closed_threads`."""
+        """Return True for an attachment of a post in a thread whose files somebody who reads that thread could not
+        open.
+        """
         if as_text(attachment["content_type"]) != "post":
             return False
         posts = self._source.rows("post", ("thread_id",), post_id=attachment["content_id"])
