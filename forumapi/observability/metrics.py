@@ -225,8 +225,8 @@ def is_first() -> bool:
 
 
 def share_load(load: float) -> None:
-    """Set this worker's load, its number of connections, which the other workers read; infinite while it
-    accepts none.
+    """Set this worker's load, which the other workers read: its number of connections, of which one with live events
+    counts as a small part; infinite while it accepts none.
     """
     _state.region.load[0] = load
 
@@ -237,12 +237,12 @@ def add_load(by: float) -> None:
 
 
 def load() -> float:
-    """Return this worker's load, its number of connections."""
+    """Return this worker's load, in connections, as `share_load` and `add_load` have set it."""
     return float(_state.region.load[0])
 
 
 def least_load() -> float:
-    """Return the load of the worker with the fewest connections, this one included."""
+    """Return the least load of all workers, in connections, this one included."""
     own = load()
     return own if _state.shared is None else _state.shared.least_load(own)
 
@@ -271,7 +271,9 @@ class Metric:
         Metric.all[name] = self
 
     def slot(self, labels: Labels) -> int:
-        """Return the slot, in this process's region, of the series with these label values; made if there is none."""
+        """Return the index of the first slot, in this process's region, of the series with these label values, which is
+        made if it does not exist; _WASTE if the region is full.
+        """
         found = self._slots.get(labels)
         if found is None:
             name = series(self.name, dict(zip(self.labels, labels, strict=True)))

@@ -249,8 +249,8 @@ class DeliveryPolicy:
 
 
 class FormerPlace(NamedTuple):
-    """Moved thing as it was in the microcosm that it has left (`fact`), and the evaluator of rights by which it was
-    visible there.
+    """Moved thing as it was in the microcosm that it has left (`fact`), and the evaluator of the rights by which
+    callers could see the thing there (`policy`).
     """
 
     policy: DeliveryPolicy

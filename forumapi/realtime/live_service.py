@@ -246,7 +246,8 @@ class Live:
     def reserve(self, key: int | str) -> None:
         """Count a new connection of a caller, by `key`: id of a user, or address or network of a guest.
 
-        Raises Unavailable if this process stops or has its maximum of connections, TooMany if the caller has theirs.
+        Raises Unavailable if this process stops or has its maximum of connections, TooMany if the caller has the
+        maximum of one caller.
         """
         config = self._config()
         if self.is_stopping or self._count.total() >= config.realtime_connections:
@@ -654,8 +655,8 @@ class Live:
     def _refresh_callers(
         self, listeners: SiteListeners, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
-        """Read the identities of these callers again; disconnect the clients of callers who are signed out or
-        banned.
+        """Read the identities of these callers again; disconnect the clients of callers who are signed out or banned.
+        `reader` None: over a connection taken for this call.
         """
         own = reader or self._database.read()
         try:

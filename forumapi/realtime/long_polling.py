@@ -20,7 +20,9 @@ _SILENT: Final = frozenset(("subscribed", "heartbeat"))
 
 
 class _Waiting:
-    """Connection of one request: collects frames for its answer, MOST at most, and signals the first one."""
+    """Connection of one request: collects frames for its answer and signals the first one; with MOST frames the client
+    counts as disconnected, and receives no more.
+    """
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []

@@ -32,7 +32,7 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class ClientMessage(Struct, tag_field="type"):
-    """Message of a client."""
+    """Base of the messages that a client sends over its WebSocket."""
 
 
 class Subscribe(ClientMessage, tag="subscribe"):

@@ -43,8 +43,8 @@ TURN: Final = 16
 
 
 class Pipe:
-    """Sending side of one client's socket, with a queue. `limit`: bytes that may be queued; `slow()` is called once,
-    when more are.
+    """Sending side of `client`, a client's socket, with a queue. `limit`: bytes that may be queued; `slow()` is called
+    once, when more are.
     """
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
@@ -236,7 +236,9 @@ class SocketConnection(_LiveConnection):
             raise Ended
 
     def _answer(self, end: Ended) -> None:
-        """Send the close frame, unless one was sent, and read on for CLOSE_S, so that the client receives it."""
+        """Send the close frame that `end` asks for, unless one was sent, and read on for CLOSE_S, so that the client
+        receives the frame.
+        """
         if end.code and not self._is_closing:
             self._is_closing = True
             self.pipe.send(websocket.close_frame(end.code, end.reason))

@@ -32,16 +32,18 @@ class Index:
             self.discard(client, topic)
 
     def enter(self, client: LiveClient) -> None:
-        """Add all subscriptions in the client's own list."""
+        """Add all subscriptions in the client's own list, since it has caught up."""
         for follow in client.follows.values():
             self.add(client, follow)
 
     def followers(self, topic: Topic) -> dict[LiveClient, Follow]:
-        """Return the subscriptions to a topic, by client."""
+        """Return the subscriptions to a topic, by client; {} for none. Not a copy: later changes of the index change it
+        too.
+        """
         return self._by_topic.get(topic, {})
 
     def items(self) -> list[tuple[Topic, list[LiveClient]]]:
-        """Return each topic with the clients that follow it, as a copy."""
+        """Return each topic with the clients that follow it; a copy, which later changes of the index leave alone."""
         return [(topic, list(clients)) for topic, clients in self._by_topic.items()]
 
     def __bool__(self) -> bool:

@@ -204,7 +204,8 @@ class Context:
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
-        """Open a transaction during a GET, for the little that a GET may write, such as read marks and counted misses.
+        """Open a transaction during a GET, for the little that a GET may write, such as a read mark, or the count of an
+        address that guesses at codes.
 
         Gives the reader's connection back first; commits at the end of the block.
         """
@@ -326,8 +327,8 @@ class Context:
         return found
 
     def period(self, default: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:
-        """Return the query parameters `since` and `until` as times; `until` is now when absent, `since` then `default`
-        before it. Raises Invalid for a bad time, and for an empty period.
+        """Return the query parameters `since` and `until` as times. An absent `until` is now, an absent `since` is
+        `default` before `until`. Raises Invalid for a bad time, and for an empty period.
         """
         until = self.instant("until") or datetime.datetime.now(datetime.UTC)
         try:

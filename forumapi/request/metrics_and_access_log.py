@@ -8,8 +8,8 @@ from forumapi.request.usage_counter import GUEST_READ, MEMBER_READ, REFUSED, WRI
 
 
 def place(ctx: Context, method: str) -> dict[str, str | int]:
-    """Return the request's id, method, route, and the ids of its site and profile (0 for none), as fields of a crash
-    report or trace.
+    """Return the request's id, method, route, and the ids of its site and of the caller's profile (0 for none), as
+    fields of a crash report or trace.
     """
     site = getattr(ctx, "site", None)
     return {

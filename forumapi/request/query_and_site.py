@@ -129,7 +129,7 @@ def _believe_front_end(app: Services, ctx: Context) -> None:
 def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
     """Answer with 301 to the same address with single slashes, and without an access token in its query.
 
-    It begins with one slash, so that it can't name another host. Raises TooMany.
+    The new address begins with one slash, so that it can't name another host. Raises TooMany.
     """
     caller.count_address(app, ctx)
     return _redirect(ctx, "")

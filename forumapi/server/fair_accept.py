@@ -23,9 +23,8 @@ _MANY: Final = 100
 
 
 class FairServer(StreamServer):
-    """Server of one listening socket that several workers share: accepts one connection for each wake-up; first it
-    waits, the longer the more connections this worker has above the least loaded one, so that another worker may
-    accept.
+    """Server of one listening socket that several workers share: accepts one connection for each wake-up. A worker with
+    more connections than the least loaded one waits first, the longer the more there are, so that another may accept.
     """
 
     max_accept = 1

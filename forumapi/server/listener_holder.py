@@ -48,8 +48,8 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write one line (ENDED, or a number of workers) to the process that holds this process's sockets; do nothing if
-    there is none.
+    """Write one line to the process that holds this process's sockets, if there is one: from a worker that serves the
+    number of workers that there are to be, from the master ENDED for each worker that ended unasked.
     """
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
@@ -603,7 +603,7 @@ class Hold:
             self._fail(str(error))
 
     def _is_looping(self, web: WebProcess) -> bool:
-        """Return True if the workers of a web process that took over within LOOP_S end again and again."""
+        """Return True if the workers of a web process that took over in the last LOOP_S end again and again."""
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)

@@ -165,7 +165,7 @@ class AdmissionGate:
 
     def _see(self, site_id: int) -> None:
         """Note that a request of `site_id` came after one of another site: sites share the worker from now on. In a
-        process whose requests are threads they never do.
+        process whose requests are threads they never do. The lock must be held.
         """
         if self._last is not None and _is_gevent():
             self._changed = time.monotonic()
@@ -175,6 +175,7 @@ class AdmissionGate:
     def _share(self, at_once: float, in_work: int) -> None:
         """Set the limits of a worker that sites share, or of one that they don't. `at_once`: number of requests in work
         below which the next one begins at once; `in_work`: how many of one site are in work at most, 0 for any number.
+        The lock must be held.
         """
         if at_once != self._at_once:
             self._at_once = at_once
@@ -208,7 +209,9 @@ class AdmissionGate:
         return SiteBusy(_RETRY_S)
 
     def _search(self, site: SiteQueue) -> None:
-        """Free the places of clients that have hung up, in a site's full queue."""
+        """Take requests whose clients have hung up out of a site's full queue, every _SEARCH_S at most. The lock must
+        be held.
+        """
         now = time.monotonic()
         if now - self._searched < _SEARCH_S:
             return
@@ -270,7 +273,9 @@ class AdmissionGate:
                 self._pump()
 
     def _pump(self) -> None:
-        """Begin requests while few are in work; further ones when the worker has nothing to do."""
+        """Begin waiting requests while as few are in work as may begin at once; have further ones begin when the worker
+        has nothing to do. The lock must be held.
+        """
         queue = self._queue
         while queue.running < self._at_once and self._begin_next():
             pass
@@ -278,7 +283,7 @@ class AdmissionGate:
             self._watch()
 
     def _begin_next(self) -> bool:
-        """Begin the request whose turn it is; return False if none can."""
+        """Begin the request whose turn it is; return False if none can begin now. The lock must be held."""
         queue = self._queue
         while (entry := queue.pop()) is not None:
             assert isinstance(entry, _BlockedRequest)
@@ -295,7 +300,7 @@ class AdmissionGate:
 
     def _watch(self) -> None:
         """Have the loop call `_when_idle` as soon as it would wait, and after _IDLE_S at the latest: a loop that always
-        has something to run, such as files to send, would never call it.
+        has something to run, such as files to send, would never call it. The lock must be held.
         """
         if self._idle is None:
             if not _is_gevent():

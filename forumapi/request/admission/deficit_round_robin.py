@@ -85,8 +85,8 @@ class SiteQueue:
 
 
 class DeficitRoundRobin:
-    """Scheduler of waiting requests; `running`: number of those in work. `site_limit`: requests in work of one site;
-    `address_limit`: those of one guest address over all sites; 0: no limit.
+    """Scheduler of waiting requests, to be used under a lock of the caller's; `running`: number of those in work.
+    `site_limit`: requests in work of one site; `address_limit`: those of one guest address over all sites; 0: no limit.
     """
 
     def __init__(self, site_limit: int, address_limit: int) -> None:
@@ -131,8 +131,8 @@ class DeficitRoundRobin:
                 self._list(site, self._old)
 
     def free_hanging(self) -> None:
-        """Lift the limit of sites at it of which no request has ended since the last call, until one ends: the others
-        need not hang as well.
+        """Lift the limit of each site that is at its limit and of which no request has ended since the last call, until
+        one ends: those that wait need not hang as well.
         """
         for site in self.sites.values():
             if site.count and not site.is_listed and not site.has_ended and self._is_full(site):
@@ -229,7 +229,9 @@ class DeficitRoundRobin:
         return entry.address in self._parked
 
     def pop(self) -> WaitingRequest | None:
-        """Take the request whose turn it is; None if none may begin now. The site pays for it; `begin` counts it."""
+        """Take the request whose turn it is out of its queue; None if none may begin now. The price is subtracted from
+        the site's `deficit`; the caller counts the request by `begin`.
+        """
         while ring := self._new or self._old:
             site = ring[0]
             if site.deficit <= 0:

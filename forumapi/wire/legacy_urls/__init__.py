@@ -69,9 +69,9 @@ class RulesError(ConfigError):
 
 
 class Rule(NamedTuple):
-    """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path
-    or address. The fields are the keys of a rule in the file, as the module's docstring describes them, but `target` is
-    the id of an item type, not its name.
+    """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path,
+    or in path and query. The fields are the keys of a rule in the file, as the module's docstring describes them, but
+    `target` is the id of an item type, not its name.
     """
 
     key: str

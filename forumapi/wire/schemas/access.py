@@ -22,7 +22,7 @@ class AccessToken(Struct, kw_only=True):
 
 
 class ApiKey(Struct, kw_only=True):
-    """A token that a user made for a program. `scopes` null: it may do all that its user may."""
+    """A token that a user made for a program. `scopes` null: the token may do all that its user may."""
 
     id: Id
     name: Text
@@ -89,14 +89,16 @@ class Begun(Struct, kw_only=True):
 
 
 class SecondStep(Struct, kw_only=True):
-    """Answer to a sign-in of a person with a second factor, in place of a token: send its code next, with `flow`."""
+    """Answer to a sign-in of a person with a second factor, in place of a token: the client sends a code of the second
+    factor next, with `flow`.
+    """
 
     secondFactor: Literal[True]
     flow: str
 
 
 class Passkey(Struct, kw_only=True):
-    """One of the caller's passkeys; `domain`: the domain on which it signs in."""
+    """One of the caller's passkeys; `domain`: the domain on which the passkey signs in."""
 
     id: Id
     name: Text
@@ -199,7 +201,7 @@ class OAuthClients(Struct, kw_only=True):
 
 
 class OAuthGrant(Struct, kw_only=True):
-    """A grant of the caller to an OAuth client, with which it acts for the caller."""
+    """A grant of the caller to an OAuth client, with which the client acts for the caller."""
 
     id: Id
     clientId: Id

@@ -116,7 +116,7 @@ class KeysetPage(Struct, Generic[T], kw_only=True):
 
 
 class ProfilePreview(Struct, kw_only=True):
-    """The first profiles of a list and its total, as part of another document (platform 1.8)."""
+    """The first profiles of a list, and the number of all, as part of another document (platform 1.8)."""
 
     total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
     limit: Count
@@ -129,7 +129,7 @@ class ProfilePreview(Struct, kw_only=True):
 
 
 class RowError(Struct, kw_only=True):
-    """A rule that one row of a list in the body breaks."""
+    """An error in one row of a list that is a request's body: the rule that the row breaks."""
 
     row: Annotated[int, Meta(ge=1, description="Counted from 1; of CSV the line.")]
     field: str

@@ -57,7 +57,7 @@ class ModerationRuleTerms(Struct, kw_only=True):
 
 
 class ModerationRule(ModerationRuleTerms, kw_only=True):
-    """A rule of moderation in its version in force, with numbers of the last 30 days."""
+    """A rule of moderation in its version in force, with the numbers of things that it fitted in the last 30 days."""
 
     id: Id
     version: Count

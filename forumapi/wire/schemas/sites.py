@@ -274,7 +274,7 @@ class ImportPlan(Struct, kw_only=True):
 
 
 class ImportCheck(Struct, kw_only=True):
-    """Numbers of one check of an import against its source."""
+    """Counts of one check of an import against its source: in the source, here, left out, and different."""
 
     name: str
     source: int

@@ -456,7 +456,9 @@ class TransparencyTotals(Struct, kw_only=True):
 
 
 class TransparencyRow(Struct, kw_only=True):
-    """The number of notices, decisions or appeals of one sort."""
+    """The number (`count`) of notices, decisions or appeals with the same values under the keys from `source` to
+    `outcome`.
+    """
 
     part: Literal["notice", "decision", "appeal"]
     source: Literal["SOURCE_ARTICLE_16", "SOURCE_VOLUNTARY"] | None
