@@ -66,8 +66,8 @@ class Browser(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """Request to begin or prove a sign-in, one for each call of a back end. `given`: its body; `ip`: address of the
-    client; `settings`: those of this back end on this site.
+    """Request to begin or prove a sign-in, one for each call of a back end (a sign-in method's instance). `given`: its
+    body; `ip`: address of the client; `settings`: those of this back end on this site.
 
     `request_reader`: reader of the request, whose count of statements grows by those of `write`; None: nothing is
     counted. `browser`: the one on the engine's own pages, None for a client of the API.

@@ -134,7 +134,8 @@ class EmailCodeBackend(Backend):
         """Mail a code and a link, and return None; if the request brings one of them, use it up and return the address
         it was mailed to.
 
-        Raises Invalid for a malformed address, TooMany, Unauthorized for a wrong or used code or link.
+        Raises Invalid for a malformed address, TooMany after too many mails or tries, Unauthorized for a wrong or used
+        code or link.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
@@ -239,8 +240,8 @@ class EmailCodeBackend(Backend):
 
 
 class Link(NamedTuple):
-    """Link of a mail that is not used yet: the address it was mailed to, the mark of the browser that asked for it (""
-    for none), and the page of the engine on which it did, "" for a client of the API.
+    """Link of a mail that is not used yet: the address it was mailed to, the mark of the browser that asked for the
+    mail ("" for none), and the engine's page on which that browser asked, "" for a client of the API.
     """
 
     email: str
@@ -265,7 +266,7 @@ def code_of(secret: str) -> str:
 
 
 def shown(code: str) -> str:
-    """Format a code for people, in groups of digits."""
+    """Format the eight digits of a code for people, in two groups of four."""
     return f"{code[:4]} {code[4:]}"
 
 

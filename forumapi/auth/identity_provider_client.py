@@ -101,8 +101,8 @@ class _Cache:
         return self._fetch(out, key)
 
     def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """Fetch the JSON object at `url` even if it is cached; after REFETCHES of these within REFETCH_WINDOW_S, return
-        the cached one. Raises as `_object`. `is_plain`: as in `get`.
+        """Fetch the JSON object at `url` even if it is cached; after REFETCHES such fetches of the URL within
+        REFETCH_WINDOW_S, return the cached object. Raises as `_object`. `is_plain`: as in `get`.
         """
         key, now = (url, is_plain), time.monotonic()
         with self._lock:
@@ -191,8 +191,8 @@ class Provider:
         )
 
     def checked_metadata(self) -> Metadata:
-        """Return the discovery document. Raises BadGateway as `metadata`, and if it names another issuer than
-        this one.
+        """Return the discovery document. Raises BadGateway as `metadata`, and if the document names another issuer than
+        `issuer`.
         """
         found = self.metadata()
         if found.issuer != self.issuer:

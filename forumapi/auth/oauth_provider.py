@@ -263,7 +263,8 @@ def _sentence(error: OAuth2Error) -> str:
 
 
 def _check_request(request: Request) -> dict[str, Any]:
-    """Check PKCE's challenge and the length of `state`, which oauthlib does not. Raises InvalidRequestError.
+    """Check what oauthlib does not: the form of PKCE's challenge, that the challenge and its method are not sent twice,
+    and the length of `state`. Raises InvalidRequestError.
 
     Returns {}: nothing that oauthlib should add to the request.
     """

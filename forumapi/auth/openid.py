@@ -42,8 +42,8 @@ class RedirectBackend(Backend, is_abstract=True):
     def begin(self, attempt: Attempt) -> Begun:
         """Store a new flow; return its secret and the URL of the provider's page.
 
-        Raises Invalid for a redirect URI that is not among the site's settings, TooMany, BadGateway if the provider
-        fails.
+        Raises Invalid for a redirect URI that is not among the site's settings, TooMany for too many flows of a client
+        address, BadGateway if the provider fails.
         """
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)

@@ -49,7 +49,7 @@ class PasskeyBackend(Backend):
 
     def begin(self, attempt: Attempt) -> Begun:
         """Store a new flow with its challenge. No user is named: the device offers its passkeys for the site's domain.
-        Raises TooMany.
+        Raises TooMany for too many flows of a client address.
         """
         from forumapi.auth import webauthn_ceremony
 
@@ -62,8 +62,8 @@ class PasskeyBackend(Backend):
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Use up the flow; return the e-mail address of the user whose passkey has signed its challenge. Raises
-        Unauthorized, TooMany.
+        """Use up the flow; return the e-mail address of the user whose passkey has signed the flow's challenge. Raises
+        Unauthorized for an unknown flow or passkey or a wrong answer, TooMany for too many tries of a client address.
         """
         from forumapi.auth import webauthn_ceremony
 

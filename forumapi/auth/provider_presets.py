@@ -63,8 +63,8 @@ class MicrosoftBackend(OpenidBackend):
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
     def metadata(self, found: Provider) -> Metadata:
-        """Return the discovery document, whose issuer is `issuer` or, for tenants that stand for many, a template with
-        {tenantid}. Raises BadGateway for another.
+        """Return the discovery document, whose issuer is that of `found` or, for tenants that stand for many, a
+        template with {tenantid}. Raises BadGateway for a document with another issuer.
         """
         said = found.metadata()
         authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]

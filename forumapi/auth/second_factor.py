@@ -26,7 +26,7 @@ class SecondFactorBackend(Backend):
 
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the code and the flow; return what the first method proved. Raises Unauthorized for a wrong code or an
-        unknown flow, TooMany.
+        unknown flow, TooMany after too many tries.
         """
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""

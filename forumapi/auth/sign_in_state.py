@@ -55,8 +55,8 @@ TRY = Query(
 def begin(
     tx: Transaction, kind: str, site_id: int, payload: dict[str, Any], *, state: str = ""
 ) -> str:
-    """Store `payload` for the next step of a flow, for TTL_S; return the flow's secret. `kind`: name of the sign-in
-    method; `state`: OAuth state, "" for none.
+    """Store `payload` for the next step of a flow (a sign-in or registration of several requests), for TTL_S; return
+    the flow's secret. `kind`: what is begun, such as the name of a sign-in method; `state`: OAuth state, "" for none.
     """
     flow = secrets.token_urlsafe(32)
     tx.run(

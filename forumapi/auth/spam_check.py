@@ -41,8 +41,8 @@ FORGET = Query(
 
 
 class Verdict(NamedTuple):
-    """Verdict on an e-mail address. `word`: "spam" (reported within a year), "clean", or "unknown" if the service gave
-    no usable answer.
+    """Verdict on an e-mail address. `word`: "spam" (reported within a year, with a confidence above 0), "clean", or
+    "unknown" if the service gave no usable answer.
 
     `confidence`: the service's own figure in percent, None if it gave none.
     """

@@ -47,7 +47,7 @@ class AuthHandler(Handler):
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token. `{"method":
         "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
-        the token for `{"method": "second-factor", "flow": ..., "code": ...}`.
+        the token for `{"method": "second-factor", "flow": ..., "code": ...}`; 401 for a body without `method`.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -142,7 +142,9 @@ def _revoke(ctx: Context) -> Result:
 
 
 class Auth0Body(Struct):
-    """Body of POST /auth0 (platform 3.4): `Code`, or `AccessToken` with `TokenType`."""
+    """Body of POST /auth0 (platform 3.4): `ClientSecret` of an application that the operator registered, and `Code`, or
+    `AccessToken` with `TokenType`.
+    """
 
     ClientSecret: str | UnsetType = UNSET
     Code: str | UnsetType = UNSET

@@ -39,7 +39,9 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 
 class Form(Struct):
-    """Body of all forms of these pages. `step`: the button that was pressed."""
+    """Body of every form of this module's pages; a form sends the fields that it has. `step`: the button that was
+    pressed.
+    """
 
     csrf: str | UnsetType = UNSET
     step: str | UnsetType = UNSET
@@ -81,8 +83,8 @@ class PageHandler(Handler):
         raise NotImplementedError
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
-        """Act on a button of the page, pressed by the signed-in person `me`, who is not banned; answer with what comes
-        next. `cookie`: as in `shown`.
+        """Act on `form`, by which the signed-in person `me`, who is not banned, pressed a button of the page; answer
+        with what comes next. `cookie`: as in `shown`.
         """
         raise NotImplementedError
 
@@ -99,7 +101,7 @@ class PageHandler(Handler):
     def act(self, ctx: Context, form: Form) -> Result:
         """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`.
 
-        400 if the form's CSRF key does not fit the cookie.
+        400 if the form's CSRF key does not fit the page session's cookie.
         """
         cookie = _cookie(ctx)
         if not cookie or not consent_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
@@ -201,7 +203,7 @@ _STEPS: Final = ("email", "code", "factor")
 
 
 def _proof(form: Form) -> SignIn:
-    """Return the body of POST /auth with which a client of the API would take the step that this form takes."""
+    """Return the body of POST /auth with which a client of the API would take the step that `form` takes."""
     code = given(form.code, "")
     if form.step == "factor":
         return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)

@@ -115,8 +115,8 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of the updates `ids` that are in the caller's list now although no row is stored for them, since
-    they are computed.
+    """Return those of `ids` that are updates in the caller's list now without a stored row: updates about new comments
+    on followed things are computed when the list is read.
     """
     identity = ctx.identity
     return update_page.own(

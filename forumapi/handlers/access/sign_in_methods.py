@@ -132,7 +132,7 @@ class SiteAuthHandler(SiteSettingHandler):
 
 
 class SiteAuthMethodBody(Struct):
-    """Body of PUT /site/auth/{method}; keys that are absent stay as they are."""
+    """Body of PUT /site/auth/{method}: the method's switch and settings; keys that are absent stay as they are."""
 
     enabled: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET

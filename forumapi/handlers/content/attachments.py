@@ -143,7 +143,8 @@ class AttachmentHandler(CarrierHandler):
         """Detach the file: for the site's owner, moderators and the owner of the comment or profile; others get 403.
 
         403 too for the author of a moderated comment, which moderators decide on as it was hidden. 200 also if the file
-        was not attached; 400 for the last picture of a profile. The file itself stays stored.
+        was not attached, but 400 if the caller may not see a file of this hash; 400 for the last picture of a profile.
+        The file itself stays stored.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)

@@ -114,7 +114,7 @@ class AttendeesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The attendees by answer (yes, maybe, invited, no), then by the time of the answer.
+        """The attendees, sorted by answer (yes, maybe, invited, no), then by the time of the answer, earliest first.
 
         404 for an event that does not exist or is hidden from the caller.
         """

@@ -29,8 +29,8 @@ class ValueBody(Struct):
 
 
 class AttributeBody(Struct):
-    """Attribute in a batch of attributes to store, in place of one with the same key; its value's type is the
-    attribute's.
+    """Attribute in a batch of attributes to store, in place of one with the same key; the attribute gets the type of
+    its value.
     """
 
     key: str | UnsetType = UNSET
@@ -91,7 +91,7 @@ class AttributesHandler(Handler):
 
     @needs(READ, answer=schemas.Attributes, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attributes of the object in the address, by key."""
+        """The attributes of the object in the address, sorted by key."""
         carrier_lookup.check(ctx)
         at = ctx.paging
         found = _attributes(ctx).page(ctx.reader, at)

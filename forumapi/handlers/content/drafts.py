@@ -37,7 +37,7 @@ class DraftBody(Struct):
 def _item_type(ctx: Context, sent: DraftBody) -> int:
     """Return the type that the draft would be posted as: a comment or, in a microcosm, the type of item in the body.
 
-    Raises Invalid for another type in a microcosm.
+    Raises Invalid, in a microcosm, for a type that no item there can have.
     """
     if ctx.args["item"].type != itemtypes.MICROCOSM:
         return itemtypes.COMMENT

@@ -80,7 +80,7 @@ class EventsHandler(ItemsHandler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Events that the caller may read and does not ignore: sticky ones first, then by last activity."""
+        """Events that the caller may read and does not ignore: sticky ones first, then the latest active."""
         listing = item_base.ALL
         if ctx.flag("isAttending"):
             listing = item_base.Listing(attendee.EVENTS, attendee.COUNT_EVENTS)

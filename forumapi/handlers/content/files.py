@@ -152,7 +152,7 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
 
 
 def _queue_thumbnails(ctx: Context, files: list[File]) -> None:
-    """Queue the making of thumbnails, in all sizes that are set, for the pictures among `files`."""
+    """Queue the making of thumbnails, in all sizes that the installation sets, for the pictures among `files`."""
     kinds = {media_type: kind for kind, media_type in file.PICTURES.items()}
     for uploaded in files:
         if uploaded.mime_type in kinds:
@@ -245,8 +245,8 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated avatar of a profile that uploaded none, in the size that the query asks for, but never
-    larger than it is made.
+    """Answer with the generated avatar of the profile `profile_id`, which is not looked up, in the size that the query
+    asks for, but never larger than it is made.
 
     Raises Invalid for a size that is not offered.
     """
@@ -289,9 +289,10 @@ def _download(
     ctx: Context, hash: str, stored: StoredFile, is_public: bool, kept_until: int
 ) -> Download:
     """Return the file `hash` for sending: the original or, if the query names a size, its thumbnail, made now if there
-    is none. `is_public`, `kept_until`: as in Download.
+    is none.
 
-    Raises Invalid for a size that is not offered, or of a file that is no picture.
+    `stored`: the file's row; `is_public`, `kept_until`: as in Download. Raises Invalid for a size that is not offered,
+    or of a file that is no picture.
     """
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
@@ -328,8 +329,8 @@ def _attachment(name: str) -> str:
 
 def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Result:
     """Answer with a download: 200, 206 for one range, 304 if the client has it, or 307 to the store's own address.
-
-    `data`: its bytes; None: they are read from the store, or a proxy is told to send them (X-Accel-Redirect).
+    `data`: the download's bytes; None: they are read from the store, or a proxy is told to send them
+    (X-Accel-Redirect).
     """
     headers = _headers(download)
     environ = ctx.environ

@@ -22,9 +22,9 @@ def hold(ctx: Context, ref: ItemRef, kind: str, author_id: int) -> None:
     """Let the site's rules and local checks hide the comment or item `ref`, which the request has just stored, in its
     transaction. The thing must not be in a huddle.
 
-    `kind`: CREATED or REPLACED of journal.py; `author_id`: the author of the thing. What moderators of its place write
-    is not checked. Nothing happens, and no statement is run, on a site without rules that hide things and without
-    checks before things are shown.
+    `kind`: CREATED or REPLACED of journal.py; `author_id`: the author of the thing. A moderator's text is not checked;
+    rules hold for it too. Nothing happens, and no statement is run, on a site without rules that hide things and
+    without checks before things are shown.
     """
     if engine.act_at_writing(ctx.writer, ctx.site, ctx.tree, ref, kind):
         return

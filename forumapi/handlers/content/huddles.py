@@ -131,7 +131,7 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The huddles that the caller is in, by last activity; none for guests.
+        """The huddles that the caller is in, those with the latest activity first; none for guests.
 
         Ignored huddles and those begun by ignored profiles are left out.
         """
@@ -244,7 +244,7 @@ class ParticipantsHandler(Handler):
 
     @needs(READ, answer=schemas.Participants, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The participants of the huddle, by profile id."""
+        """The participants of the huddle, sorted by profile id."""
         participants = ctx.located_as(ShownParticipants).required()
         at = ctx.paging
         paging.check(participants.total, at)

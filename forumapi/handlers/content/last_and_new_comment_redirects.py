@@ -21,8 +21,8 @@ class LastCommentHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to the page of the item or huddle that holds the comment; to the first page if it has no
-        comments.
+        """Redirect (307) to the page of the item or huddle that holds the last comment or, at an address that ends in
+        `newcomment`, the first comment that the caller has not read; to the first page if there are no comments.
         """
         ctx.located_as(LocatedObject).required()
         href = page_of_comment.redirect(

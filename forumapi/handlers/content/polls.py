@@ -86,7 +86,7 @@ class PollsHandler(ItemsHandler):
 
     @needs(READ, answer=schemas.Polls, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
-        """Polls that the caller may read and does not ignore: sticky ones first, then by last activity."""
+        """Polls that the caller may read and does not ignore: sticky ones first, then the latest active."""
         return item_base.list_items(ctx, self.item_type, "polls")
 
     @needs(CREATE, body=PollBody, status=302)

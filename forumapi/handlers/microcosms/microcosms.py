@@ -203,8 +203,10 @@ class MicrocosmsHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The root microcosm with a page of its child microcosms and items, sticky items first, then by last
-        activity.
+        """The root microcosm with a page of its child microcosms and items.
+
+        Sticky ones stand first. Among these, and among the others, microcosms stand before items, and items with the
+        latest activity first. Polls are left out.
         """
         return show(ctx)
 
@@ -251,7 +253,11 @@ class MicrocosmHandler(Handler):
 
     @needs(READ, answer=schemas.Microcosm, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The microcosm with a page of its child microcosms and items, sticky items first, then by last activity."""
+        """The microcosm with a page of its child microcosms and items.
+
+        Sticky ones stand first. Among these, and among the others, microcosms stand before items, and items with the
+        latest activity first. Polls are left out.
+        """
         return show(ctx)
 
     @needs(UPDATE, body=MicrocosmBody, status=302)

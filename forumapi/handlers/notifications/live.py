@@ -330,7 +330,7 @@ def named_stream(topics: Sequence[str], *, documents: bool) -> str:
 
 
 def _bearer(environ: dict[str, Any]) -> str:
-    """Return the token in an offered sub-protocol `bearer.…`, "" for none."""
+    """Return the access token that a WebSocket handshake offers as the sub-protocol `bearer.…`, "" for none."""
     for one in str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(","):
         if one.strip().startswith(_BEARER):
             return shaped(one.strip().removeprefix(_BEARER))

@@ -25,7 +25,7 @@ _SETTINGS: Final = "/api/v1/updates/email"
 
 
 class EmailBody(Struct):
-    """Body of PUT /updates/email; keys that are not sent stay."""
+    """Body of PUT /updates/email: how often digests are sent, and the time zone; keys that are not sent stay."""
 
     digest: Annotated[str, closed(FREQUENCIES)] | UnsetType = UNSET
     timeZone: str | UnsetType = UNSET

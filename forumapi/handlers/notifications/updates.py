@@ -98,7 +98,9 @@ class PreferencesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """The preferences by the type's number; one that was never set follows from the options of caller and site."""
+        """The preferences, sorted by the type's number; one that was never set follows from the options of caller and
+        site.
+        """
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
         return Data(dumps([preference.document(me) for preference in preferences]))

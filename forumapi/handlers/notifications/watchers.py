@@ -47,7 +47,9 @@ class WatchBody(Body):
 
 
 class SendingBody(Body):
-    """Body that names a followed object, and sets whether updates about it are sent; keys that are absent stay."""
+    """Body that names a followed object, and sets whether updates about it are sent by mail and by SMS; keys that are
+    absent stay.
+    """
 
     itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -185,7 +187,7 @@ class WatchersHandler(Handler):
 
     def replay(self, ctx: Context, done: Finished) -> Result:
         """Answer to a repeated idempotency key: true if mail is sent about the object now. Writes nothing, so that an
-        object unfollowed since stays so.
+        object unfollowed since stays so; the first answer, `done`, holds no data to repeat.
         """
         sent = parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), WatchBody)
         thing = _named(sent.itemType, sent.itemId)

@@ -31,9 +31,11 @@ _DRY_RUN: Final = Param(
 
 
 class CriterionBody(Body):
-    """Criterion as a client sends it (platform 5.3): what to compare, `predicate` and `value`.
+    """Criterion as a client sends it (platform 5.3): a profile meets it if the profile's own value compares as
+    `predicate` says with `value`.
 
-    What is compared is a column of the profile (`profileColumn`) or one of its attributes (`attrKey`).
+    That own value is a column of the profile (`profileColumn`) or one of its attributes (`attrKey`). `orGroup`: number
+    of the criterion's group; a profile that meets all criteria of one group is in the role.
     """
 
     orGroup: int | UnsetType = UNSET
@@ -115,7 +117,7 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, answer=schemas.Criteria, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The role's criteria by `orGroup`, then by column and key."""
+        """The role's criteria, sorted by `orGroup`, then by column and key."""
         at = ctx.paging
         found = Criterion.page(ctx.reader, ctx.site.id, roles.find(ctx).id, at)
         paging.check(found.total, at)

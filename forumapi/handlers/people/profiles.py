@@ -79,7 +79,7 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The profiles by name, without those that the caller ignores; with `q` a name equal to it comes first."""
+        """The profiles, sorted by name, without those that the caller ignores; with `q` a name equal to it is first."""
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
             ctx.query.get("q", ""),
@@ -157,7 +157,9 @@ class ProfileHandler(Handler):
 
     def locate(self, ctx: Context) -> LocatedProfile:
         """Find the profile in the address; a write locks its row. A profile that does not exist is located too, as a
-        target without owners. Raises Forbidden on the platform's host for any profile but the caller's own.
+        target without owners.
+
+        Raises Forbidden on the platform's host for any profile but the caller's own.
         """
         id = ctx.args["item"].id
         if ctx.site.is_root and id != ctx.identity.profile_id:
@@ -345,7 +347,9 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 class ReadBody(Struct):
-    """Body that names an object to mark as read; without `itemId` for `site` (discovery 7.2)."""
+    """Body that names an object to mark as read (discovery 7.2); for the type `site`, everything but huddles, `itemId`
+    is not read.
+    """
 
     itemType: Annotated[str, closed_types(read_mark.MARKABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET

@@ -35,7 +35,7 @@ class RoleMembersHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The role's members at this moment, by profile id."""
+        """The role's members at this moment, sorted by profile id."""
         explains = ctx.flag("explain")
         at, site_id = ctx.paging, ctx.site.id
         found = roles.find(ctx)

@@ -50,7 +50,7 @@ def prefix(ctx: Context) -> str:
 
 
 def locate(ctx: Context) -> Located:
-    """Find the object on which a caller must be a moderator to manage these roles.
+    """Find the object on which a caller must be a moderator to manage the roles in the address.
 
     That is the microcosm in the address or, for the site's default roles, the site: its owner alone manages them.
     """
@@ -142,7 +142,9 @@ def people(ctx: Context, versions: dict[int, int]) -> bytes:
 
 
 class RoleBody(Body):
-    """Role as a client sends it (platform 5.2); keys that are no flags of a role are ignored (P-03)."""
+    """Role as a client sends it (platform 5.2): its title, its flags and the reason of a change; other keys are ignored
+    (P-03).
+    """
 
     title: str | UnsetType = UNSET
     moderator: bool | UnsetType = UNSET
@@ -165,8 +167,8 @@ def _title(sent: RoleBody, now: str | None = None) -> str:
 
 
 def _flags(sent: RoleBody, now: dict[str, bool]) -> dict[str, bool]:
-    """Return all flags of a role by name: those that were sent, the others as in `now`. Raises Invalid for moderator
-    with banned.
+    """Return all flags of a role by name: those that were sent, the others as in `now`. Raises Invalid if both
+    `moderator` and `banned` would be true.
     """
     return _sound({name: given(getattr(sent, name), now[name]) for name in FLAGS})
 
@@ -372,7 +374,7 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, answer=schemas.RoleProfiles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The profiles that are named in the role, by id."""
+        """The profiles that are named in the role, sorted by id."""
         at = ctx.paging
         found = role_page.named(ctx.reader, ctx.site.id, find(ctx).id, at)
         paging.check(found.total, at)

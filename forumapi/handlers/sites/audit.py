@@ -23,7 +23,8 @@ _BEFORE: Final = Param("before", int, "Where to go on, as the link `next` says i
 def _before_next(found: list[ListedEntry], limit: int) -> int:
     """Return the value of `before` in the link `next`: the id of the page's last entry; 0 on the last page.
 
-    `found`: the entries of the page, and one more if there is a further page.
+    `found`: the entries of the page, and one more if there is a further page; `limit`: number of entries on a full
+    page.
     """
     return found[limit - 1].id if len(found) > limit else 0
 

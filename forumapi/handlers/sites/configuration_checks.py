@@ -33,9 +33,11 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
-    """Check by DNS that the last of `domains`, the site's custom domains, is the site's own: of two, this is the one
-    that waits for its proof. The result is a dict for JSON: `set` (there is such a domain), `valid`, `error` ("" for
-    none) and `value` (domain, its state, and the DNS records that prove it).
+    """Check by DNS, asked through `outbound`, that the last of `domains`, the site's custom domains, is the site's own:
+    of two, this is the one that waits for its proof.
+
+    The result is a dict for JSON: `set` (there is such a domain), `valid`, `error` ("" for none) and `value` (domain,
+    its state, and the DNS records that prove it).
     """
     if not domains:
         return _health(False)

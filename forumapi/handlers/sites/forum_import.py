@@ -213,7 +213,7 @@ class ImportLeftoversHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.ImportLeftovers, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Each document that was left out, by kind and old id, with its reason; 404 if there is no import."""
+        """Each document that was left out, with its reason, sorted by kind and old id; 404 if there is no import."""
         found = known(SiteImport.find(ctx.reader, ctx.site.id), "import")
         at = ctx.paging
         paging.check(found.left_out, at)

@@ -54,7 +54,9 @@ class MenuHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:
-        """The links of the site's menu, in order; 404 for an unknown or deleted site."""
+        """The links of the site's menu, in order; 404 for an unknown site, and for a deleted one unless the caller's
+        user owns it.
+        """
         return _show(find_named(ctx))
 
     @needs(LOGIN, body=list[EntryBody])

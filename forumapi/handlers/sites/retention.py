@@ -27,7 +27,9 @@ _DRY_RUN: Final = Param(
 
 
 class SiteRetentionBody(Struct):
-    """Body of PUT /site/retention: days, or 0 for the platform's own period."""
+    """Body of PUT /site/retention: for each kind of data (addresses, audit, texts of deleted things, mail) the days to
+    keep it, or 0 for the platform's own period.
+    """
 
     addresses: int | UnsetType = UNSET
     audit: int | UnsetType = UNSET

@@ -79,8 +79,8 @@ class UsageHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteUsage, params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """Requests, bytes, processor and database time, live connections, mails and pushes of a site, by period; and
-        the files that it stores now.
+        """Requests, bytes sent, processor and database time, live connections, mails and pushes of a site for each
+        period; and the bytes that its files take now.
         """
         return _shown(ctx, _site_of(ctx))
 
@@ -99,8 +99,8 @@ class OwnUsageHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteUsage, params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """Requests, bytes, processor and database time, live connections, mails and pushes of this site, by period; and
-        the files that it stores now.
+        """Requests, bytes sent, processor and database time, live connections, mails and pushes of this site for each
+        period; and the bytes that its files take now.
         """
         return _shown(ctx, ctx.site.id)
 

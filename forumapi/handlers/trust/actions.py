@@ -53,8 +53,8 @@ class TargetBody(Body):
 
 
 class TargetQueryBody(Body):
-    """Query for the targets of an action: all that the profile `createdBy` wrote since a time, in a microcosm and below
-    it.
+    """Query for the targets of an action: all that the profile `createdBy` wrote since the time `since`, in the
+    microcosm `microcosmId` and below it.
 
     Without `since` from the beginning, without `microcosmId` in all that the caller moderates.
     """
@@ -65,7 +65,9 @@ class TargetQueryBody(Body):
 
 
 class ActionBody(Body):
-    """Action as a moderator sends it: `ticket`, of a dry run; or `kind`, `targets` or `query`, and the reasons."""
+    """Action as a moderator sends it: the `ticket` of a dry run alone; or else `kind`, either `targets` or `query`,
+    which finds the targets, and the reasons.
+    """
 
     ticket: str | UnsetType = UNSET
     kind: Annotated[str, closed(KINDS)] | UnsetType = UNSET
@@ -242,8 +244,9 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
 
 
 def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: ActionGrounds) -> None:
-    """Check an action of a kind that can't be undone. Raises Forbidden unless the caller is the site's owner, Invalid
-    unless the ground is illegal content, and for targets given by a query.
+    """Check an action of a kind that can't be undone; `grounds`: the reasons that the body gives. Raises Forbidden
+    unless the caller is the site's owner; Invalid unless the ground is illegal content, and for targets given by a
+    query.
     """
     if not ctx.identity.principal.is_site_owner:
         raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)

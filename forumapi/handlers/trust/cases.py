@@ -83,7 +83,8 @@ class CasesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The open cases, by urgency and then oldest first; or with `state=decided` the decided ones, newest first.
+        """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided ones, newest
+        first.
 
         403 for callers who moderate nothing.
         """
@@ -190,7 +191,7 @@ class CaseLeaseHandler(Handler):
 
 
 class AssignmentBody(Body):
-    """An assignment as a client sends it."""
+    """Assignment of a case as a client sends it: the profile that is to decide the case."""
 
     profileId: int | UnsetType = UNSET
 

@@ -28,7 +28,9 @@ _FORGET = "forget"
 
 
 class GuestStepBody(Body):
-    """Form of the page. `step`: `forget` deletes the guest's name and address, anything else confirms the report."""
+    """Form of the page of a guest's report. `step`: `forget` deletes the guest's name and address, anything else
+    confirms the report.
+    """
 
     step: str | UnsetType = UNSET
 

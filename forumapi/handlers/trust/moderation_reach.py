@@ -20,8 +20,8 @@ def find(ctx: Context) -> list[int]:
 
 
 def required(ctx: Context) -> list[int]:
-    """Return the ids of the microcosms that the caller moderates, as `find` does, never []. Raises Forbidden for
-    callers who moderate nothing.
+    """Return what the caller moderates, as `find` returns it, never []. Raises Forbidden for callers who moderate
+    nothing.
     """
     found = find(ctx)
     if not found:

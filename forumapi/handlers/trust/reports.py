@@ -109,9 +109,9 @@ class LocatedThing(Located):
 
 
 def found_thing(ctx: Context, ref: ItemRef) -> LocatedThing:
-    """Lock an object that can be reported, and return it as it exists for the caller.
+    """Lock the object `ref`, of a type that can be reported, and return it as it exists for the caller.
 
-    `exists` is False for a type that the caller's token may not read.
+    `exists` is False for an object that is missing, or of a type that the caller's token may not read.
     """
     principal = ctx.identity.principal
     permission_target.lock(ctx.writer, ctx.site.id, principal, *ref)

@@ -226,8 +226,8 @@ def _found(ctx: Context) -> ModerationRule:
 
 
 def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePlan:
-    """Take the plan of the caller's ticket, which can be used once. `rule_id`: the rule that the plan must be for, 0
-    for a new one.
+    """Delete the plan that the caller's ticket names, and return it: a ticket can be used once. `rule_id`: the rule
+    that the plan must be for, 0 for a new one.
 
     Raises Invalid for a text that is no ticket, and for a ticket of another rule; NotFound for a ticket that is used,
     too old, or another's.
