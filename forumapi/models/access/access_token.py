@@ -241,7 +241,7 @@ class AccessToken(NamedTuple):
 
 
 def end_grants(tx: Transaction, user_id: int) -> None:
-    """Delete all grants of a user to clients, on every site."""
+    """Delete all grants of a user to clients, on every site, with consents that no client has redeemed yet."""
     tx.run(END_GRANTS, user_id=user_id)
 
 

@@ -85,9 +85,9 @@ DELETE_ALL = Query(
 
 
 class OwnToken(NamedTuple):
-    """Live token of the caller; base class of API keys and sessions. `prefix`: first characters of its secret; `scopes`
-    None: not limited; `last_used` None: never; `user_agent`: that of the request that made it; `ip`: client address of
-    its last use, else of its making; None if unknown.
+    """Unexpired token of the caller; base class of API keys and sessions. `prefix`: first characters of its secret;
+    `scopes` None: not limited; `last_used` None: never; `user_agent`: that of the request that made it; `ip`: client
+    address of its last use, else of its making; None if unknown.
     """
 
     id: int

@@ -87,7 +87,8 @@ class SiteAuthBackend(NamedTuple):
         settings: Mapping[str, Any],
     ) -> None:
         """Store the author's site's own settings of the back end `name`, in place of all earlier ones. `is_enabled`
-        False: the method is off on this site. The site's row must be locked.
+        False: the method is off on this site; `settings`: values of the back end's settings by name. The site's row
+        must be locked.
         """
         text = json_fragments.dumps(dict(settings)).decode()
         tx.run(UPSERT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)

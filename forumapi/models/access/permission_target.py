@@ -246,8 +246,8 @@ def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemR
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock the row of a site, microcosm, item, comment or profile. A huddle, or a comment in it, in which `principal`
-    does not participate is not locked.
+    """Lock the row of a site, microcosm, item, comment or profile; before a profile's row, take the shared lock on the
+    site's roles. A huddle, or a comment in it, in which `principal` does not participate is not locked.
 
     What `find` returns afterwards holds until the transaction ends. The item of a comment is not locked: to keep the
     order of locks, don't lock it later in the transaction.

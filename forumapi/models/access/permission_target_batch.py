@@ -88,7 +88,8 @@ def targets(
 ) -> dict[tuple[int, int], Target]:
     """Return the target of permissions of each thing in `named`, by (type, id), with one statement at most.
 
-    A thing that does not exist, or not for `principal`, has a target without an owner.
+    A thing that does not exist, or not for `principal`, has a target without an owner; that of a comment is the
+    evaluator's unseen_comment.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}
@@ -171,7 +172,7 @@ def check_readable(
     place: str = "",
 ) -> None:
     """Raise NotFound unless `principal` may read each of `things`, (type, id), and none is deleted, moderated, or in
-    one that is.
+    one that is. The things are sites, microcosms, profiles or items.
 
     The error names the first bad one, and not the reason. For its message: `verb`, what the request does with the
     things, and `place`, the list in the body that they come from, "" for none.

@@ -151,8 +151,8 @@ class Totp(NamedTuple):
 
     @staticmethod
     def renew_recovery_codes(tx: Transaction, user_id: int) -> list[str]:
-        """Replace all recovery codes of the user, used ones too, by RECOVERY_CODES new ones; return these, which
-        are not shown again.
+        """Replace the recovery codes that the user has left by RECOVERY_CODES new ones; return these, which are not
+        shown again.
         """
         codes = [
             "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(_GROUPS))

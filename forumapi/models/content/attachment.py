@@ -168,8 +168,8 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Return the attachments of a comment as dicts for JSON, oldest first. `shown`: the comment's value of the column
-    OF_COMMENT, JSON text; null, for a comment without attachments, may not be passed.
+    """Return the attachments of a comment as dicts for JSON, oldest first. `shown`: JSON text, the comment's value of
+    the column OF_COMMENT; not for a comment without attachments, whose value is null.
     """
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))

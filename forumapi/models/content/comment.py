@@ -418,7 +418,7 @@ class Comment:
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
         """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values. If this hides or shows
-        it, the counters and last activity of its parent are adapted.
+        the comment, the counters of its parent and of its author, and the last activity of its parent, are adapted.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

@@ -450,7 +450,7 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its replies, oldest first, as its viewer sees them.
+    """Comment with the comment that it replies to and its oldest 250 replies, oldest first, as its viewer sees them.
 
     `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer participates in the huddle that the
     comment is in; `revisions`: their number; `position`: 1-based, among the comments of the item that the viewer sees;

@@ -151,7 +151,7 @@ class Huddle(Item):
         may_be_held: bool = False,
     ) -> bool:
         """Store the new huddle with its author and `participants` in it; return False, and store nothing, if its author
-        began one with the same title within `window_s` seconds.
+        began one with the same title within `window_s` seconds, and has not left that one.
 
         `id` is set in both cases: to that of the new huddle, or of the earlier one. Participants who ignore the author
         are left out. Raises NotFound for an unknown profile, Invalid for too many participants. `may_be_held` changes

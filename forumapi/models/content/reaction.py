@@ -80,8 +80,8 @@ OWN_OF_COMMENTS: Final = f"""
 
 
 def own_of_comments(own: str | None) -> dict[int, list[str]]:
-    """Return the names of the viewer's reactions by comment id. `own`: a value of the column OWN_OF_COMMENTS; {} for
-    None.
+    """Return the names of the viewer's reactions, in alphabetical order, by comment id. `own`: a value of the column
+    OWN_OF_COMMENTS; {} for None.
     """
     return {int(id): names for id, names in loads(own).items()} if own else {}
 

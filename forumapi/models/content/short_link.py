@@ -270,8 +270,8 @@ _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def _ipv4(labels: Sequence[str]) -> str | None:
-    """Return the IPv4 address that one to four numbers form, the last number filling the rest; None if they form
-    none.
+    """Return the IPv4 address that one to four numbers form, the last number filling the rest; None for anything else.
+    `labels`: parts of a host between its dots; numbers may be decimal, octal or hexadecimal.
     """
     if len(labels) > 4 or not all(map(_NUMBER.fullmatch, labels)):
         return None

@@ -120,8 +120,9 @@ REMOVE_DETAILS: Final = (
 
 
 def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[str]:
-    """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes, mentions
-    and links. Return the hashes of the files that were attached, each once, in any order.
+    """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes and
+    mentions, and the short links that then no text has. Return the hashes of the files that were attached, each once,
+    in any order.
 
     The files stay stored, and a file that is attached to nothing any more is open to everybody with its address: the
     caller decides what becomes of the files.

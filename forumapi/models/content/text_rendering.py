@@ -111,8 +111,8 @@ def render_many(
     short_links: str,
     makes_links: bool = True,
 ) -> list[RenderedText]:
-    """Render imported comments, of any length, in at most two statements; the results are in the order of `sources`:
-    Markdown and place of each, the place as in `finish`.
+    """Render imported comments, of any length, in two statements at most, three after a collision of codes; the results
+    are in the order of `sources`: Markdown and place of each, the place as in `finish`.
 
     `makes_links` False: links that have no code yet stay as they are, and nothing is written.
     """

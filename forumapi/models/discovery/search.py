@@ -277,8 +277,8 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return, each once, the microcosm ids `forum_ids` and, for each of these in `view`, the readable microcosms, the
-    ids of the readable microcosms below it.
+    """Return the microcosm ids `forum_ids` in their order, each followed, if it is in `view`, the readable microcosms,
+    by the ids of the readable microcosms below it; each id once.
     """
     found = list(forum_ids)
     for id in forum_ids:
@@ -514,8 +514,8 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data that entries show beside the hits: `microcosms` and `huddles` among the hits, by id; `unread`: ids of the
-    microcosms among the hits with something unread.
+    """Data that entries show beside the hits, by id: `microcosms` among the hits, and `huddles` that are hits or have
+    comments that are; `unread`: ids of the microcosms among the hits with something unread.
     """
 
     microcosms: dict[int, ChildMicrocosm]
@@ -533,7 +533,9 @@ class More(NamedTuple):
 
 
 def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
-    """Read the microcosms and huddles among the hits, as `who` sees them; without any, no statement is run."""
+    """Read the microcosms among the hits, and the huddles among the hits or around their comments, as `who` sees them;
+    without any, no statement is run.
+    """
     tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
     ignored = frozenset(who.ignored_items)
     found = {

@@ -112,8 +112,8 @@ APPEND = Query(
 
 
 class _Found(NamedTuple):
-    """Row of `audit_log`, with the values that the chain keeps of it. `event_number` and `event_id` 0: no event belongs
-    to it.
+    """Row of `audit_log`, with the values that the chain keeps of it. `event_id`: id of its event in the table
+    `event_log`, `event_number`: the event's number in the site's sequence; both 0: no event belongs to the row.
     """
 
     event_number: int
@@ -441,7 +441,8 @@ def aged(tx: Reader, days: int) -> list[int]:
 
 
 def forget(tx: Transaction, site_id: int, days: int, keys: Keys, most: int) -> int:
-    """Delete the oldest entries of the site's chain that are older than `days`, `most` at most; return their number.
+    """Delete the oldest entries of the site's chain that are older than `days`, `most` at most, with their rows in
+    `audit_log`; return the number of entries.
 
     A checkpoint, signed with `keys`, takes the place of the last one deleted.
     """

@@ -131,7 +131,7 @@ OF_PROFILE = Query(
 
 class AuditEntry(NamedTuple):
     """Change in `audit_log`. `action`: C (created), R (replaced), U (patched), D (deleted) or another key of ACTIONS;
-    `ip`: the client address, or, once the row is old, `#` and the address's hash; "" if unknown.
+    `ip`: the client address, or, once the row is old, `#` and the address's keyed hash; "" if unknown.
     """
 
     created: datetime.datetime

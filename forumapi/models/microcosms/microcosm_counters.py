@@ -102,8 +102,8 @@ def add(
     polls: int = 0,
     comments: int = 0,
 ) -> None:
-    """Add a delta to a microcosm's own counters, not to those of its ancestors. `polls`: how many of `items` are
-    polls.
+    """Add a delta to a microcosm's own counters, not to those of its ancestors. `items` and `comments`: what to add to
+    the numbers of items and of comments, perhaps negative; `polls`: how many of `items` are polls.
     """
     tx.run(
         ADD,
@@ -116,7 +116,9 @@ def add(
 
 
 class CountChange(NamedTuple):
-    """Change of a microcosm's own counters. `polls` is the part of `items` that are polls."""
+    """Change of a microcosm's own counters: what to add to each, perhaps negative. `polls` is the part of `items` that
+    are polls.
+    """
 
     items: int = 0
     polls: int = 0

@@ -211,7 +211,7 @@ class MicrocosmViewer(NamedTuple):
 class MicrocosmScope(NamedTuple):
     """Request of the caller `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
     all items that the caller ignores, `ignored_people`: of profiles, `ignored_here`: of those items in this microcosm;
-    `listable`: live microcosms that the caller may read and does not ignore.
+    `listable`: microcosms that the caller may read and does not ignore, without deleted and moderated ones.
     """
 
     site_id: int

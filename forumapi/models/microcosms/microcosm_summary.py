@@ -202,8 +202,9 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 
 class ChildMicrocosm(NamedTuple):
     """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable
-    microcosms directly below it; `latest` and `times`: item_page's SUMMARY_COLUMNS and SUMMARY_TIMES of the most
-    recently active item at or below it, `latest` None for none; `mine`: the viewer's part of that item's details.
+    microcosms directly below it, those with most comments of their own first; `latest` and `times`: item_summary's
+    SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or below it, `latest` None for none; `mine`:
+    the viewer's part of that item's details.
     """
 
     id: int

@@ -182,7 +182,8 @@ class Ban(NamedTuple):
         return the ban's id. Either `user_id` or `domain` is given; `expires` None: it never ends; `display_reason` is
         shown to the banned, `admin_reason` is not; `created_by`: id of a profile, 0 for an operator.
 
-        A new ban of a domain replaces the old one. Raises Invalid for the owner of the site (P-26).
+        A new ban of a domain replaces the old one; a new ban of a user stands beside old ones, unless `delete_of_user`
+        is called before. Raises Invalid for the owner of the site (P-26).
         """
         if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
             raise Invalid("user", "A site's owner can't be banned from it")
@@ -235,7 +236,9 @@ class Ban(NamedTuple):
 
     @classmethod
     def list_all(cls, tx: Reader, site_id: int = 0) -> list[Ban]:
-        """Return all bans of a site (0: of all sites and the platform), oldest first, expired ones included."""
+        """Return all bans that concern a site, its own and those from the whole platform (0: all of all sites too),
+        oldest first, expired ones included.
+        """
         return [cls(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
     @classmethod
@@ -276,7 +279,9 @@ class Ban(NamedTuple):
 
 
 def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
-    """Have the roles of all whom a ban concerns recomputed on their next request, since criteria may depend on bans."""
+    """Mark all whom a ban of the user `user_id`, or with 0 of the e-mail domain `domain`, concerns on a site (0: on
+    all), so that their roles are recomputed on their next request: criteria may depend on bans.
+    """
     if user_id:
         role_recomputation.mark_user(tx, user_id, site_id=site_id)
     else:

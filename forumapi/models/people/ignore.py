@@ -57,7 +57,7 @@ DELETE = Query(
 
 
 class Ignore(NamedTuple):
-    """Thing that a profile, the author's, ignores, by type and id; several are written at a time."""
+    """Thing that the author ignores, by type and id; several are written at a time."""
 
     item_type: int
     item_id: int
@@ -68,8 +68,8 @@ class Ignore(NamedTuple):
     ) -> None:
         """Store that the author ignores these things; one that is ignored already stays. The caller checks permission.
 
-        Raises Invalid if the author then ignores more than MOST. `place`: for its message, the field of the body that
-        holds the things.
+        Raises Invalid if the author then ignores more than MOST. `place`: for the error's message, the field of the
+        body that holds the things, "" for the body itself.
         """
         if tx.value(INSERT, **_of(author), **_arrays(things)) > MOST:
             raise Invalid(place, f"A profile can ignore at most {MOST} things")

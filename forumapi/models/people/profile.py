@@ -140,7 +140,9 @@ class Profile(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, profile_id: int) -> Profile | None:
-        """Lock the profile's row and return the profile; None if this site has none with this id."""
+        """Take the shared lock on the site's roles, then lock the profile's row and return the profile; None if this
+        site has none with this id.
+        """
         row = tx.row(LOCK, site_id=site_id, profile_id=profile_id)
         return cls(profile_id, *row) if row else None
 

@@ -94,7 +94,7 @@ def relation(
     send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
 ) -> dict[str, bool]:
     """Return flags of a thing for the caller, by name (platform 1.12): watched, ignored, sendEmail and sendSMS, each
-    only if it applies. `send_email` None: the caller does not watch the thing.
+    only if it applies. `send_email` None: the caller does not watch the thing, and `send_sms` has no effect.
     """
     flags: dict[str, bool] = {}
     if send_email is not None:

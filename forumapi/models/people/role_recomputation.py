@@ -218,8 +218,8 @@ def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: 
 def pending_changes(
     tx: Reader, site_id: int, role_id: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Return the ids of profiles for which the stored members of a role are out of date: (joining, leaving, those that
-    only are due for recomputation at another time). Locks nothing.
+    """Return the ids of profiles for which the stored members of a role are out of date, each list ascending: (joining,
+    leaving, those that only are due for recomputation at another time). Locks nothing.
     """
     sides: dict[bool | None, list[int]] = {True: [], False: [], None: []}
     for profile_id, comes in tx.rows(PENDING_CHANGES, site_id=site_id, role_id=role_id):

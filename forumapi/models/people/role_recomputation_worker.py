@@ -88,8 +88,8 @@ class Settler(PollingThread):
                 queued.finish(tx)
 
     def _sides(self, queued: Settling) -> tuple[list[int], list[int]]:
-        """Return (gaining, losing): ids of the profiles that gain rights by the role as it is now, or only get another
-        due time, and ids of those that lose rights.
+        """Return (gaining, losing), each ascending: ids of the profiles that gain rights by the role as it is now, or
+        only get another due time, and ids of those that lose rights.
         """
         tx = self._database.read()
         try:

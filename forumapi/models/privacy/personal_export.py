@@ -197,7 +197,9 @@ FILES = Query(
 
 
 def columns_of(table: PersonTable) -> list[str]:
-    """Return the names of the columns of a table that a copy holds, in its order; the table must have an `export`."""
+    """Return the names of the columns of a table that a copy holds, in the order of the table's `export`, which it must
+    have.
+    """
     assert table.export is not None, "only tables with an export have columns in it"
     return [one.strip().removeprefix("t.") for one in table.export.columns.split(",")]
 
@@ -227,7 +229,7 @@ class Claimed(NamedTuple):
 class PersonalExport(NamedTuple):
     """Copy of what belongs to a person on a site, as that person sees it. `rows_done` of `rows_total` rows are written
     so far; `object`: name of its archive in the store of files; `ends`: time at which the copy is deleted, HOURS after
-    it was made; None before.
+    its making ended, well or not; None before.
     """
 
     state: str

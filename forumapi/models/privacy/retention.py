@@ -247,8 +247,8 @@ def in_force(own: Mapping[str, int], limits: Mapping[str, Period]) -> dict[str, 
 def checked(
     own: Mapping[str, int], sent: Mapping[str, int], limits: Mapping[str, Period]
 ) -> dict[str, int]:
-    """Return the site's `own` periods with those of `sent` in their place; 0 there goes back to the default. Raises
-    Invalid, naming the kind, for days outside of its limits.
+    """Return the site's `own` periods with those of `sent` in their place, in days by kind; 0 in `sent` goes back to
+    the default, and the kind is then left out. Raises Invalid, naming the kind, for days outside of its limits.
     """
     found = dict(own)
     for kind, days in sent.items():
@@ -295,7 +295,7 @@ def preview(tx: Reader, site_id: int, days: Mapping[str, int | None]) -> dict[st
 
 
 def of_sites(tx: Reader) -> list[SitePeriods]:
-    """Return the periods of all sites that have set some, by the sites' ids."""
+    """Return the periods of all sites that have set some, ordered by site id."""
     return [
         SitePeriods(site_id, created, _loaded(days), set_at, is_journaled)
         for site_id, created, days, set_at, is_journaled in tx.rows(OF_SITES)

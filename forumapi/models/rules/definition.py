@@ -106,8 +106,10 @@ class RuleDefinition(NamedTuple):
         return KINDS["hide" if self.action == HOLD else self.action]
 
     def check(self) -> None:
-        """Raise Invalid if the event is unknown, if the action is unknown or can't be done on the event's things, or if
-        the rule would act on its own effects.
+        """Raise Invalid if the event or action is unknown, if the action can't be done on the event's things, if the
+        rule would act on its own effects or keep people in its criteria by hiding what they write, and for conditions
+        that do not suit the event: `least_reports` is required for reports, and profiles that join have neither text
+        nor place.
         """
         if self.event not in EVENTS:
             raise Invalid("event", f"must be one of {', '.join(EVENTS)}")

@@ -68,8 +68,8 @@ OPEN_CASE = Query(
 
 
 class _Hit(NamedTuple):
-    """Thing that fits a rule, with its author and the number of the event. `action_id`: the action that the rule took
-    when the thing was written; 0 for none.
+    """Thing that fits a rule, one object for each rule and thing, with the thing's author and the number of the event.
+    `action_id`: the action that the rule took when the thing was written; 0 for none.
     """
 
     rule: ModerationRule
@@ -257,7 +257,9 @@ def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[Ite
 
 
 def _fits_place(definition: RuleDefinition, ref: ItemRef, tree: Tree) -> bool:
-    """Return True if the action moves nothing, or moves into a live microcosm that takes things of this type."""
+    """Return True if the action moves nothing, or moves into a microcosm that is not hidden and takes things of this
+    type.
+    """
     if not definition.to_place:
         return True
     node = tree.nodes.get(definition.to_place)

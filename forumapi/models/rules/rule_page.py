@@ -132,9 +132,9 @@ class RuleHit(NamedTuple):
 
 
 def counts(tx: Reader, site_id: int, me: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Return (acted, shadowed) by rule id: how many things the rule acted on in the last DAYS days, and how many it
-    recorded in shadow mode; for rules on reports without what the profile `me` wrote. A rule without records may have
-    no entry.
+    """Return (acted, shadowed) by rule id: numbers of the rule's records of the last DAYS days, of things that the rule
+    acted on, and of things that it recorded in shadow mode; for rules on reports without what the profile `me` wrote. A
+    rule without records may have no entry.
     """
     rows = tx.rows(COUNTS, site_id=site_id, me=me, ids=list(ids), days=DAYS) if ids else ()
     return {row[0]: (row[1], row[2]) for row in rows}
@@ -159,8 +159,8 @@ def document(rule: ModerationRule, counted: Mapping[int, tuple[int, int]]) -> di
 def dry_run(
     ticket: int, mode: str, rule: RuleDefinition, found: DryRun, people: Mapping[int, bytes]
 ) -> dict[str, Any]:
-    """Return the outcome of a dry run as a dict for JSON. `ticket`: id of its RulePlan; `rule`: the definition that was
-    tried; `people`: summaries of the authors by profile id.
+    """Return the outcome of a dry run as a dict for JSON. `ticket`: id of its RulePlan; `mode` and `rule`: mode and
+    definition that the plan gives the rule; `people`: summaries of the authors by profile id.
     """
     return {
         **rule.document(),
